@@ -1,0 +1,175 @@
+"""What the broker holds in memory: names, sessions and what is out on lease. Bodies stay in the store.
+
+Memory never runs ahead of the disk: every change goes through a ``Journal`` that can take it back. A batch that can't be
+committed is undone as a whole; a request that is refused is undone alone.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Route = bytes
+"""The ZeroMQ identity that a reply or push goes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something happens. ``wall_s``: Unix time, for what is stored. ``mono_s``: never steps, for leases and waits."""
+
+    wall_s: float
+    mono_s: float
+
+
+@dataclass(slots=True)
+class Waiter:
+    """A ``check`` that waits for mail (long poll)."""
+
+    route: Route
+    request_id: Any
+    session: "Session"
+    deadline_s: float
+    limit: int
+    max_bytes: int
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A connection that gets its mail pushed, at most ``window`` unacknowledged messages at once."""
+
+    route: Route
+    request_id: Any
+    session: "Session"
+    window: int
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """Where mail for one agent waits. A rename moves the name, not the mailbox."""
+
+    id: int
+    name: str
+    claimed: bool
+    created_s: float
+    last_seen_s: float
+    renamed_s: float = 0.0
+    queued: int = 0
+    """Unread messages, leased ones included."""
+    # Delivery state of this process's life; a restart returns everything that is not acknowledged.
+    cursor: int = 0
+    """Highest message id handed out; what is above it has not been fetched yet."""
+    returned: list[int] = field(default_factory=list)
+    """Heap of ids at or below the cursor that came back and go out first."""
+    leased: dict[int, float] = field(default_factory=dict)
+    """Message id to the monotonic second its lease ends."""
+    waiters: list[Waiter] = field(default_factory=list)
+    subscription: Subscription | None = None
+
+    @property
+    def available(self) -> int:
+        """Unread messages that nobody holds."""
+        return self.queued - len(self.leased)
+
+
+@dataclass(slots=True)
+class Session:
+    """The right to act as a mailbox. Only the SHA-256 of its token is kept."""
+
+    token_hash: bytes
+    mailbox: Mailbox
+    uid: int | None
+    created_s: float
+    last_seen_s: float
+    tokens: float
+    """Of the rate limit's bucket, and ``refilled_s`` when it was last filled (monotonic)."""
+    refilled_s: float
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """An old name that leads to a mailbox until ``until_s`` (Unix time)."""
+
+    mailbox: Mailbox
+    until_s: float
+
+
+class Journal:
+    """Undo log of the memory. Every mutation of the state below goes through it."""
+
+    __slots__ = ("_undo",)
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    def mark(self) -> int:
+        return len(self._undo)
+
+    def rollback(self, mark: int = 0) -> None:
+        """Take back, latest first, what was done since ``mark``."""
+        while len(self._undo) > mark:
+            undo, args = self._undo.pop()
+            undo(*args)
+
+    def commit(self) -> None:
+        self._undo.clear()
+
+    def on_rollback(self, undo: Callable[..., Any], *args: Any) -> None:
+        self._undo.append((undo, args))
+
+    def set(self, thing: Any, attribute: str, value: Any) -> None:
+        self._undo.append((setattr, (thing, attribute, getattr(thing, attribute))))
+        setattr(thing, attribute, value)
+
+    def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        if key in table:
+            self._undo.append((table.__setitem__, (key, table[key])))
+        else:
+            self._undo.append((table.pop, (key, None)))
+        table[key] = value
+
+    def drop(self, table: dict[Any, Any], key: Any) -> None:
+        if key in table:
+            self._undo.append((table.__setitem__, (key, table.pop(key))))
+
+
+@dataclass(slots=True)
+class State:
+    """Everything in memory, as loaded from the store at start."""
+
+    mailboxes: dict[str, Mailbox] = field(default_factory=dict)
+    """By present name."""
+    by_id: dict[int, Mailbox] = field(default_factory=dict)
+    forwards: dict[str, Forward] = field(default_factory=dict)
+    sessions: dict[bytes, Session] = field(default_factory=dict)
+    """By hash of the token."""
+    last_message_id: int = 0
+    last_mailbox_id: int = 0
+    lease_ends: list[tuple[float, int, int]] = field(default_factory=list)
+    """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up."""
+    touched: set[int] = field(default_factory=set)
+    """Ids of mailboxes whose last_seen is newer than the store's."""
+
+    def add_lease(self, mailbox: Mailbox, message_id: int, until_s: float, journal: Journal) -> None:
+        journal.put(mailbox.leased, message_id, until_s)
+        heapq.heappush(self.lease_ends, (until_s, mailbox.id, message_id))
+
+    def return_leases(self, mailbox: Mailbox, ids: list[int], journal: Journal) -> int:
+        """Put leased messages back where the next fetch takes them first; return how many were leased."""
+        ids = [i for i in ids if i in mailbox.leased]
+        if ids:
+            for message_id in ids:
+                journal.drop(mailbox.leased, message_id)
+            returned = sorted([*mailbox.returned, *ids])  # a sorted list is a heap
+            journal.set(mailbox, "returned", returned)
+        return len(ids)
+
+    def expired_leases(self, mono_s: float) -> dict[int, list[int]]:
+        """Message ids by mailbox id whose lease has ended; they leave the heap."""
+        ended: dict[int, list[int]] = {}
+        while self.lease_ends and self.lease_ends[0][0] <= mono_s:
+            until_s, mailbox_id, message_id = heapq.heappop(self.lease_ends)
+            mailbox = self.by_id.get(mailbox_id)
+            if mailbox is not None and mailbox.leased.get(message_id) == until_s:
+                ended.setdefault(mailbox_id, []).append(message_id)
+        return ended

@@ -1,0 +1,193 @@
+"""Every setting: one frozen dataclass, each field with default, bounds, unit and environment name beside it.
+
+Precedence: default < ``$IPC_HOME/config.toml`` < environment < flags. ``Settings.load`` also says where each value came
+from, and refuses an unknown key or a bad value with the file and line.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+KIB = 1024
+MIB = 1024 * KIB
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+
+
+class SettingsError(ValueError):
+    """A setting that can't be used; the text names its file and line, variable or flag."""
+
+
+def _setting(default: Any, env: str, unit: str, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"env": env, "unit": unit, "low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, typed. The unit of a number is in its name or in the field's ``unit`` metadata."""
+
+    home: Path
+    host: str = _setting("127.0.0.1", "IPC_HOST", "address the TCP door binds")
+    port: int = _setting(9876, "IPC_PORT", "TCP port", 0, 65535)
+    endpoint: str = _setting("", "IPC_ENDPOINT", "ZeroMQ endpoint, empty = a socket in the data folder")
+    shared_secret: str = _setting("", "IPC_SHARED_SECRET", "text, empty = open to this OS user")
+    session_timeout_s: float = _setting(7 * DAY_S, "IPC_SESSION_TIMEOUT", "s of inactivity", 1)
+    large_message_dir: str = _setting("", "IPC_LARGE_MESSAGE_DIR", "folder, empty = large-messages in the data folder")
+    large_message_bytes: int = _setting(10 * KIB, "IPC_LARGE_MESSAGE_BYTES", "bytes of content kept in the store", 256)
+    message_limit_bytes: int = _setting(16 * MIB, "IPC_MESSAGE_LIMIT", "bytes a message", 256, 256 * MIB)
+    data_limit_bytes: int = _setting(16 * KIB, "IPC_DATA_LIMIT", "bytes of a message's data as JSON", 0, 40 * KIB)
+    mailbox_limit: int = _setting(10_000, "IPC_MAILBOX_LIMIT", "unread messages a mailbox, 0 = none", 0)
+    storage_limit_mib: int = _setting(8192, "IPC_STORAGE_LIMIT", "MiB of database, 0 = none", 0)
+    rate_limit: float = _setting(2000.0, "IPC_RATE_LIMIT", "messages/s a session, 0 = none", 0)
+    rate_burst: int = _setting(4000, "IPC_RATE_BURST", "messages at once", 1)
+    lease_s: float = _setting(30.0, "IPC_LEASE", "s until unacknowledged mail comes back", 0.05, DAY_S)
+    unread_ttl_s: float = _setting(7 * DAY_S, "IPC_UNREAD_TTL", "s that unread mail is kept", 1)
+    read_ttl_s: float = _setting(30 * DAY_S, "IPC_READ_TTL", "s that read mail is kept", 1)
+    dedupe_s: float = _setting(DAY_S, "IPC_DEDUPE", "s that a sender's message ids are remembered", 1)
+    rename_interval_s: float = _setting(HOUR_S, "IPC_RENAME_INTERVAL", "s between renames of a mailbox", 0)
+    forward_s: float = _setting(2 * HOUR_S, "IPC_FORWARD", "s that an old name forwards", 0)
+    durability: str = _setting("full", "IPC_DURABILITY", "full (survives power loss) or normal (survives a crash)")
+    connection_limit: int = _setting(12_000, "IPC_CONNECTION_LIMIT", "TCP connections", 1)
+    idle_timeout_s: float = _setting(30.0, "IPC_IDLE_TIMEOUT", "s for a first request to arrive", 0.05)
+    lasting_timeout_s: float = _setting(HOUR_S, "IPC_LASTING_TIMEOUT", "s a lasting TCP connection may be idle", 0.05)
+    log_level: str = _setting("info", "IPC_LOG_LEVEL", "debug, info, warning or error")
+    instance_rate_limits: Mapping[str, float] = field(default_factory=dict)
+    """Messages/s by instance name, from ``[instances.NAME] rate_limit`` in config.toml."""
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Field name to where its value came from: ``default``, ``config.toml line N``, ``env NAME`` or ``flag``."""
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] | None = None, **flags: Any) -> "Settings":
+        """Settings of this process. ``env`` is ``os.environ`` unless given; ``flags`` that are None count as not given.
+
+        Raises SettingsError.
+        """
+        env = os.environ if env is None else env
+        home = Path(flags.pop("home", None) or env.get("IPC_HOME") or default_home(env)).expanduser().absolute()
+        values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        rates = _read_config(home / "config.toml", values, origins)
+        for spec in _SPECS.values():
+            raw = env.get(spec["env"], "")
+            if raw != "":
+                values[spec["name"]] = _convert(spec, raw, f"environment variable {spec['env']}")
+                origins[spec["name"]] = f"env {spec['env']}"
+        for name, value in flags.items():
+            if value is not None:
+                values[name] = _convert(_SPECS[name], value, f"flag --{name}")
+                origins[name] = "flag"
+        origins["home"] = "env IPC_HOME" if env.get("IPC_HOME") else "default"
+        return cls(home=home, instance_rate_limits=rates, origins=origins, **values)
+
+    def public(self) -> list[tuple[str, str, str]]:
+        """(name, value, origin) of each setting, for people. The shared secret is not shown."""
+        rows = [("home", str(self.home), self.origins.get("home", "default"))]
+        for name in _SPECS:
+            value = str(getattr(self, name))
+            if name == "shared_secret":
+                value = "(set)" if value else ""
+            rows.append((name, value, self.origins.get(name, "default")))
+        return rows
+
+    @property
+    def large_message_path(self) -> Path:
+        if self.large_message_dir:
+            return Path(self.large_message_dir).expanduser().absolute()
+        return self.home / "large-messages"
+
+
+def default_home(env: Mapping[str, str]) -> Path:
+    """The platform's user data folder for agent-ipc, as platformdirs has it (whose import would cost 18-33 ms)."""
+    home = Path(env.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "agent-ipc"
+    if sys.platform == "win32":
+        return Path(env.get("LOCALAPPDATA") or home / "AppData" / "Local") / "agent-ipc"
+    return Path(env.get("XDG_DATA_HOME") or home / ".local" / "share") / "agent-ipc"
+
+
+def _specs() -> dict[str, dict[str, Any]]:
+    rows = {}
+    for f in fields(Settings):
+        if "env" in f.metadata:
+            assert f.default is not MISSING
+            rows[f.name] = {"name": f.name, "type": type(f.default), **f.metadata}
+    return rows
+
+
+_SPECS = _specs()
+_CHOICES = {"durability": ("full", "normal"), "log_level": ("debug", "info", "warning", "error")}
+
+
+def _convert(spec: Mapping[str, Any], raw: Any, where: str) -> Any:
+    kind, name = spec["type"], spec["name"]
+    if isinstance(raw, bool) or (kind is str and not isinstance(raw, str)):
+        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)}, not {raw!r}")
+    try:
+        value = kind(raw)
+    except (ValueError, TypeError):
+        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)} ({spec['unit']}), not {raw!r}") from None
+    if kind is int and isinstance(raw, float) and raw != value:
+        raise SettingsError(f"{where}: {name} must be a whole number, not {raw!r}")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {raw!r}")
+    low, high = spec["low"], spec["high"]
+    if kind is not str and not ((low is None or value >= low) and (high is None or value <= high)):
+        bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise SettingsError(f"{where}: {name} must be {bounds} ({spec['unit']}), not {raw!r}")
+    return value
+
+
+def _kind_word(kind: type) -> str:
+    return {int: "a whole number", float: "a number", str: "text"}[kind]
+
+
+def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) -> dict[str, float]:
+    """Fill ``values`` and ``origins`` from config.toml if there is one; return the rate limits by instance."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as e:
+        raise SettingsError(f"{path}: {e}") from None
+    import tomllib  # costs 16 ms, and most homes have no config file
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise SettingsError(f"{path}: {e}") from None
+    rates: dict[str, float] = {}
+    for key, raw in table.items():
+        where = f"{path} line {_line_of(text, key)}"
+        if key == "instances":
+            rates = _instance_rates(path, text, raw)
+        elif key == "nlparse" and isinstance(raw, dict):
+            continue  # the vocabulary of plain-word commands, read by the doors that parse them
+        elif key not in _SPECS:
+            raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(_SPECS)}")
+        else:
+            values[key] = _convert(_SPECS[key], raw, where)
+            origins[key] = f"config.toml line {_line_of(text, key)}"
+    return rates
+
+
+def _instance_rates(path: Path, text: str, raw: Any) -> dict[str, float]:
+    rates = {}
+    for name, table in (raw.items() if isinstance(raw, dict) else ()):
+        for key, value in (table.items() if isinstance(table, dict) else ()):
+            where = f"{path} line {_line_of(text, key)} (instances.{name})"
+            if key != "rate_limit":
+                raise SettingsError(f"{where}: unknown setting {key!r}. Known: rate_limit")
+            rates[name] = float(_convert(_SPECS["rate_limit"], value, where))
+    return rates
+
+
+def _line_of(text: str, key: str) -> int:
+    """1-based line of a key's first mention; tomllib keeps no positions."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip(" [\"'").startswith(key):
+            return number
+    return 1
