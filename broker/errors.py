@@ -78,6 +78,13 @@ _ROWS = (
         retryable=True,
     ),
     ErrorKind(
+        "too_many_mailboxes",
+        429,
+        "{limit} names that nobody has registered have mail waiting already",
+        "Send to a registered name: list shows them.",
+        retryable=True,
+    ),
+    ErrorKind(
         "rate_limited", 429, "Rate limit exceeded: {limit:g} messages/s", "Retry in {retry_after_s:.2f} s.", retryable=True
     ),
     ErrorKind(

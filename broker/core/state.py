@@ -147,6 +147,8 @@ class State:
     last_mailbox_id: int = 0
     lease_ends: list[tuple[float, int, int]] = field(default_factory=list)
     """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up."""
+    wait_ends: list[tuple[float, int]] = field(default_factory=list)
+    """Heap of (monotonic second, mailbox id) of long polls; stale entries are skipped likewise."""
     touched: set[int] = field(default_factory=set)
     """Ids of mailboxes whose last_seen is newer than the store's."""
 
@@ -164,11 +166,37 @@ class State:
             journal.set(mailbox, "returned", returned)
         return len(ids)
 
-    def expired_leases(self, mono_s: float) -> dict[int, list[int]]:
+    def add_waiter(self, mailbox: Mailbox, waiter: Waiter, journal: Journal) -> None:
+        # a retry of the same check takes the place of the first
+        others = [w for w in mailbox.waiters if (w.route, w.request_id) != (waiter.route, waiter.request_id)]
+        journal.set(mailbox, "waiters", [*others, waiter])
+        heapq.heappush(self.wait_ends, (waiter.deadline_s, mailbox.id))
+
+    def ended_waiters(self, mono_s: float, journal: Journal) -> list[tuple[Mailbox, Waiter]]:
+        """Long polls whose time is over; they leave their mailbox."""
+        ended: list[tuple[Mailbox, Waiter]] = []
+        while self.wait_ends and self.wait_ends[0][0] <= mono_s:
+            entry = heapq.heappop(self.wait_ends)
+            journal.on_rollback(heapq.heappush, self.wait_ends, entry)
+            mailbox = self.by_id.get(entry[1])
+            over = [w for w in mailbox.waiters if w.deadline_s <= mono_s] if mailbox else []
+            if mailbox and over:
+                journal.set(mailbox, "waiters", [w for w in mailbox.waiters if w.deadline_s > mono_s])
+                ended.extend((mailbox, w) for w in over)
+        return ended
+
+    def next_deadline(self) -> float | None:
+        """The monotonic second at which a lease or a wait may end next, or None."""
+        heads = [heap[0][0] for heap in (self.lease_ends, self.wait_ends) if heap]
+        return min(heads, default=None)
+
+    def expired_leases(self, mono_s: float, journal: Journal) -> dict[int, list[int]]:
         """Message ids by mailbox id whose lease has ended; they leave the heap."""
         ended: dict[int, list[int]] = {}
         while self.lease_ends and self.lease_ends[0][0] <= mono_s:
-            until_s, mailbox_id, message_id = heapq.heappop(self.lease_ends)
+            entry = heapq.heappop(self.lease_ends)
+            journal.on_rollback(heapq.heappush, self.lease_ends, entry)
+            until_s, mailbox_id, message_id = entry
             mailbox = self.by_id.get(mailbox_id)
             if mailbox is not None and mailbox.leased.get(message_id) == until_s:
                 ended.setdefault(mailbox_id, []).append(message_id)

@@ -1,0 +1,41 @@
+"""Mail for AI agents on one machine.
+
+>>> import broker
+>>> with broker.connect("fred") as me:
+...     me.send("claude", "hello")
+...     for mail in me.check(wait=30):
+...         print(mail.sender, mail.content)
+
+``broker.connect`` is the synchronous client, ``broker.connect_async`` the asyncio one. Names are imported when first used,
+so that importing the package costs nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from broker.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from broker.aio import AsyncClient, connect_async
+    from broker.client import Client, Mail, connect
+    from broker.errors import IpcError
+    from broker.settings import Settings
+
+_HOMES = {
+    "connect": "broker.client",
+    "Client": "broker.client",
+    "Mail": "broker.client",
+    "connect_async": "broker.aio",
+    "AsyncClient": "broker.aio",
+    "IpcError": "broker.errors",
+    "Settings": "broker.settings",
+}
+
+__all__ = ["AsyncClient", "Client", "IpcError", "Mail", "Settings", "__version__", "connect", "connect_async"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'broker' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,53 @@
+"""``python -m broker``: the broker process. Usually the supervisor starts it."""
+
+import argparse
+import sys
+
+from broker.child import die_with_parent
+from broker.logs import open_log
+from broker.runtime import FolderError, lock, prepare_home
+from broker.settings import Settings, SettingsError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 stopped, 1 can't start (the reason is on standard error), 3 another broker has this data folder."""
+    parser = argparse.ArgumentParser(prog="python -m broker", description="Run the broker in the foreground.")
+    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
+    options = parser.parse_args(argv)
+    if options.supervised:
+        die_with_parent()
+    from broker.core.port import StoreError
+    from broker.server import Server
+    from broker.store import open_store
+    from broker.store.schema import SchemaTooNew
+
+    try:
+        settings = Settings.load()
+        prepare_home(settings)
+    except (SettingsError, FolderError) as e:
+        print(f"broker: {e}", file=sys.stderr)
+        return 1
+    log = open_log("broker", settings.home / "logs", settings.log_level)
+    with lock(settings.home / "run" / "broker.lock") as mine:
+        if not mine:
+            print(f"broker: another broker serves {settings.home}", file=sys.stderr)
+            return 3
+        try:
+            store = open_store(settings)
+            for name in store.sweep_orphans():
+                log.info("orphan_removed", file=name)
+            server = Server(settings, store, log)
+            server.open()
+        except (StoreError, SchemaTooNew, OSError) as e:
+            log.error("broker_cannot_start", detail=str(e))
+            print(f"broker: {e}", file=sys.stderr)
+            return 1
+        try:
+            server.serve(parent_pipe=sys.stdin.fileno() if options.supervised else None)
+        finally:
+            server.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

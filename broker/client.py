@@ -1,0 +1,327 @@
+"""The synchronous client: ``with broker.connect("fred") as me: me.send("claude", "hello")``.
+
+One DEALER socket. A request that gets no answer is sent again with the same ids, after making sure that a broker runs, so
+a broker killed in the middle costs a delay and nothing else: sends carry a message id and are stored once.
+"""
+
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import zmq
+
+from broker import wire
+from broker.errors import IpcError, RemoteError
+from broker.launcher import ensure_running
+from broker.runtime import endpoint
+from broker.settings import Settings
+
+DEFAULT_TIMEOUT_S = 30.0
+_FIRST_RETRY_S = 0.5
+_LAST_RETRY_S = 4.0
+_WINDOW = 1024
+_FRAME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A message as received. ``timestamp`` is UTC, ISO 8601; ``data`` any JSON value or None."""
+
+    id: str
+    sender: str
+    to: str
+    timestamp: str
+    content: str
+    data: Any = None
+    redelivered: bool = False
+    file: dict[str, Any] | None = None
+    """Of a large message: ``path``, ``size_bytes``, ``sha256`` of the whole; ``content`` is then its summary."""
+
+    @classmethod
+    def from_wire(cls, m: dict[str, Any]) -> "Mail":
+        message = m["message"]
+        return cls(
+            m["id"],
+            m["from"],
+            m["to"],
+            m["timestamp"],
+            message["content"],
+            message.get("data"),
+            m.get("redelivered", False),
+            m.get("file"),
+        )
+
+
+def new_message_id() -> str:
+    """A client-made id: sortable by time, so that the store's index grows at its end, and unique."""
+    return f"{time.time_ns() // 1000:x}-{secrets.token_hex(6)}"
+
+
+class Connection:
+    """Requests and replies over one socket, without a name; any thread may use it, one at a time."""
+
+    def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq") -> None:
+        self.settings = settings
+        self._autostart = autostart
+        self._door = door
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+        self.late: list[dict[str, Any]] = []
+        """Replies that came after a retry had been answered; their mail is not lost."""
+        self.pushes: list[dict[str, Any]] = []
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close(linger=200)
+            self._socket = None
+        self._context.term()
+
+    def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
+        """Make one request and return its reply. Raises RemoteError with the broker's error, IpcError ``timeout``."""
+        reply = self.request_many([{"action": action, **fields}], timeout_s=timeout_s)[0]
+        if reply.get("status") != "ok":
+            raise RemoteError(reply)
+        return reply
+
+    def request_many(self, bodies: list[dict[str, Any]], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> list[dict[str, Any]]:
+        """Make many requests, pipelined, and return their replies in order; error replies are returned, not raised."""
+        with self._lock:
+            return self._exchange(bodies, timeout_s)
+
+    def _exchange(self, bodies: list[dict[str, Any]], timeout_s: float) -> list[dict[str, Any]]:
+        first_id = next(self._ids)
+        for number, body in enumerate(bodies, first_id):
+            body["id"] = number
+        bodies[0].setdefault("door", self._door)
+        self._ids = itertools.count(first_id + len(bodies))
+        answers: dict[int, dict[str, Any]] = {}
+        position = 0
+        deadline_s = time.monotonic() + timeout_s
+        retry_s, wait_s = _FIRST_RETRY_S, max((b.get("wait_s") or 0.0) for b in bodies)
+        while len(answers) < len(bodies):
+            while position < len(bodies) and position - len(answers) <= _WINDOW - _FRAME:
+                chunk = bodies[position : position + _FRAME]
+                self._send(chunk)
+                position += len(chunk)
+            patience_s = retry_s + wait_s
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise IpcError("timeout", limit=timeout_s)
+            if self._receive(min(patience_s, left_s), first_id, len(bodies), answers):
+                retry_s = _FIRST_RETRY_S
+                continue
+            retry_s = min(retry_s * 2, _LAST_RETRY_S)
+            self._reconnect()
+            unanswered = [b for b in bodies[:position] if b["id"] not in answers]
+            for chunk in wire.batches(unanswered, _FRAME):
+                self._send(chunk)
+        return [answers[body["id"]] for body in bodies]
+
+    def _connect(self) -> "zmq.Socket[bytes]":
+        if self._autostart:
+            ensure_running(self.settings)
+        s = self._context.socket(zmq.DEALER)
+        s.setsockopt(zmq.LINGER, 200)
+        s.setsockopt(zmq.RECONNECT_IVL, 20)
+        s.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        s.setsockopt(zmq.SNDHWM, 10_000)
+        s.setsockopt(zmq.RCVHWM, 10_000)
+        s.connect(endpoint(self.settings))
+        return s
+
+    def _reconnect(self) -> None:
+        """Begin anew on a fresh socket: what a dead broker had taken in is sent again from here."""
+        if self._socket is not None:
+            self._socket.close(linger=0)
+            self._socket = None
+
+    def _send(self, chunk: list[dict[str, Any]]) -> None:
+        if self._socket is None:
+            self._socket = self._connect()
+        self._socket.send(wire.encode(chunk))
+
+    def _receive(self, timeout_s: float, first_id: int, count: int, answers: dict[int, dict[str, Any]]) -> bool:
+        """Read what has come; False if nothing came in time."""
+        s = self._socket
+        assert s is not None
+        if not self._await(s, timeout_s):
+            return False
+        while True:
+            try:
+                frame = s.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return True
+            for reply in wire.decode(frame):
+                number = reply.get("id")
+                if "push" in reply:
+                    self.pushes.append(reply)
+                elif isinstance(number, int) and first_id <= number < first_id + count and number not in answers:
+                    answers[number] = reply
+                elif reply.get("messages"):
+                    self.late.append(reply)
+                elif number is None:
+                    raise RemoteError(reply)
+
+    def _await(self, s: "zmq.Socket[bytes]", timeout_s: float) -> bool:
+        """Wait for a frame; look every second whether the broker is still there, so that its death is noticed in waits."""
+        from broker.runtime import socket_answers
+
+        end_s = time.monotonic() + timeout_s
+        while True:
+            left_s = end_s - time.monotonic()
+            if s.poll(int(max(0.0, min(left_s, 1.0)) * 1000)):
+                return True
+            if left_s <= 1.0 or not socket_answers(self.settings):
+                return False
+
+    def poll_pushes(self, timeout_s: float) -> list[dict[str, Any]]:
+        """Pushes that came, waiting up to ``timeout_s`` for one."""
+        with self._lock:
+            if self._socket is None:
+                self._socket = self._connect()
+            if not self.pushes:
+                self._receive(timeout_s, 0, 0, {})
+            pushes, self.pushes = self.pushes, []
+            return pushes
+
+
+class Client:
+    """An agent: a name, its session and its mail. Use it as a context manager."""
+
+    def __init__(self, connection: Connection, name: str, token: str, queued: int = 0) -> None:
+        self._connection = connection
+        self.name = name
+        self.token = token
+        self.queued = queued
+        """Messages that waited at registration."""
+        self._unacked: list[str] = []
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Acknowledge what was read, unless an exception left the block: then the mail comes back."""
+        try:
+            if kind is None:
+                self.ack()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
+        """Any action of the table, as this session."""
+        return self._connection.request(action, timeout_s=timeout_s, session_token=self.token, **fields)
+
+    def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
+        """Send a message; returns once it is durable. The reply has ``message`` (a sentence) and ``message_id``."""
+        return self.request("send", to_id=to, message=_message(content, data), message_id=message_id or new_message_id())
+
+    def send_many(self, messages: Iterable[tuple[str, str]], *, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+        """Send (to, content) pairs, pipelined; one reply each, in order, errors among them."""
+        prefix = new_message_id()
+        bodies = [
+            {
+                "action": "send",
+                "session_token": self.token,
+                "to_id": to,
+                "message": {"content": content},
+                "message_id": f"{prefix}-{number:x}",
+            }
+            for number, (to, content) in enumerate(messages)
+        ]
+        return self._connection.request_many(bodies, timeout_s=timeout_s) if bodies else []
+
+    def broadcast(self, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
+        """Send to every registered instance but this one; the reply has ``count``."""
+        return self.request("broadcast", message=_message(content, data), message_id=message_id or new_message_id())
+
+    def check(self, wait: float = 0.0, limit: int = 100) -> list[Mail]:
+        """New mail, waiting up to ``wait`` seconds if there is none. Acknowledges what the previous check returned."""
+        self.ack()
+        reply = self.request("check", wait_s=wait, limit=limit, timeout_s=wait + DEFAULT_TIMEOUT_S)
+        late, self._connection.late = self._connection.late, []
+        mail = [Mail.from_wire(m) for r in [*late, reply] for m in r["messages"]]
+        self._unacked = [m.id for m in mail]
+        return mail
+
+    def listen(self) -> Iterator[Mail]:
+        """Mail for ever, one at a time; each is acknowledged when the next is asked for."""
+        while True:
+            for mail in self.check(wait=60.0):
+                yield mail
+
+    def ack(self, mail: Iterable[Mail] | None = None) -> int:
+        """Acknowledge these messages, or all that the last check returned. Acknowledged mail never comes back."""
+        ids = self._unacked if mail is None else [m.id for m in mail]
+        if not ids:
+            return 0
+        reply = self.request("ack", ids=ids)
+        gone = set(ids)
+        self._unacked = [i for i in self._unacked if i not in gone]
+        return int(reply["acked"])
+
+    def release(self, mail: Iterable[Mail]) -> int:
+        """Give messages back unread; the next check has them again."""
+        ids = [m.id for m in mail]
+        self._unacked = [i for i in self._unacked if i not in set(ids)]
+        return int(self.request("release", ids=ids)["released"])
+
+    def list(self) -> list[dict[str, str]]:
+        """Registered instances: ``id`` and ``last_seen`` (UTC, ISO 8601)."""
+        instances: list[dict[str, str]] = self.request("list")["instances"]
+        return instances
+
+    def rename(self, new_name: str) -> str:
+        """Take another name, at most once an hour; the old one forwards for two. Returns the broker's sentence."""
+        reply = self.request("rename", old_id=self.name, new_id=new_name)
+        self.name = new_name
+        return str(reply["message"])
+
+    def whoami(self) -> dict[str, Any]:
+        return self.request("whoami")
+
+
+def _message(content: str, data: Any) -> dict[str, Any]:
+    return {"content": content} if data is None else {"content": content, "data": data}
+
+
+def auth_token(name: str, secret: str) -> str:
+    """What ``register`` wants where a shared secret is set."""
+    import hashlib
+
+    return hashlib.sha256(f"{name}:{secret}".encode()).hexdigest() if secret else ""
+
+
+def connect(
+    name: str,
+    *,
+    token: str | None = None,
+    settings: Settings | None = None,
+    autostart: bool = True,
+    door: str = "zmq",
+) -> Client:
+    """Register ``name`` (or resume the session of ``token``) and return its client; starts the service if there is none.
+
+    Registering a live name takes it over: its earlier session ends. Raises IpcError.
+    """
+    settings = settings or Settings.load()
+    connection = Connection(settings, autostart=autostart, door=door)
+    try:
+        if token is not None:
+            found = connection.request("whoami", session_token=token)
+            return Client(connection, found["instance_id"], token, found["queued"])
+        secret = auth_token(name, settings.shared_secret)
+        reply = connection.request("register", instance_id=name, auth_token=secret)
+        return Client(connection, name, reply["session_token"], reply["queued"])
+    except BaseException:
+        connection.close()
+        raise

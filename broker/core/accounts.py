@@ -1,0 +1,199 @@
+"""Names and sessions: register, rename, list, whoami, and who a token belongs to."""
+
+import hashlib
+import hmac
+import math
+from datetime import datetime, timezone
+from typing import Any
+
+from broker.core.port import NewMessage
+from broker.core.state import Forward, Mailbox, Session
+from broker.core.turn import Incoming, Outgoing, Turn, act_as
+from broker.errors import IpcError
+from broker.names import SYSTEM, is_name
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token. It has 256 random bits, so a plain hash can't be guessed back."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def iso(unix_s: float) -> str:
+    """UTC, ISO 8601 with microseconds and +00:00, which Python 3.8's fromisoformat reads too."""
+    return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")
+
+
+def authenticate(turn: Turn, token: str | None) -> Session:
+    """The session of a token; raises ``unauthorized``, ``session_replaced`` or ``session_expired``."""
+    session = turn.state.sessions.get(token_hash(token)) if isinstance(token, str) else None
+    if session is None:
+        raise IpcError("unauthorized")
+    if session.replaced:
+        raise IpcError("session_replaced", name=session.mailbox.name)
+    now_s = turn.now.wall_s
+    if now_s - session.last_seen_s > turn.settings.session_timeout_s:
+        raise IpcError("session_expired")
+    session.last_seen_s = session.mailbox.last_seen_s = now_s
+    turn.state.touched.add(session.mailbox.id)
+    return session
+
+
+def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
+    body = request.body
+    name = body["instance_id"]
+    if not is_name(name):
+        raise IpcError("invalid_name")
+    if name.lower() == SYSTEM:
+        raise IpcError("name_reserved", name=name)
+    check_right_to_register(turn, request, name)
+    drop_lapsed_forward(turn, name)
+    forward = turn.state.forwards.get(name)
+    if forward is not None:
+        minutes = math.ceil((forward.until_s - turn.now.wall_s) / 60)
+        raise IpcError("name_forwarding", name=name, target=forward.mailbox.name, minutes=minutes)
+    mailbox = turn.state.mailboxes.get(name) or new_mailbox(turn, name)
+    replace_sessions(turn, mailbox, request.door)
+    turn.journal.set(mailbox, "claimed", True)
+    turn.journal.set(mailbox, "last_seen_s", turn.now.wall_s)
+    turn.store.save_mailbox(mailbox)
+    token = turn.make_token()
+    session = Session(
+        token_hash=token_hash(token),
+        mailbox=mailbox,
+        uid=body.get("peer_uid"),
+        created_s=turn.now.wall_s,
+        last_seen_s=turn.now.wall_s,
+        tokens=float(turn.settings.rate_burst),
+        refilled_s=turn.now.mono_s,
+    )
+    turn.journal.put(turn.state.sessions, session.token_hash, session)
+    turn.store.save_session(session)
+    turn.event("registered", name=name, door=request.door, uid=session.uid)
+    queued = mailbox.queued
+    noun = "message" if queued == 1 else "messages"
+    text = f"Registered {name} with {queued} queued {noun}" if queued else f"Registered {name}"
+    return {"session_token": token, "message": text, "queued": queued}
+
+
+def check_right_to_register(turn: Turn, request: Incoming, name: str) -> None:
+    """With a shared secret: proof of it. Without one: only the OS user who owns the service."""
+    secret = turn.settings.shared_secret
+    if secret:
+        wanted = hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()
+        given = str(request.body.get("auth_token") or "")
+        if not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
+            turn.event("auth_refused", name=name, door=request.door)
+            raise IpcError("invalid_auth")
+    elif request.body.get("peer_uid") is not None:
+        turn.event("user_refused", name=name, door=request.door, uid=request.body["peer_uid"])
+        raise IpcError("forbidden_user")
+
+
+def new_mailbox(turn: Turn, name: str) -> Mailbox:
+    state = turn.state
+    mailbox_id = state.last_mailbox_id + 1
+    turn.journal.set(state, "last_mailbox_id", mailbox_id)
+    mailbox = Mailbox(mailbox_id, name, claimed=False, created_s=turn.now.wall_s, last_seen_s=turn.now.wall_s)
+    turn.journal.put(state.mailboxes, name, mailbox)
+    turn.journal.put(state.by_id, mailbox_id, mailbox)
+    turn.store.save_mailbox(mailbox)
+    return mailbox
+
+
+def replace_sessions(turn: Turn, mailbox: Mailbox, door: str) -> None:
+    """A name has one session. The earlier one is revoked and told, and what it held on lease is free at once."""
+    live = [s for s in turn.state.sessions.values() if s.mailbox is mailbox and not s.replaced]
+    for session in live:
+        turn.journal.set(session, "replaced", True)
+        turn.store.save_session(session)
+        turn.event("session_replaced", name=mailbox.name, door=door)
+    told = IpcError("session_replaced", name=mailbox.name).to_wire()
+    for waiter in mailbox.waiters:
+        turn.out.append(Outgoing(waiter.route, {"id": waiter.request_id, **told}))
+    turn.journal.set(mailbox, "waiters", [])
+    if mailbox.subscription is not None:
+        push = {"push": "session_replaced", "id": mailbox.subscription.request_id, **told}
+        turn.out.append(Outgoing(mailbox.subscription.route, push))
+        turn.journal.set(mailbox, "subscription", None)
+    turn.state.return_leases(mailbox, list(mailbox.leased), turn.journal)
+
+
+def drop_lapsed_forward(turn: Turn, name: str) -> None:
+    forward = turn.state.forwards.get(name)
+    if forward is not None and forward.until_s <= turn.now.wall_s:
+        turn.journal.drop(turn.state.forwards, name)
+        turn.store.drop_forward(name)
+
+
+def rename(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(turn, session, request, "old_id")
+    mailbox, state, journal, now_s = session.mailbox, turn.state, turn.journal, turn.now.wall_s
+    old, new = mailbox.name, request.body["new_id"]
+    if not is_name(new):
+        raise IpcError("invalid_name")
+    if new.lower() == SYSTEM:
+        raise IpcError("name_reserved", name=new)
+    if new == old:  # also what a retry of a rename that worked looks like
+        return {"message": f"Renamed {request.body.get('old_id') or old} to {new}"}
+    drop_lapsed_forward(turn, new)
+    taken = state.mailboxes.get(new)
+    forward = state.forwards.get(new)
+    if (taken is not None and taken.claimed) or (forward is not None and forward.mailbox is not mailbox):
+        raise IpcError("name_taken", name=new)
+    wait_s = mailbox.renamed_s + turn.settings.rename_interval_s - now_s if mailbox.renamed_s else 0.0
+    wait_s = min(wait_s, turn.settings.rename_interval_s)  # a clock that was set back must not lock a name for days
+    if wait_s > 0:
+        raise IpcError("rename_too_soon", minutes=math.ceil(wait_s / 60), retry_after_s=wait_s)
+    if taken is not None:
+        take_over_mail(turn, taken, mailbox)
+    journal.drop(state.mailboxes, old)
+    journal.put(state.mailboxes, new, mailbox)
+    journal.set(mailbox, "name", new)
+    journal.set(mailbox, "renamed_s", now_s)
+    turn.store.save_mailbox(mailbox)
+    if forward is not None:  # back to a name it had: the way back must not forward to itself
+        journal.drop(state.forwards, new)
+        turn.store.drop_forward(new)
+    back = Forward(mailbox, now_s + turn.settings.forward_s)
+    journal.put(state.forwards, old, back)
+    turn.store.save_forward(old, back)
+    notify_all(turn, mailbox, f"📝 {old} renamed to {new}")
+    turn.event("renamed", old=old, new=new, door=request.door)
+    return {"message": f"Renamed {old} to {new}"}
+
+
+def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
+    """Mail that waited for the new name before anyone had it belongs to its first holder."""
+    ids = turn.store.queued_ids(unclaimed.id)
+    turn.store.move_mail(unclaimed.id, mailbox.id)
+    turn.store.drop_mailbox(unclaimed.id)
+    turn.journal.drop(turn.state.by_id, unclaimed.id)
+    turn.journal.drop(turn.state.mailboxes, unclaimed.name)
+    turn.journal.set(mailbox, "queued", mailbox.queued + len(ids))
+    seen = [i for i in ids if i <= mailbox.cursor]
+    turn.journal.set(mailbox, "returned", sorted([*mailbox.returned, *seen]))
+    turn.wake(mailbox)
+
+
+def notify_all(turn: Turn, about: Mailbox, text: str) -> None:
+    """A notice from ``system`` to every registered instance but the one it is about."""
+    others = [m for m in turn.state.mailboxes.values() if m.claimed and m is not about]
+    if not others:
+        return
+    message_id = turn.state.last_message_id + 1
+    turn.journal.set(turn.state, "last_message_id", message_id)
+    notice = NewMessage(message_id, 0, SYSTEM, None, turn.now.wall_s, text, None, None, len(others), None, None, None)
+    turn.store.add_message(notice, [m.id for m in others])
+    for mailbox in others:
+        turn.journal.set(mailbox, "queued", mailbox.queued + 1)
+        turn.wake(mailbox)
+
+
+def list_instances(turn: Turn, _session: Session, _request: Incoming) -> dict[str, Any]:
+    rows = sorted((m for m in turn.state.mailboxes.values() if m.claimed), key=lambda m: m.name)
+    return {"instances": [{"id": m.name, "last_seen": iso(m.last_seen_s)} for m in rows]}
+
+
+def whoami(_turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:
+    mailbox = session.mailbox
+    return {"instance_id": mailbox.name, "queued": mailbox.queued, "registered_at": iso(session.created_s)}

@@ -1,0 +1,148 @@
+"""Batches: decide, append, commit, reply.
+
+    requests --decide--> rows + memory changes + replies --commit--> replies may go out
+                 |                                          |
+          refused: undone alone                  failed: undone whole, then one by one
+
+All requests that wait are decided in one transaction (group commit). When the commit fails, memory is rolled back with
+the disk and each request is run again alone, so that only those that really can't be done are refused: a full disk
+refuses sends and goes on serving reads.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker.actions import ACTIONS, Access
+from broker.core import accounts, delivery, mail
+from broker.core.port import IdConflict, Store, StoreError
+from broker.core.state import Moment, Session, State
+from broker.core.turn import Event, Incoming, Outgoing, Turn
+from broker.errors import IpcError
+from broker.settings import Settings
+
+Handler = Callable[[Turn, Any, Incoming], dict[str, Any] | None]
+
+HANDLERS: dict[str, Handler] = {
+    "register": accounts.register,
+    "send": mail.send,
+    "broadcast": mail.broadcast,
+    "check": delivery.check,
+    "ack": delivery.ack,
+    "release": delivery.release,
+    "subscribe": delivery.subscribe,
+    "unsubscribe": delivery.unsubscribe,
+    "list": accounts.list_instances,
+    "rename": accounts.rename,
+    "whoami": accounts.whoami,
+    "import": mail.import_mail,
+}
+"""One function an action. ``ping`` and ``status`` tell of the process and are registered by the server."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """The broker's rules over a store. ``run`` takes what came in and returns what may go out."""
+
+    state: State
+    store: Store
+    settings: Settings
+    owner_hash: bytes
+    handlers: dict[str, Handler] = field(default_factory=lambda: dict(HANDLERS))
+    make_token: Callable[[], str] = lambda: secrets.token_urlsafe(32)  # 256 bit
+    make_reference: Callable[[BaseException], str] = lambda _e: secrets.token_hex(4)
+    """Log an unexpected exception and return the reference that the client is given."""
+
+    def run(self, requests: list[Incoming], now: Moment) -> tuple[list[Outgoing], list[Event]]:
+        """Decide and commit a batch. Nothing returned here was not committed first."""
+        try:
+            return self._attempt(requests, now)
+        except IdConflict:
+            pass
+        except StoreError:
+            if not requests:
+                return [], []  # time passed, nothing could be written: the next turn finds the same work
+            return self._one_by_one(requests, now)
+        try:
+            return self._attempt(requests, now, careful=True)
+        except StoreError:
+            return self._one_by_one(requests, now)
+
+    def _one_by_one(self, requests: list[Incoming], now: Moment) -> tuple[list[Outgoing], list[Event]]:
+        out: list[Outgoing] = []
+        events: list[Event] = []
+        for request in requests:
+            try:
+                some, told = self._attempt([request], now, careful=True)
+            except StoreError as first:
+                some, told = self._without_marks(request, now, first)
+            out += some
+            events += told
+        return out, events
+
+    def _without_marks(self, request: Incoming, now: Moment, first: StoreError) -> tuple[list[Outgoing], list[Event]]:
+        """A read needs no row written: its lease is kept in memory, only the redelivered mark is lost."""
+        try:
+            return self._attempt([request], now, careful=True, marks=False)
+        except StoreError:
+            error = IpcError("storage_full", detail=str(first))
+            event = Event("storage_full", {"action": request.body.get("action"), "detail": str(first)})
+            return [answer(request, error.to_wire())], [event]
+
+    def _attempt(
+        self, requests: list[Incoming], now: Moment, *, careful: bool = False, marks: bool = True
+    ) -> tuple[list[Outgoing], list[Event]]:
+        turn = Turn(self.state, self.store, self.settings, now, self.make_token, careful)
+        try:
+            delivery.expire(turn)
+            for request in requests:
+                self._decide(turn, request)
+            if turn.woken:
+                delivery.hand_out(turn)
+            self.store.commit(marks=marks)
+        except BaseException:
+            self.store.rollback()
+            turn.journal.rollback()
+            raise
+        turn.journal.commit()
+        return turn.out, turn.events
+
+    def _decide(self, turn: Turn, request: Incoming) -> None:
+        """Run one request; a refusal becomes its reply and leaves no trace of what it had begun."""
+        mark, rows = turn.journal.mark(), len(turn.out)
+        saved = self.store.savepoint()
+        try:
+            reply = self._handle(turn, request)
+        except IpcError as error:
+            turn.journal.rollback(mark)
+            self.store.restore(saved)
+            del turn.out[rows:]
+            reply = error.to_wire()
+        except StoreError:
+            raise
+        except Exception as error:  # the one broad catch of this process: a fault in one request is not the others'
+            turn.journal.rollback(mark)
+            self.store.restore(saved)
+            del turn.out[rows:]
+            reply = IpcError("internal", ref=self.make_reference(error)).to_wire()
+        if reply is not None:
+            turn.out.append(answer(request, reply))
+
+    def _handle(self, turn: Turn, request: Incoming) -> dict[str, Any] | None:
+        name = request.body.get("action")
+        action = ACTIONS.get(name) if isinstance(name, str) else None
+        if action is None:
+            raise IpcError("unknown_action", action=str(name)[:64], known=", ".join(ACTIONS))
+        session: Session | None = None
+        if action.access is Access.SESSION:
+            session = accounts.authenticate(turn, request.token)
+        elif action.access is Access.OWNER and accounts.token_hash(request.token or "") != self.owner_hash:
+            raise IpcError("unauthorized")
+        action.check(request.body)
+        reply = self.handlers[action.name](turn, session, request)
+        return None if reply is None else {"status": "ok", **reply}
+
+
+def answer(request: Incoming, reply: dict[str, Any]) -> Outgoing:
+    return Outgoing(request.route, {"id": request.body.get("id"), **reply})

@@ -1,0 +1,121 @@
+"""What one batch of requests works with, and what comes out of it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker.core.port import Store
+from broker.core.state import Journal, Mailbox, Moment, Route, Session, State
+from broker.errors import IpcError
+from broker.settings import Settings
+
+MAX_DEPTH = 64
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request as it came off the wire. ``door`` names the door in logs."""
+
+    route: Route
+    body: dict[str, Any]
+    token: str | None
+    door: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One reply or push. If it can't be delivered, the leases of ``mail_ids`` in ``mailbox`` are given back."""
+
+    route: Route
+    body: dict[str, Any]
+    mailbox: Mailbox | None = None
+    mail_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth a log line; the core does not log."""
+
+    name: str
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Turn:
+    """One batch: the state it changes, the rows it writes, the replies it will send once all is committed."""
+
+    state: State
+    store: Store
+    settings: Settings
+    now: Moment
+    make_token: Callable[[], str]
+    careful: bool = False
+    """Look each message id up before inserting (after the store reported a conflict)."""
+    journal: Journal = field(default_factory=Journal)
+    out: list[Outgoing] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    woken: dict[int, Mailbox] = field(default_factory=dict)
+    """Mailboxes that have new mail for a waiter or subscriber."""
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        self.events.append(Event(name, fields))
+
+    def wake(self, mailbox: Mailbox) -> None:
+        if mailbox.waiters or mailbox.subscription is not None:
+            self.woken[mailbox.id] = mailbox
+
+
+def act_as(turn: Turn, session: Session, request: Incoming, field_name: str) -> None:
+    """Refuse a request that claims to be someone else. An old name that forwards to this mailbox is itself."""
+    claimed = request.body.get(field_name)
+    mailbox = session.mailbox
+    if claimed is None or claimed == mailbox.name:
+        return
+    forward = turn.state.forwards.get(claimed)
+    if forward is not None and forward.mailbox is mailbox:
+        return
+    turn.event(
+        "spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], door=request.door, action=request.body.get("action")
+    )
+    raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])
+
+
+def take_tokens(turn: Turn, session: Session, count: int) -> None:
+    """Charge the session's token bucket or raise ``rate_limited`` with the time to wait."""
+    settings = turn.settings
+    rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
+    if rate <= 0:
+        return
+    burst = float(settings.rate_burst)
+    cost = min(float(count), burst)  # a broadcast larger than the bucket empties it rather than never being allowed
+    filled = min(burst, session.tokens + max(0.0, turn.now.mono_s - session.refilled_s) * rate)
+    if filled < cost:
+        raise IpcError("rate_limited", limit=rate, retry_after_s=(cost - filled) / rate)
+    turn.journal.set(session, "tokens", filled - cost)
+    turn.journal.set(session, "refilled_s", turn.now.mono_s)
+
+
+def check_json(value: Any, depth: int = 0) -> None:
+    """Raise ``bad_request`` unless every door can carry the value: what JSON can say, finite, 64 bit, at most 64 deep."""
+    if value is None or isinstance(value, (bool, str)):
+        return
+    if isinstance(value, int):
+        if value not in _INT64:
+            raise IpcError("bad_request", detail="Integers in data must fit 64 bits")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise IpcError("bad_request", detail="Numbers in data must be finite")
+    elif depth >= MAX_DEPTH:
+        raise IpcError("bad_request", detail=f"Data may be nested {MAX_DEPTH} deep")
+    elif isinstance(value, list):
+        for item in value:
+            check_json(item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise IpcError("bad_request", detail="Keys in data must be text")
+            check_json(item, depth + 1)
+    else:
+        raise IpcError("bad_request", detail=f"Data can't hold a {type(value).__name__}")

@@ -1,0 +1,77 @@
+"""The first agent starts the service: find it, or start it and wait until it answers."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from broker.errors import IpcError
+from broker.runtime import endpoint, lock, prepare_home, socket_answers
+from broker.settings import Settings
+
+START_DEADLINE_S = 10.0
+_POLL_S = 0.02
+
+
+def ensure_running(settings: Settings, deadline_s: float = START_DEADLINE_S) -> bool:
+    """Return once something listens at the broker's endpoint; True if this call had to start it.
+
+    Of many callers at once one starts the supervisor, the others wait for it. Raises IpcError ``unavailable``.
+    """
+    if socket_answers(settings):
+        return False
+    try:
+        prepare_home(settings)
+    except OSError as e:
+        raise IpcError("unavailable", detail=str(e)) from None
+    end = time.monotonic() + deadline_s
+    started: subprocess.Popen[bytes] | None = None
+    with lock(settings.home / "run" / "start.lock") as mine:
+        while not socket_answers(settings):
+            if mine and started is None:
+                started = start_supervisor(settings)
+            if time.monotonic() > end:
+                raise IpcError("unavailable", detail=why_not(settings))
+            time.sleep(_POLL_S)
+            if not mine and not _someone_starts(settings):
+                return ensure_running(settings, max(0.1, end - time.monotonic()))
+    return started is not None
+
+
+def _someone_starts(settings: Settings) -> bool:
+    """True while another process holds the start lock or the service answers already."""
+    if socket_answers(settings):
+        return True
+    with lock(settings.home / "run" / "start.lock") as free:
+        return not free
+
+
+def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
+    """Start supervisor, broker and doors, detached from this process, its terminal and its folder."""
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, "IPC_HOME": str(settings.home)}
+    env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    errors = os.open(settings.home / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+            [sys.executable, "-P", "-m", "broker.supervisor"],
+            cwd=settings.home,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+    finally:
+        os.close(errors)
+
+
+def why_not(settings: Settings) -> str:
+    """What the last start left behind, for a person: the end of start.log, or where to look."""
+    log = settings.home / "logs" / "start.log"
+    try:
+        said = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        said = []
+    return said[-1] if said else f"nothing answers at {endpoint(settings)}; see {log.parent}"

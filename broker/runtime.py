@@ -1,0 +1,117 @@
+"""Where the processes of one data folder meet: folders, sockets, locks, keys. Everything here is private to the user."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from broker.settings import Settings
+
+_SOCKET_PATH_BYTES = 100
+"""sockaddr_un holds 108 bytes with the closing NUL; libzmq needs a little of it."""
+
+
+class FolderError(OSError):
+    """A folder that others could write to or that isn't ours."""
+
+
+def private_folder(path: Path) -> Path:
+    """Create the folder with mode 0700, or make sure that it is ours alone. The umask is not trusted."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode):
+        found = os.stat(path)
+    if found.st_uid != os.getuid():
+        raise FolderError(f"{path} belongs to another user; set IPC_HOME to a folder of your own")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        os.chmod(path, 0o700)
+    return path
+
+
+def prepare_home(settings: Settings) -> None:
+    """The data folder and its parts, private."""
+    for folder in (settings.home, settings.home / "run", settings.home / "logs", settings.home / "sessions"):
+        private_folder(folder)
+
+
+def run_folder(settings: Settings) -> Path:
+    """Where sockets live: ``run`` in the data folder, or a short folder when that path is too long for a socket."""
+    folder = settings.home / "run"
+    if len(os.fsencode(folder / "broker.sock")) <= _SOCKET_PATH_BYTES:
+        return folder
+    tag = hashlib.sha256(os.fsencode(settings.home)).hexdigest()[:12]
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    if len(os.fsencode(base)) > 60:
+        base = Path("/tmp")  # noqa: S108 (the folder made in it is checked to be ours and private)
+    return base / f"agent-ipc-{os.getuid()}-{tag}"
+
+
+def endpoint(settings: Settings) -> str:
+    """The ZeroMQ endpoint of the broker."""
+    return settings.endpoint or f"ipc://{run_folder(settings) / 'broker.sock'}"
+
+
+def socket_answers(settings: Settings) -> bool:
+    """True if something listens at the broker's endpoint. Costs no ZeroMQ and no round trip."""
+    address = endpoint(settings)
+    scheme, _, rest = address.partition("://")
+    if scheme == "ipc":
+        family, target = socket.AF_UNIX, rest
+    elif scheme == "tcp":
+        host, _, port = rest.rpartition(":")
+        family, target = socket.AF_INET, (host, int(port))  # type: ignore[assignment]
+    else:
+        return True
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(target)
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold an exclusive flock on the file; yields False if someone else has it. The kernel drops it with the process."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(fd)
+
+
+def owner_key(settings: Settings) -> str:
+    """The key that proves its reader to own the data folder; made at first use, mode 0600."""
+    path = settings.home / "owner.key"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    write_private(path, secrets.token_urlsafe(32) + "\n", replace=False)
+    return path.read_text().strip()
+
+
+def write_private(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file of mode 0600 whole or not at all; with ``replace`` false, an existing file stays as it is."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as f:
+            f.write(text)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,229 @@
+"""The broker process's loop, which is the hot path whole:
+
+    socket -> decode -> decide -> append -> commit -> reply
+
+One thread. All requests that wait are taken together, decided and committed in one transaction, then answered; the
+replies of one connection share a frame. The loop sleeps in ``poll`` until a frame, a signal or the next deadline: an idle
+broker runs no code.
+"""
+
+import os
+import signal
+import socket
+import stat
+import time
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from broker import wire
+from broker.core import accounts
+from broker.core.engine import Engine
+from broker.core.port import StoreError
+from broker.core.state import Moment, Session
+from broker.core.turn import Incoming, Outgoing, Turn
+from broker.errors import IpcError
+from broker.logs import Log
+from broker.runtime import endpoint, owner_key, private_folder, run_folder
+from broker.settings import Settings
+from broker.store import SqliteStore
+from broker.sweep import Sweeper
+from broker.version import VERSION
+
+_TURN_REQUESTS = 2048
+"""Requests taken into one transaction: enough to share a sync among many, few enough to answer soon."""
+_WARNINGS = frozenset({"spoof_refused", "auth_refused", "user_refused", "storage_full", "session_replaced"})
+
+
+def now() -> Moment:
+    return Moment(time.time(), time.monotonic())
+
+
+class Server:
+    """The ROUTER socket over an engine."""
+
+    def __init__(self, settings: Settings, store: SqliteStore, log: Log, clock: Callable[[], Moment] = now) -> None:
+        self.settings = settings
+        self.log = log
+        self.clock = clock
+        self.store = store
+        self.started = clock()
+        self.engine = Engine(
+            state=store.load(),
+            store=store,
+            settings=settings,
+            owner_hash=accounts.token_hash(owner_key(settings)),
+            make_reference=log.exception,
+        )
+        self.engine.handlers["ping"] = self._ping
+        self.engine.handlers["status"] = self._status
+        self.sweeper = Sweeper(self.engine, store, log)
+        self.requests = 0
+        self.bad_frames = 0
+        self._context = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._running = True
+
+    # life
+
+    def open(self) -> None:
+        """Bind. The caller holds the lock of the data folder, so a socket file that is there is a dead broker's."""
+        router, address = self._router, endpoint(self.settings)
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error that gives its mail back
+        router.setsockopt(zmq.LINGER, 200)
+        router.setsockopt(zmq.SNDHWM, 1000)
+        router.setsockopt(zmq.RCVHWM, 1000)
+        router.setsockopt(zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES)
+        router.setsockopt(zmq.BACKLOG, 1024)
+        if address.startswith("ipc://"):
+            private_folder(run_folder(self.settings))
+            path = address.removeprefix("ipc://")
+            if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
+                os.unlink(path)
+            router.bind(address)
+            os.chmod(path, 0o600)
+        else:
+            router.bind(address)
+        self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
+
+    def stop(self) -> None:
+        """Leave the loop after the present turn; safe to call from a signal handler."""
+        self._running = False
+        self._wake_write.send(b"x")
+
+    def close(self) -> None:
+        self.sweeper.flush_activity(force=True)
+        self._router.close()
+        self._context.term()
+        self.store.close()
+        self.log.info("broker_stopped", requests=self.requests)
+
+    def serve(self, parent_pipe: int | None = None) -> None:
+        """Run until ``stop``, SIGTERM, SIGINT or the end of ``parent_pipe``."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
+        poller = zmq.Poller()
+        poller.register(self._router, zmq.POLLIN)
+        poller.register(self._wake_read, zmq.POLLIN)
+        if parent_pipe is not None:
+            poller.register(parent_pipe, zmq.POLLIN)
+        while self._running:
+            ready = dict(poller.poll(self._timeout_ms()))
+            if parent_pipe is not None and ready.get(parent_pipe):
+                break  # the supervisor is gone
+            self.turn()
+
+    def _timeout_ms(self) -> int | None:
+        deadlines = [d for d in (self.engine.state.next_deadline(), self.sweeper.next_s) if d is not None]
+        if not deadlines:
+            return None
+        return max(0, int((min(deadlines) - self.clock().mono_s) * 1000) + 1)
+
+    # the hot path
+
+    def turn(self) -> None:
+        """Take what waits, commit it, answer."""
+        requests = self._receive()
+        out, events = self.engine.run(requests, self.clock())
+        self._send(out)
+        for event in events:
+            if event.name in _WARNINGS:
+                self.log.warning(event.name, **event.fields)
+            else:
+                self.log.info(event.name, **event.fields)
+        self.sweeper.step(self.clock())
+
+    def _receive(self) -> list[Incoming]:
+        requests: list[Incoming] = []
+        receive = self._router.recv_multipart
+        while len(requests) < _TURN_REQUESTS:
+            try:
+                frames = receive(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            route = frames[0]
+            try:
+                if len(frames) != 2:
+                    raise wire.FrameError("a message has one frame")
+                maps = wire.decode(frames[1])
+            except wire.FrameError as e:
+                self.bad_frames += 1
+                error = IpcError("bad_request", detail=f"Bad frame: {e}")
+                self._send([Outgoing(route, {"id": None, **error.to_wire()})])
+                continue
+            token, door = None, "zmq"
+            for body in maps:
+                token = body.get("session_token", token)
+                door = body.get("door", door)
+                requests.append(Incoming(route, body, token, str(door)[:32]))
+        self.requests += len(requests)
+        return requests
+
+    def _send(self, out: list[Outgoing]) -> None:
+        """Answer, the replies of one connection in one frame. Mail that can't be delivered goes back to its mailbox."""
+        frames: dict[bytes, list[Outgoing]] = {}
+        for reply in out:
+            frames.setdefault(reply.route, []).append(reply)
+        for route, replies in frames.items():
+            try:
+                self._router.send_multipart([route, wire.encode([r.body for r in replies])], zmq.NOBLOCK)
+            except zmq.ZMQError as e:  # gone (EHOSTUNREACH) or not reading (EAGAIN)
+                self.log.info("reply_undeliverable", errno=e.errno, replies=len(replies))
+                self._give_back(replies)
+
+    def _give_back(self, replies: list[Outgoing]) -> None:
+        """Return the mail of replies that nobody will read, and stop pushing to their connection."""
+        state = self.engine.state
+        turn = Turn(state, self.store, self.settings, self.clock(), self.engine.make_token)
+        for reply in replies:
+            mailbox = reply.mailbox
+            if mailbox is None:
+                continue
+            state.return_leases(mailbox, list(reply.mail_ids), turn.journal)
+            if mailbox.subscription is not None and mailbox.subscription.route == reply.route:
+                mailbox.subscription = None
+            mailbox.waiters = [w for w in mailbox.waiters if w.route != reply.route]
+        turn.journal.commit()
+
+    # what the process tells of itself
+
+    def _ping(self, _turn: Turn, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+        return {"pid": os.getpid(), "version": VERSION, "protocol": wire.VERSION}
+
+    def _status(self, turn: Turn, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+        state = turn.state
+        claimed = [m for m in state.mailboxes.values() if m.claimed]
+        settings = self.settings
+        return {
+            "pid": os.getpid(),
+            "version": VERSION,
+            "protocol": wire.VERSION,
+            "uptime_s": round(turn.now.mono_s - self.started.mono_s, 1),
+            "endpoint": endpoint(settings),
+            "instances": [
+                {"id": m.name, "last_seen": accounts.iso(m.last_seen_s), "queued": m.queued}
+                for m in sorted(claimed, key=lambda m: m.name)
+            ],
+            "unclaimed": sum(1 for m in state.mailboxes.values() if not m.claimed),
+            "queued": sum(m.queued for m in state.mailboxes.values()),
+            "leased": sum(len(m.leased) for m in state.mailboxes.values()),
+            "requests": self.requests,
+            "bad_frames": self.bad_frames,
+            "limits": {
+                "mailbox_limit": settings.mailbox_limit,
+                "message_limit_bytes": settings.message_limit_bytes,
+                "rate_limit": settings.rate_limit,
+                "rate_burst": settings.rate_burst,
+                "storage_limit_mib": settings.storage_limit_mib,
+                "connection_limit": settings.connection_limit,
+            },
+            **self.store.stats(),
+        }
+
+    def _queued(self) -> int:
+        return sum(m.queued for m in self.engine.state.mailboxes.values())
+
+
+__all__ = ["Server", "StoreError", "now"]

@@ -1,0 +1,171 @@
+"""``python -m broker.supervisor``: keeps the broker and the doors running.
+
+A child that dies is started again after 0.1 s, then twice as long each time up to 5 s; 30 s of health reset that. The
+loop sleeps until a child ends, a signal comes or a restart is due. Children die with the supervisor (see broker.child),
+so a killed one leaves nothing that holds a lock or a port. What is running stands in ``run/supervisor.json``.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+from broker.logs import Log, open_log
+from broker.runtime import FolderError, lock, prepare_home, write_private
+from broker.settings import Settings, SettingsError
+
+DOORS = ("bridges.tcp",)
+"""Modules of the doors that run with the broker; one that is not installed is left out."""
+ALREADY_RUNNING = 3
+_FIRST_BACKOFF_S = 0.1
+_LAST_BACKOFF_S = 5.0
+_HEALTHY_S = 30.0
+_STOP_S = 5.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process: ``python -m MODULE --supervised``."""
+
+    module: str
+    process: "subprocess.Popen[bytes] | None" = None
+    started_s: float = 0.0
+    backoff_s: float = _FIRST_BACKOFF_S
+    due_s: float | None = 0.0
+    """When to start it again (monotonic), None while it runs."""
+    restarts: int = 0
+    exits: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.module.rpartition(".")[2]
+
+
+class Supervisor:
+    """Runs children until told to stop."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        modules = ["broker", *(m for m in DOORS if importlib.util.find_spec(m) is not None)]
+        self._children = [Child(module) for module in modules]
+        self._running = True
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+
+    def run(self) -> None:
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: self._stop())
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only its wake-up matters
+        while self._running:
+            self._tend(time.monotonic())
+            dues = [c.due_s for c in self._children if c.due_s is not None]
+            timeout = max(0.0, min(dues) - time.monotonic()) if dues else None
+            select.select([self._read], [], [], timeout)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._read, 4096)
+        self._end_children()
+
+    def _stop(self) -> None:
+        self._running = False
+
+    def _tend(self, now_s: float) -> None:
+        """Note what ended, start what is due."""
+        changed = False
+        for child in self._children:
+            if child.process is not None and child.process.poll() is not None:
+                self._note_exit(child, now_s)
+                changed = True
+            if child.due_s is not None and child.due_s <= now_s:
+                self._start(child, now_s)
+                changed = True
+        if changed:
+            self._write_state()
+
+    def _note_exit(self, child: Child, now_s: float) -> None:
+        assert child.process is not None
+        status = child.process.returncode
+        if now_s - child.started_s > _HEALTHY_S:
+            child.backoff_s = _FIRST_BACKOFF_S
+        child.due_s = now_s + child.backoff_s
+        child.restarts += 1
+        child.exits = [*child.exits[-9:], status]
+        self._log.warning("child_ended", child=child.name, status=status, restart_in_s=child.backoff_s)
+        child.backoff_s = min(child.backoff_s * 2, _LAST_BACKOFF_S)
+        if child.process.stdin is not None:
+            child.process.stdin.close()
+        child.process = None
+
+    def _start(self, child: Child, now_s: float) -> None:
+        errors = self._settings.home / "logs" / f"{child.name}.stderr"
+        fd = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            child.process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+                [sys.executable, "-P", "-m", child.module, "--supervised"],
+                stdin=subprocess.PIPE,  # held open by us: its end tells the child that we are gone
+                stdout=fd,
+                stderr=fd,
+            )
+        except OSError as e:
+            self._log.error("child_cannot_start", child=child.name, detail=str(e))
+            child.due_s = now_s + child.backoff_s
+            child.backoff_s = min(child.backoff_s * 2, _LAST_BACKOFF_S)
+            return
+        finally:
+            os.close(fd)
+        child.started_s, child.due_s = now_s, None
+        self._log.info("child_started", child=child.name, pid=child.process.pid, restarts=child.restarts)
+
+    def _end_children(self) -> None:
+        """Doors first, so that their last requests are answered; then the broker."""
+        for child in reversed(self._children):
+            process = child.process
+            if process is None:
+                continue
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                self._log.warning("child_killed", child=child.name)
+                process.kill()
+                process.wait()
+        self._log.info("supervisor_stopped")
+
+    def _write_state(self) -> None:
+        children = {
+            c.name: {"pid": c.process.pid if c.process else None, "restarts": c.restarts, "exits": c.exits} for c in self._children
+        }
+        state = {"pid": os.getpid(), "children": children}
+        try:
+            write_private(self._settings.home / "run" / "supervisor.json", json.dumps(state))
+        except OSError as e:  # a full disk must not stop the service
+            self._log.warning("state_not_written", detail=str(e))
+
+
+def main() -> int:
+    """Exit status: 0 stopped, 1 can't start, 3 one is running already."""
+    try:
+        settings = Settings.load()
+        prepare_home(settings)
+    except (SettingsError, FolderError) as e:
+        print(e, file=sys.stderr)
+        return 1
+    log = open_log("supervisor", settings.home / "logs", settings.log_level)
+    with lock(settings.home / "run" / "supervisor.lock") as mine:
+        if not mine:
+            print(f"already running for {settings.home}", file=sys.stderr)
+            return ALREADY_RUNNING
+        Supervisor(settings, log).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

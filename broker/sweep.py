@@ -1,0 +1,123 @@
+"""What the broker does between batches: expiry in small steps, and noting when agents were last active.
+
+A step touches at most ``_STEP`` rows, so a sweep of any size never holds mail up; while there is more to do the next step
+follows after ``_PAUSE_S``, otherwise after ``_REST_S``.
+"""
+
+from dataclasses import replace
+
+from broker.core.engine import Engine
+from broker.core.port import StoreError
+from broker.core.state import Mailbox, Moment
+from broker.logs import Log
+from broker.store import SqliteStore
+
+_STEP = 200
+_PAUSE_S = 0.02
+_REST_S = 60.0
+_ACTIVITY_S = 30.0
+
+
+class Sweeper:
+    """Takes one mailbox's expired mail, or a slice of the read mail, at a time."""
+
+    def __init__(self, engine: Engine, store: SqliteStore, log: Log) -> None:
+        self._engine = engine
+        self._store = store
+        self._log = log
+        self._todo: list[int] | None = None
+        self._next_s: float | None = None
+        self._activity_s: float | None = None
+
+    @property
+    def next_s(self) -> float | None:
+        """The monotonic second of the next step."""
+        times = [t for t in (self._next_s, self._activity_s) if t is not None]
+        return min(times, default=0.0)
+
+    def step(self, now: Moment) -> None:
+        if self._activity_s is not None and now.mono_s >= self._activity_s:
+            self.flush_activity()
+        if self._engine.state.touched and self._activity_s is None:
+            self._activity_s = now.mono_s + _ACTIVITY_S
+        if self._next_s is not None and now.mono_s < self._next_s:
+            return
+        try:
+            more = self._sweep(now)
+        except StoreError as e:
+            self._store.rollback()
+            self._log.warning("sweep_postponed", detail=str(e))
+            more = False
+        self._next_s = now.mono_s + (_PAUSE_S if more else _REST_S)
+
+    def flush_activity(self, *, force: bool = False) -> None:
+        """Write when mailboxes were last seen. If the disk refuses, the next flush has it."""
+        self._activity_s = None
+        state = self._engine.state
+        if not state.touched:
+            return
+        mailboxes = [state.by_id[i] for i in state.touched if i in state.by_id]
+        names = {m.id for m in mailboxes}
+        sessions = [s for s in state.sessions.values() if s.mailbox.id in names and not s.replaced]
+        try:
+            self._store.touch(mailboxes, sessions)
+        except StoreError as e:
+            self._log.warning("activity_not_written", detail=str(e), stopping=force)
+            return
+        state.touched.clear()
+
+    def _sweep(self, now: Moment) -> bool:
+        """One step; True while there is more of this round."""
+        settings, state = self._engine.settings, self._engine.state
+        if self._todo is None:
+            self._todo = [m.id for m in state.by_id.values()]
+            self._retire(now)
+        before_s = now.wall_s - settings.unread_ttl_s
+        while self._todo:
+            mailbox = state.by_id.get(self._todo[-1])
+            if mailbox is not None and mailbox.queued:
+                ids = self._store.sweep_unread(mailbox.id, before_s, _STEP)
+                if ids:
+                    self._forget(mailbox, ids)
+                    return True
+            self._todo.pop()
+        if self._store.sweep_read(now.wall_s - settings.read_ttl_s, _STEP):
+            return True
+        self._todo = None
+        return False
+
+    def _forget(self, mailbox: Mailbox, ids: list[int]) -> None:
+        gone = set(ids)
+        mailbox.queued -= len(ids)
+        mailbox.returned = [i for i in mailbox.returned if i not in gone]
+        for message_id in ids:
+            mailbox.leased.pop(message_id, None)
+        self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
+
+    def _retire(self, now: Moment) -> None:
+        """Names whose sessions have all lapsed are free again; empty mailboxes nobody claims are dropped."""
+        state, store, settings = self._engine.state, self._store, self._engine.settings
+        oldest_s, idle_s = now.wall_s - settings.session_timeout_s, now.wall_s - settings.unread_ttl_s
+        lapsed = [s for s in state.sessions.values() if s.last_seen_s < oldest_s]
+        held = {s.mailbox.id for s in state.sessions.values() if not s.replaced and s.last_seen_s >= oldest_s}
+        freed = [m for m in state.by_id.values() if m.claimed and m.id not in held and m.last_seen_s < oldest_s]
+        dead = [m for m in state.by_id.values() if not m.claimed and not m.queued and m.last_seen_s < idle_s]
+        ended = [name for name, forward in state.forwards.items() if forward.until_s <= now.wall_s]
+        for session in lapsed:
+            store.drop_session(session.token_hash)
+        for mailbox in freed:
+            store.save_mailbox(replace(mailbox, claimed=False))
+        for mailbox in dead:
+            store.drop_mailbox(mailbox.id)
+        for name in ended:
+            store.drop_forward(name)
+        store.commit()
+        for session in lapsed:
+            del state.sessions[session.token_hash]
+        for mailbox in freed:
+            mailbox.claimed = False
+            self._log.info("name_released", name=mailbox.name)
+        for mailbox in dead:
+            del state.by_id[mailbox.id], state.mailboxes[mailbox.name]
+        for name in ended:
+            del state.forwards[name]
