@@ -73,14 +73,13 @@ class Connection:
         self._lock = threading.Lock()
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
         self.late: list[dict[str, Any]] = []
         """Replies that came after a retry had been answered; their mail is not lost."""
         self.pushes: list[dict[str, Any]] = []
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close(linger=200)
-            self._socket = None
+        self._drop_socket(linger_ms=200)
         self._context.term()
 
     def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
@@ -118,7 +117,7 @@ class Connection:
                 retry_s = _FIRST_RETRY_S
                 continue
             retry_s = min(retry_s * 2, _LAST_RETRY_S)
-            self._reconnect()
+            self._drop_socket(linger_ms=0)  # what a dead broker had taken in is sent again from here
             unanswered = [b for b in bodies[:position] if b["id"] not in answers]
             for chunk in wire.batches(unanswered, _FRAME):
                 self._send(chunk)
@@ -129,18 +128,17 @@ class Connection:
             ensure_running(self.settings)
         s = self._context.socket(zmq.DEALER)
         s.setsockopt(zmq.LINGER, 200)
-        s.setsockopt(zmq.RECONNECT_IVL, 20)
-        s.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
         s.setsockopt(zmq.SNDHWM, 10_000)
         s.setsockopt(zmq.RCVHWM, 10_000)
+        self._monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         s.connect(endpoint(self.settings))
         return s
 
-    def _reconnect(self) -> None:
-        """Begin anew on a fresh socket: what a dead broker had taken in is sent again from here."""
+    def _drop_socket(self, linger_ms: int) -> None:
         if self._socket is not None:
-            self._socket.close(linger=0)
-            self._socket = None
+            self._socket.disable_monitor()
+            self._socket.close(linger_ms)
+            self._socket = self._monitor = None
 
     def _send(self, chunk: list[dict[str, Any]]) -> None:
         if self._socket is None:
@@ -151,8 +149,11 @@ class Connection:
         """Read what has come; False if nothing came in time."""
         s = self._socket
         assert s is not None
-        if not self._await(s, timeout_s):
-            return False
+        poller = zmq.Poller()
+        poller.register(s, zmq.POLLIN)
+        poller.register(self._monitor, zmq.POLLIN)
+        if s not in dict(poller.poll(int(timeout_s * 1000))):
+            return False  # nothing came, or the broker went away: its death ends a wait at once
         while True:
             try:
                 frame = s.recv(zmq.NOBLOCK)
@@ -168,18 +169,6 @@ class Connection:
                     self.late.append(reply)
                 elif number is None:
                     raise RemoteError(reply)
-
-    def _await(self, s: "zmq.Socket[bytes]", timeout_s: float) -> bool:
-        """Wait for a frame; look every second whether the broker is still there, so that its death is noticed in waits."""
-        from broker.runtime import socket_answers
-
-        end_s = time.monotonic() + timeout_s
-        while True:
-            left_s = end_s - time.monotonic()
-            if s.poll(int(max(0.0, min(left_s, 1.0)) * 1000)):
-                return True
-            if left_s <= 1.0 or not socket_answers(self.settings):
-                return False
 
     def poll_pushes(self, timeout_s: float) -> list[dict[str, Any]]:
         """Pushes that came, waiting up to ``timeout_s`` for one."""

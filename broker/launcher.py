@@ -39,6 +39,15 @@ def ensure_running(settings: Settings, deadline_s: float = START_DEADLINE_S) -> 
     return started is not None
 
 
+def wait_for_broker(settings: Settings, deadline_s: float = START_DEADLINE_S) -> None:
+    """Wait for a broker that someone else (the supervisor) starts. Raises IpcError ``unavailable``."""
+    end = time.monotonic() + deadline_s
+    while not socket_answers(settings):
+        if time.monotonic() > end:
+            raise IpcError("unavailable", detail=why_not(settings))
+        time.sleep(_POLL_S)
+
+
 def _someone_starts(settings: Settings) -> bool:
     """True while another process holds the start lock or the service answers already."""
     if socket_answers(settings):

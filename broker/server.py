@@ -166,12 +166,16 @@ class Server:
         frames: dict[bytes, list[Outgoing]] = {}
         for reply in out:
             frames.setdefault(reply.route, []).append(reply)
-        for route, replies in frames.items():
-            try:
-                self._router.send_multipart([route, wire.encode([r.body for r in replies])], zmq.NOBLOCK)
-            except zmq.ZMQError as e:  # gone (EHOSTUNREACH) or not reading (EAGAIN)
-                self.log.info("reply_undeliverable", errno=e.errno, replies=len(replies))
-                self._give_back(replies)
+        for route, waiting in frames.items():
+            for replies in wire.batches(waiting, wire.FRAME_REQUESTS):
+                self._send_frame(route, replies)
+
+    def _send_frame(self, route: bytes, replies: list[Outgoing]) -> None:
+        try:
+            self._router.send_multipart([route, wire.encode([r.body for r in replies])], zmq.NOBLOCK)
+        except zmq.ZMQError as e:  # gone (EHOSTUNREACH) or not reading (EAGAIN)
+            self.log.info("reply_undeliverable", errno=e.errno, replies=len(replies))
+            self._give_back(replies)
 
     def _give_back(self, replies: list[Outgoing]) -> None:
         """Return the mail of replies that nobody will read, and stop pushing to their connection."""

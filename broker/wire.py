@@ -1,9 +1,11 @@
 """Frames of the ZeroMQ wire: one frame carries one request or a list of them, and so do replies. See PROTOCOL.md."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
+
+_Item = TypeVar("_Item")
 
 VERSION = 1
 FRAME_LIMIT_BYTES = 64 * 1024 * 1024
@@ -38,7 +40,7 @@ def decode(frame: Any) -> list[dict[str, Any]]:
     return maps
 
 
-def batches(maps: list[dict[str, Any]], size: int = 256) -> Iterable[list[dict[str, Any]]]:
+def batches(maps: list[_Item], size: int = 256) -> Iterable[list[_Item]]:
     """Cut a long list into frames' worth."""
     for start in range(0, len(maps), size):
         yield maps[start : start + size]

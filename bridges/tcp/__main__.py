@@ -1,0 +1,116 @@
+"""``python -m bridges.tcp``: the JSON over TCP door. Usually the supervisor starts it.
+
+What became of it stands in ``run/tcp.json``: ``{"pid", "host", "port", "error"}``. A port that something else holds is no
+reason to die: the door says so there and in its log, and takes the port when it is free.
+"""
+
+import argparse
+import asyncio
+import errno
+import ipaddress
+import json
+import os
+import signal
+import sys
+
+from bridges.tcp.connection import Connection
+from bridges.tcp.peer import port_holder
+from bridges.tcp.upstream import Upstream
+from broker.aio import AsyncConnection
+from broker.child import die_with_parent
+from broker.logs import Log, open_log
+from broker.runtime import FolderError, prepare_home, write_private
+from broker.settings import Settings, SettingsError
+
+_RETRY_BIND_S = 2.0
+
+
+class NotAllowed(Exception):
+    """A binding that would let strangers in."""
+
+
+def check_binding(settings: Settings) -> None:
+    """Only loopback without a shared secret. Raises NotAllowed."""
+    host = settings.host
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback and not settings.shared_secret:
+        raise NotAllowed(f"binding {host} without a shared secret is refused: set IPC_SHARED_SECRET, or IPC_HOST=127.0.0.1")
+
+
+async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: asyncio.Event) -> asyncio.Server | None:
+    """The listening server; waits while the port is taken. None when told to stop before that."""
+    told = False
+    while not stopping.is_set():
+        try:
+            check_binding(settings)
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Connection(upstream), settings.host, settings.port, backlog=1024
+            )
+        except (OSError, NotAllowed) as e:
+            error = str(e)
+            if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
+                holder = port_holder(settings.port)
+                error = f"port {settings.port} is held by {holder}; stop it or set IPC_PORT (port in config.toml)"
+            if not told:
+                log.error("tcp_cannot_listen", host=settings.host, port=settings.port, detail=error)
+                write_state(settings, settings.port, error)
+                told = True
+            try:
+                await asyncio.wait_for(stopping.wait(), _RETRY_BIND_S)
+            except TimeoutError:
+                continue
+        else:
+            port = server.sockets[0].getsockname()[1]
+            write_state(settings, port, None)
+            log.info("tcp_listening", host=settings.host, port=port)
+            return server
+    return None
+
+
+def write_state(settings: Settings, port: int, error: str | None) -> None:
+    state = {"pid": os.getpid(), "host": settings.host, "port": port, "error": error}
+    write_private(settings.home / "run" / "tcp.json", json.dumps(state))
+
+
+async def serve(settings: Settings, log: Log, supervised: bool) -> None:
+    """Run until SIGTERM, SIGINT or the end of standard input when supervised."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stopping.set)
+    if supervised:
+        loop.add_reader(sys.stdin.fileno(), stopping.set)
+    broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
+    upstream = Upstream(settings, broker, log)
+    server = await bind(settings, upstream, log, stopping)
+    await stopping.wait()
+    if server is not None:
+        server.close()
+    await upstream.finish()
+    await broker.close()
+    log.info("tcp_stopped")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 stopped, 1 can't start."""
+    parser = argparse.ArgumentParser(prog="python -m bridges.tcp", description="Run the JSON over TCP door.")
+    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
+    options = parser.parse_args(argv)
+    if options.supervised:
+        die_with_parent()
+    try:
+        settings = Settings.load()
+        prepare_home(settings)
+    except (SettingsError, FolderError) as e:
+        print(f"tcp: {e}", file=sys.stderr)
+        return 1
+    log = open_log("tcp", settings.home / "logs", settings.log_level)
+    asyncio.run(serve(settings, log, options.supervised))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

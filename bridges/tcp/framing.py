@@ -1,0 +1,118 @@
+"""Where one JSON object ends in a stream of bytes, found as they come, each byte looked at once.
+
+Legacy clients announce nothing: they send one object without delimiter, perhaps byte by byte. So the end of the object is
+found by its brackets. Anything that can't become a request is refused at the first byte that shows it.
+"""
+
+import json
+import re
+from typing import Any
+
+from broker.errors import IpcError
+
+MAX_DEPTH = 64
+_BLANK = b" \t\r\n"
+_OUTSIDE = re.compile(rb'["{}\[\]]')
+_INSIDE = re.compile(rb'["\\]')
+_VERB = re.compile(rb"(GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PRI) ")
+_INT64 = range(-(2**63), 2**64)
+
+
+class ObjectScanner:
+    """Feed it bytes; it says where the first object ends."""
+
+    __slots__ = ("_depth", "_in_string", "_limit", "_position", "buffer")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.buffer = bytearray()
+        self._limit = limit_bytes
+        self._position = 0
+        self._depth = 0
+        self._in_string = False
+
+    def feed(self, data: bytes) -> int | None:
+        """Add bytes; the offset just after the first complete object in ``buffer``, or None. Raises IpcError."""
+        self.buffer += data
+        if self._depth == 0 and not self._begin():
+            return None
+        end = self._scan()
+        if (end or len(self.buffer)) > self._limit:
+            raise IpcError("too_large", what="A request", size=len(self.buffer), limit=self._limit)
+        return end
+
+    def _begin(self) -> bool:
+        """Skip blanks; True at the opening brace."""
+        start = self._position
+        while start < len(self.buffer) and self.buffer[start] in _BLANK:
+            start += 1
+        self._position = start
+        if start == len(self.buffer):
+            return False
+        if self.buffer[start] != 0x7B:
+            head = bytes(self.buffer[start : start + 16])
+            if _VERB.match(head) or head[:1].isupper():
+                raise IpcError("bad_request", detail="This port speaks JSON objects, not HTTP")
+            raise IpcError("bad_request", detail="A request is a JSON object and begins with {")
+        return True
+
+    def _scan(self) -> int | None:
+        buffer, position = self.buffer, self._position
+        while True:
+            if self._in_string:
+                found = _INSIDE.search(buffer, position)
+                if found is None:
+                    self._position = len(buffer)
+                    return None
+                if found[0] == b"\\":
+                    if found.end() == len(buffer):  # what it escapes has not come yet
+                        self._position = found.start()
+                        return None
+                    position = found.end() + 1
+                else:
+                    self._in_string = False
+                    position = found.end()
+                continue
+            found = _OUTSIDE.search(buffer, position)
+            if found is None:
+                self._position = len(buffer)
+                return None
+            position = found.end()
+            if found[0] == b'"':
+                self._in_string = True
+            elif found[0] in (b"{", b"["):
+                self._depth += 1
+                if self._depth > MAX_DEPTH:
+                    raise IpcError("bad_request", detail=f"JSON may be nested {MAX_DEPTH} deep")
+            else:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._position = position
+                    return position
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """One request from its bytes. Raises IpcError ``bad_request`` for all that is not an object of plain JSON values."""
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+        scanner = ObjectScanner(len(raw))
+        scanner.feed(raw)  # may object to the depth
+    try:
+        value = json.loads(raw.decode("utf-8"), parse_int=_integer, parse_constant=_constant)
+        if b"\\u" in raw:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+    except UnicodeError:
+        raise IpcError("bad_request", detail="The request is not valid UTF-8 text") from None
+    except (ValueError, RecursionError) as e:
+        raise IpcError("bad_request", detail=f"The request is not valid JSON: {str(e)[:120]}") from None
+    if not isinstance(value, dict):
+        raise IpcError("bad_request", detail="A request is a JSON object and begins with {")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or int(digits) not in _INT64:
+        raise IpcError("bad_request", detail="Integers must fit 64 bits")
+    return int(digits)
+
+
+def _constant(word: str) -> Any:
+    raise IpcError("bad_request", detail=f"{word} is not JSON")

@@ -1,0 +1,47 @@
+"""Who is at the other end of a loopback connection, and who holds a port, from Linux's /proc. Elsewhere: not known."""
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def peer_uid(address: tuple[str, int], local: tuple[str, int]) -> int | None:
+    """The OS user of the process connected from ``address`` to ``local``, or None where it can't be known."""
+    for row in _rows():
+        if row[1] == _hex(address) and row[2] == _hex(local):
+            return int(row[7])
+    return None
+
+
+def port_holder(port: int) -> str:
+    """``NAME (pid N)`` of the process that listens on a port, as far as this user may see it."""
+    inodes = {row[9] for row in _rows() if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    for process in Path("/proc").glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):
+            for fd in process.iterdir():
+                target = os.readlink(fd)
+                if target.startswith("socket:[") and target[8:-1] in inodes:
+                    name = (process.parent / "comm").read_text().strip()
+                    return f"{name} (pid {process.parent.name})"
+    return "another process"
+
+
+def _rows() -> Iterator[list[str]]:
+    """Columns of /proc/net/tcp: 1 local, 2 remote, 3 state, 7 uid, 9 inode (proc(5))."""
+    try:
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            next(table)
+            for line in table:
+                yield line.split()
+    except (OSError, StopIteration):
+        return
+
+
+def _hex(address: tuple[str, int]) -> str:
+    packed = socket.inet_aton(address[0])
+    number = struct.unpack("<I" if sys.byteorder == "little" else ">I", packed)[0]
+    return f"{number:08X}:{address[1]:04X}"

@@ -1,0 +1,162 @@
+"""From a JSON request to the broker's and back. Field names are the same; what differs is said here."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from bridges.tcp.peer import peer_uid
+from broker.actions import ACTIONS, Access
+from broker.aio import AsyncConnection
+from broker.errors import IpcError
+from broker.logs import Log
+from broker.settings import Settings
+
+_TIMEOUT_S = 20.0
+_LEGACY_LIMIT = 1000
+Address = tuple[Any, Any]
+OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
+"""What this door passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
+
+
+class Upstream:
+    """The door's one connection to the broker, and its rules."""
+
+    def __init__(self, settings: Settings, broker: AsyncConnection, log: Log) -> None:
+        self.settings = settings
+        self._broker = broker
+        self._log = log
+        self._connections: set[Any] = set()
+        self._background: set[asyncio.Task[Any]] = set()
+        broker.on_orphan = self._orphan
+        # a message's text may take six bytes a byte as JSON
+        self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
+
+    def admit(self, connection: Any) -> bool:
+        self._connections.add(connection)
+        return len(self._connections) <= self.settings.connection_limit
+
+    def leave(self, connection: Any) -> None:
+        self._connections.discard(connection)
+
+    async def ask(self, request: dict[str, Any], address: Address) -> dict[str, Any]:
+        """Pass a request on and return its reply as this door shows it."""
+        body = self._body(request)
+        if body["action"] == "register":
+            uid = self._foreign_uid(address)
+            if uid is not None:
+                body["peer_uid"] = uid
+        return _shown(await self._broker.request(body, _TIMEOUT_S))
+
+    async def check(self, request: dict[str, Any], reply_limit_bytes: int | None) -> tuple[dict[str, Any], list[str]]:
+        """A ``check``: (reply, ids handed out). With a limit, mail that does not fit goes back and ``more`` counts it."""
+        body = self._body(request)
+        if reply_limit_bytes is not None:
+            body.setdefault("limit", _LEGACY_LIMIT)
+            body["max_bytes"] = min(int(body.get("max_bytes") or reply_limit_bytes), reply_limit_bytes)
+        wait_s = body.get("wait_s")
+        patience_s = _TIMEOUT_S + (wait_s if isinstance(wait_s, (int, float)) and 0 < wait_s <= 3600 else 0)
+        reply = _shown(await self._broker.request(body, patience_s))
+        if reply.get("status") != "ok":
+            return reply, []
+        messages = [legacy_message(m) for m in reply["messages"]]
+        more = int(reply.get("more", 0))
+        if reply_limit_bytes is not None:
+            kept = fitting(messages, reply_limit_bytes)
+            if kept < len(messages):
+                self.settle(str(request.get("session_token")), [m["id"] for m in messages[kept:]], acknowledge=False)
+                more += len(messages) - kept
+                messages = messages[:kept]
+        shown: dict[str, Any] = {"status": "ok", "messages": messages}
+        if more:
+            shown["more"] = more
+        return shown, [m["id"] for m in messages]
+
+    async def subscribe(self, request: dict[str, Any], receive: Callable[[dict[str, Any]], None]) -> tuple[int, dict[str, Any]]:
+        """Pushes go to ``receive`` until ``unsubscribe`` with the number returned."""
+
+        def shown(push: dict[str, Any]) -> None:
+            push.pop("id", None)
+            push["messages"] = [legacy_message(m) for m in push.get("messages", [])]
+            receive(push)
+
+        number, future = self._broker.begin(self._body(request))
+        self._broker.on_push[number] = shown
+        reply = _shown(await asyncio.wait_for(future, _TIMEOUT_S))
+        if reply.get("status") != "ok":
+            del self._broker.on_push[number]
+        return number, reply
+
+    def unsubscribe(self, number: int, token: str) -> None:
+        self._broker.on_push.pop(number, None)
+        self._spawn({"action": "unsubscribe", "session_token": token})
+
+    async def acknowledge(self, token: str, ids: list[str]) -> None:
+        await self._broker.request({"action": "ack", "session_token": token, "ids": ids}, _TIMEOUT_S)
+
+    def settle(self, token: str, ids: list[str], *, acknowledge: bool) -> None:
+        """Acknowledge or give back mail without anybody waiting for it."""
+        self._spawn({"action": "ack" if acknowledge else "release", "session_token": token, "ids": ids})
+
+    async def finish(self) -> None:
+        """Wait for what was left to be done in the background."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=2.0)
+
+    def _spawn(self, body: dict[str, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(self._quietly(body))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _quietly(self, body: dict[str, Any]) -> None:
+        try:
+            await self._broker.request(body, _TIMEOUT_S)
+        except IpcError as e:  # the lease ends by itself
+            self._log.warning("settle_failed", action=body["action"], code=e.code)
+
+    def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
+        self.settle(str(request.get("session_token")), [m["id"] for m in reply["messages"]], acknowledge=False)
+
+    def _body(self, request: dict[str, Any]) -> dict[str, Any]:
+        action = request.get("action")
+        if not isinstance(action, str) or action not in OPEN_ACTIONS:
+            raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
+        return {k: v for k, v in request.items() if k not in ("id", "door", "peer_uid")}
+
+    def _foreign_uid(self, address: Address) -> int | None:
+        """The client's OS user if it is known and not ours (root may act for anyone)."""
+        peer, local = address
+        if not peer or not local:
+            return None
+        uid = peer_uid((peer[0], peer[1]), (local[0], local[1]))
+        return None if uid in (None, os.getuid(), 0) else uid
+
+
+def _shown(reply: dict[str, Any]) -> dict[str, Any]:
+    """A reply without the wire's own id, status first as legacy clients print it."""
+    reply.pop("id", None)
+    return {"status": reply.pop("status", "error"), **reply}
+
+
+def legacy_message(m: dict[str, Any]) -> dict[str, Any]:
+    """A message in the seed's form: a large one names its file in ``data``."""
+    file = m.get("file")
+    if file is not None:
+        message = dict(m["message"])
+        data = message.get("data")
+        if data is None or isinstance(data, dict):
+            named = {"large_message_file": file["path"], "original_size_kb": round(file["size_bytes"] / 1024, 1)}
+            message["data"] = {**(data or {}), **named, "sha256": file["sha256"]}
+        m["message"] = message
+    return m
+
+
+def fitting(messages: list[dict[str, Any]], limit_bytes: int) -> int:
+    """How many messages, from the first, fit a reply of so many bytes; one at least, which the broker's limits make fit."""
+    used = len(b'{"status": "ok", "messages": [], "more": 1000000000}')
+    for count, message in enumerate(messages):
+        used += len(json.dumps(message, ensure_ascii=False).encode()) + 2
+        if used > limit_bytes and count:
+            return count
+    return len(messages)

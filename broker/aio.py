@@ -1,0 +1,279 @@
+"""The asyncio client, and the connection that doors share among many agents.
+
+``AsyncConnection`` gathers the requests made in one turn of the event loop into one frame. When the broker goes away it
+waits for it (or starts it), and sends again whatever has no answer yet, with the same ids.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import zmq
+
+from broker import wire
+from broker.client import DEFAULT_TIMEOUT_S, Mail, auth_token, new_message_id
+from broker.errors import IpcError, RemoteError
+from broker.launcher import ensure_running
+from broker.runtime import endpoint
+from broker.settings import Settings
+
+_FRAME = 256
+
+
+class AsyncConnection:
+    """Requests and replies over one DEALER socket, for any number of tasks of one event loop."""
+
+    def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq") -> None:
+        self.settings = settings
+        self.on_push: dict[int, Callable[[dict[str, Any]], None]] = {}
+        """Receivers of pushes, by the id of their ``subscribe`` request."""
+        self.on_orphan: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
+        """Called with (request, reply) for a reply that came after its task had gone: its mail must be given back."""
+        self._autostart = autostart
+        self._door = door
+        self._ids = itertools.count(1)
+        self._pending: dict[int, tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]] = {}
+        self._abandoned: dict[int, dict[str, Any]] = {}
+        self._outbox: list[dict[str, Any]] = []
+        self._flush_planned = False
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+
+    async def request(self, body: dict[str, Any], timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
+        """The reply to one request, an error reply too. Raises IpcError ``timeout``."""
+        number, future = self.begin(body)
+        try:
+            return await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            raise IpcError("timeout", limit=timeout_s) from None
+        finally:
+            if self._pending.pop(number, None) is not None:
+                self._abandoned[number] = body
+
+    def begin(self, body: dict[str, Any]) -> tuple[int, asyncio.Future[dict[str, Any]]]:
+        """Queue a request; (its id on the wire, the future of its reply)."""
+        number = next(self._ids)
+        body = {**body, "id": number, "door": self._door}
+        future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._pending[number] = (body, future)
+        self._outbox.append(body)
+        self._plan_flush()
+        return number, future
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._opening
+        self._flush()
+        self._drop_socket(linger_ms=500)
+        for _body, future in self._pending.values():
+            future.cancel()
+        self._context.term()
+
+    def _plan_flush(self) -> None:
+        if not self._flush_planned:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        if self._socket is None:
+            self._reopen()
+            return
+        outbox, self._outbox = self._outbox, []
+        for chunk in wire.batches(outbox, _FRAME):
+            self._socket.send(wire.encode(chunk))
+        self._read()  # libzmq's descriptor is edge-triggered: sending may have taken the edge
+
+    def _reopen(self) -> None:
+        if self._opening is None and not self._closed:
+            self._drop_socket(linger_ms=0)
+            self._opening = self._loop.create_task(self._open())
+
+    async def _open(self) -> None:
+        """Connect to a broker that answers, then send all that has no answer yet."""
+        try:
+            while True:
+                try:
+                    await self._loop.run_in_executor(None, self._find_broker)
+                    break
+                except IpcError as error:
+                    self._fail(error)
+                    if not self._pending:
+                        return
+        finally:
+            self._opening = None
+        s = self._context.socket(zmq.DEALER)
+        s.setsockopt(zmq.SNDHWM, 0)  # bounded by the requests in flight, which their makers bound
+        s.setsockopt(zmq.RCVHWM, 10_000)
+        self._monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        s.connect(endpoint(self.settings))
+        self._socket = s
+        self._loop.add_reader(s.getsockopt(zmq.FD), self._read)
+        self._loop.add_reader(self._monitor.getsockopt(zmq.FD), self._check_monitor)
+        self._outbox = [body for body, _future in self._pending.values()]
+        self._flush()
+        self._check_monitor()
+
+    def _find_broker(self) -> None:
+        if self._autostart:
+            ensure_running(self.settings)
+            return
+        from broker.launcher import wait_for_broker
+
+        wait_for_broker(self.settings)
+
+    def _fail(self, error: IpcError) -> None:
+        """No broker can be had: everyone who waits is told."""
+        for body, future in list(self._pending.values()):
+            if not future.done():
+                future.set_result({"id": body["id"], **error.to_wire()})
+        self._outbox.clear()
+
+    def _drop_socket(self, linger_ms: int) -> None:
+        if self._socket is None:
+            return
+        self._loop.remove_reader(self._socket.getsockopt(zmq.FD))
+        if self._monitor is not None:
+            self._loop.remove_reader(self._monitor.getsockopt(zmq.FD))
+        self._socket.disable_monitor()
+        self._socket.close(linger_ms)
+        self._socket = self._monitor = None
+
+    def _check_monitor(self) -> None:
+        if self._monitor is None:
+            return
+        lost = False
+        while self._monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            self._monitor.recv_multipart(zmq.NOBLOCK)
+            lost = True
+        if lost:
+            self._reopen()
+
+    def _read(self) -> None:
+        s = self._socket
+        while s is not None and s is self._socket:
+            try:
+                frame = s.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            for reply in wire.decode(frame):
+                self._deliver(reply)
+
+    def _deliver(self, reply: dict[str, Any]) -> None:
+        number = reply.get("id")
+        if not isinstance(number, int):
+            return
+        if "push" in reply:
+            receive = self.on_push.get(number)
+            if receive is not None:
+                receive(reply)
+            return
+        body, future = self._pending.pop(number, (None, None))
+        if future is not None and not future.done():
+            future.set_result(reply)
+            return
+        body = body or self._abandoned.pop(number, None)
+        if body is not None and reply.get("messages") and self.on_orphan is not None:
+            self.on_orphan(body, reply)
+
+
+class AsyncClient:
+    """An agent in asyncio: the same calls as ``broker.Client``."""
+
+    def __init__(self, connection: AsyncConnection, name: str, token: str, queued: int = 0) -> None:
+        self._connection = connection
+        self.name = name
+        self.token = token
+        self.queued = queued
+        self._unacked: list[str] = []
+        connection.on_orphan = self._give_back
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self.ack()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    def _give_back(self, _request: dict[str, Any], reply: dict[str, Any]) -> None:
+        """A check was cancelled while its reply was under way: the mail goes back."""
+        ids = [m["id"] for m in reply["messages"]]
+        self._connection.begin({"action": "release", "session_token": self.token, "ids": ids})
+
+    async def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
+        """Any action of the table, as this session. Raises RemoteError."""
+        reply = await self._connection.request({"action": action, "session_token": self.token, **fields}, timeout_s)
+        if reply.get("status") != "ok":
+            raise RemoteError(reply)
+        return reply
+
+    async def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
+        """Send a message; returns once it is durable."""
+        message = {"content": content} if data is None else {"content": content, "data": data}
+        return await self.request("send", to_id=to, message=message, message_id=message_id or new_message_id())
+
+    async def broadcast(self, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
+        """Send to every registered instance but this one; the reply has ``count``."""
+        message = {"content": content} if data is None else {"content": content, "data": data}
+        return await self.request("broadcast", message=message, message_id=message_id or new_message_id())
+
+    async def check(self, wait: float = 0.0, limit: int = 100) -> list[Mail]:
+        """New mail, waiting up to ``wait`` seconds. Acknowledges what the previous check returned."""
+        await self.ack()
+        reply = await self.request("check", wait_s=wait, limit=limit, timeout_s=wait + DEFAULT_TIMEOUT_S)
+        mail = [Mail.from_wire(m) for m in reply["messages"]]
+        self._unacked = [m.id for m in mail]
+        return mail
+
+    async def ack(self) -> int:
+        """Acknowledge what the last check returned."""
+        if not self._unacked:
+            return 0
+        ids, self._unacked = self._unacked, []
+        return int((await self.request("ack", ids=ids))["acked"])
+
+    async def list(self) -> list[dict[str, str]]:
+        """Registered instances: ``id`` and ``last_seen`` (UTC, ISO 8601)."""
+        instances: list[dict[str, str]] = (await self.request("list"))["instances"]
+        return instances
+
+    async def rename(self, new_name: str) -> str:
+        """Take another name; returns the broker's sentence."""
+        reply = await self.request("rename", old_id=self.name, new_id=new_name)
+        self.name = new_name
+        return str(reply["message"])
+
+
+async def connect_async(name: str, *, token: str | None = None, settings: Settings | None = None) -> AsyncClient:
+    """Register ``name`` (or resume the session of ``token``); starts the service if there is none. Raises IpcError."""
+    settings = settings or Settings.load()
+    connection = AsyncConnection(settings)
+    if token is not None:
+        body: dict[str, Any] = {"action": "whoami", "session_token": token}
+    else:
+        body = {"action": "register", "instance_id": name, "auth_token": auth_token(name, settings.shared_secret)}
+    reply = await connection.request(body)
+    if reply.get("status") != "ok":
+        await connection.close()
+        raise RemoteError(reply)
+    if token is not None:
+        return AsyncClient(connection, reply["instance_id"], token, reply["queued"])
+    return AsyncClient(connection, name, reply["session_token"], reply["queued"])
