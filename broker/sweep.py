@@ -72,11 +72,10 @@ class Sweeper:
         if self._todo is None:
             self._todo = [m.id for m in state.by_id.values()]
             self._retire(now)
-        before_s = now.wall_s - settings.unread_ttl_s
         while self._todo:
             mailbox = state.by_id.get(self._todo[-1])
             if mailbox is not None and mailbox.queued:
-                ids = self._store.sweep_unread(mailbox.id, before_s, _STEP)
+                ids = self._store.sweep_unread(mailbox.id, now.wall_s, _STEP)
                 if ids:
                     self._forget(mailbox, ids)
                     return True

@@ -182,7 +182,9 @@ def notify_all(turn: Turn, about: Mailbox, text: str) -> None:
         return
     message_id = turn.state.last_message_id + 1
     turn.journal.set(turn.state, "last_message_id", message_id)
-    notice = NewMessage(message_id, 0, SYSTEM, None, turn.now.wall_s, text, None, None, len(others), None, None, None)
+    now_s = turn.now.wall_s
+    expires_s = now_s + turn.settings.unread_ttl_s
+    notice = NewMessage(message_id, 0, SYSTEM, None, now_s, expires_s, text, None, None, len(others), None, None, None)
     turn.store.add_message(notice, [m.id for m in others])
     for mailbox in others:
         turn.journal.set(mailbox, "queued", mailbox.queued + 1)

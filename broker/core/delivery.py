@@ -50,14 +50,13 @@ def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int) -> list[dict
     if mailbox.available <= 0:
         return []
     journal, until_s = turn.journal, turn.now.mono_s + turn.settings.lease_s
-    since_s = turn.now.wall_s - turn.settings.unread_ttl_s
     returned = list(mailbox.returned)
     first = [heapq.heappop(returned) for _ in range(min(limit, len(returned)))]
     taken: list[dict[str, Any]] = []
     size = 0
     cursor = mailbox.cursor
     kept = set(first)
-    for mail in turn.store.fetch(mailbox.id, first, mailbox.cursor, since_s):
+    for mail in turn.store.fetch(mailbox.id, first, mailbox.cursor, turn.now.wall_s):
         if len(taken) >= limit:
             break
         size += len(mail.content) + len(mail.data or b"")

@@ -76,7 +76,7 @@ def import_mail(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]
     if not is_name(writer):
         raise IpcError("invalid_name")
     sender = turn.state.mailboxes.get(writer) or new_mailbox(turn, writer)
-    known = find_duplicate(turn, sender, body["message_id"])
+    known = find_duplicate(turn, sender, body["message_id"], forever=True)
     if known is not None:
         return known
     mailbox, outcome, _ = resolve(turn, body["to_id"])
@@ -116,12 +116,12 @@ def json_size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode())
 
 
-def find_duplicate(turn: Turn, sender: Mailbox, client_id: str) -> dict[str, Any] | None:
+def find_duplicate(turn: Turn, sender: Mailbox, client_id: str, *, forever: bool = False) -> dict[str, Any] | None:
     """The answer given before to this id, or None. Ids are remembered for ``dedupe_s`` and then free again."""
     sent = turn.store.find_sent(sender.id, client_id)
     if sent is None:
         return None
-    if turn.now.wall_s - sent.created_s > turn.settings.dedupe_s:
+    if not forever and turn.now.wall_s - sent.created_s > turn.settings.dedupe_s:
         turn.store.forget_client_id(sent.id)
         return None
     reply: dict[str, Any] = {"message": sent.outcome or SENT, "message_id": client_id, "duplicate": True}
@@ -193,6 +193,7 @@ def store_message(
         sender.name,
         client_id,
         created_s,
+        turn.now.wall_s + turn.settings.unread_ttl_s,
         content,
         data,
         outcome,

@@ -57,6 +57,7 @@ class MessageRow(Model):
     sender = peewee.TextField()
     client_id = peewee.TextField(null=True)
     created_s = peewee.FloatField()
+    expires_s = peewee.FloatField()
     content = peewee.TextField()
     data = peewee.BlobField(null=True)
     outcome = peewee.TextField(null=True)

@@ -22,15 +22,15 @@ from broker.settings import Settings
 from broker.store.large import LargeFiles
 from broker.store.schema import ForwardRow, MailboxRow, MessageRow, MetaRow, QueueRow, ReceiptRow, SessionRow, migrate
 
-_INSERT_MESSAGE = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_MESSAGE = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_QUEUE = "INSERT INTO queue VALUES (?,?,0)"
 _MARK_DELIVERED = "UPDATE queue SET attempts = attempts + 1 WHERE mailbox_id = ? AND message_id = ?"
 _INSERT_RECEIPT = "INSERT INTO receipt (mailbox_id, message_id, read_s) VALUES (?,?,?)"
 _DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
 _FETCH = """SELECT m.id, q.attempts, m.sender, m.created_s, m.content, m.data, m.file_path, m.file_size, m.file_sha256
 FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND """
-_FETCH_NEW = _FETCH + "q.message_id > ? AND m.created_s >= ? ORDER BY q.message_id"
-_FETCH_ONE = _FETCH + "q.message_id = ? AND m.created_s >= ?"
+_FETCH_NEW = _FETCH + "q.message_id > ? AND m.expires_s > ? ORDER BY q.message_id"
+_FETCH_ONE = _FETCH + "q.message_id = ? AND m.expires_s > ?"
 _CHECKPOINT_PAGES = 4000
 """WAL pages between checkpoints: p99 of a commit 0.6 ms against 3 ms with SQLite's 1000 (measured)."""
 
@@ -70,16 +70,22 @@ class SqliteStore:
         return Sent(*row) if row else None
 
     def forget_client_id(self, message_id: int) -> None:
-        self._add(MessageRow.update(client_id=None).where(MessageRow.id == message_id))
+        """Free a sender's id. Written at once: the insert that takes the id anew must come after."""
+        try:
+            if not self._open:
+                self._begin("FULL" if self._full else "NORMAL")
+            self._sql.execute("UPDATE message SET client_id = NULL WHERE id = ?", (message_id,))
+        except sqlite3.Error as e:
+            raise _translate(e) from e
 
-    def fetch(self, mailbox_id: int, ids: list[int], after: int, since_s: float) -> Iterator[Mail]:
-        """The messages ``ids``, then those above ``after``, in order, as far as the caller reads; none older than since."""
+    def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Mail]:
+        """The messages ``ids``, then those above ``after``, in order, as far as the caller reads; none that has expired."""
         self._flush()
         for message_id in ids:
-            row = self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, since_s)).fetchone()
+            row = self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone()
             if row:
                 yield Mail._make(row)
-        rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, since_s))
+        rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))
         try:
             for row in rows:
                 yield Mail._make(row)
@@ -286,14 +292,14 @@ class SqliteStore:
 
         return self._large.sweep_orphans(is_known)
 
-    def sweep_unread(self, mailbox_id: int, before_s: float, limit: int) -> list[int]:
-        """Remove up to ``limit`` of a mailbox's oldest messages written before then; return their ids."""
+    def sweep_unread(self, mailbox_id: int, now_s: float, limit: int) -> list[int]:
+        """Remove up to ``limit`` of a mailbox's oldest messages that have expired; return their ids."""
         rows = self._sql.execute(
-            "SELECT q.message_id, m.created_s FROM queue q JOIN message m ON m.id = q.message_id "
+            "SELECT q.message_id, m.expires_s FROM queue q JOIN message m ON m.id = q.message_id "
             "WHERE q.mailbox_id = ? ORDER BY q.message_id LIMIT ?",
             (mailbox_id, limit),
         ).fetchall()
-        ids = [i for i, created_s in rows if created_s < before_s]
+        ids = [i for i, expires_s in rows if expires_s <= now_s]
         if ids:
             self._sweep((_DELETE_QUEUE, [(mailbox_id, i) for i in ids]), ids)
         return ids

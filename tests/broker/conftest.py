@@ -1,0 +1,87 @@
+"""The core over a real store, without processes: time is passed in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.core import accounts
+from broker.core.engine import Engine
+from broker.core.state import Moment
+from broker.core.turn import Event, Incoming
+from broker.settings import Settings
+from broker.store import SqliteStore, open_store
+
+OWNER = "owner-key"
+
+
+@dataclass
+class Core:
+    """An engine whose clock is set by the test. Each name has its own route and token."""
+
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+    wall_s: float = 1_800_000_000.0
+    mono_s: float = 1000.0
+    tokens: dict[str, str] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    late: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        settings = Settings.load(env={"IPC_HOME": str(self.home), **self.env})
+        self.store: SqliteStore = open_store(settings)
+        self.engine = Engine(self.store.load(), self.store, settings, accounts.token_hash(OWNER))
+
+    def restart(self) -> None:
+        """As after kill -9: nothing of memory is left."""
+        self.store.close()
+        self.open()
+
+    def pass_time(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.mono_s += seconds
+
+    def batch(self, *bodies: dict[str, Any], name: str | None = None) -> list[dict[str, Any]]:
+        """Run the requests as one batch; the replies in order, pushes and later replies go to ``late``."""
+        requests = []
+        for number, body in enumerate(bodies):
+            who = body.pop("as_", name)
+            body = {"id": number, **body}
+            requests.append(Incoming((who or "?").encode(), body, body.get("session_token", self.tokens.get(who or "")), "test"))
+        out, events = self.engine.run(requests, Moment(self.wall_s, self.mono_s))
+        self.events += events
+        mine = [o.body for o in out if "push" not in o.body and o.body["id"] in range(len(bodies))]
+        self.late += [o.body for o in out if o.body not in mine]
+        return mine
+
+    def ask(self, who: str | None, action: str, **fields: Any) -> dict[str, Any]:
+        replies = self.batch({"as_": who, "action": action, **fields})
+        return replies[0] if replies else {}
+
+    def register(self, *names: str) -> None:
+        for name in names:
+            reply = self.ask(name, "register", instance_id=name)
+            assert reply["status"] == "ok", reply
+            self.tokens[name] = reply["session_token"]
+
+    def send(self, who: str, to: str, content: str = "hello", **fields: Any) -> dict[str, Any]:
+        return self.ask(who, "send", to_id=to, message={"content": content}, **fields)
+
+    def check(self, who: str, **fields: Any) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = self.ask(who, "check", **fields)["messages"]
+        return messages
+
+    def contents(self, who: str) -> list[str]:
+        return [m["message"]["content"] for m in self.check(who)]
+
+
+@pytest.fixture
+def core(home: Path) -> Iterator[Core]:
+    core = Core(home)
+    yield core
+    core.store.close()

@@ -1,0 +1,151 @@
+"""The store: failure leaves no trace, migrations, sweeping."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from broker.core.port import StoreError
+from broker.core.state import Moment
+from broker.logs import Log
+from broker.settings import Settings
+from broker.store import open_store
+from broker.store.schema import SCHEMA_VERSION, SchemaTooNew
+from broker.sweep import Sweeper
+from tests.broker.conftest import Core
+
+
+@pytest.fixture
+def pair(core: Core) -> Core:
+    core.register("fred", "claude")
+    return core
+
+
+def fill_disk(core: Core) -> None:
+    """From now on SQLite has no page left to write to, as on a full disk."""
+    core.store._sql.execute("PRAGMA query_only = 1")  # every write fails, reads go on
+
+
+def free_disk(core: Core) -> None:
+    core.store._sql.execute("PRAGMA query_only = 0")
+
+
+def test_a_store_that_can_not_be_written_refuses_mail_serves_reads_and_recovers(pair: Core) -> None:
+    pair.send("fred", "claude", "before")
+    fill_disk(pair)
+    reply = pair.send("fred", "claude", "refused", message_id="m1")
+    assert (reply["code"], reply["retryable"]) == ("storage_full", True)
+    assert pair.contents("claude") == ["before"]
+    assert pair.ask("claude", "list")["status"] == "ok"
+    free_disk(pair)
+    assert "duplicate" not in pair.send("fred", "claude", "after", message_id="m1")
+    assert pair.contents("claude") == ["after"]
+
+
+def test_a_batch_that_can_not_be_written_answers_its_reads(pair: Core) -> None:
+    pair.send("fred", "claude", "before")
+    fill_disk(pair)
+    send = {"as_": "fred", "action": "send", "to_id": "claude", "message": {"content": "x"}}
+    first, check, listed = pair.batch(send, {"as_": "claude", "action": "check"}, {"as_": "fred", "action": "list"})
+    assert (first["code"], len(check["messages"]), listed["status"]) == ("storage_full", 1, "ok")
+
+
+def test_memory_never_runs_ahead_of_a_refused_batch(pair: Core) -> None:
+    fill_disk(pair)
+    for _ in range(3):
+        pair.send("fred", "nova", "x" * 20_000)
+        pair.ask("fred", "rename", new_id="freddy")
+        pair.ask(None, "register", instance_id="new")
+    state = pair.engine.state
+    assert sorted(state.mailboxes) == ["claude", "fred"]
+    assert (state.last_message_id, len(state.sessions), state.forwards) == (0, 2, {})
+    assert list((pair.home / "large-messages").iterdir()) == []
+
+
+def test_the_storage_limit_refuses_new_mail_only(home: Path) -> None:
+    core = Core(home, env={"IPC_STORAGE_LIMIT": "1"})
+    core.register("fred", "claude")
+    replies = [core.send("fred", "claude", "x" * 2500) for _ in range(600)]
+    assert replies[-1]["code"] == "storage_full"
+    assert "storage_limit_mib" in replies[-1]["message"]
+    assert core.check("claude")
+    core.store.close()
+
+
+def test_a_database_of_a_later_version_is_not_touched(home: Path) -> None:
+    with sqlite3.connect(home / "ipc.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(SchemaTooNew, match="upgrade agent-ipc"):
+        open_store(Settings.load(env={"IPC_HOME": str(home)}))
+
+
+def test_a_new_database_is_at_the_present_version_and_private(core: Core) -> None:
+    assert core.store.stats()["schema"] == SCHEMA_VERSION
+    assert (core.home / "ipc.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_no_database_is_a_clear_error(home: Path) -> None:
+    (home / "ipc.db").write_bytes(b"not a database, but long enough to have a header " * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        open_store(Settings.load(env={"IPC_HOME": str(home)}))
+
+
+def sweep(core: Core) -> None:
+    sweeper = Sweeper(core.engine, core.store, Log("test"))
+    while sweeper._sweep(Moment(core.wall_s, core.mono_s)):
+        pass
+
+
+def rows(core: Core, table: str) -> int:
+    return int(core.store._sql.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+
+
+def test_expired_unread_mail_is_swept_with_its_file(pair: Core) -> None:
+    pair.send("fred", "claude", "x" * 20_000)
+    for _ in range(300):
+        pair.send("fred", "claude")
+    pair.pass_time(7 * 86400 + 1)
+    sweep(pair)
+    assert (rows(pair, "message"), rows(pair, "queue")) == (0, 0)
+    assert list((pair.home / "large-messages").iterdir()) == []
+
+
+def test_read_mail_is_kept_thirty_days_and_a_broadcast_body_as_long_as_its_last_reader(pair: Core) -> None:
+    pair.register("bob")
+    pair.ask("fred", "broadcast", message={"content": "x"})
+    pair.ask("claude", "ack", ids=[m["id"] for m in pair.check("claude")])
+    pair.pass_time(8 * 86400)
+    sweep(pair)
+    assert (rows(pair, "message"), rows(pair, "queue"), rows(pair, "receipt")) == (1, 0, 1)
+    pair.pass_time(23 * 86400)
+    sweep(pair)
+    assert (rows(pair, "message"), rows(pair, "receipt")) == (0, 0)
+
+
+def test_message_ids_are_never_used_again(pair: Core) -> None:
+    before = int(pair.send("fred", "claude")["message_id"])
+    pair.pass_time(8 * 86400)
+    sweep(pair)
+    pair.restart()
+    pair.register("fred")
+    assert int(pair.send("fred", "claude")["message_id"]) > before
+
+
+def test_a_name_idle_for_seven_days_is_free_again(pair: Core) -> None:
+    pair.pass_time(7 * 86400 + 1)
+    sweep(pair)
+    pair.register("bob")
+    assert [i["id"] for i in pair.ask("bob", "list")["instances"]] == ["bob"]
+
+
+def test_orphans_of_a_crash_are_swept_and_other_systems_files_are_not(pair: Core) -> None:
+    pair.send("fred", "claude", "x" * 20_000)
+    folder = pair.home / "large-messages"
+    kept = next(folder.iterdir())
+    orphan = folder / "20270101-000000_a_b_message.md"
+    orphan.write_bytes(kept.read_bytes())
+    foreign = folder / "20270101-000001_a_b_message.md"
+    foreign.write_text("# Large message of another system\n")
+    pair.restart()
+    assert pair.store.sweep_orphans() == [orphan.name]
+    assert (kept.exists(), foreign.exists()) == (True, True)

@@ -1,0 +1,160 @@
+"""Real services in temporary homes: short paths (sockets), free ports, never the user's own."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.client import Client, connect
+from broker.launcher import ensure_running
+from broker.settings import Settings
+
+DEADLINE_S = 20.0
+
+
+def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
+    """The first true value of ``condition``; fails with ``what`` when the deadline passes."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            pytest.fail(f"waited {deadline_s} s for {what}")
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Service:
+    """Supervisor, broker and TCP door of one temporary home."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        self.env = {"IPC_HOME": str(home), "IPC_PORT": "0", **environment}
+        self._clients: list[Client] = []
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load(env=self.env)
+
+    def start(self) -> "Service":
+        with self.environment():
+            ensure_running(self.settings)
+        wait_for("the TCP door", self.port)
+        return self
+
+    @contextlib.contextmanager
+    def environment(self) -> Iterator[None]:
+        before = dict(os.environ)
+        for name in [n for n in os.environ if n.startswith("IPC_")]:
+            del os.environ[name]
+        os.environ.update(self.env)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def connect(self, name: str, **options: Any) -> Client:
+        with self.environment():
+            client = connect(name, settings=self.settings, **options)
+        self._clients.append(client)
+        return client
+
+    def port(self) -> int:
+        state = self._read("tcp.json")
+        if not state or state["error"] or not alive(state["pid"]):
+            return 0
+        return int(state["port"])
+
+    def tcp(self, timeout_s: float = 10.0) -> socket.socket:
+        s = socket.create_connection(("127.0.0.1", wait_for("the TCP door", self.port)))
+        s.settimeout(timeout_s)
+        return s
+
+    def ask(self, request: dict[str, Any] | bytes) -> dict[str, Any]:
+        """One request in the legacy form: one object, one recv, close."""
+        with self.tcp() as s:
+            s.sendall(request if isinstance(request, bytes) else json.dumps(request).encode())
+            reply: dict[str, Any] = json.loads(s.recv(65536).decode("utf-8"))
+            return reply
+
+    def register(self, name: str) -> str:
+        reply = self.ask({"action": "register", "instance_id": name, "auth_token": ""})
+        assert reply["status"] == "ok", reply
+        return str(reply["session_token"])
+
+    def pid(self, child: str) -> int:
+        state = self._read("supervisor.json")
+        if not state:
+            return 0
+        pid = state["pid"] if child == "supervisor" else (state["children"].get(child) or {}).get("pid")
+        return pid if pid and alive(pid) else 0
+
+    def kill(self, child: str, signum: int = signal.SIGKILL) -> None:
+        pid = wait_for(f"a running {child}", lambda: self.pid(child))
+        os.kill(pid, signum)
+        wait_for(f"the end of {child}", lambda: not alive(pid))
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        path = self.home / "logs" / f"{name}.log"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            state: dict[str, Any] = json.loads((self.home / "run" / name).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return state
+
+    def stop(self) -> None:
+        for client in self._clients:
+            client.close()
+        pids = [p for p in (self.pid("broker"), self.pid("tcp"), self.pid("supervisor")) if p]
+        supervisor = self.pid("supervisor")
+        if supervisor:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(supervisor, signal.SIGTERM)
+        wait_for("the service's end", lambda: not any(alive(p) for p in pids))
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))  # noqa: S108 (a socket's path must be short)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_service(home: Path) -> Iterator[Callable[..., Service]]:
+    services: list[Service] = []
+
+    def make(**environment: str) -> Service:
+        service = Service(home, **environment)
+        services.append(service)
+        return service
+
+    yield make
+    for service in services:
+        service.stop()
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    return make_service().start()
