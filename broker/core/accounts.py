@@ -70,8 +70,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     turn.store.save_session(session)
     turn.event("registered", name=name, door=request.door, uid=session.uid)
     queued = mailbox.queued
-    noun = "message" if queued == 1 else "messages"
-    text = f"Registered {name} with {queued} queued {noun}" if queued else f"Registered {name}"
+    text = f"Registered {name} with {queued} queued messages" if queued else f"Registered {name}"
     return {"session_token": token, "message": text, "queued": queued}
 
 

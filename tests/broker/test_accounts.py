@@ -26,7 +26,7 @@ def test_nobody_can_register_as_the_sender_of_notices(core: Core, name: str) -> 
 def test_registering_says_how_much_mail_waited(core: Core) -> None:
     core.register("fred")
     core.send("fred", "claude")
-    assert core.ask("claude", "register", instance_id="claude")["message"] == "Registered claude with 1 queued message"
+    assert core.ask("claude", "register", instance_id="claude")["message"] == "Registered claude with 1 queued messages"
     core.send("fred", "claude")
     assert core.ask("claude", "register", instance_id="claude")["message"] == "Registered claude with 2 queued messages"
 

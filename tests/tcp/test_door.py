@@ -1,0 +1,368 @@
+"""Every row of the TCP door with a raw socket, in both forms."""
+
+import json
+import socket
+import struct
+import threading
+from typing import Any
+
+import pytest
+
+from tests.conftest import Service, wait_for
+
+
+def register(service: Service, *names: str) -> list[str]:
+    return [service.register(name) for name in names]
+
+
+def send(service: Service, token: str, who: str, to: str, content: str = "hello", **fields: Any) -> dict[str, Any]:
+    message = {"content": content}
+    return service.ask({"action": "send", "from_id": who, "to_id": to, "message": message, "session_token": token, **fields})
+
+
+def check(service: Service, token: str, who: str) -> dict[str, Any]:
+    return service.ask({"action": "check", "instance_id": who, "session_token": token})
+
+
+class Lasting:
+    """A lasting connection: a request a line, a reply a line."""
+
+    def __init__(self, service: Service) -> None:
+        self.socket = service.tcp()
+        self.file = self.socket.makefile("rwb")
+
+    def write(self, *requests: dict[str, Any]) -> None:
+        self.file.write(b"".join(json.dumps(r).encode() + b"\n" for r in requests))
+        self.file.flush()
+
+    def read(self) -> dict[str, Any]:
+        line = self.file.readline()
+        assert line.endswith(b"\n"), line
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.write(request)
+        return self.read()
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+def read_all(s: socket.socket) -> bytes:
+    chunks = []
+    while chunk := s.recv(65536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def test_register_send_check_broadcast_list_rename_as_legacy_scripts_know_them(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    assert len(fred) >= 43
+    assert send(service, fred, "fred", "claude")["message"] == "Message sent"
+    assert send(service, fred, "fred", "nova")["message"] == "Message queued for nova (not yet registered)"
+    reply = service.ask({"action": "broadcast", "from_id": "fred", "message": {"content": "all"}, "session_token": fred})
+    assert (reply["message"], reply["count"]) == ("Broadcast to 1 instances", 1)
+    mail = check(service, claude, "claude")
+    assert [(m["from"], m["to"], m["message"]) for m in mail["messages"]] == [
+        ("fred", "claude", {"content": "hello"}),
+        ("fred", "claude", {"content": "all"}),
+    ]
+    assert list(mail) == ["status", "messages"]
+    rows = service.ask({"action": "list", "session_token": fred})["instances"]
+    assert [r["id"] for r in rows] == ["claude", "fred"]
+    assert all(r["last_seen"].endswith("+00:00") for r in rows)
+    request = {"action": "rename", "old_id": "claude", "new_id": "claude2", "session_token": claude}
+    assert service.ask(request)["message"] == "Renamed claude to claude2"
+    assert send(service, fred, "fred", "claude")["message"] == "Message forwarded from claude to claude2"
+    nova = service.ask({"action": "register", "instance_id": "nova", "auth_token": ""})
+    assert nova["message"] == "Registered nova with 1 queued messages"
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        ({"action": "list"}, "Invalid or missing session token"),
+        (
+            {"action": "register", "instance_id": "a b"},
+            "Invalid instance ID format. Use 1-32 alphanumeric characters, hyphens, or underscores.",
+        ),
+        ({"action": "zap"}, "Unknown action: zap"),
+        ({"action": "status"}, "Unknown action: status"),
+        ({"action": "import"}, "Unknown action: import"),
+        ({}, "Unknown action: None"),
+        ({"action": ["send"]}, "Unknown action: ['send']"),
+    ],
+)
+def test_errors_have_a_code_and_the_sentence_that_scripts_know(service: Service, request_: dict[str, Any], text: str) -> None:
+    reply = service.ask(request_)
+    assert (reply["status"], reply["message"]) == ("error", text)
+    assert reply["code"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n{}",
+        b"[1]",
+        b'"x"',
+        b"\x16\x03\x01\x00",
+        b"\xff\xfe{\x00}",
+        b'{"a":' + b"[" * 65 + b"]" * 65 + b"}",
+        b'{"action":18446744073709551616}',
+        b'{"action":' + b"9" * 5000 + b"}",
+        b'{"action":NaN}',
+        b'{"action":"\xff"}',
+        b'{"action":"\\ud800"}',
+        b"{'action':'list'}",
+        b'{"action":"list"}{"action":"list"}',
+        b'{"action":"list"}garbage',
+    ],
+)
+def test_what_is_no_request_gets_one_clear_error_and_the_connection_closes(service: Service, raw: bytes) -> None:
+    with service.tcp() as s:
+        s.sendall(raw)
+        reply = json.loads(read_all(s))
+    assert (reply["status"], reply["code"]) == ("error", "bad_request")
+
+
+def test_an_incomplete_object_is_an_error_when_the_client_is_done(service: Service) -> None:
+    with service.tcp() as s:
+        s.sendall(b'{"action":"li')
+        s.shutdown(socket.SHUT_WR)
+        assert json.loads(read_all(s))["code"] == "bad_request"
+
+
+def test_an_object_that_never_ends_is_timed_out(make_service: Any) -> None:
+    service = make_service(IPC_IDLE_TIMEOUT="0.3").start()
+    with service.tcp() as s:
+        s.sendall(b'{"action":"li')
+        assert json.loads(read_all(s))["code"] == "idle_timeout"
+
+
+def test_a_request_over_the_limit_is_refused(make_service: Any) -> None:
+    service = make_service(IPC_MESSAGE_LIMIT="1000").start()
+    with service.tcp() as s:
+        s.sendall(b'{"a":"' + b"x" * 80_000)
+        assert json.loads(s.recv(65536))["code"] == "too_large"
+
+
+def test_a_request_that_comes_byte_by_byte_is_answered(service: Service) -> None:
+    raw = json.dumps({"action": "register", "instance_id": "fred", "auth_token": '}"\\{'}).encode()
+    with service.tcp() as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(len(raw)):
+            s.sendall(raw[i : i + 1])
+        assert json.loads(s.recv(65536))["message"] == "Registered fred"
+
+
+def test_a_pretty_printed_request_and_a_client_that_half_closes_are_served(service: Service) -> None:
+    with service.tcp() as s:
+        s.sendall(json.dumps({"action": "register", "instance_id": "fred"}, indent=2).encode())
+        s.shutdown(socket.SHUT_WR)
+        assert json.loads(read_all(s))["message"] == "Registered fred"
+
+
+def test_a_legacy_connection_is_closed_after_its_reply(service: Service) -> None:
+    with service.tcp() as s:
+        s.sendall(b'{"action":"list"}')
+        assert json.loads(read_all(s))["code"] == "unauthorized"
+
+
+def test_mail_is_acknowledged_by_a_clean_close_and_by_a_half_close(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    for half in (False, True):
+        send(service, fred, "fred", "claude")
+        with service.tcp() as s:
+            s.sendall(json.dumps({"action": "check", "instance_id": "claude", "session_token": claude}).encode())
+            if half:
+                s.shutdown(socket.SHUT_WR)
+                assert len(json.loads(read_all(s))["messages"]) == 1
+            else:
+                assert len(json.loads(s.recv(65536))["messages"]) == 1
+        me = service.connect("observer")
+        status = lambda: me.request("status")["queued"]  # noqa: E731
+        wait_for("the acknowledgement", lambda: status() == 0)
+        assert check(service, claude, "claude")["messages"] == []
+
+
+def test_mail_comes_back_after_a_reset(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    send(service, fred, "fred", "claude")
+    s = service.tcp()
+    s.sendall(json.dumps({"action": "check", "instance_id": "claude", "session_token": claude}).encode())
+    assert s.recv(10)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()  # with linger 0: a reset
+    again = wait_for("the mail to come back", lambda: check(service, claude, "claude")["messages"])
+    assert again[0]["redelivered"] is True
+
+
+def test_a_newline_makes_the_connection_lasting_also_in_a_later_segment(service: Service) -> None:
+    token = service.register("fred")
+    raw = json.dumps({"action": "whoami", "session_token": token}).encode()
+    with service.tcp() as s:
+        s.sendall(raw)
+        assert json.loads(s.recv(65536))["instance_id"] == "fred"
+        s.sendall(b"\n")
+        f = s.makefile("rwb")
+        for _ in range(2):
+            f.write(raw + b"\n")
+            f.flush()
+            assert json.loads(f.readline())["instance_id"] == "fred"
+
+
+def test_pipelined_requests_are_answered_in_order_with_their_ids(service: Service) -> None:
+    token = service.register("fred")
+    door = Lasting(service)
+    door.write(*({"action": ("whoami", "zap", "list")[i % 3], "session_token": token, "id": f"r{i}"} for i in range(300)))
+    assert [door.read()["id"] for _ in range(300)] == [f"r{i}" for i in range(300)]
+    door.write({"action": "whoami", "session_token": token})
+    assert "id" not in door.read()
+    door.close()
+
+
+def test_a_bad_line_is_an_error_and_the_connection_goes_on(service: Service) -> None:
+    token = service.register("fred")
+    door = Lasting(service)
+    assert door.ask({"action": "whoami", "session_token": token})["status"] == "ok"
+    door.file.write(b"not json\n")
+    assert door.ask({"action": "whoami", "session_token": token})["code"] == "bad_request"
+    assert door.read()["status"] == "ok"
+    door.close()
+
+
+def test_on_a_lasting_connection_the_next_check_acknowledges(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    door = Lasting(service)
+    ask = {"action": "check", "instance_id": "claude", "session_token": claude}
+    for text in ("one", "two"):
+        send(service, fred, "fred", "claude", text)
+        assert [m["message"]["content"] for m in door.ask(ask)["messages"]] == [text]
+    door.close()  # "two" was not acknowledged
+    again = wait_for("the mail to come back", lambda: check(service, claude, "claude")["messages"])
+    assert [(m["message"]["content"], m["redelivered"]) for m in again] == [("two", True)]
+
+
+def test_on_a_lasting_connection_ack_acknowledges(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    send(service, fred, "fred", "claude")
+    door = Lasting(service)
+    ids = [m["id"] for m in door.ask({"action": "check", "session_token": claude})["messages"]]
+    assert door.ask({"action": "ack", "instance_id": "claude", "ids": ids, "session_token": claude})["acked"] == 1
+    door.close()
+    assert check(service, claude, "claude")["messages"] == []
+
+
+def test_a_repeated_message_id_is_stored_once(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    first = send(service, fred, "fred", "claude", message_id="m-1")
+    again = send(service, fred, "fred", "claude", message_id="m-1")
+    assert again == {**first, "duplicate": True}
+    assert len(check(service, claude, "claude")["messages"]) == 1
+    assert send(service, fred, "fred", "claude", message_id="x" * 65)["code"] == "bad_request"
+
+
+def test_a_subscriber_gets_pushes_and_a_lost_connection_returns_them(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    door = Lasting(service)
+    assert door.ask({"action": "subscribe", "session_token": claude, "id": 5})["status"] == "ok"
+    send(service, fred, "fred", "claude", "pushed")
+    push = door.read()
+    assert (push["push"], push["id"], push["messages"][0]["message"]["content"]) == ("mail", 5, "pushed")
+    door.close()
+    again = wait_for("the mail to come back", lambda: check(service, claude, "claude")["messages"])
+    assert again[0]["redelivered"] is True
+
+
+def test_a_long_poll_is_answered_by_mail_and_returns_it_if_nobody_reads(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    waiting = Lasting(service)
+    waiting.write({"action": "check", "session_token": claude, "wait_s": 30})
+    send(service, fred, "fred", "claude", "now")
+    assert waiting.read()["messages"][0]["message"]["content"] == "now"
+    assert waiting.ask({"action": "check", "session_token": claude})["messages"] == []
+    waiting.write({"action": "check", "session_token": claude, "wait_s": 30})
+    waiting.close()
+    send(service, fred, "fred", "claude", "later")
+    assert wait_for("the mail", lambda: check(service, claude, "claude")["messages"])[0]["message"]["content"] == "later"
+
+
+def test_a_spoofed_sender_is_refused_and_logged(service: Service) -> None:
+    fred, _claude = register(service, "fred", "claude")
+    assert send(service, fred, "claude", "fred")["code"] == "spoofed_sender"
+    entry = wait_for("the log line", lambda: [e for e in service.log("broker") if e["event"] == "spoof_refused"])[0]
+    assert (entry["who"], entry["claimed"], entry["door"], entry["action"]) == ("fred", "claude", "tcp", "send")
+
+
+def test_ten_thousand_queued_messages_arrive_once_and_in_order_in_replies_of_64_kib(make_service: Any) -> None:
+    service = make_service(IPC_RATE_LIMIT="0").start()
+    sender = service.connect("fred")
+    token = service.register("claude")
+    replies = sender.send_many([("claude", f"{i} " + 'ü"\n' * (i % 60)) for i in range(10_000)])
+    assert all(r["status"] == "ok" for r in replies)
+    seen: list[int] = []
+    more = 1
+    while more:
+        with service.tcp() as s:
+            s.sendall(json.dumps({"action": "check", "instance_id": "claude", "session_token": token}).encode())
+            raw = read_all(s)
+        assert len(raw) <= 65_536
+        reply = json.loads(raw)
+        seen += [int(m["message"]["content"].split()[0]) for m in reply["messages"]]
+        more = reply.get("more", 0)
+        assert more == 10_000 - len(seen)
+    assert seen == list(range(10_000))
+
+
+def test_the_largest_allowed_message_fits_a_legacy_reply(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    for content in ("\x01" * 10_240, '"' * 10_240, "😀" * 2_560, "x" * 10_240):
+        message = {"content": content, "data": "\x01" * 2_700}
+        reply = service.ask({"action": "send", "to_id": "claude", "message": message, "session_token": fred})
+        assert reply["status"] == "ok"
+        assert len(check(service, claude, "claude")["messages"]) == 1
+
+
+def test_a_large_message_names_its_file_in_data_as_the_seed_did(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    send(service, fred, "fred", "claude", "One. Two. " + "x" * 20_000)
+    message = check(service, claude, "claude")["messages"][0]["message"]
+    path = message["data"]["large_message_file"]
+    assert message["content"] == f"One. Two. Full content saved to: {path}"
+    assert message["data"]["original_size_kb"] == 19.5
+
+
+def test_a_slow_reader_does_not_hold_up_others(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    slow = service.tcp()
+    line = json.dumps({"action": "list", "session_token": fred}).encode() + b"\n"
+    stop = threading.Event()
+
+    def flood() -> None:
+        slow.settimeout(0.2)
+        while not stop.is_set():
+            try:
+                slow.sendall(line * 100)
+            except TimeoutError:
+                continue
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    for _ in range(50):
+        assert send(service, fred, "fred", "claude")["status"] == "ok"
+    stop.set()
+    thread.join()
+    slow.close()
+
+
+def test_the_connection_limit_is_an_error_and_not_a_hang(make_service: Any) -> None:
+    service = make_service(IPC_CONNECTION_LIMIT="3").start()
+    held = [service.tcp() for _ in range(3)]
+    with service.tcp() as s:
+        assert json.loads(read_all(s))["code"] == "too_many_connections"
+    for s in held:
+        s.close()
+    wait_for("room", lambda: service.ask({"action": "zap"})["code"] == "unknown_action")
