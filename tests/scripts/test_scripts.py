@@ -1,0 +1,82 @@
+"""The stdlib-only scripts, copied elsewhere and run with a bare interpreter."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bridges
+from tests.conftest import Service
+
+SCRIPTS = Path(bridges.__file__).parent / "scripts"
+
+
+class Agent:
+    """A person or model with the scripts, a home of its own and no packages (python -S -E)."""
+
+    def __init__(self, home: Path, port: int, name: str) -> None:
+        self.folder = home / f"agent-{name}"
+        shutil.copytree(SCRIPTS, self.folder / "scripts")
+        self.env = {"HOME": str(self.folder), "IPC_PORT": str(port), "PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8"}
+
+    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-S", str(self.folder / "scripts" / f"ipc_{script}.py"), *arguments]
+        return subprocess.run(command, env=self.env, capture_output=True, encoding="utf-8", timeout=20)
+
+    def ok(self, script: str, *arguments: str) -> str:
+        done = self.run(script, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def agents(service: Service, home: Path) -> tuple[Agent, Agent]:
+    return Agent(home, service.port(), "fred"), Agent(home, service.port(), "claude")
+
+
+def test_two_agents_talk_with_the_scripts_alone(agents: tuple[Agent, Agent]) -> None:
+    fred, claude = agents
+    assert fred.ok("register", "fred") == "Registered as fred\nRegistered fred\n"
+    assert fred.ok("send", "claude", "hello", "wörld") == "Message queued for claude (not yet registered): claude\n"
+    assert "with 1 queued messages" in claude.ok("register", "claude")
+    assert "From: fred" in (text := claude.ok("check")) and "Content: hello wörld" in text
+    assert claude.ok("check") == "No new messages\n"
+    assert claude.ok("broadcast", "to all") == "Broadcast to 1 instances\n"
+    assert "Content: to all" in fred.ok("check")
+    assert claude.ok("list").startswith("claude (last seen: 20")
+    assert claude.ok("rename", "claude2") == "Renamed claude to claude2\n"
+    assert "Message sent" in claude.ok("send", "fred", "still me")
+
+
+def test_the_session_file_is_private(agents: tuple[Agent, Agent]) -> None:
+    fred, _ = agents
+    fred.ok("register", "fred")
+    assert stat.S_IMODE((fred.folder / ".ipc-session").stat().st_mode) == 0o600
+
+
+def test_errors_are_one_line_that_says_what_to_do(agents: tuple[Agent, Agent]) -> None:
+    fred, _ = agents
+    done = fred.run("send", "claude", "x")
+    assert (done.returncode, done.stderr) == (1, "error: not registered. Next: ipc_register.py NAME\n")
+    assert fred.run("send", "claude").returncode == 2
+    done = fred.run("register", "a b")
+    assert (done.returncode, done.stderr.startswith("error: Invalid instance ID format.")) == (1, True)
+
+
+def test_mail_can_not_steer_the_terminal(agents: tuple[Agent, Agent]) -> None:
+    fred, claude = agents
+    fred.ok("register", "fred")
+    fred.ok("send", "claude", "\x1b[2J\x1b]0;owned\x07 \u202e x")
+    claude.ok("register", "claude")
+    assert "\x1b" not in (text := claude.ok("check")) and "\u202e" not in text and "\x07" not in text
+
+
+def test_the_scripts_read_as_python_3_8() -> None:
+    import ast
+
+    for path in SCRIPTS.glob("*.py"):
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
