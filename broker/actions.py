@@ -38,7 +38,7 @@ class Field:
             raise IpcError("bad_request", detail=f"Field {self.name} must be {wanted}")
         if self.low is None and self.high is None:
             return
-        size = value if isinstance(value, (int, float)) else len(value)
+        size = value if isinstance(value, (int, float)) else len(value)  # type: ignore[arg-type]  # text or list
         if (self.low is not None and not size >= self.low) or (self.high is not None and not size <= self.high):
             what = "" if isinstance(value, (int, float)) else "length of "
             raise IpcError("bad_request", detail=f"The {what}field {self.name} must be from {self.low:g} to {self.high:g}")
@@ -94,9 +94,7 @@ _ROWS = (
         "message, message_id, outcome; duplicate, did_you_mean where they apply",
         sends=True,
     ),
-    Action(
-        "broadcast", Access.SESSION, (_FROM, _MESSAGE, _MESSAGE_ID), "message, message_id, count; duplicate", sends=True
-    ),
+    Action("broadcast", Access.SESSION, (_FROM, _MESSAGE, _MESSAGE_ID), "message, message_id, count; duplicate", sends=True),
     Action(
         "check",
         Access.SESSION,

@@ -118,8 +118,8 @@ class AsyncConnection:
         self._monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         s.connect(endpoint(self.settings))
         self._socket = s
-        self._loop.add_reader(s.getsockopt(zmq.FD), self._read)
-        self._loop.add_reader(self._monitor.getsockopt(zmq.FD), self._check_monitor)
+        self._loop.add_reader(s.fileno(), self._read)
+        self._loop.add_reader(self._monitor.fileno(), self._check_monitor)
         self._outbox = [body for body, _future in self._pending.values()]
         self._flush()
         self._check_monitor()
@@ -142,9 +142,9 @@ class AsyncConnection:
     def _drop_socket(self, linger_ms: int) -> None:
         if self._socket is None:
             return
-        self._loop.remove_reader(self._socket.getsockopt(zmq.FD))
+        self._loop.remove_reader(self._socket.fileno())
         if self._monitor is not None:
-            self._loop.remove_reader(self._monitor.getsockopt(zmq.FD))
+            self._loop.remove_reader(self._monitor.fileno())
         self._socket.disable_monitor()
         self._socket.close(linger_ms)
         self._socket = self._monitor = None
@@ -153,7 +153,7 @@ class AsyncConnection:
         if self._monitor is None:
             return
         lost = False
-        while self._monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while self._monitor.poll(0):
             self._monitor.recv_multipart(zmq.NOBLOCK)
             lost = True
         if lost:

@@ -245,8 +245,7 @@ class Client:
     def listen(self) -> Iterator[Mail]:
         """Mail for ever, one at a time; each is acknowledged when the next is asked for."""
         while True:
-            for mail in self.check(wait=60.0):
-                yield mail
+            yield from self.check(wait=60.0)
 
     def ack(self, mail: Iterable[Mail] | None = None) -> int:
         """Acknowledge these messages, or all that the last check returned. Acknowledged mail never comes back."""

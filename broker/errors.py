@@ -87,9 +87,7 @@ _ROWS = (
     ErrorKind(
         "rate_limited", 429, "Rate limit exceeded: {limit:g} messages/s", "Retry in {retry_after_s:.2f} s.", retryable=True
     ),
-    ErrorKind(
-        "too_many_connections", 503, "Too many connections (limit {limit})", "Close idle connections.", retryable=True
-    ),
+    ErrorKind("too_many_connections", 503, "Too many connections (limit {limit})", "Close idle connections.", retryable=True),
     ErrorKind("idle_timeout", 408, "No complete request within {limit:g} s", "Send a whole JSON object."),
     # the machine
     ErrorKind(

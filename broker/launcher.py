@@ -63,7 +63,7 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
     env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     errors = os.open(settings.home / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "broker.supervisor"],
             cwd=settings.home,
             env=env,

@@ -177,8 +177,8 @@ def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) ->
 
 def _instance_rates(path: Path, text: str, raw: Any) -> dict[str, float]:
     rates = {}
-    for name, table in (raw.items() if isinstance(raw, dict) else ()):
-        for key, value in (table.items() if isinstance(table, dict) else ()):
+    for name, table in raw.items() if isinstance(raw, dict) else ():
+        for key, value in table.items() if isinstance(table, dict) else ():
             where = f"{path} line {_line_of(text, key)} (instances.{name})"
             if key != "rate_limit":
                 raise SettingsError(f"{where}: unknown setting {key!r}. Known: rate_limit")

@@ -141,7 +141,8 @@ class Supervisor:
 
     def _write_state(self) -> None:
         children = {
-            c.name: {"pid": c.process.pid if c.process else None, "restarts": c.restarts, "exits": c.exits} for c in self._children
+            c.name: {"pid": c.process.pid if c.process else None, "restarts": c.restarts, "exits": c.exits}
+            for c in self._children
         }
         state = {"pid": os.getpid(), "children": children}
         try:

@@ -37,7 +37,7 @@ def alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -136,7 +136,7 @@ class Service:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))  # noqa: S108 (a socket's path must be short)
+    path = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

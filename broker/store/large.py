@@ -84,7 +84,7 @@ class LargeFiles:
 
     def sweep_orphans(self, is_known: Callable[[str], bool]) -> list[str]:
         """Remove this store's files that no message names: what a crash left between the file and the commit."""
-        removed = []
+        removed: list[str] = []
         if not self.folder.is_dir():
             return removed
         for entry in os.scandir(self.folder):

@@ -315,7 +315,7 @@ class SqliteStore:
     def _sweep(self, deletion: tuple[str, list[Any]], message_ids: list[int]) -> None:
         keys = [(i,) for i in message_ids]
         marks = ",".join("?" * len(message_ids))
-        dead = f"FROM message WHERE copies <= 0 AND id IN ({marks})"  # noqa: S608 (only question marks)
+        dead = f"FROM message WHERE copies <= 0 AND id IN ({marks})"
         try:
             self._begin("NORMAL")
             self._sql.executemany(*deletion)

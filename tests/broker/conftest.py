@@ -52,7 +52,9 @@ class Core:
         for number, body in enumerate(bodies):
             who = body.pop("as_", name)
             body = {"id": number, **body}
-            requests.append(Incoming((who or "?").encode(), body, body.get("session_token", self.tokens.get(who or "")), "test"))
+            requests.append(
+                Incoming((who or "?").encode(), body, body.get("session_token", self.tokens.get(who or "")), "test")
+            )
         out, events = self.engine.run(requests, Moment(self.wall_s, self.mono_s))
         self.events += events
         mine = [o.body for o in out if "push" not in o.body and o.body["id"] in range(len(bodies))]

@@ -20,7 +20,11 @@ def test_mail_arrives_in_order_with_sender_time_and_data(pair: Core) -> None:
     pair.ask("fred", "send", to_id="claude", message={"content": "one", "data": {"n": [1, None, "ü"]}})
     pair.send("fred", "claude", "two")
     first, second = pair.check("claude")
-    assert (first["from"], first["to"], first["message"]) == ("fred", "claude", {"content": "one", "data": {"n": [1, None, "ü"]}})
+    assert (first["from"], first["to"], first["message"]) == (
+        "fred",
+        "claude",
+        {"content": "one", "data": {"n": [1, None, "ü"]}},
+    )
     assert first["timestamp"] == "2027-01-15T08:00:00.000000+00:00"
     assert second["message"] == {"content": "two"}
     assert "redelivered" not in first
@@ -179,7 +183,9 @@ def test_a_message_json_could_not_carry_is_refused(pair: Core, message: Any) -> 
 
 def test_a_refused_request_spoils_nothing_else_in_its_batch(pair: Core) -> None:
     good = {"action": "send", "to_id": "claude", "message": {"content": "good"}}
-    replies = pair.batch(dict(good), {"action": "send", "to_id": "!", "message": {"content": "x"}}, {"action": 5}, dict(good), name="fred")
+    replies = pair.batch(
+        dict(good), {"action": "send", "to_id": "!", "message": {"content": "x"}}, {"action": 5}, dict(good), name="fred"
+    )
     assert [r["status"] for r in replies] == ["ok", "error", "error", "ok"]
     assert pair.contents("claude") == ["good", "good"]
 
@@ -264,7 +270,13 @@ def test_unread_mail_waits_seven_days_and_no_longer(pair: Core) -> None:
 
 
 def test_import_is_for_the_owner_only_and_repeatable(pair: Core) -> None:
-    row: dict[str, Any] = {"from_id": "old", "to_id": "claude", "message": {"content": "x"}, "message_id": "legacy-1", "timestamp": 1e9}
+    row: dict[str, Any] = {
+        "from_id": "old",
+        "to_id": "claude",
+        "message": {"content": "x"},
+        "message_id": "legacy-1",
+        "timestamp": 1e9,
+    }
     assert pair.ask("fred", "import", **row)["code"] == "unauthorized"
     assert pair.ask(None, "import", session_token=OWNER, **row)["status"] == "ok"
     assert pair.ask(None, "import", session_token=OWNER, **row)["duplicate"] is True

@@ -20,7 +20,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))  # noqa: S108
+        self.home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
         self.core = Core(self.home)
         self.core.register(*NAMES)
         self.unread: dict[str, list[str]] = {n: [] for n in NAMES}

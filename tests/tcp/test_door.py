@@ -50,6 +50,10 @@ class Lasting:
         self.socket.close()
 
 
+def queued(service: Service) -> int:
+    return int(service.connect("observer").request("status")["queued"])
+
+
 def read_all(s: socket.socket) -> bytes:
     chunks = []
     while chunk := s.recv(65536):
@@ -182,9 +186,7 @@ def test_mail_is_acknowledged_by_a_clean_close_and_by_a_half_close(service: Serv
                 assert len(json.loads(read_all(s))["messages"]) == 1
             else:
                 assert len(json.loads(s.recv(65536))["messages"]) == 1
-        me = service.connect("observer")
-        status = lambda: me.request("status")["queued"]  # noqa: E731
-        wait_for("the acknowledgement", lambda: status() == 0)
+        wait_for("the acknowledgement", lambda: queued(service) == 0)
         assert check(service, claude, "claude")["messages"] == []
 
 
@@ -336,7 +338,7 @@ def test_a_large_message_names_its_file_in_data_as_the_seed_did(service: Service
 
 
 def test_a_slow_reader_does_not_hold_up_others(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
+    fred, _ = register(service, "fred", "claude")
     slow = service.tcp()
     line = json.dumps({"action": "list", "session_token": fred}).encode() + b"\n"
     stop = threading.Event()

@@ -1,0 +1,45 @@
+"""A disk that is full: new mail is refused, reads go on, and it recovers by itself."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Service
+
+
+def mount(*arguments: str) -> bool:
+    return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def small_disk(home: Path) -> Iterator[Path]:
+    if os.geteuid() != 0 or not mount("-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(home)):
+        pytest.skip("mounting a small tmpfs needs root")
+    yield home
+    subprocess.run(["umount", "-l", str(home)], check=True)
+
+
+def test_a_full_disk_refuses_new_mail_keeps_what_it_has_and_recovers(
+    small_disk: Path, make_service: Callable[..., Service]
+) -> None:
+    service = make_service(IPC_RATE_LIMIT="0").start()
+    me = service.connect("fred")
+    stored = []
+    for i in range(2000):
+        reply = me.send_many([("claude", f"{i} " + "x" * 4000)])[0]
+        if reply["status"] != "ok":
+            break
+        stored.append(str(i))
+    assert reply["code"] == "storage_full"
+    assert stored
+    assert me.list()  # reads are served
+    assert mount("-o", "remount,size=16m", str(small_disk))
+    assert me.send("claude", "last")["status"] == "ok"
+    got: list[str] = []
+    with service.connect("claude") as receiver:
+        while mail := receiver.check():
+            got += [m.content.split()[0] for m in mail]
+    assert got == [*stored, "last"]
