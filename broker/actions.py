@@ -68,6 +68,7 @@ class Action:
                 raise IpcError("bad_request", detail=f"{self.name} needs the field {field.name}")
 
 
+_YEAR_2200_S = 7_258_118_400
 _MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
 _MESSAGE_ID = Field("message_id", (str,), "made by the client; sent twice, stored once", low=1, high=64)
 _FROM = Field("from_id", (str,), "optional; must be the session's own name")
@@ -83,7 +84,7 @@ _ROWS = (
         (
             Field("instance_id", (str,), "the name to take", required=True),
             Field("auth_token", (str,), "hex SHA-256 of NAME:SHARED_SECRET where a secret is set"),
-            Field("peer_uid", (int,), "set by a door: the OS user at its other end", low=0, high=2**32),
+            Field("peer_uid", (int,), "set by a door when its other end is another OS user than ours", low=0, high=2**32),
         ),
         "session_token, message, queued",
     ),
@@ -136,7 +137,7 @@ _ROWS = (
             Field("to_id", (str,), "whose mail it is", required=True),
             _MESSAGE,
             Field("message_id", (str,), "makes a repeated import harmless", required=True, low=1, high=64),
-            Field("timestamp", (int, float), "Unix seconds when it was written", required=True),
+            Field("timestamp", (int, float), "Unix seconds when it was written", required=True, low=0, high=_YEAR_2200_S),
         ),
         "duplicate: true where it was imported before",
     ),

@@ -9,6 +9,7 @@ _Item = TypeVar("_Item")
 
 VERSION = 1
 FRAME_LIMIT_BYTES = 64 * 1024 * 1024
+ID_LENGTH = 128
 FRAME_REQUESTS = 1024
 """Requests in one frame; more would let one connection hold the broker for long."""
 
@@ -37,7 +38,14 @@ def decode(frame: Any) -> list[dict[str, Any]]:
     for one in maps:
         if not isinstance(one, dict):
             raise FrameError("a frame holds one map or a list of maps")
+        if not _is_id(one.get("id")):
+            raise FrameError(f"an id is an integer, a text of at most {ID_LENGTH} characters, or nil")
     return maps
+
+
+def _is_id(value: object) -> bool:
+    """What a reply may echo: anything larger or nested would cost the broker what it did not cost the client."""
+    return value is None or isinstance(value, int) or (isinstance(value, str) and len(value) <= ID_LENGTH)
 
 
 def batches(maps: list[_Item], size: int = 256) -> Iterable[list[_Item]]:

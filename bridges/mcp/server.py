@@ -122,7 +122,9 @@ def _sent(reply: dict[str, Any]) -> tuple[str, Sent]:
 
 
 def _add_writing(server: MCPServer[None], session: BridgeSession, log: Log) -> None:
-    @server.tool(annotations=_hints(idempotent=True), description="Take your name. Resumes this project's session of that name.")
+    @server.tool(
+        annotations=_hints(idempotent=True), description="Take your name. Resumes this project's session of that name."
+    )
     async def register(instance_id: Name) -> Annotated[CallToolResult, Registered]:
         async def work() -> tuple[str, BaseModel]:
             reply = await session.register(instance_id)

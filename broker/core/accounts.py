@@ -54,6 +54,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     mailbox = turn.state.mailboxes.get(name) or new_mailbox(turn, name)
     replace_sessions(turn, mailbox, request.door)
     turn.journal.set(mailbox, "claimed", True)
+    turn.state.names_version += 1
     turn.journal.set(mailbox, "last_seen_s", turn.now.wall_s)
     turn.store.save_mailbox(mailbox)
     token = turn.make_token()
@@ -148,6 +149,7 @@ def rename(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     journal.drop(state.mailboxes, old)
     journal.put(state.mailboxes, new, mailbox)
     journal.set(mailbox, "name", new)
+    state.names_version += 1
     journal.set(mailbox, "renamed_s", now_s)
     turn.store.save_mailbox(mailbox)
     if forward is not None:  # back to a name it had: the way back must not forward to itself

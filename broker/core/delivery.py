@@ -101,7 +101,7 @@ def read_ids(request: Incoming) -> list[int]:
     for value in request.body["ids"]:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
             ids.append(int(value))
-        elif isinstance(value, int) and not isinstance(value, bool):
+        elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
             ids.append(value)
         else:
             raise IpcError("bad_request", detail="ids must be message ids as check gave them")

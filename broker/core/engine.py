@@ -9,6 +9,7 @@ the disk and each request is run again alone, so that only those that really can
 refuses sends and goes on serving reads.
 """
 
+import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -137,11 +138,14 @@ class Engine:
         session: Session | None = None
         if action.access is Access.SESSION:
             session = accounts.authenticate(turn, request.token)
-        elif action.access is Access.OWNER and accounts.token_hash(request.token or "") != self.owner_hash:
+        elif action.access is Access.OWNER and not self._is_owner(request.token):
             raise IpcError("unauthorized")
         action.check(request.body)
         reply = self.handlers[action.name](turn, session, request)
         return None if reply is None else {"status": "ok", **reply}
+
+    def _is_owner(self, token: object) -> bool:
+        return isinstance(token, str) and hmac.compare_digest(accounts.token_hash(token), self.owner_hash)
 
 
 def answer(request: Incoming, reply: dict[str, Any]) -> Outgoing:

@@ -150,10 +150,10 @@ def resolve(turn: Turn, name: Any) -> tuple[Mailbox, str | None, str | None]:
             limit = turn.settings.unclaimed_limit
             raise IpcError("too_many_mailboxes", limit=limit)
         mailbox = new_mailbox(turn, name)
-    hint = None
-    if len(state.mailboxes) <= _HINT_NAMES:
-        hint = near_miss(name, (m.name for m in state.mailboxes.values() if m.claimed))
-    return mailbox, f"Message queued for {name} (not yet registered)", hint
+    if mailbox.hint[0] != state.names_version and len(state.mailboxes) <= _HINT_NAMES:
+        close = near_miss(name, (m.name for m in state.mailboxes.values() if m.claimed))
+        mailbox.hint = (state.names_version, close)
+    return mailbox, f"Message queued for {name} (not yet registered)", mailbox.hint[1]
 
 
 def has_room(turn: Turn, mailbox: Mailbox) -> bool:

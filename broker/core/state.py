@@ -55,6 +55,8 @@ class Mailbox:
     renamed_s: float = 0.0
     queued: int = 0
     """Unread messages, leased ones included."""
+    hint: tuple[int, str | None] = (-1, None)
+    """Of an unclaimed mailbox: the near-miss among registered names, as of ``State.names_version``."""
     # Delivery state of this process's life; a restart returns everything that is not acknowledged.
     cursor: int = 0
     """Highest message id handed out; what is above it has not been fetched yet."""
@@ -144,6 +146,8 @@ class State:
     sessions: dict[bytes, Session] = field(default_factory=dict)
     """By hash of the token."""
     last_message_id: int = 0
+    names_version: int = 0
+    """Grows whenever a name is registered or changes."""
     last_mailbox_id: int = 0
     lease_ends: list[tuple[float, int, int]] = field(default_factory=list)
     """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up."""

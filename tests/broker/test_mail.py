@@ -280,3 +280,13 @@ def test_import_is_for_the_owner_only_and_repeatable(pair: Core) -> None:
     assert pair.ask("fred", "import", **row)["code"] == "unauthorized"
     assert pair.ask(None, "import", session_token=OWNER, **row)["status"] == "ok"
     assert pair.ask(None, "import", session_token=OWNER, **row)["duplicate"] is True
+
+
+def test_ids_and_times_outside_what_can_be_stored_are_refused(pair: Core) -> None:
+    for ids in ([2**63], [-1], [True], ["x"], ["9" * 30], [1.5], [None]):
+        assert pair.ask("claude", "ack", ids=ids)["code"] == "bad_request"
+    row: dict[str, Any] = {"from_id": "old", "to_id": "claude", "message": {"content": "x"}, "message_id": "legacy-1"}
+    for when in (-1e300, float("nan"), float("inf"), "now"):
+        assert pair.ask(None, "import", session_token=OWNER, timestamp=when, **row)["code"] == "bad_request"
+    assert pair.ask(None, "import", session_token=5, timestamp=1, **row)["code"] == "unauthorized"
+    assert pair.check("claude") == []

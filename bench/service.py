@@ -1,0 +1,142 @@
+"""A real service of its own: supervisor, broker and TCP door in a temporary home, started and stopped by the book."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from broker.launcher import ensure_running
+from broker.settings import Settings
+
+_STOP_S = 15.0
+_DOOR_S = 10.0
+
+
+def has_module(name: str) -> bool:
+    """True if ``python -m name`` would find something to run."""
+    try:
+        return importlib.util.find_spec(f"{name}.__main__") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Service:
+    """One service without rate and mailbox limits. ``acknowledged`` counts the sends that were answered ``ok``."""
+
+    def __init__(self) -> None:
+        # a socket's path must be short, so the folder is, too
+        self.home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+        self.port = free_port()
+        self.env = {
+            "IPC_HOME": str(self.home),
+            "IPC_PORT": str(self.port),
+            "IPC_RATE_LIMIT": "0",
+            "IPC_MAILBOX_LIMIT": "0",
+            "IPC_SHARED_SECRET": "",
+            "IPC_ENDPOINT": "",
+            "IPC_DURABILITY": "full",
+        }
+        self.settings = Settings.load(env=self.env)
+        self.acknowledged = 0
+
+    def start(self) -> float:
+        """Start and return the seconds until the broker accepted connections."""
+        began = time.perf_counter()
+        with environment(self.env):  # the processes inherit it
+            ensure_running(self.settings)
+        return time.perf_counter() - began
+
+    def stop(self) -> None:
+        """SIGTERM to the supervisor, then wait until it and its children are gone. Raises TimeoutError."""
+        pids = self.pids()
+        supervisor = pids.get("supervisor")
+        if supervisor is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGTERM)
+        end = time.monotonic() + _STOP_S
+        while any(alive(pid) for pid in pids.values()):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the service in {self.home} did not stop")
+            time.sleep(0.01)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name: ``supervisor``, ``broker`` and the doors that run."""
+        try:
+            state: dict[str, Any] = json.loads((self.home / "run" / "supervisor.json").read_text())
+        except FileNotFoundError:
+            return {}
+        children = {name: child["pid"] for name, child in state["children"].items() if child["pid"]}
+        return {"supervisor": state["pid"], **children}
+
+    def wait_for_door(self) -> None:
+        """Return once the TCP door accepts connections. Raises TimeoutError."""
+        end = time.monotonic() + _DOOR_S
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
+                return
+            if time.monotonic() > end:
+                raise TimeoutError(f"the TCP door does not listen on port {self.port}")
+            time.sleep(0.02)
+
+    def stored(self) -> int:
+        """Messages in the database, read as a second process would."""
+        uri = f"file:{self.home / 'ipc.db'}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            return int(db.execute("SELECT count(*) FROM message").fetchone()[0])
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Service]:
+    """A started service, stopped and removed afterwards."""
+    service = Service()
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+        service.remove()
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """``os.environ`` with these values, put back afterwards."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def alive(pid: int) -> bool:
+    """True while the process runs; one that is our own child is reaped."""
+    with contextlib.suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

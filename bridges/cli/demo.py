@@ -1,0 +1,183 @@
+"""``ipc demo``: three agents, three doors, one broker killed in the middle; in a temporary home that is removed."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bridges.cli.output import complain, say, style
+from bridges.cli.service import door_state, down
+from broker.client import connect
+from broker.launcher import ensure_running
+from broker.settings import Settings
+
+_DEADLINE_S = 10.0
+
+
+class DemoFailed(Exception):
+    """Something expected did not arrive."""
+
+
+class TcpAgent:
+    """What a script of any language does: one JSON object a connection."""
+
+    def __init__(self, name: str, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._name = name
+        self._token = self._ask({"action": "register", "instance_id": name, "auth_token": ""})["session_token"]
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        with socket.create_connection(self._address, timeout=_DEADLINE_S) as s:
+            s.sendall(json.dumps(request).encode())
+            reply: dict[str, Any] = json.loads(s.recv(65536))
+        if reply["status"] != "ok":
+            raise DemoFailed(str(reply))
+        return reply
+
+    def send(self, to: str, text: str) -> None:
+        request = {"action": "send", "from_id": self._name, "to_id": to, "message": {"content": text}}
+        self._ask({**request, "session_token": self._token})
+
+    def check(self) -> list[tuple[str, str]]:
+        reply = self._ask({"action": "check", "instance_id": self._name, "session_token": self._token})
+        return [(m["from"], m["message"]["content"]) for m in reply["messages"]]
+
+
+class McpAgent:
+    """What Claude Code does: JSON-RPC, a line each, with a process of ours."""
+
+    def __init__(self, name: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bridges.mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._number = 0
+        client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}}
+        self._ask("initialize", client)
+        self._write({"method": "notifications/initialized"})
+        self.call("register", instance_id=name)
+
+    def _write(self, message: dict[str, Any]) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        pipe.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        pipe.flush()
+
+    def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._number += 1
+        self._write({"id": self._number, "method": method, "params": params})
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            reply = json.loads(line)
+            if reply.get("id") == self._number:
+                result: dict[str, Any] = reply["result"]
+                return result
+        raise DemoFailed("the MCP server ended")
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        result = self._ask("tools/call", {"name": tool, "arguments": arguments})
+        if result.get("isError"):
+            raise DemoFailed(str(result["content"]))
+        value: dict[str, Any] = result["structuredContent"]
+        return value
+
+    def check(self, wait_s: float = 0) -> list[tuple[str, str]]:
+        return [(m["sender"], m["content"]) for m in self.call("check", wait_s=wait_s)["messages"]]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(_DEADLINE_S)
+
+
+def run(_settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0 if every message arrived, once."""
+    begun = time.monotonic()
+    try:
+        with temporary_service() as settings:
+            tell_the_story(settings)
+    except DemoFailed as e:
+        complain(f"the demo failed: {e}", "ipc doctor")
+        return 1
+    say(style(f"\nAll mail arrived, each once, in {time.monotonic() - begun:.1f} s. Nothing of the demo is left.", "green"))
+    say("next: ipc register NAME, or ipc install claude")
+    return 0
+
+
+@contextlib.contextmanager
+def temporary_service() -> Iterator[Settings]:
+    """A service of its own: home, port and environment are gone afterwards."""
+    base = tempfile.gettempdir() if len(tempfile.gettempdir()) < 40 else "/tmp"  # noqa: S108 (a socket's path must be short)
+    home = Path(tempfile.mkdtemp(prefix="ipc-demo-", dir=base))
+    before = dict(os.environ)
+    for name in [n for n in os.environ if n.startswith("IPC_")]:
+        del os.environ[name]
+    os.environ.update({"IPC_HOME": str(home), "IPC_PORT": "0"})
+    settings = Settings.load()
+    try:
+        yield settings
+    finally:
+        with contextlib.redirect_stdout(None):
+            down(settings, argparse.Namespace())
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def tell_the_story(settings: Settings) -> None:
+    step("no service runs yet; the first agent starts it", "ensure_running()")
+    ensure_running(settings)
+    mcp = McpAgent("claude")
+    step("claude registers through MCP, as Claude Code does", "register(instance_id='claude')")
+    door = await_door(settings)
+    gemini = TcpAgent("gemini", door["host"], door["port"])
+    step("gemini registers through TCP, as scripts do", '{"action": "register", "instance_id": "gemini"}')
+    with connect("fred", settings=settings) as fred:
+        step("fred registers through ZeroMQ, as Python programs do", 'broker.connect("fred")')
+        gemini.send("claude", "the tests are green")
+        expect("claude", mcp.check(5), ("gemini", "the tests are green"))
+        mcp.call("send", to_id="fred", content="please deploy")
+        expect("fred", [(m.sender, m.content) for m in fred.check(wait=5)], ("claude", "please deploy"))
+        fred.send("gemini", "deployed")
+        expect("gemini", gemini.check(), ("fred", "deployed"))
+        fred.send("nova", "welcome, whenever you are born")
+        step("fred writes to nova, whom nobody has registered yet", 'me.send("nova", ...)')
+        kill_broker(settings)
+        step("the broker is killed (SIGKILL) with that mail in its store", "kill -9")
+        with connect("nova", settings=settings) as nova:
+            expect("nova", [(m.sender, m.content) for m in nova.check(wait=5)], ("fred", "welcome, whenever you are born"))
+    mcp.close()
+
+
+def step(text: str, code: str) -> None:
+    say(f"  {text}  {style(code, 'dim')}")
+
+
+def expect(name: str, got: list[tuple[str, str]], wanted: tuple[str, str]) -> None:
+    if got != [wanted]:
+        raise DemoFailed(f"{name} should have got {wanted} and got {got}")
+    say(f"{style('✓', 'green')} {style(name, 'bold')} has mail from {wanted[0]}: {style(wanted[1], 'cyan')}")
+
+
+def await_door(settings: Settings) -> dict[str, Any]:
+    end = time.monotonic() + _DEADLINE_S
+    while time.monotonic() < end:
+        door = door_state(settings)
+        if door and not door["error"]:
+            return door
+        time.sleep(0.01)
+    raise DemoFailed("the TCP door did not open")
+
+
+def kill_broker(settings: Settings) -> None:
+    state = json.loads((settings.home / "run" / "supervisor.json").read_text())
+    os.kill(state["children"]["broker"]["pid"], signal.SIGKILL)

@@ -1,0 +1,130 @@
+"""``ipc import-legacy FILE``: unread mail of the seed system's SQLite database. It is only read; repeating is harmless."""
+
+import argparse
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bridges.cli.output import say, say_json
+from broker.client import Connection
+from broker.errors import IpcError
+from broker.launcher import ensure_running
+from broker.names import is_name
+from broker.runtime import owner_key
+from broker.settings import Settings
+from broker.text import visible
+
+_TABLES = ("messages", "instances", "sessions", "name_history")
+_COLUMNS = "id, from_id, to_id, content, timestamp, data, read_flag"
+_BATCH = 200
+
+
+@dataclass
+class Report:
+    """What was taken and what could not be."""
+
+    imported: int = 0
+    already_there: int = 0
+    read: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    not_taken: dict[str, int] = field(default_factory=dict)
+    """Rows of other tables: instances and sessions register anew, name history is older than a forward lasts."""
+
+    def refuse(self, row_id: Any, reason: str) -> None:
+        self.refused.append({"row": row_id, "reason": reason})
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0 if every unread message was taken, 1 if some could not be."""
+    report = Report()
+    requests = list(_read(Path(options.file), report))
+    if requests:
+        _import(settings, requests, report)
+    _show(report, options.json)
+    return 1 if report.refused else 0
+
+
+def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """(row id, import request) of each unread message that can be one."""
+    if not path.is_file():
+        raise IpcError("bad_request", detail=f"{path} is not a file")
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        db.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        found = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "messages" not in found:
+            raise IpcError("bad_request", detail=f"{path} has no table messages: it is no database of the seed system")
+        for table in _TABLES[1:]:
+            if table in found:
+                report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
+        rows = db.execute(f"SELECT {_COLUMNS} FROM messages ORDER BY id").fetchall()  # noqa: S608 (a constant)
+        db.close()
+    except sqlite3.Error as e:
+        raise IpcError("bad_request", detail=f"{path} can't be read as a database of the seed system: {e}") from None
+    for row in rows:
+        if row[6]:
+            report.read += 1
+            continue
+        try:
+            yield row[0], _request(row)
+        except ValueError as e:
+            report.refuse(row[0], str(e))
+
+
+def _request(row: tuple[Any, ...]) -> dict[str, Any]:
+    """The import request of one row. Raises ValueError with the reason."""
+    row_id, sender, to, content, timestamp, data, _ = row
+    for what, name in (("sender", sender), ("recipient", to)):
+        if not is_name(name):
+            raise ValueError(f"the {what} {visible(str(name))[:40]!r} is no valid name")
+    if not isinstance(content, str):
+        raise ValueError("the content is not text")
+    try:
+        written_s = datetime.fromisoformat(str(timestamp)).timestamp()  # naive: the seed wrote local time
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"the timestamp {visible(str(timestamp))[:40]!r} is no ISO 8601 time") from None
+    message: dict[str, Any] = {"content": content}
+    if data:
+        try:
+            message["data"] = json.loads(data)
+        except (ValueError, TypeError, RecursionError):
+            raise ValueError("the data is not JSON") from None
+    digest = hashlib.sha256(json.dumps([row_id, sender, to, content, timestamp, data]).encode()).hexdigest()
+    body = {"action": "import", "from_id": sender, "to_id": to, "message": message}
+    return {**body, "message_id": f"legacy-{digest[:40]}", "timestamp": written_s}
+
+
+def _import(settings: Settings, requests: list[tuple[Any, dict[str, Any]]], report: Report) -> None:
+    ensure_running(settings)
+    key = owner_key(settings)
+    connection = Connection(settings, door="cli")
+    try:
+        for start in range(0, len(requests), _BATCH):
+            part = requests[start : start + _BATCH]
+            replies = connection.request_many([{**body, "session_token": key} for _, body in part])
+            for (row_id, _), reply in zip(part, replies, strict=True):
+                if reply["status"] != "ok":
+                    report.refuse(row_id, str(reply["message"]))
+                elif reply.get("duplicate"):
+                    report.already_there += 1
+                else:
+                    report.imported += 1
+    finally:
+        connection.close()
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        say_json(vars(report))
+        return
+    say(f"{report.imported} messages imported, {report.already_there} were there already, {report.read} read ones left out")
+    for table, count in report.not_taken.items():
+        why = "old forwards have lapsed" if table == "name_history" else "each agent registers anew"
+        say(f"{table}: {count} not taken ({why})")
+    for row in report.refused:
+        say(f"row {row['row']}: not taken, {row['reason']}")

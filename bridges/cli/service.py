@@ -1,0 +1,249 @@
+"""Start, stop and look at the service."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bridges.cli.output import ago, complain, say, say_json, style, table
+from broker.client import Connection
+from broker.errors import IpcError
+from broker.launcher import ensure_running
+from broker.runtime import endpoint, lock, prepare_home, socket_answers
+from broker.settings import Settings
+from broker.version import VERSION
+
+OK, FAILED, NOT_RUNNING = 0, 1, 3
+_STOP_DEADLINE_S = 15.0
+_LOW_DISK_BYTES = 256 * 1024 * 1024
+
+
+def up(settings: Settings, options: argparse.Namespace) -> int:
+    if socket_answers(settings):
+        say(f"Already running in {settings.home}")
+        return OK
+    if options.foreground:
+        from broker.supervisor import main
+
+        return main()
+    ensure_running(settings)
+    say(f"Running in {settings.home}")
+    door = _wait_for_door(settings)
+    if door.get("error"):
+        complain(f"the TCP door is closed: {door['error']}")
+    elif door:
+        say(f"TCP door on {door['host']}:{door['port']}")
+    return OK
+
+
+def _wait_for_door(settings: Settings, deadline_s: float = 5.0) -> dict[str, Any]:
+    """What the TCP door of this supervisor says of itself; empty if it says nothing in time."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        door = door_state(settings)
+        if door:
+            return door
+        time.sleep(0.02)
+    return {}
+
+
+def door_state(settings: Settings) -> dict[str, Any]:
+    """``run/tcp.json`` of a living door: pid, host, port, error; empty otherwise."""
+    state = _read(settings.home / "run" / "tcp.json")
+    return state if state and _alive(int(state.get("pid", 0))) else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return pid > 0
+
+
+def down(settings: Settings, _options: argparse.Namespace) -> int:
+    path = settings.home / "run" / "supervisor.lock"
+    if not path.exists() or _free(path):
+        say("Not running")
+        return OK
+    pid = int(_read(settings.home / "run" / "supervisor.json").get("pid", 0))
+    if not pid:
+        complain("the supervisor has not said which process it is", "try again in a second")
+        return FAILED
+    os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + _STOP_DEADLINE_S
+    while not _free(path):
+        if time.monotonic() > end:
+            complain(f"process {pid} has not stopped within {_STOP_DEADLINE_S:g} s", f"kill {pid}")
+            return FAILED
+        time.sleep(0.02)
+    say("Stopped")
+    return OK
+
+
+def _free(path: Path) -> bool:
+    with lock(path) as mine:
+        return mine
+
+
+def status(settings: Settings, options: argparse.Namespace) -> int:
+    if options.config:
+        rows = settings.public()
+        if options.json:
+            say_json({n: {"value": v, "origin": o} for n, v, o in rows})
+        else:
+            say(table(("SETTING", "VALUE", "FROM"), rows))
+        return OK
+    if not socket_answers(settings):
+        if options.json:
+            say_json({"running": False})
+        complain("not running", "ipc up")
+        return NOT_RUNNING
+    found = ask(settings, "status")
+    door = door_state(settings)
+    children = _read(settings.home / "run" / "supervisor.json").get("children", {})
+    if options.json:
+        say_json({"running": True, **found, "tcp": door or None, "children": children})
+        return OK
+    say(f"{style('running', 'green')}  version {found['version']}, process {found['pid']}, up {found['uptime_s']:g} s")
+    say(f"data     {settings.home}")
+    say(f"zeromq   {found['endpoint']}")
+    say(f"tcp      {door_line(door)}")
+    unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
+    say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
+    limits = found["limits"]
+    say(f"limits   {limits['mailbox_limit']} messages a mailbox, {limits['rate_limit']:g} messages/s a session")
+    rows = [(i["id"], str(i["queued"]), ago(i["last_seen"])) for i in found["instances"]]
+    if rows:
+        say()
+        say(table(("NAME", "UNREAD", "LAST SEEN"), rows))
+    return OK
+
+
+def door_line(door: dict[str, Any]) -> str:
+    if not door:
+        return "not running"
+    return f"closed: {door['error']}" if door["error"] else f"{door['host']}:{door['port']}"
+
+
+def ask(settings: Settings, action: str) -> dict[str, Any]:
+    connection = Connection(settings, autostart=False, door="cli")
+    try:
+        reply = connection.request(action, timeout_s=5.0)
+    finally:
+        connection.close()
+    return {k: v for k, v in reply.items() if k not in ("id", "status")}
+
+
+Finding = tuple[str, str]
+"""(ok, warn or FAIL; what was found and what to do)"""
+
+
+def doctor(settings: Settings, _options: argparse.Namespace) -> int:
+    """Exit status 0 if nothing failed."""
+    worst = OK
+    checks: dict[str, Callable[[Settings], Finding]] = {
+        "versions": _versions,
+        "folder": _folder,
+        "disk": _disk,
+        "database": _database,
+        "clock": _clock,
+        "broker": _broker,
+        "tcp door": _tcp,
+    }
+    for name, examine in checks.items():
+        verdict, text = examine(settings)
+        colour = {"ok": "green", "warn": "yellow", "FAIL": "red"}[verdict]
+        say(f"{style(verdict.ljust(4), colour)}  {name.ljust(9)} {text}")
+        if verdict == "FAIL":
+            worst = FAILED
+    return worst
+
+
+def _versions(_settings: Settings) -> Finding:
+    return "ok", f"agent-ipc {VERSION}, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
+
+
+def _folder(settings: Settings) -> Finding:
+    try:
+        prepare_home(settings)
+    except OSError as e:
+        return "FAIL", f"{settings.home}: {e}"
+    return "ok", f"{settings.home} is yours alone"
+
+
+def _disk(settings: Settings) -> Finding:
+    free = shutil.disk_usage(settings.home).free
+    text = f"{free // 2**20} MiB free"
+    return ("warn", f"{text}; free some, or mail will be refused") if free < _LOW_DISK_BYTES else ("ok", text)
+
+
+def _query(settings: Settings, sql: str) -> Any:
+    path = settings.home / "ipc.db"
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5) as db:
+        return db.execute(sql).fetchone()[0]
+
+
+def _database(settings: Settings) -> Finding:
+    if not (settings.home / "ipc.db").exists():
+        return "ok", "none yet"
+    try:
+        found = _query(settings, "PRAGMA quick_check(1)")
+        version = _query(settings, "PRAGMA user_version")
+    except sqlite3.Error as e:
+        return "FAIL", f"{settings.home / 'ipc.db'}: {e}. Keep a copy of the folder, then move ipc.db* away and run ipc up"
+    if found != "ok":
+        return "FAIL", f"{found}. Keep a copy of the folder, then move ipc.db* away and run ipc up"
+    return "ok", f"schema {version}, consistent"
+
+
+def _clock(settings: Settings) -> Finding:
+    try:
+        newest = _query(
+            settings, "SELECT coalesce(max(created_s), 0) FROM (SELECT created_s FROM message ORDER BY id DESC LIMIT 100)"
+        )
+    except sqlite3.Error:
+        return "ok", "nothing to compare with"
+    ahead_s = newest - time.time()
+    if ahead_s > 60:
+        return "warn", f"the newest message is {ahead_s:.0f} s in the future: the clock was set back"
+    return "ok", "no message is from the future"
+
+
+def _broker(settings: Settings) -> Finding:
+    if not socket_answers(settings):
+        return "warn", "not running; the next agent starts it, or: ipc up"
+    try:
+        found = ask(settings, "ping")
+    except IpcError as e:
+        return "FAIL", f"listens at {endpoint(settings)} but does not answer ({e.text}); run: ipc down, ipc up"
+    return "ok", f"process {found['pid']} answers"
+
+
+def _tcp(settings: Settings) -> Finding:
+    door = door_state(settings)
+    if not door:
+        return "warn", "not running; ipc up starts it"
+    if door["error"]:
+        return "FAIL", str(door["error"])
+    try:
+        socket.create_connection((door["host"], door["port"]), timeout=2).close()
+    except OSError as e:
+        return "FAIL", f"{door['host']}:{door['port']} does not answer: {e}"
+    return "ok", f"{door['host']}:{door['port']} answers"
