@@ -77,10 +77,13 @@ def start_supervisor(settings: Settings) -> "subprocess.Popen[bytes]":
 
 
 def why_not(settings: Settings) -> str:
-    """What the last start left behind, for a person: the end of start.log, or where to look."""
-    log = settings.home / "logs" / "start.log"
-    try:
-        said = log.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        said = []
-    return said[-1] if said else f"nothing answers at {endpoint(settings)}; see {log.parent}"
+    """What the last start left behind, for a person: the last line of the supervisor or the broker, or where to look."""
+    logs = settings.home / "logs"
+    for name in ("start.log", "broker.stderr"):
+        try:
+            said = (logs / name).read_text(errors="replace").strip().splitlines()
+        except OSError:
+            continue
+        if said:
+            return said[-1]
+    return f"nothing answers at {endpoint(settings)}; see {logs}"
