@@ -12,6 +12,7 @@ from broker.settings import Settings
 
 START_DEADLINE_S = 10.0
 _POLL_S = 0.02
+_START_AGAIN_S = 0.5
 
 
 def ensure_running(settings: Settings, deadline_s: float = START_DEADLINE_S) -> bool:
@@ -27,10 +28,13 @@ def ensure_running(settings: Settings, deadline_s: float = START_DEADLINE_S) -> 
         raise IpcError("unavailable", detail=str(e)) from None
     end = time.monotonic() + deadline_s
     started: subprocess.Popen[bytes] | None = None
+    again_s = 0.0
     with lock(settings.home / "run" / "start.lock") as mine:
         while not socket_answers(settings):
-            if mine and started is None:
+            gone = started is None or started.poll() is not None  # killed at birth, or another one was running and died
+            if mine and gone and time.monotonic() >= again_s:
                 started = start_supervisor(settings)
+                again_s = time.monotonic() + _START_AGAIN_S
             if time.monotonic() > end:
                 raise IpcError("unavailable", detail=why_not(settings))
             time.sleep(_POLL_S)
