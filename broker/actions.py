@@ -108,7 +108,12 @@ _ROWS = (
         "messages: [{id, from, to, timestamp, message, redelivered?, file?}], more",
     ),
     Action("ack", Access.SESSION, (_INSTANCE, _IDS), "acked: how many left the mailbox"),
-    Action("release", Access.SESSION, (_INSTANCE, _IDS), "released: how many went back to the mailbox"),
+    Action(
+        "release",
+        Access.SESSION,
+        (_INSTANCE, Field("ids", (list,), "as for ack; without it everything on lease", low=0, high=10_000)),
+        "released: how many went back to the mailbox",
+    ),
     Action(
         "subscribe",
         Access.SESSION,

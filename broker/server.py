@@ -54,7 +54,7 @@ class Server:
             store=store,
             settings=settings,
             owner_hash=accounts.token_hash(owner_key(settings)),
-            make_reference=log.exception,
+            make_reference=self._note_fault,
         )
         self.engine.handlers["ping"] = self._ping
         self.engine.handlers["status"] = self._status
@@ -190,6 +190,10 @@ class Server:
                 mailbox.subscription = None
             mailbox.waiters = [w for w in mailbox.waiters if w.route != reply.route]
         turn.journal.commit()
+
+    def _note_fault(self, error: BaseException, request: Incoming) -> str:
+        action = str(request.body.get("action"))[:64]
+        return self.log.exception(error, door=request.door, request=request.body.get("id"), action=action)
 
     # what the process tells of itself
 

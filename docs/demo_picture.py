@@ -16,7 +16,7 @@ def terminal_output() -> str:
     """What the demo prints on a terminal, colours included."""
     main_fd, side_fd = pty.openpty()
     env = {**os.environ, "TERM": "xterm"}
-    process = subprocess.Popen([sys.executable, "-m", "bridges.cli", "demo"], stdout=side_fd, env=env)  # noqa: S603
+    process = subprocess.Popen([sys.executable, "-m", "bridges.cli", "demo"], stdout=side_fd, env=env)
     os.close(side_fd)
     chunks = []
     while True:

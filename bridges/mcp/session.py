@@ -48,6 +48,8 @@ class BridgeSession:
                 found = await self._ask({"action": "whoami", "session_token": token})
                 if found["instance_id"] == name:
                     self._take(name, token)
+                    # what a bridge that was killed had fetched and nobody acknowledged
+                    await self._ask({"action": "release", "session_token": token})
                     return {"message": f"Resumed {name}", "queued": found["queued"]}
         proof = auth_token(name, self._settings.shared_secret)
         reply = await self._ask({"action": "register", "instance_id": name, "auth_token": proof})

@@ -52,7 +52,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
         minutes = math.ceil((forward.until_s - turn.now.wall_s) / 60)
         raise IpcError("name_forwarding", name=name, target=forward.mailbox.name, minutes=minutes)
     mailbox = turn.state.mailboxes.get(name) or new_mailbox(turn, name)
-    replace_sessions(turn, mailbox, request.door)
+    replace_sessions(turn, mailbox)
     turn.journal.set(mailbox, "claimed", True)
     turn.state.names_version += 1
     turn.journal.set(mailbox, "last_seen_s", turn.now.wall_s)
@@ -69,7 +69,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     )
     turn.journal.put(turn.state.sessions, session.token_hash, session)
     turn.store.save_session(session)
-    turn.event("registered", name=name, door=request.door, uid=session.uid)
+    turn.event("registered", name=name, uid=session.uid)
     queued = mailbox.queued
     text = f"Registered {name} with {queued} queued messages" if queued else f"Registered {name}"
     return {"session_token": token, "message": text, "queued": queued}
@@ -82,10 +82,10 @@ def check_right_to_register(turn: Turn, request: Incoming, name: str) -> None:
         wanted = hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()
         given = str(request.body.get("auth_token") or "")
         if not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
-            turn.event("auth_refused", name=name, door=request.door)
+            turn.event("auth_refused", name=name)
             raise IpcError("invalid_auth")
     elif request.body.get("peer_uid") is not None:
-        turn.event("user_refused", name=name, door=request.door, uid=request.body["peer_uid"])
+        turn.event("user_refused", name=name, uid=request.body["peer_uid"])
         raise IpcError("forbidden_user")
 
 
@@ -100,13 +100,13 @@ def new_mailbox(turn: Turn, name: str) -> Mailbox:
     return mailbox
 
 
-def replace_sessions(turn: Turn, mailbox: Mailbox, door: str) -> None:
+def replace_sessions(turn: Turn, mailbox: Mailbox) -> None:
     """A name has one session. The earlier one is revoked and told, and what it held on lease is free at once."""
     live = [s for s in turn.state.sessions.values() if s.mailbox is mailbox and not s.replaced]
     for session in live:
         turn.journal.set(session, "replaced", True)
         turn.store.save_session(session)
-        turn.event("session_replaced", name=mailbox.name, door=door)
+        turn.event("session_replaced", name=mailbox.name)
     told = IpcError("session_replaced", name=mailbox.name).to_wire()
     for waiter in mailbox.waiters:
         turn.out.append(Outgoing(waiter.route, {"id": waiter.request_id, **told}))
@@ -159,7 +159,7 @@ def rename(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     journal.put(state.forwards, old, back)
     turn.store.save_forward(old, back)
     notify_all(turn, mailbox, f"📝 {old} renamed to {new}")
-    turn.event("renamed", old=old, new=new, door=request.door)
+    turn.event("renamed", old=old, new=new)
     return {"message": f"Renamed {old} to {new}"}
 
 

@@ -131,7 +131,8 @@ def ack(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 
 def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(turn, session, request, "instance_id")
-    count = turn.state.return_leases(session.mailbox, read_ids(request), turn.journal)
+    ids = read_ids(request) if request.body.get("ids") is not None else list(session.mailbox.leased)
+    count = turn.state.return_leases(session.mailbox, ids, turn.journal)
     turn.wake(session.mailbox)
     return {"released": count}
 

@@ -52,7 +52,7 @@ class Engine:
     owner_hash: bytes
     handlers: dict[str, Handler] = field(default_factory=lambda: dict(HANDLERS))
     make_token: Callable[[], str] = lambda: secrets.token_urlsafe(32)  # 256 bit
-    make_reference: Callable[[BaseException], str] = lambda _e: secrets.token_hex(4)
+    make_reference: Callable[[BaseException, Incoming], str] = lambda _error, _request: secrets.token_hex(4)
     """Log an unexpected exception and return the reference that the client is given."""
 
     def run(self, requests: list[Incoming], now: Moment) -> tuple[list[Outgoing], list[Event]]:
@@ -88,7 +88,8 @@ class Engine:
             return self._attempt([request], now, careful=True, marks=False)
         except StoreError:
             error = IpcError("storage_full", detail=str(first))
-            event = Event("storage_full", {"action": request.body.get("action"), "detail": str(first)})
+            told = {"door": request.door, "request": request.body.get("id"), "action": request.body.get("action")}
+            event = Event("storage_full", {**told, "detail": str(first)})
             return [answer(request, error.to_wire())], [event]
 
     def _attempt(
@@ -111,6 +112,7 @@ class Engine:
 
     def _decide(self, turn: Turn, request: Incoming) -> None:
         """Run one request; a refusal becomes its reply and leaves no trace of what it had begun."""
+        turn.request = request
         mark, rows = turn.journal.mark(), len(turn.out)
         saved = self.store.savepoint()
         try:
@@ -126,7 +128,7 @@ class Engine:
             turn.journal.rollback(mark)
             self.store.restore(saved)
             del turn.out[rows:]
-            reply = IpcError("internal", ref=self.make_reference(error)).to_wire()
+            reply = IpcError("internal", ref=self.make_reference(error, request)).to_wire()
         if reply is not None:
             turn.out.append(answer(request, reply))
 

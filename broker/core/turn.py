@@ -56,10 +56,15 @@ class Turn:
     journal: Journal = field(default_factory=Journal)
     out: list[Outgoing] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    request: Incoming | None = None
+    """The one that is being decided."""
     woken: dict[int, Mailbox] = field(default_factory=dict)
     """Mailboxes that have new mail for a waiter or subscriber."""
 
     def event(self, name: str, /, **fields: Any) -> None:
+        """Note something for the log, with the request it belongs to."""
+        if self.request is not None:
+            fields = {"door": self.request.door, "request": self.request.body.get("id"), **fields}
         self.events.append(Event(name, fields))
 
     def wake(self, mailbox: Mailbox) -> None:
@@ -76,9 +81,7 @@ def act_as(turn: Turn, session: Session, request: Incoming, field_name: str) -> 
     forward = turn.state.forwards.get(claimed)
     if forward is not None and forward.mailbox is mailbox:
         return
-    turn.event(
-        "spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], door=request.door, action=request.body.get("action")
-    )
+    turn.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
     raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])
 
 

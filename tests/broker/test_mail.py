@@ -72,6 +72,8 @@ def test_released_mail_is_first_in_the_next_check(pair: Core) -> None:
     a, b = pair.check("claude", limit=2)
     assert pair.ask("claude", "release", ids=[b["id"], a["id"]])["released"] == 2
     assert pair.contents("claude") == ["a", "b", "c"]
+    assert pair.ask("claude", "release")["released"] == 3
+    assert pair.contents("claude") == ["a", "b", "c"]
 
 
 def test_nobody_acknowledges_or_releases_anothers_mail(pair: Core) -> None:

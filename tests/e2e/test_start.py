@@ -1,6 +1,7 @@
 """The first agent starts the service; there is one broker, whatever happens."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,7 @@ def test_a_path_too_long_for_a_socket_falls_back_to_a_short_folder(home: Path) -
         assert folder.stat().st_mode & 0o777 == 0o700
     finally:
         service.stop()
+        shutil.rmtree(Path(endpoint(service.settings).removeprefix("ipc://")).parent)
 
 
 def test_everything_in_the_home_is_private_whatever_the_umask(make_service: Callable[..., Service], home: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -142,6 +143,32 @@ async def test_a_new_bridge_of_the_same_project_resumes_and_unseen_mail_is_there
             inbox = await ok(again, "check")
             assert [m["content"] for m in inbox["messages"]] == ["while away"]
             assert (await ok(again, "register", instance_id="fred"))["message"] == "Resumed fred"
+
+
+async def test_a_killed_bridge_gives_back_what_it_had_not_acknowledged(agent: Any, service: Service) -> None:
+    async with agent("bob") as bob:
+        await ok(bob, "send", to_id="fred", content="unseen")
+        with pytest.raises(BaseException) as ended:
+            async with agent("fred") as fred:
+                assert "unseen" in await text_of(fred, "check")
+                os.kill(bridge_of(service, "fred"), signal.SIGKILL)
+                await ok(fred, "check")  # ends with the connection
+        assert not isinstance(ended.value, AssertionError)
+        async with agent("fred") as again:
+            inbox = await ok(again, "check")
+            assert [(m["content"], m["redelivered"]) for m in inbox["messages"]] == [("unseen", True)]
+
+
+def bridge_of(service: Service, project: str) -> int:
+    """The pid of the bridge process that works for a project folder."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = f"IPC_HOME={service.home}".encode() in (entry / "environ").read_bytes().split(b"\0")
+            if ours and b"bridges.mcp" in (entry / "cmdline").read_bytes() and (entry / "cwd").readlink().name == project:
+                return int(entry.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no bridge works for {project}")
 
 
 async def test_a_second_bridge_of_the_folder_does_not_read_the_firsts_mail(agent: Any) -> None:
