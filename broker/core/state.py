@@ -162,7 +162,7 @@ class State:
 
     def return_leases(self, mailbox: Mailbox, ids: list[int], journal: Journal) -> int:
         """Put leased messages back where the next fetch takes them first; return how many were leased."""
-        ids = [i for i in ids if i in mailbox.leased]
+        ids = [i for i in dict.fromkeys(ids) if i in mailbox.leased]  # each once: a heap may hold equal entries
         if ids:
             for message_id in ids:
                 journal.drop(mailbox.leased, message_id)

@@ -76,6 +76,15 @@ def test_released_mail_is_first_in_the_next_check(pair: Core) -> None:
     assert pair.contents("claude") == ["a", "b", "c"]
 
 
+def test_mail_released_and_taken_again_in_one_instant_comes_back_once(pair: Core) -> None:
+    pair.send("fred", "claude")
+    ids = [m["id"] for m in pair.check("claude")]
+    pair.ask("claude", "release", ids=[*ids, *ids])
+    assert len(pair.check("claude")) == 1
+    pair.pass_time(31)
+    assert len(pair.check("claude")) == 1
+
+
 def test_nobody_acknowledges_or_releases_anothers_mail(pair: Core) -> None:
     pair.send("fred", "claude")
     ids = [m["id"] for m in pair.check("claude")]
