@@ -17,8 +17,8 @@ import zmq
 
 from broker import wire
 from broker.errors import IpcError, RemoteError
-from broker.launcher import ensure_running
-from broker.runtime import endpoint
+from broker.launcher import ensure_running, why_not
+from broker.runtime import endpoint, socket_answers
 from broker.settings import Settings
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -126,6 +126,8 @@ class Connection:
     def _connect(self) -> "zmq.Socket[bytes]":
         if self._autostart:
             ensure_running(self.settings)
+        elif not socket_answers(self.settings):
+            raise IpcError("unavailable", detail=why_not(self.settings))
         s = self._context.socket(zmq.DEALER)
         s.setsockopt(zmq.LINGER, 200)
         s.setsockopt(zmq.SNDHWM, 10_000)

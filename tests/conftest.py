@@ -21,22 +21,22 @@ from broker.settings import Settings
 DEADLINE_S = 20.0
 
 
-def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
-    """The first true value of ``condition``; fails with ``what`` when the deadline passes."""
+def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S, explain: Callable[[], str] = str) -> Any:
+    """The first true value of ``condition``; fails with ``what``, and ``explain``, when the deadline passes."""
     end = time.monotonic() + deadline_s
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            pytest.fail(f"waited {deadline_s} s for {what}")
+            pytest.fail(f"waited {deadline_s} s for {what}\n{explain()}")
         time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -54,10 +54,18 @@ class Service:
         return Settings.load(env=self.env)
 
     def start(self) -> "Service":
-        with self.environment():
-            ensure_running(self.settings)
-        wait_for("the TCP door", self.port)
+        wait_for("the TCP door", self._started, explain=self.describe)
         return self
+
+    def _started(self) -> int:
+        with self.environment():
+            ensure_running(self.settings)  # again and again: a broker that is being killed may still accept a connection
+        return self.port()
+
+    def describe(self) -> str:
+        """What the run files and logs say, for a failure's message."""
+        files = [*(self.home / "run").glob("*.json"), *(self.home / "logs").iterdir()]
+        return "\n".join(f"--- {f.name}\n{f.read_text()[-3000:]}" for f in files)
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[None]:

@@ -110,7 +110,7 @@ def test_a_stopped_broker_is_a_clear_error_for_a_client_that_may_not_start_one(s
     service.stop()
     with pytest.raises(IpcError) as caught:
         service.connect("fred", autostart=False)
-    assert caught.value.code in ("timeout", "unavailable")
+    assert caught.value.code == "unavailable"
     assert json.dumps(caught.value.to_wire())
 
 

@@ -1,0 +1,132 @@
+"""Names in a text: which are registered, which are near-misses, and lists of them (RULES.md §2)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nlparse.tokens import distance
+from nlparse.vocabulary import Vocabulary
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}(?![A-Za-z0-9_-])")
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
+_BLANKS = re.compile(r"\s*")
+_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_SIGN = re.compile(r"\s*[&+]\s*")
+_COMMA = re.compile(r"\s*,\s*(?:(?:and\s+)|(?:[&+]\s*))?", re.IGNORECASE)
+MOST_NAMES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name as typed, with where it stands (its quotes and @ included)."""
+
+    text: str
+    start: int
+    end: int
+    quoted: bool
+
+
+class Directory:
+    """Who is registered, and what is a name at all."""
+
+    def __init__(self, known: Iterable[str], vocabulary: Vocabulary) -> None:
+        self.known = {name.lower(): name for name in known}
+        self._exact = set(known) | set(self.known)
+        self._never = frozenset(vocabulary.never_names)
+
+    def exact(self, name: str) -> bool:
+        return name.lower() in self.known
+
+    def near(self, name: str) -> tuple[bool, str | None]:
+        """(whether it is a near-miss of a registered name, the one closest name or None)."""
+        low = name.lower()
+        found: list[tuple[int, str]] = []
+        for other, spelled in self.known.items():
+            if min(len(low), len(other)) < 3:
+                continue
+            cost = distance(low, other, 2 if min(len(low), len(other)) >= 7 else 1)
+            if cost and _letters(low) != _letters(other):
+                found.append((cost, spelled))
+        if not found:
+            return False, None
+        best = min(found)[0]
+        closest = [spelled for cost, spelled in found if cost == best]
+        return True, closest[0] if len(closest) == 1 else None
+
+    def registered(self, name: str) -> bool:
+        return self.exact(name) or self.near(name)[0]
+
+    def may_be_name(self, name: str) -> bool:
+        """A function word is no name unless registered exactly so."""
+        return name.lower() not in self._never or name in self._exact
+
+    def suggestion(self, names: Iterable[str]) -> str | None:
+        """The known spelling of the first near-miss in a list."""
+        for name in names:
+            if not self.exact(name):
+                close = self.near(name)[1]
+                if close is not None:
+                    return close
+        return None
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name if not c.isdigit())
+
+
+def read_name(text: str, at: int, directory: Directory) -> Name | None:
+    """The name that begins at ``at``: one ``@`` and one pair of quotes around it are dropped. It ends at a blank, a
+    separator or the closing punctuation of the text."""
+    start = at
+    if text.startswith("@", at):
+        at += 1
+    close = _QUOTES.get(text[at : at + 1])
+    if close:
+        at += 1
+    if text.startswith("@", at) and start == at - 1:
+        at += 1
+    found = _NAME.match(text, at)
+    if found is None or not directory.may_be_name(found[0]):
+        return None
+    end = found.end()
+    if close:
+        if not text.startswith(close, end):
+            return None
+        end += 1
+    if not _ends(text, end):
+        return None
+    return Name(found[0], start, end, close is not None)
+
+
+def _ends(text: str, end: int) -> bool:
+    after = text[end : end + 1]
+    if not after or after.isspace() or after in ",:：&+–—":
+        return True
+    rest = text[end:]
+    return after in ".!?" and not rest.strip(".!? \t\r\n")
+
+
+def joiner(text: str, at: int) -> int | None:
+    """Where the next name of a list would begin after a comma, and, & or +; None if there is no joiner."""
+    for pattern in (_COMMA, _AND, _SIGN):
+        found = pattern.match(text, at)
+        if found and found.end() > at:
+            return found.end()
+    return None
+
+
+def read_names(text: str, at: int, directory: Directory) -> list[Name]:
+    """All names that joiners connect from ``at``, registered or not, at most MOST_NAMES."""
+    names: list[Name] = []
+    name = read_name(text, at, directory)
+    while name is not None and len(names) < MOST_NAMES:
+        names.append(name)
+        after = joiner(text, name.end)
+        name = read_name(text, after, directory) if after is not None else None
+    return names
+
+
+def blanks(text: str, at: int) -> int:
+    """The offset of the next character that is no blank."""
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
