@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     from broker.core.port import StoreError
     from broker.server import Server
     from broker.store import open_store
-    from broker.store.schema import SchemaTooNew
+    from broker.store.migrations import SchemaTooNew
 
     try:
         settings = Settings.load()

@@ -69,7 +69,31 @@ _ROWS = (
     ErrorKind(
         "rename_too_soon", 429, "Rate limit: can rename again in {minutes} minutes", "Wait, then rename.", retryable=True
     ),  # legacy
+    ErrorKind("unknown_message", 404, "There is no message {id} of yours", "history shows the ids of your mail."),
+    ErrorKind("unknown_group", 404, "There is no group {name}", "groups lists them; group_create makes one."),
+    ErrorKind("unknown_name", 404, "Nobody is registered as {name}", "list shows who is."),
+    ErrorKind("not_answerable", 409, "{name} takes no answers", "Write to someone by name."),
+    ErrorKind("blocked", 403, "{name} takes no mail from you", "Nothing was stored."),
+    ErrorKind(
+        "claim_conflict",
+        409,
+        "{holder} has claimed {resource} since {since} until {until}",
+        "Ask {holder}, work on something else, or wait.",
+        retryable=True,
+    ),
+    ErrorKind("too_many_claims", 429, "A session may hold {limit} claims", "Release some: claims lists them."),
+    ErrorKind("too_many_groups", 429, "There may be {limit} groups", "Join one of those: groups lists them."),
+    ErrorKind(
+        "too_many_hops", 409, "The message was passed on {limit} times already", "Write a message of your own if it matters."
+    ),
     # limits
+    ErrorKind(
+        "slow_down",
+        429,
+        "You and {name} have exchanged {limit} messages within a minute",
+        "Think first, then go on in {retry_after_s:.0f} s.",
+        retryable=True,
+    ),
     ErrorKind(
         "mailbox_full",
         429,

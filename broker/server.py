@@ -18,7 +18,7 @@ from typing import Any
 import zmq
 
 from broker import wire
-from broker.core import accounts
+from broker.core import accounts, presence
 from broker.core.engine import Engine
 from broker.core.port import StoreError
 from broker.core.state import Moment, Session
@@ -133,7 +133,7 @@ class Server:
                 self.log.warning(event.name, **event.fields)
             else:
                 self.log.info(event.name, **event.fields)
-        self.sweeper.step(self.clock())
+        self.sweeper.step(self.clock(), busy=bool(requests))
 
     def _receive(self) -> list[Incoming]:
         requests: list[Incoming] = []
@@ -186,9 +186,7 @@ class Server:
             if mailbox is None:
                 continue
             state.return_leases(mailbox, list(reply.mail_ids), turn.journal)
-            if mailbox.subscription is not None and mailbox.subscription.route == reply.route:
-                mailbox.subscription = None
-            mailbox.waiters = [w for w in mailbox.waiters if w.route != reply.route]
+            state.drop_route(mailbox, reply.route)
         turn.journal.commit()
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:
@@ -210,10 +208,7 @@ class Server:
             "protocol": wire.VERSION,
             "uptime_s": round(turn.now.mono_s - self.started.mono_s, 1),
             "endpoint": endpoint(settings),
-            "instances": [
-                {"id": m.name, "last_seen": accounts.iso(m.last_seen_s), "queued": m.queued}
-                for m in sorted(claimed, key=lambda m: m.name)
-            ],
+            "instances": [{**presence.describe(turn, m), "queued": m.queued} for m in sorted(claimed, key=lambda m: m.name)],
             "unclaimed": sum(1 for m in state.mailboxes.values() if not m.claimed),
             "queued": sum(m.queued for m in state.mailboxes.values()),
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
@@ -226,6 +221,8 @@ class Server:
                 "rate_burst": settings.rate_burst,
                 "storage_limit_mib": settings.storage_limit_mib,
                 "connection_limit": settings.connection_limit,
+                "pair_limit": settings.pair_limit,
+                "hop_limit": settings.hop_limit,
             },
             **self.store.stats(),
         }

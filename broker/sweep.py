@@ -7,8 +7,9 @@ follows after ``_PAUSE_S``, otherwise after ``_REST_S``.
 from dataclasses import replace
 
 from broker.core.engine import Engine
+from broker.core.pairs import prune
 from broker.core.port import StoreError
-from broker.core.state import Mailbox, Moment
+from broker.core.state import Journal, Mailbox, Moment
 from broker.logs import Log
 from broker.store import SqliteStore
 
@@ -16,6 +17,9 @@ _STEP = 200
 _PAUSE_S = 0.02
 _REST_S = 60.0
 _ACTIVITY_S = 30.0
+_QUIET_S = 0.1
+"""Without requests for so long, there is time to write the archive's indexes."""
+_INDEX_STEP = 200
 
 
 class Sweeper:
@@ -28,14 +32,24 @@ class Sweeper:
         self._todo: list[int] | None = None
         self._next_s: float | None = None
         self._activity_s: float | None = None
+        self._busy_s = 0.0
+        self._expiry_s: float | None = None
 
     @property
     def next_s(self) -> float | None:
         """The monotonic second of the next step."""
-        times = [t for t in (self._next_s, self._activity_s) if t is not None]
+        times = [t for t in (self._next_s, self._activity_s, self._expiry_s) if t is not None]
+        if self._store.archive_behind():
+            times.append(self._busy_s + _QUIET_S)
         return min(times, default=0.0)
 
-    def step(self, now: Moment) -> None:
+    def step(self, now: Moment, *, busy: bool = False) -> None:
+        """What is due; ``busy`` where requests have just been served."""
+        if busy:
+            self._busy_s = now.mono_s
+        elif self._store.archive_behind() and now.mono_s >= self._busy_s + _QUIET_S:
+            self._index(now)
+        self._sweep_brief(now)
         if self._activity_s is not None and now.mono_s >= self._activity_s:
             self.flush_activity()
         if self._engine.state.touched and self._activity_s is None:
@@ -49,6 +63,36 @@ class Sweeper:
             self._log.warning("sweep_postponed", detail=str(e))
             more = False
         self._next_s = now.mono_s + (_PAUSE_S if more else _REST_S)
+
+    def _index(self, now: Moment) -> None:
+        try:
+            self._store.index(_INDEX_STEP)
+        except StoreError as e:
+            self._log.warning("index_postponed", detail=str(e))
+            self._busy_s = now.mono_s + _REST_S
+        else:
+            self._busy_s = now.mono_s + _PAUSE_S - _QUIET_S  # what waits goes first
+
+    def _sweep_brief(self, now: Moment) -> None:
+        """Mail whose sender set an expiry of its own."""
+        state = self._engine.state
+        if state.next_expiry_s is None:
+            self._expiry_s = None
+            return
+        left_s = state.next_expiry_s - now.wall_s
+        if left_s > 0:
+            self._expiry_s = now.mono_s + min(left_s, _REST_S)  # the clock may be set, so look again soon
+            return
+        try:
+            gone, state.next_expiry_s = self._store.sweep_brief(now.wall_s, _STEP)
+        except StoreError as e:
+            self._log.warning("sweep_postponed", detail=str(e))
+            self._expiry_s = now.mono_s + _REST_S
+            return
+        self._expiry_s = now.mono_s + _PAUSE_S
+        for mailbox_id, message_id in gone:
+            if mailbox_id in state.by_id:
+                self._forget(state.by_id[mailbox_id], [message_id])
 
     def flush_activity(self, *, force: bool = False) -> None:
         """Write when mailboxes were last seen. If the disk refuses, the next flush has it."""
@@ -86,11 +130,9 @@ class Sweeper:
         return False
 
     def _forget(self, mailbox: Mailbox, ids: list[int]) -> None:
-        gone = set(ids)
-        mailbox.queued -= len(ids)
-        mailbox.returned = [i for i in mailbox.returned if i not in gone]
-        for message_id in ids:
-            mailbox.leased.pop(message_id, None)
+        journal = Journal()
+        self._engine.state.forget_mail(mailbox, set(ids), journal)
+        journal.commit()
         self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
 
     def _retire(self, now: Moment) -> None:
@@ -113,6 +155,7 @@ class Sweeper:
         store.commit()
         for session in lapsed:
             del state.sessions[session.token_hash]
+        prune(state.pairs, now.mono_s)
         for mailbox in freed:
             mailbox.claimed = False
             self._log.info("name_released", name=mailbox.name)

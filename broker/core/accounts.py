@@ -1,4 +1,4 @@
-"""Names and sessions: register, rename, list, whoami, and who a token belongs to."""
+"""Names and sessions: register, rename, whoami, and who a token belongs to."""
 
 import hashlib
 import hmac
@@ -6,8 +6,10 @@ import math
 from datetime import datetime, timezone
 from typing import Any
 
+import msgpack
+
 from broker.core.port import NewMessage
-from broker.core.state import Forward, Mailbox, Session
+from broker.core.state import Forward, Mailbox, Session, Subscription, Watcher
 from broker.core.turn import Incoming, Outgoing, Turn, act_as
 from broker.errors import IpcError
 from broker.names import SYSTEM, is_name
@@ -51,6 +53,8 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     if forward is not None:
         minutes = math.ceil((forward.until_s - turn.now.wall_s) / 60)
         raise IpcError("name_forwarding", name=name, target=forward.mailbox.name, minutes=minutes)
+    if name in turn.state.groups:
+        raise IpcError("name_taken", name=name)
     mailbox = turn.state.mailboxes.get(name) or new_mailbox(turn, name)
     replace_sessions(turn, mailbox)
     turn.journal.set(mailbox, "claimed", True)
@@ -108,14 +112,27 @@ def replace_sessions(turn: Turn, mailbox: Mailbox) -> None:
         turn.store.save_session(session)
         turn.event("session_replaced", name=mailbox.name)
     told = IpcError("session_replaced", name=mailbox.name).to_wire()
-    for waiter in mailbox.waiters:
+    for waiter in (*mailbox.waiters, *mailbox.askers):
         turn.out.append(Outgoing(waiter.route, {"id": waiter.request_id, **told}))
-    turn.journal.set(mailbox, "waiters", [])
+    listeners: list[Subscription | Watcher] = list(mailbox.watchers)
     if mailbox.subscription is not None:
-        push = {"push": "session_replaced", "id": mailbox.subscription.request_id, **told}
-        turn.out.append(Outgoing(mailbox.subscription.route, push))
-        turn.journal.set(mailbox, "subscription", None)
+        listeners.append(mailbox.subscription)
+    for listener in listeners:
+        turn.out.append(Outgoing(listener.route, {"push": "session_replaced", "id": listener.request_id, **told}))
+    for attribute, nobody in (("waiters", []), ("askers", []), ("watchers", []), ("subscription", None)):
+        turn.journal.set(mailbox, attribute, nobody)
+    turn.journal.set(mailbox, "reach", ())
+    drop_claims(turn, mailbox)
     turn.state.return_leases(mailbox, list(mailbox.leased), turn.journal)
+
+
+def drop_claims(turn: Turn, mailbox: Mailbox) -> int:
+    """Claims end with the session that made them; how many there were."""
+    ids = [claim.id for claim in turn.state.claims.values() if claim.mailbox is mailbox]
+    for claim_id in ids:
+        turn.journal.drop(turn.state.claims, claim_id)
+        turn.store.drop_claim(claim_id)
+    return len(ids)
 
 
 def drop_lapsed_forward(turn: Turn, name: str) -> None:
@@ -138,7 +155,7 @@ def rename(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     drop_lapsed_forward(turn, new)
     taken = state.mailboxes.get(new)
     forward = state.forwards.get(new)
-    if (taken is not None and taken.claimed) or (forward is not None and forward.mailbox is not mailbox):
+    if new in state.groups or (taken is not None and taken.claimed) or (forward is not None and forward.mailbox is not mailbox):
         raise IpcError("name_taken", name=new)
     wait_s = mailbox.renamed_s + turn.settings.rename_interval_s - now_s if mailbox.renamed_s else 0.0
     wait_s = min(wait_s, turn.settings.rename_interval_s)  # a clock that was set back must not lock a name for days
@@ -171,6 +188,9 @@ def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     turn.journal.drop(turn.state.by_id, unclaimed.id)
     turn.journal.drop(turn.state.mailboxes, unclaimed.name)
     turn.journal.set(mailbox, "queued", mailbox.queued + len(ids))
+    for mine, theirs in ((mailbox.urgent, unclaimed.urgent), (mailbox.later, unclaimed.later)):
+        for message_id in theirs:
+            turn.journal.add(mine, message_id)
     seen = [i for i in ids if i <= mailbox.cursor]
     turn.journal.set(mailbox, "returned", sorted([*mailbox.returned, *seen]))
     turn.wake(mailbox)
@@ -178,23 +198,27 @@ def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
 
 def notify_all(turn: Turn, about: Mailbox, text: str) -> None:
     """A notice from ``system`` to every registered instance but the one it is about."""
-    others = [m for m in turn.state.mailboxes.values() if m.claimed and m is not about]
-    if not others:
+    notify(turn, [m for m in turn.state.mailboxes.values() if m.claimed and m is not about], text)
+
+
+def notify(turn: Turn, to: list[Mailbox], text: str) -> None:
+    """A notice from ``system``."""
+    if not to:
         return
     message_id = turn.state.last_message_id + 1
     turn.journal.set(turn.state, "last_message_id", message_id)
     now_s = turn.now.wall_s
     expires_s = now_s + turn.settings.unread_ttl_s
-    notice = NewMessage(message_id, 0, SYSTEM, None, now_s, expires_s, text, None, None, len(others), None, None, None)
-    turn.store.add_message(notice, [m.id for m in others])
-    for mailbox in others:
+    to_id, extra = (to[0].id, None) if len(to) == 1 else (None, msgpack.packb({"to": [m.id for m in to]}))
+    notice = NewMessage(
+        message_id, 0, SYSTEM, None, now_s, expires_s, text, None, None, len(to), None, None, None, to_id=to_id, extra=extra
+    )
+    turn.store.add_message(notice, [m.id for m in to])
+    for mailbox in to:
         turn.journal.set(mailbox, "queued", mailbox.queued + 1)
         turn.wake(mailbox)
-
-
-def list_instances(turn: Turn, _session: Session, _request: Incoming) -> dict[str, Any]:
-    rows = sorted((m for m in turn.state.mailboxes.values() if m.claimed), key=lambda m: m.name)
-    return {"instances": [{"id": m.name, "last_seen": iso(m.last_seen_s)} for m in rows]}
+        if mailbox.watchers:
+            turn.note_arrival(mailbox, SYSTEM, notice.land)
 
 
 def whoami(_turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:

@@ -8,20 +8,23 @@ A lease lives in memory; that a message was handed out once is marked on disk (`
 comes back as redelivered. Acknowledgement is durable before it is answered.
 """
 
-import heapq
 from typing import Any
 
 import msgpack
 
+from broker.actions import LANDINGS
 from broker.core.accounts import iso
-from broker.core.port import Mail
-from broker.core.state import Mailbox, Session, Subscription, Waiter
-from broker.core.turn import Incoming, Outgoing, Turn, act_as
+from broker.core.port import Mail, Question
+from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox, Session, Subscription, Waiter, Watcher
+from broker.core.turn import Arrival, Incoming, Outgoing, Turn, act_as
 from broker.errors import IpcError
 
 DEFAULT_LIMIT = 100
 DEFAULT_MAX_BYTES = 1024 * 1024
 DEFAULT_WINDOW = 100
+_SKIPPED = 1000
+"""Milder messages passed over by one fetch; the next goes on behind them."""
+_NONE_NEW = 2**62
 
 
 def check(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | None:
@@ -29,56 +32,103 @@ def check(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | N
     act_as(turn, session, request, "instance_id")
     body, mailbox = request.body, session.mailbox
     limit, max_bytes = body.get("limit") or DEFAULT_LIMIT, body.get("max_bytes") or DEFAULT_MAX_BYTES
-    messages = fetch(turn, mailbox, limit, max_bytes)
+    land = LANDINGS.index(body["land"]) if body.get("land") else TURN
+    messages = fetch(turn, mailbox, limit, max_bytes, land)
     wait_s = body.get("wait_s") or 0
+    waiter = Waiter(request.route, body.get("id"), session, turn.now.mono_s + wait_s, limit, max_bytes, land)
     if not messages and wait_s > 0:
-        deadline_s = turn.now.mono_s + wait_s
-        waiter = Waiter(request.route, body.get("id"), session, deadline_s, limit, max_bytes)
         turn.state.add_waiter(mailbox, waiter, turn.journal)
-        return None
-    reply(turn, request.route, body.get("id"), mailbox, messages)
+    else:
+        reply(turn, waiter, mailbox, messages)
     return None
 
 
-def reply(turn: Turn, route: bytes, request_id: Any, mailbox: Mailbox, messages: list[dict[str, Any]]) -> None:
-    body = {"id": request_id, "status": "ok", "messages": messages, "more": mailbox.available}
-    turn.out.append(Outgoing(route, body, mailbox, tuple(int(m["id"]) for m in messages)))
+def answer_ask(
+    turn: Turn, session: Session, request: Incoming, question: Question, sent: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The reply to an ``ask`` that is stored: with the answer if it has come, else at once or when it comes."""
+    mailbox, wait_s = session.mailbox, request.body.get("wait_s") or 0
+    until_s = turn.now.mono_s + wait_s
+    waiter = Waiter(request.route, request.body.get("id"), session, until_s, 1, DEFAULT_MAX_BYTES, TURN, question.message_id)
+    waiter.fields = sent
+    if question.answer_id is not None:
+        messages = fetch_ids(turn, mailbox, [question.answer_id], 1, DEFAULT_MAX_BYTES)
+        reply(turn, waiter, mailbox, messages, state="answered")
+    elif wait_s > 0:
+        turn.state.add_waiter(mailbox, waiter, turn.journal)
+    else:
+        reply(turn, waiter, mailbox, [], state="open")
+    return None
 
 
-def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int) -> list[dict[str, Any]]:
-    """Lease the next messages of a mailbox, oldest first, returned ones before new ones."""
+def reply(turn: Turn, to: Waiter, mailbox: Mailbox, messages: list[dict[str, Any]], state: str | None = None) -> None:
+    """Answer a ``check``, or with a state an ``ask``."""
+    body = {"id": to.request_id, "status": "ok", **to.fields, "messages": messages, "more": mailbox.available}
+    if state is not None:
+        body["state"] = state
+    turn.out.append(Outgoing(to.route, body, mailbox, tuple(int(m["id"]) for m in messages)))
+
+
+def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int, land: int = TURN) -> list[dict[str, Any]]:
+    """Lease the next messages of a mailbox that land at ``land`` or before: oldest first, returned ones before new ones."""
     if mailbox.available <= 0:
         return []
-    journal, until_s = turn.journal, turn.now.mono_s + turn.settings.lease_s
-    returned = list(mailbox.returned)
-    first = [heapq.heappop(returned) for _ in range(min(limit, len(returned)))]
-    taken: list[dict[str, Any]] = []
-    size = 0
-    cursor = mailbox.cursor
-    kept = set(first)
+    if land == INTERRUPT:
+        ids = sorted(mailbox.urgent - mailbox.leased.keys())
+        return fetch_ids(turn, mailbox, ids[:limit], limit, max_bytes) if ids else []
+    passed_over = mailbox.later if land == TOOL else frozenset()
+    first = [i for i in sorted(mailbox.returned) if i not in passed_over][:limit]
+    taken: list[Mail] = []
+    skipped: list[int] = []
+    size, cursor = 0, mailbox.cursor
     for mail in turn.store.fetch(mailbox.id, first, mailbox.cursor, turn.now.wall_s):
-        if len(taken) >= limit:
+        if len(taken) >= limit or len(skipped) >= _SKIPPED:
             break
-        size += len(mail.content) + len(mail.data or b"")
-        if taken and size > max_bytes:
-            break
-        taken.append(render(mail, mailbox.name))
-        kept.discard(mail.id)
+        if mail.id in mailbox.leased:  # it was taken out of turn
+            continue
+        if mail.id in passed_over:
+            skipped.append(mail.id)
+        else:
+            size += len(mail.content) + len(mail.data or b"")
+            if taken and size > max_bytes:
+                break
+            taken.append(mail)
         cursor = max(cursor, mail.id)
-    if not taken:
+    if not taken and not skipped:
         return []
-    ids = [int(m["id"]) for m in taken]
-    for message_id in kept:
-        heapq.heappush(returned, message_id)
-    journal.set(mailbox, "returned", returned)
-    journal.set(mailbox, "cursor", cursor)
-    for message_id in ids:
-        turn.state.add_lease(mailbox, message_id, until_s, journal)
-    turn.store.mark_delivered(mailbox.id, ids)
-    return taken
+    got = {m.id for m in taken}
+    if skipped or mailbox.returned:
+        turn.journal.set(mailbox, "returned", sorted([*(i for i in mailbox.returned if i not in got), *skipped]))
+    turn.journal.set(mailbox, "cursor", cursor)
+    return lease(turn, mailbox, taken)
 
 
-def render(mail: Mail, to: str) -> dict[str, Any]:
+def fetch_ids(turn: Turn, mailbox: Mailbox, ids: list[int], limit: int, max_bytes: int) -> list[dict[str, Any]]:
+    """Lease these messages out of turn, as far as they are unread and nobody holds them."""
+    taken: list[Mail] = []
+    size = 0
+    for mail in turn.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, turn.now.wall_s):
+        size += len(mail.content) + len(mail.data or b"")
+        if len(taken) >= limit or (taken and size > max_bytes):
+            break
+        taken.append(mail)
+    got = {m.id for m in taken}
+    if mailbox.returned and got:
+        turn.journal.set(mailbox, "returned", [i for i in mailbox.returned if i not in got])
+    return lease(turn, mailbox, taken)
+
+
+def lease(turn: Turn, mailbox: Mailbox, mail: list[Mail]) -> list[dict[str, Any]]:
+    """Hand messages out until the lease ends; as they go over the wire."""
+    until_s = turn.now.mono_s + turn.settings.lease_s
+    for one in mail:
+        turn.state.add_lease(mailbox, one.id, until_s, turn.journal)
+    if mail:
+        turn.store.mark_delivered(mailbox.id, [m.id for m in mail])
+    return [render(turn, m, mailbox.name) for m in mail]
+
+
+def render(turn: Turn, mail: Mail, to: str) -> dict[str, Any]:
     message: dict[str, Any] = {"content": mail.content}
     if mail.data is not None:
         message["data"] = msgpack.unpackb(mail.data)
@@ -88,12 +138,42 @@ def render(mail: Mail, to: str) -> dict[str, Any]:
         "timestamp": iso(mail.created_s),
         "message": message,
         "id": str(mail.id),
+        "land": LANDINGS[mail.land],
     }
     if mail.attempts:
         body["redelivered"] = True
     if mail.file_path is not None:
         body["file"] = {"path": mail.file_path, "size_bytes": mail.file_size, "sha256": mail.file_sha256}
+    if mail.thread_id is not None:
+        body["thread"] = str(mail.thread_id)
+    if mail.reply_to is not None:
+        body["reply_to"] = str(mail.reply_to)
+    if mail.extra is not None:
+        body.update(render_extra(turn, mail.id, msgpack.unpackb(mail.extra)))
     return body
+
+
+def render_extra(turn: Turn, message_id: int, extra: dict[str, Any]) -> dict[str, Any]:
+    """What few messages have, as a reader sees it."""
+    shown: dict[str, Any] = {k: extra[k] for k in ("group", "hops") if k in extra}
+    if "supersedes" in extra:
+        shown["supersedes"] = str(extra["supersedes"])
+    if "forwarded" in extra:
+        first = extra["forwarded"]
+        shown["forwarded"] = {"from": first["from"], "id": first["id"], "timestamp": iso(first["at"])}
+    if "question" in extra:
+        asker = turn.state.by_id.get(extra["question"]["asker"])
+        waiting = asker is not None and any(w.question_id == message_id for w in asker.askers)
+        shown["question"] = {"deadline": iso(extra["question"]["deadline"]), "waiting": waiting}
+    return shown
+
+
+def count(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    """What a ``check`` would find, without one."""
+    act_as(turn, session, request, "instance_id")
+    mailbox = session.mailbox
+    senders = turn.store.senders(mailbox.id) if mailbox.available > 0 else {}
+    return {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys()), "from": senders}
 
 
 def read_ids(request: Incoming) -> list[int]:
@@ -118,11 +198,7 @@ def ack(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     gone = set(acked)
     if not gone:
         return {"acked": 0}
-    for message_id in gone:
-        turn.journal.drop(mailbox.leased, message_id)
-    if mailbox.returned:
-        turn.journal.set(mailbox, "returned", sorted(i for i in mailbox.returned if i not in gone))
-    turn.journal.set(mailbox, "queued", mailbox.queued - len(gone))
+    turn.state.forget_mail(mailbox, gone, turn.journal)
     turn.store.mark_read(mailbox.id, sorted(gone), turn.now.wall_s)
     if mailbox.available > 0:
         turn.wake(mailbox)
@@ -139,32 +215,65 @@ def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 
 def subscribe(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(turn, session, request, "instance_id")
+    mailbox, route, request_id = session.mailbox, request.route, request.body.get("id")
+    if request.body.get("notify"):
+        others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
+        turn.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session)])
+        return {"message": f"Watching {mailbox.name}", "unread": mailbox.available}
     window = request.body.get("window") or DEFAULT_WINDOW
-    subscription = Subscription(request.route, request.body.get("id"), session, window)
-    turn.journal.set(session.mailbox, "subscription", subscription)
-    turn.wake(session.mailbox)
-    return {"message": f"Subscribed {session.mailbox.name}"}
+    turn.journal.set(mailbox, "subscription", Subscription(route, request_id, session, window))
+    turn.wake(mailbox)
+    return {"message": f"Subscribed {mailbox.name}"}
 
 
 def unsubscribe(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    """End one subscription of this connection, or all of them."""
     act_as(turn, session, request, "instance_id")
-    turn.journal.set(session.mailbox, "subscription", None)
-    return {"message": f"Unsubscribed {session.mailbox.name}"}
+    mailbox, route, number = session.mailbox, request.route, request.body.get("subscription")
+
+    def meant(one: Subscription | Watcher) -> bool:
+        return one.route == route and number in (None, one.request_id)
+
+    if mailbox.subscription is not None and (number is None or meant(mailbox.subscription)):
+        turn.journal.set(mailbox, "subscription", None)
+    turn.journal.set(mailbox, "watchers", [w for w in mailbox.watchers if not meant(w)])
+    return {"message": f"Unsubscribed {mailbox.name}"}
 
 
 def hand_out(turn: Turn) -> None:
     """Give the mail of this batch to those who wait for it; part of the same transaction."""
+    for mailbox, question_id, answer_id in turn.answered:
+        hand_answer(turn, mailbox, question_id, answer_id)
     for mailbox in list(turn.woken.values()):
-        while mailbox.waiters and mailbox.available > 0:
-            waiter = mailbox.waiters[0]
-            turn.journal.set(mailbox, "waiters", mailbox.waiters[1:])
-            messages = fetch(turn, mailbox, waiter.limit, waiter.max_bytes)
-            if not messages:
-                turn.journal.set(mailbox, "waiters", [waiter, *mailbox.waiters])
+        for waiter in mailbox.waiters:
+            if mailbox.available <= 0:
                 break
-            reply(turn, waiter.route, waiter.request_id, mailbox, messages)
+            messages = fetch(turn, mailbox, waiter.limit, waiter.max_bytes, waiter.land)
+            if messages:
+                turn.journal.set(mailbox, "waiters", [w for w in mailbox.waiters if w is not waiter])
+                reply(turn, waiter, mailbox, messages)
         push(turn, mailbox)
+        arrival = turn.arrived.get(mailbox.id)
+        if arrival is not None and mailbox.available > 0:
+            tell_watchers(turn, mailbox, arrival)
     turn.woken.clear()
+    turn.answered.clear()
+    turn.arrived.clear()
+
+
+def hand_answer(turn: Turn, mailbox: Mailbox, question_id: int, answer_id: int) -> None:
+    """The ``ask`` that waits gets its answer before anything else can; a second one that waits knows it is answered."""
+    waiting = [w for w in mailbox.askers if w.question_id == question_id]
+    turn.journal.set(mailbox, "askers", [w for w in mailbox.askers if w.question_id != question_id])
+    for waiter in waiting:
+        reply(turn, waiter, mailbox, fetch_ids(turn, mailbox, [answer_id], 1, waiter.max_bytes), state="answered")
+
+
+def tell_watchers(turn: Turn, mailbox: Mailbox, arrival: Arrival) -> None:
+    told: dict[str, Any] = {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys())}
+    told |= {"from": list(arrival.senders), "land": LANDINGS[arrival.land]}
+    for watcher in mailbox.watchers:
+        turn.out.append(Outgoing(watcher.route, {"push": "new", "id": watcher.request_id, **told}, mailbox))
 
 
 def push(turn: Turn, mailbox: Mailbox) -> None:
@@ -187,4 +296,4 @@ def expire(turn: Turn) -> None:
         turn.state.return_leases(mailbox, ids, turn.journal)
         turn.wake(mailbox)
     for mailbox, waiter in turn.state.ended_waiters(turn.now.mono_s, turn.journal):
-        reply(turn, waiter.route, waiter.request_id, mailbox, [])
+        reply(turn, waiter, mailbox, [], state="open" if waiter.question_id else None)

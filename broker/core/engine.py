@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.actions import ACTIONS, Access
-from broker.core import accounts, delivery, mail
+from broker.core import accounts, archive, claims, conversation, delivery, groups, mail, presence
 from broker.core.port import IdConflict, Store, StoreError
 from broker.core.state import Moment, Session, State
 from broker.core.turn import Event, Incoming, Outgoing, Turn
@@ -29,14 +29,37 @@ HANDLERS: dict[str, Handler] = {
     "register": accounts.register,
     "send": mail.send,
     "broadcast": mail.broadcast,
+    "reply": conversation.reply,
+    "ask": conversation.ask,
+    "forward": conversation.forward,
+    "withdraw": conversation.withdraw,
+    "receipts": conversation.receipts,
+    "asks": conversation.asks,
     "check": delivery.check,
     "ack": delivery.ack,
     "release": delivery.release,
+    "count": delivery.count,
     "subscribe": delivery.subscribe,
     "unsubscribe": delivery.unsubscribe,
-    "list": accounts.list_instances,
+    "history": archive.history,
+    "search": archive.search,
+    "list": presence.list_instances,
+    "presence": presence.presence,
     "rename": accounts.rename,
     "whoami": accounts.whoami,
+    "groups": groups.groups,
+    "group_create": groups.create,
+    "group_join": groups.join,
+    "group_leave": groups.leave,
+    "block": presence.block,
+    "unblock": presence.unblock,
+    "blocks": presence.blocks,
+    "claim": claims.claim,
+    "claim_release": claims.release,
+    "claims": claims.claims,
+    "autocheck_start": presence.autocheck_start,
+    "autocheck_stop": presence.autocheck_stop,
+    "autocheck_status": presence.autocheck_status,
     "import": mail.import_mail,
 }
 """One function an action. ``ping`` and ``status`` tell of the process and are registered by the server."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from broker.core.state import Forward, Mailbox, Session
+from broker.core.state import Claim, Forward, Group, Mailbox, Session
 
 
 class StoreError(Exception):
@@ -48,6 +48,15 @@ class NewMessage(NamedTuple):
     file_path: str | None
     file_size: int | None
     file_sha256: str | None
+    land: int = 1
+    thread_id: int | None = None
+    reply_to: int | None = None
+    to_id: int | None = None
+    """The recipient's mailbox; None where there are several."""
+    brief: int | None = None
+    """1 where the sender set an expiry of its own."""
+    extra: bytes | None = None
+    """MessagePack map of what few messages have."""
 
 
 class Mail(NamedTuple):
@@ -62,6 +71,58 @@ class Mail(NamedTuple):
     file_path: str | None
     file_size: int | None
     file_sha256: str | None
+    land: int
+    thread_id: int | None
+    reply_to: int | None
+    extra: bytes | None
+    expires_s: float
+
+
+class Letter(NamedTuple):
+    """A stored message as its sender or reader may look it up again."""
+
+    id: int
+    sender_id: int
+    sender: str
+    created_s: float
+    content: str
+    data: bytes | None
+    file_path: str | None
+    file_size: int | None
+    file_sha256: str | None
+    land: int
+    thread_id: int | None
+    reply_to: int | None
+    extra: bytes | None
+    to_id: int | None
+
+
+class Question(NamedTuple):
+    """One row of the question table."""
+
+    message_id: int
+    asker_id: int
+    asked_id: int
+    deadline_s: float
+    answer_id: int | None
+
+
+class Filter(NamedTuple):
+    """Which archived mail of a mailbox is wanted; None and 0 stand for all."""
+
+    peer_id: int | None = None
+    thread_id: int | None = None
+    since_s: float = 0.0
+    before: int | None = None
+    query: str | None = None
+
+
+class Archived(NamedTuple):
+    """A message of the archive. ``state`` is out, queued, read or muted."""
+
+    letter: Letter
+    state: str
+    snippet: str | None
 
 
 class Sent(NamedTuple):
@@ -93,6 +154,21 @@ class Store(Protocol):
     def drop_forward(self, name: str) -> None: ...
     def write_large(self, sender: str, recipient: str, created_s: float, message_id: int, content: str) -> LargeFile: ...
     def remove_file(self, path: str) -> None: ...
+    def find_letter(self, message_id: int) -> Letter | None: ...
+    def state_of(self, mailbox_id: int, message_id: int) -> tuple[str, float] | None: ...
+    def file_muted(self, mailbox_id: int, message_id: int, now_s: float) -> None: ...
+    def take_back(self, mailbox_id: int, message_id: int, now_s: float) -> None: ...
+    def senders(self, mailbox_id: int) -> dict[str, int]: ...
+    def save_question(self, question: Question) -> None: ...
+    def find_question(self, message_id: int) -> Question | None: ...
+    def questions_of(self, mailbox_id: int) -> list[Question]: ...
+    def archive(self, mailbox_id: int, wanted: Filter, limit: int) -> list[Archived]: ...
+    def archive_behind(self) -> int: ...
+    def save_group(self, group: Group) -> None: ...
+    def drop_group(self, group_id: int) -> None: ...
+    def save_block(self, mailbox_id: int, sender_id: int, mode: str | None) -> None: ...
+    def save_claim(self, claim: Claim) -> None: ...
+    def drop_claim(self, claim_id: int) -> None: ...
     def savepoint(self) -> Any: ...
     def restore(self, savepoint: Any) -> None: ...
     def commit(self, *, marks: bool = True) -> None: ...

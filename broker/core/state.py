@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+Ids = set[int]
 Route = bytes
 """The ZeroMQ identity that a reply or push goes to."""
 
@@ -21,9 +22,13 @@ class Moment:
     mono_s: float
 
 
+TURN, TOOL, INTERRUPT = 0, 1, 2
+"""Landings as the store keeps them, the mildest first (see ``broker.actions.LANDINGS``)."""
+
+
 @dataclass(slots=True)
 class Waiter:
-    """A ``check`` that waits for mail (long poll)."""
+    """A ``check`` that waits for mail, or an ``ask`` that waits for the answer to one question (long poll)."""
 
     route: Route
     request_id: Any
@@ -31,6 +36,10 @@ class Waiter:
     deadline_s: float
     limit: int
     max_bytes: int
+    land: int = TURN
+    question_id: int = 0
+    fields: dict[str, Any] = field(default_factory=dict)
+    """What the reply of an ``ask`` says beside its answer."""
 
 
 @dataclass(slots=True)
@@ -41,6 +50,15 @@ class Subscription:
     request_id: Any
     session: "Session"
     window: int
+
+
+@dataclass(slots=True)
+class Watcher:
+    """A connection that is told of new mail and gets none."""
+
+    route: Route
+    request_id: Any
+    session: "Session"
 
 
 @dataclass(slots=True)
@@ -65,12 +83,29 @@ class Mailbox:
     leased: dict[int, float] = field(default_factory=dict)
     """Message id to the monotonic second its lease ends."""
     waiters: list[Waiter] = field(default_factory=list)
+    askers: list[Waiter] = field(default_factory=list)
     subscription: Subscription | None = None
+    watchers: list[Watcher] = field(default_factory=list)
+    urgent: set[int] = field(default_factory=set)
+    """Unread messages that land at once; ``later`` those that wait for the end of a turn."""
+    later: set[int] = field(default_factory=set)
+    blocked: dict[int, str] = field(default_factory=dict)
+    """Mailbox id of a sender to ``block`` or ``mute``."""
+    # What its agent says of itself.
+    presence: str = ""
+    note: str = ""
+    autocheck_min: int = 0
+    reach: tuple[str, ...] = ()
 
     @property
     def available(self) -> int:
         """Unread messages that nobody holds."""
         return self.queued - len(self.leased)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody would be told of new mail."""
+        return bool(self.waiters or self.subscription or self.watchers or self.askers)
 
 
 @dataclass(slots=True)
@@ -94,6 +129,37 @@ class Forward:
 
     mailbox: Mailbox
     until_s: float
+
+
+@dataclass(slots=True)
+class Group:
+    """A name whose mail goes to all members. ``members`` are mailbox ids, in the order they joined."""
+
+    id: int
+    name: str
+    created_s: float
+    members: dict[int, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An advisory lease on a resource, until ``until_s`` (Unix time) or the end of its holder's session."""
+
+    id: int
+    mailbox: Mailbox
+    resource: str
+    since_s: float
+    until_s: float
+    note: str
+
+
+@dataclass(slots=True)
+class Pair:
+    """How two mailboxes alternate: turns since ``since_s`` (monotonic), and who wrote last."""
+
+    last_sender: int
+    since_s: float
+    turns: int = 0
 
 
 class Journal:
@@ -134,6 +200,16 @@ class Journal:
         if key in table:
             self._undo.append((table.__setitem__, (key, table.pop(key))))
 
+    def add(self, members: Ids, item: int) -> None:
+        if item not in members:
+            members.add(item)
+            self._undo.append((members.discard, (item,)))
+
+    def discard(self, members: Ids, item: int) -> None:
+        if item in members:
+            members.discard(item)
+            self._undo.append((members.add, (item,)))
+
 
 @dataclass(slots=True)
 class State:
@@ -145,7 +221,14 @@ class State:
     forwards: dict[str, Forward] = field(default_factory=dict)
     sessions: dict[bytes, Session] = field(default_factory=dict)
     """By hash of the token."""
+    groups: dict[str, Group] = field(default_factory=dict)
+    claims: dict[int, Claim] = field(default_factory=dict)
+    pairs: dict[tuple[int, int], Pair] = field(default_factory=dict)
     last_message_id: int = 0
+    last_group_id: int = 0
+    last_claim_id: int = 0
+    next_expiry_s: float | None = None
+    """Unix time at which the first message with an expiry of its own may be swept."""
     names_version: int = 0
     """Grows whenever a name is registered or changes."""
     last_mailbox_id: int = 0
@@ -166,14 +249,35 @@ class State:
         if ids:
             for message_id in ids:
                 journal.drop(mailbox.leased, message_id)
-            returned = sorted([*mailbox.returned, *ids])  # a sorted list is a heap
+            seen = [i for i in ids if i <= mailbox.cursor]  # what was taken out of turn is still ahead of the cursor
+            returned = sorted([*mailbox.returned, *seen])  # a sorted list is a heap
             journal.set(mailbox, "returned", returned)
         return len(ids)
 
+    def forget_mail(self, mailbox: Mailbox, ids: set[int], journal: Journal) -> None:
+        """These unread messages have left the mailbox, for whatever reason."""
+        for message_id in ids & mailbox.leased.keys():
+            journal.drop(mailbox.leased, message_id)
+        if mailbox.returned:
+            journal.set(mailbox, "returned", sorted(i for i in mailbox.returned if i not in ids))
+        for special in (mailbox.urgent, mailbox.later):
+            for message_id in ids & special if special else ():
+                journal.discard(special, message_id)
+        journal.set(mailbox, "queued", mailbox.queued - len(ids))
+
+    def drop_route(self, mailbox: Mailbox, route: Route) -> None:
+        """A connection is gone: nothing waits for it any more."""
+        if mailbox.subscription is not None and mailbox.subscription.route == route:
+            mailbox.subscription = None
+        mailbox.waiters = [w for w in mailbox.waiters if w.route != route]
+        mailbox.askers = [w for w in mailbox.askers if w.route != route]
+        mailbox.watchers = [w for w in mailbox.watchers if w.route != route]
+
     def add_waiter(self, mailbox: Mailbox, waiter: Waiter, journal: Journal) -> None:
-        # a retry of the same check takes the place of the first
-        others = [w for w in mailbox.waiters if (w.route, w.request_id) != (waiter.route, waiter.request_id)]
-        journal.set(mailbox, "waiters", [*others, waiter])
+        queue = "askers" if waiter.question_id else "waiters"
+        # a retry of the same request takes the place of the first
+        others = [w for w in getattr(mailbox, queue) if (w.route, w.request_id) != (waiter.route, waiter.request_id)]
+        journal.set(mailbox, queue, [*others, waiter])
         heapq.heappush(self.wait_ends, (waiter.deadline_s, mailbox.id))
 
     def ended_waiters(self, mono_s: float, journal: Journal) -> list[tuple[Mailbox, Waiter]]:
@@ -183,10 +287,14 @@ class State:
             entry = heapq.heappop(self.wait_ends)
             journal.on_rollback(heapq.heappush, self.wait_ends, entry)
             mailbox = self.by_id.get(entry[1])
-            over = [w for w in mailbox.waiters if w.deadline_s <= mono_s] if mailbox else []
-            if mailbox and over:
-                journal.set(mailbox, "waiters", [w for w in mailbox.waiters if w.deadline_s > mono_s])
-                ended.extend((mailbox, w) for w in over)
+            if mailbox is None:
+                continue
+            for queue in ("waiters", "askers"):
+                waiting: list[Waiter] = getattr(mailbox, queue)
+                over = [w for w in waiting if w.deadline_s <= mono_s]
+                if over:
+                    journal.set(mailbox, queue, [w for w in waiting if w.deadline_s > mono_s])
+                    ended.extend((mailbox, w) for w in over)
         return ended
 
     def next_deadline(self) -> float | None:

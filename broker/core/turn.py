@@ -43,6 +43,14 @@ class Event:
 
 
 @dataclass(slots=True)
+class Arrival:
+    """New mail of one batch in one mailbox."""
+
+    senders: dict[str, None] = field(default_factory=dict)
+    land: int = 0
+
+
+@dataclass(slots=True)
 class Turn:
     """One batch: the state it changes, the rows it writes, the replies it will send once all is committed."""
 
@@ -60,6 +68,10 @@ class Turn:
     """The one that is being decided."""
     woken: dict[int, Mailbox] = field(default_factory=dict)
     """Mailboxes that have new mail for a waiter or subscriber."""
+    arrived: dict[int, Arrival] = field(default_factory=dict)
+    """What watchers are told, by mailbox id."""
+    answered: list[tuple[Mailbox, int, int]] = field(default_factory=list)
+    """(asker's mailbox, question, answer) of questions answered in this batch for which an ``ask`` waits."""
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Note something for the log, with the request it belongs to."""
@@ -67,8 +79,14 @@ class Turn:
             fields = {"door": self.request.door, "request": self.request.body.get("id"), **fields}
         self.events.append(Event(name, fields))
 
+    def note_arrival(self, mailbox: Mailbox, sender: str, land: int) -> None:
+        """New mail of which the watchers of a mailbox are told."""
+        arrival = self.arrived.setdefault(mailbox.id, Arrival())
+        arrival.senders[sender] = None
+        arrival.land = max(arrival.land, land)
+
     def wake(self, mailbox: Mailbox) -> None:
-        if mailbox.waiters or mailbox.subscription is not None:
+        if mailbox.awaited:
             self.woken[mailbox.id] = mailbox
 
 

@@ -1,14 +1,11 @@
-"""The tables, on one screen, and the numbered steps that lead to them.
+"""The tables as they are now. ``broker.store.migrations`` holds the numbered steps that lead to them.
 
 ``queue`` holds what waits, one row a delivery; an acknowledgement moves the row to ``receipt``. A message's body is stored
-once however many it went to, and goes with the last of its deliveries.
+once however many it went to, and goes with the last of its deliveries. ``letter``, ``thread`` and ``message_text`` (FTS5) are
+indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.archive``).
 """
 
-from collections.abc import Callable
-
 import peewee
-
-SCHEMA_VERSION = 1
 
 
 class Model(peewee.Model):
@@ -23,6 +20,10 @@ class MailboxRow(Model):
     created_s = peewee.FloatField()
     last_seen_s = peewee.FloatField()
     renamed_s = peewee.FloatField()
+    presence = peewee.TextField(default="")
+    note = peewee.TextField(default="")
+    autocheck_min = peewee.IntegerField(default=0)
+    """Minutes between automatic checks, 0 = off."""
 
     class Meta:
         table_name = "mailbox"
@@ -65,6 +66,17 @@ class MessageRow(Model):
     file_path = peewee.TextField(null=True)
     file_size = peewee.IntegerField(null=True)
     file_sha256 = peewee.TextField(null=True)
+    land = peewee.IntegerField(default=1)
+    """When it may reach its reader: 0 at the end of a turn, 1 after a tool call, 2 at once."""
+    thread_id = peewee.IntegerField(null=True)
+    """The message that began the thread; NULL where this one did."""
+    reply_to = peewee.IntegerField(null=True)
+    to_id = peewee.IntegerField(null=True)
+    """The recipient's mailbox; NULL where there are several (then ``extra`` lists them)."""
+    brief = peewee.IntegerField(null=True)
+    """1 where the sender set an expiry of its own."""
+    extra = peewee.BlobField(null=True)
+    """MessagePack map of what few messages have: group, question, forwarded, hops, supersedes, to."""
 
     class Meta:
         table_name = "message"
@@ -88,6 +100,8 @@ class ReceiptRow(Model):
     mailbox_id = peewee.IntegerField()
     message_id = peewee.IntegerField()
     read_s = peewee.FloatField()
+    muted = peewee.IntegerField(null=True)
+    """1 where the reader has muted the sender: filed without having been delivered."""
 
     class Meta:
         table_name = "receipt"
@@ -102,34 +116,99 @@ class MetaRow(Model):
         without_rowid = True
 
 
-MODELS = (MailboxRow, SessionRow, ForwardRow, MessageRow, QueueRow, ReceiptRow, MetaRow)
+class QuestionRow(Model):
+    """An ``ask``. Open until ``answer_id`` is set or ``deadline_s`` has passed."""
+
+    message_id = peewee.IntegerField(primary_key=True)
+    asker_id = peewee.IntegerField(index=True)
+    asked_id = peewee.IntegerField(index=True)
+    deadline_s = peewee.FloatField()
+    answer_id = peewee.IntegerField(null=True)
+
+    class Meta:
+        table_name = "question"
 
 
-class SchemaTooNew(Exception):
-    """The database was written by a later version of this program."""
+class GroupRow(Model):
+    id = peewee.IntegerField(primary_key=True)
+    name = peewee.TextField(unique=True)
+    created_s = peewee.FloatField()
+
+    class Meta:
+        table_name = "mail_group"
 
 
-def _to_1(db: peewee.SqliteDatabase) -> None:
-    with db.bind_ctx(MODELS):
-        db.create_tables(MODELS, safe=False)
-    db.execute_sql("CREATE UNIQUE INDEX message_client_id ON message(sender_id, client_id) WHERE client_id IS NOT NULL")
-    db.execute_sql("CREATE INDEX message_file ON message(file_path) WHERE file_path IS NOT NULL")
+class MemberRow(Model):
+    group_id = peewee.IntegerField()
+    mailbox_id = peewee.IntegerField()
+
+    class Meta:
+        table_name = "member"
+        primary_key = peewee.CompositeKey("group_id", "mailbox_id")
+        without_rowid = True
 
 
-MIGRATIONS: tuple[Callable[[peewee.SqliteDatabase], None], ...] = (_to_1,)
-"""Step N leads from version N to N + 1. Forward only; a step that has shipped is never edited."""
+class BlockRow(Model):
+    mailbox_id = peewee.IntegerField()
+    sender_id = peewee.IntegerField()
+    mode = peewee.TextField()
+
+    class Meta:
+        table_name = "block"
+        primary_key = peewee.CompositeKey("mailbox_id", "sender_id")
+        without_rowid = True
 
 
-def migrate(db: peewee.SqliteDatabase) -> tuple[int, int]:
-    """Bring the database to SCHEMA_VERSION, each step in its own transaction; return (found, now).
+class ClaimRow(Model):
+    id = peewee.IntegerField(primary_key=True)
+    mailbox_id = peewee.IntegerField()
+    resource = peewee.TextField()
+    since_s = peewee.FloatField()
+    until_s = peewee.FloatField()
+    note = peewee.TextField()
 
-    Raises SchemaTooNew and touches nothing if it is ahead of this program.
-    """
-    found = int(db.execute_sql("PRAGMA user_version").fetchone()[0])
-    if found > len(MIGRATIONS):
-        raise SchemaTooNew(f"schema {found} is newer than this program's {len(MIGRATIONS)}: upgrade agent-ipc")
-    for version in range(found, len(MIGRATIONS)):
-        with db.atomic("IMMEDIATE"):
-            MIGRATIONS[version](db)
-            db.execute_sql(f"PRAGMA user_version = {version + 1}")
-    return found, len(MIGRATIONS)
+    class Meta:
+        table_name = "claim"
+
+
+class LetterRow(Model):
+    """Archive: a message as one of its ends has it. ``peer_id`` is the other end, 0 where there are several."""
+
+    mailbox_id = peewee.IntegerField()
+    message_id = peewee.IntegerField()
+    peer_id = peewee.IntegerField()
+
+    class Meta:
+        table_name = "letter"
+        primary_key = peewee.CompositeKey("mailbox_id", "message_id")
+        without_rowid = True
+
+
+class ThreadRow(Model):
+    """Archive: which messages, but the first, belong to a thread."""
+
+    thread_id = peewee.IntegerField()
+    message_id = peewee.IntegerField()
+
+    class Meta:
+        table_name = "thread"
+        primary_key = peewee.CompositeKey("thread_id", "message_id")
+        without_rowid = True
+
+
+MODELS = (
+    MailboxRow,
+    SessionRow,
+    ForwardRow,
+    MessageRow,
+    QueueRow,
+    ReceiptRow,
+    MetaRow,
+    QuestionRow,
+    GroupRow,
+    MemberRow,
+    BlockRow,
+    ClaimRow,
+    LetterRow,
+    ThreadRow,
+)

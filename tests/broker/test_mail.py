@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker.core.mail import summary
+from broker.core.posting import summary
 from tests.broker.conftest import OWNER, Core
 
 

@@ -10,7 +10,7 @@ from broker.core.state import Moment
 from broker.logs import Log
 from broker.settings import Settings
 from broker.store import open_store
-from broker.store.schema import SCHEMA_VERSION, SchemaTooNew
+from broker.store.migrations import SCHEMA_VERSION, SchemaTooNew
 from broker.sweep import Sweeper
 from tests.broker.conftest import Core
 

@@ -1,0 +1,86 @@
+"""Claims: advisory leases on files or anything that has a name.
+
+    claim --> held --(holder claims again)--> held, renewed
+               |
+               +-- claim_release, its time is over, or its holder's session ends --> gone
+
+A claim that overlaps another's is refused with its holder. Patterns overlap when some name matches both (``broker.globs``).
+"""
+
+from typing import Any
+
+from broker.core.accounts import drop_claims, iso
+from broker.core.state import Claim, Session
+from broker.core.turn import Incoming, Turn
+from broker.errors import IpcError
+from broker.globs import overlap
+
+DEFAULT_TTL_S = 1800.0
+
+
+def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    body, state, mailbox, now_s = request.body, turn.state, session.mailbox, turn.now.wall_s
+    drop_lapsed(turn)
+    resource = body["resource"]
+    mine = [c for c in state.claims.values() if c.mailbox is mailbox]
+    same = next((c for c in mine if c.resource == resource), None)
+    for other in state.claims.values():
+        if other.mailbox is not mailbox and overlap(other.resource, resource):
+            raise IpcError(
+                "claim_conflict",
+                holder=other.mailbox.name,
+                resource=other.resource,
+                since=iso(other.since_s),
+                until=iso(other.until_s),
+                note=other.note,
+                retry_after_s=other.until_s - now_s,
+            )
+    if same is None and len(mine) >= turn.settings.claim_limit:
+        raise IpcError("too_many_claims", limit=turn.settings.claim_limit)
+    if same is None:
+        turn.journal.set(state, "last_claim_id", state.last_claim_id + 1)
+    note = body.get("note") if body.get("note") is not None else (same.note if same else "")
+    held = Claim(
+        same.id if same else state.last_claim_id,
+        mailbox,
+        resource,
+        same.since_s if same else now_s,
+        now_s + (body.get("ttl_s") or DEFAULT_TTL_S),
+        str(note),
+    )
+    turn.journal.put(state.claims, held.id, held)
+    turn.store.save_claim(held)
+    return {"claimed": {"resource": resource, "since": iso(held.since_s), "until": iso(held.until_s)}}
+
+
+def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    drop_lapsed(turn)
+    resource = request.body.get("resource")
+    if resource is None:
+        return {"released": drop_claims(turn, session.mailbox)}
+    ids = [c.id for c in turn.state.claims.values() if c.mailbox is session.mailbox and c.resource == resource]
+    for claim_id in ids:
+        turn.journal.drop(turn.state.claims, claim_id)
+        turn.store.drop_claim(claim_id)
+    return {"released": len(ids)}
+
+
+def claims(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    drop_lapsed(turn)
+    resource = request.body.get("resource")
+    rows = []
+    for held in sorted(turn.state.claims.values(), key=lambda c: (c.resource, c.id)):
+        if resource is None or overlap(held.resource, resource):
+            row = {"resource": held.resource, "holder": held.mailbox.name, "note": held.note}
+            row |= {"since": iso(held.since_s), "until": iso(held.until_s)}
+            rows.append({**row, "mine": held.mailbox is session.mailbox})
+    return {"claims": rows}
+
+
+def drop_lapsed(turn: Turn) -> None:
+    """Claims whose time, or whose holder's session, is over."""
+    now_s, oldest_s = turn.now.wall_s, turn.now.wall_s - turn.settings.session_timeout_s
+    for held in list(turn.state.claims.values()):
+        if held.until_s <= now_s or held.mailbox.last_seen_s < oldest_s:
+            turn.journal.drop(turn.state.claims, held.id)
+            turn.store.drop_claim(held.id)

@@ -1,0 +1,165 @@
+"""Answers and questions: reply, ask, asks, forward, withdraw, receipts.
+
+    ask --> open --reply--> answered
+              |
+              +--deadline--> stale --reply--> answered (a late answer arrives as mail)
+
+An ``ask`` that waits gets its answer in its own reply, on lease like the mail of a ``check``; without one it is mail.
+"""
+
+from typing import Any
+
+from broker.core.accounts import iso
+from broker.core.delivery import answer_ask
+from broker.core.letters import extra_of, party_letter, recipients, take_back, thread_of
+from broker.core.mail import post
+from broker.core.port import Letter, Question
+from broker.core.posting import Draft, Target, answered_before, check_size, read_land, read_message, resolve, sent_before
+from broker.core.state import Mailbox, Session
+from broker.core.turn import Incoming, Turn, act_as
+from broker.errors import IpcError
+
+DEFAULT_DEADLINE_S = 600.0
+_EXCERPT = 200
+_LISTED = 100
+
+
+def reply(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(turn, session, request, "from_id")
+    body, sender = request.body, session.mailbox
+    content, data = read_message(turn, body["message"])
+    client_id = body.get("message_id")
+    letter = party_letter(turn, sender, body["to_message"])
+    to = other_end(turn, sender, letter)
+    known = sent_before(turn, sender, client_id)
+    if known is not None:
+        return {**answered_before(known, str(client_id)), "to": to.name, "thread": str(thread_of(letter))}
+    draft = Draft(sender, Target([to], to.name), content, data, client_id, land=read_land(body))
+    draft.thread_id, draft.reply_to = thread_of(letter), letter.id
+    if body.get("auto"):
+        draft.extra["hops"] = next_hop(turn, letter)
+    message_id, answer = post(turn, session, draft, person=bool(body.get("person")))
+    answer.update(to=to.name, thread=str(draft.thread_id))
+    question = turn.store.find_question(letter.id)
+    if question is not None and question.answer_id is None and question.asker_id == to.id:
+        turn.store.save_question(question._replace(answer_id=message_id))
+        answer["answers"] = str(letter.id)
+        if any(w.question_id == letter.id for w in to.askers):
+            turn.answered.append((to, letter.id, message_id))
+            turn.wake(to)
+    return answer
+
+
+def other_end(turn: Turn, sender: Mailbox, letter: Letter) -> Mailbox:
+    """To whom a reply goes: the writer, or for one's own message its one recipient."""
+    if letter.sender_id != sender.id:
+        writer = turn.state.by_id.get(letter.sender_id)
+        if writer is None:
+            raise IpcError("not_answerable", name=letter.sender)
+        return writer
+    to = recipients(turn, letter)
+    if len(to) != 1:
+        raise IpcError("bad_request", detail="That message of yours went to several: write to one of them by name")
+    return to[0]
+
+
+def next_hop(turn: Turn, letter: Letter) -> int:
+    hops = int(extra_of(letter).get("hops", 0)) + 1
+    if hops > turn.settings.hop_limit:
+        raise IpcError("too_many_hops", limit=turn.settings.hop_limit)
+    return hops
+
+
+def ask(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | None:
+    act_as(turn, session, request, "from_id")
+    body, sender = request.body, session.mailbox
+    content, data = read_message(turn, body["message"])
+    client_id = body.get("message_id")
+    known = sent_before(turn, sender, client_id)
+    if known is not None:
+        question = turn.store.find_question(known.id)
+        if question is None:
+            raise IpcError("bad_request", detail="That message_id was used for a message that is no question")
+        return answer_ask(turn, session, request, question, answered_before(known, str(client_id)))
+    target = resolve(turn, body["to_id"])
+    if target.group is not None:
+        raise IpcError("bad_request", detail="ask takes one name; write to the group with send")
+    deadline_s = turn.now.wall_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
+    draft = Draft(sender, target, content, data, client_id, land=read_land(body))
+    draft.extra["question"] = {"deadline": deadline_s, "asker": sender.id}
+    message_id, answer = post(turn, session, draft, person=bool(body.get("person")))
+    question = Question(message_id, sender.id, target.mailboxes[0].id, deadline_s, None)
+    turn.store.save_question(question)
+    return answer_ask(turn, session, request, question, answer)
+
+
+def asks(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    """Newest first, at most a hundred."""
+    rows: list[dict[str, Any]] = []
+    for question in turn.store.questions_of(session.mailbox.id):
+        letter = turn.store.find_letter(question.message_id)
+        asked = turn.state.by_id.get(question.asked_id)
+        if letter is None or asked is None:
+            continue  # expired with its message
+        state = state_of_question(turn, question)
+        if request.body.get("state") in (None, state) and len(rows) < _LISTED:
+            row = {"id": str(letter.id), "from": letter.sender, "to": asked.name, "content": letter.content[:_EXCERPT]}
+            row |= {"asked_at": iso(letter.created_s), "deadline": iso(question.deadline_s), "state": state}
+            rows.append(row if question.answer_id is None else {**row, "answer": str(question.answer_id)})
+    return {"asks": rows}
+
+
+def state_of_question(turn: Turn, question: Question) -> str:
+    if question.answer_id is not None:
+        return "answered"
+    return "stale" if question.deadline_s <= turn.now.wall_s else "open"
+
+
+def forward(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(turn, session, request, "from_id")
+    body, sender = request.body, session.mailbox
+    client_id = body.get("message_id")
+    letter = party_letter(turn, sender, body["forward_id"])
+    known = sent_before(turn, sender, client_id)
+    if known is not None:
+        return answered_before(known, str(client_id))
+    content = f"{body['note']}\n\n{letter.content}" if body.get("note") else letter.content
+    check_size(turn, content)
+    draft = Draft(sender, resolve(turn, body["to_id"]), content, letter.data, client_id, land=read_land(body))
+    first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}
+    draft.extra |= {"forwarded": first, "hops": next_hop(turn, letter)}
+    return post(turn, session, draft)[1]
+
+
+def withdraw(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    letter = party_letter(turn, session.mailbox, request.body["withdraw_id"], own=True)
+    return {"withdrawn": take_back(turn, session.mailbox, letter.id)}
+
+
+def receipts(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    """One row for each recipient of each message. What a reader has muted looks like what nobody has read yet."""
+    rows = []
+    for text_id in request.body["ids"]:
+        if not isinstance(text_id, str):
+            raise IpcError("bad_request", detail="ids must be text, as send answered them")
+        letter = party_letter(turn, session.mailbox, text_id, own=True)
+        question = turn.store.find_question(letter.id)
+        for mailbox in recipients(turn, letter):
+            state, at_s = receipt_of(turn, mailbox, letter.id)
+            if question is not None and question.answer_id is not None and state == "read":
+                state = "answered"
+            row = {"id": text_id, "to": mailbox.name, "state": state}
+            rows.append({**row, "at": iso(at_s)} if at_s else row)
+    return {"receipts": rows}
+
+
+def receipt_of(turn: Turn, mailbox: Mailbox, message_id: int) -> tuple[str, float]:
+    found = turn.store.state_of(mailbox.id, message_id)
+    if found is None:
+        return "gone", 0.0  # expired, withdrawn, or read long ago
+    state, number = found
+    if state == "read":
+        return "read", number
+    if state == "queued" and (number or message_id in mailbox.leased):
+        return "delivered", 0.0
+    return "queued", 0.0

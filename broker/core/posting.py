@@ -1,0 +1,264 @@
+"""What every way of writing shares: the message read and bounded, its recipients found, its rows added.
+
+A client's message id makes a send idempotent. The store's unique index does the remembering, so the usual send costs no
+look-up: the rows are inserted, and only when the index objects is the batch decided again with ``careful`` set, which
+looks each id up first.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgpack
+
+from broker.actions import LANDINGS
+from broker.core.accounts import new_mailbox
+from broker.core.port import LargeFile, NewMessage, Sent
+from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox
+from broker.core.turn import Turn, check_json
+from broker.errors import IpcError
+from broker.names import BROADCAST, SYSTEM, is_name, near_miss
+
+SENT = "Message sent"
+_LEGACY_REPLY_BYTES = 48 * 1024
+"""A message's JSON stays below this, so that one always fits a legacy reply of 65,536 bytes."""
+_HINT_NAMES = 1000
+"""With more mailboxes than this, comparing names would cost a send more than the suggestion is worth."""
+_ESCAPED = 6
+"""Bytes that one byte of text can take in JSON (\\u0000)."""
+
+
+class Target(NamedTuple):
+    """Where mail for a name goes."""
+
+    mailboxes: list[Mailbox]
+    name: str
+    outcome: str | None = None
+    """The reply's sentence, None for the usual one."""
+    hint: str | None = None
+    """A near-miss among registered names."""
+    group: str | None = None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A message about to be stored."""
+
+    sender: Mailbox
+    target: Target
+    content: str
+    data: bytes | None
+    client_id: str | None
+    land: int = TOOL
+    thread_id: int | None = None
+    reply_to: int | None = None
+    ttl_s: float | None = None
+    written_s: float | None = None
+    """When it was written, if not now."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def read_message(turn: Turn, message: dict[str, Any]) -> tuple[str, bytes | None]:
+    """The content and the packed data of a request's message; raises ``bad_request`` or ``too_large``."""
+    content = message.get("content", "")
+    data = message.get("data")
+    if not isinstance(content, str):
+        raise IpcError("bad_request", detail="message.content must be text")
+    check_size(turn, content)
+    if data is None:
+        return content, None
+    check_json(data)
+    packed: bytes = msgpack.packb(data)
+    settings = turn.settings
+    if len(packed) * _ESCAPED > settings.data_limit_bytes:
+        size = json_size(data)
+        if size > settings.data_limit_bytes:
+            raise IpcError("too_large", what="The data of a message", size=size, limit=settings.data_limit_bytes)
+    return content, packed
+
+
+def check_size(turn: Turn, content: str) -> None:
+    limit = turn.settings.message_limit_bytes
+    if len(content) * 4 > limit:
+        size = len(content.encode())
+        if size > limit:
+            raise IpcError("too_large", what="A message", size=size, limit=limit)
+
+
+def json_size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def read_land(body: dict[str, Any]) -> int:
+    """The landing that a request names, as the store keeps it."""
+    land = body.get("land")
+    return TOOL if land is None else LANDINGS.index(land)
+
+
+def sent_before(turn: Turn, sender: Mailbox, client_id: str | None, *, forever: bool = False) -> Sent | None:
+    """What was stored under this id, or None. Ids are remembered for ``dedupe_s`` and then free again."""
+    if client_id is None or not (turn.careful or forever):
+        return None
+    sent = turn.store.find_sent(sender.id, client_id)
+    if sent is None:
+        return None
+    if not forever and turn.now.wall_s - sent.created_s > turn.settings.dedupe_s:
+        turn.store.forget_client_id(sent.id)
+        return None
+    return sent
+
+
+def answered_before(sent: Sent, client_id: str) -> dict[str, Any]:
+    """The answer that was given to the first request of this id."""
+    reply: dict[str, Any] = {"message": sent.outcome or SENT, "message_id": client_id, "duplicate": True}
+    counted = re.fullmatch(r"Broadcast to (\d+) instances", sent.outcome or "")
+    if counted:
+        reply["count"] = int(counted[1])
+    return reply
+
+
+def resolve(turn: Turn, name: Any) -> Target:
+    """Who gets mail for a name; a mailbox is made for a name that nobody has yet."""
+    state = turn.state
+    mailbox = state.mailboxes.get(name)
+    if mailbox is not None and mailbox.claimed:
+        return Target([mailbox], name)
+    if not is_name(name):
+        raise IpcError("invalid_recipient")
+    forward = state.forwards.get(name)
+    if forward is not None and forward.until_s > turn.now.wall_s:
+        new = forward.mailbox.name
+        return Target([forward.mailbox], new, f"Message forwarded from {name} to {new}")
+    group = state.groups.get(name)
+    if group is not None:
+        members = [m for i in group.members if (m := state.by_id.get(i)) is not None and m.claimed]
+        return Target(members, name, group=name)
+    if mailbox is None:
+        if name.lower() == SYSTEM:
+            raise IpcError("name_reserved", name=name)
+        unclaimed = sum(1 for m in state.mailboxes.values() if not m.claimed)
+        if unclaimed >= turn.settings.unclaimed_limit:
+            limit = turn.settings.unclaimed_limit
+            raise IpcError("too_many_mailboxes", limit=limit)
+        mailbox = new_mailbox(turn, name)
+    if mailbox.hint[0] != state.names_version and len(state.mailboxes) <= _HINT_NAMES:
+        close = near_miss(name, (m.name for m in state.mailboxes.values() if m.claimed))
+        mailbox.hint = (state.names_version, close)
+    return Target([mailbox], name, f"Message queued for {name} (not yet registered)", mailbox.hint[1])
+
+
+def everyone(turn: Turn, sender: Mailbox) -> Target:
+    """Every registered instance but the sender."""
+    return Target([m for m in turn.state.mailboxes.values() if m.claimed and m is not sender], BROADCAST)
+
+
+def with_room(turn: Turn, sender: Mailbox, target: Target) -> tuple[Target, list[str]]:
+    """The target without those who can't or won't take mail of the sender, and the names of the full ones.
+
+    Raises ``mailbox_full`` or ``blocked`` where one name alone was written to.
+    """
+    limit = turn.settings.mailbox_limit
+    alone = target.group is None and target.name != BROADCAST
+    kept, full = [], []
+    for mailbox in target.mailboxes:
+        if mailbox.blocked and mailbox.blocked.get(sender.id) == "block":
+            if alone:
+                raise IpcError("blocked", name=mailbox.name)
+        elif limit > 0 and mailbox.queued >= limit:
+            if alone:
+                raise IpcError("mailbox_full", name=mailbox.name, limit=limit)
+            full.append(mailbox.name)
+        elif alone or mailbox is not sender:
+            kept.append(mailbox)
+    return (target if alone else target._replace(mailboxes=kept)), sorted(full)
+
+
+def store_message(turn: Turn, draft: Draft) -> int:
+    """Add one body and a delivery for each mailbox; a large body goes to its file first. Returns the message's id."""
+    journal, state, to = turn.journal, turn.state, draft.target.mailboxes
+    message_id = state.last_message_id + 1
+    journal.set(state, "last_message_id", message_id)
+    now_s = turn.now.wall_s
+    created_s = now_s if draft.written_s is None else draft.written_s
+    content, file = draft.content, None
+    if needs_file(turn, content, draft.data):
+        file = turn.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
+        journal.on_rollback(turn.store.remove_file, file.path)
+        content = f"{summary(content)} Full content saved to: {file.path}"
+    row = make_row(turn, draft, message_id, created_s, content, file)
+    muting = {m.id for m in to if m.blocked and draft.sender.id in m.blocked}
+    turn.store.add_message(row, [m.id for m in to if m.id not in muting])
+    for mailbox in to:
+        if mailbox.id in muting:
+            turn.store.file_muted(mailbox.id, message_id, now_s)
+        else:
+            deliver(turn, draft, mailbox, message_id)
+    if not to:
+        turn.store.take_back(0, message_id, now_s)  # nobody's: kept for the sender's history
+    if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):
+        journal.set(state, "next_expiry_s", row.expires_s)
+    return message_id
+
+
+def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, content: str, file: LargeFile | None) -> NewMessage:
+    target, sender, extra = draft.target, draft.sender, draft.extra
+    to = target.mailboxes
+    if len(to) != 1:
+        extra = {**extra, "to": [m.id for m in to]}
+    if target.group is not None:
+        extra = {**extra, "group": target.group}
+    ttl_s = turn.settings.unread_ttl_s
+    brief = draft.ttl_s is not None and draft.ttl_s < ttl_s
+    return NewMessage(
+        message_id,
+        sender.id,
+        sender.name,
+        draft.client_id,
+        created_s,
+        turn.now.wall_s + (draft.ttl_s if brief and draft.ttl_s is not None else ttl_s),
+        content,
+        draft.data,
+        target.outcome,
+        max(1, len(to)),
+        file.path if file else None,
+        file.size_bytes if file else None,
+        file.sha256 if file else None,
+        draft.land,
+        draft.thread_id,
+        draft.reply_to,
+        to[0].id if len(to) == 1 else None,
+        1 if brief else None,
+        msgpack.packb(extra) if extra else None,
+    )
+
+
+def deliver(turn: Turn, draft: Draft, mailbox: Mailbox, message_id: int) -> None:
+    """Count the message in and tell those who wait for it."""
+    turn.journal.set(mailbox, "queued", mailbox.queued + 1)
+    if draft.land == INTERRUPT:
+        turn.journal.add(mailbox.urgent, message_id)
+    elif draft.land == TURN:
+        turn.journal.add(mailbox.later, message_id)
+    turn.wake(mailbox)
+    if mailbox.watchers:
+        turn.note_arrival(mailbox, draft.sender.name, draft.land)
+
+
+def needs_file(turn: Turn, content: str, data: bytes | None) -> bool:
+    limit = turn.settings.large_message_bytes
+    if len(content) * 4 <= limit:
+        return False
+    if len(content.encode()) > limit:
+        return True
+    if len(content) * 4 + len(data or b"") <= _LEGACY_REPLY_BYTES // _ESCAPED:
+        return False
+    return json_size(content) + turn.settings.data_limit_bytes > _LEGACY_REPLY_BYTES
+
+
+def summary(content: str) -> str:
+    """The first two sentences, at most 300 characters, on one line."""
+    text = " ".join(content[:2000].split())
+    sentences = re.findall(r"[^.!?]+(?:[.!?]+(?=\s|$)|$)", text[:300])
+    picked = "".join(sentences[:2]).strip() or text[:300]
+    return picked if picked.endswith((".", "!", "?")) else picked + "…"

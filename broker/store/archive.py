@@ -1,0 +1,148 @@
+"""History and search, over indexes that are written when there is time.
+
+Theory of operation. A send pays for none of this: ``letter`` (who has which message), ``thread`` and ``message_text`` (FTS5
+over the message table's own text) follow behind it. ``index`` takes the next messages by id; the sweeper calls it when the
+broker is idle, and a query first catches up with as much as costs it a few tens of milliseconds. ``archive_behind`` says how
+many messages are still missing. A query that would read too much is interrupted, so that it never holds up the mail.
+"""
+
+import sqlite3
+
+import msgpack
+
+from broker.core.port import Archived, Filter, Letter
+from broker.errors import IpcError
+from broker.store.mailrows import LETTER
+from broker.store.transactions import Transactions, translate
+
+_CATCH_UP = 2000
+"""Messages that a query indexes first; 15 us each."""
+_STEPS = 40
+_STEP_INSTRUCTIONS = 50_000
+"""A query may run 40 times so many instructions of SQLite's machine: about a tenth of a second."""
+
+
+class Archive(Transactions):
+    """The letter, thread and message_text tables."""
+
+    _indexed_id = 0
+    _indexed_durably = 0
+
+    def archive_behind(self) -> int:
+        return max(0, self._last_id - self._indexed_id)
+
+    def index(self, limit: int) -> int:
+        """Index the next messages, between batches; how many there were. Raises StoreError."""
+        try:
+            self._begin("NORMAL")
+            upto, done = self._index(limit)
+            self._sql.execute("COMMIT")
+            self._indexed_durably = self._indexed_id = upto
+        except sqlite3.Error as e:
+            raise translate(e) from e
+        finally:
+            self.rollback()
+        return done
+
+    def _index(self, limit: int) -> tuple[int, int]:
+        """In the open transaction; (the id up to which the index is complete, messages indexed)."""
+        rows = self._sql.execute(
+            "SELECT id, sender_id, to_id, thread_id, content, extra FROM message WHERE id > ? ORDER BY id LIMIT ?",
+            (self._indexed_id, limit),
+        ).fetchall()
+        upto = rows[-1][0] if len(rows) == limit else max(self._last_id, self._indexed_id)
+        self._sql.executemany("INSERT OR IGNORE INTO letter VALUES (?,?,?)", _letters(rows))
+        self._sql.executemany("INSERT OR IGNORE INTO thread VALUES (?,?)", [(r[3], r[0]) for r in rows if r[3]])
+        self._sql.executemany("INSERT INTO message_text(rowid, content) VALUES (?,?)", [(r[0], r[4]) for r in rows])
+        self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('indexed_id', ?)", (str(upto),))
+        return upto, len(rows)
+
+    def commit(self, *, marks: bool = True) -> None:
+        super().commit(marks=marks)
+        self._indexed_durably = self._indexed_id
+
+    def rollback(self) -> None:
+        super().rollback()
+        self._indexed_id = self._indexed_durably
+
+    def _catch_up(self) -> None:
+        """Before a query, in the batch's transaction: it may hold mail too, so it is as durable as mail."""
+        self._flush()
+        if self.archive_behind():
+            try:
+                if not self._open:
+                    self._begin("FULL" if self._full else "NORMAL")
+                self._indexed_id, _done = self._index(_CATCH_UP)
+            except sqlite3.Error as e:
+                raise translate(e) from e
+
+    def archive(self, mailbox_id: int, wanted: Filter, limit: int) -> list[Archived]:
+        """Newest first. Raises ``bad_request`` where the query would have to read too much."""
+        self._catch_up()
+        sql, parameters = _query(mailbox_id, wanted, limit)
+        left = _STEPS
+
+        def count_down() -> bool:
+            nonlocal left
+            left -= 1
+            return left <= 0
+
+        self._sql.set_progress_handler(count_down, _STEP_INSTRUCTIONS)
+        try:
+            rows = self._sql.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as e:
+            if left <= 0:
+                raise IpcError("bad_request", detail="That would find too much: name a peer, a thread or rarer words") from None
+            raise translate(e) from e
+        finally:
+            self._sql.set_progress_handler(None, 0)
+        return [Archived(Letter._make(row[:-2]), row[-2], row[-1]) for row in rows]
+
+
+def _letters(rows: list[tuple[int, int, int | None, int | None, str, bytes | None]]) -> list[tuple[int, int, int]]:
+    letters = []
+    for message_id, sender_id, to_id, _thread, _content, extra in rows:
+        letters.append((sender_id, message_id, to_id or 0))
+        readers = [to_id] if to_id is not None else several(extra)
+        letters += [(reader, message_id, sender_id) for reader in readers]
+    return letters
+
+
+def several(extra: bytes | None) -> list[int]:
+    """The recipients of a message that has more or less than one; none of mail from before they were kept."""
+    ids: list[int] = msgpack.unpackb(extra).get("to", []) if extra else []
+    return ids
+
+
+_STATE = """CASE WHEN m.sender_id = :me AND coalesce(m.to_id, 0) <> :me THEN 'out'
+WHEN EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) THEN 'queued'
+ELSE coalesce((SELECT CASE WHEN r.muted THEN 'muted' ELSE 'read' END FROM receipt r
+WHERE r.mailbox_id = :me AND r.message_id = m.id), 'read') END"""
+
+
+def _query(mailbox_id: int, wanted: Filter, limit: int) -> tuple[str, dict[str, object]]:
+    """SQL and parameters. Only messages that the mailbox has a letter of; withdrawn and expired ones only for their sender."""
+    parameters: dict[str, object] = {"me": mailbox_id, "limit": limit, "before": wanted.before or 2**62}
+    parameters |= {"since": wanted.since_s, "peer": wanted.peer_id, "thread": wanted.thread_id, "query": wanted.query}
+    tables, where, snippet = "letter l JOIN message m ON m.id = l.message_id", ["l.mailbox_id = :me"], "NULL"
+    where += ["l.message_id < :before", "m.created_s >= :since"]
+    if wanted.peer_id is not None:
+        where.append("l.peer_id = :peer")
+    if wanted.thread_id is not None:
+        where.append("(m.id = :thread OR m.id IN (SELECT message_id FROM thread WHERE thread_id = :thread))")
+    if wanted.query is not None:
+        # the text index goes first: CROSS JOIN keeps SQLite from walking the mailbox instead
+        tables = (
+            "message_text t CROSS JOIN letter l ON l.mailbox_id = :me AND l.message_id = t.rowid "
+            "CROSS JOIN message m ON m.id = t.rowid"
+        )
+        where = ["message_text MATCH :query", "t.rowid < :before"]
+        snippet = "snippet(message_text, 0, '', '', '…', 24)"
+    had = f"({_STATE})"
+    where.append(
+        "(m.sender_id = :me OR EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) "
+        "OR EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id))"
+    )
+    order = "t.rowid" if wanted.query is not None else "l.message_id"
+    condition = " AND ".join(where)
+    return f"SELECT {LETTER}, {had}, {snippet} FROM {tables} WHERE {condition} ORDER BY {order} DESC LIMIT :limit", parameters

@@ -1,0 +1,97 @@
+"""What time removes: unread mail past its expiry, read mail past its keeping, files that no message names."""
+
+import sqlite3
+from typing import Any
+
+from broker.store.archive import Archive, several
+from broker.store.schema import ReceiptRow
+from broker.store.transactions import translate
+
+_WAITS = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ?"
+_DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
+
+
+class Expiry(Archive):
+    """Each step is a small transaction of its own."""
+
+    def sweep_orphans(self) -> list[str]:
+        def is_known(path: str) -> bool:
+            return self._sql.execute("SELECT 1 FROM message WHERE file_path = ?", (path,)).fetchone() is not None
+
+        return self._large.sweep_orphans(is_known)
+
+    def sweep_unread(self, mailbox_id: int, now_s: float, limit: int) -> list[int]:
+        """Remove up to ``limit`` of a mailbox's oldest messages that have expired; return their ids."""
+        rows = self._sql.execute(
+            "SELECT q.message_id, m.expires_s FROM queue q JOIN message m ON m.id = q.message_id "
+            "WHERE q.mailbox_id = ? ORDER BY q.message_id LIMIT ?",
+            (mailbox_id, limit),
+        ).fetchall()
+        ids = [i for i, expires_s in rows if expires_s <= now_s]
+        if ids:
+            self._sweep((_DELETE_QUEUE, [(mailbox_id, i) for i in ids]), ids)
+        return ids
+
+    def sweep_read(self, before_s: float, limit: int) -> int:
+        """Remove up to ``limit`` receipts of mail read before then, and bodies nobody has any more; return how many."""
+        rows = ReceiptRow.select(ReceiptRow.id, ReceiptRow.message_id, ReceiptRow.read_s).order_by(ReceiptRow.id)
+        old = [(i, m) for i, m, read_s in rows.limit(limit).tuples() if read_s < before_s]
+        if old:
+            self._sweep(("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in old]), [m for _, m in old])
+        return len(old)
+
+    def sweep_brief(self, now_s: float, limit: int) -> tuple[list[tuple[int, int]], float | None]:
+        """Remove up to ``limit`` messages whose own expiry has passed, where unread.
+
+        Returns ((mailbox, message) pairs that left a queue, Unix time of the next such expiry or None).
+        """
+        found = "FROM message WHERE brief IS NOT NULL"
+        rows = self._sql.execute(f"SELECT id, to_id, extra {found} AND expires_s <= ? LIMIT ?", (now_s, limit)).fetchall()
+        gone = []
+        for message_id, to_id, extra in rows:
+            for mailbox_id in [to_id] if to_id is not None else several(extra):
+                if self._sql.execute(_WAITS, (mailbox_id, message_id)).fetchone():
+                    gone.append((mailbox_id, message_id))
+        if rows:
+            self._sweep((_DELETE_QUEUE, gone), [message_id for _, message_id in gone], [row[0] for row in rows])
+        return gone, self._sql.execute(f"SELECT min(expires_s) {found}").fetchone()[0]
+
+    def _sweep(self, deletion: tuple[str, list[Any]], message_ids: list[int], seen: list[int] | None = None) -> None:
+        """Delete deliveries and whatever goes with the last of a message's; ``seen`` need not be looked at again."""
+        ids = sorted(set(message_ids))
+        marks = ",".join("?" * len(ids))
+        dead = f"FROM message WHERE copies <= 0 AND id IN ({marks})"
+        indexed = self._indexed_id
+        try:
+            self._begin("NORMAL")
+            self._sql.executemany(*deletion)
+            self._sql.executemany("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen or ()])
+            self._sql.executemany("UPDATE message SET copies = copies - 1 WHERE id = ?", [(i,) for i in message_ids])
+            paths = self._sql.execute(f"SELECT file_path {dead} AND file_path IS NOT NULL", ids).fetchall()
+            self._sql.execute(
+                "INSERT OR REPLACE INTO meta SELECT 'last_message_id', max(id) FROM message"
+            )  # ids are never used again, not even after the newest row is gone
+            gone = self._sql.execute(f"SELECT id, content, sender_id, to_id, extra, thread_id {dead}", ids).fetchall()
+            self._drop_from_archive([row for row in gone if row[0] <= indexed])
+            self._sql.executemany("DELETE FROM question WHERE message_id = ?", [(row[0],) for row in gone])
+            self._sql.execute(f"DELETE {dead}", ids)
+            self._sql.execute("COMMIT")
+        except sqlite3.Error as e:
+            raise translate(e) from e
+        finally:
+            self.rollback()
+        for (path,) in paths:
+            self._large.remove(path)
+
+    def _drop_from_archive(self, rows: list[Any]) -> None:
+        """Take messages out of the indexes; FTS5 has to be told the text that it must forget."""
+        self._sql.executemany(
+            "INSERT INTO message_text(message_text, rowid, content) VALUES ('delete', ?, ?)", [(r[0], r[1]) for r in rows]
+        )
+        letters = [
+            (mailbox_id, row[0])
+            for row in rows
+            for mailbox_id in (row[2], *([row[3]] if row[3] is not None else several(row[4])))
+        ]
+        self._sql.executemany("DELETE FROM letter WHERE mailbox_id = ? AND message_id = ?", letters)
+        self._sql.executemany("DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r[5], r[0]) for r in rows if r[5]])

@@ -1,0 +1,85 @@
+"""Numbered steps from an empty file to the present tables: forward only, each in its own transaction.
+
+A step that has shipped is never edited, so each is plain SQL and names no model. A test makes a database of every earlier
+version, brings it here and compares the tables with those of ``broker.store.schema``.
+"""
+
+import peewee
+
+_STEP_1 = """
+CREATE TABLE forward (name TEXT NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, until_s REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE mailbox (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, claimed INTEGER NOT NULL,
+  created_s REAL NOT NULL, last_seen_s REAL NOT NULL, renamed_s REAL NOT NULL);
+CREATE UNIQUE INDEX mailbox_name ON mailbox (name);
+CREATE TABLE message (id INTEGER NOT NULL PRIMARY KEY, sender_id INTEGER NOT NULL, sender TEXT NOT NULL, client_id TEXT,
+  created_s REAL NOT NULL, expires_s REAL NOT NULL, content TEXT NOT NULL, data BLOB, outcome TEXT,
+  copies INTEGER NOT NULL, file_path TEXT, file_size INTEGER, file_sha256 TEXT);
+CREATE UNIQUE INDEX message_client_id ON message(sender_id, client_id) WHERE client_id IS NOT NULL;
+CREATE INDEX message_file ON message(file_path) WHERE file_path IS NOT NULL;
+CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE queue (mailbox_id INTEGER NOT NULL, message_id INTEGER NOT NULL, attempts INTEGER NOT NULL,
+  PRIMARY KEY (mailbox_id, message_id)) WITHOUT ROWID;
+CREATE TABLE receipt (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, message_id INTEGER NOT NULL,
+  read_s REAL NOT NULL);
+CREATE TABLE session (token_hash BLOB NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, uid INTEGER,
+  created_s REAL NOT NULL, last_seen_s REAL NOT NULL, replaced INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_STEP_2 = """
+ALTER TABLE mailbox ADD COLUMN presence TEXT NOT NULL DEFAULT '';
+ALTER TABLE mailbox ADD COLUMN note TEXT NOT NULL DEFAULT '';
+ALTER TABLE mailbox ADD COLUMN autocheck_min INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN land INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE message ADD COLUMN thread_id INTEGER;
+ALTER TABLE message ADD COLUMN reply_to INTEGER;
+ALTER TABLE message ADD COLUMN to_id INTEGER;
+ALTER TABLE message ADD COLUMN brief INTEGER;
+ALTER TABLE message ADD COLUMN extra BLOB;
+CREATE INDEX message_land ON message(id) WHERE land <> 1;
+CREATE INDEX message_brief ON message(expires_s) WHERE brief IS NOT NULL;
+ALTER TABLE receipt ADD COLUMN muted INTEGER;
+CREATE INDEX receipt_mailbox ON receipt(mailbox_id, message_id);
+CREATE TABLE question (message_id INTEGER NOT NULL PRIMARY KEY, asker_id INTEGER NOT NULL, asked_id INTEGER NOT NULL,
+  deadline_s REAL NOT NULL, answer_id INTEGER);
+CREATE INDEX question_asker ON question(asker_id);
+CREATE INDEX question_asked ON question(asked_id);
+CREATE TABLE mail_group (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, created_s REAL NOT NULL);
+CREATE UNIQUE INDEX mail_group_name ON mail_group(name);
+CREATE TABLE member (group_id INTEGER NOT NULL, mailbox_id INTEGER NOT NULL, PRIMARY KEY (group_id, mailbox_id)) WITHOUT ROWID;
+CREATE TABLE block (mailbox_id INTEGER NOT NULL, sender_id INTEGER NOT NULL, mode TEXT NOT NULL,
+  PRIMARY KEY (mailbox_id, sender_id)) WITHOUT ROWID;
+CREATE TABLE claim (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, resource TEXT NOT NULL,
+  since_s REAL NOT NULL, until_s REAL NOT NULL, note TEXT NOT NULL);
+CREATE TABLE letter (mailbox_id INTEGER NOT NULL, message_id INTEGER NOT NULL, peer_id INTEGER NOT NULL,
+  PRIMARY KEY (mailbox_id, message_id)) WITHOUT ROWID;
+CREATE INDEX letter_peer ON letter(mailbox_id, peer_id, message_id);
+CREATE TABLE thread (thread_id INTEGER NOT NULL, message_id INTEGER NOT NULL,
+  PRIMARY KEY (thread_id, message_id)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE message_text USING fts5(content, content='message', content_rowid='id');
+"""
+
+MIGRATIONS: tuple[str, ...] = (_STEP_1, _STEP_2)
+"""Step N leads from version N to N + 1."""
+
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a later version of this program."""
+
+
+def migrate(db: peewee.SqliteDatabase, to: int = SCHEMA_VERSION) -> tuple[int, int]:
+    """Bring the database to version ``to``; return (found, now).
+
+    Raises SchemaTooNew and touches nothing if it is ahead of this program.
+    """
+    found = int(db.execute_sql("PRAGMA user_version").fetchone()[0])
+    if found > SCHEMA_VERSION:
+        raise SchemaTooNew(f"schema {found} is newer than this program's {SCHEMA_VERSION}: upgrade agent-ipc")
+    for version in range(found, to):
+        with db.atomic("IMMEDIATE"):
+            for statement in MIGRATIONS[version].split(";"):
+                if statement.strip():
+                    db.execute_sql(statement)
+            db.execute_sql(f"PRAGMA user_version = {version + 1}")
+    return found, max(found, to)
