@@ -33,7 +33,7 @@ def history(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def search(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    words = request.body["query"].split()
+    words = request.body["query"].replace("\0", " ").split()  # FTS5 takes a NUL for the end of the query
     if not words:
         raise IpcError("bad_request", detail="query must hold a word")
     # each word as a quoted string, so that nothing in it is query syntax; the last may be the beginning of one

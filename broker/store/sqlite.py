@@ -101,10 +101,9 @@ def open_store(settings: Settings) -> SqliteStore:
     db = peewee.SqliteDatabase(str(path), pragmas=pragmas, timeout=5)
     try:
         db.connect()
-        found, _now = migrate(db)
+        migrate(db)
         db.bind(MODELS)
-        if found == 0:
-            MetaRow.insert(key="store_id", value=uuid.uuid4().hex).on_conflict_ignore().execute()
+        MetaRow.insert(key="store_id", value=uuid.uuid4().hex).on_conflict_ignore().execute()
         store_id = MetaRow.get(MetaRow.key == "store_id").value
     except (peewee.DatabaseError, sqlite3.Error) as e:
         raise StoreError(f"{path}: {e}") from e

@@ -57,7 +57,8 @@ class Core:
             )
         out, events = self.engine.run(requests, Moment(self.wall_s, self.mono_s))
         self.events += events
-        mine = [o.body for o in out if "push" not in o.body and o.body["id"] in range(len(bodies))]
+        asked = {(r.route, r.body["id"]) for r in requests}
+        mine = [o.body for o in out if "push" not in o.body and (o.route, o.body["id"]) in asked]
         self.late += [o.body for o in out if o.body not in mine]
         return mine
 

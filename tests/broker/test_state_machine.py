@@ -11,6 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from tests.broker.conftest import Core
 
 NAMES = ("a", "b", "c")
+LANDINGS = ("turn", "tool", "interrupt")
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -25,17 +26,20 @@ class Deliveries(RuleBasedStateMachine):
         self.core.register(*NAMES)
         self.unread: dict[str, list[str]] = {n: [] for n in NAMES}
         self.out: dict[str, dict[str, str]] = {n: {} for n in NAMES}
+        self.handed_out: set[str] = set()
+        self.lands: dict[str, str] = {}
         self.count = 0
 
     def teardown(self) -> None:
         self.core.store.close()
         shutil.rmtree(self.home)
 
-    @rule(target=sent, who=st.sampled_from(NAMES), to=st.sampled_from(NAMES))
-    def send(self, who: str, to: str) -> tuple[str, str, str]:
+    @rule(target=sent, who=st.sampled_from(NAMES), to=st.sampled_from(NAMES), land=st.sampled_from(LANDINGS))
+    def send(self, who: str, to: str, land: str) -> tuple[str, str, str]:
         self.count += 1
         text = f"m{self.count}"
-        assert self.core.send(who, to, text, message_id=text)["status"] == "ok"
+        assert self.core.send(who, to, text, message_id=text, land=land)["status"] == "ok"
+        self.lands[text] = land
         self.unread[to].append(text)
         return who, to, text
 
@@ -53,13 +57,26 @@ class Deliveries(RuleBasedStateMachine):
             if name != who:
                 self.unread[name].append(text)
 
-    @rule(who=st.sampled_from(NAMES), limit=st.integers(1, 5))
-    def check(self, who: str, limit: int) -> None:
-        messages = self.core.check(who, limit=limit)
+    @rule(who=st.sampled_from(NAMES), limit=st.integers(1, 5), land=st.sampled_from(LANDINGS))
+    def check(self, who: str, limit: int, land: str) -> None:
+        messages = self.core.check(who, limit=limit, land=land)
         texts = [m["message"]["content"] for m in messages]
         held = set(self.out[who].values())
-        assert texts == [t for t in self.unread[who] if t not in held][:limit]
+        mildest = LANDINGS.index(land)
+        assert (
+            texts
+            == [t for t in self.unread[who] if t not in held and LANDINGS.index(self.lands.get(t, "tool")) >= mildest][:limit]
+        )
         self.out[who].update({m["id"]: m["message"]["content"] for m in messages})
+        self.handed_out.update(texts)
+
+    @rule(message=sent)
+    def withdraw(self, message: tuple[str, str, str]) -> None:
+        who, to, text = message
+        fresh = text in self.unread[to] and text not in self.handed_out
+        assert self.core.ask(who, "withdraw", withdraw_id=text)["withdrawn"] == fresh
+        if fresh:
+            self.unread[to].remove(text)
 
     @rule(who=st.sampled_from(NAMES), data=st.data())
     def ack(self, who: str, data: st.DataObject) -> None:
@@ -99,6 +116,8 @@ class Deliveries(RuleBasedStateMachine):
         for name in NAMES:
             mailbox = self.core.engine.state.mailboxes[name]
             assert (mailbox.queued, len(mailbox.leased)) == (len(self.unread[name]), len(self.out[name]))
+            assert len(mailbox.urgent) == sum(self.lands.get(t) == "interrupt" for t in self.unread[name])
+            assert len(mailbox.later) == sum(self.lands.get(t) == "turn" for t in self.unread[name])
 
 
 Deliveries.TestCase.settings = settings(
