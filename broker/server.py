@@ -89,9 +89,8 @@ class Server:
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
-        """Leave the loop after the present turn; safe to call from a signal handler."""
+        """Leave the loop after the present turn; for signal handlers, whose signal ends the wait."""
         self._running = False
-        self._wake_write.send(b"x")
 
     def close(self) -> None:
         self.sweeper.flush_activity(force=True)
@@ -102,6 +101,8 @@ class Server:
 
     def serve(self, parent_pipe: int | None = None) -> None:
         """Run until ``stop``, SIGTERM, SIGINT or the end of ``parent_pipe``."""
+        self._wake_write.setblocking(False)
+        signal.set_wakeup_fd(self._wake_write.fileno())  # a signal just before poll would not end it otherwise
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         poller = zmq.Poller()
