@@ -14,8 +14,9 @@ from typing import Any
 import zmq
 
 from broker import wire
-from broker.client import DEFAULT_TIMEOUT_S, Mail, auth_token, new_message_id
+from broker.client import DEFAULT_TIMEOUT_S, Mail
 from broker.errors import IpcError, RemoteError
+from broker.ids import auth_token, new_message_id
 from broker.launcher import ensure_running
 from broker.runtime import endpoint
 from broker.settings import Settings
@@ -60,7 +61,7 @@ class AsyncConnection:
     def begin(self, body: dict[str, Any]) -> tuple[int, asyncio.Future[dict[str, Any]]]:
         """Queue a request; (its id on the wire, the future of its reply)."""
         number = next(self._ids)
-        body = {**body, "id": number, "door": self._door}
+        body = {"door": self._door, **body, "id": number}
         future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._pending[number] = (body, future)
         self._outbox.append(body)

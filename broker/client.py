@@ -5,7 +5,6 @@ a broker killed in the middle costs a delay and nothing else: sends carry a mess
 """
 
 import itertools
-import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ import zmq
 
 from broker import wire
 from broker.errors import IpcError, RemoteError
+from broker.ids import auth_token, new_message_id
 from broker.launcher import ensure_running, why_not
 from broker.runtime import endpoint, socket_answers
 from broker.settings import Settings
@@ -55,11 +55,6 @@ class Mail:
             m.get("redelivered", False),
             m.get("file"),
         )
-
-
-def new_message_id() -> str:
-    """A client-made id: sortable by time, so that the store's index grows at its end, and unique."""
-    return f"{time.time_ns() // 1000:x}-{secrets.token_hex(6)}"
 
 
 class Connection:
@@ -282,13 +277,6 @@ class Client:
 
 def _message(content: str, data: Any) -> dict[str, Any]:
     return {"content": content} if data is None else {"content": content, "data": data}
-
-
-def auth_token(name: str, secret: str) -> str:
-    """What ``register`` wants where a shared secret is set."""
-    import hashlib
-
-    return hashlib.sha256(f"{name}:{secret}".encode()).hexdigest() if secret else ""
 
 
 def connect(

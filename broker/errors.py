@@ -3,23 +3,34 @@
 A row holds a machine code, an HTTP-like class, the sentence, the hint that says what to do next, and whether the same
 request may succeed later. Code raises ``IpcError("code", **data)``; each door renders it its own way and nobody
 compares strings. Sentences marked *legacy* are matched by scripts that exist and stay byte for byte.
+
+Plain classes without dataclasses or typing: every command and hook imports this module (see broker.place).
 """
 
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _FORMAT = "Use 1-32 alphanumeric characters, hyphens, or underscores."
 
 
-@dataclass(frozen=True, slots=True)
+class SettingsError(ValueError):
+    """A setting that can't be used; the text names its file and line, variable or flag."""
+
+
 class ErrorKind:
     """One row of the catalogue. ``text`` and ``hint`` are ``str.format`` templates over the error's data."""
 
-    code: str
-    http: int
-    text: str
-    hint: str = ""
-    retryable: bool = False
+    __slots__ = ("code", "hint", "http", "retryable", "text")
+
+    def __init__(self, code: str, http: int, text: str, hint: str = "", retryable: bool = False) -> None:
+        self.code = code
+        self.http = http
+        self.text = text
+        self.hint = hint
+        self.retryable = retryable
 
 
 _ROWS = (

@@ -2,19 +2,15 @@
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import secrets
 import socket
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from broker.place import socket_folder
 from broker.settings import Settings
-
-_SOCKET_PATH_BYTES = 100
-"""sockaddr_un holds 108 bytes with the closing NUL; libzmq needs a little of it."""
 
 
 class FolderError(OSError):
@@ -42,14 +38,7 @@ def prepare_home(settings: Settings) -> None:
 
 def run_folder(settings: Settings) -> Path:
     """Where sockets live: ``run`` in the data folder, or a short folder when that path is too long for a socket."""
-    folder = settings.home / "run"
-    if len(os.fsencode(folder / "broker.sock")) <= _SOCKET_PATH_BYTES:
-        return folder
-    tag = hashlib.sha256(os.fsencode(settings.home)).hexdigest()[:12]
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    if len(os.fsencode(base)) > 60:
-        base = Path("/tmp")  # noqa: S108 (the folder made in it is checked to be ours and private)
-    return base / f"agent-ipc-{os.getuid()}-{tag}"
+    return Path(socket_folder(str(settings.home)))
 
 
 def endpoint(settings: Settings) -> str:

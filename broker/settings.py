@@ -5,20 +5,18 @@ from, and refuses an unknown key or a bad value with the file and line.
 """
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from broker.errors import SettingsError as SettingsError  # it is caught by this name beside Settings
+from broker.place import home_folder
+
 KIB = 1024
 MIB = 1024 * KIB
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
-
-
-class SettingsError(ValueError):
-    """A setting that can't be used; the text names its file and line, variable or flag."""
 
 
 def _setting(default: Any, env: str, unit: str, low: float | None = None, high: float | None = None) -> Any:
@@ -71,7 +69,7 @@ class Settings:
         Raises SettingsError.
         """
         env = os.environ if env is None else env
-        home = Path(flags.pop("home", None) or env.get("IPC_HOME") or default_home(env)).expanduser().absolute()
+        home = Path(home_folder(env, flags.pop("home", None)))
         values: dict[str, Any] = {}
         origins: dict[str, str] = {}
         rates = _read_config(home / "config.toml", values, origins)
@@ -102,16 +100,6 @@ class Settings:
         if self.large_message_dir:
             return Path(self.large_message_dir).expanduser().absolute()
         return self.home / "large-messages"
-
-
-def default_home(env: Mapping[str, str]) -> Path:
-    """The platform's user data folder for agent-ipc, as platformdirs has it (whose import would cost 18-33 ms)."""
-    home = Path(env.get("HOME") or Path.home())
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "agent-ipc"
-    if sys.platform == "win32":
-        return Path(env.get("LOCALAPPDATA") or home / "AppData" / "Local") / "agent-ipc"
-    return Path(env.get("XDG_DATA_HOME") or home / ".local" / "share") / "agent-ipc"
 
 
 def _specs() -> dict[str, dict[str, Any]]:

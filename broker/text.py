@@ -1,7 +1,12 @@
 """Text of others made safe to show: nothing in it may steer a terminal or hide from a reader."""
 
+from __future__ import annotations
+
 import re
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 controls but tab and newline: terminal escapes begin with them

@@ -1,54 +1,49 @@
-"""The commands an agent or a person uses all day."""
+"""The commands an agent or a person uses all day. Each is a process of its own, so they import little (broker.place)."""
 
-import argparse
+from __future__ import annotations
+
 import json
 import os
 import sys
-from pathlib import Path
-from typing import Any
 
 from bridges.cli import session
 from bridges.cli.output import ago, complain, say, say_json, style, table
-from broker.client import Mail
 from broker.errors import IpcError
-from broker.settings import Settings
-from broker.text import visible
+from broker.place import Place
+from broker.quick import DEFAULT_TIMEOUT_S
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 OK = 0
 
 
-def register(settings: Settings, options: argparse.Namespace) -> int:
-    client = session.register(settings, options.name)
-    waiting = f" with {client.queued} queued messages" if client.queued else ""
+def register(place: Place, options: argparse.Namespace) -> int:
+    reply = session.register(place, options.name)
+    waiting = f" with {reply['queued']} queued messages" if reply["queued"] else ""
     say(f"Registered {options.name}{waiting}")
-    client.close()
     return OK
 
 
-def send(settings: Settings, options: argparse.Namespace) -> int:
-    content = _content(options)
-    client = session.resume(settings, options.as_)
-    try:
-        reply = client.send(options.to, content, _data(options), message_id=options.id)
-    finally:
-        client.close()
+def send(place: Place, options: argparse.Namespace) -> int:
+    message = _message(options)
+    with session.resume(place, options.as_) as me:
+        reply = me.request("send", to_id=options.to, message=message, message_id=options.id)
     _show_sent(reply, options.json)
     return OK
 
 
-def broadcast(settings: Settings, options: argparse.Namespace) -> int:
-    content = _content(options)
-    client = session.resume(settings, options.as_)
-    try:
-        reply = client.broadcast(content, _data(options), message_id=options.id)
-    finally:
-        client.close()
+def broadcast(place: Place, options: argparse.Namespace) -> int:
+    message = _message(options)
+    with session.resume(place, options.as_) as me:
+        reply = me.request("broadcast", message=message, message_id=options.id)
     _show_sent(reply, options.json)
     return OK
 
 
 def _show_sent(reply: dict[str, Any], as_json: bool) -> None:
-    reply = {k: v for k, v in reply.items() if k not in ("id", "status")}
     if as_json:
         say_json(reply)
         return
@@ -57,13 +52,18 @@ def _show_sent(reply: dict[str, Any], as_json: bool) -> None:
         complain(f"did you mean {reply['did_you_mean']}? Nothing was sent there", "ipc list")
 
 
+def _message(options: argparse.Namespace) -> dict[str, Any]:
+    content, data = _content(options), _data(options)
+    return {"content": content} if data is None else {"content": content, "data": data}
+
+
 def _content(options: argparse.Namespace) -> str:
     """The text: from a file, from standard input for ``-``, or the arguments joined by blanks."""
     words: list[str] = options.text
     if options.file is not None:
         if words:
             raise IpcError("bad_request", detail="give the text or --file, not both")
-        raw = _read(Path(options.file))
+        raw = _read(options.file)
     elif words == ["-"]:
         raw = sys.stdin.buffer.read()
     elif words:
@@ -76,9 +76,10 @@ def _content(options: argparse.Namespace) -> str:
         raise IpcError("bad_request", detail="the text is not UTF-8; mail holds text only") from None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: str) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb") as f:
+            return f.read()
     except OSError as e:
         raise IpcError("bad_request", detail=f"{path}: {e.strerror}") from None
 
@@ -92,11 +93,11 @@ def _data(options: argparse.Namespace) -> Any:
         raise IpcError("bad_request", detail=f"--data is not JSON: {e}") from None
 
 
-def check(settings: Settings, options: argparse.Namespace) -> int:
+def check(place: Place, options: argparse.Namespace) -> int:
     """Print the mail, then acknowledge it: what could not be printed comes back."""
-    client = session.resume(settings, options.as_)
-    try:
-        mail = client.check(wait=options.wait, limit=options.limit)
+    with session.resume(place, options.as_) as me:
+        patience_s = options.wait + DEFAULT_TIMEOUT_S
+        mail = me.request("check", wait_s=options.wait, limit=options.limit, timeout_s=patience_s)["messages"]
         if options.json:
             say_json([_plain(m) for m in mail])
         elif not mail:
@@ -105,33 +106,33 @@ def check(settings: Settings, options: argparse.Namespace) -> int:
             for m in mail:
                 show(m)
         sys.stdout.flush()
-        client.ack(mail)
-    finally:
-        client.close()
+        if mail:
+            me.request("ack", ids=[m["id"] for m in mail])
     return OK
 
 
-def _plain(m: Mail) -> dict[str, Any]:
-    plain = {"id": m.id, "from": m.sender, "to": m.to, "timestamp": m.timestamp, "content": m.content, "data": m.data}
-    return {**plain, "redelivered": m.redelivered, "file": m.file}
+def _plain(m: dict[str, Any]) -> dict[str, Any]:
+    message = m["message"]
+    plain = {"id": m["id"], "from": m["from"], "to": m["to"], "timestamp": m["timestamp"]}
+    text = {"content": message["content"], "data": message.get("data")}
+    return {**plain, **text, "redelivered": m.get("redelivered", False), "file": m.get("file")}
 
 
-def show(m: Mail) -> None:
+def show(m: dict[str, Any]) -> None:
     """One message for a person: nothing in it can steer the terminal."""
-    again = style("  redelivered", "yellow") if m.redelivered else ""
-    say(f"{style(visible(m.sender), 'bold')}  {style(ago(m.timestamp), 'dim')}  {style('#' + m.id, 'dim')}{again}")
-    for line in visible(m.content).splitlines() or [""]:
+    from broker.text import visible
+
+    again = style("  redelivered", "yellow") if m.get("redelivered") else ""
+    say(f"{style(visible(m['from']), 'bold')}  {style(ago(m['timestamp']), 'dim')}  {style('#' + m['id'], 'dim')}{again}")
+    for line in visible(m["message"]["content"]).splitlines() or [""]:
         say(f"  {line}")
-    if m.data is not None:
-        say(f"  {style('data:', 'dim')} {json.dumps(m.data)}")
+    if m["message"].get("data") is not None:
+        say(f"  {style('data:', 'dim')} {json.dumps(m['message']['data'])}")
 
 
-def list_instances(settings: Settings, options: argparse.Namespace) -> int:
-    client = session.resume(settings, options.as_)
-    try:
-        rows = client.list()
-    finally:
-        client.close()
+def list_instances(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        rows = me.request("list")["instances"]
     if options.json:
         say_json(rows)
     else:
@@ -139,27 +140,20 @@ def list_instances(settings: Settings, options: argparse.Namespace) -> int:
     return OK
 
 
-def rename(settings: Settings, options: argparse.Namespace) -> int:
-    client = session.resume(settings, options.as_)
-    old = client.name
-    try:
-        say(client.rename(options.name))
-    finally:
-        client.close()
-    session.save(settings, options.name, client.token)
-    if old != options.name:
-        session.forget(settings, old)
+def rename(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        say(me.request("rename", old_id=me.name, new_id=options.name)["message"])
+    session.save(place, options.name, me.token)
+    if me.name != options.name:
+        session.forget(place, me.name)
     return OK
 
 
-def whoami(settings: Settings, options: argparse.Namespace) -> int:
-    client = session.resume(settings, options.as_)
-    try:
-        found = client.whoami()
-    finally:
-        client.close()
+def whoami(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        found = me.request("whoami")
     if options.json:
-        say_json({k: v for k, v in found.items() if k not in ("id", "status")})
+        say_json(found)
     else:
         say(f"{found['instance_id']}, {found['queued']} unread")
     return OK

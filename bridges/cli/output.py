@@ -1,13 +1,15 @@
 """How the commands speak: colour and tables for a terminal, plain text for a pipe, JSON on request."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
-from collections.abc import Sequence
-from datetime import datetime, timezone
-from typing import Any
 
-from broker.text import visible
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -32,6 +34,8 @@ def say_json(value: Any) -> None:
 
 def complain(what: str, next_step: str = "") -> None:
     """An error on standard error: what happened, and what to type next."""
+    from broker.text import visible
+
     print(f"ipc: {visible(what)}", file=sys.stderr)
     if next_step:
         print(f"next: {visible(next_step)}", file=sys.stderr)
@@ -39,6 +43,8 @@ def complain(what: str, next_step: str = "") -> None:
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Columns padded to their widest cell; without a head line where it is not for a terminal."""
+    from broker.text import visible
+
     cells = [tuple(visible(c) for c in row) for row in rows]
     widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -51,6 +57,8 @@ def ago(timestamp: str) -> str:
     """``2 min ago``, from an ISO 8601 time; the time itself where that is not for a terminal."""
     if not sys.stdout.isatty():
         return timestamp
+    from datetime import datetime, timezone
+
     seconds = (datetime.now(timezone.utc) - datetime.fromisoformat(timestamp)).total_seconds()
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:

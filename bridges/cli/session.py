@@ -1,60 +1,104 @@
 """Which agent the shell is: ``sessions/cli-NAME.json`` of the data folder, and which of them is the present one."""
 
+from __future__ import annotations
+
+import contextlib
 import json
 import os
-from pathlib import Path
 
-from broker.client import Client, Connection, connect
 from broker.errors import IpcError
 from broker.names import is_name
-from broker.runtime import prepare_home, write_private
-from broker.settings import Settings
+from broker.place import Place
+from broker.quick import DEFAULT_TIMEOUT_S, QuickConnection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class NotRegistered(Exception):
     """The shell has no session, or not the one that was asked for."""
 
 
-def _file(settings: Settings, name: str) -> Path:
-    return settings.home / "sessions" / f"cli-{name}.json"
+class Shell:
+    """A shell's session and its connection. Use it as a context manager: mail that was not acknowledged goes back."""
+
+    def __init__(self, place: Place, name: str, token: str, door: QuickConnection | None = None) -> None:
+        self.name = name
+        self.token = token
+        self._door = door or QuickConnection(place)
+
+    def __enter__(self) -> Shell:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._door.close()
+
+    def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
+        """Any action of the table, as this session; its reply without ``id`` and ``status``. Raises IpcError."""
+        body = {"action": action, "session_token": self.token, **fields}
+        reply = self._door.request(body, timeout_s=timeout_s)
+        reply.pop("status")
+        return reply
 
 
-def current_name(settings: Settings, wanted: str | None) -> str:
+def _folder(place: Place) -> str:
+    return os.path.join(place.home, "sessions")
+
+
+def _file(place: Place, name: str) -> str:
+    return os.path.join(_folder(place), f"cli-{name}.json")
+
+
+def current_name(place: Place, wanted: str | None) -> str:
     """``--as``, $IPC_NAME, or the name last registered in a shell. Raises NotRegistered."""
     name = wanted or os.environ.get("IPC_NAME")
     if name is None:
         try:
-            name = (settings.home / "sessions" / "cli-current").read_text(encoding="utf-8").strip()
-        except OSError:
+            with open(os.path.join(_folder(place), "cli-current"), encoding="utf-8") as f:
+                name = f.read().strip()
+        except (OSError, ValueError):
             raise NotRegistered("Not registered") from None
     if not is_name(name):
         raise IpcError("invalid_name")
     return name
 
 
-def save(settings: Settings, name: str, token: str, *, present: bool = True) -> None:
+def save(place: Place, name: str, token: str) -> None:
+    """Keep the session, and make it the shell's."""
+    from pathlib import Path
+
+    from broker.runtime import write_private
+
+    write_private(Path(_file(place, name)), json.dumps({"name": name, "token": token}))
+    write_private(Path(_folder(place), "cli-current"), name + "\n")
+
+
+def forget(place: Place, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_file(place, name))
+
+
+def register(place: Place, name: str) -> dict[str, Any]:
+    """Take the name anew and make it the shell's; the broker's reply."""
+    from broker.ids import auth_token
+    from broker.runtime import prepare_home
+
+    settings = place.settings()
     prepare_home(settings)
-    write_private(_file(settings, name), json.dumps({"name": name, "token": token}))
-    if present:
-        write_private(settings.home / "sessions" / "cli-current", name + "\n")
+    proof = auth_token(name, settings.shared_secret)
+    with QuickConnection(place) as door:
+        reply = door.request({"action": "register", "instance_id": name, "auth_token": proof})
+    save(place, name, reply["session_token"])
+    return reply
 
 
-def forget(settings: Settings, name: str) -> None:
-    _file(settings, name).unlink(missing_ok=True)
-
-
-def register(settings: Settings, name: str) -> Client:
-    """Take the name anew and make it the shell's."""
-    client = connect(name, settings=settings, door="cli")
-    save(settings, name, client.token)
-    return client
-
-
-def resume(settings: Settings, wanted: str | None) -> Client:
-    """The client of the shell's session, without a request of its own. Raises NotRegistered."""
-    name = current_name(settings, wanted)
+def resume(place: Place, wanted: str | None) -> Shell:
+    """The shell's session, without a request of its own. Raises NotRegistered."""
+    name = current_name(place, wanted)
     try:
-        token = json.loads(_file(settings, name).read_text(encoding="utf-8"))["token"]
+        with open(_file(place, name), encoding="utf-8") as f:
+            token = json.load(f)["token"]
     except (OSError, ValueError, KeyError, TypeError):
         raise NotRegistered(f"{name} is not registered in this shell's sessions") from None
-    return Client(Connection(settings, door="cli"), name, str(token))
+    return Shell(place, name, str(token))

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from broker.aio import AsyncConnection
-from broker.client import DEFAULT_TIMEOUT_S, auth_token, new_message_id
+from broker.client import DEFAULT_TIMEOUT_S
 from broker.errors import IpcError, RemoteError
+from broker.ids import auth_token, new_message_id
 from broker.runtime import prepare_home, write_private
 from broker.settings import Settings
 

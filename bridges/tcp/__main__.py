@@ -1,7 +1,8 @@
-"""``python -m bridges.tcp``: the JSON over TCP door. Usually the supervisor starts it.
+"""``python -m bridges.tcp``: the JSON door, on a TCP port and on a Unix socket. Usually the supervisor starts it.
 
-What became of it stands in ``run/tcp.json``: ``{"pid", "host", "port", "error"}``. A port that something else holds is no
-reason to die: the door says so there and in its log, and takes the port when it is free.
+The socket ``door.sock`` speaks what the port speaks, to programs of this OS user alone; it is there whether or not the port
+can be had. What became of the port stands in ``run/tcp.json``: ``{"pid", "host", "port", "error"}``. A port that something
+else holds is no reason to die: the door says so there and in its log, and takes the port when it is free.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import signal
 import sys
 
 from bridges.tcp.connection import Connection
+from bridges.tcp.local import private_socket
 from bridges.tcp.peer import port_holder
 from bridges.tcp.upstream import Upstream
 from broker.aio import AsyncConnection
@@ -85,10 +87,15 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
         loop.add_reader(sys.stdin.fileno(), stopping.set)
     broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
     upstream = Upstream(settings, broker, log)
-    server = await bind(settings, upstream, log, stopping)
-    await stopping.wait()
-    if server is not None:
-        server.close()
+    with private_socket(settings, log) as listening:
+        local = None
+        if listening is not None:
+            local = await loop.create_unix_server(lambda: Connection(upstream, private=True), sock=listening, backlog=1024)
+        server = await bind(settings, upstream, log, stopping)
+        await stopping.wait()
+        for one in (server, local):
+            if one is not None:
+                one.close()
     await upstream.finish()
     await broker.close()
     log.info("tcp_stopped")

@@ -16,7 +16,8 @@ import termios
 from typing import Any
 
 from bridges.tcp.framing import ObjectScanner, parse
-from bridges.tcp.upstream import Upstream
+from bridges.tcp.peer import is_stranger
+from bridges.tcp.upstream import Address, Upstream
 from broker.errors import IpcError
 
 LEGACY_REPLY_BYTES = 65_536
@@ -32,10 +33,11 @@ Unread = dict[str, list[str]]
 
 
 class Connection(asyncio.Protocol):
-    """State of one client. ``upstream`` is shared by all."""
+    """State of one client. ``upstream`` is shared by all; a ``private`` one came by the Unix socket."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, *, private: bool = False) -> None:
         self._up = upstream
+        self._private = private
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
         self._scanner: ObjectScanner | None = ObjectScanner(upstream.request_limit_bytes)
         self._lines = bytearray()
@@ -61,6 +63,9 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         if not self._up.admit(self):
             self._refuse(IpcError("too_many_connections", limit=self._up.settings.connection_limit))
+            return
+        if self._private and is_stranger(transport.get_extra_info("socket")):
+            self._refuse(IpcError("forbidden_user"))
             return
         self._restart_timer(self._up.settings.idle_timeout_s)
 
@@ -174,13 +179,17 @@ class Connection(asyncio.Protocol):
             elif action == "subscribe":
                 reply = self._subscribed(request, await self._subscribe(request))
             else:
-                address = self._transport.get_extra_info("peername"), self._transport.get_extra_info("sockname")
-                reply = await self._up.ask(request, address)
+                reply = await self._up.ask(request, self._address())
                 if action == "ack":
                     self._forget(request)
         except IpcError as error:
             reply = error.to_wire()
         return {**reply, **echo}
+
+    def _address(self) -> Address | None:
+        if self._private:
+            return None
+        return self._transport.get_extra_info("peername"), self._transport.get_extra_info("sockname")
 
     async def _check(self, request: dict[str, Any]) -> dict[str, Any]:
         token = str(request.get("session_token"))
@@ -188,7 +197,7 @@ class Connection(asyncio.Protocol):
         if read:
             await self._up.acknowledge(token, read)
         limit = None if self._lasting else LEGACY_REPLY_BYTES
-        reply, ids = await self._up.check(request, limit)
+        reply, ids = await self._up.check(request, limit, private=self._private)
         if ids:
             self._unread.setdefault(token, []).extend(ids)
             if self._transport.is_closing():
@@ -213,7 +222,7 @@ class Connection(asyncio.Protocol):
             self._pushed.setdefault(token, []).extend(m["id"] for m in push.get("messages", []))
             self._write(push)
 
-        number, reply = await self._up.subscribe(request, receive)
+        number, reply = await self._up.subscribe(request, receive, private=self._private)
         if reply.get("status") == "ok":
             self._subscriptions[token] = number
             if self._transport.is_closing():
@@ -290,8 +299,8 @@ class Connection(asyncio.Protocol):
     def _await_drained(self, waited_s: float = 0.0) -> None:
         """The client had closed its sending side before our reply: the reply counts as read once its kernel has it."""
         raw = self._transport.get_extra_info("socket")
-        state = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        if state == _TCP_CLOSE or raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        gone = not self._private and raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+        if gone or raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._transport.abort()
         elif struct.unpack("i", fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0] == 0:
             self._settle(acknowledge=True)

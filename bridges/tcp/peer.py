@@ -17,6 +17,14 @@ def peer_uid(address: tuple[str, int], local: tuple[str, int]) -> int | None:
     return None
 
 
+def is_stranger(connection: socket.socket) -> bool:
+    """True if a Unix socket's other end is known to be an OS user that is neither ours nor root (unix(7), SO_PEERCRED)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return False  # the folder's mode keeps strangers out
+    _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return uid not in (os.getuid(), 0)
+
+
 def port_holder(port: int) -> str:
     """``NAME (pid N)`` of the process that listens on a port, as far as this user may see it."""
     inodes = {row[9] for row in _rows() if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}

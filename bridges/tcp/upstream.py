@@ -17,7 +17,8 @@ _TIMEOUT_S = 20.0
 _LEGACY_LIMIT = 1000
 Address = tuple[Any, Any]
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
-"""What this door passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
+"""What the port passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
+PRIVATE_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is not Access.OWNER)
 
 
 class Upstream:
@@ -40,18 +41,20 @@ class Upstream:
     def leave(self, connection: Any) -> None:
         self._connections.discard(connection)
 
-    async def ask(self, request: dict[str, Any], address: Address) -> dict[str, Any]:
-        """Pass a request on and return its reply as this door shows it."""
-        body = self._body(request)
-        if body["action"] == "register":
+    async def ask(self, request: dict[str, Any], address: Address | None) -> dict[str, Any]:
+        """Pass a request on and return its reply as this door shows it. ``address`` is None on the private socket."""
+        body = self._body(request, private=address is None)
+        if body["action"] == "register" and address is not None:
             uid = self._foreign_uid(address)
             if uid is not None:
                 body["peer_uid"] = uid
         return _shown(await self._broker.request(body, _TIMEOUT_S))
 
-    async def check(self, request: dict[str, Any], reply_limit_bytes: int | None) -> tuple[dict[str, Any], list[str]]:
+    async def check(
+        self, request: dict[str, Any], reply_limit_bytes: int | None, *, private: bool
+    ) -> tuple[dict[str, Any], list[str]]:
         """A ``check``: (reply, ids handed out). With a limit, mail that does not fit goes back and ``more`` counts it."""
-        body = self._body(request)
+        body = self._body(request, private=private)
         if reply_limit_bytes is not None:
             body.setdefault("limit", _LEGACY_LIMIT)
             body["max_bytes"] = min(int(body.get("max_bytes") or reply_limit_bytes), reply_limit_bytes)
@@ -60,7 +63,7 @@ class Upstream:
         reply = _shown(await self._broker.request(body, patience_s))
         if reply.get("status") != "ok":
             return reply, []
-        messages = [legacy_message(m) for m in reply["messages"]]
+        messages = reply["messages"] if "door" in body else [legacy_message(m) for m in reply["messages"]]
         more = int(reply.get("more", 0))
         if reply_limit_bytes is not None:
             kept = fitting(messages, reply_limit_bytes)
@@ -73,7 +76,9 @@ class Upstream:
             shown["more"] = more
         return shown, [m["id"] for m in messages]
 
-    async def subscribe(self, request: dict[str, Any], receive: Callable[[dict[str, Any]], None]) -> tuple[int, dict[str, Any]]:
+    async def subscribe(
+        self, request: dict[str, Any], receive: Callable[[dict[str, Any]], None], *, private: bool
+    ) -> tuple[int, dict[str, Any]]:
         """Pushes go to ``receive`` until ``unsubscribe`` with the number returned."""
 
         def shown(push: dict[str, Any]) -> None:
@@ -81,7 +86,7 @@ class Upstream:
             push["messages"] = [legacy_message(m) for m in push.get("messages", [])]
             receive(push)
 
-        number, future = self._broker.begin(self._body(request))
+        number, future = self._broker.begin(self._body(request, private=private))
         self._broker.on_push[number] = shown
         reply = _shown(await asyncio.wait_for(future, _TIMEOUT_S))
         if reply.get("status") != "ok":
@@ -118,11 +123,17 @@ class Upstream:
     def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
         self.settle(str(request.get("session_token")), [m["id"] for m in reply["messages"]], acknowledge=False)
 
-    def _body(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _body(self, request: dict[str, Any], *, private: bool) -> dict[str, Any]:
+        """What the broker is asked. On the private socket a request may name its ``door``: then a door of ours speaks (the
+        command line, a hook), the logs call it so, and it gets mail in the broker's form."""
         action = request.get("action")
-        if not isinstance(action, str) or action not in OPEN_ACTIONS:
-            raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
-        return {k: v for k, v in request.items() if k not in ("id", "door", "peer_uid")}
+        known = PRIVATE_ACTIONS if private else OPEN_ACTIONS
+        if not isinstance(action, str) or action not in known:
+            raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(known))
+        body = {k: v for k, v in request.items() if k not in ("id", "door", "peer_uid")}
+        if private and isinstance(request.get("door"), str):
+            body["door"] = request["door"]
+        return body
 
     def _foreign_uid(self, address: Address) -> int | None:
         """The client's OS user if it is known and not ours (root may act for anyone)."""

@@ -1,0 +1,83 @@
+"""Where the data folder and its sockets are, for programs that have no time to read settings.
+
+A command or a hook is a whole process for one request: what it imports is most of what it costs. So this module, like
+``broker.quick`` and ``broker.errors``, does without dataclasses, typing, pathlib and hashlib (13, 4, 5 and 3 ms).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from broker.settings import Settings
+
+_SOCKET_PATH_BYTES = 100
+"""sockaddr_un holds 108 bytes with the closing NUL; libzmq needs a little of it."""
+_LONGEST_SOCKET = "broker.sock"
+
+
+class Place:
+    """One data folder, by its path; ``settings()`` reads the rest when something has to be started."""
+
+    __slots__ = ("home",)
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+
+    @classmethod
+    def here(cls) -> Place:
+        """The data folder of this process's environment."""
+        return cls(home_folder(os.environ))
+
+    def settings(self) -> Settings:
+        """All settings of this data folder. Raises SettingsError."""
+        from broker.settings import Settings
+
+        return Settings.load(home=self.home)
+
+
+def home_folder(env: Mapping[str, str], given: str | None = None) -> str:
+    """The data folder's absolute path: given, $IPC_HOME, or the platform's."""
+    return os.path.abspath(os.path.expanduser(given or env.get("IPC_HOME") or default_home(env)))
+
+
+def default_home(env: Mapping[str, str]) -> str:
+    """The platform's user data folder for agent-ipc, as platformdirs has it (whose import would cost 18-33 ms)."""
+    home = env.get("HOME") or os.path.expanduser("~")
+    if sys.platform == "darwin":
+        return os.path.join(home, "Library", "Application Support", "agent-ipc")
+    if sys.platform == "win32":
+        return os.path.join(env.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local"), "agent-ipc")
+    return os.path.join(env.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share"), "agent-ipc")
+
+
+def socket_folder(home: str) -> str:
+    """Where sockets live: ``run`` in the data folder, or a short folder when that path is too long for a socket."""
+    folder = os.path.join(home, "run")
+    if len(os.fsencode(os.path.join(folder, _LONGEST_SOCKET))) <= _SOCKET_PATH_BYTES:
+        return folder
+    import hashlib
+
+    tag = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if not base:
+        import tempfile
+
+        base = tempfile.gettempdir()
+    if len(os.fsencode(base)) > 60:
+        base = "/tmp"  # noqa: S108 (the folder made in it is checked to be ours and private)
+    return os.path.join(base, f"agent-ipc-{os.getuid()}-{tag}")
+
+
+def door_socket(home: str) -> str:
+    """The Unix socket of the JSON door."""
+    return os.path.join(socket_folder(home), "door.sock")
+
+
+def mcp_socket(home: str) -> str:
+    """The Unix socket of the process that serves MCP for all agents."""
+    return os.path.join(socket_folder(home), "mcp.sock")

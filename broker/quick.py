@@ -1,0 +1,192 @@
+"""One request, quickly: the standard library alone, over the Unix socket of the JSON door.
+
+For programs that live for one request, such as commands and hooks. The connection is a lasting one (DESIGN of the door: a
+lost connection gives back at once the mail that was not acknowledged). When door or broker die in between, the same request
+is made again with the same message id. Where no door comes up, the request goes to the broker over ZeroMQ.
+
+>>> with QuickConnection(Place.here()) as door:
+...     door.request({"action": "whoami", "session_token": token})
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+
+from broker.errors import IpcError, RemoteError
+from broker.ids import new_message_id
+from broker.place import Place, door_socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from broker.client import Connection
+    from broker.settings import Settings
+
+DEFAULT_TIMEOUT_S = 30.0
+DOOR_START_S = 3.0
+"""How long after the broker a door may need to come up, before ZeroMQ is taken in its place."""
+_POLL_S = 0.01
+_LINE_BYTES = 1024 * 1024
+"""Longer requests go over ZeroMQ: JSON can make six bytes of one, and the door's lines are limited."""
+_STORES = ("send", "broadcast", "reply", "ask", "forward")
+"""Requests that get a message id here, so that one made again is stored once."""
+
+
+class _NoDoor(Exception):
+    """No door will come up here; the text says why."""
+
+
+class QuickConnection:
+    """A lasting connection to the door, opened by the first request.
+
+    With ``autostart`` false nothing is started or waited for: where no door listens, ``unavailable`` is raised at once.
+    ``door`` is what logs call the caller.
+    """
+
+    def __init__(self, place: Place | Settings, *, autostart: bool = True, door: str = "cli") -> None:
+        self._home = str(place.home)
+        self._place = place
+        self._autostart = autostart
+        self._door = door
+        self._socket: socket.socket | None = None
+        self._received = bytearray()
+        self._fallback: Connection | None = None
+
+    def __enter__(self) -> QuickConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def request(self, body: dict[str, Any], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
+        """The reply to one request, without its id. Raises RemoteError with the broker's error, IpcError ``timeout``,
+        ``unavailable``, and SettingsError where the service must be started and can't read its settings."""
+        body = {**body, "door": self._door}
+        if body.get("action") in _STORES and body.get("message_id") is None:
+            body["message_id"] = new_message_id()
+        reply = self._ask(body, timeout_s)
+        reply.pop("id", None)
+        if reply.get("status") != "ok":
+            raise RemoteError(reply)
+        return reply
+
+    def close(self) -> None:
+        """End the connection: mail that was fetched and not acknowledged goes back."""
+        self._drop()
+        if self._fallback is not None:
+            self._fallback.close()
+
+    def _ask(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._fallback is None:
+            line = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+            try:
+                if len(line) > _LINE_BYTES or os.environ.get("IPC_ENDPOINT"):
+                    raise _NoDoor("not for a door")
+                return self._exchange(line, time.monotonic() + timeout_s, timeout_s)
+            except _NoDoor as reason:
+                if not self._autostart:
+                    raise IpcError("unavailable", detail=str(reason)) from None
+        return self._through_zeromq(body, timeout_s)
+
+    def _exchange(self, line: bytes, end_s: float, timeout_s: float) -> dict[str, Any]:
+        """Send the line and read one; once more over a new connection when this one is lost."""
+        while True:
+            try:
+                door = self._socket or self._connect(end_s)
+                door.settimeout(max(0.001, end_s - time.monotonic()))
+                door.sendall(line)
+                reply: dict[str, Any] = json.loads(self._read_line(door, end_s))
+                return reply
+            except TimeoutError:
+                self._drop()  # the answer, if it comes, is not for the next request
+                raise IpcError("timeout", limit=timeout_s) from None
+            except (OSError, ValueError):  # lost, perhaps in the middle of a line
+                self._drop()
+            if time.monotonic() > end_s:
+                raise IpcError("timeout", limit=timeout_s)
+            time.sleep(_POLL_S)
+
+    def _read_line(self, door: socket.socket, end_s: float) -> bytes:
+        start = 0
+        while self._received.find(b"\n", start) < 0:
+            start = len(self._received)
+            door.settimeout(max(0.001, end_s - time.monotonic()))
+            data = door.recv(65536)
+            if not data and self._received:
+                break  # a refusal of the whole connection: an object, then the end
+            if not data:
+                raise ConnectionResetError
+            self._received += data
+        line, _, rest = bytes(self._received).partition(b"\n")
+        self._received = bytearray(rest)
+        return line
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._received.clear()
+
+    def _connect(self, end_s: float) -> socket.socket:
+        """A connection to the door, after starting the service if there is none. Raises _NoDoor."""
+        path = door_socket(self._home)
+        wait_until_s = 0.0
+        while True:
+            door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                door.settimeout(max(0.001, end_s - time.monotonic()))
+                door.connect(path)
+            except OSError as e:
+                door.close()
+                if isinstance(e, TimeoutError):
+                    raise
+            else:
+                self._socket = door
+                return door
+            if not self._autostart:
+                raise _NoDoor(f"nothing answers at {path}")
+            now_s = time.monotonic()
+            if not wait_until_s:
+                self._start_service()
+                wait_until_s = now_s + DOOR_START_S
+            elif now_s > min(wait_until_s, end_s):
+                raise _NoDoor(f"no door came up at {path}")
+            time.sleep(_POLL_S)
+
+    def _start_service(self) -> None:
+        """Make sure that a broker runs, and that a supervisor does, which will bring a door."""
+        from broker.launcher import ensure_running
+        from broker.runtime import lock
+
+        ensure_running(self._settings())
+        supervisor = self._settings().home / "run" / "supervisor.lock"
+        if not supervisor.exists():
+            raise _NoDoor("the broker runs without its doors")
+        with lock(supervisor) as free:
+            if free:
+                raise _NoDoor("the broker runs without its doors")
+
+    def _settings(self) -> Settings:
+        return self._place.settings() if isinstance(self._place, Place) else self._place
+
+    def _through_zeromq(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._fallback is None:
+            from broker.client import Connection
+
+            self._fallback = Connection(self._settings(), autostart=self._autostart, door=self._door)
+        return self._fallback.request_many([body], timeout_s=timeout_s)[0]
+
+
+def request(
+    place: Place | Settings, body: dict[str, Any], *, autostart: bool = True, timeout_s: float = DEFAULT_TIMEOUT_S
+) -> dict[str, Any]:
+    """One request over a connection of its own, which ends with it: see ``QuickConnection.request``.
+
+    Mail of a ``check`` made so comes back: keep a QuickConnection to acknowledge it.
+    """
+    with QuickConnection(place, autostart=autostart) as door:
+        return door.request(body, timeout_s=timeout_s)

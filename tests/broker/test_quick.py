@@ -1,0 +1,153 @@
+"""The quick client: one request over the door's Unix socket, whatever dies in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.errors import IpcError, RemoteError
+from broker.place import Place, door_socket
+from broker.quick import QuickConnection, request
+from tests.conftest import Service, wait_for
+
+HEAVY = {"zmq", "msgpack", "asyncio", "argparse", "dataclasses", "typing", "pathlib", "subprocess", "hashlib", "peewee"}
+
+
+def ask(place: Place, action: str, token: str | None = None, **fields: Any) -> dict[str, Any]:
+    return request(place, {"action": action, "session_token": token, **fields})
+
+
+def test_a_request_is_answered_and_an_error_is_raised(service: Service) -> None:
+    place = Place(str(service.home))
+    token = ask(place, "register", instance_id="fred")["session_token"]
+    assert ask(place, "whoami", token)["instance_id"] == "fred"
+    with pytest.raises(RemoteError) as refused:
+        ask(place, "whoami", "wrong")
+    assert refused.value.code == "unauthorized"
+
+
+def test_it_imports_nothing_but_a_little_of_the_standard_library(service: Service) -> None:
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from broker import quick; from broker.place import Place\n"
+        "assert quick.request(Place.here(), {'action': 'ping'}, autostart=False)['pid']\n"
+        "print(*(set(sys.modules) - before))"
+    )
+    env = {**os.environ, **service.env}
+    wait_for("the door", lambda: os.path.exists(door_socket(str(service.home))))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"sys_path={sys.path!r}\nimport sys\nsys.path=sys_path\n{code}"],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_the_first_request_starts_the_service(make_service: Callable[..., Service], home: Path) -> None:
+    service = make_service()
+    with service.environment():
+        assert ask(Place(str(home)), "ping")["pid"] == service.pid("broker")
+
+
+def test_without_autostart_a_missing_service_is_told_at_once_and_nothing_is_started(home: Path) -> None:
+    with pytest.raises(IpcError) as told:
+        request(Place(str(home)), {"action": "ping"}, autostart=False)
+    assert told.value.code == "unavailable"
+    assert list(home.iterdir()) == []
+
+
+def test_a_door_that_does_not_answer_is_a_timeout(service: Service) -> None:
+    place = Place(str(service.home))
+    ask(place, "ping")
+    os.kill(service.pid("tcp"), signal.SIGSTOP)
+    try:
+        with pytest.raises(IpcError) as told:
+            request(place, {"action": "ping"}, autostart=False, timeout_s=0.2)
+        assert told.value.code == "timeout"
+    finally:
+        os.kill(service.pid("tcp"), signal.SIGCONT)
+
+
+@pytest.mark.parametrize("victim", ["tcp", "broker", "supervisor"])
+def test_what_dies_in_between_costs_a_delay_and_stores_nothing_twice(service: Service, victim: str) -> None:
+    place = Place(str(service.home))
+    token = ask(place, "register", instance_id="fred")["session_token"]
+    with service.environment(), QuickConnection(place) as door:
+        for number in range(60):
+            if number % 20 == 10:
+                os.kill(wait_for("the victim", lambda: service.pid(victim)), signal.SIGKILL)
+            body = {"action": "send", "session_token": token, "to_id": "claude", "message": {"content": str(number)}}
+            assert door.request(body)["status"] == "ok"
+        with service.connect("claude") as claude:
+            assert [m.content for m in claude.check()] == [str(n) for n in range(60)]
+
+
+def test_mail_that_was_not_acknowledged_goes_back_with_the_connection(service: Service) -> None:
+    place = Place(str(service.home))
+    token = ask(place, "register", instance_id="fred")["session_token"]
+    ask(place, "send", token, to_id="fred", message={"content": "one"})
+    with QuickConnection(place) as door:
+        first = door.request({"action": "check", "session_token": token})["messages"]
+    assert [m["message"]["content"] for m in first] == ["one"]
+    with QuickConnection(place) as door:
+        again = wait_for("the mail", lambda: door.request({"action": "check", "session_token": token})["messages"])
+        assert again[0]["redelivered"] is True
+        assert door.request({"action": "ack", "session_token": token, "ids": [again[0]["id"]]})["acked"] == 1
+    with QuickConnection(place) as door:
+        assert door.request({"action": "check", "session_token": token})["messages"] == []
+
+
+def test_large_mail_comes_in_the_brokers_own_form(service: Service) -> None:
+    place = Place(str(service.home))
+    token = ask(place, "register", instance_id="fred")["session_token"]
+    for size in (20_000, 3_000_000):  # the second is more than a line may hold
+        ask(place, "send", token, to_id="fred", message={"content": "x" * size})
+    with QuickConnection(place) as door:
+        mail = door.request({"action": "check", "session_token": token})["messages"]
+        assert [(m["file"]["size_bytes"], "data" in m["message"]) for m in mail] == [(20_000, False), (3_000_000, False)]
+
+
+def test_a_broker_without_doors_is_asked_over_zeromq(make_service: Callable[..., Service], home: Path) -> None:
+    service = make_service()
+    broker = subprocess.Popen([sys.executable, "-m", "broker"], env={**os.environ, **service.env})
+    try:
+        wait_for("the broker", lambda: (home / "run" / "broker.sock").exists())
+        with service.environment():
+            assert ask(Place(str(home)), "ping")["pid"] == broker.pid
+    finally:
+        broker.terminate()
+        broker.wait(20)
+
+
+def test_a_line_in_two_parts_of_a_lost_door_is_not_taken_for_an_answer(home: Path) -> None:
+    """A door that dies in the middle of its reply: the request is made again on the next connection."""
+    import socket
+    import threading
+
+    (home / "run").mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(door_socket(str(home)))
+        listening.listen()
+        seen: list[dict[str, Any]] = []
+
+        def serve() -> None:
+            for answer in (b'{"status": "ok", "mess', b'{"status": "ok"}\n'):
+                connection, _ = listening.accept()
+                with connection, connection.makefile("rb") as lines:
+                    seen.append(json.loads(lines.readline()))
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        body = {"action": "send", "to_id": "claude", "message": {"content": "x"}}
+        assert request(Place(str(home)), body, autostart=False) == {"status": "ok"}
+        thread.join(10)
+    assert seen[0] == seen[1] and seen[0]["message_id"]
