@@ -38,6 +38,8 @@ class AsyncConnection:
         self._ids = itertools.count(1)
         self._pending: dict[int, tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]] = {}
         self._abandoned: dict[int, dict[str, Any]] = {}
+        self._subscribes: dict[int, dict[str, Any]] = {}
+        """Requests that began subscriptions; a broker that was started anew has to be asked again."""
         self._outbox: list[dict[str, Any]] = []
         self._flush_planned = False
         self._context = zmq.Context()
@@ -65,6 +67,8 @@ class AsyncConnection:
         future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._pending[number] = (body, future)
         self._outbox.append(body)
+        if body.get("action") == "subscribe":
+            self._subscribes[number] = body
         self._plan_flush()
         return number, future
 
@@ -121,7 +125,9 @@ class AsyncConnection:
         self._socket = s
         self._loop.add_reader(s.fileno(), self._read)
         self._loop.add_reader(self._monitor.fileno(), self._check_monitor)
-        self._outbox = [body for body, _future in self._pending.values()]
+        self._subscribes = {n: b for n, b in self._subscribes.items() if n in self.on_push}
+        again = [b for n, b in self._subscribes.items() if n not in self._pending]
+        self._outbox = [*again, *(body for body, _future in self._pending.values())]
         self._flush()
         self._check_monitor()
 

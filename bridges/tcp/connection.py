@@ -17,7 +17,7 @@ from typing import Any
 
 from bridges.tcp.framing import ObjectScanner, parse
 from bridges.tcp.peer import is_stranger
-from bridges.tcp.upstream import Address, Upstream
+from bridges.tcp.upstream import DELIVERING, Address, Upstream
 from broker.errors import IpcError
 
 LEGACY_REPLY_BYTES = 65_536
@@ -172,18 +172,20 @@ class Connection(asyncio.Protocol):
             if "id" in request:
                 echo = {"id": request["id"]}
             action = request.get("action")
-            if action == "check":
-                if earlier_check is not None:
+            if isinstance(action, str) and action in DELIVERING:
+                if earlier_check is not None and action == "check":
                     await asyncio.wait([earlier_check])  # its mail is what this check acknowledges
                 reply = await self._check(request)
             elif action == "subscribe":
                 reply = self._subscribed(request, await self._subscribe(request))
             else:
-                reply = await self._up.ask(request, self._address())
+                reply = await self._up.ask(request, self._address(), None if self._lasting else LEGACY_REPLY_BYTES)
                 if action == "ack":
                     self._forget(request)
         except IpcError as error:
             reply = error.to_wire()
+        except Exception as error:  # the one broad catch of this process: the client gets a reference, the log the rest
+            reply = IpcError("internal", ref=self._up.note_fault(error)).to_wire()
         return {**reply, **echo}
 
     def _address(self) -> Address | None:
@@ -193,7 +195,7 @@ class Connection(asyncio.Protocol):
 
     async def _check(self, request: dict[str, Any]) -> dict[str, Any]:
         token = str(request.get("session_token"))
-        read = self._unread.pop(token, [])
+        read = self._unread.pop(token, []) if request["action"] == "check" else []
         if read:
             await self._up.acknowledge(token, read)
         limit = None if self._lasting else LEGACY_REPLY_BYTES

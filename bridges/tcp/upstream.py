@@ -16,6 +16,8 @@ from broker.settings import Settings
 _TIMEOUT_S = 20.0
 _LEGACY_LIMIT = 1000
 Address = tuple[Any, Any]
+DELIVERING = frozenset(n for n, a in ACTIONS.items() if a.delivers)
+"""Actions whose reply hands out mail that has to be acknowledged."""
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
 """What the port passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
 PRIVATE_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is not Access.OWNER)
@@ -34,6 +36,10 @@ class Upstream:
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
 
+    def note_fault(self, error: BaseException) -> str:
+        """Log what should not have happened; the reference that the client is told."""
+        return self._log.exception(error, door="tcp")
+
     def admit(self, connection: Any) -> bool:
         self._connections.add(connection)
         return len(self._connections) <= self.settings.connection_limit
@@ -41,21 +47,32 @@ class Upstream:
     def leave(self, connection: Any) -> None:
         self._connections.discard(connection)
 
-    async def ask(self, request: dict[str, Any], address: Address | None) -> dict[str, Any]:
-        """Pass a request on and return its reply as this door shows it. ``address`` is None on the private socket."""
+    async def ask(
+        self, request: dict[str, Any], address: Address | None, reply_limit_bytes: int | None = None
+    ) -> dict[str, Any]:
+        """Pass a request on and return its reply as this door shows it. ``address`` is None on the private socket.
+
+        With a limit, archived messages that do not fit are left for the next page.
+        """
         body = self._body(request, private=address is None)
         if body["action"] == "register" and address is not None:
             uid = self._foreign_uid(address)
             if uid is not None:
                 body["peer_uid"] = uid
-        return _shown(await self._broker.request(body, _TIMEOUT_S))
+        reply = _shown(await self._broker.request(body, _TIMEOUT_S))
+        if reply_limit_bytes is not None and "messages" in reply:
+            kept = fitting(reply["messages"], reply_limit_bytes)
+            reply["more"] = reply["more"] or kept < len(reply["messages"])
+            del reply["messages"][kept:]
+        return reply
 
     async def check(
         self, request: dict[str, Any], reply_limit_bytes: int | None, *, private: bool
     ) -> tuple[dict[str, Any], list[str]]:
-        """A ``check``: (reply, ids handed out). With a limit, mail that does not fit goes back and ``more`` counts it."""
+        """A ``check`` or ``ask``: (reply, ids handed out). With a limit, mail that does not fit goes back and ``more``
+        counts it."""
         body = self._body(request, private=private)
-        if reply_limit_bytes is not None:
+        if reply_limit_bytes is not None and body["action"] == "check":
             body.setdefault("limit", _LEGACY_LIMIT)
             body["max_bytes"] = min(int(body.get("max_bytes") or reply_limit_bytes), reply_limit_bytes)
         wait_s = body.get("wait_s")
@@ -71,10 +88,12 @@ class Upstream:
                 self.settle(str(request.get("session_token")), [m["id"] for m in messages[kept:]], acknowledge=False)
                 more += len(messages) - kept
                 messages = messages[:kept]
-        shown: dict[str, Any] = {"status": "ok", "messages": messages}
+        reply["messages"] = messages
         if more:
-            shown["more"] = more
-        return shown, [m["id"] for m in messages]
+            reply["more"] = more
+        else:
+            reply.pop("more", None)
+        return reply, [m["id"] for m in messages]
 
     async def subscribe(
         self, request: dict[str, Any], receive: Callable[[dict[str, Any]], None], *, private: bool
@@ -83,7 +102,8 @@ class Upstream:
 
         def shown(push: dict[str, Any]) -> None:
             push.pop("id", None)
-            push["messages"] = [legacy_message(m) for m in push.get("messages", [])]
+            if "messages" in push:
+                push["messages"] = [legacy_message(m) for m in push["messages"]]
             receive(push)
 
         number, future = self._broker.begin(self._body(request, private=private))
@@ -95,7 +115,7 @@ class Upstream:
 
     def unsubscribe(self, number: int, token: str) -> None:
         self._broker.on_push.pop(number, None)
-        self._spawn({"action": "unsubscribe", "session_token": token})
+        self._spawn({"action": "unsubscribe", "session_token": token, "subscription": number})
 
     async def acknowledge(self, token: str, ids: list[str]) -> None:
         await self._broker.request({"action": "ack", "session_token": token, "ids": ids}, _TIMEOUT_S)

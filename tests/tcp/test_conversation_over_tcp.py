@@ -1,0 +1,109 @@
+"""The ways teams talk, over the TCP door: a lasting connection and the one-shot form."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.actions import ACTIONS, Access
+from tests.conftest import Service, wait_for
+from tests.tcp.test_tcp_door import Lasting, check, register, send
+
+
+def reply(service: Service, token: str, to: str, text: str) -> dict[str, Any]:
+    return service.ask({"action": "reply", "to_message": to, "message": {"content": text}, "session_token": token})
+
+
+def test_an_ask_waits_on_its_connection_and_brings_the_answer(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    asking = Lasting(service)
+    question = {"action": "ask", "to_id": "claude", "message": {"content": "which branch?"}, "wait_s": 30, "id": 7}
+    asking.write({**question, "session_token": fred})
+    (asked,) = wait_for("the question", lambda: check(service, claude, "claude")["messages"])
+    assert asked["question"]["waiting"] is True
+    reply(service, claude, asked["id"], "main")
+    answer = asking.read()
+    assert (answer["id"], answer["state"], answer["messages"][0]["message"]["content"]) == (7, "answered", "main")
+    ack = {"action": "ack", "ids": [answer["messages"][0]["id"]], "session_token": fred}
+    assert asking.ask(ack)["acked"] == 1
+    asking.close()
+    assert check(service, fred, "fred")["messages"] == []
+
+
+def test_an_answer_that_its_asker_did_not_stay_for_is_mail(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    asking = Lasting(service)
+    asking.write({"action": "ask", "to_id": "claude", "message": {"content": "?"}, "wait_s": 30, "session_token": fred})
+    (asked,) = wait_for("the question", lambda: check(service, claude, "claude")["messages"])
+    asking.close()
+    reply(service, claude, asked["id"], "main")
+    (answer,) = wait_for("the answer", lambda: check(service, fred, "fred")["messages"])
+    assert answer["message"]["content"] == "main"
+
+
+def test_a_watcher_is_told_of_mail_and_again_after_the_broker_was_killed(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    watching = Lasting(service)
+    watching.ask({"action": "subscribe", "notify": True, "session_token": claude, "id": "w"})
+    send(service, fred, "fred", "claude")
+    told = watching.read()
+    assert (told["push"], told["id"], told["unread"], told["from"]) == ("new", "w", 1, ["fred"])
+    service.kill("broker")
+    send(service, fred, "fred", "claude")
+    assert watching.read()["unread"] == 2
+    watching.close()
+
+
+def test_a_subscriber_gets_mail_after_the_broker_was_killed(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    subscribed = Lasting(service)
+    subscribed.ask({"action": "subscribe", "session_token": claude})
+    service.kill("broker")
+    send(service, fred, "fred", "claude", "after")
+    assert subscribed.read()["messages"][0]["message"]["content"] == "after"
+    subscribed.close()
+
+
+def test_one_connection_that_leaves_ends_no_others_subscription(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    first, second = Lasting(service), Lasting(service)
+    for watching in (first, second):
+        watching.ask({"action": "subscribe", "notify": True, "session_token": claude})
+    first.close()
+    send(service, fred, "fred", "claude")
+    assert second.read()["push"] == "new"
+    second.close()
+
+
+def test_a_one_shot_history_fits_one_reply_and_pages(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    for number in range(12):
+        send(service, fred, "fred", "claude", f"{number} " + "x" * 9000)
+    seen: list[str] = []
+    before: dict[str, str] = {}
+    more = True
+    while more:
+        page = service.ask({"action": "history", "session_token": claude, **before})
+        seen += [m["message"]["content"].split()[0] for m in page["messages"]]
+        before, more = {"before": page["messages"][-1]["id"]}, page["more"]
+    assert seen == [str(n) for n in reversed(range(12))]
+
+
+@pytest.mark.parametrize("action", sorted(n for n, a in ACTIONS.items() if a.access is Access.SESSION))
+def test_the_door_lacks_no_action(shared_service: Service, action: str) -> None:
+    lasting = Lasting(shared_service)
+    assert lasting.ask({"action": action})["code"] == "unauthorized"
+    lasting.close()
+
+
+@pytest.fixture(scope="module")
+def shared_service() -> Iterator[Service]:
+
+    home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    service = Service(home).start()
+    yield service
+    service.stop()
+    shutil.rmtree(home, ignore_errors=True)
