@@ -7,16 +7,17 @@ waits for it (or starts it), and sends again whatever has no answer yet, with th
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
 import zmq
 
 from broker import wire
+from broker.calls import Calls
 from broker.client import DEFAULT_TIMEOUT_S, Mail
 from broker.errors import IpcError, RemoteError
-from broker.ids import auth_token, new_message_id
+from broker.ids import auth_token
 from broker.launcher import ensure_running
 from broker.runtime import endpoint
 from broker.settings import Settings
@@ -194,7 +195,7 @@ class AsyncConnection:
             self.on_orphan(body, reply)
 
 
-class AsyncClient:
+class AsyncClient(Calls[Awaitable[dict[str, Any]]]):
     """An agent in asyncio: the same calls as ``broker.Client``."""
 
     def __init__(self, connection: AsyncConnection, name: str, token: str, queued: int = 0) -> None:
@@ -232,15 +233,22 @@ class AsyncClient:
             raise RemoteError(reply)
         return reply
 
-    async def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
-        """Send a message; returns once it is durable."""
-        message = {"content": content} if data is None else {"content": content, "data": data}
-        return await self.request("send", to_id=to, message=message, message_id=message_id or new_message_id())
-
-    async def broadcast(self, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
-        """Send to every registered instance but this one; the reply has ``count``."""
-        message = {"content": content} if data is None else {"content": content, "data": data}
-        return await self.request("broadcast", message=message, message_id=message_id or new_message_id())
+    async def ask(
+        self,
+        to: str,
+        content: str,
+        data: Any = None,
+        *,
+        wait: float = 60.0,
+        deadline_s: float | None = None,
+        message_id: str | None = None,
+    ) -> Mail | None:
+        """Ask and wait up to ``wait`` seconds for the answer; None if it has not come: then it arrives as mail."""
+        fields = {"to_id": to, "wait_s": wait, "deadline_s": deadline_s, "timeout_s": wait + DEFAULT_TIMEOUT_S}
+        reply = await self._write("ask", content, data, message_id, **fields)
+        answer = [Mail.from_wire(m) for m in reply["messages"]]
+        self._unacked += [m.id for m in answer]
+        return answer[0] if answer else None
 
     async def check(self, wait: float = 0.0, limit: int = 100) -> list[Mail]:
         """New mail, waiting up to ``wait`` seconds. Acknowledges what the previous check returned."""

@@ -15,6 +15,7 @@ from typing import Any
 import zmq
 
 from broker import wire
+from broker.calls import Calls
 from broker.errors import IpcError, RemoteError
 from broker.ids import auth_token, new_message_id
 from broker.launcher import ensure_running, why_not
@@ -26,6 +27,9 @@ _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 4.0
 _WINDOW = 1024
 _FRAME = 256
+
+
+_OPTIONAL = ("redelivered", "file", "land", "thread", "reply_to", "group", "question", "forwarded", "supersedes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,16 @@ class Mail:
     redelivered: bool = False
     file: dict[str, Any] | None = None
     """Of a large message: ``path``, ``size_bytes``, ``sha256`` of the whole; ``content`` is then its summary."""
+    land: str = "tool"
+    """When its sender wants it to land: interrupt, tool or turn."""
+    thread: str | None = None
+    reply_to: str | None = None
+    group: str | None = None
+    question: dict[str, Any] | None = None
+    """Of an ``ask``: ``deadline``, and whether the asker is ``waiting`` for the answer right now."""
+    forwarded: dict[str, Any] | None = None
+    """Of a forward: who wrote it (``from``), its ``id`` and ``timestamp`` then."""
+    supersedes: str | None = None
 
     @classmethod
     def from_wire(cls, m: dict[str, Any]) -> "Mail":
@@ -52,8 +66,7 @@ class Mail:
             m["timestamp"],
             message["content"],
             message.get("data"),
-            m.get("redelivered", False),
-            m.get("file"),
+            **{name: m[name] for name in _OPTIONAL if name in m},
         )
 
 
@@ -178,7 +191,7 @@ class Connection:
             return pushes
 
 
-class Client:
+class Client(Calls[dict[str, Any]]):
     """An agent: a name, its session and its mail. Use it as a context manager."""
 
     def __init__(self, connection: Connection, name: str, token: str, queued: int = 0) -> None:
@@ -207,10 +220,6 @@ class Client:
         """Any action of the table, as this session."""
         return self._connection.request(action, timeout_s=timeout_s, session_token=self.token, **fields)
 
-    def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
-        """Send a message; returns once it is durable. The reply has ``message`` (a sentence) and ``message_id``."""
-        return self.request("send", to_id=to, message=_message(content, data), message_id=message_id or new_message_id())
-
     def send_many(self, messages: Iterable[tuple[str, str]], *, timeout_s: float = 60.0) -> list[dict[str, Any]]:
         """Send (to, content) pairs, pipelined; one reply each, in order, errors among them."""
         prefix = new_message_id()
@@ -226,9 +235,25 @@ class Client:
         ]
         return self._connection.request_many(bodies, timeout_s=timeout_s) if bodies else []
 
-    def broadcast(self, content: str, data: Any = None, *, message_id: str | None = None) -> dict[str, Any]:
-        """Send to every registered instance but this one; the reply has ``count``."""
-        return self.request("broadcast", message=_message(content, data), message_id=message_id or new_message_id())
+    def ask(
+        self,
+        to: str,
+        content: str,
+        data: Any = None,
+        *,
+        wait: float = 60.0,
+        deadline_s: float | None = None,
+        message_id: str | None = None,
+    ) -> Mail | None:
+        """Ask and wait up to ``wait`` seconds for the answer; None if it has not come: then it arrives as mail.
+
+        The answer is acknowledged like mail of a check. The question is stale after ``deadline_s`` (default ten minutes).
+        """
+        fields = {"to_id": to, "wait_s": wait, "deadline_s": deadline_s, "timeout_s": wait + DEFAULT_TIMEOUT_S}
+        reply = self._write("ask", content, data, message_id, **fields)
+        answer = [Mail.from_wire(m) for m in reply["messages"]]
+        self._unacked += [m.id for m in answer]
+        return answer[0] if answer else None
 
     def check(self, wait: float = 0.0, limit: int = 100) -> list[Mail]:
         """New mail, waiting up to ``wait`` seconds if there is none. Acknowledges what the previous check returned."""
@@ -270,13 +295,6 @@ class Client:
         reply = self.request("rename", old_id=self.name, new_id=new_name)
         self.name = new_name
         return str(reply["message"])
-
-    def whoami(self) -> dict[str, Any]:
-        return self.request("whoami")
-
-
-def _message(content: str, data: Any) -> dict[str, Any]:
-    return {"content": content} if data is None else {"content": content, "data": data}
 
 
 def connect(

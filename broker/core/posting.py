@@ -204,7 +204,8 @@ def store_message(turn: Turn, draft: Draft) -> int:
 def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, content: str, file: LargeFile | None) -> NewMessage:
     target, sender, extra = draft.target, draft.sender, draft.extra
     to = target.mailboxes
-    if len(to) != 1:
+    one = len(to) == 1 and target.group is None
+    if not one:
         extra = {**extra, "to": [m.id for m in to]}
     if target.group is not None:
         extra = {**extra, "group": target.group}
@@ -227,7 +228,7 @@ def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, conten
         draft.land,
         draft.thread_id,
         draft.reply_to,
-        to[0].id if len(to) == 1 else None,
+        to[0].id if one else None,
         1 if brief else None,
         msgpack.packb(extra) if extra else None,
     )

@@ -1,0 +1,76 @@
+"""``python -m broker.reference``: the reference page of requests, errors and settings, made from their tables."""
+
+import sys
+from dataclasses import fields
+
+from broker.actions import ACTIONS, Access, Action, Field
+from broker.errors import CATALOGUE
+from broker.settings import Settings
+
+_TYPES = {str: "text", int: "integer", float: "number", list: "list", dict: "object", bool: "boolean"}
+_HEAD = """\
+# Reference
+
+Made from the tables in `broker/actions.py`, `broker/errors.py` and `broker/settings.py` by `python -m broker.reference`; a
+test keeps it true. The same requests work at every door: over ZeroMQ as MessagePack maps (`broker/PROTOCOL.md`), over TCP as
+JSON objects, in Python as methods of `broker.Client`, in the shell as `ipc` commands, in MCP as tools.
+
+## Requests
+
+Every request is a map with `action`, the fields below and, but for `register`, `ping` and `status`, `session_token`. A field
+in bold must be there. An answer is a map with `status`: `ok` and what the last column says, or `error` with `code`, `message`,
+`hint` and, where the same request may succeed later, `retryable` and `retry_after_s`.
+"""
+
+
+def page() -> str:
+    """The whole page, Markdown."""
+    parts = [_HEAD]
+    for action in ACTIONS.values():
+        parts.append(_action(action))
+    parts.append("## Errors\n\n| code | class | message | what to do | retry |\n|---|---|---|---|---|")
+    for kind in CATALOGUE.values():
+        parts.append(f"| `{kind.code}` | {kind.http} | {kind.text} | {kind.hint} | {'yes' if kind.retryable else ''} |")
+    parts.append("\n## Settings\n\n| setting | variable | default | unit and meaning |\n|---|---|---|---|")
+    for setting in fields(Settings):
+        if "env" in setting.metadata:
+            default = (
+                ""
+                if setting.default == ""
+                else f"{setting.default:g}"
+                if isinstance(setting.default, float)
+                else setting.default
+            )
+            parts.append(f"| `{setting.name}` | `{setting.metadata['env']}` | {default} | {setting.metadata['unit']} |")
+    return "\n".join(parts) + "\n"
+
+
+def _action(action: Action) -> str:
+    lines = [f"### {action.name}\n\n{action.doc}"]
+    notes = [] if action.access is Access.SESSION else [f"By {action.access.value}."]
+    if action.sends:
+        notes.append("Counts against the rate limit.")
+    if action.delivers:
+        notes.append("The mail it brings is on lease: acknowledge it with `ack`.")
+    if notes:
+        lines.append(" ".join(notes))
+    if action.fields:
+        lines.append("| field | type | meaning |\n|---|---|---|\n" + "\n".join(_field(f) for f in action.fields))
+    lines.append(f"Answer: {action.reply}\n")
+    return "\n\n".join(lines)
+
+
+def _field(field: Field) -> str:
+    kind = _TYPES[field.types[-1]]
+    bounds = ""
+    if field.choices:
+        bounds = f" ({', '.join(field.choices)})"
+    elif field.low is not None or field.high is not None:
+        low = "" if field.low is None else f"{field.low:,g}"
+        bounds = f" ({low}–{field.high:,g})" if field.high is not None else f" (from {low})"
+    name = f"**{field.name}**" if field.required else field.name
+    return f"| {name} | {kind}{bounds} | {field.doc} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,92 @@
+"""The Python clients, against a real broker: each call once, in both forms."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+import broker
+from broker.actions import ACTIONS, Access
+from broker.calls import Calls
+from tests.conftest import Service, wait_for
+
+METHODS = {
+    "import": None,
+    "register": "connect",
+    "unsubscribe": "request",
+    "subscribe": "request",
+    "release": "release",
+    "claim_release": "release_claim",
+    "group_create": "create_group",
+    "group_join": "join_group",
+    "group_leave": "leave_group",
+    "autocheck_start": "start_autocheck",
+    "autocheck_stop": "stop_autocheck",
+    "autocheck_status": "autocheck",
+}
+
+
+@pytest.mark.parametrize("action", sorted(n for n, a in ACTIONS.items() if a.access is Access.SESSION))
+def test_the_python_client_lacks_no_action(action: str) -> None:
+    assert hasattr(broker.Client, METHODS.get(action) or action)
+    assert hasattr(broker.AsyncClient, METHODS.get(action) or action) or action == "release"
+
+
+def test_two_programs_hold_a_conversation(service: Service) -> None:
+    fred, claude = service.connect("fred"), service.connect("claude")
+    fred.create_group("builders")
+    claude.join_group("builders")
+    claude.presence("working", "the parser")
+    assert fred.send("builders", "hello all", land="interrupt")["message"] == "Posted to 1 members of builders"
+    assert claude.count()["interrupt"] == 1
+    (mail,) = claude.check(wait=5)
+    assert (mail.group, mail.land) == ("builders", "interrupt")
+    answer = claude.reply(mail.id, "hello fred")
+    (mail,) = fred.check(wait=5)
+    assert (mail.thread, mail.content) == (answer["thread"], "hello fred")
+    claude.claim("/repo/src/**", note="parsing")
+    with pytest.raises(broker.IpcError) as refused:
+        fred.claim("/repo/src/a.py")
+    assert (refused.value.code, "claude" in refused.value.text) == ("claim_conflict", True)
+    assert [m["message"]["content"] for m in fred.history("claude")["messages"]] == ["hello fred"]
+    assert fred.search("hello")["messages"][0]["snippet"]
+    sent = fred.send("claude", "x")
+    assert [r["state"] for r in fred.receipts(sent["message_id"])["receipts"]] == ["queued"]
+
+
+def test_an_ask_brings_its_answer_though_the_broker_is_killed_while_it_waits(service: Service) -> None:
+    fred, claude = service.connect("fred"), service.connect("claude")
+    got: list[Any] = []
+    asking = threading.Thread(target=lambda: got.append(fred.ask("claude", "which branch?", wait=30)))
+    asking.start()
+    (question,) = wait_for("the question", lambda: claude.check())
+    assert question.question is not None
+    service.kill("broker")
+    claude.reply(question.id, "main")
+    asking.join(30)
+    assert got[0].content == "main"
+    assert fred.check() == []
+    claude.ack()
+    assert [r["state"] for r in fred.receipts(question.id)["receipts"]] == ["answered"]
+
+
+def test_the_asyncio_client_asks_and_is_answered(service: Service) -> None:
+    async def story() -> str:
+        async with await broker.connect_async("fred", settings=service.settings) as fred:
+            async with await broker.connect_async("claude", settings=service.settings) as claude:
+                asking = asyncio.create_task(fred.ask("claude", "?", wait=20))
+                (question,) = await claude.check(wait=20)
+                await claude.reply(question.id, "!")
+                answer = await asking
+                assert answer is not None and (await fred.count())["unread"] == 0
+                return str(answer.content)
+
+    with service.environment():
+        assert asyncio.run(story()) == "!"
+
+
+def test_both_clients_have_their_calls_from_one_place() -> None:
+    shared = {n for n in vars(Calls) if not n.startswith("_")} - {"request"}
+    for client in (broker.Client, broker.AsyncClient):
+        assert shared.isdisjoint(vars(client))
