@@ -34,13 +34,7 @@ def page() -> str:
     parts.append("\n## Settings\n\n| setting | variable | default | unit and meaning |\n|---|---|---|---|")
     for setting in fields(Settings):
         if "env" in setting.metadata:
-            default = (
-                ""
-                if setting.default == ""
-                else f"{setting.default:g}"
-                if isinstance(setting.default, float)
-                else setting.default
-            )
+            default = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
             parts.append(f"| `{setting.name}` | `{setting.metadata['env']}` | {default} | {setting.metadata['unit']} |")
     return "\n".join(parts) + "\n"
 
@@ -67,7 +61,7 @@ def _field(field: Field) -> str:
         bounds = f" ({', '.join(field.choices)})"
     elif field.low is not None or field.high is not None:
         low = "" if field.low is None else f"{field.low:,g}"
-        bounds = f" ({low}–{field.high:,g})" if field.high is not None else f" (from {low})"
+        bounds = f" ({low} to {field.high:,g})" if field.high is not None else f" (from {low})"
     name = f"**{field.name}**" if field.required else field.name
     return f"| {name} | {kind}{bounds} | {field.doc} |"
 

@@ -73,14 +73,16 @@ def test_an_ask_brings_its_answer_though_the_broker_is_killed_while_it_waits(ser
 
 def test_the_asyncio_client_asks_and_is_answered(service: Service) -> None:
     async def story() -> str:
-        async with await broker.connect_async("fred", settings=service.settings) as fred:
-            async with await broker.connect_async("claude", settings=service.settings) as claude:
-                asking = asyncio.create_task(fred.ask("claude", "?", wait=20))
-                (question,) = await claude.check(wait=20)
-                await claude.reply(question.id, "!")
-                answer = await asking
-                assert answer is not None and (await fred.count())["unread"] == 0
-                return str(answer.content)
+        async with (
+            await broker.connect_async("fred", settings=service.settings) as fred,
+            await broker.connect_async("claude", settings=service.settings) as claude,
+        ):
+            asking = asyncio.create_task(fred.ask("claude", "?", wait=20))
+            (question,) = await claude.check(wait=20)
+            await claude.reply(question.id, "!")
+            answer = await asking
+            assert answer is not None and (await fred.count())["unread"] == 0
+            return str(answer.content)
 
     with service.environment():
         assert asyncio.run(story()) == "!"
