@@ -37,7 +37,14 @@ def main(argv: list[str] | None = None) -> int:
         import difflib
 
         close = difflib.get_close_matches(name, COMMANDS, n=1)
-        complain(f"unknown command {name!r}{f'. Did you mean {close[0]}?' if close else ''}", "ipc --help")
+        if close:
+            complain(f"unknown command {name!r}. Did you mean {close[0]}?", "ipc --help")
+        elif len(arguments) > 1 or " " in name:
+            import shlex
+
+            complain(f"unknown command {name!r}", f"did you mean: ipc say {shlex.quote(' '.join(arguments))}")
+        else:
+            complain(f"unknown command {name!r}", "ipc --help")
         return USAGE
     try:
         return run(options)

@@ -63,7 +63,7 @@ class Command:
             self.arguments(parser)
 
 
-QUICK_MODULES = frozenset({"mail"})
+QUICK_MODULES = frozenset({"company", "mail", "saying", "talk", "watch"})
 
 
 def _form(prog: str) -> argparse.HelpFormatter:
@@ -90,13 +90,129 @@ def _register(command: Parser) -> None:
     command.add_argument("name", metavar="NAME", help="1-32 letters, digits, hyphens, underscores")
 
 
+LANDINGS = ("interrupt", "tool", "turn")
+
+
 def _send(command: Parser) -> None:
-    command.add_argument("to", metavar="TO", help="the recipient's name")
+    command.add_argument("to", metavar="TO", help="the recipient's name, or a group's")
+    _text(command)
+    command.add_argument("--ttl", type=_seconds, metavar="S", help="withdraw it if it is unread after S seconds")
+    command.add_argument("--thread", metavar="ID", help="continue the thread of that message")
+    command.add_argument("--supersedes", metavar="ID", help="withdraw that message of yours if it is still unread")
+
+
+def _reply(command: Parser) -> None:
+    command.add_argument("message", metavar="ID", help="the message that is answered: the number after #")
     _text(command)
 
 
+def _ask(command: Parser) -> None:
+    command.add_argument("to", metavar="TO", help="who is asked")
+    _text(command)
+    command.add_argument("--wait", type=_wait, default=60.0, metavar="S", help="wait S seconds for the answer (default 60)")
+    command.add_argument("--deadline", type=_seconds, metavar="S", help="the question is stale after S seconds (default 600)")
+
+
+def _asks(command: Parser) -> None:
+    command.add_argument("--state", choices=("open", "answered", "stale"), help="only these")
+    _common(command)
+
+
+def _forward(command: Parser) -> None:
+    command.add_argument("message", metavar="ID", help="the message: the number after #")
+    command.add_argument("to", metavar="TO", help="who gets it")
+    command.add_argument("--note", metavar="TEXT", help="a line of your own before it")
+    _common(command)
+
+
+def _one_message(command: Parser) -> None:
+    command.add_argument("message", metavar="ID", help="a message you sent")
+    _common(command)
+
+
+def _receipts(command: Parser) -> None:
+    command.add_argument("messages", metavar="ID", nargs="+", help="messages you sent")
+    _common(command)
+
+
+def _history(command: Parser) -> None:
+    command.add_argument("--peer", metavar="NAME", help="only mail to and from that name")
+    command.add_argument("--thread", metavar="ID", help="only the thread of that message")
+    _page(command)
+
+
+def _search(command: Parser) -> None:
+    command.add_argument("words", metavar="WORD", nargs="+", help="all must occur; the last may be a beginning")
+    _page(command)
+
+
+def _page(command: Parser) -> None:
+    command.add_argument("--before", metavar="ID", help="older than that message")
+    command.add_argument("--limit", type=_page_size, metavar="N", help="at most N messages (default 50)")
+    _common(command)
+
+
+def _group(command: Parser) -> None:
+    command.add_argument("what", choices=("create", "join", "leave"))
+    command.add_argument("group", metavar="GROUP")
+    _common(command)
+
+
+def _presence(command: Parser) -> None:
+    command.add_argument("state", nargs="?", choices=("working", "idle", "gone"))
+    command.add_argument("note", nargs="*", metavar="NOTE", help="on what")
+    _common(command)
+
+
+def _block(command: Parser) -> None:
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--mute", action="store_true", help="take its mail, but straight into the history")
+    _common(command)
+
+
+def _one_name(command: Parser) -> None:
+    command.add_argument("name", metavar="NAME")
+    _common(command)
+
+
+def _claim(command: Parser) -> None:
+    command.add_argument("resource", metavar="RESOURCE", help="a file, a pattern (quote it), or any name")
+    command.add_argument("--ttl", type=_seconds, metavar="S", help="for S seconds (default 1800)")
+    command.add_argument("--note", metavar="TEXT", help="what for")
+    _common(command)
+
+
+def _resource(command: Parser) -> None:
+    command.add_argument("resource", metavar="RESOURCE", nargs="?", help="default: all")
+    _common(command)
+
+
+def _autocheck(command: Parser) -> None:
+    command.add_argument("what", nargs="?", choices=("start", "stop", "status"), default="status")
+    command.add_argument("minutes", nargs="?", type=int, default=5, metavar="MINUTES", help="1 to 60 (default 5)")
+    _common(command)
+
+
+def _say(command: Parser) -> None:
+    command.add_argument("words", nargs="+", metavar="WORDS", help="what you want, in plain words")
+    command.add_argument("--dry-run", action="store_true", help="show what was understood, do nothing")
+    command.add_argument("--yes", action="store_true", help="take the question it would ask back as answered with yes")
+    _common(command)
+
+
+def _watch(command: Parser) -> None:
+    command.add_argument(
+        "--exec",
+        dest="run_command",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="run this command for each message, with the message on its standard input (last option)",
+    )
+    _common(command)
+
+
 def _check(command: Parser) -> None:
-    command.add_argument("--wait", type=_seconds, default=0.0, metavar="S", help="wait up to S seconds for mail")
+    command.add_argument("--wait", type=_wait, default=0.0, metavar="S", help="wait up to S seconds for mail")
     command.add_argument("--limit", type=_count, default=100, metavar="N", help="at most N messages (default 100)")
     _common(command)
 
@@ -127,6 +243,7 @@ def _text(command: Parser) -> None:
     command.add_argument("--file", metavar="FILE", help="take the message from a file")
     command.add_argument("--data", metavar="JSON", help="structured data to go with it")
     command.add_argument("--id", metavar="ID", help="your own message id: sent twice, stored once")
+    command.add_argument("--land", choices=LANDINGS, help="when it should reach a working agent (default tool)")
     _common(command)
 
 
@@ -139,17 +256,25 @@ def _json(command: Parser) -> None:
     command.add_argument("--json", action="store_true", help="as JSON")
 
 
+def _wait(text: str) -> float:
+    return _bounded(float(text), 0, 3600, "seconds")
+
+
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 3600:
-        raise argparse.ArgumentTypeError("must be from 0 to 3600 seconds")
-    return value
+    return _bounded(float(text), 1, 31_536_000, "seconds")
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 10_000:
-        raise argparse.ArgumentTypeError("must be from 1 to 10000")
+    return int(_bounded(int(text), 1, 10_000, ""))
+
+
+def _page_size(text: str) -> int:
+    return int(_bounded(int(text), 1, 200, ""))
+
+
+def _bounded(value: float, low: int, high: int, unit: str) -> float:
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"must be from {low} to {high} {unit}".rstrip())
     return value
 
 
@@ -164,9 +289,30 @@ COMMANDS = {
     ),
     "broadcast": Command("mail:broadcast", "send to every registered agent", 'ipc broadcast "lunch at noon"', _text),
     "check": Command("mail:check", "read new mail", "ipc check --wait 30", _check),
+    "reply": Command("talk:reply", "answer a message", 'ipc reply 42 "done"', _reply),
+    "ask": Command("talk:ask", "ask, and wait for the answer", 'ipc ask claude "which branch?" --wait 120', _ask),
+    "asks": Command("talk:asks", "questions you asked or were asked", "ipc asks --state open", _asks),
+    "forward": Command("talk:forward", "pass a message on", "ipc forward 42 claude", _forward),
+    "withdraw": Command("talk:withdraw", "take back a message that is still unread", "ipc withdraw 42", _one_message),
+    "receipts": Command("talk:receipts", "what became of messages you sent", "ipc receipts 42", _receipts),
+    "count": Command("talk:count", "how much mail waits; delivers none", "", _common),
+    "history": Command("talk:history", "mail you got and sent", "ipc history --peer claude", _history),
+    "search": Command("talk:search", "find words in mail you got and sent", "ipc search parser bug", _search),
+    "watch": Command("watch:watch", "print mail as it comes", "ipc watch --exec notify-send mail", _watch),
+    "say": Command("saying:say_it", "say it in plain words", 'ipc say "tell fred the build is green"', _say),
     "list": Command("mail:list_instances", "who is registered", "", _common),
     "rename": Command("mail:rename", "take another name; the old one forwards for two hours", "ipc rename fred-2", _rename),
     "whoami": Command("mail:whoami", "which name this shell has", "", _common),
+    "presence": Command("company:presence", "say what you are doing", "ipc presence working the parser", _presence),
+    "groups": Command("company:groups", "every group and who is in it", "", _common),
+    "group": Command("company:group", "create, join or leave a group", "ipc group create builders", _group),
+    "block": Command("company:block", "refuse the mail of a name", "ipc block spammer", _block),
+    "unblock": Command("company:unblock", "take its mail again", "", _one_name),
+    "blocks": Command("company:blocks", "whom you have blocked or muted", "", _common),
+    "claim": Command("company:claim", "say that you work on something", "ipc claim 'src/api/**' --note routes", _claim),
+    "release": Command("company:release", "end a claim of yours, or all", "ipc release 'src/api/**'", _resource),
+    "claims": Command("company:claims", "who works on what", "ipc claims src/api/users.py", _resource),
+    "autocheck": Command("company:autocheck", "have your doors look for mail", "ipc autocheck start 3", _autocheck),
     "mcp": Command("setup:mcp", "MCP server on standard input and output, for an agent's host to start", "", _mcp),
     "import-legacy": Command("legacy:run", "take over unread mail from the seed system's SQLite database", "", _import_legacy),
     "install": Command("install:run", "connect an agent's host to the mail", "ipc install claude --print", _install),

@@ -28,22 +28,24 @@ def register(place: Place, options: argparse.Namespace) -> int:
 
 
 def send(place: Place, options: argparse.Namespace) -> int:
-    message = _message(options)
+    message = message_of(options)
     with session.resume(place, options.as_) as me:
-        reply = me.request("send", to_id=options.to, message=message, message_id=options.id)
-    _show_sent(reply, options.json)
+        fields = {"message": message, "message_id": options.id, "land": options.land, "ttl_s": options.ttl}
+        fields |= {"thread": options.thread, "supersedes": options.supersedes, "person": sys.stdin.isatty()}
+        reply = me.request("send", to_id=options.to, **fields)
+    show_sent(reply, options.json)
     return OK
 
 
 def broadcast(place: Place, options: argparse.Namespace) -> int:
-    message = _message(options)
+    message = message_of(options)
     with session.resume(place, options.as_) as me:
-        reply = me.request("broadcast", message=message, message_id=options.id)
-    _show_sent(reply, options.json)
+        reply = me.request("broadcast", message=message, message_id=options.id, land=options.land)
+    show_sent(reply, options.json)
     return OK
 
 
-def _show_sent(reply: dict[str, Any], as_json: bool) -> None:
+def show_sent(reply: dict[str, Any], as_json: bool) -> None:
     if as_json:
         say_json(reply)
         return
@@ -52,7 +54,7 @@ def _show_sent(reply: dict[str, Any], as_json: bool) -> None:
         complain(f"did you mean {reply['did_you_mean']}? Nothing was sent there", "ipc list")
 
 
-def _message(options: argparse.Namespace) -> dict[str, Any]:
+def message_of(options: argparse.Namespace) -> dict[str, Any]:
     content, data = _content(options), _data(options)
     return {"content": content} if data is None else {"content": content, "data": data}
 
@@ -99,7 +101,7 @@ def check(place: Place, options: argparse.Namespace) -> int:
         patience_s = options.wait + DEFAULT_TIMEOUT_S
         mail = me.request("check", wait_s=options.wait, limit=options.limit, timeout_s=patience_s)["messages"]
         if options.json:
-            say_json([_plain(m) for m in mail])
+            say_json([plain(m) for m in mail])
         elif not mail:
             say("No new messages")
         else:
@@ -111,23 +113,47 @@ def check(place: Place, options: argparse.Namespace) -> int:
     return OK
 
 
-def _plain(m: dict[str, Any]) -> dict[str, Any]:
+_ALSO = ("land", "thread", "reply_to", "group", "question", "forwarded", "supersedes", "hops")
+
+
+def plain(m: dict[str, Any]) -> dict[str, Any]:
+    """A message as --json shows it: flat."""
     message = m["message"]
-    plain = {"id": m["id"], "from": m["from"], "to": m["to"], "timestamp": m["timestamp"]}
+    flat = {"id": m["id"], "from": m["from"], "to": m["to"], "timestamp": m["timestamp"]}
     text = {"content": message["content"], "data": message.get("data")}
-    return {**plain, **text, "redelivered": m.get("redelivered", False), "file": m.get("file")}
+    also = {k: m[k] for k in _ALSO if k in m}
+    return {**flat, **text, "redelivered": m.get("redelivered", False), "file": m.get("file"), **also}
 
 
-def show(m: dict[str, Any]) -> None:
+def show(m: dict[str, Any], mark: str = "") -> None:
     """One message for a person: nothing in it can steer the terminal."""
     from broker.text import visible
 
     again = style("  redelivered", "yellow") if m.get("redelivered") else ""
-    say(f"{style(visible(m['from']), 'bold')}  {style(ago(m['timestamp']), 'dim')}  {style('#' + m['id'], 'dim')}{again}")
+    head = f"{style(visible(m['from']), 'bold')}  {style(ago(m['timestamp']), 'dim')}  {style('#' + m['id'], 'dim')}"
+    say(f"{head}{style(about(m), 'cyan')}{mark}{again}")
     for line in visible(m["message"]["content"]).splitlines() or [""]:
         say(f"  {line}")
     if m["message"].get("data") is not None:
         say(f"  {style('data:', 'dim')} {json.dumps(m['message']['data'])}")
+
+
+def about(m: dict[str, Any]) -> str:
+    """What is special about a message, in a few words."""
+    notes = []
+    if m.get("question"):
+        notes.append("asks" + (", and waits" if m["question"]["waiting"] else "") + f": ipc reply {m['id']} ...")
+    if m.get("group"):
+        notes.append(f"to {m['group']}")
+    if m.get("reply_to"):
+        notes.append(f"re #{m['reply_to']}")
+    if m.get("forwarded"):
+        notes.append(f"forwarded, written by {m['forwarded']['from']}")
+    if m.get("supersedes"):
+        notes.append(f"instead of #{m['supersedes']}")
+    if m.get("land") == "interrupt":
+        notes.append("urgent")
+    return "".join(f"  [{note}]" for note in notes)
 
 
 def list_instances(place: Place, options: argparse.Namespace) -> int:
@@ -136,7 +162,9 @@ def list_instances(place: Place, options: argparse.Namespace) -> int:
     if options.json:
         say_json(rows)
     else:
-        say(table(("NAME", "LAST SEEN"), [(r["id"], ago(r["last_seen"])) for r in rows]))
+        head = ("NAME", "LAST SEEN", "PRESENCE", "ON", "REACHED BY")
+        cells = [(r["id"], ago(r["last_seen"]), r["presence"], r.get("note", ""), " ".join(r.get("reach", []))) for r in rows]
+        say(table(head, cells))
     return OK
 
 

@@ -1,0 +1,144 @@
+"""Conversation: answers, questions, what became of a message, mail that was."""
+
+from __future__ import annotations
+
+import sys
+
+from bridges.cli import session
+from bridges.cli.mail import message_of, plain, show, show_sent
+from bridges.cli.output import ago, say, say_json, style, table
+from broker.place import Place
+from broker.quick import DEFAULT_TIMEOUT_S
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+OK, NOTHING = 0, 1
+
+
+def reply(place: Place, options: argparse.Namespace) -> int:
+    message = message_of(options)
+    with session.resume(place, options.as_) as me:
+        fields = {"to_message": options.message, "message": message, "message_id": options.id, "land": options.land}
+        answer = me.request("reply", person=sys.stdin.isatty(), **fields)
+    if options.json:
+        say_json(answer)
+    else:
+        closes = " (answers their question)" if answer.get("answers") else ""
+        say(f"{answer['message']} to {answer['to']}{closes}")
+    return OK
+
+
+def ask(place: Place, options: argparse.Namespace) -> int:
+    """Exit status 1 where no answer came in time: the question stays open, and the answer will be mail."""
+    message = message_of(options)
+    with session.resume(place, options.as_) as me:
+        fields = {"to_id": options.to, "message": message, "message_id": options.id, "land": options.land}
+        fields |= {"wait_s": options.wait, "deadline_s": options.deadline, "timeout_s": options.wait + DEFAULT_TIMEOUT_S}
+        answer = me.request("ask", person=sys.stdin.isatty(), **fields)
+        mail = answer["messages"]
+        if options.json:
+            say_json({**answer, "messages": [plain(m) for m in mail]})
+        else:
+            for m in mail:
+                show(m)
+        sys.stdout.flush()
+        if mail:
+            me.request("ack", ids=[m["id"] for m in mail])
+    if not mail and not options.json:
+        say(f"{answer['message']}. No answer yet: it will come as mail; ipc asks lists open questions")
+    return OK if mail or not options.wait else NOTHING
+
+
+def asks(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        rows = me.request("asks", state=options.state)["asks"]
+    if options.json:
+        say_json(rows)
+    elif rows:
+        head = ("ID", "STATE", "FROM", "TO", "ASKED", "QUESTION")
+        cells = [(r["id"], r["state"], r["from"], r["to"], ago(r["asked_at"]), _line(r["content"])) for r in rows]
+        say(table(head, cells))
+    else:
+        say("No questions")
+    return OK
+
+
+def forward(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        answer = me.request("forward", forward_id=options.message, to_id=options.to, note=options.note)
+    show_sent(answer, options.json)
+    return OK
+
+
+def withdraw(place: Place, options: argparse.Namespace) -> int:
+    """Exit status 1 where it had been delivered already."""
+    with session.resume(place, options.as_) as me:
+        count = me.request("withdraw", withdraw_id=options.message)["withdrawn"]
+    if options.json:
+        say_json({"withdrawn": count})
+    else:
+        say(f"Withdrawn ({count} unread)" if count else "Too late: it has been delivered")
+    return OK if count else NOTHING
+
+
+def receipts(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        rows = me.request("receipts", ids=options.messages)["receipts"]
+    if options.json:
+        say_json(rows)
+    else:
+        head = ("ID", "TO", "STATE", "WHEN")
+        say(table(head, [(r["id"], r["to"], r["state"], ago(r["at"]) if "at" in r else "") for r in rows]))
+    return OK
+
+
+def count(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        found = me.request("count")
+    if options.json:
+        say_json(found)
+        return OK
+    senders = ", ".join(f"{name} {number}" for name, number in found["from"].items())
+    urgent = f", {found['interrupt']} urgent" if found["interrupt"] else ""
+    say(f"{found['unread']} unread{urgent}{f': {senders}' if senders else ''}")
+    return OK
+
+
+def history(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        fields = {"peer": options.peer, "thread": options.thread, "before": options.before, "limit": options.limit}
+        page = me.request("history", **fields)
+    return _archived(page, options, "ipc history --before {last}")
+
+
+def search(place: Place, options: argparse.Namespace) -> int:
+    """Exit status 1 where nothing was found."""
+    with session.resume(place, options.as_) as me:
+        page = me.request("search", query=" ".join(options.words), before=options.before, limit=options.limit)
+    status = _archived(page, options, "ipc search ... --before {last}")
+    return status if page["messages"] else NOTHING
+
+
+def _archived(page: dict[str, Any], options: argparse.Namespace, next_page: str) -> int:
+    if options.json:
+        say_json(page)
+        return OK
+    for m in reversed(page["messages"]):
+        to = m["to"] if isinstance(m["to"], str) else f"{len(m['to'])} readers"
+        unread = style(" unread", "yellow") if m.get("read") is False else ""
+        show({**m, "from": f"{m['from']} → {m.get('group') or to}"}, unread)
+    if not page["messages"]:
+        say("Nothing found")
+    if page["more"]:
+        say(f"older: {next_page.format(last=page['messages'][-1]['id'])}")
+    if page.get("behind"):
+        say(f"The newest {page['behind']} messages are not indexed yet; ask again in a moment")
+    return OK
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59] + "…"
