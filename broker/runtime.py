@@ -19,7 +19,7 @@ class FolderError(OSError):
 
 def private_folder(path: Path) -> Path:
     """Create the folder with mode 0700, or make sure that it is ours alone. The umask is not trusted."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path)
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
         found = os.stat(path)
@@ -28,6 +28,25 @@ def private_folder(path: Path) -> Path:
     if stat.S_IMODE(found.st_mode) != 0o700:
         os.chmod(path, 0o700)
     return path
+
+
+def make_folder(path: Path) -> None:
+    """Create the folder and those above it, mode 0700, so that a loss of power can't take them and what is put in them."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # a folder that may be passed but not read
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the kernel write down the names in a folder."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def prepare_home(settings: Settings) -> None:

@@ -15,10 +15,11 @@ class Expiry(Archive):
     """Each step is a small transaction of its own."""
 
     def sweep_orphans(self) -> list[str]:
-        def is_known(path: str) -> bool:
-            return self._sql.execute("SELECT 1 FROM message WHERE file_path = ?", (path,)).fetchone() is not None
+        def file_of(message_id: int) -> str | None:
+            row = self._sql.execute("SELECT file_path FROM message WHERE id = ?", (message_id,)).fetchone()
+            return row[0] if row else None
 
-        return self._large.sweep_orphans(is_known)
+        return self._large.sweep_orphans(file_of)
 
     def sweep_unread(self, mailbox_id: int, now_s: float, limit: int) -> list[int]:
         """Remove up to ``limit`` of a mailbox's oldest messages that have expired; return their ids."""
@@ -61,9 +62,11 @@ class Expiry(Archive):
         ids = sorted(set(message_ids))
         marks = ",".join("?" * len(ids))
         dead = f"FROM message WHERE copies <= 0 AND id IN ({marks})"
+        files = self._sql.execute(f"SELECT 1 FROM message WHERE id IN ({marks}) AND file_path IS NOT NULL", ids)  # noqa: S608
         indexed = self._indexed_id
         try:
-            self._begin("NORMAL")
+            # a file goes only once the disk has it that nobody needs it, else a loss of power brings back mail without it
+            self._begin("FULL" if files.fetchone() else "NORMAL")
             self._sql.executemany(*deletion)
             self._sql.executemany("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen or ()])
             self._sql.executemany("UPDATE message SET copies = copies - 1 WHERE id = ?", [(i,) for i in message_ids])

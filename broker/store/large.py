@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from broker.core.port import LargeFile, StoreFull
+from broker.runtime import make_folder, sync_folder
 
 _OURS = re.compile(r"\d{8}-\d{6}_[A-Za-z0-9_-]{1,32}_[A-Za-z0-9_-]{1,32}_message(-\d+)?\.md", re.ASCII)
 _MARK = "Store: "
@@ -43,7 +44,7 @@ class LargeFiles:
         return LargeFile(str(path), len(body), digest)
 
     def _write_new(self, stem: str, text: bytes) -> Path:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder)
         temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -54,11 +55,7 @@ class LargeFiles:
             path = self._link(temporary, stem)
         finally:
             temporary.unlink(missing_ok=True)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.folder)
         return path
 
     def _link(self, temporary: Path, stem: str) -> Path:
@@ -82,8 +79,12 @@ class LargeFiles:
             if e.errno not in (errno.ENOENT, errno.EROFS, errno.EACCES):
                 raise
 
-    def sweep_orphans(self, is_known: Callable[[str], bool]) -> list[str]:
-        """Remove this store's files that no message names: what a crash left between the file and the commit."""
+    def sweep_orphans(self, file_of: Callable[[int], str | None]) -> list[str]:
+        """Remove this store's files that no message names: what a crash left between the file and the commit.
+
+        ``file_of`` has the path of a message's file. Only its last part is compared: the folder may have been moved, or be
+        reached by another path than when the file was written.
+        """
         removed: list[str] = []
         if not self.folder.is_dir():
             return removed
@@ -91,11 +92,16 @@ class LargeFiles:
             if not entry.is_file(follow_symlinks=False):
                 continue
             leftover = entry.name.startswith(".") and entry.name.endswith(".tmp") and self.folder.name == "large-messages"
-            if leftover or (_OURS.fullmatch(entry.name) and not is_known(entry.path) and self._is_ours(entry.path)):
+            if leftover or (_OURS.fullmatch(entry.name) and self._is_orphan(entry, file_of)):
                 self.remove(entry.path)
                 removed.append(entry.name)
         return removed
 
-    def _is_ours(self, path: str) -> bool:
-        with open(path, "rb") as f:
-            return f"\n{_MARK}{self.store_id} ".encode() in f.read(1024).split(b"\n---\n", 1)[0]
+    def _is_orphan(self, entry: "os.DirEntry[str]", file_of: Callable[[int], str | None]) -> bool:
+        with open(entry.path, "rb") as f:
+            head = f.read(1024).split(b"\n---\n", 1)[0]
+        mark = re.search(rf"\n{_MARK}{re.escape(self.store_id)} (\d{{1,18}})$".encode(), head.rstrip(b"\n"))
+        if mark is None:
+            return False
+        named = file_of(int(mark[1]))
+        return named is None or os.path.basename(named) != entry.name

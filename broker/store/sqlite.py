@@ -103,6 +103,7 @@ def open_store(settings: Settings) -> SqliteStore:
         db.connect()
         migrate(db)
         db.bind(MODELS)
+        # not only in a new database: a crash may have come between the tables and this row
         MetaRow.insert(key="store_id", value=uuid.uuid4().hex).on_conflict_ignore().execute()
         store_id = MetaRow.get(MetaRow.key == "store_id").value
     except (peewee.DatabaseError, sqlite3.Error) as e:

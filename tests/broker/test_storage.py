@@ -138,6 +138,28 @@ def test_a_name_idle_for_seven_days_is_free_again(pair: Core) -> None:
     assert [i["id"] for i in pair.ask("bob", "list")["instances"]] == ["bob"]
 
 
+def test_large_files_outlive_a_move_of_the_data_folder(home: Path) -> None:
+    (home / "before").mkdir()
+    core = Core(home / "before")
+    core.register("a")
+    core.send("a", "a", "x" * 20_000)
+    core.store.close()
+    (home / "before").rename(home / "after")
+    moved = Core(home / "after")
+    assert moved.store.sweep_orphans() == []
+    assert len(list((home / "after" / "large-messages").iterdir())) == 1
+    moved.store.close()
+
+
+def test_a_store_whose_first_start_was_cut_short_opens(home: Path) -> None:
+    core = Core(home)
+    core.store._sql.execute("DELETE FROM meta")  # a crash between the tables and their first row
+    core.restart()
+    core.register("a")
+    assert core.send("a", "a", "x" * 20_000)["status"] == "ok"
+    core.store.close()
+
+
 def test_orphans_of_a_crash_are_swept_and_other_systems_files_are_not(pair: Core) -> None:
     pair.send("fred", "claude", "x" * 20_000)
     folder = pair.home / "large-messages"
