@@ -188,6 +188,8 @@ class Server:
                 continue
             state.return_leases(mailbox, list(reply.mail_ids), turn.journal)
             state.drop_route(mailbox, reply.route)
+            if reply.mail_ids and (mailbox.waiters or mailbox.subscription is not None):
+                state.given_back.add(mailbox.id)
         turn.journal.commit()
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:

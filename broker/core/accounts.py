@@ -183,6 +183,10 @@ def rename(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     """Mail that waited for the new name before anyone had it belongs to its first holder."""
     ids = turn.store.queued_ids(unclaimed.id)
+    if ids:  # a broadcast may have reached both, when the name was last held by someone
+        both = set(ids) & set(turn.store.queued_ids(mailbox.id))
+        ids = [i for i in ids if i not in both]
+        turn.store.mark_read(unclaimed.id, sorted(both), turn.now.wall_s)
     turn.store.move_mail(unclaimed.id, mailbox.id)
     turn.store.drop_mailbox(unclaimed.id)
     turn.journal.drop(turn.state.by_id, unclaimed.id)

@@ -77,7 +77,8 @@ def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int, land: int = 
         ids = sorted(mailbox.urgent - mailbox.leased.keys())
         return fetch_ids(turn, mailbox, ids[:limit], limit, max_bytes) if ids else []
     passed_over = mailbox.later if land == TOOL else frozenset()
-    first = [i for i in sorted(mailbox.returned) if i not in passed_over][:limit]
+    # all that came back is offered: some of it may have expired, and hide what is behind it until it is swept
+    first = [i for i in mailbox.returned if i not in passed_over]
     taken: list[Mail] = []
     skipped: list[int] = []
     size, cursor = 0, mailbox.cursor
@@ -291,9 +292,16 @@ def push(turn: Turn, mailbox: Mailbox) -> None:
 
 def expire(turn: Turn) -> None:
     """What the passing of time does: ended leases come back, ended waits are answered."""
+    while turn.state.given_back:
+        mailbox_id = turn.state.given_back.pop()
+        turn.journal.on_rollback(turn.state.given_back.add, mailbox_id)
+        if mailbox_id in turn.state.by_id:
+            turn.wake(turn.state.by_id[mailbox_id])
     for mailbox_id, ids in turn.state.expired_leases(turn.now.mono_s, turn.journal).items():
         mailbox = turn.state.by_id[mailbox_id]
         turn.state.return_leases(mailbox, ids, turn.journal)
         turn.wake(mailbox)
     for mailbox, waiter in turn.state.ended_waiters(turn.now.mono_s, turn.journal):
-        reply(turn, waiter, mailbox, [], state="open" if waiter.question_id else None)
+        # the last moment of a wait may be the first of a returned lease
+        mail = [] if waiter.question_id else fetch(turn, mailbox, waiter.limit, waiter.max_bytes, waiter.land)
+        reply(turn, waiter, mailbox, mail, state="open" if waiter.question_id else None)

@@ -79,7 +79,7 @@ class Mailbox:
     cursor: int = 0
     """Highest message id handed out; what is above it has not been fetched yet."""
     returned: list[int] = field(default_factory=list)
-    """Heap of ids at or below the cursor that came back and go out first."""
+    """Ids at or below the cursor that came back and go out first, oldest first."""
     leased: dict[int, float] = field(default_factory=dict)
     """Message id to the monotonic second its lease ends."""
     waiters: list[Waiter] = field(default_factory=list)
@@ -236,6 +236,8 @@ class State:
     """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up."""
     wait_ends: list[tuple[float, int]] = field(default_factory=list)
     """Heap of (monotonic second, mailbox id) of long polls; stale entries are skipped likewise."""
+    given_back: set[int] = field(default_factory=set)
+    """Ids of mailboxes that got undeliverable mail back between turns; the next turn hands it to whoever waits."""
     touched: set[int] = field(default_factory=set)
     """Ids of mailboxes whose last_seen is newer than the store's."""
 
@@ -250,8 +252,7 @@ class State:
             for message_id in ids:
                 journal.drop(mailbox.leased, message_id)
             seen = [i for i in ids if i <= mailbox.cursor]  # what was taken out of turn is still ahead of the cursor
-            returned = sorted([*mailbox.returned, *seen])  # a sorted list is a heap
-            journal.set(mailbox, "returned", returned)
+            journal.set(mailbox, "returned", sorted([*mailbox.returned, *seen]))
         return len(ids)
 
     def forget_mail(self, mailbox: Mailbox, ids: set[int], journal: Journal) -> None:
@@ -299,6 +300,8 @@ class State:
 
     def next_deadline(self) -> float | None:
         """The monotonic second at which a lease or a wait may end next, or None."""
+        if self.given_back:
+            return 0.0
         heads = [heap[0][0] for heap in (self.lease_ends, self.wait_ends) if heap]
         return min(heads, default=None)
 

@@ -49,10 +49,12 @@ class MailRows(Transactions):
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Mail]:
         """The messages ``ids``, then those above ``after``, in order, as far as the caller reads; none that has expired."""
         self._flush()
+        marked = set(self._marks) if ids else set()  # handed out and given back within one batch
         for message_id in ids:
             row = self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone()
             if row:
-                yield Mail._make(row)
+                mail = Mail._make(row)
+                yield mail._replace(attempts=mail.attempts + 1) if (mailbox_id, message_id) in marked else mail
         rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))
         try:
             for row in rows:
