@@ -62,7 +62,7 @@ class Expiry(Archive):
         ids = sorted(set(message_ids))
         marks = ",".join("?" * len(ids))
         dead = f"FROM message WHERE copies <= 0 AND id IN ({marks})"
-        files = self._sql.execute(f"SELECT 1 FROM message WHERE id IN ({marks}) AND file_path IS NOT NULL", ids)  # noqa: S608
+        files = self._sql.execute(f"SELECT 1 FROM message WHERE id IN ({marks}) AND file_path IS NOT NULL", ids)
         indexed = self._indexed_id
         try:
             # a file goes only once the disk has it that nobody needs it, else a loss of power brings back mail without it
