@@ -62,7 +62,9 @@ class AsyncConnection:
                 self._abandoned[number] = body
 
     def begin(self, body: dict[str, Any]) -> tuple[int, asyncio.Future[dict[str, Any]]]:
-        """Queue a request; (its id on the wire, the future of its reply)."""
+        """Queue a request; (its id on the wire, the future of its reply). Raises IpcError once the connection is closed."""
+        if self._closed:  # a task whose cancellation was lost in a finished wait must not wait here for ever
+            raise IpcError("unavailable", detail="this connection is closed")
         number = next(self._ids)
         body = {"door": self._door, **body, "id": number}
         future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
@@ -126,6 +128,7 @@ class AsyncConnection:
         self._socket = s
         self._loop.add_reader(s.fileno(), self._read)
         self._loop.add_reader(self._monitor.fileno(), self._check_monitor)
+        self._abandoned.clear()  # their replies went the way of the old socket
         self._subscribes = {n: b for n, b in self._subscribes.items() if n in self.on_push}
         again = [b for n, b in self._subscribes.items() if n not in self._pending]
         self._outbox = [*again, *(body for body, _future in self._pending.values())]

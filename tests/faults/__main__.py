@@ -10,7 +10,8 @@ import secrets
 import sys
 from pathlib import Path
 
-from tests.faults import crash, report
+from tests.faults import crash, migration, report
+from tests.faults.history import Problem
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,6 +28,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     print(f"seed {options.seed}", flush=True)
     result = crash.run(options.seed, options.cycles, lambda line: print(line, flush=True))
+    moved = migration.run()
+    result.tried["killed in a migration, at each statement"] = moved["tried"]
+    result.recovery_s["killed in a migration, at each statement"] = moved["times"]
+    result.problems += [Problem("migration", p) for p in moved["problems"]]
     found = result.to_json()
     print(json.dumps(found, indent=1))
     if options.json:
