@@ -11,12 +11,8 @@ from broker.errors import IpcError
 LIMIT_BYTES = 16 * 1024 * 1024
 
 
-def read_file(filepath: str, description: str, folder: str | None = None) -> tuple[str, dict[str, Any]]:
-    """(content, data) of the message that carries a file; a relative path is one of ``folder``.
-
-    Raises IpcError ``bad_request`` or ``too_large``.
-    """
-    path = Path(folder or "", Path(filepath).expanduser()).absolute()
+def read_file(path: Path, description: str = "") -> tuple[str, dict[str, Any]]:
+    """(content, data) of the message that carries a file. Raises IpcError ``bad_request`` or ``too_large``."""
     if not path.is_file():
         raise IpcError("bad_request", detail=f"{path} is not a file; give the path of one that exists")
     try:

@@ -116,7 +116,7 @@ class AsyncConnection:
                     break
                 except IpcError as error:
                     self._fail(error)
-                    if not self._pending:
+                    if all(future.done() for _body, future in self._pending.values()):
                         return
         finally:
             self._opening = None

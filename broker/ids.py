@@ -3,6 +3,9 @@
 import os
 import time
 
+STORES = ("send", "broadcast", "reply", "ask", "forward")
+"""Requests that take a message id: one made again with the same id is stored once."""
+
 
 def new_message_id() -> str:
     """Sortable by time, so that the store's index grows at its end, and unique."""

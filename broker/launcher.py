@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from broker.errors import IpcError
@@ -15,12 +16,15 @@ _POLL_S = 0.02
 _START_AGAIN_S = 0.5
 
 
-def ensure_running(settings: Settings, deadline_s: float = START_DEADLINE_S) -> bool:
+def ensure_running(
+    settings: Settings, deadline_s: float = START_DEADLINE_S, answers: Callable[[Settings], bool] = socket_answers
+) -> bool:
     """Return once something listens at the broker's endpoint; True if this call had to start it.
 
-    Of many callers at once one starts the supervisor, the others wait for it. Raises IpcError ``unavailable``.
+    Of many callers at once one starts the supervisor, the others wait for it. ``answers`` is for callers that wait for
+    something else than the broker. Raises IpcError ``unavailable``.
     """
-    if socket_answers(settings):
+    if answers(settings):
         return False
     try:
         prepare_home(settings)
@@ -30,7 +34,7 @@ def ensure_running(settings: Settings, deadline_s: float = START_DEADLINE_S) -> 
     started: subprocess.Popen[bytes] | None = None
     again_s = 0.0
     with lock(settings.home / "run" / "start.lock") as mine:
-        while not socket_answers(settings):
+        while not answers(settings):
             gone = started is None or started.poll() is not None  # killed at birth, or another one was running and died
             if mine and gone and time.monotonic() >= again_s:
                 started = start_supervisor(settings)
@@ -38,8 +42,8 @@ def ensure_running(settings: Settings, deadline_s: float = START_DEADLINE_S) -> 
             if time.monotonic() > end:
                 raise IpcError("unavailable", detail=why_not(settings))
             time.sleep(_POLL_S)
-            if not mine and not _someone_starts(settings):
-                return ensure_running(settings, max(0.1, end - time.monotonic()))
+            if not mine and not _someone_starts(settings, answers):
+                return ensure_running(settings, max(0.1, end - time.monotonic()), answers)
     return started is not None
 
 
@@ -52,9 +56,18 @@ def wait_for_broker(settings: Settings, deadline_s: float = START_DEADLINE_S) ->
         time.sleep(_POLL_S)
 
 
-def _someone_starts(settings: Settings) -> bool:
+def is_supervised(settings: Settings) -> bool:
+    """True if a supervisor lives: what it looks after will come up."""
+    path = settings.home / "run" / "supervisor.lock"
+    if not path.exists():
+        return False
+    with lock(path) as free:
+        return not free
+
+
+def _someone_starts(settings: Settings, answers: Callable[[Settings], bool]) -> bool:
     """True while another process holds the start lock or the service answers already."""
-    if socket_answers(settings):
+    if answers(settings):
         return True
     with lock(settings.home / "run" / "start.lock") as free:
         return not free

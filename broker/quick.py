@@ -16,7 +16,7 @@ import socket
 import time
 
 from broker.errors import IpcError, RemoteError
-from broker.ids import new_message_id
+from broker.ids import STORES, new_message_id
 from broker.place import Place, door_socket
 
 TYPE_CHECKING = False
@@ -32,8 +32,6 @@ DOOR_START_S = 3.0
 _POLL_S = 0.01
 _LINE_BYTES = 1024 * 1024
 """Longer requests go over ZeroMQ: JSON can make six bytes of one, and the door's lines are limited."""
-_STORES = ("send", "broadcast", "reply", "ask", "forward")
-"""Requests that get a message id here, so that one made again is stored once."""
 
 
 class _NoDoor(Exception):
@@ -66,7 +64,7 @@ class QuickConnection:
         """The reply to one request, without its id. Raises RemoteError with the broker's error, IpcError ``timeout``,
         ``unavailable``, and SettingsError where the service must be started and can't read its settings."""
         body = {**body, "door": self._door}
-        if body.get("action") in _STORES and body.get("message_id") is None:
+        if body.get("action") in STORES and body.get("message_id") is None:
             body["message_id"] = new_message_id()
         reply = self._ask(body, timeout_s)
         reply.pop("id", None)
@@ -159,16 +157,12 @@ class QuickConnection:
 
     def _start_service(self) -> None:
         """Make sure that a broker runs, and that a supervisor does, which will bring a door."""
-        from broker.launcher import ensure_running
-        from broker.runtime import lock
+        from broker.launcher import ensure_running, is_supervised
 
-        ensure_running(self._settings())
-        supervisor = self._settings().home / "run" / "supervisor.lock"
-        if not supervisor.exists():
+        settings = self._settings()
+        ensure_running(settings)
+        if not is_supervised(settings):
             raise _NoDoor("the broker runs without its doors")
-        with lock(supervisor) as free:
-            if free:
-                raise _NoDoor("the broker runs without its doors")
 
     def _settings(self) -> Settings:
         return self._place.settings() if isinstance(self._place, Place) else self._place

@@ -3,6 +3,9 @@
 A child that dies is started again after 0.1 s, then twice as long each time up to 5 s; 30 s of health reset that. The
 loop sleeps until a child ends, a signal comes or a restart is due. Children die with the supervisor (see broker.child),
 so a killed one leaves nothing that holds a lock or a port. What is running stands in ``run/supervisor.json``.
+
+A child on demand is started by the first connection to its Unix socket, which is the supervisor's and is handed down: who
+connects while the child starts, or between two of them, waits in the socket's queue and is not refused.
 """
 
 import contextlib
@@ -11,17 +14,21 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 
 from broker.logs import Log, open_log
-from broker.runtime import FolderError, lock, prepare_home, write_private
+from broker.place import mcp_socket
+from broker.runtime import FolderError, lock, prepare_home, private_folder, run_folder, write_private
 from broker.settings import Settings, SettingsError
 
 DOORS = ("bridges.tcp",)
 """Modules of the doors that run with the broker; one that is not installed is left out."""
+ON_DEMAND = {"bridges.mcp": mcp_socket}
+"""Modules that run with the argument ``--serve`` once somebody connects to the socket, and may end when idle."""
 ALREADY_RUNNING = 3
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
@@ -34,6 +41,8 @@ class Child:
     """One supervised process: ``python -m MODULE --supervised``."""
 
     module: str
+    listening: socket.socket | None = None
+    """Of a child on demand: what starts it when a connection waits there."""
     process: "subprocess.Popen[bytes] | None" = None
     started_s: float = 0.0
     backoff_s: float = _FIRST_BACKOFF_S
@@ -46,6 +55,15 @@ class Child:
     def name(self) -> str:
         return self.module.rpartition(".")[2]
 
+    @property
+    def waits(self) -> bool:
+        """True while a connection would start it."""
+        return self.listening is not None and self.process is None and self.due_s is None
+
+    def command(self) -> list[str]:
+        command = [sys.executable, "-P", "-m", self.module, "--supervised"]
+        return command if self.listening is None else [*command, "--serve", "--listening", str(self.listening.fileno())]
+
 
 class Supervisor:
     """Runs children until told to stop."""
@@ -55,6 +73,9 @@ class Supervisor:
         self._log = log
         modules = ["broker", *(m for m in DOORS if importlib.util.find_spec(m) is not None)]
         self._children = [Child(module) for module in modules]
+        for module, socket_of in ON_DEMAND.items():
+            if importlib.util.find_spec(module) is not None:
+                self._listen(module, socket_of(str(settings.home)))
         self._running = True
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -69,10 +90,30 @@ class Supervisor:
             self._tend(time.monotonic())
             dues = [c.due_s for c in self._children if c.due_s is not None]
             timeout = max(0.0, min(dues) - time.monotonic()) if dues else None
-            select.select([self._read], [], [], timeout)
+            waiting = {c.listening.fileno(): c for c in self._children if c.listening is not None and c.waits}
+            ready, _, _ = select.select([self._read, *waiting], [], [], timeout)
+            for fd in ready:
+                if fd in waiting:
+                    waiting[fd].due_s = 0.0
             with contextlib.suppress(BlockingIOError):
                 os.read(self._read, 4096)
         self._end_children()
+
+    def _listen(self, module: str, path: str) -> None:
+        """Offer the socket of a child on demand. We hold the supervisor's lock: a file that is there is a dead one's."""
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            private_folder(run_folder(self._settings))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            listening.bind(path)
+            os.chmod(path, 0o600)
+            listening.listen(1024)
+        except OSError as e:  # its clients run one for themselves
+            self._log.error("socket_cannot_listen", path=path, detail=str(e))
+            listening.close()
+            return
+        self._children.append(Child(module, listening, due_s=None))
 
     def _stop(self) -> None:
         self._running = False
@@ -95,11 +136,15 @@ class Supervisor:
         status = child.process.returncode
         if now_s - child.started_s > _HEALTHY_S:
             child.backoff_s = _FIRST_BACKOFF_S
-        child.due_s = now_s + child.backoff_s
-        child.restarts += 1
         child.exits = [*child.exits[-9:], status]
-        self._log.warning("child_ended", child=child.name, status=status, restart_in_s=child.backoff_s)
-        child.backoff_s = min(child.backoff_s * 2, _LAST_BACKOFF_S)
+        if child.listening is not None and status == 0:  # it had nothing to do; the next connection starts it
+            child.backoff_s = _FIRST_BACKOFF_S
+            self._log.info("child_rests", child=child.name)
+        else:
+            child.due_s = now_s + child.backoff_s
+            child.restarts += 1
+            self._log.warning("child_ended", child=child.name, status=status, restart_in_s=child.backoff_s)
+            child.backoff_s = min(child.backoff_s * 2, _LAST_BACKOFF_S)
         if child.process.stdin is not None:
             child.process.stdin.close()
         child.process = None
@@ -109,7 +154,8 @@ class Supervisor:
         fd = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             child.process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-                [sys.executable, "-P", "-m", child.module, "--supervised"],
+                child.command(),
+                pass_fds=[] if child.listening is None else [child.listening.fileno()],
                 stdin=subprocess.PIPE,  # held open by us: its end tells the child that we are gone
                 stdout=fd,
                 stderr=fd,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 from bridges.cli import session
 from bridges.cli.mail import show
@@ -23,8 +24,6 @@ OK, UNSURE = 0, 2
 
 def say_it(place: Place, options: argparse.Namespace) -> int:
     """Exit status 0 done, 2 not understood or unsure (the question is on standard error)."""
-    from pathlib import Path
-
     words = vocabulary(Path(place.home))
     try:
         shell = session.resume(place, options.as_)
@@ -92,7 +91,7 @@ def _carry_out(place: Place, me: session.Shell, request: dict[str, Any]) -> dict
     if action == "register":
         return _public(session.register(place, fields["instance_id"]))
     if action == SHARE_FILE:
-        content, data = read_file(fields["path"], "", os.getcwd())
+        content, data = read_file(Path(os.getcwd(), os.path.expanduser(fields["path"])))
         return me.request("send", to_id=fields["to_id"], message={"content": content, "data": data}, person=sys.stdin.isatty())
     if action in ("send", "reply"):
         fields["person"] = sys.stdin.isatty()

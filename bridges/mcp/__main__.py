@@ -1,35 +1,66 @@
-"""``python -m bridges.mcp [--name NAME]``: the MCP door on standard input and output. ``ipc mcp`` is the same."""
+"""``python -m bridges.mcp [--name NAME]``, which ``ipc mcp`` becomes: an MCP server on standard input and output.
 
-import argparse
+It is the relay. ``--serve`` is the process behind all relays; the supervisor starts it (``--listening FD``), or a relay does
+for itself alone (``--connected FD``).
+"""
+
+from __future__ import annotations
+
 import os
 import sys
 
-import anyio
 
-from bridges.mcp.server import build
-from bridges.mcp.session import BridgeSession
-from broker.logs import open_log
-from broker.runtime import FolderError, prepare_home
-from broker.settings import Settings, SettingsError
+def main(argv: list[str]) -> int:
+    """Exit status: 0 the other side closed its end, 1 can't start or go on, 2 usage."""
+    if "--serve" in argv:
+        return _serve(argv)
+    if argv and (argv[0] != "--name" or len(argv) != 2):
+        print("usage: ipc mcp [--name NAME]", file=sys.stderr)
+        return 2
+    from bridges.mcp.relay import main as relay
+
+    return relay(argv[1] if argv else os.environ.get("IPC_NAME") or None)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 the client closed its end, 1 can't start."""
-    parser = argparse.ArgumentParser(prog="ipc mcp", description="MCP server on standard input and output.")
-    parser.add_argument("--name", default=os.environ.get("IPC_NAME") or None, help="register this name by itself")
+def _serve(argv: list[str]) -> int:
+    import argparse
+    import asyncio
+
+    parser = argparse.ArgumentParser(prog="python -m bridges.mcp --serve", description="Run the MCP SDK for all agents.")
+    parser.add_argument("--serve", action="store_true", required=True)
+    end = parser.add_mutually_exclusive_group(required=True)
+    end.add_argument("--listening", type=int, metavar="FD", help="an inherited listening Unix socket")
+    end.add_argument("--connected", type=int, metavar="FD", help="an inherited connection of one relay")
+    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
     options = parser.parse_args(argv)
+    if options.supervised:
+        from broker.child import die_with_parent
+
+        die_with_parent()
+    from bridges.mcp.serve import serve
+    from broker.errors import SettingsError
+    from broker.logs import open_log
+    from broker.runtime import FolderError, prepare_home
+    from broker.settings import Settings
+
     try:
         settings = Settings.load()
         prepare_home(settings)
     except (SettingsError, FolderError) as e:
-        print(f"ipc mcp: {e}", file=sys.stderr)
+        print(f"mcp: {e}", file=sys.stderr)
         return 1
     log = open_log("mcp", settings.home / "logs", settings.log_level)
-    project = os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()
-    server = build(BridgeSession(settings, project, options.name), log)
-    anyio.run(server.run_stdio_async)
+    asyncio.run(
+        serve(
+            settings,
+            log,
+            listening=options.listening,
+            connected=options.connected,
+            supervised=options.supervised,
+        )
+    )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,17 +1,18 @@
 """The tools. Names and arguments are those that users of the seed system have in their prompts."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
+from anyio import to_thread
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from bridges.files import read_file
 from bridges.mcp.render import Inbox, to_inbox, to_text
-from bridges.mcp.session import BridgeSession, NotRegistered
+from bridges.mcp.sdk import current
+from bridges.mcp.session import NotRegistered
 from broker.errors import IpcError
 from broker.logs import Log
 from broker.text import visible
@@ -61,26 +62,18 @@ class Renamed(BaseModel):
     message: str
 
 
-def build(session: BridgeSession, log: Log) -> MCPServer[None]:
-    """The MCP server of one session."""
-
-    @asynccontextmanager
-    async def lifespan(_server: MCPServer[None]) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await session.close()
-
-    server = MCPServer("ipc", version=VERSION, instructions=INSTRUCTIONS, lifespan=lifespan, log_level="ERROR")
-    _add_writing(server, session, log)
-    _add_reading(server, session, log)
-    _add_files(server, session, log)
+def build(log: Log) -> MCPServer[None]:
+    """The tools, for the sessions of all agents: each call finds its own with ``current()``."""
+    server: MCPServer[None] = MCPServer("ipc", version=VERSION, instructions=INSTRUCTIONS, log_level="ERROR")
+    _add_writing(server, log)
+    _add_reading(server, log)
+    _add_files(server, log)
 
     @server.resource("ipc://status", mime_type="application/json", description="This session and who is registered")
     async def status() -> str:
-        found = await session.status()
+        found = await current().status()
         shown = {k: found[k] for k in ("version", "uptime_s", "instances", "queued")}
-        return json.dumps({"name": session.name, **shown})
+        return json.dumps({"name": current().name, **shown})
 
     return server
 
@@ -119,13 +112,13 @@ def _sent(reply: dict[str, Any]) -> tuple[str, Sent]:
     return f"{sent.message}.{hint}", sent
 
 
-def _add_writing(server: MCPServer[None], session: BridgeSession, log: Log) -> None:
+def _add_writing(server: MCPServer[None], log: Log) -> None:
     @server.tool(
         annotations=_hints(idempotent=True), description="Take your name. Resumes this project's session of that name."
     )
     async def register(instance_id: Name) -> Annotated[CallToolResult, Registered]:
         async def work() -> tuple[str, BaseModel]:
-            reply = await session.register(instance_id)
+            reply = await current().register(instance_id)
             waiting = f" {reply['queued']} messages wait: call check." if reply["queued"] else ""
             return f"{reply['message']}.{waiting}", Registered(
                 name=instance_id, queued=reply["queued"], message=reply["message"]
@@ -136,7 +129,7 @@ def _add_writing(server: MCPServer[None], session: BridgeSession, log: Log) -> N
     @server.tool(annotations=_hints(), description="Send a message to one agent. It is stored when this returns.")
     async def send(to_id: Name, content: str, data: Any = None, from_id: Own = None) -> Annotated[CallToolResult, Sent]:
         async def work() -> tuple[str, BaseModel]:
-            reply = await session.request("send", to_id=to_id, message=_message(content, data), from_id=from_id)
+            reply = await current().request("send", to_id=to_id, message=_message(content, data), from_id=from_id)
             return _sent(reply)
 
         return await answer(log, work)
@@ -144,7 +137,7 @@ def _add_writing(server: MCPServer[None], session: BridgeSession, log: Log) -> N
     @server.tool(annotations=_hints(), description="Send a message to every registered agent.")
     async def broadcast(content: str, data: Any = None, from_id: Own = None) -> Annotated[CallToolResult, Broadcasted]:
         async def work() -> tuple[str, BaseModel]:
-            reply = await session.request("broadcast", message=_message(content, data), from_id=from_id)
+            reply = await current().request("broadcast", message=_message(content, data), from_id=from_id)
             return f"{reply['message']}.", Broadcasted(message=reply["message"], count=reply["count"])
 
         return await answer(log, work)
@@ -152,19 +145,19 @@ def _add_writing(server: MCPServer[None], session: BridgeSession, log: Log) -> N
     @server.tool(annotations=_hints(), description="Change your name (once an hour). The old one forwards for two hours.")
     async def rename(new_id: Name, old_id: Own = None) -> Annotated[CallToolResult, Renamed]:
         async def work() -> tuple[str, BaseModel]:
-            reply = await session.request("rename", new_id=new_id, old_id=old_id)
+            reply = await current().request("rename", new_id=new_id, old_id=old_id)
             return f"{reply['message']}.", Renamed(name=new_id, message=reply["message"])
 
         return await answer(log, work)
 
 
-def _add_reading(server: MCPServer[None], session: BridgeSession, log: Log) -> None:
+def _add_reading(server: MCPServer[None], log: Log) -> None:
     @server.tool(annotations=_hints(), description="Read your new mail, waiting up to wait_s seconds for some.")
     async def check(
         instance_id: Own = None, wait_s: Annotated[float, Field(ge=0, le=300)] = 0
     ) -> Annotated[CallToolResult, Inbox]:
         async def work() -> tuple[str, BaseModel]:
-            reply = await session.request(
+            reply = await current().request(
                 "check", instance_id=instance_id, wait_s=wait_s, limit=50, max_bytes=64 * 1024, timeout_s=wait_s + 30
             )
             inbox = to_inbox(reply)
@@ -175,18 +168,18 @@ def _add_reading(server: MCPServer[None], session: BridgeSession, log: Log) -> N
     @server.tool(annotations=_hints(read_only=True), description="Who is registered, and when each was last active (UTC).")
     async def list_instances() -> Annotated[CallToolResult, Instances]:
         async def work() -> tuple[str, BaseModel]:
-            found = Instances(instances=(await session.request("list"))["instances"])
+            found = Instances(instances=(await current().request("list"))["instances"])
             return "\n".join(f"{i.id}  last seen {i.last_seen}" for i in found.instances), found
 
         return await answer(log, work)
 
 
-def _add_files(server: MCPServer[None], session: BridgeSession, log: Log) -> None:
+def _add_files(server: MCPServer[None], log: Log) -> None:
     @server.tool(annotations=_hints(), description="Send a file: its text, or path, size and SHA-256 if it is not text.")
     async def share_file(to_id: Name, filepath: str, description: str = "") -> Annotated[CallToolResult, Sent]:
         async def work() -> tuple[str, BaseModel]:
-            content, data = read_file(filepath, description)
-            return _sent(await session.request("send", to_id=to_id, message=_message(content, data)))
+            content, data = await to_thread.run_sync(read_file, current().agent.path(filepath), description)
+            return _sent(await current().request("send", to_id=to_id, message=_message(content, data)))
 
         return await answer(log, work)
 
@@ -195,6 +188,6 @@ def _add_files(server: MCPServer[None], session: BridgeSession, log: Log) -> Non
         async def work() -> tuple[str, BaseModel]:
             content = f"{description}\nSuggested command (text only, nobody has run it):\n{command}".lstrip()
             data = {"command": command, "executed": False}
-            return _sent(await session.request("send", to_id=to_id, message=_message(content, data)))
+            return _sent(await current().request("send", to_id=to_id, message=_message(content, data)))
 
         return await answer(log, work)

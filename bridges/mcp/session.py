@@ -1,8 +1,11 @@
-"""Which session this bridge is: one Claude Code session, one instance.
+"""Which session an agent's host has with us: one Claude Code session, one instance.
 
 The token is kept in ``sessions/mcp-*.json`` of the data folder, named for project folder and instance, so that the next
-bridge of the same project and name resumes it. A bridge holds a lock beside the file it uses: a second bridge in the same
-folder never takes up by itself a session that is in use.
+session of the same project and name resumes it. A session holds a lock beside the file it uses: a second one in the same
+folder never takes up by itself what is in use.
+
+Mail goes three steps: *fetched* by a request of the host; *shown* once that request's answer is written; acknowledged by the
+host's next request, or when the host says that it leaves. What is not shown, or not known to have arrived, is given back.
 """
 
 import contextlib
@@ -10,33 +13,83 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from broker.aio import AsyncConnection
 from broker.client import DEFAULT_TIMEOUT_S
 from broker.errors import IpcError, RemoteError
-from broker.ids import auth_token, new_message_id
+from broker.ids import STORES, auth_token, new_message_id
 from broker.runtime import prepare_home, write_private
 from broker.settings import Settings
+
+_REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)
+"""Key of the MCP request on whose behalf the present task runs."""
 
 
 class NotRegistered(Exception):
     """No name has been taken yet in this session."""
 
 
-class BridgeSession:
-    """The connection, name and token of this process. The token never leaves it."""
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What a relay says of its agent's side."""
 
-    def __init__(self, settings: Settings, project: str, wanted: str | None) -> None:
+    project: str
+    cwd: str
+    wanted: str | None = None
+    """The name to register by itself."""
+    relay: str = ""
+    """The relay's id: the same while a host's session lasts, whatever process serves it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """What the process before this one last said in ``BridgeSession.state``."""
+
+    @classmethod
+    def from_hello(cls, hello: Mapping[str, Any]) -> "Agent":
+        """Raises KeyError, ValueError."""
+        environment, state = hello["environment"], hello.get("state") or {}
+        texts = (hello["project"], hello["cwd"], hello["relay"], hello.get("name") or "")
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(m, dict) for m in (environment, state)):
+            raise ValueError("a field has the wrong type")
+        environment = {str(name): str(value) for name, value in environment.items()}
+        return cls(texts[0], texts[1], texts[3] or None, texts[2], environment, state)
+
+    def path(self, given: str) -> Path:
+        """A path as the agent means it: relative to its folder, ``~`` its home."""
+        if given == "~" or given.startswith("~/"):
+            given = self.environment.get("HOME", "~") + given[1:]
+        return Path(os.path.abspath(os.path.join(self.cwd, os.path.expanduser(given))))
+
+
+class BridgeSession:
+    """The connection, name and token of one session. The token is never shown to the model."""
+
+    def __init__(self, settings: Settings, agent: Agent, *, autostart: bool = True) -> None:
         self._settings = settings
-        self._project = project
-        self._wanted = wanted
+        self.agent = agent
+        self._autostart = autostart
         self._connection: AsyncConnection | None = None
         self._token: str | None = None
         self._lock_fd: int | None = None
-        self._read: list[str] = []
+        self._fetched: dict[str, list[str]] = {}
+        self._shown: list[str] = []
         self.name: str | None = None
+
+    def begin_request(self, key: str) -> None:
+        """What the present task asks from here on belongs to this request of the host."""
+        _REQUEST.set(key)
+
+    def end_request(self, key: str) -> None:
+        """The request's answer has been written: the host was shown its mail."""
+        self._shown += self._fetched.pop(key, [])
+
+    def state(self) -> dict[str, Any]:
+        """What the next process must know to go on for this one."""
+        return {"name": self.name, "shown": list(self._shown)} if self.name is not None else dict(self.agent.state)
 
     async def register(self, name: str) -> dict[str, Any]:
         """Resume this project's session of that name, or register it anew; the reply of the broker."""
@@ -58,17 +111,20 @@ class BridgeSession:
         return reply
 
     async def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
-        """A request as this session. Acknowledges first what the last ``check`` showed. Raises NotRegistered, IpcError."""
+        """A request as this session. Acknowledges first what the host was shown. Raises NotRegistered, IpcError."""
         if self._token is None:
             await self._resume()
         await self._settle()
-        if action in ("send", "broadcast"):
-            fields["message_id"] = new_message_id()
         fields = {k: v for k, v in fields.items() if v is not None}
+        if action in STORES:
+            fields["message_id"] = self._message_id(action, fields)
+        if action == "rename" and fields["new_id"] == self.name:
+            return {"message": f"The name is {self.name}"}  # asked again after a process died in the middle of it
         reply = await self._ask({"action": action, "session_token": self._token, **fields}, timeout_s)
-        if action == "check":
-            self._read = [m["id"] for m in reply["messages"]]
-        elif action == "rename":
+        mail = reply.get("messages")
+        if mail and action != "history":
+            self._fetched.setdefault(_REQUEST.get() or "", []).extend(m["id"] for m in mail)
+        if action == "rename":
             self._forget_file()
             self._take(fields["new_id"], str(self._token))
         return reply
@@ -76,32 +132,62 @@ class BridgeSession:
     async def status(self) -> dict[str, Any]:
         return await self._ask({"action": "status"})
 
-    async def close(self) -> None:
-        """The orderly end: what was shown is acknowledged."""
+    async def close(self, *, orderly: bool) -> None:
+        """The end. An orderly one says that what was shown has arrived; all other mail on lease is given back."""
+        if orderly and self._token is None and self.agent.state.get("shown"):
+            with contextlib.suppress(IpcError):
+                await self._resume()  # which acknowledges what the process before this one had shown
         if self._connection is not None:
             with contextlib.suppress(IpcError):
-                await self._settle()
+                if orderly:
+                    await self._settle()
+                fetched = [i for ids in self._fetched.values() for i in ids] + self._shown
+                if fetched and self._token is not None:
+                    await self._ask({"action": "release", "session_token": self._token, "ids": fetched})
             await self._connection.close()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+
+    def _message_id(self, action: str, fields: dict[str, Any]) -> str:
+        """The same for the same thing said in the same request of the host: sent again, it is stored once."""
+        key = _REQUEST.get()
+        if key is None or not self.agent.relay:
+            return new_message_id()
+        said = json.dumps([self.agent.relay, key, action, fields], sort_keys=True, ensure_ascii=False)
+        return "mcp-" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
     async def _settle(self) -> None:
         """The client came back after a ``check``: what it was shown has arrived."""
-        if self._read and self._token is not None:
-            ids, self._read = self._read, []
+        if self._shown and self._token is not None:
+            ids, self._shown = self._shown, []
             await self._ask({"action": "ack", "session_token": self._token, "ids": ids})
 
     async def _resume(self) -> None:
-        """Take up a session without being asked: of the configured name, or the only one of this project."""
-        if self._wanted is not None:
-            await self.register(self._wanted)
+        """Take up a session without being asked: of the process before this one, of the configured name, or the only one of
+        this project."""
+        if self.agent.state.get("name"):
+            await self._go_on(str(self.agent.state["name"]), [str(i) for i in self.agent.state.get("shown") or ()])
+            return
+        if self.agent.wanted is not None:
+            await self.register(self.agent.wanted)
             return
         names = self._free_names()
         if len(names) != 1:
             raise NotRegistered
         await self.register(names[0])
 
+    async def _go_on(self, name: str, shown: list[str]) -> None:
+        """Be what the process before this one was: acknowledge what it had shown, free what it had only fetched."""
+        token = self._stored(self._path(name)).get("token")
+        found = await self._ask({"action": "whoami", "session_token": token})
+        self._take(found["instance_id"], str(token))  # another name than before if it died in the middle of a rename
+        self._shown = shown
+        await self._settle()
+        await self._ask({"action": "release", "session_token": token})
+
     async def _ask(self, body: dict[str, Any], timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
         if self._connection is None:
-            self._connection = AsyncConnection(self._settings, door="mcp")
+            self._connection = AsyncConnection(self._settings, autostart=self._autostart, door="mcp")
             self._connection.on_orphan = self._give_back
         reply = await self._connection.request(body, timeout_s)
         if reply.get("status") != "ok":
@@ -117,7 +203,7 @@ class BridgeSession:
     # the file
 
     def _path(self, name: str) -> Path:
-        tag = hashlib.sha256(f"{self._project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        tag = hashlib.sha256(f"{self.agent.project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
         return self._settings.home / "sessions" / f"mcp-{tag}.json"
 
     def _stored(self, path: Path) -> dict[str, Any]:
@@ -130,7 +216,7 @@ class BridgeSession:
     def _take(self, name: str, token: str) -> None:
         self.name, self._token = name, token
         path = self._path(name)
-        write_private(path, json.dumps({"name": name, "token": token, "project": self._project}))
+        write_private(path, json.dumps({"name": name, "token": token, "project": self.agent.project}))
         self._hold(path)
 
     def _hold(self, path: Path) -> None:
@@ -151,7 +237,7 @@ class BridgeSession:
         names = []
         for path in sorted((self._settings.home / "sessions").glob("mcp-*.json")):
             stored = self._stored(path)
-            if stored.get("project") == self._project and not _locked(path.with_suffix(".lock")):
+            if stored.get("project") == self.agent.project and not _locked(path.with_suffix(".lock")):
                 names.append(str(stored.get("name")))
         return names
 

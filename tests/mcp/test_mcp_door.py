@@ -3,65 +3,16 @@
 import json
 import os
 import signal
-import sys
-from collections.abc import Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
 
 from tests.conftest import Service
+from tests.mcp.conftest import error, ok, relay_of, text_of
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def agent(service: Service, home: Path) -> Callable[..., Any]:
-    """``async with agent("fred") as me``: a bridge process of its own project folder, and its client."""
-
-    @asynccontextmanager
-    async def open_agent(name: str | None, folder: str | None = None, mode: str = "auto", **env: str) -> Any:
-        project = home / "projects" / (folder or name or "none")
-        project.mkdir(parents=True, exist_ok=True)
-        environment = {**service.env, "PATH": os.environ["PATH"], "CLAUDE_PROJECT_DIR": str(project), **env}
-        target = StdioServerParameters(command=sys.executable, args=["-m", "bridges.mcp"], env=environment, cwd=str(project))
-        with anyio.fail_after(40):
-            async with Client(stdio_client(target), mode=mode) as client:
-                if name is not None:
-                    await ok(client, "register", instance_id=name)
-                yield client
-
-    return open_agent
-
-
-async def ok(client: Any, tool: str, **arguments: Any) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content[0].text
-    value: dict[str, Any] = result.structured_content
-    return value
-
-
-async def error(client: Any, tool: str, **arguments: Any) -> str:
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    text: str = result.content[0].text
-    assert "Traceback" not in text
-    return text
-
-
-async def text_of(client: Any, tool: str, **arguments: Any) -> str:
-    result = await client.call_tool(tool, arguments)
-    text: str = result.content[0].text
-    return text
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -151,24 +102,12 @@ async def test_a_killed_bridge_gives_back_what_it_had_not_acknowledged(agent: An
         with pytest.raises(BaseException) as ended:
             async with agent("fred") as fred:
                 assert "unseen" in await text_of(fred, "check")
-                os.kill(bridge_of(service, "fred"), signal.SIGKILL)
+                os.kill(relay_of(service, "fred"), signal.SIGKILL)
                 await ok(fred, "check")  # ends with the connection
         assert not isinstance(ended.value, AssertionError)
         async with agent("fred") as again:
             inbox = await ok(again, "check")
             assert [(m["content"], m["redelivered"]) for m in inbox["messages"]] == [("unseen", True)]
-
-
-def bridge_of(service: Service, project: str) -> int:
-    """The pid of the bridge process that works for a project folder."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            ours = f"IPC_HOME={service.home}".encode() in (entry / "environ").read_bytes().split(b"\0")
-            if ours and b"bridges.mcp" in (entry / "cmdline").read_bytes() and (entry / "cwd").readlink().name == project:
-                return int(entry.name)
-        except OSError:
-            continue
-    raise AssertionError(f"no bridge works for {project}")
 
 
 async def test_a_second_bridge_of_the_folder_does_not_read_the_firsts_mail(agent: Any) -> None:

@@ -1,0 +1,53 @@
+"""What a relay and the process that runs the SDK say to each other beside MCP.
+
+Both speak lines. A relay's first line is its hello; every later line is one of the host's MCP messages or a *note*, a line
+that begins with ``{"relay":``, which no MCP message does:
+
+    relay -> {"relay": {"hello": 1, "relay": ID, "project": PATH, "cwd": PATH, "name": NAME or null, "pid": N,
+                        "version": TEXT, "environment": {...}, "state": what the last state note held, or null}}
+    relay <- {"relay": {"ready": VERSION}}
+    relay <- {"relay": {"state": {...}}}     to be kept and said again in the hello to the next process
+    relay -> {"relay": {"bye": true}}        the host closed its end: what it was shown has arrived
+
+Nothing heavy is imported here: the relay lives on the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+PROTOCOL = 1
+NOTE = b'{"relay":'
+LINE_BYTES = 64 * 1024 * 1024
+"""A longer line is refused."""
+_ENVIRONMENT = ("HOME", "CLAUDECODE", "CLAUDE_PROJECT_DIR", "IPC_SHARED_SECRET")
+_PREFIX = "CLAUDE_CODE_"
+
+
+def note(**fields: Any) -> bytes:
+    """A note's line."""
+    return NOTE + json.dumps(fields).encode() + b"}\n"
+
+
+def read_note(line: bytes) -> dict[str, Any]:
+    """The fields of a note. Raises ValueError."""
+    value = json.loads(line)["relay"]
+    if not isinstance(value, dict):
+        raise ValueError("a note holds an object")
+    return value
+
+
+def agent_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """What a session may need to know of its agent's environment, such as where its host can be woken."""
+    return {name: value for name, value in env.items() if name in _ENVIRONMENT or name.startswith(_PREFIX)}
+
+
+def project_folder(env: Mapping[str, str], cwd: str) -> str:
+    """The project an agent works on: the host's word for it, or the folder it was started in."""
+    return env.get("CLAUDE_PROJECT_DIR") or os.path.abspath(cwd)

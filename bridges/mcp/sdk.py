@@ -1,0 +1,104 @@
+"""All that is private or particular in the MCP SDK, in one module.
+
+The tools are declared once, on a template; each agent's session gets a server of its own over the same tools (making them
+anew would cost 4 ms a tool). The session is found by a context variable, which the SDK's tasks inherit.
+"""
+
+import json
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import mcp_types as types
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import MCPServer
+from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
+
+from bridges.mcp.session import BridgeSession
+
+CURRENT: ContextVar[BridgeSession] = ContextVar("agent_ipc_session")
+_CHANNEL: dict[str, dict[str, Any]] = {"claude/channel": {}}
+"""Claude Code takes a server that announces this for a channel: what it pushes reaches an idle agent."""
+_CLAUDE_CODE = "claude-code"
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
+
+
+def current() -> BridgeSession:
+    """The session on whose behalf a tool or resource runs."""
+    return CURRENT.get()
+
+
+async def remember_request(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware: what a tool asks the broker belongs to the MCP request that called it."""
+    if ctx.request_id is not None:
+        current().begin_request(request_key(ctx.request_id))
+    return await call_next(ctx)
+
+
+def request_key(number: Any) -> str:
+    """The same for one JSON-RPC id in every process: 1 and "1" differ."""
+    return json.dumps(number)
+
+
+async def run(
+    template: MCPServer[None],
+    read: MemoryObjectReceiveStream[SessionMessage | Exception],
+    write: MemoryObjectSendStream[SessionMessage],
+) -> None:
+    """Serve the current session until ``read`` ends, with the template's tools and resources."""
+    server: MCPServer[None] = MCPServer(
+        template.name,
+        version=template.version,
+        instructions=template.instructions,
+        log_level="ERROR",
+        middleware=[remember_request],
+    )
+    server._tool_manager = template._tool_manager
+    server._resource_manager = template._resource_manager
+    server._prompt_manager = template._prompt_manager
+    low = server._lowlevel_server
+    await low.run(read, write, low.create_initialization_options(experimental_capabilities=_CHANNEL))
+
+
+def parse(line: bytes) -> SessionMessage:
+    """One line as a message. Raises ValueError."""
+    try:
+        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
+    except ValidationError as e:
+        raise ValueError(str(e)) from None
+
+
+def to_line(message: SessionMessage) -> bytes:
+    return message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+
+
+def answered(message: SessionMessage) -> str | None:
+    """The key of the request that a message answers, None if it is no answer."""
+    inner = message.message
+    if isinstance(inner, (types.JSONRPCResponse, types.JSONRPCError)):
+        return request_key(inner.id)
+    return None
+
+
+def refusal(message: SessionMessage, environment: Mapping[str, str]) -> bytes | None:
+    """The answer to a message that the SDK must not see, None for all others.
+
+    Claude Code asks ``server/discover`` first, and registers no channel on the protocol that an answer would choose: that
+    one can't carry its messages. Refused, it says ``initialize``. Every other client is served as it asks.
+    """
+    inner = message.message
+    if not isinstance(inner, types.JSONRPCRequest) or inner.method != "server/discover":
+        return None
+    meta = (inner.params or {}).get("_meta")
+    client = meta.get(types.CLIENT_INFO_META_KEY) if isinstance(meta, Mapping) else None
+    named = isinstance(client, Mapping) and str(client.get("name", "")).lower().startswith(_CLAUDE_CODE)
+    if not named and not any(name == "CLAUDECODE" or name.startswith("CLAUDE_CODE_") for name in environment):
+        return None
+    return error_line(inner.id, METHOD_NOT_FOUND, "Method not found")
+
+
+def error_line(number: Any, code: int, text: str) -> bytes:
+    error = {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}}
+    return json.dumps(error).encode() + b"\n"

@@ -1,0 +1,207 @@
+"""``python -m bridges.mcp --serve``: the process that runs the MCP SDK for all agents of one data folder.
+
+Each accepted connection is a relay (see bridges.mcp.hello for what it says) and one MCP session with a BridgeSession of its
+own. The listening socket is the supervisor's: it starts this process when the first agent connects, and agents that connect
+while it is being replaced wait in the socket's queue. Without agents for an hour, it ends.
+
+A session that fails ends alone. One that reads slowly holds up its own answers only: each has a task that writes.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.server.mcpserver import MCPServer
+from mcp.shared.message import SessionMessage
+
+from bridges.mcp import sdk
+from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, note, read_note
+from bridges.mcp.server import build
+from bridges.mcp.session import Agent, BridgeSession
+from broker.logs import Log
+from broker.settings import Settings
+from broker.version import VERSION
+
+IDLE_S = 3600.0
+_LIMIT_BYTES = LINE_BYTES + 1024
+"""The relay has refused what is longer than LINE_BYTES."""
+_HELLO_S = 10.0
+_CLOSE_S = 1.5
+"""For acknowledging what was shown, when a session ends; hosts kill what needs 2 s."""
+
+
+class Bridge:
+    """All sessions of this process."""
+
+    def __init__(self, settings: Settings, log: Log, *, autostart: bool) -> None:
+        self._settings = settings
+        self._log = log
+        self._autostart = autostart
+        self._template = build(log)
+        self._writers: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
+        self._idle: asyncio.TimerHandle | None = None
+        self.stopping = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One relay's connection, to its end."""
+        self._writers[writer] = asyncio.current_task()
+        if self._idle is not None:
+            self._idle.cancel()
+        try:
+            session = await self._greet(reader, writer)
+            if session is not None:
+                sdk.CURRENT.set(session)
+                await Conversation(session, self._template, reader, writer).run()
+        except (ConnectionError, TimeoutError) as e:
+            self._log.info("session_lost", detail=str(e))
+        finally:
+            writer.close()
+            del self._writers[writer]
+            self.rest()
+
+    def rest(self) -> None:
+        """With no agent left, end after an hour; the next one is worth the start."""
+        if not self._writers:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.stopping.set)
+
+    async def drop(self) -> None:
+        """End all connections without a word: relays ask the next process for what was not answered."""
+        for writer in self._writers:
+            writer.transport.abort()
+        tasks = [task for task in self._writers.values() if task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=2 * _CLOSE_S)
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> BridgeSession | None:
+        async with asyncio.timeout(_HELLO_S):
+            line = await reader.readline()
+        if not line:
+            return None  # somebody looked whether we are there
+        try:
+            hello = read_note(line)
+            agent = Agent.from_hello(hello)
+            if hello.get("hello") != PROTOCOL:
+                raise ValueError(f"it speaks {hello.get('hello')!r}")
+        except (ValueError, KeyError, TypeError) as e:
+            self._log.warning("hello_refused", detail=str(e)[:200])
+            return None
+        settings = self._settings
+        if "IPC_SHARED_SECRET" in agent.environment:
+            settings = dataclasses.replace(settings, shared_secret=agent.environment["IPC_SHARED_SECRET"])
+        self._log.info("session_started", project=agent.project, relay_pid=hello.get("pid"), relay_version=hello.get("version"))
+        writer.write(note(ready=VERSION))
+        return BridgeSession(settings, agent, autostart=self._autostart)
+
+
+class Conversation:
+    """One session's lines to and from the SDK."""
+
+    def __init__(
+        self, session: BridgeSession, template: MCPServer[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._session = session
+        self._template = template
+        self._reader = reader
+        self._writer = writer
+        self._orderly = False
+        self._told = session.state()
+
+    async def run(self) -> None:
+        to_sdk, sdk_reads = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        sdk_writes, from_sdk = anyio.create_memory_object_stream[SessionMessage](0)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._read, to_sdk)
+                tasks.start_soon(self._write, from_sdk)
+                await sdk.run(self._template, sdk_reads, sdk_writes)
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
+                await self._session.close(orderly=self._orderly)
+
+    async def _read(self, to_sdk: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+        async with to_sdk:
+            while True:
+                try:
+                    line = await self._reader.readline()
+                except ValueError:  # over the limit, which a relay keeps; this is none
+                    self._writer.write(sdk.error_line(None, sdk.INVALID_REQUEST, f"A line is over {LINE_BYTES} bytes"))
+                    return
+                except ConnectionError:
+                    return
+                if not line:
+                    return
+                if line.startswith(NOTE):
+                    self._orderly = self._orderly or self._is_bye(line)
+                    continue
+                try:
+                    message = sdk.parse(line)
+                except ValueError:
+                    self._writer.write(sdk.error_line(None, sdk.PARSE_ERROR, "Not a JSON-RPC message"))
+                    continue
+                refusal = sdk.refusal(message, self._session.agent.environment)
+                if refusal is not None:
+                    self._writer.write(refusal)
+                    continue
+                await to_sdk.send(message)
+
+    def _is_bye(self, line: bytes) -> bool:
+        try:
+            return bool(read_note(line).get("bye"))
+        except (ValueError, KeyError):
+            return False
+
+    async def _write(self, from_sdk: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with from_sdk:
+            async for message in from_sdk:
+                self._writer.write(sdk.to_line(message))
+                with contextlib.suppress(ConnectionError):  # the reader notices, too, and ends all
+                    await self._writer.drain()
+                answered = sdk.answered(message)
+                if answered is not None and not self._writer.is_closing():
+                    self._session.end_request(answered)
+                    self._tell_state()
+
+    def _tell_state(self) -> None:
+        """What the next process must know of this session, after the answer that it comes from."""
+        state = self._session.state()
+        if state != self._told:
+            self._told = state
+            self._writer.write(note(state=state))
+
+
+async def serve(settings: Settings, log: Log, *, listening: int | None, connected: int | None, supervised: bool) -> None:
+    """Serve until SIGTERM, SIGINT, an hour without agents or, when supervised, the end of standard input."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: _note_fault(log, context))
+    bridge = Bridge(settings, log, autostart=not supervised)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, bridge.stopping.set)
+    if supervised:
+        loop.add_reader(sys.stdin.fileno(), bridge.stopping.set)
+    log.info("mcp_started", pid=os.getpid())
+    if connected is not None:
+        reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=connected), limit=_LIMIT_BYTES)
+        await bridge.serve(reader, writer)
+        return
+    server = await asyncio.start_unix_server(bridge.serve, sock=socket.socket(fileno=listening), limit=_LIMIT_BYTES)
+    bridge.rest()
+    await bridge.stopping.wait()
+    server.close()
+    await bridge.drop()
+    log.info("mcp_stopped")
+
+
+def _note_fault(log: Log, context: dict[str, Any]) -> None:
+    """What ended one session without harm to the others."""
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        log.exception(error, "session_failed", detail=str(context.get("message")))
+    else:
+        log.error("session_failed", detail=str(context.get("message")))

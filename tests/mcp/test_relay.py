@@ -1,0 +1,313 @@
+"""Relays of many agents, one process behind them, and what happens when either dies."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from bridges.mcp.hello import LINE_BYTES
+from broker.place import mcp_socket
+from tests.conftest import Service, alive, wait_for
+from tests.mcp.conftest import RawHost, ok, opener, project_folder, relay_of
+
+pytestmark = pytest.mark.anyio
+Raw = Callable[..., RawHost]
+
+
+def leased(service: Service) -> int:
+    return int(service.connect("observer").request("status")["leased"])
+
+
+async def in_thread(condition: Callable[[], Any]) -> Any:
+    """Wait for a condition without holding up the clients of this event loop."""
+    return await anyio.to_thread.run_sync(lambda: wait_for("a condition", condition))
+
+
+def sdk_processes(service: Service) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = f"IPC_HOME={service.home}".encode() in (entry / "environ").read_bytes().split(b"\0")
+            if ours and b"--serve" in (entry / "cmdline").read_bytes().split(b"\0") and alive(int(entry.name)):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+async def test_ten_relays_share_one_process_and_keep_their_sessions_apart(service: Service, raw_host: Raw) -> None:
+    hosts = [raw_host(service, f"project-{n}") for n in range(10)]
+    for n, host in enumerate(hosts):
+        assert host.initialize()["result"]["serverInfo"]["name"] == "ipc"
+        assert host.call(1, "register", instance_id=f"agent-{n}")["name"] == f"agent-{n}"
+    assert sdk_processes(service) == [service.pid("mcp")]
+    for n, host in enumerate(hosts):
+        host.call(2, "send", to_id=f"agent-{(n + 1) % 10}", content=f"from {n}")
+    for n, host in enumerate(hosts):
+        mail = host.call(3, "check")["messages"]
+        assert [(m["sender"], m["content"]) for m in mail] == [(f"agent-{(n - 1) % 10}", f"from {(n - 1) % 10}")]
+    assert [host.close() for host in hosts] == [0] * 10
+
+
+async def test_nothing_is_lost_or_answered_twice_when_the_shared_process_is_killed(agent: Any, service: Service) -> None:
+    async with agent("fred") as fred, agent("claude", mode="legacy") as claude:
+        answers: list[str] = []
+
+        async def send(client: Any, prefix: str) -> None:
+            for number in range(40):
+                reply = await ok(client, "send", to_id="box", content=f"{prefix}-{number}")
+                answers.append(reply["message_id"])
+
+        async def kill() -> None:
+            for count in (10, 30, 60):
+                await in_thread(lambda n=count: len(answers) >= n)
+                await anyio.to_thread.run_sync(service.kill, "mcp")
+
+        async with anyio.create_task_group() as tasks:
+            for prefix, client in (("f1", fred), ("f2", fred), ("c", claude)):
+                tasks.start_soon(send, client, prefix)
+            tasks.start_soon(kill)
+        assert len(answers) == len(set(answers)) == 120
+    with service.connect("box") as box:
+        got = [m.content for m in box.check(limit=1000)]
+    assert sorted(got) == sorted(f"{p}-{n}" for p in ("f1", "f2", "c") for n in range(40))
+    assert [c for c in got if c.startswith("f1")] == [f"f1-{n}" for n in range(40)]
+
+
+async def test_a_waiting_check_survives_the_death_of_everything(agent: Any, service: Service) -> None:
+    async with agent("fred") as fred:
+        got: list[dict[str, Any]] = []
+
+        async def wait() -> None:
+            got.append(await ok(fred, "check", wait_s=30))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.to_thread.run_sync(service.kill, "mcp")
+            await anyio.to_thread.run_sync(service.kill, "supervisor")
+            await anyio.to_thread.run_sync(service.start)
+            await anyio.to_thread.run_sync(lambda: service.connect("bob").send("fred", "late"))
+        assert [m["content"] for m in got[0]["messages"]] == ["late"]
+
+
+async def test_mail_shown_by_a_dead_process_is_acknowledged_and_mail_not_shown_comes_again(
+    service: Service, raw_host: Raw
+) -> None:
+    fred = raw_host(service)
+    fred.initialize()
+    fred.call(1, "register", instance_id="fred")
+    bob = service.connect("bob")
+    bob.send("fred", "shown")
+    assert [m["content"] for m in fred.call(2, "check")["messages"]] == ["shown"]
+    fred.call(3, "send", to_id="bob", content="so that the state has arrived")
+    bob.send("fred", "shown, too")
+    assert [m["content"] for m in fred.call(4, "check")["messages"]] == ["shown, too"]
+    service.kill("mcp")
+    bob.send("fred", "new")
+    mail = fred.call(5, "check")["messages"]
+    assert mail[-1]["content"] == "new"
+    assert {m["content"] for m in mail[:-1]} <= {"shown, too"}  # killed before it said so, it may come again, marked
+    assert all(m["redelivered"] for m in mail[:-1])
+    assert fred.close() == 0
+    wait_for("the acknowledgement", lambda: leased(service) == 0)
+    again = raw_host(service)
+    again.initialize()
+    assert again.call(1, "check")["messages"] == []
+
+
+async def test_the_mail_of_a_killed_relay_goes_back_at_once(service: Service, raw_host: Raw) -> None:
+    fred = raw_host(service)
+    fred.initialize()
+    fred.call(1, "register", instance_id="fred")
+    service.connect("bob").send("fred", "unread")
+    assert len(fred.call(2, "check")["messages"]) == 1
+    assert leased(service) == 1
+    fred.process.kill()
+    wait_for("the mail to go back", lambda: leased(service) == 0)
+    again = raw_host(service)
+    again.initialize()
+    assert [(m["content"], m["redelivered"]) for m in again.call(1, "check")["messages"]] == [("unread", True)]
+
+
+async def test_a_host_that_leaves_has_read_its_mail(service: Service, raw_host: Raw) -> None:
+    fred = raw_host(service)
+    fred.initialize()
+    fred.call(1, "register", instance_id="fred")
+    bob = service.connect("bob")
+    bob.send("fred", "read")
+    assert len(fred.call(2, "check")["messages"]) == 1
+    assert fred.close() == 0
+    wait_for("the acknowledgement", lambda: bob.request("status")["queued"] == 0)
+
+
+async def test_relative_paths_are_the_agents_own(agent: Any, home: Path) -> None:
+    for name in ("fred", "claude"):
+        (project_folder(home, name) / "note.txt").write_text(f"note of {name}")
+    async with agent("fred") as fred, agent("claude") as claude:
+        for client in (fred, claude):
+            await ok(client, "share_file", to_id="fred", filepath="note.txt")
+        contents = [m["content"] for m in (await ok(fred, "check"))["messages"]]
+    assert [c.rsplit("\n", 1)[1] for c in contents] == ["note of fred", "note of claude"]
+
+
+async def test_big_messages_pass_and_too_big_ones_are_refused_by_their_id(service: Service, raw_host: Raw) -> None:
+    fred = raw_host(service)
+    fred.initialize()
+    fred.call(1, "register", instance_id="fred")
+    fred.call(2, "send", to_id="fred", content="x" * 10_000_000)
+    assert fred.call(3, "check")["messages"][0]["file"]
+    fred.write(b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"x":"' + b"x" * LINE_BYTES + b'"}}')
+    refused = fred.read()
+    assert (refused["id"], refused["error"]["code"]) == (77, -32600)
+    assert "Next:" in refused["error"]["message"]
+    assert fred.call(4, "list_instances")["instances"]
+
+
+async def test_a_line_that_is_no_message_is_an_error_and_the_session_goes_on(service: Service, raw_host: Raw) -> None:
+    host = raw_host(service)
+    host.initialize()
+    for garbage in (b"{", b"[1, 2]", b"\xff\xfe", b'{"jsonrpc": "1.0"}', b'{"relay": "x"}', b"[" * 100_000):
+        host.write(garbage)
+        if not garbage.startswith(b'{"relay":'):
+            assert host.read()["error"]["code"] == -32700
+    assert host.ask(1, "ping")["result"] == {}
+
+
+async def test_a_broken_connection_to_the_socket_harms_nobody(service: Service, raw_host: Raw) -> None:
+    fred = raw_host(service)
+    fred.initialize()
+    fred.call(1, "register", instance_id="fred")
+    hello = b'{"relay":{"hello":1,"relay":"x","project":"/","cwd":"/","environment":{}}}\n'
+    for hostile in (
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b'{"relay":{}}\n',
+        hello,
+        hello + b'{"relay":7}\n{"jsonrpc":',
+        b"\0" * 100_000,
+    ):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(mcp_socket(str(service.home)))
+            s.sendall(hostile)
+    slow = socket.socket(socket.AF_UNIX)  # asks much and reads nothing
+    slow.connect(mcp_socket(str(service.home)))
+    slow.setblocking(False)
+    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    initialize = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}).encode()
+    sent = slow.send(hello + initialize + b'\n{"jsonrpc":"2.0","id":2,"method":"tools/list"}' * 1000)
+    assert sent > 10_000
+    before = service.pid("mcp")
+    for number in range(2, 12):
+        assert fred.call(number, "list_instances")["instances"]
+    slow.close()
+    assert service.pid("mcp") == before
+
+
+DISCOVER = {
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "other", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+}
+
+
+async def test_claude_code_is_led_to_the_handshake_and_told_of_the_channel(service: Service, raw_host: Raw) -> None:
+    by_name = json.loads(json.dumps(DISCOVER).replace('"other"', '"claude-code"'))
+    for env, params in (({"CLAUDECODE": "1"}, DISCOVER), ({"CLAUDE_CODE_SESSION_ID": "x"}, DISCOVER), ({}, by_name)):
+        host = raw_host(service, **env)
+        assert host.ask(1, "server/discover", **params)["error"]["code"] == -32601
+        capabilities = host.initialize("claude-code")["result"]["capabilities"]
+        assert capabilities["experimental"] == {"claude/channel": {}}
+        assert host.close() == 0
+
+
+async def test_other_clients_get_the_newer_protocol(service: Service, raw_host: Raw) -> None:
+    host = raw_host(service)
+    assert "2026-07-28" in host.ask(1, "server/discover", **DISCOVER)["result"]["supportedVersions"]
+
+
+async def test_the_first_agent_starts_the_service(make_service: Callable[..., Service], raw_host: Raw) -> None:
+    service = make_service()
+    fred = raw_host(service)
+    fred.initialize()
+    assert fred.call(1, "register", instance_id="fred")["name"] == "fred"
+    assert sdk_processes(service) == [wait_for("the process", lambda: service.pid("mcp"))]
+
+
+async def test_an_agent_that_asks_nothing_does_not_start_a_stopped_service_and_one_that_does_starts_it(
+    service: Service, raw_host: Raw
+) -> None:
+    fred = raw_host(service)
+    fred.initialize()
+    fred.call(1, "register", instance_id="fred")
+    supervisor = service.pid("supervisor")
+    os.kill(supervisor, signal.SIGTERM)
+    wait_for("the end", lambda: not alive(supervisor))
+    assert not service.pid("broker")
+    service.start()  # by somebody else: the agent finds it without being asked
+    wait_for("the agent's session", lambda: [e for e in service.log("mcp") if e["event"] == "session_started"][1:])
+    service.stop()
+    assert fred.call(2, "list_instances")["instances"]
+
+
+async def test_without_a_supervisor_an_agent_has_a_process_of_its_own(
+    make_service: Callable[..., Service], home: Path, raw_host: Raw
+) -> None:
+    service = make_service()
+    broker = subprocess.Popen([sys.executable, "-m", "broker"], env={**os.environ, **service.env})
+    try:
+        wait_for("the broker", lambda: (home / "run" / "broker.sock").exists())
+        fred = raw_host(service)
+        fred.initialize()
+        assert fred.call(1, "register", instance_id="fred")["name"] == "fred"
+        [own] = sdk_processes(service)
+        os.kill(own, signal.SIGKILL)
+        assert fred.call(2, "list_instances")["instances"]
+        assert fred.close() == 0
+        wait_for("the end of its process", lambda: not sdk_processes(service))
+    finally:
+        broker.terminate()
+        broker.wait(20)
+
+
+async def test_a_broker_that_can_not_start_is_told_by_the_tools(home: Path, raw_host: Raw) -> None:
+    (home / "ipc.db").write_bytes(b"rubbish" * 1000)
+    service = Service(home)
+    try:
+        host = raw_host(service)
+        host.initialize()
+        result = host.ask(1, "tools/call", name="register", arguments={"instance_id": "fred"})["result"]
+        assert result["isError"]
+        assert "not a database" in result["content"][0]["text"] and "Next: ipc doctor" in result["content"][0]["text"]
+        assert host.close() == 0
+    finally:
+        service.stop()
+
+
+async def test_a_service_that_can_not_be_reached_is_an_error_that_says_what_to_do(home: Path, raw_host: Raw) -> None:
+    blocked = home / "file"
+    blocked.write_text("")
+    host = raw_host(Service(home), IPC_HOME=str(blocked / "x"))
+    reply = host.initialize()
+    assert reply["error"]["code"] == -32000
+    assert "Next: run ipc doctor" in reply["error"]["message"]
+    assert host.close() == 0
+
+
+async def test_both_eras_survive_a_replaced_process(service: Service, home: Path) -> None:
+    for mode in ("auto", "legacy"):
+        async with opener(service, home)(f"me-{mode}", mode=mode) as me:
+            await anyio.to_thread.run_sync(service.kill, "mcp")
+            assert len((await me.list_tools()).tools) >= 8
+            assert (await ok(me, "send", to_id="x", content="y"))["message_id"]
+            relay = relay_of(service, f"me-{mode}")
+        assert not alive(relay)
