@@ -62,6 +62,32 @@ async def run(
     await low.run(read, write, low.create_initialization_options(experimental_capabilities=_CHANNEL))
 
 
+def trim_schemas(server: MCPServer[None]) -> None:
+    """Leave out of the tools' schemas what pydantic adds and no model needs: titles, descriptions of the models, and that
+    what may be left out may be null too."""
+    for tool in server._tool_manager.list_tools():
+        tool.parameters = trimmed(tool.parameters)
+        if tool.fn_metadata.output_schema is not None:
+            tool.fn_metadata.output_schema = trimmed(tool.fn_metadata.output_schema)
+
+
+def trimmed(schema: Any, *, names: bool = False) -> Any:
+    """A schema without ``title``, and without ``description`` where it is a model's own. ``names``: its keys are names."""
+    if isinstance(schema, list):
+        return [trimmed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if names:
+        return {k: trimmed(v) for k, v in schema.items()}
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        schema = {**kinds[0], **{k: v for k, v in schema.items() if k not in ("anyOf", "default")}}
+    dropped = {"title"} | ({"description"} if "properties" in schema else set())
+    if "default" in schema and schema["default"] is None:
+        dropped.add("default")
+    return {k: trimmed(v, names=k in ("properties", "$defs")) for k, v in schema.items() if k not in dropped}
+
+
 def parse(line: bytes) -> SessionMessage:
     """One line as a message. Raises ValueError."""
     try:

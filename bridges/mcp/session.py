@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from broker.actions import ACTIONS
 from broker.aio import AsyncConnection
 from broker.client import DEFAULT_TIMEOUT_S
 from broker.errors import IpcError, RemoteError
@@ -122,12 +123,31 @@ class BridgeSession:
             return {"message": f"The name is {self.name}"}  # asked again after a process died in the middle of it
         reply = await self._ask({"action": action, "session_token": self._token, **fields}, timeout_s)
         mail = reply.get("messages")
-        if mail and action != "history":
+        if mail and ACTIONS[action].delivers:
             self._fetched.setdefault(_REQUEST.get() or "", []).extend(m["id"] for m in mail)
         if action == "rename":
             self._forget_file()
             self._take(fields["new_id"], str(self._token))
         return reply
+
+    async def registered(self) -> bool:
+        """Whether there is a name, after taking one up that may be taken up unasked."""
+        if self._token is None:
+            try:
+                await self._resume()
+            except NotRegistered:
+                return False
+        return True
+
+    async def count(self) -> dict[str, Any] | None:
+        """How much mail waits, None without a name. Acknowledges nothing."""
+        if self._token is None:
+            return None
+        return await self._ask({"action": "count", "session_token": self._token})
+
+    @property
+    def home(self) -> Path:
+        return self._settings.home
 
     async def status(self) -> dict[str, Any]:
         return await self._ask({"action": "status"})

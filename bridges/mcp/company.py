@@ -1,0 +1,149 @@
+"""Tools for working together: claims, and all that an agent says of itself; and plain words for everything."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from anyio import to_thread
+from mcp.server.mcpserver import MCPServer
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from bridges.files import read_file
+from bridges.mcp.render import Inbox, to_inbox, to_text
+from bridges.mcp.results import Answerer, Done, Rows, done, hints, message_of
+from bridges.mcp.sdk import current
+from bridges.resources import resource_of
+from bridges.say import CONTEXT, SHARE_FILE, Context, Plan, help_text, read_context, understand, vocabulary
+from broker.text import visible_json
+
+_Manage = Literal["presence", "group_create", "group_join", "group_leave", "block", "mute", "unblock", "autocheck", "withdraw"]
+
+
+def add_claims(server: MCPServer[None], answer: Answerer) -> None:
+    @server.tool(
+        annotations=hints(idempotent=True),
+        description="Claim files you are about to edit (path or pattern such as src/api/**) so that others keep off; again "
+        "renews, release ends it. list shows claims, of resource or all. A conflict says who holds it.",
+    )
+    async def claim(
+        resource: str | None = None,
+        do: Literal["claim", "release", "list"] = "claim",
+        note: str | None = None,
+        minutes: Annotated[float, Field(ge=1, le=1440)] = 30,
+    ) -> Annotated[CallToolResult, Rows]:
+        async def work() -> tuple[str, BaseModel]:
+            named = None if resource is None else resource_of(resource, current().agent.cwd)
+            if do == "list" or (named is None and do == "claim"):
+                rows = visible_json((await current().request("claims", resource=named))["claims"])
+                lines = [f"{r['resource']}  {r['holder']} since {r['since']} until {r['until']}  {r['note']}" for r in rows]
+                return "\n".join(lines) or "Nothing is claimed.", Rows(rows=rows)
+            if do == "release":
+                released = (await current().request("claim_release", resource=named))["released"]
+                return f"Released {released}.", Rows(rows=[])
+            claimed = (await current().request("claim", resource=named, ttl_s=minutes * 60, note=note))["claimed"]
+            return f"Claimed {claimed['resource']} until {claimed['until']}.", Rows(rows=[claimed])
+
+        return await answer(work)
+
+
+def add_manage(server: MCPServer[None], answer: Answerer) -> None:
+    @server.tool(
+        annotations=hints(idempotent=True),
+        description="presence: name=working|idle, note=on what. group_*: name=the group; send to its name posts. block, mute, "
+        "unblock: name=a sender. autocheck: minutes 1-60, 0 stops. withdraw: name=id of your unread message.",
+    )
+    async def manage(
+        do: _Manage, name: str | None = None, note: str | None = None, minutes: Annotated[int, Field(ge=0, le=60)] = 5
+    ) -> Annotated[CallToolResult, Done]:
+        async def work() -> tuple[str, BaseModel]:
+            return _managed(await current().request(**_request(do, name, note, minutes)))
+
+        return await answer(work)
+
+
+def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[str, Any]:
+    if do == "presence":
+        return {"action": "presence", "state": name, "note": note}
+    if do == "autocheck":
+        return {"action": "autocheck_start", "minutes": minutes} if minutes else {"action": "autocheck_stop"}
+    if do == "withdraw":
+        return {"action": "withdraw", "withdraw_id": name}
+    if do in ("block", "mute"):
+        return {"action": "block", "name": name, "mode": do}
+    return {"action": do, ("name" if do == "unblock" else "group"): name}
+
+
+def _managed(reply: dict[str, Any]) -> tuple[str, Done]:
+    """Replies without a sentence get one."""
+    if "presence" in reply:
+        reply["message"] = f"You are {reply['presence']}{': ' + reply['note'] if reply['note'] else ''}"
+    elif "autocheck" in reply:
+        every = f" every {reply['minutes']} minutes" if "minutes" in reply else ""
+        reply["message"] = f"Automatic checks are {reply['autocheck']}{every}"
+    elif "withdrawn" in reply:
+        reply["message"] = f"Withdrawn from {reply['withdrawn']}" if reply["withdrawn"] else "Too late: it has been delivered"
+    return done(reply)
+
+
+def add_say(server: MCPServer[None], answer: Answerer) -> None:
+    @server.tool(
+        annotations=hints(),
+        description="Do what your user says in plain words, such as 'msg fred: hi' or 'start auto checking'. Asks back where "
+        "unsure; confirm=true takes that as yes.",
+    )
+    async def say(text: str, confirm: bool = False) -> Annotated[CallToolResult, Inbox]:
+        async def work() -> tuple[str, BaseModel]:
+            return await _said(text, confirm)
+
+        return await answer(work)
+
+
+async def _said(text: str, confirm: bool) -> tuple[str, Inbox]:
+    session = current()
+    context = Context()
+    if await session.registered():
+        context = read_context([await session.request(**request) for request in CONTEXT])
+    words = await to_thread.run_sync(vocabulary, session.home)
+    plan = understand(text, context, words)
+    if plan.problem is not None:
+        return f"{plan.problem}. Next: {help_text()}", Inbox(messages=[])
+    if plan.intent == "help":
+        return help_text(), Inbox(messages=[])
+    if plan.question is not None and not confirm:
+        text = f"{plan.question} Understood: {_shown(plan)}. Ask your user; then say it again with confirm=true."
+        return text, Inbox(messages=[])
+    inbox, sentences = Inbox(messages=[]), []
+    for request in plan.requests:
+        reply = await _carry_out(dict(request))
+        if "messages" in reply:
+            inbox = to_inbox(reply)
+            sentences.append(to_text(reply))
+        else:
+            sentences.append(_sentence(reply))
+    return "\n".join([f"Understood: {_shown(plan)}", *sentences]), inbox
+
+
+def _shown(plan: Plan) -> str:
+    slots = ", ".join(f"{k}={v!r}" for k, v in plan.understood.items() if k != "intent")
+    return str(visible_json(f"{plan.understood['intent']}({slots})"))
+
+
+async def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
+    session = current()
+    action = request.pop("action")
+    if action == "register":
+        return await session.register(request["instance_id"])
+    if action == SHARE_FILE:
+        content, data = await to_thread.run_sync(read_file, Path(session.agent.path(request["path"])))
+        return await session.request("send", to_id=request["to_id"], message=message_of(content, data), person=True)
+    if action in ("send", "reply"):
+        request["person"] = True
+    return await session.request(action, **request)
+
+
+def _sentence(reply: dict[str, Any]) -> str:
+    if "instances" in reply:
+        return str(visible_json("\n".join(f"{r['id']}  {r['presence']}" for r in reply["instances"])))
+    if "instance_id" in reply:
+        return f"You are {reply['instance_id']}, {reply['queued']} unread."
+    return _managed(reply)[0]

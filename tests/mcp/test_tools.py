@@ -1,0 +1,161 @@
+"""The tools for conversation and company, through a real MCP client over stdio."""
+
+import json
+from typing import Any
+
+import anyio
+import pytest
+
+from broker.actions import ACTIONS, Access
+from tests.mcp.test_mcp_door import ok
+
+pytestmark = pytest.mark.anyio
+
+TOOL_OF = {
+    "ack": "check",
+    "asks": "history",
+    "autocheck_start": "manage",
+    "autocheck_status": "say",
+    "autocheck_stop": "manage",
+    "block": "manage",
+    "blocks": None,
+    "claim_release": "claim",
+    "claims": "claim",
+    "count": "check",
+    "forward": "send",
+    "group_create": "manage",
+    "group_join": "manage",
+    "group_leave": "manage",
+    "groups": "list_instances",
+    "list": "list_instances",
+    "presence": "manage",
+    "receipts": "history",
+    "release": "check",
+    "search": "history",
+    "subscribe": "check",
+    "unblock": "manage",
+    "unsubscribe": "check",
+    "whoami": "say",
+    "withdraw": "manage",
+}
+
+
+async def text_of(client: Any, tool: str, **arguments: Any) -> str:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    return "\n".join(part.text for part in result.content)
+
+
+async def test_few_tools_cover_every_action_an_agent_needs(agent: Any) -> None:
+    async with agent(None) as client:
+        tools = (await client.list_tools()).tools
+        names = {t.name for t in tools}
+    assert len(names) <= 14
+    wanted = {TOOL_OF.get(n, n) for n, a in ACTIONS.items() if a.access is Access.SESSION}
+    assert wanted - names == {None}
+
+
+async def test_the_list_of_tools_costs_an_agent_under_three_thousand_tokens(agent: Any) -> None:
+    async with agent(None) as client:
+        listed = (await client.list_tools()).model_dump_json(by_alias=True, exclude_none=True)
+        described = [t for t in (await client.list_tools()).tools if t.annotations and t.description and t.output_schema]
+    assert len(listed) < 11_000, len(listed)  # at about four characters a token
+    assert len(described) == 14
+
+
+async def test_a_question_waits_for_its_answer_in_one_call(agent: Any) -> None:
+    async with agent("fred") as fred, agent("claude") as claude, anyio.create_task_group() as tasks:
+        got: list[Any] = []
+
+        async def ask() -> None:
+            got.append(await ok(fred, "ask", to_id="claude", content="which branch?", wait_s=30))
+
+        tasks.start_soon(ask)
+        (question,) = (await ok(claude, "check", wait_s=20))["messages"]
+        assert question["about"]["question"]["waiting"] is True
+        await ok(claude, "reply", message_id=question["id"], content="main")
+        with anyio.fail_after(20):
+            while not got:
+                await anyio.sleep(0.01)
+        assert [m["content"] for m in got[0]["messages"]] == ["main"]
+        assert (await ok(fred, "check"))["messages"] == []
+        assert (await ok(fred, "history", questions=True))["rows"][0]["state"] == "answered"
+
+
+async def test_an_unanswered_question_says_that_its_answer_will_be_mail(agent: Any) -> None:
+    async with agent("fred") as fred:
+        assert "it will come as mail" in await text_of(fred, "ask", to_id="claude", content="?", wait_s=0)
+
+
+async def test_new_mail_is_mentioned_at_the_end_of_any_result(agent: Any) -> None:
+    async with agent("fred") as fred, agent("claude") as claude:
+        assert "new message" not in await text_of(fred, "list_instances")
+        await ok(claude, "send", to_id="fred", content="look", land="interrupt")
+        assert "[1 new message from claude, urgent: call check]" in await text_of(fred, "list_instances")
+        assert "1 unread, 1 urgent: claude 1." in await text_of(fred, "check", count_only=True)
+        await ok(fred, "check")
+        assert "new message" not in await text_of(fred, "list_instances")
+
+
+async def test_mail_is_forwarded_superseded_withdrawn_and_followed(agent: Any) -> None:
+    async with agent("fred") as fred, agent("claude") as claude, agent("bob") as bob:
+        first = await ok(fred, "send", to_id="claude", content="at 3")
+        second = await ok(fred, "send", to_id="claude", content="at 4", supersedes=first["message_id"])
+        (mail,) = (await ok(claude, "check"))["messages"]
+        assert (mail["content"], "supersedes" in mail["about"]) == ("at 4", True)
+        await ok(claude, "send", to_id="bob", forward_id=mail["id"], content="fyi")
+        (passed,) = (await ok(bob, "check"))["messages"]
+        assert (passed["content"], passed["about"]["forwarded"]["from"]) == ("fyi\n\nat 4", "fred")
+        rows = (await ok(fred, "history", receipts_of=[second["message_id"]]))["rows"]
+        assert [r["state"] for r in rows] == ["read"]
+        third = await ok(fred, "send", to_id="claude", content="oops")
+        assert "Withdrawn from 1" in await text_of(fred, "manage", do="withdraw", name=third["message_id"])
+        assert "at 4" in await text_of(fred, "history", words="at")
+        assert "[mail " in await text_of(claude, "history", peer="fred")
+
+
+async def test_groups_presence_blocks_and_automatic_checks(agent: Any) -> None:
+    async with agent("fred") as fred, agent("claude") as claude:
+        await ok(fred, "manage", do="group_create", name="team")
+        await ok(claude, "manage", do="group_join", name="team")
+        assert "Posted to 1 members of team" in await text_of(fred, "send", to_id="team", content="hi")
+        await ok(fred, "manage", do="presence", name="working", note="the parser")
+        listed = await text_of(claude, "list_instances")
+        assert ("the parser" in listed, "group team: fred, claude" in listed) == (True, True)
+        await ok(claude, "manage", do="mute", name="fred")
+        assert "on every 3 minutes" in await text_of(fred, "manage", do="autocheck", minutes=3)
+        assert "are off" in await text_of(fred, "manage", do="autocheck", minutes=0)
+        refused = await fred.call_tool("manage", {"do": "group_join", "name": "none"})
+        assert (refused.is_error, "groups lists them" in refused.content[0].text) == (True, True)
+
+
+async def test_a_claim_is_of_the_agents_own_folder_and_a_conflict_names_its_holder(agent: Any) -> None:
+    async with agent("fred", folder="repo") as fred, agent("claude", folder="repo") as claude:
+        await ok(fred, "claim", resource="src/**", note="routes")
+        refused = await claude.call_tool("claim", {"resource": "src/a.py"})
+        assert (refused.is_error, "fred has claimed" in refused.content[0].text) == (True, True)
+        (held,) = (await ok(claude, "claim", do="list"))["rows"]
+        assert (held["holder"], held["resource"].endswith("/repo/src/**"), held["note"]) == ("fred", True, "routes")
+        assert "Released 1." in await text_of(fred, "claim", do="release")
+        await ok(claude, "claim", resource="src/a.py")
+
+
+async def test_plain_words_do_what_the_user_says(agent: Any) -> None:
+    async with agent("fred") as fred, agent("claude") as claude:
+        assert "Message sent." in await text_of(fred, "say", text="msg claude: hi there")
+        result = await ok(claude, "say", text="chekc my mesages")
+        assert [m["content"] for m in result["messages"]] == ["hi there"]
+        await ok(claude, "say", text="reply: hello")
+        assert [m["content"] for m in (await ok(fred, "check"))["messages"]] == ["hello"]
+        asked = await text_of(fred, "say", text="msg nessa welcome")
+        assert "nessa isn't registered. Send anyway?" in asked
+        assert "Message queued for nessa" in await text_of(fred, "say", text="msg nessa welcome", confirm=True)
+        assert "no command" in await text_of(fred, "say", text="write a test for send()")
+        assert "on every 3 minutes" in await text_of(fred, "say", text="start auto checking every 3 minutes")
+
+
+async def test_plain_words_register_an_agent(agent: Any) -> None:
+    async with agent(None) as client:
+        assert "Registered jarvis" in await text_of(client, "say", text="call me jarvis")
+        found = json.loads((await client.read_resource("ipc://inbox")).contents[0].text)
+        assert found == {"name": "jarvis", "unread": 0, "interrupt": 0, "from": {}}
