@@ -3,119 +3,131 @@
 import re
 from dataclasses import dataclass
 
+from nlparse.commands import Span
+from nlparse.grammar import Grammar
 from nlparse.names import blanks
-from nlparse.vocabulary import Vocabulary
+from nlparse.times import is_time
 
 _PAIRS = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"))
-_LONE_COLON = re.compile(r"\s+[:：](?=\s|$)")
-_STUCK = re.compile(r"[:：]|\s*[–—]|\s+--?(?=\s|$)")
-_COMMA = re.compile(r",(?=\s|$)")
+_COLON = re.compile(r"[:：]|\s+[:：](?=\s|$)")
+_DASH = re.compile(r"\s*[–—]|\s+--?(?=\s|$)")
+_COMMA = re.compile(r",")
 _WORD = re.compile(r"[^\s:：,]+")
-
-_UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|days?|weeks?|months?|years?)"
-_SMALL = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
-_AMOUNT = rf"(?:\d+(?:\.\d+)?|an?|{_SMALL}|fifteen|twenty|thirty|half\s+an?|a\s+few|a\s+couple\s+of)"
-_DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-_PART = r"(?:morning|afternoon|evening|night|noon|midnight|lunch|lunchtime|eod)"
-_CLOCK = rf"(?:\d{{1,2}}(?:[:.]\d{{2}})?\s*(?:[ap]\.?m\.?|o'?clock|h)?|noon|midnight|lunch|lunchtime|{_SMALL})"
-_ONE_TIME = (
-    rf"(?:in\s+{_AMOUNT}\s*{_UNIT}|at\s+{_CLOCK}|(?:every|each)\s+(?:{_AMOUNT}\s+)?{_UNIT}|(?:on|next|this|every|by)\s+{_DAY}|"
-    rf"(?:this|tomorrow|every|in\s+the)\s+{_PART}|next\s+(?:week|month|year|time)|(?:today|tomorrow|tonight|later|soon|now|asap|"
-    rf"right\s+now|right\s+away|immediately|daily|hourly|{_DAY}|by\s+(?:tomorrow|tonight|{_CLOCK})))"
-)
-_TIME = re.compile(
-    rf"(?:{_ONE_TIME})(?:\s+(?:{_ONE_TIME})){{0,3}}(?=$|[\s.!?,])[.!?]*(?P<rest>\s*$|\s+(?:to|about|that)\b)", re.IGNORECASE
-)
+_LONGEST_CONDITION = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The text of a message and what stood before it."""
+    """The text of a message and what set it off from the recipients."""
 
     text: str
-    start: int
-    end: int
-    explicit: bool
-    """A colon, a dash, quotes around all of it, or ``saying`` set it off."""
-    hard: bool
-    """A colon or dash did."""
-    quoted: bool
-    punctuated: bool
-    """Any punctuation did, a comma too."""
+    span: Span
+    """Where ``text`` stands, its wrapping quotes left out."""
+    separator: str = ""
+    """``:``, ``-`` for any dash, ``,`` or nothing."""
+    introduced: bool = False
+    """``that`` or ``saying`` was dropped."""
+    saying: bool = False
+    quoted: bool = False
+    joins: bool = False
+    """It begins like another recipient or the next job (and, or, then, but)."""
+
+    @property
+    def hard(self) -> bool:
+        """A colon or dash: before it every name counts."""
+        return self.separator in (":", "-")
+
+    @property
+    def explicit(self) -> bool:
+        """Enough to send to a name that is not registered."""
+        return self.hard or self.quoted or self.saying
+
+    @property
+    def set_off(self) -> bool:
+        return self.explicit or self.introduced or self.separator == ","
 
 
-def hard_separator(text: str, at: int) -> int | None:
-    """The offset after a colon or dash that stands right after ``at``, or None."""
-    for pattern in (_STUCK, _LONE_COLON):
-        found = pattern.match(text, at)
-        if found:
-            return found.end()
-    return None
-
-
-def read_content(text: str, at: int, vocabulary: Vocabulary, *, drop: bool = True) -> Content | None:
+def read_content(text: str, at: int, grammar: Grammar, *, introduce: bool = True) -> Content | None:
     """The content that begins at ``at``, right after recipients or a verb; None if there is none."""
-    start = hard_separator(text, at)
-    hard, comma, saying = start is not None, False, False
-    if start is None:
-        found = _COMMA.match(text, at)
-        comma, start = found is not None, found.end() if found else at
-    if start == at and at < len(text) and not text[at].isspace():
+    separator, after = _separator(text, at)
+    if not separator and at < len(text) and not text[at].isspace():
         return None
-    start = blanks(text, start)
-    if drop and not hard and not comma:
-        start, saying = _introduced(text, start, vocabulary)
+    first = start = blanks(text, after)
+    introducer: tuple[str, ...] = ()
+    if introduce and not separator:
+        introducer, start = _introduced(text, start, grammar)
     end = len(text.rstrip())
     if start >= end:
         return None
-    body, quoted = unquote(text[start:end])
-    if not body:
+    quoted = _is_wrapped(text[start:end])
+    if quoted:
+        start, end = start + 1, end - 1
+    body = text[start:end]
+    if not body.strip():
         return None
-    return Content(body, start, end, hard or quoted or saying, hard, quoted, hard or comma)
+    joins = separator in ("", ",") and grammar.bad_start.match(text, first) is not None
+    return Content(body, (start, end), separator, bool(introducer), introducer[:1] == ("saying",), quoted, joins)
 
 
-def _introduced(text: str, at: int, vocabulary: Vocabulary) -> tuple[int, bool]:
-    """After one leading ``that``, ``saying`` or ``saying that``, and a colon or comma attached to it."""
-    for phrase in vocabulary.introducers:
-        place, found = at, None
-        for word in phrase.split():
-            found = _WORD.match(text, place)
-            if found is None or found[0].lower() != word:
-                found = None
-                break
-            place = blanks(text, found.end())
-        if found is None:
+def _separator(text: str, at: int) -> tuple[str, int]:
+    """(the separator right at ``at`` or nothing, the offset after it)."""
+    for sign, pattern in ((":", _COLON), ("-", _DASH), (",", _COMMA)):
+        found = pattern.match(text, at)
+        if found:
+            return sign, found.end()
+    return "", at
+
+
+def _introduced(text: str, at: int, grammar: Grammar) -> tuple[tuple[str, ...], int]:
+    """(one leading ``that``, ``saying`` or ``saying that``, the offset after it and a colon or comma attached to it)."""
+    for phrase in grammar.introducers:
+        end = _phrase_end(text, at, phrase)
+        if end is None:
             continue
-        end = found.end()
         if text[end : end + 1] in (":", "：", ","):
             end += 1
         elif end < len(text) and not text[end].isspace():
             continue
-        return blanks(text, end), phrase.startswith("saying")
-    return at, False
+        return phrase, blanks(text, end)
+    return (), at
 
 
-def unquote(body: str) -> tuple[str, bool]:
-    """Without one wrapping pair of quotes, if neither mark occurs inside; (text, whether a pair was dropped)."""
+def _phrase_end(text: str, at: int, phrase: tuple[str, ...]) -> int | None:
+    end = at
+    for word in phrase:
+        found = _WORD.match(text, blanks(text, end))
+        if found is None or found[0].lower() != word:
+            return None
+        end = found.end()
+    return end
+
+
+def _is_wrapped(body: str) -> bool:
+    """True if one pair of quotes wraps all and neither mark occurs inside."""
     for opening, closing in _PAIRS:
-        if len(body) >= 2 and body.startswith(opening) and body.endswith(closing):
-            inner = body[1:-1]
-            if opening not in inner and closing not in inner:
-                return inner, True
-    return body, False
+        if len(body) >= 2 and body[0] == opening and body[-1] == closing:
+            return body.find(opening, 1, -1) < 0 and body.find(closing, 1, -1) < 0
+    return False
 
 
-def is_deferred(content: Content, vocabulary: Vocabulary, *, asking: bool) -> bool:
-    """A job for later is no message: content that begins with a condition, or is only a time."""
-    if content.punctuated or content.quoted:
+def unwrap(text: str, start: int, end: int) -> tuple[Span, bool]:
+    """(the span without blanks at its ends and without one wrapping pair of quotes, whether there was a pair)."""
+    body = text[start:end]
+    start += len(body) - len(body.lstrip())
+    body = body.strip()
+    end = start + len(body)
+    return ((start + 1, end - 1), True) if _is_wrapped(body) else ((start, end), False)
+
+
+def is_deferred(content: Content, grammar: Grammar, *, asking: bool) -> bool:
+    """A job for later is no message: without punctuation, content that begins with a condition or is only a time."""
+    if content.separator or content.quoted:
         return False
-    head = content.text[:200].lower()
-    words = head.split(None, 3)
-    if not asking:
-        for phrase in vocabulary.deferring:
-            if " " in phrase:
-                if words[:3] == phrase.split():
-                    return True
-            elif words and words[0].rstrip(",.!?:") in phrase.split("|"):
-                return True
-    return _TIME.match(content.text[:200]) is not None
+    words = [w.rstrip(",.!?:") for w in content.text[:_LONGEST_CONDITION].lower().split(None, 4)[:4]]
+    if not asking and any(_begins(words, phrase.split()) for phrase in grammar.lists["deferring"]):
+        return True
+    return is_time(content.text)
+
+
+def _begins(words: list[str], phrase: list[str]) -> bool:
+    return len(words) >= len(phrase) and all(w in p.split("|") for w, p in zip(words, phrase, strict=False))

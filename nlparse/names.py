@@ -4,16 +4,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nlparse.tokens import distance
-from nlparse.vocabulary import Vocabulary
+from nlparse.grammar import Grammar
+from nlparse.spelling import distance
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}(?![A-Za-z0-9_-])")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 _BLANKS = re.compile(r"\s*")
-_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
-_SIGN = re.compile(r"\s*[&+]\s*")
-_COMMA = re.compile(r"\s*,\s*(?:(?:and\s+)|(?:[&+]\s*))?", re.IGNORECASE)
 MOST_NAMES = 64
+MOST_CANDIDATES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +27,10 @@ class Name:
 class Directory:
     """Who is registered, and what is a name at all."""
 
-    def __init__(self, known: Iterable[str], vocabulary: Vocabulary) -> None:
+    def __init__(self, known: Iterable[str], grammar: Grammar) -> None:
         self.known = {name.lower(): name for name in known}
-        self._exact = set(known) | set(self.known)
-        self._never = frozenset(vocabulary.never_names)
+        self._never = grammar.lists["never_names"]
+        self._near: dict[str, tuple[bool, str | None]] = {}
 
     def exact(self, name: str) -> bool:
         return name.lower() in self.known
@@ -40,6 +38,11 @@ class Directory:
     def near(self, name: str) -> tuple[bool, str | None]:
         """(whether it is a near-miss of a registered name, the one closest name or None)."""
         low = name.lower()
+        if low not in self._near:
+            self._near[low] = self._measure(low)
+        return self._near[low]
+
+    def _measure(self, low: str) -> tuple[bool, str | None]:
         found: list[tuple[int, str]] = []
         for other, spelled in self.known.items():
             if min(len(low), len(other)) < 3:
@@ -53,20 +56,28 @@ class Directory:
         closest = [spelled for cost, spelled in found if cost == best]
         return True, closest[0] if len(closest) == 1 else None
 
+    def nearest(self, name: str) -> tuple[str, ...]:
+        """Up to MOST_CANDIDATES registered names that share at least half their letters with a name, nearest first."""
+        low = name.lower()
+        found = []
+        for other, spelled in self.known.items():
+            cost = distance(low, other, max(len(low), len(other)) // 2)
+            if cost is not None:
+                found.append((cost, spelled))
+        return tuple(spelled for _, spelled in sorted(found)[:MOST_CANDIDATES])
+
     def registered(self, name: str) -> bool:
         return self.exact(name) or self.near(name)[0]
 
     def may_be_name(self, name: str) -> bool:
-        """A function word is no name unless registered exactly so."""
-        return name.lower() not in self._never or name in self._exact
+        """A function word is no name unless registered exactly so; neither is a dash."""
+        return self.exact(name) or (name.lower() not in self._never and not name.strip("-_") == "")
 
     def suggestion(self, names: Iterable[str]) -> str | None:
         """The known spelling of the first near-miss in a list."""
         for name in names:
-            if not self.exact(name):
-                close = self.near(name)[1]
-                if close is not None:
-                    return close
+            if not self.exact(name) and self.near(name)[0]:
+                return self.near(name)[1]
         return None
 
 
@@ -106,24 +117,15 @@ def _ends(text: str, end: int) -> bool:
     return after in ".!?" and not rest.strip(".!? \t\r\n")
 
 
-def joiner(text: str, at: int) -> int | None:
-    """Where the next name of a list would begin after a comma, and, & or +; None if there is no joiner."""
-    for pattern in (_COMMA, _AND, _SIGN):
-        found = pattern.match(text, at)
-        if found and found.end() > at:
-            return found.end()
-    return None
-
-
-def read_names(text: str, at: int, directory: Directory) -> list[Name]:
-    """All names that joiners connect from ``at``, registered or not, at most MOST_NAMES."""
+def read_names(text: str, at: int, directory: Directory, joiner: re.Pattern[str]) -> list[Name]:
+    """All names that joiners connect from ``at``, registered or not; none if they are more than MOST_NAMES."""
     names: list[Name] = []
     name = read_name(text, at, directory)
     while name is not None and len(names) < MOST_NAMES:
         names.append(name)
-        after = joiner(text, name.end)
-        name = read_name(text, after, directory) if after is not None else None
-    return names
+        joined = joiner.match(text, name.end)
+        name = read_name(text, joined.end(), directory) if joined else None
+    return names if name is None else []
 
 
 def blanks(text: str, at: int) -> int:

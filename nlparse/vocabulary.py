@@ -1,18 +1,26 @@
 """Every word the grammar knows, in one table. Another language, or a team's own verbs, is another table.
 
-A phrase is written ``send (a) message|msg to``: words in order, ``(x)`` optional, ``a|b`` a choice, ``a_b`` two words
-that stand for one choice. Section numbers are those of RULES.md beside this file.
+A phrase is written ``send (a) message|msg to``: words in order, ``(x)`` optional, ``a|b`` a choice, ``a_b`` two words that
+stand for one choice. ``NAMES`` is where recipients stand. Section numbers are those of RULES.md beside this file.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from importlib import resources
 
 Phrases = tuple[str, ...]
+
+_AUTO_CHECK = "auto_checking|auto_check|auto_checks|autocheck|autochecking|autochecks|auto-check|auto-checking|auto-checks"
+
+
+def _words(text: str) -> Phrases:
+    return tuple(text.split())
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The words by the part they play. ``extend`` adds to any part."""
+    """The phrases by the part they play. ``extend`` adds to any part."""
 
     # 1: what may stand before and after a command
     openers: Phrases = (
@@ -20,146 +28,66 @@ class Vocabulary:
         "go ahead and",
         "can|could|would|will you",
         "i want|need|would_like you to",
-        "i'd|i’d like you to",
+        "i'd like you to",
     )
     greetings: Phrases = ("hey|hi|hello|ok|okay|yo",)
     closers: Phrases = ("right now", "for me", "real quick", "thank you", "please|pls|plz|thanks|now|again")
     # 2: who
-    never_names: Phrases = tuple(
-        [
-            "me",
-            "us",
-            "you",
-            "him",
-            "her",
-            "them",
-            "it",
-            "the",
-            "a",
-            "an",
-            "my",
-            "your",
-            "our",
-            "his",
-            "their",
-            "its",
-            "this",
-            "that",
-            "these",
-            "those",
-            "someone",
-            "somebody",
-            "anyone",
-            "anybody",
-            "nobody",
-            "everyone",
-            "everybody",
-            "is",
-            "are",
-            "was",
-            "were",
-            "be",
-            "been",
-            "am",
-            "to",
-            "of",
-            "in",
-            "on",
-            "at",
-            "for",
-            "from",
-            "with",
-            "without",
-            "and",
-            "or",
-            "not",
-            "no",
-            "yes",
-            "but",
-            "then",
-            "if",
-            "when",
-            "while",
-            "as",
-            "by",
-            "about",
-            "into",
-            "onto",
-            "over",
-            "under",
-            "up",
-            "down",
-            "off",
-            "out",
-            "so",
-            "than",
-            "there",
-            "here",
-            "what",
-            "which",
-            "who",
-            "whom",
-            "whose",
-            "why",
-            "how",
-            "all",
-            "any",
-            "some",
-            "each",
-            "every",
-            "i",
-            "we",
-            "he",
-            "she",
-            "they",
-            "will",
-            "would",
-            "can",
-            "could",
-            "should",
-            "shall",
-            "may",
-            "might",
-            "must",
-            "do",
-            "does",
-            "did",
-            "have",
-            "has",
-            "had",
-            "myself",
-            "yourself",
-            "himself",
-            "herself",
-            "themselves",
-            "ourselves",
-        ]
+    never_names: Phrases = _words(
+        """
+        me us you him her them it the a an my your our his their its this that these those
+        someone somebody anyone anybody nobody everyone everybody all any some each every team
+        is are was were be been am will would can could should shall may might must do does did have has had
+        to of in on at for from with without and or not no yes but then if when while as by about into onto over
+        under up down off out so than there here what which who whom whose why how
+        i we he she they myself yourself himself herself themselves ourselves
+        """
     )
+    """No names unless registered exactly so."""
+    work_words: Phrases = _words(
+        """
+        body format type id queue handler parser header headers field fields level threshold rule rules subject users
+        subscribers code story question questions json yaml xml http html sql note notes dm word msg message messages text
+        mail email e-mail emails slack discord teams telegram whatsapp sms disk file files stdout stderr stdin log logs
+        database db cache socket report reports summary readme script function class module comment comments review thread
+        ticket issue issues customer customers patch data request requests response responses tests
+        """
+    )
+    """After a verb these are the things of other work; mail goes to them only if they are registered."""
     joiners: Phrases = ("and", "&", "+")
     audiences: Phrases = (
-        "everyone|everybody else",
-        "everyone|everybody",
+        "everyone|everybody (else)",
         "(the) (whole|entire) team",
         "all|every (the) agents|agent|instances|instance|ais|ai|sessions|session",
+        "@all|@everyone",
     )
     bare_all: Phrases = ("all",)
+    narrowing: Phrases = (
+        "except|excluding|besides|apart|who|whose|other",
+        "lead|leads|leader|leaders|member|members|channel|chat|captain|mate|mates|room",
+    )
+    """After an audience without punctuation these name another group, or fewer people."""
     # 3: send
     send_verbs: Phrases = ("msg", "dm", "tell", "ask", "notify", "inform", "alert", "warn", "remind")
     noun_verbs: Phrases = ("message", "text", "ping")
     """Nouns too: these always need a registered name."""
     asking: Phrases = ("ask",)
-    send_to: Phrases = ("send (a) message|msg|note|dm|word to", "leave (a) message|note for")
-    send_around: tuple[tuple[str, str], ...] = (
-        ("let", "know"),
-        ("send", "a message|msg|note|dm"),
-        ("leave", "a message|note"),
-        ("drop|shoot", "a line|note|message"),
-        ("give", "a heads-up"),
-        ("give", "a heads up"),
+    """After these a condition is a question and no job for later."""
+    send_to: Phrases = ("send (a) message|msg|note|dm|word to", "leave a message|note for")
+    send_around: Phrases = (
+        "let NAMES know",
+        "send NAMES a message|msg|note|dm",
+        "leave NAMES a message|note",
+        "drop|shoot NAMES a line|note|message",
+        "give NAMES a heads-up",
+        "give NAMES a heads up",
     )
     send_colon: Phrases = ("send (to)", "write (to)")
-    """These need a colon or dash after the names."""
-    not_short: Phrases = tuple(["test", "build", "docs", "ci", "fix", "feat", "chore", "perf", "refactor", "style", "revert"])
+    """These need a colon after the names."""
+    say: Phrases = ("say",)
+    send_quoted: Phrases = ("send",)
+    towards: Phrases = ("to",)
+    not_short: Phrases = _words("test build docs ci fix feat chore perf refactor style revert")
     introducers: Phrases = ("saying that", "saying", "that")
     deferring: Phrases = ("as soon as", "if|when|whenever|once|whether|after|before|until|unless")
     # 4: broadcast
@@ -168,26 +96,16 @@ class Vocabulary:
     reply_verbs: Phrases = ("reply|respond|answer (back)", "write back")
     bare_reply: Phrases = ("reply (back)",)
     reply_to: Phrases = ("(to) him|her|them|that|this|it", "(to) the last message")
-    not_replies: Phrases = tuple(
-        [
-            "rate",
-            "handler",
-            "thread",
-            "threads",
-            "threading",
-            "header",
-            "headers",
-            "button",
-            "queue",
-            "time",
-            "count",
-            "code",
-            "logic",
-            "path",
-            "endpoint",
-            "function",
-        ]
+    reply_with: Phrases = ("with",)
+    not_replies: Phrases = _words(
+        """
+        rate handler thread threads threading header headers button queue time count code logic path endpoint function
+        is was were has had from of with to back all and or then but please pls plz now again
+        """
     )
+    """A bare ``reply`` before these is no command."""
+    not_answers: Phrases = _words("question questions email mail message comment thread ticket call issue one phone")
+    """``answer that question`` is no reply."""
     forward_verbs: Phrases = (
         "forward|fwd|relay it|this|that to",
         "forward|fwd|relay the|this|that|my (last|latest) message|msg to",
@@ -196,6 +114,10 @@ class Vocabulary:
     )
     share_verbs: Phrases = ("share|send|give|pass|hand",)
     share_any: Phrases = ("share",)
+    """These take names that are not registered."""
+    the_file: Phrases = ("(the) file (at)",)
+    the_path: Phrases = ("the (at)", "at")
+    share_with: Phrases = ("with|to",)
     # 6: names of one's own
     register: Phrases = (
         "register|sign_in|sign_on|log_in|join (me|myself|yourself|this_instance|this_session|this_agent) "
@@ -209,19 +131,24 @@ class Vocabulary:
     rename_old: Phrases = ("rename",)
     self_naming: Phrases = (
         "i want|would_like to be called|known_as",
-        "i'd|i’d like to be called|known_as",
+        "i'd like to be called|known_as",
         "call me|yourself",
         "my|your name is",
-        "i'll|i’ll|i_will go by",
+        "i'll|i_will go by",
     )
-    self_naming_closers: Phrases = ("from now on", "now")
-    not_self_names: Phrases = tuple(
-        ["back", "later", "tomorrow", "tonight", "soon", "maybe", "crazy", "asap", "anytime", "when", "if"]
+    self_naming_closers: Phrases = ("from now on",)
+    not_self_names: Phrases = _words(
+        """
+        back later tomorrow tonight soon maybe crazy asap anytime when if today first
+        monday tuesday wednesday thursday friday saturday sunday
+        """
     )
+    not_registered: Phrases = _words("instance agent session instances agents sessions name")
+    """``register instance`` names no one."""
     whoami: Phrases = (
         "who am i",
         "whoami",
-        "what's|what’s|what_is my name|id|handle",
+        "what's|what_is my name|id|handle",
         "what am i called",
         "what name am i using",
         "what am i registered as",
@@ -231,46 +158,55 @@ class Vocabulary:
     # 7: check, list, autocheck, help
     check: Phrases = (
         "check|read|get|fetch|show|open|see|pull (me) (up) (for) (my|the|any|all) (my|the) (new|unread) "
-        "messages|message|msgs|msg|inbox|mail|mailbox",
-        "any|do_i_have|have_i_got|did_i_get|are_there|got (any) (new|unread) messages|msgs|mail (for_me) (waiting) (yet)",
-        "any|do_i_have|have_i_got|did_i_get|are_there|got (any) (new|unread) messages|msgs|mail (waiting) (for_me) (yet)",
+        "messages|msgs|inbox|mail|mailbox",
+        "(any|do_i_have|have_i_got|did_i_get|are_there|got) (any) (new|unread) messages|msgs|mail (for_me) (waiting) (yet)",
+        "(any|do_i_have|have_i_got|did_i_get|are_there|got) (any) (new|unread) messages|msgs|mail waiting for_me (yet)",
         "what messages do i have",
-        "messages|msgs|inbox",
+        "inbox",
         "did anyone message|msg|write me",
     )
     list: Phrases = (
         "list|show (me) (all) (the) (active|online|connected|registered) instances|agents|ais|sessions",
-        "who's|who’s|who_is online|connected|around|active|registered|here",
-        "show (me) who's|who’s|who_is online|connected|active",
+        "who's|who_is online|connected|around|active|registered|here",
+        "show (me) who's|who_is online|connected|active",
         "which|what ais|agents|instances are online|active|connected|registered",
     )
-    is_name_online: tuple[tuple[str, str], ...] = (("is", "online|connected|around|active"),)
+    is_online: Phrases = ("is NAMES online|connected|around|active",)
     auto_start: Phrases = (
-        "start|enable|turn_on|begin auto_checking|auto_check|autocheck|autochecking|auto-check|auto-checking",
+        f"start|enable|turn_on|begin (the) {_AUTO_CHECK} (my) (messages|inbox|mail)",
         "autocheck|auto-check|auto_check on",
-        "turn autocheck|auto-check|auto_check|auto_checking|auto-checking on",
+        f"turn (the) {_AUTO_CHECK} on",
     )
-    auto_start_messages: Phrases = (
-        "start|enable|turn_on|begin auto_checking|auto_check|autocheck|autochecking|auto-check|auto-checking (my) "
-        "(messages|inbox|mail)",
+    auto_start_every: Phrases = (
         "auto_check|autocheck|auto-check (my) (messages|inbox|mail)",
-        "check|poll (for) (my) (new) messages|inbox|mail|msgs",
+        "check|poll (for) (my) (new) messages|msgs|inbox|mail",
     )
-    """These need an interval."""
+    """These need ``every``."""
     auto_stop: Phrases = (
-        "stop|disable|turn_off|cancel|quit|end (the) auto_checking|auto_check|auto_checks|autocheck|autochecking|auto-check|"
-        "auto-checking|auto-checks (messages)",
+        f"stop|disable|turn_off|cancel|quit|end (the) {_AUTO_CHECK} (my) (messages|inbox|mail)",
         "autocheck|auto-check|auto_check off",
-        "turn autocheck|auto-check|auto_check|auto_checking|auto-checking off",
-        "no more auto_checks|auto_check|auto_checking|autochecks|auto-checks|auto-checking",
+        f"turn (the) {_AUTO_CHECK} off",
+        f"no more {_AUTO_CHECK}",
     )
     auto_status: Phrases = (
-        "is auto_checking|auto_check|autocheck|auto-check|auto-checking (turned) on|off|running|enabled|active",
-        "auto_check|autocheck|auto-check|auto_checking|auto-checking status",
-        "status of (the) auto_check|autocheck|auto-check|auto_checking|auto-checking",
-        "how often are|do we|you|i auto_checking|auto_check|autocheck|auto-check|auto-checking",
-        "when is the next auto_check|autocheck|auto-check",
-        "when's|when’s the next auto_check|autocheck|auto-check",
+        f"is (the) {_AUTO_CHECK} (turned) on|off|running|enabled|active",
+        f"{_AUTO_CHECK} status",
+        f"status of (the) {_AUTO_CHECK}",
+        f"how often are|do we|you|i {_AUTO_CHECK}",
+        f"when's|when_is the next {_AUTO_CHECK}",
+    )
+    every: Phrases = ("every",)
+    interval: Phrases = ("every|for", "with (a|an)")
+    half_hours: Phrases = ("half (an) hour",)
+    hours: Phrases = ("(an) hour",)
+    hours_after_number: Phrases = ("hour|hours",)
+    minutes: Phrases = ("minute|minutes|min|mins|m (interval|intervals)",)
+    one_minute: Phrases = ("minute",)
+    numbers: Phrases = _words(
+        """
+        one=1 two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 thirteen=13 fourteen=14
+        fifteen=15 sixteen=16 seventeen=17 eighteen=18 nineteen=19 twenty=20 thirty=30 forty=40 fifty=50 sixty=60
+        """
     )
     help: Phrases = (
         "help",
@@ -283,54 +219,38 @@ class Vocabulary:
         "show|list (me) (the|all) (the) commands",
         "how do i send|check|read (a|my) message|messages",
     )
-    interval: Phrases = ("every|for", "with (a)", "at")
-    number_words: tuple[tuple[str, int], ...] = (
-        *zip(
-            [
-                "one",
-                "two",
-                "three",
-                "four",
-                "five",
-                "six",
-                "seven",
-                "eight",
-                "nine",
-                "ten",
-                "eleven",
-                "twelve",
-                "thirteen",
-                "fourteen",
-                "fifteen",
-                "sixteen",
-                "seventeen",
-                "eighteen",
-                "nineteen",
-            ],
-            range(1, 20),
-            strict=True,
-        ),
-        ("twenty", 20),
-        ("thirty", 30),
-        ("forty", 40),
-        ("fifty", 50),
-        ("sixty", 60),
-        ("a", 1),
-        ("an", 1),
-    )
+    # 8: words that are no typing errors, beside those of ordinary.txt
     ordinary: Phrases = ()
-    """Words that are no typing errors (section 8), beside those of ordinary.txt."""
 
-    def extend(self, additions: Mapping[str, Iterable[object]]) -> "Vocabulary":
-        """A vocabulary with more words or phrases. Raises ValueError for an unknown part or what is not text."""
-        known = {f.name for f in fields(self)}
+    def extend(self, additions: Mapping[str, Iterable[str]]) -> "Vocabulary":
+        """A vocabulary with more phrases. Raises ValueError for a part it does not know and for what is no list of phrases."""
+        known = [f.name for f in fields(self)]
         changes = {}
-        for part, words in additions.items():
+        for part, phrases in additions.items():
             if part not in known:
                 raise ValueError(f"unknown part of the vocabulary {part!r}; known: {', '.join(sorted(known))}")
-            if isinstance(words, str) or not all(
-                isinstance(w, type(getattr(self, part)[0] if getattr(self, part) else "")) for w in words
-            ):
+            added = () if isinstance(phrases, str) or not isinstance(phrases, Iterable) else tuple(phrases)
+            if not added or not all(isinstance(p, str) and p.strip() for p in added):
                 raise ValueError(f"{part} takes a list of phrases")
-            changes[part] = (*getattr(self, part), *words)
+            if part in _AROUND and not all(len(p.split("NAMES")) == 2 for p in added):
+                raise ValueError(f"{part} takes phrases with NAMES where the recipients stand")
+            if part == "numbers" and not all(p.partition("=")[2].isdecimal() for p in added):
+                raise ValueError("numbers takes phrases such as seventy=70")
+            changes[part] = (*getattr(self, part), *added)
         return replace(self, **changes)
+
+
+_AROUND = ("send_around", "is_online")
+NO_COMMAND_WORDS = frozenset(
+    """
+    openers greetings closers never_names work_words joiners narrowing not_short introducers deferring not_replies
+    not_answers not_self_names not_registered numbers ordinary audiences bare_all
+    """.split()
+)
+"""The parts whose words are not looked for among misspelt ones."""
+
+
+@lru_cache(maxsize=1)
+def ordinary_words() -> frozenset[str]:
+    """English words near a command word, from ordinary.txt."""
+    return frozenset(resources.files("nlparse").joinpath("ordinary.txt").read_text(encoding="utf-8").split())

@@ -1,0 +1,77 @@
+"""Messages to everyone: ``tell everyone …``, ``broadcast: …`` (RULES.md §4)."""
+
+import re
+from collections.abc import Callable
+
+from nlparse import commands as c
+from nlparse.content import Content, is_deferred, read_content
+from nlparse.reading import Reading
+
+_OTHER_GROUP = re.compile(r"(?:in|on|from|of)\s+(?:the\s+)?(?:[\w-]+\s+){0,2}(?:team|group|channel|squad|room)\b", re.IGNORECASE)
+
+_WORD = re.compile(r"\w{1,40}")
+
+
+def make_broadcast(r: Reading, content: Content) -> c.Broadcast:
+    return c.Broadcast(content=content.text, spans={"content": content.span}, confidence=0.9 if r.fuzzy else 1.0)
+
+
+def audience_ends(r: Reading, index: int) -> list[tuple[int, bool]]:
+    """(token after, whether it is a bare ``all``) of each audience that begins at a token."""
+    if index >= len(r.tokens) or r.directory.exact(r.tokens[index].word.removeprefix("@")):
+        return []
+    ends = [(end, False) for end in r.exact_ends("audiences", index)]
+    return ends + [(end, True) for end in r.exact_ends("bare_all", index)]
+
+
+def whole_audience(r: Reading, offset: int) -> bool:
+    """True if an audience is all of the text from an offset on."""
+    index = r.index_at(offset)
+    return index is not None and any(r.only_closers(end) for end, _ in audience_ends(r, index))
+
+
+def to_audience(
+    r: Reading,
+    at: int,
+    *,
+    asking: bool = False,
+    colon: bool = False,
+    misspelt: bool = False,
+    place: Callable[[int], int | None] = lambda end: end,
+) -> c.Command | None:
+    """``everyone`` and its like in place of names. A misspelt verb is too little to reach everyone, unless ``misspelt``."""
+    index = r.index_at(at)
+    if index is None or (r.fuzzy and not misspelt):
+        return None
+    for end, bare in audience_ends(r, index):
+        start = place(r.after(end))
+        content = read_content(r.text, start, r.grammar) if start is not None else None
+        if content is None or (bare and not content.separator) or (colon and not content.hard):
+            continue
+        if content.joins or is_deferred(content, r.grammar, asking=asking):
+            return None
+        return make_broadcast(r, content) if asking or not _is_narrowed(r, content) else None
+    return None
+
+
+def _is_narrowed(r: Reading, content: Content) -> bool:
+    """``tell the team lead …`` and ``tell everyone except fred …`` are for others than everyone."""
+    if content.separator or content.quoted or content.introduced:
+        return False
+    first = _WORD.match(content.text)
+    narrows = first is not None and first[0].lower() in r.grammar.parts["narrowing"].words
+    return narrows or _OTHER_GROUP.match(content.text) is not None
+
+
+def read_broadcast(r: Reading) -> c.Command | None:
+    for end in r.ends("broadcast_verbs", r.begin):
+        if r.tokens[end - 1].tail not in ("", ":", "：", ","):
+            continue
+        if not r.tokens[end - 1].tail and any(True for _ in r.exact_ends("towards", end)):
+            found = to_audience(r, r.offset(end + 1), misspelt=True)
+            if found is not None:
+                return found
+        content = read_content(r.text, r.after(end), r.grammar)
+        if content is not None and content.set_off and not content.joins and not is_deferred(content, r.grammar, asking=False):
+            return make_broadcast(r, content)
+    return None

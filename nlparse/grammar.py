@@ -1,0 +1,53 @@
+"""A vocabulary made ready for reading: its parts compiled, its words indexed."""
+
+import re
+from dataclasses import fields
+from functools import lru_cache
+
+from nlparse.phrases import Part
+from nlparse.spelling import Spelling
+from nlparse.tokens import fold
+from nlparse.vocabulary import NO_COMMAND_WORDS, Vocabulary, ordinary_words
+
+
+class Grammar:
+    """Compiled once for each vocabulary."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        phrases: dict[str, tuple[str, ...]] = {f.name: getattr(vocabulary, f.name) for f in fields(vocabulary)}
+        self.parts = {name: Part(p.replace("NAMES", "") for p in part) for name, part in phrases.items()}
+        self.around = {name: _around(phrases[name]) for name in ("send_around", "is_online")}
+        self.lists = {name: frozenset(fold(w) for w in part) for name, part in phrases.items()}
+        self.introducers = tuple(tuple(phrase.split()) for phrase in vocabulary.introducers)
+        self.numbers = {word: int(value) for word, _, value in (n.partition("=") for n in vocabulary.numbers)}
+        self.joiner = _joiner(vocabulary.joiners)
+        self.bad_start = _bad_start(vocabulary.joiners)
+        every_word = {word for part in self.parts.values() for word in part.words}
+        commands = {w for name, part in self.parts.items() if name not in NO_COMMAND_WORDS for w in part.words}
+        commands -= {"i", "a"}
+        self.spelling = Spelling(commands, ordinary_words() | every_word)
+
+
+def _around(phrases: tuple[str, ...]) -> list[tuple[Part, Part]]:
+    """What stands before the names and what after, phrase by phrase."""
+    cut = [phrase.split("NAMES") for phrase in phrases]
+    return [(Part([before]), Part([after])) for before, after in cut]
+
+
+def _joiner(joiners: tuple[str, ...]) -> re.Pattern[str]:
+    """A comma, perhaps with a joiner after it, or a joiner; words need blanks around them, signs don't."""
+    words = "|".join(re.escape(j) for j in joiners if j[0].isalpha()) or "(?!)"
+    signs = "|".join(re.escape(j) for j in joiners if not j[0].isalpha()) or "(?!)"
+    return re.compile(rf"\s*,\s*(?:(?:{words})\s+|(?:{signs})\s*)?|\s+(?:{words})\s+|\s*(?:{signs})\s*", re.IGNORECASE)
+
+
+def _bad_start(joiners: tuple[str, ...]) -> re.Pattern[str]:
+    """What may not follow recipients: another joiner, or the beginning of the next job."""
+    words = "|".join(re.escape(j) for j in (*joiners, "or", "then", "but") if j[0].isalpha())
+    signs = "|".join(re.escape(j) for j in joiners if not j[0].isalpha()) or "(?!)"
+    return re.compile(rf"(?:{words})(?![\w'’-])|(?:{signs})", re.IGNORECASE)
+
+
+@lru_cache(maxsize=8)
+def grammar_of(vocabulary: Vocabulary) -> Grammar:
+    return Grammar(vocabulary)

@@ -1,0 +1,205 @@
+"""Messages to names: ``tell fred hi``, ``let fred know that …``, ``fred: hi``, ``say hi to fred`` (RULES.md §2 and §3)."""
+
+import re
+from collections.abc import Callable, Iterable
+from itertools import takewhile
+
+from nlparse import commands as c
+from nlparse.audience import to_audience, whole_audience
+from nlparse.content import Content, is_deferred, read_content, unwrap
+from nlparse.names import Name, blanks, read_name
+from nlparse.phrases import Part
+from nlparse.reading import Reading
+
+_LABEL_LINE = re.compile(r"\n[ \t]*@?[\w-]{1,64}[:：](?!//)")
+_SPACED_COLON = re.compile(r"[:：](?=\s|$)|：")
+_SPACED_TO = re.compile(r"(?<=\s)[^\s]+(?=\s)")
+LONGEST_LIST = 2400
+"""Characters at the end of a text in which ``to NAMES`` is looked for."""
+
+Place = Callable[[int], int | None]
+"""Where the separator would stand, given where the names end; None if the phrase does not go on there."""
+
+
+def texts(names: Iterable[Name]) -> tuple[str, ...]:
+    return tuple(n.text for n in names)
+
+
+def make_send(r: Reading, names: list[Name], content: Content) -> c.Send:
+    to = texts(names)
+    hint = r.directory.suggestion(to)
+    spans = {"to": (names[0].start, names[-1].end), "content": content.span}
+    return c.Send(to=to, content=content.text, did_you_mean=hint, spans=spans, confidence=_confidence(r, content, hint))
+
+
+def _confidence(r: Reading, content: Content, hint: str | None) -> float:
+    """1 for a registered name and a separator, less for each thing that had to be guessed."""
+    sure = 1.0 if content.set_off else 0.9
+    return sure - (0.2 if hint else 0) - (0.1 if r.fuzzy else 0)
+
+
+def read_send(r: Reading) -> c.Command | None:
+    for verbs, registered_only in (("send_verbs", False), ("noun_verbs", True), ("send_to", False)):
+        for end in r.open_ends(verbs, r.begin):
+            asking = any(e == end for e in r.ends("asking", r.begin))
+            found = addressed(r, r.offset(end), registered_only=registered_only, asking=asking)
+            if found is not None:
+                return found
+    for before, after in r.grammar.around["send_around"]:
+        for end in r.open_ends(before, r.begin):
+            found = addressed(r, r.offset(end), place=_after(r, after))
+            if found is not None:
+                return found
+    for end in r.open_ends("send_colon", r.begin):
+        found = addressed(r, r.offset(end), colon=True)
+        if found is not None:
+            return found
+    return None
+
+
+def _after(r: Reading, phrase: Part) -> Place:
+    """The place after the second half of a phrase that stands around the names (``know``)."""
+
+    def place(end: int) -> int | None:
+        index = r.index_at(end) if r.text[end : end + 1].isspace() else None
+        if index is None:
+            return None
+        return next((r.after(done) for done in r.ends(phrase, index)), None)
+
+    return place
+
+
+def addressed(
+    r: Reading,
+    at: int,
+    *,
+    registered_only: bool = False,
+    asking: bool = False,
+    colon: bool = False,
+    place: Place = lambda end: end,
+) -> c.Command | None:
+    """Recipients, separator and content from offset ``at``."""
+    broadcast = to_audience(r, at, asking=asking, colon=colon, place=place)
+    if broadcast is not None:
+        return broadcast
+    chain = r.names(at)
+    if not chain:
+        return None
+    names, content = recipients(r, chain, place)
+    if content is None or is_deferred(content, r.grammar, asking=asking):
+        return None
+    command = make_send(r, names, content)
+    if content.joins:
+        if len(chain) > len(names):
+            _ask_about_all(r, chain, place)
+        return None
+    if r.directory.registered(names[0].text):
+        if colon and not content.hard:
+            r.asks = r.asks or command
+            return None
+        return command
+    if registered_only or r.fuzzy or not content.explicit or _is_other_work(r, names[0], content, colon):
+        r.asks = r.asks or (None if colon else command)
+        return None
+    return command
+
+
+def recipients(r: Reading, chain: list[Name], place: Place) -> tuple[list[Name], Content | None]:
+    """Before a colon or dash every name counts; else the first, and further ones while they are registered."""
+    start = place(chain[-1].end)
+    content = read_content(r.text, start, r.grammar) if start is not None else None
+    if content is not None and content.hard:
+        return chain, content
+    names = [chain[0], *takewhile(lambda name: r.directory.registered(name.text), chain[1:])]
+    if len(names) < len(chain):
+        start = place(names[-1].end)
+        content = read_content(r.text, start, r.grammar) if start is not None else None
+    return names, content
+
+
+def _is_other_work(r: Reading, name: Name, content: Content, colon: bool) -> bool:
+    """``write tests: …`` and ``msg body: …`` speak of things; only a registered name is a recipient there."""
+    if r.is_in("work_words", name.text):
+        return True
+    return colon and (content.separator != ":" or r.is_in("not_short", name.text))
+
+
+def _ask_about_all(r: Reading, chain: list[Name], place: Place) -> None:
+    start = place(chain[-1].end)
+    content = read_content(r.text, start, r.grammar) if start is not None else None
+    if content is not None and not content.joins and not is_deferred(content, r.grammar, asking=True):
+        r.asks = r.asks or make_send(r, chain, content)
+
+
+# text first
+
+
+def read_text_first(r: Reading) -> c.Command | None:
+    """``say CONTENT to NAMES`` and ``send "CONTENT" to NAMES``."""
+    for part in ("say", "send_quoted"):
+        for end in r.open_ends(part, r.begin):
+            found = _text_then_names(r, r.offset(end), quotes_needed=part == "send_quoted")
+            if found is not None:
+                return found
+    return None
+
+
+def _text_then_names(r: Reading, start: int, *, quotes_needed: bool) -> c.Command | None:
+    cut = _last_towards(r, start)
+    if cut is None:
+        return None
+    span, quoted = unwrap(r.text, start, cut[0])
+    if not quoted and not quotes_needed:
+        content = read_content(r.text[: cut[0]], start - 1, r.grammar)
+        span, quoted = (content.span, content.quoted) if content else (span, quoted)
+    body = r.text[slice(*span)]
+    said = Content(body, span, quoted=quoted)
+    if not body.strip() or (quotes_needed and not quoted) or is_deferred(said, r.grammar, asking=False):
+        return None
+    if not quoted and re.search(r"(?:^|\s)(?:and|or|to|&|\+)$", body, re.IGNORECASE):
+        return None
+    if whole_audience(r, cut[1]):
+        return c.Broadcast(content=body, spans={"content": span})
+    names = r.names_to_end(cut[1])
+    if names is None:
+        return None
+    strangers = [n for n in names if not r.directory.registered(n.text)]
+    if not strangers or (quotes_needed and names[0] is strangers[0] and not strangers[1:] and not r.fuzzy):
+        return make_send(r, names, said)
+    return None
+
+
+def _last_towards(r: Reading, start: int) -> tuple[int, int] | None:
+    """(end of what stands before, start of what stands after) the last word ``to``."""
+    words = r.grammar.parts["towards"].words
+    last = None
+    for found in _SPACED_TO.finditer(r.text, max(start, len(r.text) - LONGEST_LIST)):
+        if found[0].lower() in words:
+            last = (found.start(), blanks(r.text, found.end()))
+    return last
+
+
+# short forms
+
+
+def read_short(r: Reading) -> c.Command | None:
+    """``fred: text`` and ``@fred text``, exactly registered names other than one's own."""
+    start = r.offset(r.begin)
+    at_sign = r.text.startswith("@", start)
+    name = read_name(r.text, start, r.directory)
+    if name is None or not _short_name(r, name.text):
+        return to_audience(r, start) if at_sign else None
+    if not at_sign and not _SPACED_COLON.match(r.text, name.end):
+        return None
+    if _LABEL_LINE.search(r.text, name.end):
+        return None
+    content = read_content(r.text, name.end, r.grammar)
+    if content is None or content.joins or is_deferred(content, r.grammar, asking=False):
+        return None
+    if content.text.startswith("@") and not content.separator:
+        return None  # two mentions: not clear to whom
+    return make_send(r, [name], content)
+
+
+def _short_name(r: Reading, name: str) -> bool:
+    return r.directory.exact(name) and name.lower() != (r.me or "").lower() and not r.is_in("not_short", name)
