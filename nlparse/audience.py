@@ -7,7 +7,9 @@ from nlparse import commands as c
 from nlparse.content import Content, is_deferred, read_content
 from nlparse.reading import Reading
 
-_OTHER_GROUP = re.compile(r"(?:in|on|from|of)\s+(?:the\s+)?(?:[\w-]+\s+){0,2}(?:team|group|channel|squad|room)\b", re.IGNORECASE)
+_OTHER_GROUP = re.compile(
+    r"(?:in|on|from|of)\s+(?:the\s+)?(?:[\w-]+\s+){0,2}(?:team|group|channel|squad|room)\b", re.IGNORECASE
+)
 
 _WORD = re.compile(r"\w{1,40}")
 

@@ -1,10 +1,14 @@
-"""What a parse gives: one frozen dataclass an intent, and the question to ask where it is unsure."""
+"""What a parse gives: one frozen dataclass an intent, and the question to ask where it is unsure.
+
+Confidence: 1 if words, names and separator all stood there; 0.1 less for a send without a separator and for a misspelt
+command word, 0.2 less for a name that is only near a registered one. ``Unknown`` has 0.4 with a question and 0 without.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 Span = tuple[int, int]
-"""Start and end in characters of the text given to ``parse``."""
+"""Start and end in characters of the text given to ``parse``: ``text[start:end]``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +18,13 @@ class Question:
     text: str
     would_be: "Command"
     candidates: tuple[str, ...] = ()
-    """Registered names that were perhaps meant."""
+    """The registered names nearest in spelling to those that are not, if any is near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """The base of all: how sure the reading is (0 to 1), and where in the text each slot stands."""
+    """The base of all: how sure the reading is (0 to 1), and where in the text each slot stands. The span of ``to`` goes from
+    the first name to the end of the last; every other span holds the slot's value and nothing else."""
 
     confidence: float = 1.0
     spans: dict[str, Span] = field(default_factory=dict, compare=False)
@@ -30,6 +35,14 @@ class Command:
     def slots(self) -> dict[str, Any]:
         """Slot names to values, as RULES.md lists them."""
         return {}
+
+    def byte_spans(self, text: str) -> dict[str, Span]:
+        """The spans in bytes of the text as UTF-8."""
+
+        def size(end: int) -> int:
+            return len(text[:end].encode("utf-8", "surrogatepass"))
+
+        return {slot: (size(start), size(end)) for slot, (start, end) in self.spans.items()}
 
     def answer(self) -> dict[str, Any]:
         """The line that ``--batch`` prints: intent, slots and did_you_mean only."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from nlparse.commands import Span
 from nlparse.grammar import Grammar
 from nlparse.names import blanks
+from nlparse.phrases import Matcher
 from nlparse.times import is_time
+from nlparse.tokens import tokenize
 
 _PAIRS = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"))
-_COLON = re.compile(r"[:：]|\s+[:：](?=\s|$)")
-_DASH = re.compile(r"\s*[–—]|\s+--?(?=\s|$)")
+_COLON = re.compile(r"[:：]|\s++[:：](?=\s|$)")
+_DASH = re.compile(r"\s*+[–—]|\s++--?(?=\s|$)")
 _COMMA = re.compile(r",")
 _WORD = re.compile(r"[^\s:：,]+")
 _LONGEST_CONDITION = 80
@@ -123,11 +125,7 @@ def is_deferred(content: Content, grammar: Grammar, *, asking: bool) -> bool:
     """A job for later is no message: without punctuation, content that begins with a condition or is only a time."""
     if content.separator or content.quoted:
         return False
-    words = [w.rstrip(",.!?:") for w in content.text[:_LONGEST_CONDITION].lower().split(None, 4)[:4]]
-    if not asking and any(_begins(words, phrase.split()) for phrase in grammar.lists["deferring"]):
+    head = Matcher(tokenize(content.text[:_LONGEST_CONDITION]))
+    if not asking and any(True for _ in head.ends(grammar.parts["deferring"], 0)):
         return True
     return is_time(content.text)
-
-
-def _begins(words: list[str], phrase: list[str]) -> bool:
-    return len(words) >= len(phrase) and all(w in p.split("|") for w, p in zip(words, phrase, strict=False))

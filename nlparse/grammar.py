@@ -2,11 +2,10 @@
 
 import re
 from dataclasses import fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from nlparse.phrases import Part
 from nlparse.spelling import Spelling
-from nlparse.tokens import fold
 from nlparse.vocabulary import NO_COMMAND_WORDS, Vocabulary, ordinary_words
 
 
@@ -17,15 +16,17 @@ class Grammar:
         phrases: dict[str, tuple[str, ...]] = {f.name: getattr(vocabulary, f.name) for f in fields(vocabulary)}
         self.parts = {name: Part(p.replace("NAMES", "") for p in part) for name, part in phrases.items()}
         self.around = {name: _around(phrases[name]) for name in ("send_around", "is_online")}
-        self.lists = {name: frozenset(fold(w) for w in part) for name, part in phrases.items()}
-        self.introducers = tuple(tuple(phrase.split()) for phrase in vocabulary.introducers)
-        self.numbers = {word: int(value) for word, _, value in (n.partition("=") for n in vocabulary.numbers)}
+        self.introducers = tuple(tuple(phrase.lower().split()) for phrase in vocabulary.introducers)
+        self.numbers = {word: int(value) for word, _, value in (n.partition("=") for n in self.parts["numbers"].words)}
         self.joiner = _joiner(vocabulary.joiners)
         self.bad_start = _bad_start(vocabulary.joiners)
-        every_word = {word for part in self.parts.values() for word in part.words}
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """Built at the first text that no exact reading knows."""
+        every_word = frozenset(word for part in self.parts.values() for word in part.words)
         commands = {w for name, part in self.parts.items() if name not in NO_COMMAND_WORDS for w in part.words}
-        commands -= {"i", "a"}
-        self.spelling = Spelling(commands, ordinary_words() | every_word)
+        return Spelling(commands - {"i", "a"}, ordinary_words() | every_word)
 
 
 def _around(phrases: tuple[str, ...]) -> list[tuple[Part, Part]]:
@@ -38,7 +39,7 @@ def _joiner(joiners: tuple[str, ...]) -> re.Pattern[str]:
     """A comma, perhaps with a joiner after it, or a joiner; words need blanks around them, signs don't."""
     words = "|".join(re.escape(j) for j in joiners if j[0].isalpha()) or "(?!)"
     signs = "|".join(re.escape(j) for j in joiners if not j[0].isalpha()) or "(?!)"
-    return re.compile(rf"\s*,\s*(?:(?:{words})\s+|(?:{signs})\s*)?|\s+(?:{words})\s+|\s*(?:{signs})\s*", re.IGNORECASE)
+    return re.compile(rf"\s*+,\s*+(?:(?:{words})\s++|(?:{signs})\s*+)?|\s++(?:{words})\s++|\s*+(?:{signs})\s*+", re.IGNORECASE)
 
 
 def _bad_start(joiners: tuple[str, ...]) -> re.Pattern[str]:

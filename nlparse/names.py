@@ -29,7 +29,7 @@ class Directory:
 
     def __init__(self, known: Iterable[str], grammar: Grammar) -> None:
         self.known = {name.lower(): name for name in known}
-        self._never = grammar.lists["never_names"]
+        self._never = grammar.parts["never_names"].words
         self._near: dict[str, tuple[bool, str | None]] = {}
 
     def exact(self, name: str) -> bool:
@@ -71,7 +71,7 @@ class Directory:
 
     def may_be_name(self, name: str) -> bool:
         """A function word is no name unless registered exactly so; neither is a dash."""
-        return self.exact(name) or (name.lower() not in self._never and not name.strip("-_") == "")
+        return self.exact(name) or (name.lower() not in self._never and name.strip("-_") != "")
 
     def suggestion(self, names: Iterable[str]) -> str | None:
         """The known spelling of the first near-miss in a list."""
@@ -89,12 +89,11 @@ def read_name(text: str, at: int, directory: Directory) -> Name | None:
     """The name that begins at ``at``: one ``@`` and one pair of quotes around it are dropped. It ends at a blank, a
     separator or the closing punctuation of the text."""
     start = at
-    if text.startswith("@", at):
-        at += 1
+    at_sign = text.startswith("@", at)
+    at += at_sign
     close = _QUOTES.get(text[at : at + 1])
-    if close:
-        at += 1
-    if text.startswith("@", at) and start == at - 1:
+    at += close is not None
+    if close and not at_sign and text.startswith("@", at):
         at += 1
     found = _NAME.match(text, at)
     if found is None or not directory.may_be_name(found[0]):

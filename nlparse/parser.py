@@ -11,8 +11,8 @@ from dataclasses import replace
 from nlparse import commands as c
 from nlparse.audience import read_broadcast
 from nlparse.grammar import Grammar, grammar_of
-from nlparse.naming import read_register, read_rename, read_self_naming
 from nlparse.names import Directory
+from nlparse.naming import read_register, read_rename, read_self_naming
 from nlparse.plain import read_autocheck, read_plain
 from nlparse.reading import Reading
 from nlparse.reply import read_forward, read_reply
@@ -64,7 +64,8 @@ def parse(
     if r.begin >= len(r.tokens):
         return c.Unknown(confidence=0.0)
     command = _first(r, READERS)
-    if command is None and r.allow_typos():
+    if command is None:
+        r.allow_typos()
         command = _first(r, MISSPELT_READERS)
     shift = len(text) - len(text.lstrip())
     if command is not None:

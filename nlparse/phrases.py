@@ -4,7 +4,7 @@ A phrase is written ``send (a) message|msg to``: words in order, ``(x)`` optiona
 stand for one choice. Matching costs at most what the longest phrase can branch into, whatever the text.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ def compile_phrase(phrase: str) -> Phrase:
     for part in phrase.split():
         optional = part.startswith("(") and part.endswith(")")
         body = part[1:-1] if optional else part
-        items.append(Item(tuple(tuple(fold(w) for w in choice.split("_")) for choice in body.split("|")), optional))
+        items.append(Item(tuple(tuple(fold(w) for w in choice.split("_")) for choice in body.split("|") if choice), optional))
     return tuple(items)
 
 
@@ -57,10 +57,14 @@ def _first_words(phrase: Phrase) -> set[str]:
     return words
 
 
-class Matcher:
-    """Parts against the words of one text. ``meant`` lists, for each word, the command words it may be misspelt for."""
+Meant = Callable[[str], frozenset[str]]
+"""The command words that a typed word may be misspelt for."""
 
-    def __init__(self, tokens: list[Token], meant: list[frozenset[str]] | None = None) -> None:
+
+class Matcher:
+    """Parts against the words of one text, misspelt ones too if ``meant`` is given."""
+
+    def __init__(self, tokens: list[Token], meant: Meant | None = None) -> None:
         self._tokens = tokens
         self._meant = meant
 
@@ -71,7 +75,7 @@ class Matcher:
         for phrase in part.starting(self._tokens[start].word):
             yield from self._match(phrase, 0, start, start)
         if self._meant:
-            for word in sorted(self._meant[start]):
+            for word in sorted(self._meant(self._tokens[start].word)):
                 for phrase in part.starting(word):
                     yield from self._match(phrase, 0, start, start)
 
@@ -93,7 +97,8 @@ class Matcher:
                 return None
             if at > start and self._tokens[at - 1].tail:  # punctuation ends a phrase
                 return None
-            if self._tokens[at].word != word and not (self._meant and word in self._meant[at]):
+            typed = self._tokens[at].word
+            if typed != word and not (self._meant and word in self._meant(typed)):
                 return None
             at += 1
         return at

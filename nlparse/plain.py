@@ -44,7 +44,7 @@ def read_autocheck(r: Reading) -> c.Command | None:
         if minutes is not None:
             return c.AutocheckStart(minutes=minutes)
     for end in r.open_ends("auto_start_every", r.begin):
-        for start in r.exact_ends("every", end):
+        for start in r.ends("every", end):
             minutes = _minutes(r, start)
             if minutes is not None:
                 return c.AutocheckStart(minutes=minutes)
@@ -55,7 +55,7 @@ def _interval(r: Reading, at: int) -> int | None:
     """Whole minutes of ``every 5 minutes``, ``with a 5 minute interval`` or a bare ``5``, if they are all of the rest."""
     if at >= len(r.tokens) or r.tokens[at - 1].tail:
         return None
-    for start in (*r.exact_ends("interval", at), at):
+    for start in (*r.ends("interval", at), at):
         minutes = _minutes(r, start)
         if minutes is not None:
             return minutes
@@ -73,9 +73,7 @@ def _minutes(r: Reading, at: int) -> int | None:
 def _amounts(r: Reading, at: int) -> list[tuple[int, int]]:
     """(minutes, token after) of each way to read an amount of time."""
     found = [
-        (minutes, end)
-        for part, minutes in (("half_hours", 30), ("hours", 60), ("one_minute", 1))
-        for end in r.ends(part, at)
+        (minutes, end) for part, minutes in (("half_hours", 30), ("hours", 60), ("one_minute", 1)) for end in r.ends(part, at)
     ]
     number = _number(r, at)
     if number is None:

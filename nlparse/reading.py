@@ -30,12 +30,10 @@ class Reading:
         self._plain = self._matcher = Matcher(tokens)
         self.begin = self._skip_politeness()
 
-    def allow_typos(self) -> bool:
-        """Read words as what they may be misspelt for from now on; False if no word is near a command word."""
-        meant = [self.grammar.spelling.meant(token.word) for token in self.tokens]
-        self._matcher = Matcher(self.tokens, meant)
+    def allow_typos(self) -> None:
+        """Read words as what they may be misspelt for from now on."""
+        self._matcher = Matcher(self.tokens, self.grammar.spelling.meant)
         self.fuzzy = True
-        return any(meant)
 
     # phrases
 
@@ -53,7 +51,7 @@ class Reading:
                 yield end
 
     def is_in(self, part: str, word: str) -> bool:
-        return word.lower() in self.grammar.lists[part]
+        return word.lower() in self.grammar.parts[part].words
 
     # places
 

@@ -8,7 +8,7 @@ from nlparse.names import read_name
 from nlparse.reading import Reading
 from nlparse.send import make_send, recipients, texts
 
-_NEXT_WORD = re.compile(r"\s+([^\s:：]+)")
+_NEXT_WORD = re.compile(r"\s++([^\s:：]++)")
 _FIRST_WORD = re.compile(r"[\w-]{1,40}")
 
 
@@ -18,7 +18,7 @@ def read_reply(r: Reading) -> c.Command | None:
             found = _to_names(r, r.offset(end + 1))
             if found is not None:
                 return found
-        places = [] if r.tokens[end - 1].tail else list(r.exact_ends("reply_to", end))
+        places = [] if r.tokens[end - 1].tail else list(r.ends("reply_to", end))
         for place in (*places, end):
             content = _set_off(r, r.after(place))
             if content is not None:
@@ -58,9 +58,7 @@ def _to_names(r: Reading, at: int) -> c.Command | None:
     content = _set_off(r, names[-1].end)
     if content is None:
         return None
-    if not r.directory.registered(names[0].text) and (
-        not content.explicit or r.fuzzy or r.is_in("work_words", names[0].text)
-    ):
+    if not r.directory.registered(names[0].text) and (not content.explicit or r.fuzzy or r.is_in("work_words", names[0].text)):
         return None
     return make_send(r, names, content)
 

@@ -30,7 +30,7 @@ def read_share(r: Reading) -> c.Command | None:
 
 
 def _path_first(r: Reading, at: int, any_name: bool) -> c.Command | None:
-    places = [(end, True) for end in r.exact_ends("the_file", at)]
+    places = [(end, True) for end in r.ends("the_file", at)]
     places += [(end, False) for end in (*r.exact_ends("the_path", at), at)]
     for place, named in places:
         path = read_path(r.text, r.offset(place), named=named)
@@ -39,7 +39,7 @@ def _path_first(r: Reading, at: int, any_name: bool) -> c.Command | None:
         index = r.index_at(path.end)
         if index is None or not r.text[path.end].isspace():
             continue
-        for end in r.exact_ends("share_with", index):
+        for end in r.ends("share_with", index):
             names = r.names_to_end(r.offset(end)) if not r.tokens[end - 1].tail else None
             if names and _may_share(r, names, any_name):
                 return _shared(r, names, path)
@@ -63,7 +63,7 @@ def _names_first(r: Reading, at: int, any_name: bool) -> c.Command | None:
     if index is None or not r.text[names[-1].end].isspace():
         return None
     stop = r.stop()
-    for place in r.exact_ends("the_file", index):
+    for place in r.ends("the_file", index):
         path = read_path(r.text, r.offset(place), named=True) if place < stop else None
         if path is None:
             continue

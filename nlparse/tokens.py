@@ -13,7 +13,7 @@ LONGEST_WORD = 200
 
 class Token(NamedTuple):
     """One run of non-blanks. ``word`` is what phrases are compared with: lower case, without apostrophes inside (``whos``
-    and ``who’s`` are one word) and without what is in ``tail``."""
+    and ``who's`` are one word) and without what is in ``tail``."""
 
     start: int
     end: int

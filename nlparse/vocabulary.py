@@ -4,18 +4,14 @@ A phrase is written ``send (a) message|msg to``: words in order, ``(x)`` optiona
 stand for one choice. ``NAMES`` is where recipients stand. Section numbers are those of RULES.md beside this file.
 """
 
+import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from importlib import resources
 
 Phrases = tuple[str, ...]
 
 _AUTO_CHECK = "auto_checking|auto_check|auto_checks|autocheck|autochecking|autochecks|auto-check|auto-checking|auto-checks"
-
-
-def _words(text: str) -> Phrases:
-    return tuple(text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +29,21 @@ class Vocabulary:
     greetings: Phrases = ("hey|hi|hello|ok|okay|yo",)
     closers: Phrases = ("right now", "for me", "real quick", "thank you", "please|pls|plz|thanks|now|again")
     # 2: who
-    never_names: Phrases = _words(
-        """
-        me us you him her them it the a an my your our his their its this that these those
-        someone somebody anyone anybody nobody everyone everybody all any some each every team
-        is are was were be been am will would can could should shall may might must do does did have has had
-        to of in on at for from with without and or not no yes but then if when while as by about into onto over
-        under up down off out so than there here what which who whom whose why how
-        i we he she they myself yourself himself herself themselves ourselves
-        """
+    never_names: Phrases = (
+        "me|us|you|him|her|them|it|the|a|an|my|your|our|his|their|its|this|that|these|those",
+        "someone|somebody|anyone|anybody|nobody|everyone|everybody|all|any|some|each|every|team",
+        "is|are|was|were|be|been|am|will|would|can|could|should|shall|may|might|must|do|does|did|have|has|had",
+        "to|of|in|on|at|for|from|with|without|and|or|not|no|yes|but|then|if|when|while|as|by|about|into|onto|over",
+        "under|up|down|off|out|so|than|there|here|what|which|who|whom|whose|why|how",
+        "i|we|he|she|they|myself|yourself|himself|herself|themselves|ourselves",
     )
     """No names unless registered exactly so."""
-    work_words: Phrases = _words(
-        """
-        body format type id queue handler parser header headers field fields level threshold rule rules subject users
-        subscribers code story question questions json yaml xml http html sql note notes dm word msg message messages text
-        mail email e-mail emails slack discord teams telegram whatsapp sms disk file files stdout stderr stdin log logs
-        database db cache socket report reports summary readme script function class module comment comments review thread
-        ticket issue issues customer customers patch data request requests response responses tests
-        """
+    work_words: Phrases = (
+        "body|format|type|id|queue|handler|parser|header|headers|field|fields|level|threshold|rule|rules|subject|users",
+        "subscribers|code|story|question|questions|json|yaml|xml|http|html|sql|note|notes|dm|word|msg|message|messages|text",
+        "mail|email|e-mail|emails|slack|discord|teams|telegram|whatsapp|sms|disk|file|files|stdout|stderr|stdin|log|logs",
+        "database|db|cache|socket|report|reports|summary|readme|script|function|class|module|comment|comments|review|thread",
+        "ticket|issue|issues|customer|customers|patch|data|request|requests|response|responses|tests",
     )
     """After a verb these are the things of other work; mail goes to them only if they are registered."""
     joiners: Phrases = ("and", "&", "+")
@@ -87,7 +79,7 @@ class Vocabulary:
     say: Phrases = ("say",)
     send_quoted: Phrases = ("send",)
     towards: Phrases = ("to",)
-    not_short: Phrases = _words("test build docs ci fix feat chore perf refactor style revert")
+    not_short: Phrases = ("test|build|docs|ci|fix|feat|chore|perf|refactor|style|revert",)
     introducers: Phrases = ("saying that", "saying", "that")
     deferring: Phrases = ("as soon as", "if|when|whenever|once|whether|after|before|until|unless")
     # 4: broadcast
@@ -97,14 +89,12 @@ class Vocabulary:
     bare_reply: Phrases = ("reply (back)",)
     reply_to: Phrases = ("(to) him|her|them|that|this|it", "(to) the last message")
     reply_with: Phrases = ("with",)
-    not_replies: Phrases = _words(
-        """
-        rate handler thread threads threading header headers button queue time count code logic path endpoint function
-        is was were has had from of with to back all and or then but please pls plz now again
-        """
+    not_replies: Phrases = (
+        "rate|handler|thread|threads|threading|header|headers|button|queue|time|count|code|logic|path|endpoint|function",
+        "is|was|were|has|had|from|of|with|to|back|all|and|or|then|but|please|pls|plz|now|again",
     )
     """A bare ``reply`` before these is no command."""
-    not_answers: Phrases = _words("question questions email mail message comment thread ticket call issue one phone")
+    not_answers: Phrases = ("question|questions|email|mail|message|comment|thread|ticket|call|issue|one|phone",)
     """``answer that question`` is no reply."""
     forward_verbs: Phrases = (
         "forward|fwd|relay it|this|that to",
@@ -137,13 +127,11 @@ class Vocabulary:
         "i'll|i_will go by",
     )
     self_naming_closers: Phrases = ("from now on",)
-    not_self_names: Phrases = _words(
-        """
-        back later tomorrow tonight soon maybe crazy asap anytime when if today first
-        monday tuesday wednesday thursday friday saturday sunday
-        """
+    not_self_names: Phrases = (
+        "back|later|tomorrow|tonight|soon|maybe|crazy|asap|anytime|when|if|today|first",
+        "monday|tuesday|wednesday|thursday|friday|saturday|sunday",
     )
-    not_registered: Phrases = _words("instance agent session instances agents sessions name")
+    not_registered: Phrases = ("instance|agent|session|instances|agents|sessions|name",)
     """``register instance`` names no one."""
     whoami: Phrases = (
         "who am i",
@@ -202,11 +190,9 @@ class Vocabulary:
     hours_after_number: Phrases = ("hour|hours",)
     minutes: Phrases = ("minute|minutes|min|mins|m (interval|intervals)",)
     one_minute: Phrases = ("minute",)
-    numbers: Phrases = _words(
-        """
-        one=1 two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 thirteen=13 fourteen=14
-        fifteen=15 sixteen=16 seventeen=17 eighteen=18 nineteen=19 twenty=20 thirty=30 forty=40 fifty=50 sixty=60
-        """
+    numbers: Phrases = (
+        "one=1|two=2|three=3|four=4|five=5|six=6|seven=7|eight=8|nine=9|ten=10|eleven=11|twelve=12|thirteen=13|fourteen=14",
+        "fifteen=15|sixteen=16|seventeen=17|eighteen=18|nineteen=19|twenty=20|thirty=30|forty=40|fifty=50|sixty=60",
     )
     help: Phrases = (
         "help",
@@ -223,34 +209,43 @@ class Vocabulary:
     ordinary: Phrases = ()
 
     def extend(self, additions: Mapping[str, Iterable[str]]) -> "Vocabulary":
-        """A vocabulary with more phrases. Raises ValueError for a part it does not know and for what is no list of phrases."""
+        """A vocabulary with more phrases, such as ``{"send_verbs": ["holler at"]}``. Raises ValueError for a part it does not
+        know and for what is no list of phrases."""
         known = [f.name for f in fields(self)]
         changes = {}
         for part, phrases in additions.items():
             if part not in known:
                 raise ValueError(f"unknown part of the vocabulary {part!r}; known: {', '.join(sorted(known))}")
-            added = () if isinstance(phrases, str) or not isinstance(phrases, Iterable) else tuple(phrases)
-            if not added or not all(isinstance(p, str) and p.strip() for p in added):
+            if isinstance(phrases, str) or not isinstance(phrases, Iterable):
                 raise ValueError(f"{part} takes a list of phrases")
-            if part in _AROUND and not all(len(p.split("NAMES")) == 2 for p in added):
-                raise ValueError(f"{part} takes phrases with NAMES where the recipients stand")
-            if part == "numbers" and not all(p.partition("=")[2].isdecimal() for p in added):
-                raise ValueError("numbers takes phrases such as seventy=70")
-            changes[part] = (*getattr(self, part), *added)
+            added = tuple(phrases)
+            for phrase in added:
+                _check(part, phrase)
+            changes[part] = (*getattr(self, part), *(phrase.strip() for phrase in added))
         return replace(self, **changes)
 
 
+def _check(part: str, phrase: object) -> None:
+    """Raise ValueError if a phrase cannot play a part."""
+    if not isinstance(phrase, str) or not phrase.strip("|_() \t\n"):
+        raise ValueError(f"{part} takes a list of phrases, not {phrase!r}")
+    halves = phrase.split("NAMES")
+    if part in _AROUND and (len(halves) != 2 or not all(half.strip() for half in halves)):
+        raise ValueError(f"{part} takes phrases with words before and after NAMES, not {phrase!r}")
+    if part == "numbers" and not all(n.partition("=")[2].isdecimal() for n in phrase.split("|")):
+        raise ValueError(f"numbers takes words such as seventy=70, not {phrase!r}")
+
+
 _AROUND = ("send_around", "is_online")
-NO_COMMAND_WORDS = frozenset(
-    """
-    openers greetings closers never_names work_words joiners narrowing not_short introducers deferring not_replies
-    not_answers not_self_names not_registered numbers ordinary audiences bare_all
-    """.split()
+_NO_COMMANDS = (
+    "openers greetings closers never_names work_words joiners narrowing not_short introducers deferring not_replies "
+    "not_answers not_self_names not_registered numbers ordinary audiences bare_all"
 )
+NO_COMMAND_WORDS = frozenset(_NO_COMMANDS.split())
 """The parts whose words are not looked for among misspelt ones."""
 
 
 @lru_cache(maxsize=1)
 def ordinary_words() -> frozenset[str]:
     """English words near a command word, from ordinary.txt."""
-    return frozenset(resources.files("nlparse").joinpath("ordinary.txt").read_text(encoding="utf-8").split())
+    return frozenset((pkgutil.get_data("nlparse", "ordinary.txt") or b"").decode().split())
