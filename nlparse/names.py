@@ -12,6 +12,8 @@ _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 _BLANKS = re.compile(r"\s*")
 MOST_NAMES = 64
 MOST_CANDIDATES = 3
+LONG = 7
+"""Letters from which on a word may be two edits off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Directory:
     def __init__(self, known: Iterable[str], grammar: Grammar) -> None:
         self.known = {name.lower(): name for name in known}
         self._never = grammar.parts["never_names"].words
+        self._long_never = [word for word in self._never if len(word) >= LONG]
         self._near: dict[str, tuple[bool, str | None]] = {}
 
     def exact(self, name: str) -> bool:
@@ -47,7 +50,7 @@ class Directory:
         for other, spelled in self.known.items():
             if min(len(low), len(other)) < 3:
                 continue
-            cost = distance(low, other, 2 if min(len(low), len(other)) >= 7 else 1)
+            cost = distance(low, other, 2 if min(len(low), len(other)) >= LONG else 1)
             if cost and _letters(low) != _letters(other):
                 found.append((cost, spelled))
         if not found:
@@ -70,8 +73,13 @@ class Directory:
         return self.exact(name) or self.near(name)[0]
 
     def may_be_name(self, name: str) -> bool:
-        """A function word is no name unless registered exactly so; neither is a dash."""
-        return self.exact(name) or (name.lower() not in self._never and name.strip("-_") != "")
+        """A function word is no name unless registered exactly so; neither is a dash or a misspelt ``everyone``."""
+        low = name.lower()
+        if self.exact(low):
+            return True
+        if low in self._never or not low.strip("-_"):
+            return False
+        return self.near(low)[0] or not any(distance(low, word, 2) for word in self._long_never)
 
     def suggestion(self, names: Iterable[str]) -> str | None:
         """The known spelling of the first near-miss in a list."""

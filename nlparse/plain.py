@@ -44,7 +44,7 @@ def read_autocheck(r: Reading) -> c.Command | None:
         if minutes is not None:
             return c.AutocheckStart(minutes=minutes)
     for end in r.open_ends("auto_start_every", r.begin):
-        for start in r.ends("every", end):
+        for start in r.ends("interval", end):
             minutes = _minutes(r, start)
             if minutes is not None:
                 return c.AutocheckStart(minutes=minutes)

@@ -3,6 +3,7 @@
 import re
 
 from nlparse import commands as c
+from nlparse.audience import audience_ends
 from nlparse.content import Content, is_deferred, read_content
 from nlparse.names import read_name
 from nlparse.reading import Reading
@@ -41,6 +42,8 @@ def _set_off(r: Reading, at: int) -> Content | None:
         return None
     if content.introduced and not content.quoted and _first_in(r, "not_answers", content.text):
         return None
+    if content.separator == "," and content.text.rstrip(".!?").lower() in r.grammar.parts["closers"].words:
+        return None  # ``answer, please``
     return content
 
 
@@ -70,14 +73,21 @@ def _bare_reply(r: Reading) -> c.Command | None:
         content = read_content(r.text, r.after(end), r.grammar)
         if content is None or content.joins or is_deferred(content, r.grammar, asking=False):
             continue
-        if r.is_in("not_replies", r.tokens[end].word) or _is_addressed(r, end):
+        if r.is_in("not_replies", r.tokens[end].word) or _is_addressed(r, end) or _only_asks(r, end):
             continue
         return _make_reply(r, content)
     return None
 
 
+def _only_asks(r: Reading, index: int) -> bool:
+    """``reply please`` says nothing; ``reply thanks`` does."""
+    return r.only_closers(index) and not r.tokens[index].word.startswith("thank")
+
+
 def _is_addressed(r: Reading, index: int) -> bool:
-    """``reply fred: ok``: perhaps for fred, perhaps for who wrote last."""
+    """``reply fred: ok`` and ``reply all: ok``: perhaps for them, perhaps for who wrote last."""
+    if any(r.tokens[end - 1].tail[:1] == ":" for end, _ in audience_ends(r, index)):
+        return True
     name = read_name(r.text, r.offset(index), r.directory)
     return name is not None and r.directory.registered(name.text) and r.text[name.end : name.end + 1] in (":", "：", ",")
 

@@ -43,7 +43,8 @@ class Vocabulary:
         "subscribers|code|story|question|questions|json|yaml|xml|http|html|sql|note|notes|dm|word|msg|message|messages|text",
         "mail|email|e-mail|emails|slack|discord|teams|telegram|whatsapp|sms|disk|file|files|stdout|stderr|stdin|log|logs",
         "database|db|cache|socket|report|reports|summary|readme|script|function|class|module|comment|comments|review|thread",
-        "ticket|issue|issues|customer|customers|patch|data|request|requests|response|responses|tests",
+        "ticket|issue|issues|customer|customers|patch|data|request|requests|response|responses|tests|channel|manager|endpoint",
+        "hook|flag|config|settings|dialog|banner|icon|sound|page|price|level|list|table|event|events|error|errors|color|size",
     )
     """After a verb these are the things of other work; mail goes to them only if they are registered."""
     joiners: Phrases = ("and", "&", "+")
@@ -91,7 +92,7 @@ class Vocabulary:
     reply_with: Phrases = ("with",)
     not_replies: Phrases = (
         "rate|handler|thread|threads|threading|header|headers|button|queue|time|count|code|logic|path|endpoint|function",
-        "is|was|were|has|had|from|of|with|to|back|all|and|or|then|but|please|pls|plz|now|again",
+        "is|was|were|has|had|from|of|with|to|back|him|them",
     )
     """A bare ``reply`` before these is no command."""
     not_answers: Phrases = ("question|questions|email|mail|message|comment|thread|ticket|call|issue|one|phone",)
@@ -162,17 +163,17 @@ class Vocabulary:
     is_online: Phrases = ("is NAMES online|connected|around|active",)
     auto_start: Phrases = (
         f"start|enable|turn_on|begin (the) {_AUTO_CHECK} (my) (messages|inbox|mail)",
-        "autocheck|auto-check|auto_check on",
+        f"{_AUTO_CHECK} on",
         f"turn (the) {_AUTO_CHECK} on",
     )
     auto_start_every: Phrases = (
         "auto_check|autocheck|auto-check (my) (messages|inbox|mail)",
         "check|poll (for) (my) (new) messages|msgs|inbox|mail",
     )
-    """These need ``every``."""
+    """These need an interval with ``every``, ``for`` or ``with``."""
     auto_stop: Phrases = (
         f"stop|disable|turn_off|cancel|quit|end (the) {_AUTO_CHECK} (my) (messages|inbox|mail)",
-        "autocheck|auto-check|auto_check off",
+        f"{_AUTO_CHECK} off",
         f"turn (the) {_AUTO_CHECK} off",
         f"no more {_AUTO_CHECK}",
     )
@@ -183,7 +184,6 @@ class Vocabulary:
         f"how often are|do we|you|i {_AUTO_CHECK}",
         f"when's|when_is the next {_AUTO_CHECK}",
     )
-    every: Phrases = ("every",)
     interval: Phrases = ("every|for", "with (a|an)")
     half_hours: Phrases = ("half (an) hour",)
     hours: Phrases = ("(an) hour",)
