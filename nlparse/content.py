@@ -112,15 +112,6 @@ def _is_wrapped(body: str) -> bool:
     return False
 
 
-def unwrap(text: str, start: int, end: int) -> tuple[Span, bool]:
-    """(the span without blanks at its ends and without one wrapping pair of quotes, whether there was a pair)."""
-    body = text[start:end]
-    start += len(body) - len(body.lstrip())
-    body = body.strip()
-    end = start + len(body)
-    return ((start + 1, end - 1), True) if _is_wrapped(body) else ((start, end), False)
-
-
 def is_deferred(content: Content, grammar: Grammar, *, asking: bool) -> bool:
     """A job for later is no message: without punctuation, content that begins with a condition or is only a time."""
     if content.separator or content.quoted:

@@ -1,6 +1,7 @@
 """Commands without content: check, list, whoami, help, and the checking on a timer (RULES.md §6 and §7)."""
 
 import re
+from collections.abc import Iterator
 
 from nlparse import commands as c
 from nlparse.names import read_name
@@ -70,45 +71,47 @@ def _minutes(r: Reading, at: int) -> int | None:
     return None
 
 
-def _amounts(r: Reading, at: int) -> list[tuple[int, int]]:
+def _amounts(r: Reading, at: int) -> Iterator[tuple[int, int]]:
     """(minutes, token after) of each way to read an amount of time."""
-    found = [
-        (minutes, end) for part, minutes in (("half_hours", 30), ("hours", 60), ("one_minute", 1)) for end in r.ends(part, at)
-    ]
+    for part, minutes in (("half_hours", 30), ("hours", 60), ("one_minute", 1)):
+        for end in r.ends(part, at):
+            yield minutes, end
     number = _number(r, at)
     if number is None:
-        return found
-    value, end, complete = number
-    found.append((value, end))
-    if not complete and not r.tokens[end - 1].tail:
-        found += [(value, e) for e in r.ends("minutes", end)]
-        found += [(value * 60, e) for e in r.exact_ends("hours_after_number", end)]
-    elif complete and not r.tokens[end - 1].tail:
-        found += [(value, end + 1)] if end < len(r.tokens) and r.tokens[end].word in ("interval", "intervals") else []
-    return found
+        return
+    value, end, has_unit = number
+    yield value, end
+    if r.tokens[end - 1].tail:
+        return
+    for end_of_unit in [end] if has_unit else r.ends("minutes", end):
+        yield value, end_of_unit
+        for end_of_noun in r.next_ends("interval_nouns", end_of_unit):
+            yield value, end_of_noun
+    if not has_unit:
+        for end_of_unit in r.ends("hours_after_number", end):
+            yield value * 60, end_of_unit
 
 
 def _number(r: Reading, at: int) -> tuple[int, int, bool] | None:
-    """(value, token after, whether the unit was attached to the number) of digits or number words."""
+    """(value, token after, whether a unit was attached: ``5m``, ``five-minute``) of digits or number words."""
     if at >= len(r.tokens):
         return None
-    word, numbers = r.tokens[at].word, r.grammar.numbers
-    digits = _DIGITS.fullmatch(word)
+    numbers, units = r.grammar.numbers, r.grammar.parts["minutes"].words
+    token = r.tokens[at]
+    digits = _DIGITS.fullmatch(token.word)
     if digits:
-        unit = digits[2]
-        if unit and unit not in r.grammar.parts["minutes"].words:
-            return None
-        return int(digits[1]), at + 1, bool(unit)
-    tens, dash, unit = word.partition("-")
-    if tens not in numbers:
+        return (int(digits[1]), at + 1, bool(digits[2])) if not digits[2] or digits[2] in units else None
+    first, dash, second = token.word.partition("-")
+    if first not in numbers or (dash and second not in units and not _adds(numbers, first, second)):
         return None
-    value, end, complete = numbers[tens], at + 1, False
-    if dash and numbers.get(unit, 10) < 10 and value >= 20:
-        return value + numbers[unit], end, False
+    value = numbers[first]
     if dash:
-        if unit not in r.grammar.parts["minutes"].words:
-            return None
-        complete = True
-    elif value >= 20 and end < len(r.tokens) and not r.tokens[at].tail and numbers.get(r.tokens[end].word, 10) < 10:
-        value, end = value + numbers[r.tokens[end].word], end + 1
-    return value, end, complete
+        return (value, at + 1, True) if second in units else (value + numbers[second], at + 1, False)
+    if at + 1 < len(r.tokens) and not token.tail and _adds(numbers, first, r.tokens[at + 1].word):
+        return value + numbers[r.tokens[at + 1].word], at + 2, False
+    return value, at + 1, False
+
+
+def _adds(numbers: dict[str, int], tens: str, ones: str) -> bool:
+    """True for ``twenty five``."""
+    return numbers[tens] >= 20 and 1 <= numbers.get(ones, 0) <= 9

@@ -50,6 +50,10 @@ class Reading:
             if end < len(self.tokens) and not self.tokens[end - 1].tail:
                 yield end
 
+    def next_ends(self, part: str, at: int) -> Iterator[int]:
+        """The ends of phrases that go on after token ``at - 1`` without punctuation between."""
+        return iter(()) if self.tokens[at - 1].tail else self.ends(part, at)
+
     def is_in(self, part: str, word: str) -> bool:
         return word.lower() in self.grammar.parts[part].words
 
@@ -154,7 +158,7 @@ class Reading:
             return None
         rest = self.text[:end].rstrip()
         if stop < len(self.tokens):
-            rest = rest.removesuffix(",").rstrip()
+            rest = rest.rstrip(".!?,").rstrip()
         names = read_names(rest, offset, self.directory, self.grammar.joiner)
         return names if names and not rest[names[-1].end :].strip(".!? ") else None
 
@@ -162,8 +166,9 @@ class Reading:
         """A name for oneself that is all of the rest."""
         if at >= len(self.tokens) or self.tokens[at - 1].tail:
             return None
-        name = read_name(self.text, self.offset(at), self.directory)
-        if name is None or self.is_in("never_names", name.text) or self.tokens[at].word_end > name.end:
+        token = self.tokens[at]
+        name = read_name(self.text[: token.word_end], token.start, self.directory)
+        if name is None or self.is_in("never_names", name.text):
             return None
         if any(end == at + 1 for end in self.exact_ends("closers", at)) and not name.quoted:
             return None

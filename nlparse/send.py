@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 
 from nlparse import commands as c
-from nlparse.audience import to_audience, whole_audience
-from nlparse.content import Content, is_deferred, read_content, unwrap
+from nlparse.audience import make_broadcast, to_audience, whole_audience
+from nlparse.content import Content, is_deferred, read_content
 from nlparse.names import Name, blanks, read_name
 from nlparse.phrases import Part
 from nlparse.reading import Reading
@@ -14,6 +14,7 @@ from nlparse.reading import Reading
 _LABEL_LINE = re.compile(r"\n[ \t]*@?[\w-]{1,64}[:：](?!//)")
 _SPACED_COLON = re.compile(r"[:：](?=\s|$)|：")
 _SPACED_TO = re.compile(r"(?<=\s)[^\s]+(?=\s)")
+_HANGING = re.compile(r"(?:^|\s)(?:and|or|to|&|\+)$", re.IGNORECASE)
 LONGEST_LIST = 2400
 """Characters at the end of a text in which ``to NAMES`` is looked for."""
 
@@ -146,27 +147,25 @@ def read_text_first(r: Reading) -> c.Command | None:
 
 def _text_then_names(r: Reading, start: int, *, quotes_needed: bool) -> c.Command | None:
     cut = _last_towards(r, start)
-    if cut is None:
-        return None
-    span, quoted = unwrap(r.text, start, cut[0])
-    if not quoted and not quotes_needed:
-        content = read_content(r.text[: cut[0]], start - 1, r.grammar)
-        span, quoted = (content.span, content.quoted) if content else (span, quoted)
-    body = r.text[slice(*span)]
-    said = Content(body, span, quoted=quoted)
-    if not body.strip() or (quotes_needed and not quoted) or is_deferred(said, r.grammar, asking=False):
-        return None
-    if not quoted and re.search(r"(?:^|\s)(?:and|or|to|&|\+)$", body, re.IGNORECASE):
+    content = _said(r, start, cut[0], quotes_needed=quotes_needed) if cut is not None else None
+    if cut is None or content is None:
         return None
     if whole_audience(r, cut[1]):
-        return c.Broadcast(content=body, spans={"content": span})
+        return make_broadcast(r, content)
     names = r.names_to_end(cut[1])
-    if names is None:
+    if not names or not all(r.directory.registered(name.text) for name in names[1:]):
         return None
-    strangers = [n for n in names if not r.directory.registered(n.text)]
-    if not strangers or (quotes_needed and names[0] is strangers[0] and not strangers[1:] and not r.fuzzy):
-        return make_send(r, names, said)
-    return None
+    first = r.directory.registered(names[0].text) or quotes_needed
+    return make_send(r, names, content) if first else None
+
+
+def _said(r: Reading, start: int, end: int, *, quotes_needed: bool) -> Content | None:
+    content = read_content(r.text[:end], start - 1, r.grammar)
+    if content is None or content.joins or (quotes_needed and not (content.quoted and content.span[0] == start + 1)):
+        return None
+    if not content.quoted and (_HANGING.search(content.text) or is_deferred(content, r.grammar, asking=False)):
+        return None
+    return content
 
 
 def _last_towards(r: Reading, start: int) -> tuple[int, int] | None:

@@ -188,7 +188,8 @@ class Vocabulary:
     half_hours: Phrases = ("half (an) hour",)
     hours: Phrases = ("(an) hour",)
     hours_after_number: Phrases = ("hour|hours",)
-    minutes: Phrases = ("minute|minutes|min|mins|m (interval|intervals)",)
+    minutes: Phrases = ("minute|minutes|min|mins|m",)
+    interval_nouns: Phrases = ("interval|intervals",)
     one_minute: Phrases = ("minute",)
     numbers: Phrases = (
         "one=1|two=2|three=3|four=4|five=5|six=6|seven=7|eight=8|nine=9|ten=10|eleven=11|twelve=12|thirteen=13|fourteen=14",
