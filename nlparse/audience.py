@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from nlparse import commands as c
 from nlparse.content import Content, is_deferred, read_content
+from nlparse.phrases import Matcher
 from nlparse.reading import Reading
+from nlparse.tokens import tokenize
 
-_OTHER_GROUP = re.compile(
-    r"(?:in|on|from|of)\s+(?:the\s+)?(?:[\w-]+\s+){0,2}(?:team|group|channel|squad|room)\b", re.IGNORECASE
-)
-
-_WORD = re.compile(r"\w{1,40}")
+_GROUP = r"(?:team|group|channel|squad|room)\b"
+_OTHER_GROUP = re.compile(rf"(?:in|on|from|of)\s+(?:the\s+)?(?:[\w-]+\s+){{0,2}}{_GROUP}", re.IGNORECASE)
+_LONGEST_NARROWING = 40
+"""Characters."""
 
 
 def make_broadcast(r: Reading, content: Content) -> c.Broadcast:
@@ -29,7 +30,7 @@ def audience_ends(r: Reading, index: int) -> list[tuple[int, bool]]:
 def whole_audience(r: Reading, offset: int) -> bool:
     """True if an audience is all of the text from an offset on."""
     index = r.index_at(offset)
-    return index is not None and any(r.only_closers(end) for end, _ in audience_ends(r, index))
+    return index is not None and any(not bare and r.only_closers(end) for end, bare in audience_ends(r, index))
 
 
 def to_audience(
@@ -52,17 +53,19 @@ def to_audience(
             continue
         if content.joins or is_deferred(content, r.grammar, asking=asking):
             return None
-        return make_broadcast(r, content) if asking or not _is_narrowed(r, content) else None
+        return make_broadcast(r, content) if asking or not _is_narrowed(r, content, end) else None
     return None
 
 
-def _is_narrowed(r: Reading, content: Content) -> bool:
+def _is_narrowed(r: Reading, content: Content, audience_end: int) -> bool:
     """``tell the team lead …`` and ``tell everyone except fred …`` are for others than everyone."""
     if content.separator or content.quoted or content.introduced:
         return False
-    first = _WORD.match(content.text)
-    narrows = first is not None and first[0].lower() in r.grammar.parts["narrowing"].words
-    return narrows or _OTHER_GROUP.match(content.text) is not None
+    head = Matcher(tokenize(content.text[:_LONGEST_NARROWING]))
+    parts = ["narrowing", "team_people"] if r.tokens[audience_end - 1].word == "team" else ["narrowing"]
+    if any(True for part in parts for _ in head.ends(r.grammar.parts[part], 0)):
+        return True
+    return _OTHER_GROUP.match(content.text) is not None
 
 
 def read_broadcast(r: Reading) -> c.Command | None:

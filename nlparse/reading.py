@@ -76,13 +76,13 @@ class Reading:
     def _skip_politeness(self) -> int:
         at = 0
         while at < len(self.tokens):
-            end = self._own_name(at) or self._greeting(at) or self._opener(at)
+            end = self._addressed_to_me(at) or self._greeting(at) or self._opener(at)
             if end is None:
                 break
             at = end
         return at
 
-    def _own_name(self, at: int) -> int | None:
+    def _addressed_to_me(self, at: int) -> int | None:
         """``ME,``"""
         token = self.tokens[at]
         own = self.me is not None and token.tail == "," and token.word.removeprefix("@") == self.me.lower()
@@ -99,7 +99,7 @@ class Reading:
             if self.tokens[end - 1].tail not in ("", ",", "!"):
                 continue
             if end < len(self.tokens) and self.tokens[end].tail == "," and not self.tokens[end - 1].tail:
-                if self.tokens[end].word in ("there", "all", "team", "everyone", "everybody"):
+                if self.is_in("greeted", self.tokens[end].word):
                     return end + 1
                 name = read_name(self.text, self.tokens[end].start, self.directory)
                 if name is not None and self.text.startswith(",", name.end):

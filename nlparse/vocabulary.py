@@ -27,6 +27,8 @@ class Vocabulary:
         "i'd like you to",
     )
     greetings: Phrases = ("hey|hi|hello|ok|okay|yo",)
+    greeted: Phrases = ("there|all|team|everyone|everybody|folks|guys",)
+    """Whom a greeting may name, with a comma after, besides any name."""
     closers: Phrases = ("right now", "for me", "real quick", "thank you", "please|pls|plz|thanks|now|again")
     # 2: who
     never_names: Phrases = (
@@ -55,11 +57,10 @@ class Vocabulary:
         "@all|@everyone",
     )
     bare_all: Phrases = ("all",)
-    narrowing: Phrases = (
-        "except|excluding|besides|apart|who|whose|other",
-        "lead|leads|leader|leaders|member|members|channel|chat|captain|mate|mates|room",
-    )
-    """After an audience without punctuation these name another group, or fewer people."""
+    narrowing: Phrases = ("except|excluding|besides|who|whose", "other than", "apart from")
+    """After an audience without punctuation these mean fewer people."""
+    team_people: Phrases = ("lead|leads|leader|leaders|member|members|captain|mate|mates",)
+    """``the team lead`` is not the team."""
     # 3: send
     send_verbs: Phrases = ("msg", "dm", "tell", "ask", "notify", "inform", "alert", "warn", "remind")
     noun_verbs: Phrases = ("message", "text", "ping")
@@ -239,8 +240,8 @@ def _check(part: str, phrase: object) -> None:
 
 _AROUND = ("send_around", "is_online")
 _NO_COMMANDS = (
-    "openers greetings closers never_names work_words joiners narrowing not_short introducers deferring not_replies "
-    "not_answers not_self_names not_registered numbers ordinary audiences bare_all"
+    "openers greetings greeted closers never_names work_words joiners narrowing team_people not_short introducers deferring "
+    "not_replies not_answers not_self_names not_registered numbers ordinary audiences bare_all"
 )
 NO_COMMAND_WORDS = frozenset(_NO_COMMANDS.split())
 """The parts whose words are not looked for among misspelt ones."""
