@@ -32,7 +32,7 @@ class Directory:
     def __init__(self, known: Iterable[str], grammar: Grammar) -> None:
         self.known = {name.lower(): name for name in known}
         self._never = grammar.parts["never_names"].words
-        self._long_never = [word for word in self._never if len(word) >= LONG]
+        self._everyone = [word for word in self._never & grammar.parts["audiences"].words if len(word) >= LONG]
         self._near: dict[str, tuple[bool, str | None]] = {}
 
     def exact(self, name: str) -> bool:
@@ -79,7 +79,7 @@ class Directory:
             return True
         if low in self._never or not low.strip("-_"):
             return False
-        return self.near(low)[0] or not any(distance(low, word, 2) for word in self._long_never)
+        return not any(distance(low, word, 2) for word in self._everyone) or self.near(low)[0]
 
     def suggestion(self, names: Iterable[str]) -> str | None:
         """The known spelling of the first near-miss in a list."""

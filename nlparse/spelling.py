@@ -53,7 +53,7 @@ def _shortened(word: str, letters: int) -> Iterator[str]:
 
 def distance(a: str, b: str, limit: int) -> int | None:
     """Edit distance with a swap of neighbours as one edit, if it is at most ``limit``."""
-    if abs(len(a) - len(b)) > limit:
+    if abs(len(a) - len(b)) > limit or len(set(a) ^ set(b)) > 2 * limit:  # one edit changes at most two letters of the sets
         return None
     if a == b:
         return 0
