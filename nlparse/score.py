@@ -61,8 +61,8 @@ def score(files: Iterable[Path]) -> Score:
             if not line.strip():
                 continue
             case = json.loads(line)
-            start = time.perf_counter()
+            start = time.thread_time()
             command = parse(case["text"], me=case["me"], known=case["known"], last_from=case["last_from"])
-            total.seconds += time.perf_counter() - start
+            total.seconds += time.thread_time() - start
             total.add(case, command.answer())
     return total
