@@ -119,10 +119,8 @@ def recipients(r: Reading, chain: list[Name], place: Place) -> tuple[list[Name],
 
 
 def _is_other_work(r: Reading, name: Name, content: Content, colon: bool) -> bool:
-    """``write tests: …`` and ``msg body: …`` speak of things; only a registered name is a recipient there."""
-    if r.is_in("work_words", name.text):
-        return True
-    return colon and (content.separator != ":" or r.is_in("not_short", name.text))
+    """``write tests: …`` and ``send report: …`` speak of things; only a registered name is a recipient there."""
+    return colon and (content.separator != ":" or r.is_in("not_short", name.text) or r.is_in("work_words", name.text))
 
 
 def _ask_about_all(r: Reading, chain: list[Name], place: Place) -> None:

@@ -48,7 +48,7 @@ class Vocabulary:
         "ticket|issue|issues|customer|customers|patch|data|request|requests|response|responses|tests|channel|manager|endpoint",
         "hook|flag|config|settings|dialog|banner|icon|sound|page|price|level|list|table|event|events|error|errors|color|size",
     )
-    """After a verb these are the things of other work; mail goes to them only if they are registered."""
+    """After ``write``, ``send`` and ``reply to`` these are things of other work; mail goes to them only if registered."""
     joiners: Phrases = ("and", "&", "+")
     audiences: Phrases = (
         "everyone|everybody (else)",
