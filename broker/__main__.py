@@ -1,7 +1,10 @@
 """``python -m broker``: the broker process. Usually the supervisor starts it."""
 
 import argparse
+import os
+import signal
 import sys
+from dataclasses import asdict
 
 from broker.child import die_with_parent
 from broker.logs import open_log
@@ -16,9 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.supervised:
         die_with_parent()
-    from broker.core.port import StoreError
+    from broker.core.port import StoreDamaged, StoreError
     from broker.server import Server
-    from broker.store import open_store
+    from broker.store import open_store, recovery
     from broker.store.migrations import SchemaTooNew
 
     try:
@@ -33,19 +36,41 @@ def main(argv: list[str] | None = None) -> int:
             print(f"broker: another broker serves {settings.home}", file=sys.stderr)
             return 3
         try:
+            repair, check_beside = recovery.begin(settings)
             store = open_store(settings)
             for name in store.sweep_orphans():
                 log.info("orphan_removed", file=name)
             server = Server(settings, store, log)
+            if repair is not None:
+                log.error("database_repaired", **asdict(repair))
+                server.engine.tell_all(repair.sentence(), server.clock())
             server.open()
-        except (StoreError, SchemaTooNew, OSError) as e:
+        except (StoreDamaged, StoreError, SchemaTooNew, OSError) as e:
             log.error("broker_cannot_start", detail=str(e))
             print(f"broker: {e}", file=sys.stderr)
+            if isinstance(e, StoreDamaged):
+                recovery.note(settings, str(e))
             return 1
+
+        def damaged(reason: str) -> None:
+            log.error("database_damaged", detail=reason)
+            print(f"broker: the database is damaged ({reason}); the next start repairs it", file=sys.stderr)
+            recovery.note(settings, reason)
+
+        def damaged_beside(reason: str) -> None:
+            damaged(reason)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        if check_beside:
+            recovery.check_beside(settings, damaged_beside)
         try:
             server.serve(parent_pipe=sys.stdin.fileno() if options.supervised else None)
+        except StoreDamaged as e:
+            damaged(str(e))
+            return 1
         finally:
             server.close()
+        recovery.end(settings)
     return 0
 
 

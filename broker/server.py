@@ -7,6 +7,7 @@ replies of one connection share a frame. The loop sleeps in ``poll`` until a fra
 broker runs no code.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -20,14 +21,15 @@ import zmq
 from broker import wire
 from broker.core import accounts, presence
 from broker.core.engine import Engine
-from broker.core.port import StoreError
+from broker.core.port import StoreDamaged, StoreError
 from broker.core.state import Moment, Session
 from broker.core.turn import Incoming, Outgoing, Turn
 from broker.errors import IpcError
 from broker.logs import Log
 from broker.runtime import endpoint, owner_key, private_folder, run_folder
 from broker.settings import Settings
-from broker.store import SqliteStore
+from broker.store import SqliteStore, is_damage
+from broker.store.recovery import last_repair
 from broker.sweep import Sweeper
 from broker.version import VERSION
 
@@ -93,7 +95,8 @@ class Server:
         self._running = False
 
     def close(self) -> None:
-        self.sweeper.flush_activity(force=True)
+        with contextlib.suppress(StoreDamaged):  # then there is nothing to be saved here
+            self.sweeper.flush_activity(force=True)
         self._router.close()
         self._context.term()
         self.store.close()
@@ -193,6 +196,9 @@ class Server:
         turn.journal.commit()
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:
+        """Raises StoreDamaged where that is what the fault comes from: it is not one request's."""
+        if isinstance(error, StoreDamaged) or is_damage(error):
+            raise StoreDamaged(str(error)) from error
         action = str(request.body.get("action"))[:64]
         return self.log.exception(error, door=request.door, request=request.body.get("id"), action=action)
 
@@ -216,6 +222,7 @@ class Server:
             "queued": sum(m.queued for m in state.mailboxes.values()),
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
             "requests": self.requests,
+            "repaired": last_repair(settings),
             "bad_frames": self.bad_frames,
             "limits": {
                 "mailbox_limit": settings.mailbox_limit,

@@ -200,8 +200,8 @@ def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     turn.wake(mailbox)
 
 
-def notify_all(turn: Turn, about: Mailbox, text: str) -> None:
-    """A notice from ``system`` to every registered instance but the one it is about."""
+def notify_all(turn: Turn, about: Mailbox | None, text: str) -> None:
+    """A notice from ``system`` to every registered instance but the one it is about, if it is about one."""
     notify(turn, [m for m in turn.state.mailboxes.values() if m.claimed and m is not about], text)
 
 

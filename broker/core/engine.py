@@ -86,12 +86,34 @@ class Engine:
             pass
         except StoreError:
             if not requests:
-                return [], []  # time passed, nothing could be written: the next turn finds the same work
+                return self._time_alone(now)
             return self._one_by_one(requests, now)
         try:
             return self._attempt(requests, now, careful=True)
         except StoreError:
             return self._one_by_one(requests, now)
+
+    def tell_all(self, text: str, now: Moment) -> None:
+        """Store a notice from ``system`` for everyone registered. Raises StoreError."""
+        turn = Turn(self.state, self.store, self.settings, now, self.make_token)
+        try:
+            accounts.notify_all(turn, None, text)
+            self.store.commit()
+        except BaseException:
+            self.store.rollback()
+            turn.journal.rollback()
+            raise
+        turn.journal.commit()
+
+    def _time_alone(self, now: Moment) -> tuple[list[Outgoing], list[Event]]:
+        """Time has passed and nothing can be written: returned mail goes to those who wait, without its redelivered mark.
+
+        Without this a subscriber's ended lease would be tried again each millisecond for as long as the disk is full.
+        """
+        try:
+            return self._attempt([], now, marks=False)
+        except StoreError:
+            return [], []  # the next turn finds the same work
 
     def _one_by_one(self, requests: list[Incoming], now: Moment) -> tuple[list[Outgoing], list[Event]]:
         out: list[Outgoing] = []

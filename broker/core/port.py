@@ -15,6 +15,10 @@ class StoreFull(StoreError):
     """No room, no permission or no disk: writing can't work now, reading may."""
 
 
+class StoreDamaged(Exception):
+    """The database is damaged. No request can be served any more: the process ends, and its next start repairs."""
+
+
 class IdConflict(StoreError):
     """A sender's message id is stored already; the batch must look its ids up."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import peewee
 
-from broker.core.port import StoreError
+from broker.core.port import StoreDamaged, StoreError
 from broker.core.state import INTERRUPT, Claim, Forward, Group, Mailbox, Session, State
 from broker.settings import Settings
 from broker.store.archive import several
@@ -17,6 +17,7 @@ from broker.store.mailrows import MailRows
 from broker.store.migrations import migrate
 from broker.store.records import Records
 from broker.store.schema import MODELS, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MetaRow, SessionRow
+from broker.store.transactions import is_damage
 
 _CHECKPOINT_PAGES = 4000
 """WAL pages between checkpoints: p99 of a commit 0.6 ms against 3 ms with SQLite's 1000 (measured)."""
@@ -86,7 +87,7 @@ class SqliteStore(MailRows, Records, Expiry):
 
 
 def open_store(settings: Settings) -> SqliteStore:
-    """Open or create the database in the data folder and migrate it. Raises StoreError, SchemaTooNew."""
+    """Open or create the database in the data folder and migrate it. Raises StoreError, StoreDamaged, SchemaTooNew."""
     path = settings.home / "ipc.db"
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600)) if not path.exists() else os.chmod(path, 0o600)
     pragmas = {
@@ -107,5 +108,7 @@ def open_store(settings: Settings) -> SqliteStore:
         MetaRow.insert(key="store_id", value=uuid.uuid4().hex).on_conflict_ignore().execute()
         store_id = MetaRow.get(MetaRow.key == "store_id").value
     except (peewee.DatabaseError, sqlite3.Error) as e:
+        if is_damage(e) or is_damage(e.__cause__) or is_damage(e.__context__):  # peewee wraps SQLite's errors
+            raise StoreDamaged(str(e)) from e
         raise StoreError(f"{path}: {e}") from e
     return SqliteStore(db, settings, LargeFiles(settings.large_message_path, store_id))

@@ -12,13 +12,14 @@ from typing import Any
 
 import peewee
 
-from broker.core.port import IdConflict, NewMessage, StoreError, StoreFull
+from broker.core.port import IdConflict, NewMessage, StoreDamaged, StoreError, StoreFull
 from broker.settings import Settings
 from broker.store.large import LargeFiles
 
 _INSERT_MESSAGE = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_QUEUE = "INSERT INTO queue VALUES (?,?,0)"
 _MARK_DELIVERED = "UPDATE queue SET attempts = attempts + 1 WHERE mailbox_id = ? AND message_id = ?"
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Transactions:
@@ -143,7 +144,15 @@ class Transactions:
         self._db.close()
 
 
-def translate(error: sqlite3.Error) -> StoreError:
+def is_damage(error: BaseException | None) -> bool:
+    """True for SQLite's word that the file is malformed or no database. A malformed text index is no such thing."""
+    code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
+    return code & 0xFF in _DAMAGE and code != sqlite3.SQLITE_CORRUPT_VTAB
+
+
+def translate(error: sqlite3.Error) -> Exception:
+    if is_damage(error):
+        return StoreDamaged(str(error))
     if isinstance(error, sqlite3.IntegrityError):
         return IdConflict(str(error))
     return StoreFull(str(error))
