@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         die_with_parent()
     from broker.core.port import StoreDamaged, StoreError
     from broker.server import Server
-    from broker.store import open_store, recovery
+    from broker.store import DATABASE_ERRORS, open_store, recovery
     from broker.store.migrations import SchemaTooNew
 
     try:
@@ -45,10 +45,10 @@ def main(argv: list[str] | None = None) -> int:
                 log.error("database_repaired", **asdict(repair))
                 server.engine.tell_all(repair.sentence(), server.clock())
             server.open()
-        except (StoreDamaged, StoreError, SchemaTooNew, OSError) as e:
+        except (StoreDamaged, StoreError, SchemaTooNew, OSError, *DATABASE_ERRORS) as e:
             log.error("broker_cannot_start", detail=str(e))
             print(f"broker: {e}", file=sys.stderr)
-            if isinstance(e, StoreDamaged):
+            if isinstance(e, (StoreDamaged, *DATABASE_ERRORS)):
                 recovery.note(settings, str(e))
             return 1
 

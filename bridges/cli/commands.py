@@ -193,6 +193,22 @@ def _autocheck(command: Parser) -> None:
     _common(command)
 
 
+def _doctor(command: Parser) -> None:
+    command.add_argument(
+        "--repair", action="store_true", help="with the service stopped: check thoroughly, save what is readable"
+    )
+
+
+def _backup(command: Parser) -> None:
+    command.add_argument("file", metavar="FILE", help="a new file; it holds keys and is yours alone")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _restore(command: Parser) -> None:
+    _backup(command)
+    command.add_argument("--force", action="store_true", help="set aside the mail that is there")
+
+
 def _say(command: Parser) -> None:
     command.add_argument("words", nargs="+", metavar="WORDS", help="what you want, in plain words")
     command.add_argument("--dry-run", action="store_true", help="show what was understood, do nothing")
@@ -282,7 +298,9 @@ COMMANDS = {
     "up": Command("service:up", "start the service, if it does not run", "ipc up", _up),
     "down": Command("service:down", "stop the service; mail stays"),
     "status": Command("service:status", "what runs, who is registered, how much mail waits", "", _status),
-    "doctor": Command("service:doctor", "check everything and say what to do"),
+    "doctor": Command("service:doctor", "check everything and say what to do", "", _doctor),
+    "backup": Command("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", _backup),
+    "restore": Command("backup:restore", "make the data folder what a backup holds", "ipc restore ~/mail.tar", _restore),
     "register": Command("mail:register", "take a name", "ipc register fred", _register),
     "send": Command(
         "mail:send", "send a message", 'ipc send claude "the build is green"\n  git diff | ipc send claude -', _send

@@ -23,6 +23,8 @@ from broker.version import VERSION
 
 OK, FAILED, NOT_RUNNING = 0, 1, 3
 _STOP_DEADLINE_S = 15.0
+_FILES = """SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL
+AND EXISTS (SELECT 1 FROM queue q WHERE q.message_id = m.id)"""
 _LOW_DISK_BYTES = 256 * 1024 * 1024
 
 
@@ -127,6 +129,13 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     say(f"tcp      {door_line(door)}")
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
+    repaired = found.get("repaired")
+    if repaired:
+        say(
+            style(
+                f"repaired {repaired['saved']} messages saved, {repaired['lost']} lost; kept: {repaired['kept_as']}", "yellow"
+            )
+        )
     limits = found["limits"]
     say(f"limits   {limits['mailbox_limit']} messages a mailbox, {limits['rate_limit']:g} messages/s a session")
     rows = [(i["id"], str(i["queued"]), ago(i["last_seen"])) for i in found["instances"]]
@@ -155,8 +164,10 @@ Finding = tuple[str, str]
 """(ok, warn or FAIL; what was found and what to do)"""
 
 
-def doctor(settings: Settings, _options: argparse.Namespace) -> int:
+def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Exit status 0 if nothing failed."""
+    if options.repair:
+        return _repair(settings)
     worst = OK
     checks: dict[str, Callable[[Settings], Finding]] = {
         "versions": _versions,
@@ -174,6 +185,20 @@ def doctor(settings: Settings, _options: argparse.Namespace) -> int:
         if verdict == "FAIL":
             worst = FAILED
     return worst
+
+
+def _repair(settings: Settings) -> int:
+    from broker.repair import InUse, repair_now
+
+    try:
+        say(repair_now(settings))
+    except InUse:
+        complain("the service is running", "ipc down, then: ipc doctor --repair")
+        return FAILED
+    except OSError as e:
+        complain(str(e))
+        return FAILED
+    return OK
 
 
 def _versions(_settings: Settings) -> Finding:
@@ -194,6 +219,12 @@ def _disk(settings: Settings) -> Finding:
     return ("warn", f"{text}; free some, or mail will be refused") if free < _LOW_DISK_BYTES else ("ok", text)
 
 
+def _rows(settings: Settings, sql: str) -> list[Any]:
+    path = settings.home / "ipc.db"
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5) as db:
+        return db.execute(sql).fetchall()
+
+
 def _query(settings: Settings, sql: str) -> Any:
     path = settings.home / "ipc.db"
     with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5) as db:
@@ -207,9 +238,12 @@ def _database(settings: Settings) -> Finding:
         found = _query(settings, "PRAGMA quick_check(1)")
         version = _query(settings, "PRAGMA user_version")
     except sqlite3.Error as e:
-        return "FAIL", f"{settings.home / 'ipc.db'}: {e}. Keep a copy of the folder, then move ipc.db* away and run ipc up"
+        return "FAIL", f"{settings.home / 'ipc.db'}: {e}. To save what is readable: ipc down, ipc doctor --repair"
     if found != "ok":
-        return "FAIL", f"{found}. Keep a copy of the folder, then move ipc.db* away and run ipc up"
+        return "FAIL", f"{found}. To save what is readable: ipc down, ipc doctor --repair"
+    missing = sum(not Path(row[0]).is_file() for row in _rows(settings, _FILES))
+    if missing:
+        return "warn", f"schema {version}, consistent; but the files of {missing} unread large messages have been deleted"
     return "ok", f"schema {version}, consistent"
 
 

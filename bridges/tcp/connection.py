@@ -241,7 +241,13 @@ class Connection(asyncio.Protocol):
     async def _write_replies(self) -> None:
         while True:
             task = await self._replies.get()
-            reply = await task
+            try:
+                # awaiting the task itself would hand it our cancellation, which is lost if its reply has just come
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            reply = task.result()
             await self._can_write.wait()
             self._write(reply)
             self._in_flight -= 1

@@ -125,6 +125,15 @@ def examine(path: Path, *, thorough: bool = False) -> str | None:
     return None if verdict == "ok" else verdict.replace("\n", " ")[:200]
 
 
+def renew_text_index(path: Path) -> None:
+    """Have the index of the archive's texts made anew, which no check of SQLite's looks into."""
+    with closing(sqlite3.connect(path, timeout=5)) as db:
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'message_text'").fetchone():
+            db.execute("INSERT INTO message_text(message_text) VALUES ('delete-all')")
+            db.execute("DELETE FROM meta WHERE key = 'indexed_id'")
+            db.commit()
+
+
 # saving
 
 

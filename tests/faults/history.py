@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from broker.names import SYSTEM
+
 EVERYONE = "ALL"
 RULES = ("lost", "duplicate", "after_ack", "order", "wrong_box", "forged", "refused")
 
@@ -88,7 +90,10 @@ class History:
         """Messages, in the wire's form, that a check begun at ``asked_ns`` brought."""
         with self._lock:
             for message in messages:
-                self._deliver(mailbox, asked_ns, message)
+                if message["from"] == SYSTEM:
+                    self.counts["notices"] += 1
+                else:
+                    self._deliver(mailbox, asked_ns, message)
 
     def _deliver(self, mailbox: str, asked_ns: int, m: dict[str, Any]) -> None:
         self.counts["deliveries"] += 1

@@ -174,7 +174,8 @@ class World:
             return
         for reply in out:
             self._deliver(reply)
-        while self.engine.state.given_back:  # the server's next turn comes at once
+        while mood or self.engine.state.given_back:  # the server's next turn comes at once
+            mood = ""
             out, _events = self.engine.run([], self.now)
             for reply in out:
                 self._judge(reply, sure=True)

@@ -1,0 +1,44 @@
+"""``ipc backup FILE`` and ``ipc restore FILE``."""
+
+import argparse
+from pathlib import Path
+
+from bridges.cli.output import complain, say, say_json
+from broker.backup import BackupError, Saved
+from broker.backup import backup as make
+from broker.backup import restore as put_back
+from broker.settings import Settings
+
+OK, FAILED = 0, 1
+
+
+def backup(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0 if all was saved, 1 if nothing was."""
+    try:
+        saved = make(settings, Path(options.file).expanduser().absolute())
+    except BackupError as e:
+        complain(str(e))
+        return FAILED
+    return _show(saved, f"saved to {options.file}", options.json)
+
+
+def restore(settings: Settings, options: argparse.Namespace) -> int:
+    try:
+        saved = put_back(settings, Path(options.file).expanduser().absolute(), force=options.force)
+    except BackupError as e:
+        complain(str(e))
+        return FAILED
+    return _show(saved, f"restored to {settings.home}", options.json)
+
+
+def _show(saved: Saved, where: str, as_json: bool) -> int:
+    if as_json:
+        fields = ("messages", "unread", "files", "missing", "size_bytes", "set_aside")
+        say_json({name: getattr(saved, name) for name in fields})
+        return OK
+    say(f"{saved.messages} messages, {saved.unread} of them unread, and {saved.files} large files {where}")
+    if saved.missing:
+        say(f"{saved.missing} large files had been deleted before")
+    if saved.set_aside:
+        say(f"What was there before is now {saved.set_aside}")
+    return OK

@@ -1,0 +1,226 @@
+"""One tar file that holds a data folder: taken while the service runs, put back while it does not.
+
+The database is copied through SQLite's backup interface in one step, which sees one moment of it and holds no writer up;
+then come the large files that this moment names. A message that is swept in between takes its file along; it is taken out
+of the copy. Everything in the file is private (mode 0600): it holds mail, keys and session tokens.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from broker.runtime import lock, make_folder, prepare_home, sync_folder
+from broker.settings import Settings
+from broker.version import VERSION
+
+_FORMAT = 1
+_MEMBER = re.compile(r"manifest\.json|ipc\.db|config\.toml|owner\.key|(sessions|large-messages)/[^/\x00]{1,255}")
+_OTHERS = ("config.toml", "owner.key")
+_KEPT = frozenset({"run", "logs"})
+"""What a folder may hold and still count as empty."""
+
+
+class BackupError(Exception):
+    """It can't be done; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a backup or restore moved. ``missing``: large files that someone has deleted."""
+
+    messages: int
+    unread: int
+    files: int
+    missing: int
+    size_bytes: int
+    set_aside: str | None = None
+
+
+def backup(settings: Settings, target: Path) -> Saved:
+    """Write the data folder to ``target``, which must not exist. Raises BackupError."""
+    home = settings.home
+    if not (home / "ipc.db").exists():
+        raise BackupError(f"{home} has no mail yet")
+    if os.path.lexists(target):
+        raise BackupError(f"{target} exists already; choose another name")
+    try:
+        with tempfile.TemporaryDirectory(dir=home, prefix=".backup-") as folder:
+            copy = Path(folder) / "ipc.db"
+            source = f"{(home / 'ipc.db').as_uri()}?mode=ro"
+            with closing(sqlite3.connect(source, uri=True, timeout=10)) as live, closing(sqlite3.connect(copy)) as db:
+                live.backup(db, pages=-1)
+                files, missing = _files(db, live)
+                saved = _counts(db)
+            return _write(home, target, copy, files, missing, saved)
+    except (OSError, sqlite3.Error) as e:
+        raise BackupError(f"no backup was made: {e}") from e
+
+
+def _files(db: sqlite3.Connection, live: sqlite3.Connection) -> tuple[list[Path], int]:
+    """The large files of the copy that are there, and how many someone has deleted."""
+    files, missing = [], 0
+    for message_id, name in db.execute("SELECT id, file_path FROM message WHERE file_path IS NOT NULL").fetchall():
+        if Path(name).is_file():
+            files.append(Path(name))
+        elif live.execute("SELECT 1 FROM message WHERE id = ?", (message_id,)).fetchone():
+            missing += 1
+        else:  # swept since: its time was over
+            db.execute("DELETE FROM queue WHERE message_id = ?", (message_id,))
+            db.execute("DELETE FROM receipt WHERE message_id = ?", (message_id,))
+            db.execute("DELETE FROM message WHERE id = ?", (message_id,))
+    db.commit()
+    return files, missing
+
+
+def _counts(db: sqlite3.Connection) -> tuple[int, int]:
+    verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise BackupError(f"the database is damaged ({verdict}): ipc doctor --repair")
+    messages = db.execute("SELECT count(*) FROM message").fetchone()[0]
+    return int(messages), int(db.execute("SELECT count(*) FROM queue").fetchone()[0])
+
+
+def _write(home: Path, target: Path, copy: Path, files: list[Path], missing: int, counts: tuple[int, int]) -> Saved:
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as out:
+            with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                manifest = {"format": _FORMAT, "version": VERSION, "made_s": time.time(), "sha256": _digest(copy)}
+                _add(tar, "manifest.json", json.dumps(manifest).encode())
+                tar.add(copy, "ipc.db", recursive=False, filter=_private)
+                for path in [home / n for n in _OTHERS] + sorted((home / "sessions").glob("*.json")):
+                    if path.is_file() and not path.is_symlink():
+                        tar.add(path, str(path.relative_to(home)), recursive=False, filter=_private)
+                for path in files:
+                    tar.add(path, f"large-messages/{path.name}", recursive=False, filter=_private)
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(temporary, target)  # unlike a rename it never replaces a file
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Saved(*counts, len(files), missing, target.stat().st_size)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _private(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mode, member.uid, member.gid, member.uname, member.gname = 0o600, 0, 0, "", ""
+    return member
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
+    """Make the data folder what the backup holds. With ``force`` a folder in use before is set aside. Raises BackupError."""
+    home = settings.home
+    held = [e.name for e in home.iterdir() if e.name not in _KEPT] if home.is_dir() else []
+    if held and not force:
+        raise BackupError(f"{home} is not empty; --force sets it aside (it is renamed, not removed)")
+    try:
+        prepare_home(settings)
+        with ExitStack() as locks:
+            for name in ("supervisor.lock", "broker.lock"):
+                if not locks.enter_context(lock(home / "run" / name)):
+                    raise BackupError("the service is running; stop it first: ipc down")
+            new = Path(tempfile.mkdtemp(prefix=f".{home.name}.restore-", dir=home.parent))
+            try:
+                saved = _unpack(source, new, home)
+                aside = _swap(home, new)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+    except (OSError, tarfile.TarError, sqlite3.Error) as e:
+        raise BackupError(f"nothing was restored: {e}") from e
+    if aside is not None and not held:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside = None
+    return Saved(*saved, set_aside=str(aside) if aside else None)
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members, none of which may be anything but a plain file that belongs into a data folder."""
+    for member in tar:
+        if not member.isreg() or not _MEMBER.fullmatch(member.name) or member.name.endswith(("/.", "/..")):
+            raise BackupError(f"{member.name[:80]!r} has no place in a backup: this is none, or it was changed")
+        yield member
+
+
+def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, int]:
+    """Write all members below ``new``, with the paths of large files as they will be in ``home``."""
+    manifest: dict[str, Any] = {}
+    for name in ("sessions", "large-messages", "run", "logs"):
+        (new / name).mkdir(mode=0o700)
+    with tarfile.open(source, "r:") as tar:
+        for member in _members(tar):
+            content = tar.extractfile(member)
+            assert content is not None
+            if member.name == "manifest.json":
+                manifest = json.loads(content.read(65536))
+                continue
+            fd = os.open(new / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "wb") as out:
+                shutil.copyfileobj(content, out)
+                out.flush()
+                os.fsync(out.fileno())
+    if manifest.get("format") != _FORMAT or not (new / "ipc.db").exists():
+        raise BackupError(f"{source} is no backup of this program, or of a later version")
+    if _digest(new / "ipc.db") != manifest.get("sha256"):
+        raise BackupError(f"{source} is damaged: its database is not the one that was saved")
+    with closing(sqlite3.connect(new / "ipc.db")) as db:
+        missing = _move_files(db, new / "large-messages", home / "large-messages")
+        counts = _counts(db)
+    for folder in (new / "sessions", new / "large-messages", new):
+        sync_folder(folder)
+    files = len(list((new / "large-messages").iterdir()))
+    return *counts, files, missing, source.stat().st_size
+
+
+def _move_files(db: sqlite3.Connection, found: Path, folder: Path) -> int:
+    """Let the messages name their files where they will be; how many files are missing."""
+    rows = db.execute("SELECT id, file_path FROM message WHERE file_path IS NOT NULL").fetchall()
+    moved = [(str(folder / Path(old).name), old, i) for i, old in rows if (found / Path(old).name).is_file()]
+    if any(new != old for new, old, _ in moved):
+        rename = "UPDATE message SET content = replace(content, ?2, ?1), file_path = ?1 WHERE id = ?3"
+        db.executemany(rename, moved)
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'message_text'").fetchone():
+            # the text index follows the text: it is made anew by and by (see broker.store.archive)
+            db.execute("INSERT INTO message_text(message_text) VALUES ('delete-all')")
+            db.execute("DELETE FROM meta WHERE key = 'indexed_id'")
+        db.commit()
+    return len(rows) - len(moved)
+
+
+def _swap(home: Path, new: Path) -> Path | None:
+    """Put the new folder in the old one's place; where the old one is now."""
+    make_folder(home.parent)
+    when = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    aside = home.with_name(f"{home.name}.before-restore-{when}-{secrets.token_hex(2)}")
+    home.rename(aside)
+    try:
+        new.rename(home)
+    except OSError:
+        aside.rename(home)
+        raise
+    sync_folder(home.parent)
+    return aside

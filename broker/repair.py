@@ -1,0 +1,30 @@
+"""Repair of the database by hand, while no broker has it: what ``ipc doctor --repair`` does."""
+
+from broker.core.port import StoreError
+from broker.runtime import lock, prepare_home
+from broker.settings import Settings
+
+
+class InUse(Exception):
+    """A broker serves this data folder."""
+
+
+def repair_now(settings: Settings) -> str:
+    """Examine the database thoroughly and repair it if need be; what was found, as a sentence. Raises InUse, OSError."""
+    from broker.store import recovery
+
+    prepare_home(settings)
+    with lock(settings.home / "run" / "broker.lock") as mine:
+        if not mine:
+            raise InUse
+        path = settings.home / "ipc.db"
+        if not path.exists():
+            return "There is no database yet."
+        reason = recovery.examine(path, thorough=True)
+        if reason is None:
+            recovery.renew_text_index(path)
+            return "The database is sound; the text index will be made anew."
+        try:
+            return recovery.repair(settings, reason).sentence()
+        except StoreError as e:
+            raise OSError(str(e)) from e

@@ -1,0 +1,180 @@
+"""Backup while the service works, restore while it does not; compared by bytes."""
+
+import io
+import os
+import secrets
+import sqlite3
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Service, alive, wait_for
+
+_NOT_MAIL = ("message_text", "letter", "thread", "sqlite_", "meta")
+
+
+def ipc(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {**{k: v for k, v in os.environ.items() if not k.startswith("IPC_")}, "IPC_HOME": str(home), "IPC_PORT": "0"}
+    return subprocess.run([sys.executable, "-m", "bridges.cli", *arguments], capture_output=True, text=True, env=env)
+
+
+def tables(home: Path) -> dict[str, list[Any]]:
+    """Every row of every table that is not derived."""
+    with closing(sqlite3.connect(home / "ipc.db")) as db:
+        names = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+        kept = [n for n in names if not n.startswith(_NOT_MAIL)]
+        return {n: db.execute(f"SELECT * FROM {n}").fetchall() for n in kept}  # noqa: S608 (names from the database itself)
+
+
+def files(home: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in (home / "large-messages").iterdir()}
+
+
+@pytest.fixture
+def filled(service: Service) -> Service:
+    fred, claude = service.connect("fred"), service.connect("claude")
+    for i in range(50):
+        fred.send("claude", f"{i} " + ("y" * 20_000 if i % 10 == 0 else "x" * 100), {"n": i})
+    claude.check(limit=20)
+    claude.ack()
+    fred.broadcast("to all")
+    return service
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    home = Path(tempfile.gettempdir()) / f"ipc-{secrets.token_hex(4)}"
+    yield home
+    ipc(home, "down")
+    for path in home.parent.glob(f"{home.name}*"):
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+
+
+def stop(service: Service) -> None:
+    pids = [service.pid(c) for c in ("broker", "tcp", "supervisor")]
+    service.stop()
+    wait_for("its end", lambda: not any(alive(p) for p in pids if p))
+
+
+def test_what_is_restored_is_what_was_saved_to_the_byte(filled: Service, tmp_path: Path) -> None:
+    target = tmp_path / "mail.tar"
+    stop(filled)  # which notes when agents were last seen; the tests below save while it runs
+    done = ipc(filled.home, "backup", str(target))
+    assert done.returncode == 0, done.stderr
+    assert "51 messages" in done.stdout
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    rows, bodies, key = tables(filled.home), files(filled.home), (filled.home / "owner.key").read_bytes()
+    done = ipc(filled.home, "restore", str(target), "--force")
+    assert done.returncode == 0, done.stderr
+    assert (tables(filled.home), files(filled.home), (filled.home / "owner.key").read_bytes()) == (rows, bodies, key)
+    aside = next(filled.home.parent.glob(f"{filled.home.name}.before-restore-*"))
+    assert tables(aside) == rows
+    subprocess.run(["rm", "-rf", str(aside)], check=True)
+
+
+def test_a_backup_restored_elsewhere_serves_the_same_sessions_and_files(
+    filled: Service, elsewhere: Path, tmp_path: Path
+) -> None:
+    token = filled.connect("nova").token
+    filled.connect("fred").send("nova", "z" * 30_000)
+    assert ipc(filled.home, "backup", str(tmp_path / "b.tar")).returncode == 0
+    done = ipc(elsewhere, "restore", str(tmp_path / "b.tar"))
+    assert done.returncode == 0, done.stderr
+    other = Service(elsewhere).start()
+    with other.connect("nova", token=token) as nova:
+        mail = nova.check()[-1]
+        assert mail.file is not None
+        assert mail.file["path"].startswith(str(elsewhere / "large-messages"))
+        assert mail.file["path"] in mail.content
+        assert Path(mail.file["path"]).read_text().endswith("\n---\n\n" + "z" * 30_000)
+        found = nova.request("search", query="Full content")
+        assert found["messages"][0]["id"] == mail.id
+    other.stop()
+
+
+def test_a_backup_taken_under_load_is_consistent(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
+    stopping = threading.Event()
+
+    def work() -> None:
+        with filled.connect("busy") as me:
+            while not stopping.is_set():
+                me.send_many([("claude", "w" * 500)] * 50)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for number in range(3):
+            done = ipc(filled.home, "backup", str(tmp_path / f"{number}.tar"))
+            assert done.returncode == 0, done.stderr
+    finally:
+        stopping.set()
+        thread.join()
+    assert ipc(elsewhere, "restore", str(tmp_path / "2.tar")).returncode == 0
+    with closing(sqlite3.connect(elsewhere / "ipc.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert db.execute("SELECT count(*) FROM queue WHERE message_id NOT IN (SELECT id FROM message)").fetchone()[0] == 0
+
+
+def test_refusals(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
+    target = tmp_path / "b.tar"
+    assert ipc(filled.home, "backup", str(target)).returncode == 0
+    for home, arguments, says in (
+        (filled.home, ("backup", str(target)), "exists already"),
+        (elsewhere, ("backup", str(tmp_path / "c.tar")), "has no mail yet"),
+        (filled.home, ("restore", str(target)), "is not empty"),
+        (filled.home, ("restore", str(target), "--force"), "ipc down"),
+        (elsewhere, ("restore", str(tmp_path / "none.tar")), "nothing was restored"),
+    ):
+        done = ipc(home, *arguments)
+        assert (done.returncode, says in done.stderr) == (1, True), done.stderr
+
+
+def changed(source: Path, target: Path, change: Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]) -> Path:
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for member in old:
+            content = old.extractfile(member)
+            assert content is not None
+            member, raw = change(member, content.read())
+            member.size = len(raw)
+            new.addfile(member, io.BytesIO(raw))
+    return target
+
+
+def test_a_changed_backup_is_refused_and_nothing_is_written_outside(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
+    source = tmp_path / "b.tar"
+    assert ipc(filled.home, "backup", str(source)).returncode == 0
+
+    def named(name: str) -> Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]:
+        def change(member: tarfile.TarInfo, raw: bytes) -> tuple[tarfile.TarInfo, bytes]:
+            if member.name == "owner.key":
+                member.name = name
+            return member, raw
+
+        return change
+
+    def linked(member: tarfile.TarInfo, raw: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if member.name == "owner.key":
+            member.type, member.linkname, raw = tarfile.SYMTYPE, "/etc/passwd", b""
+        return member, raw
+
+    def flipped(member: tarfile.TarInfo, raw: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if member.name == "ipc.db":
+            raw = raw[:5000] + bytes([raw[5000] ^ 1]) + raw[5001:]
+        return member, raw
+
+    for number, change in enumerate(
+        (named("../evil"), named("/evil"), named("sessions/../../evil"), named("sessions/.."), linked, flipped)
+    ):
+        done = ipc(elsewhere, "restore", str(changed(source, tmp_path / f"{number}.tar", change)))
+        assert done.returncode == 1, (number, done.stdout)
+        assert not (elsewhere / "ipc.db").exists()
+    assert not (elsewhere.parent / "evil").exists()
