@@ -24,6 +24,14 @@ class Named(BaseModel):
     queued: int | None = None
 
 
+class Broadcasted(BaseModel):
+    """How many it went to."""
+
+    message: str
+    message_id: str
+    count: int
+
+
 def add_names(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(annotations=hints(idempotent=True), description="Take your name. Resumes this project's session of that name.")
     async def register(instance_id: Name) -> Annotated[CallToolResult, Named]:
@@ -79,10 +87,12 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(annotations=hints(), description="Send a message to every registered agent.")
     async def broadcast(
         content: str, data: Any = None, from_id: Own = None, land: Land = None
-    ) -> Annotated[CallToolResult, Done]:
+    ) -> Annotated[CallToolResult, Broadcasted]:
         async def work() -> tuple[str, BaseModel]:
             fields: dict[str, Any] = {"message": message_of(content, data), "from_id": from_id, "land": land}
-            return done(await current().request("broadcast", **fields))
+            reply = await current().request("broadcast", **fields)
+            sent = Broadcasted(message=reply["message"], message_id=reply["message_id"], count=reply["count"])
+            return f"{reply['message']}.", sent
 
         return await answer(work)
 
