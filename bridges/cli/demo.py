@@ -44,13 +44,24 @@ class TcpAgent:
             raise DemoFailed(str(reply))
         return reply
 
+    def ask(self, action: str, **fields: Any) -> dict[str, Any]:
+        """Any request as this agent."""
+        return self._ask({"action": action, "session_token": self._token, **fields})
+
     def send(self, to: str, text: str) -> None:
-        request = {"action": "send", "from_id": self._name, "to_id": to, "message": {"content": text}}
-        self._ask({**request, "session_token": self._token})
+        self.ask("send", from_id=self._name, to_id=to, message={"content": text})
 
     def check(self) -> list[tuple[str, str]]:
-        reply = self._ask({"action": "check", "instance_id": self._name, "session_token": self._token})
-        return [(m["from"], m["message"]["content"]) for m in reply["messages"]]
+        messages = self.ask("check", instance_id=self._name)["messages"]
+        return [(m["from"], m["message"]["content"]) for m in messages]
+
+    def wait_for_question(self) -> dict[str, Any]:
+        """The question that comes within the deadline."""
+        for message in self.ask("check", wait_s=_DEADLINE_S)["messages"]:
+            if "question" in message:
+                question: dict[str, Any] = message
+                return question
+        raise DemoFailed("no question came")
 
 
 class McpAgent:
@@ -82,6 +93,13 @@ class McpAgent:
                 result: dict[str, Any] = reply["result"]
                 return result
         raise DemoFailed("the MCP server ended")
+
+    def try_call(self, tool: str, **arguments: Any) -> str:
+        """Call a tool that is refused; what it says."""
+        result = self._ask("tools/call", {"name": tool, "arguments": arguments})
+        if not result.get("isError"):
+            raise DemoFailed(f"{tool} should have been refused")
+        return str(result["content"][0]["text"])
 
     def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         result = self._ask("tools/call", {"name": tool, "arguments": arguments})

@@ -1,0 +1,16 @@
+"""What stands in examples/ works, run as its reader runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_team_story_ends_well_though_the_broker_is_killed_twice(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, EXAMPLES / "team.py"], env=env, capture_output=True, text=True, timeout=55)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "Every message arrived, each once." in done.stdout
+    assert done.stdout.count("the broker is killed") == 2
