@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,9 @@ from broker.runtime import endpoint
 from broker.settings import Settings
 
 _FRAME = 256
+_SUBMIT_TIMEOUT_S = 20.0
+_SWEEP_S = 1.0
+OnReply = Callable[[dict[str, Any]], bool]
 
 
 class AsyncConnection:
@@ -37,7 +41,13 @@ class AsyncConnection:
         self._autostart = autostart
         self._door = door
         self._ids = itertools.count(1)
-        self._pending: dict[int, tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]] = {}
+        self._pending: dict[int, tuple[dict[str, Any], OnReply]] = {}
+        self._futures: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._due: dict[int, float] = {}
+        """When those of ``submit`` time out, soonest first: all may take equally long."""
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        """Of those that may take another time."""
+        self._sweep: asyncio.TimerHandle | None = None
         self._abandoned: dict[int, dict[str, Any]] = {}
         self._subscribes: dict[int, dict[str, Any]] = {}
         """Requests that began subscriptions; a broker that was started anew has to be asked again."""
@@ -63,17 +73,55 @@ class AsyncConnection:
 
     def begin(self, body: dict[str, Any]) -> tuple[int, asyncio.Future[dict[str, Any]]]:
         """Queue a request; (its id on the wire, the future of its reply). Raises IpcError once the connection is closed."""
+        future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        number = self._queue(body, partial(_settle, future))
+        self._futures[number] = future
+        future.add_done_callback(lambda _done: self._futures.pop(number, None))
+        return number, future
+
+    def submit(self, body: dict[str, Any], on_reply: "OnReply", timeout_s: float | None = None) -> int:
+        """Queue a request whose reply goes to ``on_reply``, without a task or future of its own; its id on the wire.
+
+        ``on_reply`` gets the reply, also an error; after ``timeout_s`` (20 if None) it gets the error ``timeout``. It returns
+        False if nobody is there any more to take what the reply brings. Raises IpcError once the connection is closed.
+        """
+        number = self._queue(body, on_reply)
+        if timeout_s is not None:
+            self._timers[number] = self._loop.call_later(timeout_s, self._time_out, number, timeout_s)
+            return number
+        self._due[number] = self._loop.time() + _SUBMIT_TIMEOUT_S
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(_SWEEP_S, self._time_out_due)
+        return number
+
+    def _queue(self, body: dict[str, Any], on_reply: "OnReply") -> int:
         if self._closed:  # a task whose cancellation was lost in a finished wait must not wait here for ever
             raise IpcError("unavailable", detail="this connection is closed")
         number = next(self._ids)
         body = {"door": self._door, **body, "id": number}
-        future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
-        self._pending[number] = (body, future)
+        self._pending[number] = (body, on_reply)
         self._outbox.append(body)
         if body.get("action") == "subscribe":
             self._subscribes[number] = body
         self._plan_flush()
-        return number, future
+        return number
+
+    def _time_out(self, number: int, timeout_s: float) -> None:
+        self._timers.pop(number, None)
+        body, on_reply = self._pending.pop(number, (None, None))
+        if body is not None and on_reply is not None:
+            self._abandoned[number] = body
+            on_reply({"id": number, **IpcError("timeout", limit=timeout_s).to_wire()})
+
+    def _time_out_due(self) -> None:
+        now_s = self._loop.time()
+        while self._due:
+            number, due_s = next(iter(self._due.items()))
+            if due_s > now_s:
+                break
+            del self._due[number]
+            self._time_out(number, _SUBMIT_TIMEOUT_S)
+        self._sweep = self._loop.call_later(_SWEEP_S, self._time_out_due) if self._due else None
 
     async def close(self) -> None:
         self._closed = True
@@ -83,8 +131,10 @@ class AsyncConnection:
                 await self._opening
         self._flush()
         self._drop_socket(linger_ms=500)
-        for _body, future in self._pending.values():
+        for future in list(self._futures.values()):
             future.cancel()
+        self._pending.clear()
+        self._forget_timers()
         self._context.term()
 
     def _plan_flush(self) -> None:
@@ -116,7 +166,7 @@ class AsyncConnection:
                     break
                 except IpcError as error:
                     self._fail(error)
-                    if all(future.done() for _body, future in self._pending.values()):
+                    if not self._pending:
                         return
         finally:
             self._opening = None
@@ -131,7 +181,7 @@ class AsyncConnection:
         self._abandoned.clear()  # their replies went the way of the old socket
         self._subscribes = {n: b for n, b in self._subscribes.items() if n in self.on_push}
         again = [b for n, b in self._subscribes.items() if n not in self._pending]
-        self._outbox = [*again, *(body for body, _future in self._pending.values())]
+        self._outbox = [*again, *(body for body, _on_reply in self._pending.values())]
         self._flush()
         self._check_monitor()
 
@@ -145,10 +195,20 @@ class AsyncConnection:
 
     def _fail(self, error: IpcError) -> None:
         """No broker can be had: everyone who waits is told."""
-        for body, future in list(self._pending.values()):
-            if not future.done():
-                future.set_result({"id": body["id"], **error.to_wire()})
+        waiting, self._pending = self._pending, {}
+        self._forget_timers()
+        for body, on_reply in waiting.values():
+            on_reply({"id": body["id"], **error.to_wire()})
         self._outbox.clear()
+
+    def _forget_timers(self) -> None:
+        self._due.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
 
     def _drop_socket(self, linger_ms: int) -> None:
         if self._socket is None:
@@ -189,13 +249,21 @@ class AsyncConnection:
             if receive is not None:
                 receive(reply)
             return
-        body, future = self._pending.pop(number, (None, None))
-        if future is not None and not future.done():
-            future.set_result(reply)
+        body, on_reply = self._pending.pop(number, (None, None))
+        if self._due.pop(number, None) is None and number in self._timers:
+            self._timers.pop(number).cancel()
+        if on_reply is not None and on_reply(reply):
             return
         body = body or self._abandoned.pop(number, None)
         if body is not None and reply.get("messages") and self.on_orphan is not None:
             self.on_orphan(body, reply)
+
+
+def _settle(future: "asyncio.Future[dict[str, Any]]", reply: dict[str, Any]) -> bool:
+    if future.done():
+        return False
+    future.set_result(reply)
+    return True
 
 
 class AsyncClient(Calls[Awaitable[dict[str, Any]]]):

@@ -17,6 +17,7 @@ import sys
 from bridges.tcp.connection import Connection
 from bridges.tcp.local import private_socket
 from bridges.tcp.peer import port_holder
+from bridges.tcp.stream import Listener, bound
 from bridges.tcp.upstream import Upstream
 from broker.aio import AsyncConnection
 from broker.child import die_with_parent
@@ -42,15 +43,13 @@ def check_binding(settings: Settings) -> None:
         raise NotAllowed(f"binding {host} without a shared secret is refused: set IPC_SHARED_SECRET, or IPC_HOST=127.0.0.1")
 
 
-async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: asyncio.Event) -> asyncio.Server | None:
-    """The listening server; waits while the port is taken. None when told to stop before that."""
+async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: asyncio.Event) -> Listener | None:
+    """The listener; waits while the port is taken. None when told to stop before that."""
     told = False
     while not stopping.is_set():
         try:
             check_binding(settings)
-            server = await asyncio.get_running_loop().create_server(
-                lambda: Connection(upstream), settings.host, settings.port, backlog=1024
-            )
+            listener = Listener(bound(settings.host, settings.port), lambda: Connection(upstream))
         except (OSError, NotAllowed) as e:
             error = str(e)
             if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
@@ -65,10 +64,10 @@ async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: async
             except TimeoutError:
                 continue
         else:
-            port = server.sockets[0].getsockname()[1]
+            port = listener.sockets[0].getsockname()[1]
             write_state(settings, port, None)
             log.info("tcp_listening", host=settings.host, port=port)
-            return server
+            return listener
     return None
 
 
@@ -90,12 +89,13 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     with private_socket(settings, log) as listening:
         local = None
         if listening is not None:
-            local = await loop.create_unix_server(lambda: Connection(upstream, private=True), sock=listening, backlog=1024)
-        server = await bind(settings, upstream, log, stopping)
+            local = Listener([listening], lambda: Connection(upstream, private=True))
+        listener = await bind(settings, upstream, log, stopping)
         await stopping.wait()
-        for one in (server, local):
+        for one in (listener, local):
             if one is not None:
                 one.close()
+    upstream.drop()
     await upstream.finish()
     await broker.close()
     log.info("tcp_stopped")

@@ -1,22 +1,28 @@
-"""One TCP connection: the legacy form and the lasting form.
+"""One connection: the legacy form and the lasting form.
 
     first object --no newline--> answered; closes, unless a newline follows within GRACE_S
                  --newline-----> lasting: newline-delimited JSON, pipelined, replies in order
 
 Mail of a legacy ``check`` is acknowledged when the client closes after our reply; a reset, or no close in 30 s, gives it
 back. On a lasting connection the next ``check`` or an ``ack`` acknowledges; a lost connection gives it back at once.
+
+No request has a task: a reply comes as a call, fills its slot, and all slots that are filled from the first on are written
+together at the end of the loop's turn.
 """
 
 import asyncio
 import fcntl
-import json
 import socket
 import struct
 import termios
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from bridges.tcp.framing import ObjectScanner, parse
+from bridges.tcp.framing import FirstObject, parse, to_json
 from bridges.tcp.peer import is_stranger
+from bridges.tcp.stream import Stream
 from bridges.tcp.upstream import DELIVERING, Address, Upstream
 from broker.errors import IpcError
 
@@ -25,6 +31,9 @@ LEGACY_REPLY_BYTES = 65_536
 GRACE_S = 0.2
 CLOSE_WAIT_S = 30.0
 _PIPELINE = 1024
+_WRITE_AT_ONCE = 256
+"""Replies in one write; before the next one it is seen whether the client keeps up."""
+_ONE_PACKET_BYTES = 1400
 _DRAIN_POLL_S = 0.005
 _TCP_CLOSE = 7
 """State number of a connection that is gone, from linux/tcp_states.h."""
@@ -32,14 +41,24 @@ Unread = dict[str, list[str]]
 """Session token to the ids of mail that was handed out and not acknowledged."""
 
 
-class Connection(asyncio.Protocol):
+class Slot:
+    """The place of one request's reply among those of its connection."""
+
+    __slots__ = ("reply", "request")
+
+    def __init__(self) -> None:
+        self.request: dict[str, Any] = {}
+        self.reply: dict[str, Any] | None = None
+
+
+class Connection:
     """State of one client. ``upstream`` is shared by all; a ``private`` one came by the Unix socket."""
 
     def __init__(self, upstream: Upstream, *, private: bool = False) -> None:
         self._up = upstream
         self._private = private
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any other callback
-        self._scanner: ObjectScanner | None = ObjectScanner(upstream.request_limit_bytes)
+        self._stream: Stream = None  # type: ignore[assignment]  # set before any other callback
+        self._first: FirstObject | None = FirstObject(upstream.request_limit_bytes)
         self._lines = bytearray()
         self._lasting = False
         self._answered = False
@@ -48,26 +67,27 @@ class Connection(asyncio.Protocol):
         self._unread: Unread = {}
         self._pushed: Unread = {}
         self._subscriptions: dict[str, int] = {}
-        self._replies: asyncio.Queue[asyncio.Task[dict[str, Any]]] = asyncio.Queue()
-        self._in_flight = 0
-        self._last_check: asyncio.Task[dict[str, Any]] | None = None
-        self._writer: asyncio.Task[None] | None = None
+        self._slots: deque[Slot] = deque()
+        self._checks: deque[Slot] = deque()
+        """Checks in order: the mail of each is what the next acknowledges."""
+        self._flush_planned = False
         self._timer: asyncio.TimerHandle | None = None
-        self._can_write = asyncio.Event()
-        self._can_write.set()
+        self._active_s = 0.0
+        self._can_write = True
 
-    # asyncio's side
+    # the stream's side
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if not self._up.admit(self):
+    def connection_made(self, stream: Stream) -> None:
+        self._stream = stream
+        if not self._up.admit(self, private=self._private):
             self._refuse(IpcError("too_many_connections", limit=self._up.settings.connection_limit))
-            return
-        if self._private and is_stranger(transport.get_extra_info("socket")):
+        elif self._private and is_stranger(stream.socket):
             self._refuse(IpcError("forbidden_user"))
-            return
-        self._restart_timer(self._up.settings.idle_timeout_s)
+
+    def begun(self) -> None:
+        """Most clients have sent their request by now; the others have so long."""
+        if self._first is not None and not self._closing:
+            self._restart_timer(self._up.settings.idle_timeout_s)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -80,131 +100,142 @@ class Connection(asyncio.Protocol):
         except IpcError as error:
             self._refuse(error)
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> None:
+        """The client sends no more; replies may still be due to one that closed only its sending side."""
         self._peer_closed = True
         if self._lasting or self._closing:
             self._begin_end()
         elif self._answered:
             self._settle(acknowledge=True)
-        elif self._in_flight == 0:
+        elif not self._slots:
             self._refuse(IpcError("bad_request", detail="The connection ended before a complete JSON object"))
-        return True  # replies may still be due to a client that closed only its sending side
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, error: OSError | None) -> None:
         self._closing = True
         self._up.leave(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._writer is not None:
-            self._writer.cancel()
         for token in self._subscriptions:
             self._up.unsubscribe(self._subscriptions[token], token)
-        clean = exc is None and self._answered and not self._lasting and self._peer_closed
+        clean = error is None and self._answered and not self._lasting and self._peer_closed
         self._hand_back(acknowledge=clean)
 
     def pause_writing(self) -> None:
-        self._can_write.clear()
+        self._can_write = False
 
     def resume_writing(self) -> None:
-        self._can_write.set()
+        self._can_write = True
+        self._plan_flush()
 
     # requests
 
     def _take_first(self, data: bytes) -> None:
-        if self._answered or self._scanner is None:
+        if self._first is None:
             self._after_first(data)
             return
-        end = self._scanner.feed(data)
-        if end is None:
+        found = self._first.feed(data)
+        if found is None:
             return
-        raw, rest = bytes(self._scanner.buffer[:end]), bytes(self._scanner.buffer[end:])
-        self._scanner = None
+        raw, request, rest = found
+        self._first = None
         head = rest.lstrip(b" \t\r")
         if head and not head.startswith(b"\n"):
             raise IpcError("bad_request", detail="More bytes follow the JSON object; end each object with a newline")
-        self._lasting = head.startswith(b"\n")
-        self._submit(raw)
-        if self._lasting:
-            self._restart_timer(self._up.settings.lasting_timeout_s)
+        if head:
+            self._become_lasting()
+        self._submit(raw, request)
+        if head:
             self._take_lines(head[1:])
 
     def _after_first(self, data: bytes) -> None:
         """Bytes after a complete first object: a newline makes the connection lasting."""
         head = data.lstrip(b" \t\r")
         if head.startswith(b"\n"):
-            self._lasting = True
-            self._restart_timer(self._up.settings.lasting_timeout_s)
+            self._become_lasting()
             self._take_lines(head[1:])
         elif head:
             raise IpcError("bad_request", detail="More bytes follow the JSON object; end each object with a newline")
 
+    def _become_lasting(self) -> None:
+        self._lasting = True
+        if not self._private:
+            self._stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._restart_timer(self._up.settings.lasting_timeout_s)
+
     def _take_lines(self, data: bytes) -> None:
-        self._lines += data
-        while (newline := self._lines.find(b"\n")) >= 0:
-            line = bytes(self._lines[:newline]).strip()
-            del self._lines[: newline + 1]
+        self._active_s = self._up.now_s()
+        *lines, rest = data.split(b"\n")
+        if self._lines and lines:
+            lines[0] = bytes(self._lines) + lines[0]
+            self._lines.clear()
+        self._lines += rest
+        for line in lines:
+            line = line.strip()
             if line:
-                self._submit(line)
+                self._submit(line, None)
         limit = self._up.request_limit_bytes
         if len(self._lines) > limit:
             raise IpcError("too_large", what="A line", size=len(self._lines), limit=limit)
-        if not self._closing:
-            self._restart_timer(self._up.settings.lasting_timeout_s)
 
-    def _submit(self, raw: bytes) -> None:
+    def _submit(self, raw: bytes, request: dict[str, Any] | None) -> None:
         """Start a request; replies are written in the order of requests."""
-        self._in_flight += 1
-        if self._in_flight >= _PIPELINE:
-            self._transport.pause_reading()
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._run(raw, self._last_check))
-        if b'"check"' in raw:
-            self._last_check = task
-        self._replies.put_nowait(task)
-        if self._writer is None:
-            self._writer = loop.create_task(self._write_replies())
+        slot = Slot()
+        self._slots.append(slot)
+        if len(self._slots) == _PIPELINE:
+            self._stream.pause_reading()
+        self._guarded(slot, self._start, raw, request)
 
-    async def _run(self, raw: bytes, earlier_check: "asyncio.Task[dict[str, Any]] | None") -> dict[str, Any]:
-        """The reply to one request, ready to be written as JSON."""
-        echo: dict[str, Any] = {}
+    def _guarded(self, slot: Slot, work: Callable[..., None], *arguments: Any) -> bool:
+        """Do something for a request; what goes wrong becomes its reply. True: mail that came has been seen to."""
         try:
-            request = parse(raw)
-            if "id" in request:
-                echo = {"id": request["id"]}
-            action = request.get("action")
-            if isinstance(action, str) and action in DELIVERING:
-                if earlier_check is not None and action == "check":
-                    await asyncio.wait([earlier_check])  # its mail is what this check acknowledges
-                reply = await self._check(request)
-            elif action == "subscribe":
-                reply = self._subscribed(request, await self._subscribe(request))
-            else:
-                reply = await self._up.ask(request, self._address(), None if self._lasting else LEGACY_REPLY_BYTES)
-                if action == "ack":
-                    self._forget(request)
+            work(slot, *arguments)
         except IpcError as error:
-            reply = error.to_wire()
+            self._answer(slot, error.to_wire())
         except Exception as error:  # the one broad catch of this process: the client gets a reference, the log the rest
-            reply = IpcError("internal", ref=self._up.note_fault(error)).to_wire()
-        return {**reply, **echo}
+            self._answer(slot, IpcError("internal", ref=self._up.note_fault(error)).to_wire())
+        return True
 
-    def _address(self) -> Address | None:
-        if self._private:
-            return None
-        return self._transport.get_extra_info("peername"), self._transport.get_extra_info("sockname")
+    def _start(self, slot: Slot, raw: bytes, request: dict[str, Any] | None) -> None:
+        slot.request = request = parse(raw) if request is None else request
+        action = request.get("action")
+        if action == "check":
+            self._checks.append(slot)
+            if len(self._checks) == 1:
+                self._check(slot)
+        elif isinstance(action, str) and action in DELIVERING:
+            self._up.check(request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
+        elif action == "subscribe":
+            self._subscribe(slot)
+        else:
+            self._up.ask(
+                request, self._address, self._limit(), partial(self._guarded, slot, self._replied), private=self._private
+            )
 
-    async def _check(self, request: dict[str, Any]) -> dict[str, Any]:
-        token = str(request.get("session_token"))
-        read = self._unread.pop(token, []) if request["action"] == "check" else []
+    def _limit(self) -> int | None:
+        return None if self._lasting else LEGACY_REPLY_BYTES
+
+    def _address(self) -> Address:
+        return self._stream.socket.getpeername(), self._stream.socket.getsockname()
+
+    def _replied(self, slot: Slot, reply: dict[str, Any]) -> None:
+        if slot.request["action"] == "ack":
+            self._forget(slot.request)
+        self._answer(slot, reply)
+
+    def _check(self, slot: Slot) -> None:
+        """Ask for mail, after acknowledging what the check before it brought; the broker keeps the order of the two."""
+        token = str(slot.request.get("session_token"))
+        read = self._unread.pop(token, [])
         if read:
-            await self._up.acknowledge(token, read)
-        limit = None if self._lasting else LEGACY_REPLY_BYTES
-        reply, ids = await self._up.check(request, limit, private=self._private)
+            self._up.settle(token, read, acknowledge=True)
+        self._up.check(slot.request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
+
+    def _delivered(self, slot: Slot, reply: dict[str, Any], ids: list[str]) -> None:
         if ids:
-            self._unread.setdefault(token, []).extend(ids)
-            if self._transport.is_closing():
+            self._unread.setdefault(str(slot.request.get("session_token")), []).extend(ids)
+            if self._stream.is_closing:
                 self._hand_back(acknowledge=False)
-        return reply
+        self._answer(slot, reply)
 
     def _forget(self, request: dict[str, Any]) -> None:
         """Mail the client has acknowledged itself is not given back when it leaves."""
@@ -213,78 +244,117 @@ class Connection(asyncio.Protocol):
             if token in table:
                 table[token] = [i for i in table[token] if i not in ids]
 
-    async def _subscribe(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _subscribe(self, slot: Slot) -> None:
         if not self._lasting:
             raise IpcError("bad_request", detail="subscribe needs a lasting connection: end the request with a newline")
-        token, echo = str(request.get("session_token")), request.get("id")
+        token, echo = str(slot.request.get("session_token")), slot.request.get("id")
 
         def receive(push: dict[str, Any]) -> None:
             if echo is not None:
                 push["id"] = echo
             self._pushed.setdefault(token, []).extend(m["id"] for m in push.get("messages", []))
+            self._flush()  # its subscribe's reply comes before it
             self._write(push)
 
-        number, reply = await self._up.subscribe(request, receive, private=self._private)
-        if reply.get("status") == "ok":
-            self._subscriptions[token] = number
-            if self._transport.is_closing():
-                self._up.unsubscribe(number, token)
-        return reply
+        self._up.subscribe(slot.request, receive, partial(self._guarded, slot, self._subscribed), private=self._private)
 
-    def _subscribed(self, _request: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
-        if self._timer is not None and reply.get("status") == "ok":
-            self._timer.cancel()  # silence is what a subscriber does
-        return reply
+    def _subscribed(self, slot: Slot, number: int, reply: dict[str, Any]) -> None:
+        if reply.get("status") == "ok":
+            token = str(slot.request.get("session_token"))
+            self._subscriptions[token] = number
+            if self._stream.is_closing:
+                self._up.unsubscribe(number, token)
+            elif self._timer is not None:
+                self._timer.cancel()  # silence is what a subscriber does
+        self._answer(slot, reply)
 
     # replies
 
-    async def _write_replies(self) -> None:
-        while True:
-            task = await self._replies.get()
-            try:
-                # awaiting the task itself would hand it our cancellation, which is lost if its reply has just come
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                task.cancel()
-                raise
-            reply = task.result()
-            await self._can_write.wait()
-            self._write(reply)
-            self._in_flight -= 1
-            if self._in_flight == _PIPELINE // 2:
-                self._transport.resume_reading()
-            if not self._lasting:
-                self._answered = True
-                self._restart_timer(GRACE_S, self._close_sending)
-                if self._peer_closed:
-                    self._await_drained()
-            elif self._peer_closed and self._in_flight == 0:
-                self._begin_end()
+    def _answer(self, slot: Slot, reply: dict[str, Any]) -> None:
+        request = slot.request
+        if "id" in request:
+            reply["id"] = request["id"]
+        slot.reply = reply
+        if self._checks and slot is self._checks[0]:
+            self._checks.popleft()
+            if self._checks:
+                self._up.loop.call_soon(self._guarded, self._checks[0], self._check)
+        self._plan_flush()
+
+    def _plan_flush(self) -> None:
+        if not self._flush_planned:
+            self._flush_planned = True
+            self._up.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write the replies that are there, up to the first that is not."""
+        self._flush_planned = False
+        slots, texts = self._slots, []
+        before = len(slots)
+        while slots and slots[0].reply is not None and self._can_write:
+            texts.append(to_json(slots[0].reply))
+            slots.popleft()
+            if len(texts) == _WRITE_AT_ONCE:
+                self._send(texts)
+                texts = []
+        self._send(texts)
+        if before >= _PIPELINE // 2 > len(slots):
+            self._stream.resume_reading()
+        if before != len(slots):
+            self._after_replies()
+
+    def _send(self, texts: list[bytes]) -> None:
+        if not texts:
+            return
+        if self._lasting:
+            texts.append(b"")
+            self._stream.write(b"\n".join(texts))
+            return
+        if len(texts[0]) > _ONE_PACKET_BYTES and not self._private:
+            self._stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its end must not wait for an ACK
+        self._stream.write(texts[0])
+
+    def _after_replies(self) -> None:
+        if not self._lasting:
+            self._answered = True
+            self._restart_timer(GRACE_S, self._close_sending)
+            if self._peer_closed:
+                self._await_drained()
+        elif self._peer_closed and not self._slots:
+            self._begin_end()
 
     def _write(self, reply: dict[str, Any]) -> None:
-        text = json.dumps(reply, ensure_ascii=False).encode()
-        self._transport.write(text + b"\n" if self._lasting else text)
+        self._send([to_json(reply)])
 
     def _refuse(self, error: IpcError) -> None:
         """One clear error, then close; nothing of the input is run."""
         if not self._closing:
+            self._flush()
             self._write(error.to_wire())
             self._closing = True
             self._begin_end()
 
     # the end
 
-    def _restart_timer(self, delay_s: float, action: Any = None) -> None:
+    def drop(self) -> None:
+        self._closing = True
+        self._stream.abort()
+
+    def _restart_timer(self, delay_s: float, action: Callable[[], None] | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if not self._subscriptions:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, action or self._idle)
+            self._timer = self._up.loop.call_later(delay_s, action or self._idle)
 
     def _idle(self) -> None:
-        if self._in_flight and not self._closing:
-            self._restart_timer(self._up.settings.lasting_timeout_s)  # a long poll is not idleness
+        limit_s = self._up.settings.lasting_timeout_s
+        left_s = self._active_s + limit_s - self._up.now_s()
+        if self._slots and not self._closing:
+            self._restart_timer(limit_s)  # a long poll is not idleness
+        elif self._lasting and not self._closing and left_s > 0.001:
+            self._restart_timer(left_s)  # something came since; moving the timer for each line would cost more
         elif self._closing or self._answered:
-            self._transport.abort()
+            self._stream.abort()
         else:
             self._refuse(IpcError("idle_timeout", limit=self._up.settings.idle_timeout_s))
 
@@ -292,30 +362,31 @@ class Connection(asyncio.Protocol):
         """Nothing followed a legacy request: end our side; the client's end acknowledges its mail."""
         if self._lasting:
             return
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
-        self._restart_timer(CLOSE_WAIT_S, self._transport.abort)
+        self._stream.close_sending()
+        self._restart_timer(CLOSE_WAIT_S, self._stream.abort)
 
     def _begin_end(self) -> None:
-        if self._in_flight == 0 or self._closing:
-            self._transport.close()
+        if not self._slots or self._closing:
+            self._stream.close()
 
     def _settle(self, *, acknowledge: bool) -> None:
         self._hand_back(acknowledge=acknowledge)
-        self._transport.close()
+        self._stream.close()
 
     def _await_drained(self, waited_s: float = 0.0) -> None:
         """The client had closed its sending side before our reply: the reply counts as read once its kernel has it."""
-        raw = self._transport.get_extra_info("socket")
+        raw = self._stream.socket
+        if self._stream.is_closing:
+            return
         gone = not self._private and raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
         if gone or raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._transport.abort()
+            self._stream.abort(ConnectionResetError())
         elif struct.unpack("i", fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0] == 0:
             self._settle(acknowledge=True)
         elif waited_s < CLOSE_WAIT_S:
-            asyncio.get_running_loop().call_later(_DRAIN_POLL_S, self._await_drained, waited_s + _DRAIN_POLL_S)
+            self._up.loop.call_later(_DRAIN_POLL_S, self._await_drained, waited_s + _DRAIN_POLL_S)
         else:
-            self._transport.abort()
+            self._stream.abort(ConnectionResetError())
 
     def _hand_back(self, *, acknowledge: bool) -> None:
         unread, self._unread = self._unread, {}

@@ -4,6 +4,7 @@ Legacy clients announce nothing: they send one object without delimiter, perhaps
 found by its brackets. Anything that can't become a request is refused at the first byte that shows it.
 """
 
+import contextlib
 import json
 import re
 from typing import Any
@@ -90,15 +91,45 @@ class ObjectScanner:
                     return position
 
 
+class FirstObject:
+    """The first object of a connection: mostly it comes whole, and then parsing it finds its end."""
+
+    __slots__ = ("_limit", "_scanner")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._scanner: ObjectScanner | None = None
+
+    def feed(self, data: bytes) -> tuple[bytes, dict[str, Any] | None, bytes] | None:
+        """Add bytes; (the object's bytes, the request if it is parsed already, the bytes after it), or None until it is
+        complete. Raises IpcError."""
+        if self._scanner is None:
+            self._scanner = ObjectScanner(self._limit)
+            first, newline, rest = data.partition(b"\n")
+            if first[:1] == b"{" and first.rstrip()[-1:] == b"}" and len(first) <= self._limit:
+                with contextlib.suppress(IpcError):  # the scanner says what is wrong, or waits for the rest
+                    return first, parse(first), newline + rest
+        end = self._scanner.feed(data)
+        if end is None:
+            return None
+        buffer = self._scanner.buffer
+        return bytes(buffer[:end]), None, bytes(buffer[end:])
+
+
+def to_json(reply: dict[str, Any] | None) -> bytes:
+    """A reply's bytes, its keys in their order."""
+    return _ENCODE(reply).encode()
+
+
 def parse(raw: bytes) -> dict[str, Any]:
     """One request from its bytes. Raises IpcError ``bad_request`` for all that is not an object of plain JSON values."""
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         scanner = ObjectScanner(len(raw))
         scanner.feed(raw)  # may object to the depth
     try:
-        value = json.loads(raw.decode("utf-8"), parse_int=_integer, parse_constant=_constant)
+        value = _DECODE(raw.decode("utf-8"))
         if b"\\u" in raw:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+            _ENCODE(value).encode("utf-8")  # half a surrogate pair is no text
     except UnicodeError:
         raise IpcError("bad_request", detail="The request is not valid UTF-8 text") from None
     except (ValueError, RecursionError) as e:
@@ -116,3 +147,8 @@ def _integer(digits: str) -> int:
 
 def _constant(word: str) -> Any:
     raise IpcError("bad_request", detail=f"{word} is not JSON")
+
+
+_DECODE = json.JSONDecoder(parse_int=_integer, parse_constant=_constant).decode
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+"""Made once: json.loads and json.dumps make one anew for each call that has options."""

@@ -1,6 +1,7 @@
 """From a JSON request to the broker's and back. Field names are the same; what differs is said here."""
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from broker.logs import Log
 from broker.settings import Settings
 
 _TIMEOUT_S = 20.0
+_FINISH_S = 2.0
 _LEGACY_LIMIT = 1000
 Address = tuple[Any, Any]
 DELIVERING = frozenset(n for n, a in ACTIONS.items() if a.delivers)
@@ -30,8 +32,11 @@ class Upstream:
         self.settings = settings
         self._broker = broker
         self._log = log
-        self._connections: set[Any] = set()
-        self._background: set[asyncio.Task[Any]] = set()
+        self.loop = asyncio.get_running_loop()
+        self._connections: tuple[set[Any], set[Any]] = (set(), set())
+        """Of the port, of the private socket."""
+        self._background = 0
+        self._idle: asyncio.Future[None] | None = None
         broker.on_orphan = self._orphan
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
@@ -40,50 +45,88 @@ class Upstream:
         """Log what should not have happened; the reference that the client is told."""
         return self._log.exception(error, door="tcp")
 
-    def admit(self, connection: Any) -> bool:
-        self._connections.add(connection)
-        return len(self._connections) <= self.settings.connection_limit
+    def now_s(self) -> float:
+        return self.loop.time()
+
+    def admit(self, connection: Any, *, private: bool) -> bool:
+        """Count a connection in; False if there are too many. Those of the port can't shut out our own programs."""
+        kind = self._connections[private]
+        kind.add(connection)
+        return len(kind) <= self.settings.connection_limit
+
+    def drop(self) -> None:
+        """End all connections, without a word: their clients ask the next door."""
+        for kind in self._connections:
+            for connection in list(kind):
+                connection.drop()
 
     def leave(self, connection: Any) -> None:
-        self._connections.discard(connection)
+        for kind in self._connections:
+            kind.discard(connection)
 
-    async def ask(
-        self, request: dict[str, Any], address: Address | None, reply_limit_bytes: int | None = None
-    ) -> dict[str, Any]:
-        """Pass a request on and return its reply as this door shows it. ``address`` is None on the private socket.
+    def ask(
+        self,
+        request: dict[str, Any],
+        address: Callable[[], Address],
+        reply_limit_bytes: int | None,
+        on_reply: Callable[[dict[str, Any]], bool],
+        *,
+        private: bool,
+    ) -> None:
+        """Pass a request on; ``on_reply`` gets its reply as this door shows it.
 
-        With a limit, archived messages that do not fit are left for the next page.
+        With a limit, archived messages that do not fit are left for the next page. Raises IpcError.
         """
-        body = self._body(request, private=address is None)
-        if body["action"] == "register" and address is not None:
-            uid = self._foreign_uid(address)
+        body = self._body(request, private=private)
+        if body["action"] == "register" and not private:
+            uid = self._foreign_uid(address())
             if uid is not None:
                 body["peer_uid"] = uid
-        reply = _shown(await self._broker.request(body, _TIMEOUT_S))
-        if reply_limit_bytes is not None and "messages" in reply:
-            kept = fitting(reply["messages"], reply_limit_bytes)
-            reply["more"] = reply["more"] or kept < len(reply["messages"])
-            del reply["messages"][kept:]
-        return reply
 
-    async def check(
-        self, request: dict[str, Any], reply_limit_bytes: int | None, *, private: bool
-    ) -> tuple[dict[str, Any], list[str]]:
-        """A ``check`` or ``ask``: (reply, ids handed out). With a limit, mail that does not fit goes back and ``more``
-        counts it."""
+        def shown(reply: dict[str, Any]) -> bool:
+            reply = _shown(reply)
+            if reply_limit_bytes is not None and "messages" in reply:
+                kept = fitting(reply["messages"], reply_limit_bytes)
+                reply["more"] = reply["more"] or kept < len(reply["messages"])
+                del reply["messages"][kept:]
+            return on_reply(reply)
+
+        self._broker.submit(body, shown)
+
+    def check(
+        self,
+        request: dict[str, Any],
+        reply_limit_bytes: int | None,
+        on_reply: Callable[[dict[str, Any], list[str]], bool],
+        *,
+        private: bool,
+    ) -> None:
+        """A ``check`` or ``ask``: ``on_reply`` gets (reply, ids handed out). With a limit, mail that does not fit goes back
+        and ``more`` counts it. Raises IpcError."""
         body = self._body(request, private=private)
         if reply_limit_bytes is not None and body["action"] == "check":
             body.setdefault("limit", _LEGACY_LIMIT)
             body["max_bytes"] = min(int(body.get("max_bytes") or reply_limit_bytes), reply_limit_bytes)
         wait_s = body.get("wait_s")
-        patience_s = _TIMEOUT_S + (wait_s if isinstance(wait_s, (int, float)) and 0 < wait_s <= 3600 else 0)
-        reply = _shown(await self._broker.request(body, patience_s))
-        if reply.get("status") != "ok":
-            return reply, []
-        messages = reply["messages"] if "door" in body else [legacy_message(m) for m in reply["messages"]]
+        patience_s = _TIMEOUT_S + wait_s if isinstance(wait_s, (int, float)) and 0 < wait_s <= 3600 else None
+
+        def shown(reply: dict[str, Any]) -> bool:
+            reply = _shown(reply)
+            if reply.get("status") != "ok":
+                return on_reply(reply, [])
+            self._fit(request, reply, reply_limit_bytes, legacy="door" not in body)
+            return on_reply(reply, [m["id"] for m in reply["messages"]])
+
+        self._broker.submit(body, shown, patience_s)
+
+    def _fit(self, request: dict[str, Any], reply: dict[str, Any], limit_bytes: int | None, *, legacy: bool) -> None:
+        """Make of a reply with mail what this client can take."""
+        messages = reply["messages"]
+        if legacy:
+            messages = [legacy_message(m) for m in messages]
         more = int(reply.get("more", 0))
-        if reply_limit_bytes is not None:
-            kept = fitting(messages, reply_limit_bytes)
+        if limit_bytes is not None:
+            kept = fitting(messages, limit_bytes)
             if kept < len(messages):
                 self.settle(str(request.get("session_token")), [m["id"] for m in messages[kept:]], acknowledge=False)
                 more += len(messages) - kept
@@ -93,12 +136,16 @@ class Upstream:
             reply["more"] = more
         else:
             reply.pop("more", None)
-        return reply, [m["id"] for m in messages]
 
-    async def subscribe(
-        self, request: dict[str, Any], receive: Callable[[dict[str, Any]], None], *, private: bool
-    ) -> tuple[int, dict[str, Any]]:
-        """Pushes go to ``receive`` until ``unsubscribe`` with the number returned."""
+    def subscribe(
+        self,
+        request: dict[str, Any],
+        receive: Callable[[dict[str, Any]], None],
+        on_reply: Callable[[int, dict[str, Any]], bool],
+        *,
+        private: bool,
+    ) -> None:
+        """Pushes go to ``receive`` until ``unsubscribe`` with the number that ``on_reply`` gets. Raises IpcError."""
 
         def shown(push: dict[str, Any]) -> None:
             push.pop("id", None)
@@ -106,19 +153,18 @@ class Upstream:
                 push["messages"] = [legacy_message(m) for m in push["messages"]]
             receive(push)
 
-        number, future = self._broker.begin(self._body(request, private=private))
+        def answered(reply: dict[str, Any]) -> bool:
+            reply = _shown(reply)
+            if reply.get("status") != "ok":
+                self._broker.on_push.pop(number, None)
+            return on_reply(number, reply)
+
+        number = self._broker.submit(self._body(request, private=private), answered)
         self._broker.on_push[number] = shown
-        reply = _shown(await asyncio.wait_for(future, _TIMEOUT_S))
-        if reply.get("status") != "ok":
-            del self._broker.on_push[number]
-        return number, reply
 
     def unsubscribe(self, number: int, token: str) -> None:
         self._broker.on_push.pop(number, None)
         self._spawn({"action": "unsubscribe", "session_token": token, "subscription": number})
-
-    async def acknowledge(self, token: str, ids: list[str]) -> None:
-        await self._broker.request({"action": "ack", "session_token": token, "ids": ids}, _TIMEOUT_S)
 
     def settle(self, token: str, ids: list[str], *, acknowledge: bool) -> None:
         """Acknowledge or give back mail without anybody waiting for it."""
@@ -126,19 +172,23 @@ class Upstream:
 
     async def finish(self) -> None:
         """Wait for what was left to be done in the background."""
-        if self._background:
-            await asyncio.wait(self._background, timeout=2.0)
+        end_s = self.now_s() + _FINISH_S
+        while self._background and self.now_s() < end_s:
+            self._idle = self.loop.create_future()
+            await asyncio.wait([self._idle], timeout=end_s - self.now_s())
 
     def _spawn(self, body: dict[str, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(self._quietly(body))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        def done(reply: dict[str, Any]) -> bool:
+            self._background -= 1
+            if reply.get("status") != "ok":  # the lease ends by itself
+                self._log.warning("settle_failed", action=body["action"], code=reply.get("code"))
+            if not self._background and self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+            return True
 
-    async def _quietly(self, body: dict[str, Any]) -> None:
-        try:
-            await self._broker.request(body, _TIMEOUT_S)
-        except IpcError as e:  # the lease ends by itself
-            self._log.warning("settle_failed", action=body["action"], code=e.code)
+        with contextlib.suppress(IpcError):  # closed: the broker gives back what is on lease
+            self._broker.submit(body, done)
+            self._background += 1
 
     def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
         self.settle(str(request.get("session_token")), [m["id"] for m in reply["messages"]], acknowledge=False)
@@ -167,6 +217,8 @@ class Upstream:
 def _shown(reply: dict[str, Any]) -> dict[str, Any]:
     """A reply without the wire's own id, status first as legacy clients print it."""
     reply.pop("id", None)
+    if next(iter(reply), None) == "status":
+        return reply
     return {"status": reply.pop("status", "error"), **reply}
 
 

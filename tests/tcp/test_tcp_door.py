@@ -368,3 +368,33 @@ def test_the_connection_limit_is_an_error_and_not_a_hang(make_service: Any) -> N
     for s in held:
         s.close()
     wait_for("room", lambda: service.ask({"action": "zap"})["code"] == "unknown_action")
+
+
+def test_checks_that_are_pipelined_acknowledge_each_the_one_before(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    for number in range(6):
+        send(service, fred, "fred", "claude", str(number))
+    door = Lasting(service)
+    door.write(*({"action": "check", "session_token": claude, "limit": 2, "id": n} for n in range(4)))
+    replies = [door.read() for _ in range(4)]
+    assert [r["id"] for r in replies] == [0, 1, 2, 3]
+    assert [[m["message"]["content"] for m in r["messages"]] for r in replies] == [["0", "1"], ["2", "3"], ["4", "5"], []]
+    wait_for("the acknowledgement", lambda: queued(service) == 0)
+
+
+def test_replies_that_come_out_of_order_are_written_in_order(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    door = Lasting(service)
+    door.write({"action": "check", "session_token": claude, "wait_s": 30, "id": "slow"})
+    door.write({"action": "whoami", "session_token": claude, "id": "quick"}, {"action": "zap", "id": "wrong"})
+    send(service, fred, "fred", "claude", "at last")
+    assert [door.read()["id"] for _ in range(3)] == ["slow", "quick", "wrong"]
+
+
+def test_a_client_that_is_gone_before_its_long_poll_ends_leaves_nothing_on_lease(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    door = Lasting(service)
+    door.write({"action": "check", "session_token": claude, "wait_s": 30}, {"action": "check", "session_token": claude})
+    door.close()
+    send(service, fred, "fred", "claude", "x")
+    assert len(wait_for("the mail", lambda: check(service, claude, "claude")["messages"])) == 1

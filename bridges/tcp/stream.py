@@ -1,0 +1,240 @@
+"""A socket in the event loop: what asyncio's transports do, for less.
+
+A legacy connection lives for one request. asyncio's accept makes a task, a future and a dozen calls of each; this makes one
+registration, and reads at once what the client has sent by then. The callbacks are those of asyncio.Protocol.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+_READ_BYTES = 64 * 1024
+"""Below what malloc asks the kernel for anew each time (128 KiB)."""
+_HIGH_BYTES = 64 * 1024
+_LOW_BYTES = 16 * 1024
+"""Unsent bytes at which the owner is told to pause, and to go on."""
+_ACCEPT_AT_ONCE = 64
+"""Connections taken in one turn of the loop, so that those which are there are served, too."""
+_NO_RESOURCES_S = 1.0
+
+
+class Owner(Protocol):
+    """Who is told what happens to a stream."""
+
+    def connection_made(self, stream: "Stream") -> None: ...
+    def begun(self) -> None:
+        """What had been sent by then has been told."""
+
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> None: ...
+    def connection_lost(self, error: OSError | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
+class Stream:
+    """One connected, non-blocking socket. ``connection_lost`` is the last call its owner gets, and comes once."""
+
+    __slots__ = (
+        "_closing",
+        "_ending",
+        "_fd",
+        "_loop",
+        "_lost",
+        "_out",
+        "_owner",
+        "_paused",
+        "_reading",
+        "_shut",
+        "_writing",
+        "socket",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connected: socket.socket, owner: Owner) -> None:
+        self.socket = connected
+        self._loop = loop
+        self._fd = connected.fileno()
+        self._owner = owner
+        self._out = bytearray()
+        self._reading = self._writing = self._paused = self._shut = self._ending = self._closing = self._lost = False
+
+    def start(self) -> None:
+        """Tell the owner, and read what is there."""
+        self._owner.connection_made(self)
+        self.resume_reading()
+        if self._reading:
+            self._readable()
+        if not self._closing:
+            self._owner.begun()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def pause_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
+
+    def resume_reading(self) -> None:
+        if not self._reading and not self._closing and not self._shut:
+            self._reading = True
+            self._loop.add_reader(self._fd, self._readable)
+
+    def write(self, data: bytes) -> None:
+        """Send, now or when the client takes it."""
+        if self._closing:
+            return
+        if not self._out:
+            try:
+                sent = self.socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as e:
+                self.abort(e)
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._out += data
+        if not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._fd, self._writable)
+        if len(self._out) > _HIGH_BYTES and not self._paused:
+            self._paused = True
+            self._owner.pause_writing()
+
+    def close_sending(self) -> None:
+        """End our side of the connection once what is written is sent."""
+        self._ending = True
+        if not self._out and not self._closing:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Send what is written, then end."""
+        if self._closing:
+            return
+        self._closing = True
+        self._stop_reading()
+        if not self._out:
+            self._end(None)
+
+    def abort(self, error: OSError | None = None) -> None:
+        """End now."""
+        self._closing = True
+        self._stop_reading()
+        self._out.clear()
+        self._end(error)
+
+    def _stop_reading(self) -> None:
+        self.pause_reading()
+        self._shut = True
+
+    def _readable(self) -> None:
+        try:
+            data = self.socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self.abort(e)
+            return
+        if data:
+            self._owner.data_received(data)
+        else:
+            self._stop_reading()
+            self._owner.eof_received()
+
+    def _writable(self) -> None:
+        try:
+            del self._out[: self.socket.send(self._out)]
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self.abort(e)
+            return
+        if not self._out:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+            if self._closing:
+                self._end(None)
+                return
+            if self._ending:
+                self.close_sending()
+        if self._paused and len(self._out) <= _LOW_BYTES:
+            self._paused = False
+            self._owner.resume_writing()
+
+    def _end(self, error: OSError | None) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        if self._writing:
+            self._loop.remove_writer(self._fd)
+        self._loop.call_soon(self._tell_end, error)
+
+    def _tell_end(self, error: OSError | None) -> None:
+        try:
+            self._owner.connection_lost(error)
+        finally:
+            self.socket.close()
+
+
+class Listener:
+    """Listening sockets whose connections become streams."""
+
+    def __init__(self, sockets: list[socket.socket], make_owner: Callable[[], Owner], backlog: int = 1024) -> None:
+        self.sockets = sockets
+        self._make_owner = make_owner
+        self._loop = asyncio.get_running_loop()
+        for listening in sockets:
+            listening.setblocking(False)
+            listening.listen(backlog)
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
+
+    def close(self) -> None:
+        for listening in self.sockets:
+            if listening.fileno() >= 0:
+                self._loop.remove_reader(listening.fileno())
+                listening.close()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPT_AT_ONCE):
+            try:
+                connected, _address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as e:
+                if e.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                self._loop.remove_reader(listening.fileno())  # or it would be ready again at once
+                self._loop.call_later(_NO_RESOURCES_S, self._listen_again, listening)
+                return
+            connected.setblocking(False)
+            Stream(self._loop, connected, self._make_owner()).start()
+
+    def _listen_again(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
+
+
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to all addresses of a host name. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _name, address in dict.fromkeys(found):
+            one = socket.socket(family, kind, protocol)
+            sockets.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(address)
+    except OSError:
+        for one in sockets:
+            one.close()
+        raise
+    return sockets
