@@ -83,6 +83,7 @@ _ROWS = (
     ErrorKind("unknown_message", 404, "There is no message {id} of yours", "history shows the ids of your mail."),
     ErrorKind("unknown_group", 404, "There is no group {name}", "groups lists them; group_create makes one."),
     ErrorKind("unknown_name", 404, "Nobody is registered as {name}", "list shows who is."),
+    ErrorKind("not_understood", 422, "{problem}", "Say it like: msg NAME: text. docs/plain-words.md lists what can be said."),
     ErrorKind("not_answerable", 409, "{name} takes no answers", "Write to someone by name."),
     ErrorKind("blocked", 403, "{name} takes no mail from you", "Nothing was stored."),
     ErrorKind(

@@ -22,6 +22,7 @@ from typing import Any
 
 from bridges.tcp.framing import FirstObject, parse, to_json
 from bridges.tcp.peer import is_stranger
+from bridges.tcp.saying import Saying
 from bridges.tcp.stream import Stream
 from bridges.tcp.upstream import DELIVERING, Address, Upstream
 from broker.errors import IpcError
@@ -206,10 +207,25 @@ class Connection:
             self._up.check(request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
         elif action == "subscribe":
             self._subscribe(slot)
+        elif action == "say":
+            Saying(request, self._up.words, partial(self._ask_for, slot), partial(self._answer, slot)).go_on()
         else:
             self._up.ask(
                 request, self._address, self._limit(), partial(self._guarded, slot, self._replied), private=self._private
             )
+
+    def _ask_for(self, slot: Slot, body: dict[str, Any], then: Callable[[dict[str, Any]], None]) -> None:
+        """A request that a sentence stands for; its mail is acknowledged like that of any other."""
+
+        def replied(_slot: Slot, reply: dict[str, Any], ids: tuple[str, ...] | list[str] = ()) -> None:
+            self._unread.setdefault(str(body.get("session_token")), []).extend(ids)
+            then(reply)
+
+        limit = self._limit() and LEGACY_REPLY_BYTES - 4096  # for what is said beside
+        if body["action"] in DELIVERING:
+            self._up.check(body, limit, partial(self._guarded, slot, replied), private=self._private)
+        else:
+            self._up.ask(body, self._address, limit, partial(self._guarded, slot, replied), private=self._private)
 
     def _limit(self) -> int | None:
         return None if self._lasting else LEGACY_REPLY_BYTES

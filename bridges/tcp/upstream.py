@@ -5,12 +5,15 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
+import nlparse
+from bridges.say import vocabulary
 from bridges.tcp.peer import peer_uid
 from broker.actions import ACTIONS, Access
 from broker.aio import AsyncConnection
-from broker.errors import IpcError
+from broker.errors import IpcError, SettingsError
 from broker.logs import Log
 from broker.settings import Settings
 
@@ -40,6 +43,14 @@ class Upstream:
         broker.on_orphan = self._orphan
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
+
+    @cached_property
+    def words(self) -> nlparse.Vocabulary:
+        """What plain words are read with. Raises IpcError where config.toml has bad ones."""
+        try:
+            return vocabulary(self.settings.home)
+        except SettingsError as e:
+            raise IpcError("bad_request", detail=str(e)) from None
 
     def note_fault(self, error: BaseException) -> str:
         """Log what should not have happened; the reference that the client is told."""

@@ -1,0 +1,64 @@
+"""Plain words at the TCP door."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Service
+from tests.tcp.test_tcp_door import Lasting, check, register, send
+
+
+def say(service: Service, token: str, text: Any, **fields: Any) -> dict[str, Any]:
+    return service.ask({"action": "say", "text": text, "session_token": token, **fields})
+
+
+def test_a_sentence_is_understood_and_carried_out(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    answer = say(service, fred, "msg claude: the build is green")
+    assert answer == {
+        "status": "ok",
+        "done": True,
+        "understood": {"intent": "send", "to": ["claude"], "content": "the build is green"},
+        "results": [{"status": "ok", "message": "Message sent", "message_id": "1"}],
+    }
+    checked = say(service, claude, "chekc my mesages")
+    assert [m["message"]["content"] for m in checked["results"][0]["messages"]] == ["the build is green"]
+    say(service, claude, "reply: great")
+    assert [m["message"]["content"] for m in check(service, fred, "fred")["messages"]] == ["great"]
+
+
+def test_mail_that_a_sentence_brought_is_acknowledged_like_any_other(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    send(service, fred, "fred", "claude")
+    lasting = Lasting(service)
+    assert len(lasting.ask({"action": "say", "text": "check messages", "session_token": claude})["results"][0]["messages"]) == 1
+    lasting.ask({"action": "check", "session_token": claude})
+    lasting.close()
+    assert check(service, claude, "claude")["messages"] == []
+
+
+def test_what_is_unsure_is_asked_back_and_done_when_confirmed(service: Service) -> None:
+    (fred,) = register(service, "fred")
+    asked = say(service, fred, "msg nessa welcome", id=1)
+    assert (asked["done"], asked["question"], asked["id"]) == (False, "nessa isn't registered. Send anyway?", 1)
+    done = say(service, fred, "msg nessa welcome", confirm=True)
+    assert done["results"][0]["message"] == "Message queued for nessa (not yet registered)"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("write a test for send()", "not_understood"),
+        ("share /etc/passwd with fred", "bad_request"),
+        ("register as bob", "bad_request"),
+        (5, "bad_request"),
+        ("x" * 9000, "too_large"),
+    ],
+)
+def test_what_can_not_be_said_is_a_clear_error(service: Service, text: Any, code: str) -> None:
+    (fred,) = register(service, "fred")
+    assert say(service, fred, text)["code"] == code
+
+
+def test_nobody_says_anything_without_a_session(service: Service) -> None:
+    assert say(service, "none", "check messages")["code"] == "unauthorized"
