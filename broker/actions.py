@@ -44,7 +44,9 @@ class Field:
         size = value if isinstance(value, (int, float)) else len(value)  # type: ignore[arg-type]  # text or list
         if (self.low is not None and not size >= self.low) or (self.high is not None and not size <= self.high):
             what = "" if isinstance(value, (int, float)) else "length of "
-            raise IpcError("bad_request", detail=f"The {what}field {self.name} must be from {self.low:g} to {self.high:g}")
+            low = f"from {self.low:g} " if self.low is not None else ""
+            high = f"to {self.high:g}" if low and self.high is not None else f"at most {self.high:g}" if self.high else "on"
+            raise IpcError("bad_request", detail=f"The {what}field {self.name} must be {low}{high}")
 
 
 _TYPE_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "an object", bool: "a boolean"}

@@ -5,6 +5,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -54,17 +55,17 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
     if not path.is_file():
         raise IpcError("bad_request", detail=f"{path} is not a file")
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        db.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        found = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "messages" not in found:
-            raise IpcError("bad_request", detail=f"{path} has no table messages: it is no database of the seed system")
-        for table in _TABLES[1:]:
-            if table in found:
-                report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
-        rows = db.execute(f"SELECT {_COLUMNS} FROM messages ORDER BY id").fetchall()  # noqa: S608 (a constant)
-        db.close()
-    except sqlite3.Error as e:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            db.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            found = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "messages" not in found:
+                detail = f"{path} has no table messages: it is no database of the seed system"
+                raise IpcError("bad_request", detail=detail)
+            for table in _TABLES[1:]:
+                if table in found:
+                    report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
+            rows = db.execute(f"SELECT {_COLUMNS} FROM messages ORDER BY id").fetchall()  # noqa: S608 (a constant)
+    except (sqlite3.Error, UnicodeDecodeError) as e:  # SQLite may quote bytes of a spoiled file
         raise IpcError("bad_request", detail=f"{path} can't be read as a database of the seed system: {e}") from None
     for row in rows:
         if row[6]:

@@ -6,6 +6,7 @@ found by its brackets. Anything that can't become a request is refused at the fi
 
 import contextlib
 import json
+import math
 import re
 from typing import Any
 
@@ -145,10 +146,17 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):  # such as 1e999, which could be echoed only as what is no JSON
+        raise IpcError("bad_request", detail="Numbers must be finite")
+    return value
+
+
 def _constant(word: str) -> Any:
     raise IpcError("bad_request", detail=f"{word} is not JSON")
 
 
-_DECODE = json.JSONDecoder(parse_int=_integer, parse_constant=_constant).decode
+_DECODE = json.JSONDecoder(parse_int=_integer, parse_float=_finite, parse_constant=_constant).decode
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 """Made once: json.loads and json.dumps make one anew for each call that has options."""

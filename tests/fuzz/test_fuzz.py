@@ -1,0 +1,51 @@
+"""A short run of every target, and the inputs that once got through."""
+
+import json
+import socket
+
+import pytest
+
+from bridges.tcp.framing import parse
+from broker.actions import ACTIONS
+from broker.errors import IpcError
+from tests.conftest import Service
+from tests.fuzz.__main__ import run
+from tests.fuzz.inputs import Inputs
+from tests.fuzz.targets import TARGETS
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_gets_out_what_it_must_not(name: str) -> None:
+    found = run("short", 1500 if name != "requests" else 800, name)
+    assert found["problems"] == []
+    assert found["inputs"] >= 800
+
+
+def test_a_number_that_is_infinite_is_refused() -> None:
+    with pytest.raises(IpcError, match="finite"):
+        parse(b'{"id":1e999}')
+
+
+@pytest.mark.parametrize(("action", "field"), [("forward", "note"), ("claim", "note"), ("presence", "note")])
+def test_a_field_with_only_an_upper_bound_is_refused_in_words(action: str, field: str) -> None:
+    row = next(f for f in ACTIONS[action].fields if f.name == field)
+    with pytest.raises(IpcError, match="must be at most"):
+        row.check("x" * 100_000)
+
+
+def test_spoiled_bytes_at_the_tcp_port_get_one_answer_each_and_leave_no_trace(service: Service) -> None:
+    inputs = Inputs("port")
+    token = service.register("fred")
+    good = json.dumps({"action": "send", "to_id": "fred", "message": {"content": "x"}, "session_token": token}).encode()
+    for _ in range(300):
+        with service.tcp() as s:
+            s.sendall(inputs.spoil(good) or b"x")
+            s.shutdown(socket.SHUT_WR)
+            raw = b""
+            while chunk := s.recv(65536):
+                raw += chunk
+        for line in raw.splitlines():
+            assert json.loads(line)["status"] in ("ok", "error"), raw
+    assert service.connect("fred").whoami()["instance_id"] == "fred"
+    for door in ("broker", "tcp"):
+        assert not [line for line in service.log(door) if "traceback" in line]
