@@ -123,6 +123,13 @@ _ROWS = (
     ErrorKind(
         "rate_limited", 429, "Rate limit exceeded: {limit:g} messages/s", "Retry in {retry_after_s:.2f} s.", retryable=True
     ),
+    ErrorKind(
+        "overloaded",
+        503,
+        "More than {limit} requests of this connection wait already; this one was not taken",
+        "Wait for replies before you send more.",
+        retryable=True,
+    ),
     ErrorKind("too_many_connections", 503, "Too many connections (limit {limit})", "Close idle connections.", retryable=True),
     ErrorKind("idle_timeout", 408, "No complete request within {limit:g} s", "Send a whole JSON object."),
     # the machine

@@ -19,6 +19,7 @@ from typing import Any
 import zmq
 
 from broker import wire
+from broker.backlog import LIMIT, Backlog
 from broker.core import accounts, presence
 from broker.core.engine import Engine
 from broker.core.port import StoreDamaged, StoreError
@@ -63,6 +64,8 @@ class Server:
         self.sweeper = Sweeper(self.engine, store, log)
         self.requests = 0
         self.bad_frames = 0
+        self.refused = 0
+        self._backlog = Backlog()
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._wake_read, self._wake_write = socket.socketpair()
@@ -120,6 +123,8 @@ class Server:
             self.turn()
 
     def _timeout_ms(self) -> int | None:
+        if self._backlog:
+            return 0
         deadlines = [d for d in (self.engine.state.next_deadline(), self.sweeper.next_s) if d is not None]
         if not deadlines:
             return None
@@ -140,9 +145,10 @@ class Server:
         self.sweeper.step(self.clock(), busy=bool(requests))
 
     def _receive(self) -> list[Incoming]:
-        requests: list[Incoming] = []
-        receive = self._router.recv_multipart
-        while len(requests) < _TURN_REQUESTS:
+        """Read what has come and take each connection's share of it."""
+        receive, backlog = self._router.recv_multipart, self._backlog
+        read = 0
+        while read < _TURN_REQUESTS:
             try:
                 frames = receive(zmq.NOBLOCK)
             except zmq.Again:
@@ -156,12 +162,21 @@ class Server:
                 self.bad_frames += 1
                 error = IpcError("bad_request", detail=f"Bad frame: {e}")
                 self._send([Outgoing(route, {"id": None, **error.to_wire()})])
+                read += 1
                 continue
             token, door = None, "zmq"
+            requests: list[Incoming] = []
             for body in maps:
                 token = body.get("session_token", token)
-                door = body.get("door", door)
-                requests.append(Incoming(route, body, token, str(door)[:32]))
+                if "door" in body:
+                    door = str(body["door"])[:32]
+                requests.append(Incoming(route, body, token, door))
+            if not backlog.add(route, requests, len(frames[1])):
+                self.refused += len(requests)
+                refusal = IpcError("overloaded", limit=LIMIT, retry_after_s=0.1).to_wire()
+                self._send([Outgoing(route, {"id": body.get("id"), **refusal}) for body in maps])
+            read += len(maps)
+        requests = backlog.take(_TURN_REQUESTS, self.clock().mono_s)
         self.requests += len(requests)
         return requests
 
@@ -224,6 +239,7 @@ class Server:
             "requests": self.requests,
             "repaired": last_repair(settings),
             "bad_frames": self.bad_frames,
+            "overloaded": self.refused,
             "limits": {
                 "mailbox_limit": settings.mailbox_limit,
                 "message_limit_bytes": settings.message_limit_bytes,
