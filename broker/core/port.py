@@ -63,6 +63,10 @@ class NewMessage(NamedTuple):
     """MessagePack map of what few messages have."""
 
 
+ORDINARY = ("id", "sender_id", "sender", "client_id", "created_s", "expires_s", "content", "to_id")
+"""The columns that differ among plain texts to one mailbox; the others have their defaults."""
+
+
 class Mail(NamedTuple):
     """One message as fetched for a mailbox."""
 
@@ -142,6 +146,10 @@ class Store(Protocol):
     """Writes are gathered and become durable together at ``commit``; a read sees the writes before it."""
 
     def add_message(self, message: NewMessage, mailbox_ids: Iterable[int]) -> None: ...
+    def add_ordinary(self, rows: list[Any], queue: list[int]) -> None:
+        """Messages as ``ORDINARY`` values each, end to end in one list, and their deliveries: mailbox, message, mailbox, …"""
+        ...
+
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None: ...
     def forget_client_id(self, message_id: int) -> None: ...
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Mail]: ...

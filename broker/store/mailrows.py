@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from typing import Any
 
-from broker.core.port import LargeFile, Letter, Mail, NewMessage, Question, Sent
+from broker.core.port import ORDINARY, LargeFile, Letter, Mail, NewMessage, Question, Sent
 from broker.store.schema import QuestionRow
 from broker.store.transactions import Transactions, translate
 
@@ -17,6 +19,10 @@ _FETCH_NEW = _FETCH + "q.message_id > ? AND m.expires_s > ? ORDER BY q.message_i
 _FETCH_ONE = _FETCH + "q.message_id = ? AND m.expires_s > ?"
 LETTER = ",".join(f"m.{column}" for column in Letter._fields)
 _FIND = "SELECT " + LETTER + " FROM message m WHERE m.id = ?"
+_ordinary_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name in ORDINARY))
+_others_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name not in ORDINARY))
+_USUAL = (None, None, 1, None, None, None, 1, None, None, None, None)
+"""What the columns beside ``ORDINARY`` hold if nothing is said: one copy, landing 1, everything else NULL."""
 _COUNTED = 1000
 """Waiting messages whose senders are counted; more tell nobody more."""
 
@@ -25,10 +31,18 @@ class MailRows(Transactions):
     """The message, queue, receipt and question tables."""
 
     def add_message(self, message: NewMessage, mailbox_ids: Iterable[int]) -> None:
-        self._messages.append(message)
+        if _others_of(message) == _USUAL:
+            self._ordinary += _ordinary_of(message)
+        else:
+            self._messages.append(message)
         message_id = self._last_id = message.id
         for mailbox_id in mailbox_ids:
-            self._queue.append((mailbox_id, message_id))
+            self._queue += (mailbox_id, message_id)
+
+    def add_ordinary(self, rows: list[Any], queue: list[int]) -> None:
+        self._ordinary += rows
+        self._queue += queue
+        self._last_id = queue[-1]
 
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None:
         self._flush()
