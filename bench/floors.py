@@ -1,17 +1,43 @@
-"""What the machine itself costs: a synced append, and a ZeroMQ round trip between two processes."""
+"""What the machine itself costs: a synced append, SQLite's group commit, a ZeroMQ round trip, MessagePack."""
 
-import multiprocessing
 import os
+import sqlite3
 import statistics
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import zmq
 
+from bench.fleet import Fleet, wait_until
+from bench.report import Results
+from bench.service import TEMPORARY
+
+TABLE = "Floors: what the parts cost on their own"
+BATCHES = (1, 16, 64, 256, 1024)
 _APPEND_BYTES = 4096
+_REQUEST = {"action": "send", "to_id": "bench-box", "message": {"content": "x" * 256}, "message_id": "64-1", "id": 1}
+
+
+def measure(results: Results, fleet: Fleet, scale: int) -> None:
+    """One round; ``scale`` divides the work."""
+    with tempfile.TemporaryDirectory(prefix="floor-", dir=TEMPORARY) as name:
+        folder = Path(name)
+        synced = synced_append_us(folder, 200 // scale + 5)
+        results.add("floor.fdatasync", TABLE, "4 KiB append + fdatasync, p50", "", "µs", synced)
+        trip = round_trip_us(fleet, folder, 1500 // scale + 5)
+        results.add("floor.roundtrip", TABLE, "ZeroMQ round trip between two processes, p50", "", "µs", trip)
+        for batch in BATCHES:
+            rows = max(1, min(300, 16_384 // batch) // scale) * batch
+            line = f"SQLite, WAL, synchronous=FULL, {batch} row{'s' if batch > 1 else ''} a transaction, µs a row"
+            results.add(f"floor.sqlite.{batch}", TABLE, line, "", "µs", group_commit_us(folder, rows, batch))
+    count = 20_000 // scale
+    results.add("floor.pack", TABLE, "MessagePack, one send of 256 B, pack", "", "µs", pack_us(count))
+    results.add("floor.unpack", TABLE, "MessagePack, one send of 256 B, unpack", "", "µs", unpack_us(count))
 
 
 def synced_append_us(folder: Path, count: int) -> float:
@@ -21,39 +47,89 @@ def synced_append_us(folder: Path, count: int) -> float:
     fd, path = tempfile.mkstemp(dir=folder)
     try:
         for _ in range(count):
-            began = time.perf_counter()
+            began_s = time.perf_counter()
             os.write(fd, block)
             os.fdatasync(fd)
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - began_s)
     finally:
         os.close(fd)
         os.unlink(path)
     return statistics.median(times) * 1e6
 
 
-def round_trip_us(folder: Path, count: int) -> float:
-    """Median microseconds of a DEALER-ROUTER round trip over ipc, MessagePack both ways, the ROUTER in a second process."""
+def group_commit_us(folder: Path, rows: int, batch: int) -> float:
+    """Mean microseconds of an inserted row, ``batch`` of them in each durable transaction."""
+    path = folder / f"floor-{batch}.db"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = wal")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("CREATE TABLE message (id INTEGER PRIMARY KEY, recipient TEXT, content TEXT)")
+        block = [("bench-box", "x" * 256)] * batch
+        began_s = time.perf_counter()
+        for _ in range(rows // batch):
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT INTO message (recipient, content) VALUES (?,?)", block)
+            db.execute("COMMIT")
+        return (time.perf_counter() - began_s) / rows * 1e6
+
+
+def pack_us(count: int) -> float:
+    began_s = time.perf_counter()
+    for _ in range(count):
+        msgpack.packb(_REQUEST)
+    return (time.perf_counter() - began_s) / count * 1e6
+
+
+def unpack_us(count: int) -> float:
+    frame = msgpack.packb(_REQUEST)
+    began_s = time.perf_counter()
+    for _ in range(count):
+        msgpack.unpackb(frame)
+    return (time.perf_counter() - began_s) / count * 1e6
+
+
+def round_trip_us(fleet: Fleet, folder: Path, count: int) -> float:
+    """Median microseconds of a DEALER-ROUTER round trip over ipc, MessagePack both ways, each end in its own process."""
     endpoint = f"ipc://{folder / 'echo.sock'}"
-    echo = multiprocessing.get_context("spawn").Process(target=_echo, args=(endpoint,), daemon=True)
-    echo.start()
+    times: list[float] = fleet.run((echo, (endpoint,)), (ask, (endpoint, count)))[1][1]
+    return statistics.median(times) * 1e6
+
+
+def echo(endpoint: str) -> Generator[None, float, None]:
+    """Job: answer each frame with a short map until an empty frame comes."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    router.bind(endpoint)
+    try:
+        yield
+        while router.poll(30_000):
+            route, frame = router.recv_multipart()
+            if not frame:
+                return
+            request = msgpack.unpackb(frame)[0]
+            router.send_multipart([route, msgpack.packb([{"id": request["id"], "status": "ok"}])])
+    finally:
+        router.close(0)
+        context.term()
+
+
+def ask(endpoint: str, count: int) -> Generator[None, float, list[float]]:
+    """Job: the seconds of each of ``count`` round trips."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     dealer = context.socket(zmq.DEALER)
-    dealer.linger = 0
+    dealer.connect(endpoint)
     try:
-        dealer.connect(endpoint)
-        request = {"action": "send", "to_id": "b", "message": {"content": "x" * 256}, "id": 1}
-        for _ in range(min(count, 50)):
-            _exchange(dealer, request)
+        wait_until((yield))
         times = []
         for _ in range(count):
-            began = time.perf_counter()
-            _exchange(dealer, request)
-            times.append(time.perf_counter() - began)
-        return statistics.median(times) * 1e6
-    finally:
+            began_s = time.perf_counter()
+            _exchange(dealer, _REQUEST)
+            times.append(time.perf_counter() - began_s)
         dealer.send(b"")
-        echo.join(5)
-        dealer.close()
+        return times[min(50, count // 2) :]
+    finally:
+        dealer.close(1000)
         context.term()
 
 
@@ -62,15 +138,3 @@ def _exchange(dealer: "zmq.Socket[bytes]", request: dict[str, Any]) -> None:
     if not dealer.poll(10_000):
         raise TimeoutError("the echo process does not answer")
     msgpack.unpackb(dealer.recv())
-
-
-def _echo(endpoint: str) -> None:
-    """Answer each frame with a short map until an empty frame comes."""
-    router = zmq.Context().socket(zmq.ROUTER)
-    router.bind(endpoint)
-    while True:
-        route, frame = router.recv_multipart()
-        if not frame:
-            return
-        request = msgpack.unpackb(frame)[0]
-        router.send_multipart([route, msgpack.packb([{"id": request["id"], "status": "ok"}])])

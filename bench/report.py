@@ -1,74 +1,145 @@
-"""Results as rows, and their two renderings: a Markdown table and JSON."""
+"""Results: rows with one value a round, tables of them, and their renderings as Markdown and JSON."""
 
-import os
-import platform
-import sqlite3
+import json
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 
-class Skip(Exception):
-    """A part that can't be measured here; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a median is held against: at least ``low`` or at most ``high``, in the row's unit."""
-
-    low: float | None = None
-    high: float | None = None
-
-    def met(self, value: float) -> bool:
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
-
-    def text(self, unit: str) -> str:
-        if self.low is not None:
-            return f"≥ {number(self.low)} {unit}".rstrip()
-        return f"≤ {number(self.high or 0.0)} {unit}".rstrip()
-
-
 @dataclass(slots=True)
 class Row:
-    """One line of the table. ``values`` has one entry a round, in ``unit``."""
+    """One cell of a table: ``line`` and ``column`` say where. ``values`` has one entry a round, in ``unit``."""
 
-    part: str
-    what: str
+    key: str
+    table: str
+    line: str
+    column: str
     unit: str
     values: list[float] = field(default_factory=list)
-    target: Target | None = None
     skipped: str = ""
 
     @property
-    def median(self) -> float:
-        return statistics.median(self.values)
+    def median(self) -> float | None:
+        return statistics.median(self.values) if self.values else None
 
-    def result(self) -> str:
-        """``median unit (min-max)``, or why there is none."""
+    def text(self) -> str:
+        """``median [min-max]``, or why there is none."""
         if self.skipped:
-            return f"skipped: {self.skipped}"
-        if not self.values:
-            return "no result"
-        spread = f" ({number(min(self.values))}-{number(max(self.values))})" if len(self.values) > 1 else ""
-        return f"{number(self.median)} {self.unit}".rstrip() + spread
-
-    def met(self) -> str:
-        if self.target is None or not self.values:
-            return ""
-        return "yes" if self.target.met(self.median) else "**no**"
+            return f"— ({self.skipped})"
+        median = self.median
+        if median is None:
+            return "—"
+        spread = f" [{number(min(self.values))}-{number(max(self.values))}]" if len(self.values) > 1 else ""
+        return number(median) + spread
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "part": self.part,
-            "what": self.what,
+            "key": self.key,
+            "table": self.table,
+            "line": self.line,
+            "column": self.column,
             "unit": self.unit,
-            "values": self.values,
-            "median": self.median if self.values else None,
-            "target": None if self.target is None else {"low": self.target.low, "high": self.target.high},
-            "met": None if self.target is None or not self.values else self.target.met(self.median),
+            "values": [round(value, 4) for value in self.values],
+            "median": self.median,
             "skipped": self.skipped or None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target and what became of it. ``measured`` is None where a side of it was not measured."""
+
+    what: str
+    wanted: str
+    measured: float | None
+    met: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"what": self.what, "wanted": self.wanted, "measured": self.measured, "met": self.met}
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything one run found."""
+
+    machine: dict[str, str] = field(default_factory=dict)
+    control: list[float] = field(default_factory=list)
+    """How much two busy processes slowed each other, before each round and after the last."""
+    rows: dict[str, Row] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    """By table: what a reader must know of it."""
+
+    def add(self, key: str, table: str, line: str, column: str, unit: str, value: float) -> None:
+        """One round's value of a cell."""
+        self.rows.setdefault(key, Row(key, table, line, column, unit)).values.append(value)
+
+    def skip(self, key: str, table: str, line: str, reason: str) -> None:
+        self.rows[key] = Row(key, table, line, "", "", skipped=reason)
+
+    def median(self, key: str) -> float | None:
+        row = self.rows.get(key)
+        return row.median if row else None
+
+    def to_json(self) -> str:
+        value = {
+            "machine": self.machine,
+            "control": [round(x, 3) for x in self.control],
+            "rows": [row.to_json() for row in self.rows.values()],
+            "targets": [verdict.to_json() for verdict in self.verdicts],
+            "notes": self.notes,
+        }
+        return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        value = json.loads(text)
+        results = cls(value["machine"], value["control"], notes=value["notes"])
+        for row in value["rows"]:
+            del row["median"]
+            row["skipped"] = row["skipped"] or ""
+            results.rows[row["key"]] = Row(**row)
+        results.verdicts = [Verdict(**verdict) for verdict in value["targets"]]
+        return results
+
+    def markdown(self) -> str:
+        """Targets, then each table, then the machine."""
+        parts = []
+        if self.verdicts:
+            parts.append("## Targets\n\n" + verdict_table(self.verdicts))
+        for table in dict.fromkeys(row.table for row in self.rows.values()):
+            rows = [row for row in self.rows.values() if row.table == table]
+            note = f"{self.notes[table]}\n\n" if table in self.notes else ""
+            parts.append(f"## {table}\n\n{note}{pivot(rows)}")
+        facts = [f"- {name}: {value}" for name, value in self.machine.items()]
+        if self.control:
+            spread = " ".join(number(x) for x in self.control)
+            facts.append(f"- control, before each round and after the last (1 = two busy processes have a core each, 2 = they share one): {spread}")
+        parts.append("## Machine\n\n" + "\n".join(facts))
+        return "\n\n".join(parts) + "\n"
+
+
+def pivot(rows: list[Row]) -> str:
+    """A table with a line for each ``line`` and a column for each ``column``; the unit stands in the column's head."""
+    columns = list(dict.fromkeys((row.column, row.unit) for row in rows if not row.skipped))
+    heads = [f"{column or 'result'}{f', {unit}' if unit else ''}" for column, unit in columns] or ["result"]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for line in dict.fromkeys(row.line for row in rows):
+        cells = {(row.column, row.unit): row for row in rows if row.line == line}
+        skipped = next((row for row in cells.values() if row.skipped), None)
+        texts = [cells[c].text() if c in cells else "" for c in columns] or [""]
+        if skipped is not None:
+            texts[0] = skipped.text()
+        lines.append(f"| {line} | " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+def verdict_table(verdicts: list[Verdict]) -> str:
+    lines = ["| target | wanted | measured | met? |", "|---|---|---|---|"]
+    for v in verdicts:
+        measured = "not measured" if v.measured is None else number(v.measured)
+        lines.append(f"| {v.what} | {v.wanted} | {measured} | {'' if v.met is None else 'yes' if v.met else '**no**'} |")
+    return "\n".join(lines)
 
 
 def number(value: float) -> str:
@@ -78,49 +149,3 @@ def number(value: float) -> str:
     if abs(value) >= 10:
         return f"{value:.1f}"
     return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3f}"
-
-
-def markdown(rows: Sequence[Row], facts: dict[str, str]) -> str:
-    """The table, then the machine it was measured on."""
-    lines = ["| what | result | target | met? |", "|---|---|---|---|"]
-    for row in rows:
-        target = row.target.text(row.unit) if row.target else ""
-        lines.append(f"| {row.what} | {row.result()} | {target} | {row.met()} |")
-    lines += ["", "Results are medians over the rounds, with minimum and maximum. Machine:", ""]
-    lines += [f"- {name}: {value}" for name, value in facts.items()]
-    return "\n".join(lines)
-
-
-def machine(folder: str) -> dict[str, str]:
-    """What a reader needs to compare numbers: processors, versions, and the file system that ``folder`` is on."""
-    return {
-        "CPUs": f"{os.cpu_count()} ({processor()})",
-        "Python": platform.python_version(),
-        "SQLite": sqlite3.sqlite_version,
-        "kernel": f"{platform.system()} {platform.release()}",
-        "file system": file_system(folder),
-        "load at the end": ", ".join(f"{x:.2f}" for x in os.getloadavg()) + " (1, 5, 15 min)",
-    }
-
-
-def processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as f:
-            names = [line.partition(":")[2].strip() for line in f if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.machine()
-
-
-def file_system(folder: str) -> str:
-    """The type of the mount that holds ``folder``, as /proc/mounts has it."""
-    best = ("", "unknown")
-    try:
-        with open("/proc/mounts", encoding="utf-8") as f:
-            for line in f:
-                _device, point, kind = line.split()[:3]
-                if (folder == point or folder.startswith(point.rstrip("/") + "/")) and len(point) > len(best[0]):
-                    best = (point, kind)
-    except OSError:
-        pass
-    return best[1]

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.systems import System
 from broker.launcher import ensure_running
 from broker.settings import Settings
 
+TEMPORARY = "/tmp"  # noqa: S108 (folders of our own are made in it; a socket's path must be short)
 _STOP_S = 15.0
 _DOOR_S = 10.0
 
@@ -35,33 +37,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Service:
-    """One service without rate and mailbox limits. ``acknowledged`` counts the sends that were answered ``ok``."""
+class Service(System):
+    """This project's service without rate and mailbox limits; ``more`` are settings by environment name."""
 
-    def __init__(self) -> None:
+    key = "ipc"
+
+    def __init__(self, durability: str = "full", **more: str) -> None:
+        super().__init__()
         # a socket's path must be short, so the folder is, too
-        self.home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="ipc-", dir=TEMPORARY))
         self.port = free_port()
         self.env = {
             "IPC_HOME": str(self.home),
             "IPC_PORT": str(self.port),
             "IPC_RATE_LIMIT": "0",
             "IPC_MAILBOX_LIMIT": "0",
+            "IPC_PAIR_LIMIT": "0",
             "IPC_SHARED_SECRET": "",
             "IPC_ENDPOINT": "",
-            "IPC_DURABILITY": "full",
+            "IPC_DURABILITY": durability,
+            **more,
         }
         self.settings = Settings.load(env=self.env)
-        self.acknowledged = 0
 
-    def start(self) -> float:
-        """Start and return the seconds until the broker accepted connections."""
-        began = time.perf_counter()
+    def start(self) -> None:
+        """Return when the broker accepts connections."""
         with environment(self.env):  # the processes inherit it
             ensure_running(self.settings)
-        return time.perf_counter() - began
 
     def stop(self) -> None:
+        self.halt()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def halt(self) -> None:
         """SIGTERM to the supervisor, then wait until it and its children are gone. Raises TimeoutError."""
         pids = self.pids()
         supervisor = pids.get("supervisor")
@@ -74,9 +82,6 @@ class Service:
             if time.monotonic() > end:
                 raise TimeoutError(f"the service in {self.home} did not stop")
             time.sleep(0.01)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.home, ignore_errors=True)
 
     def pids(self) -> dict[str, int]:
         """Process ids by name: ``supervisor``, ``broker`` and the doors that run."""
@@ -105,15 +110,14 @@ class Service:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Service]:
+def running(**more: str) -> Iterator[Service]:
     """A started service, stopped and removed afterwards."""
-    service = Service()
+    service = Service(**more)
     try:
         service.start()
         yield service
     finally:
         service.stop()
-        service.remove()
 
 
 @contextlib.contextmanager
@@ -129,6 +133,11 @@ def environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def environment_for(env: dict[str, str]) -> dict[str, str]:
+    """The environment of this process without its IPC settings, with these."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("IPC_")}, **env}
 
 
 def alive(pid: int) -> bool:

@@ -1,0 +1,186 @@
+"""Every way into the broker, and the prototype with its one way."""
+
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from bench import prototype
+from bench.doors.lines import one_shot
+from bench.doors.zeromq import BOX
+from bench.service import TEMPORARY, Service, has_module
+from bench.systems import Address, Skip, System, Way
+from broker.client import connect
+from broker.runtime import endpoint
+
+_START_S = 10.0
+
+
+class Door(Way):
+    """A way into the service; each client has a name and a session of its own."""
+
+    system: Service
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self._tokens: dict[int, str] = {}
+
+    def token(self, number: int) -> str:
+        """The session of client ``number``; the first call also registers the recipient, as is the usual case."""
+        if not self._tokens:
+            connect(BOX, settings=self.system.settings).close()
+        if number not in self._tokens:
+            with connect(self.name(number), settings=self.system.settings) as client:
+                self._tokens[number] = client.token
+        return self._tokens[number]
+
+    def name(self, number: int) -> str:
+        return f"bench-{self.key}-{number}"
+
+
+class Zeromq(Door):
+    key = "zeromq"
+    title = "**ZeroMQ door**"
+
+    def address(self, number: int) -> Address:
+        return Address("bench.doors.zeromq:WireSender", (endpoint(self.system.settings), self.token(number)))
+
+
+class Library(Door):
+    key = "library"
+    title = "**Python client** (`send`, `send_many`)"
+
+    def address(self, number: int) -> Address:
+        return Address("bench.doors.zeromq:LibrarySender", (self.system.settings, self.token(number)))
+
+
+class LastingTcp(Door):
+    key = "tcp"
+    title = "**TCP door**, lasting connection"
+
+    def address(self, number: int) -> Address:
+        wait_for_tcp(self.system)
+        place = ("127.0.0.1", self.system.port)
+        return Address("bench.doors.lines:LastingSender", (place, self.name(number), self.token(number)))
+
+
+class UnixSocket(Door):
+    key = "unix"
+    title = "**Unix-socket door**, lasting connection"
+
+    def address(self, number: int) -> Address:
+        path = door_socket(self.system)
+        return Address("bench.doors.lines:LastingSender", (str(path), self.name(number), self.token(number)))
+
+
+class OneShotTcp(Door):
+    key = "oneshot"
+    title = "**TCP door**, a connection a request"
+    pipelines = False
+
+    def address(self, number: int) -> Address:
+        wait_for_tcp(self.system)
+        place = ("127.0.0.1", self.system.port)
+        return Address("bench.doors.lines:OneShotSender", (place, self.name(number), self.token(number)))
+
+
+class NormalZeromq(Zeromq):
+    key = "zeromq-normal"
+    title = "**ZeroMQ door**, durability normal (a crash of the process loses nothing, a power cut may)"
+
+
+def wait_for_tcp(service: Service) -> None:
+    if not has_module("bridges.tcp"):
+        raise Skip("the TCP door is not installed")
+    service.wait_for_door()
+    one_shot(("127.0.0.1", service.port), {"action": "ping"})
+
+
+def door_socket(service: Service) -> Path:
+    """The Unix socket that speaks JSON lines. Raises Skip where this version has none."""
+    broker = endpoint(service.settings).removeprefix("ipc://")
+    for path in sorted((service.home / "run").glob("*.sock")):
+        if str(path) != broker and answers_json(path):
+            return path
+    raise Skip("this version has no Unix-socket door")
+
+
+def answers_json(path: Path) -> bool:
+    try:
+        return "status" in one_shot(str(path), {"action": "ping"})
+    except (OSError, ValueError):
+        return False
+
+
+class Ipc(Service):
+    """The service with the ways that are compared: full durability all doors, normal only the fastest."""
+
+    def __init__(self, durability: str = "full") -> None:
+        super().__init__(durability)
+        self.key = "ipc" if durability == "full" else f"ipc-{durability}"
+
+    def ways(self) -> list[Way]:
+        if self.key != "ipc":
+            return [NormalZeromq(self)]
+        return [Zeromq(self), Library(self), UnixSocket(self), LastingTcp(self), OneShotTcp(self)]
+
+
+class Prototype(System):
+    """bench.prototype in a process of its own."""
+
+    key = "prototype"
+
+    def __init__(self, durability: str = "full") -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="proto-", dir=TEMPORARY))
+        self._durability = durability
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        root = Path(__file__).resolve().parents[2]
+        command = [sys.executable, "-m", "bench.prototype", str(self.folder), self._durability]
+        self._process = subprocess.Popen(command, cwd=root)
+        wait_for_socket(self.folder / "prototype.sock", self._process)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stored(self) -> int:
+        with closing(sqlite3.connect(self.folder / "prototype.db")) as db:
+            return int(db.execute("SELECT count(*) FROM message").fetchone()[0])
+
+    def ways(self) -> list[Way]:
+        return [PrototypeWay(self)]
+
+
+class PrototypeWay(Way):
+    key = "prototype"
+    title = "prototype: the least a durable send can cost with these parts"
+
+    system: Prototype
+
+    def address(self, number: int) -> Address:
+        return Address("bench.doors.zeromq:WireSender", (prototype.address(self.system.folder), None))
+
+
+def wait_for_socket(path: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Return once the process listens there. Raises RuntimeError if it ended, TimeoutError."""
+    end_s = time.monotonic() + _START_S
+    while True:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                return
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        if time.monotonic() > end_s:
+            raise TimeoutError(f"nothing listens at {path}")
+        time.sleep(0.02)

@@ -1,0 +1,111 @@
+"""Clients on the ZeroMQ wire: of the broker, and of the prototype, which speaks the same frames."""
+
+import os
+import time
+from typing import Any
+
+import msgpack
+import zmq
+
+from bench.systems import Burst, refused
+from broker.client import connect
+from broker.settings import Settings
+
+BOX = "bench-box"
+"""Who gets the mail."""
+_DEADLINE_MS = 30_000
+
+
+class WireSender:
+    """One DEALER socket. What there is room for goes out in one frame, of a quarter of the window at most: so the client
+    packs the next requests while the broker works on the last ones."""
+
+    def __init__(self, endpoint: str, token: str | None) -> None:
+        self._context = zmq.Context()
+        self.socket = self._context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.sndhwm = self.socket.rcvhwm = 0
+        self.socket.connect(endpoint)
+        self._token = token
+        self._prefix = f"{time.time_ns() // 1000:x}-{os.getpid():x}"
+        self._next = 0
+
+    def close(self) -> None:
+        self.socket.close()
+        self._context.term()
+
+    def request(self, **body: Any) -> dict[str, Any]:
+        """One request and its reply, whatever it is."""
+        self.socket.send(msgpack.packb([{"id": -1, "session_token": self._token, **body}]))
+        return self.receive()[0]
+
+    def receive(self) -> list[dict[str, Any]]:
+        """The next frame. Raises TimeoutError."""
+        if not self.socket.poll(_DEADLINE_MS):
+            raise TimeoutError("the broker does not answer")
+        maps: list[dict[str, Any]] = msgpack.unpackb(self.socket.recv())
+        return maps
+
+    def send(self, texts: list[str]) -> None:
+        """One frame of sends; their ids count on from the last one's."""
+        first, prefix = self._next, self._prefix
+        maps: list[dict[str, Any]] = [
+            {"id": n, "action": "send", "to_id": BOX, "message": {"content": text}, "message_id": f"{prefix}-{n:08x}"}
+            for n, text in enumerate(texts, first)
+        ]
+        if self._token is not None:
+            maps[0]["session_token"] = self._token
+        self._next += len(texts)
+        self.socket.send(msgpack.packb(maps))
+
+    def send_for(self, seconds: float, in_flight: int, size: int, most: int) -> Burst:
+        text, frame = "x" * size, max(1, in_flight // 4)
+        first, sent_s, burst = self._next, [], Burst()
+        took = burst.latencies_us.append
+        clock = time.perf_counter
+        now_s = clock()
+        end_s = now_s + seconds
+        while True:
+            while len(sent_s) < most and len(sent_s) - burst.acknowledged < in_flight and (now_s < end_s or not sent_s):
+                room = min(frame, in_flight - len(sent_s) + burst.acknowledged, most - len(sent_s))
+                self.send([text] * room)
+                sent_s += [now_s] * room
+            if burst.acknowledged == len(sent_s):
+                burst.ended_s = now_s
+                return burst
+            replies = self.receive()
+            now_s = clock()
+            for reply in replies:
+                if reply["status"] != "ok":
+                    raise refused(reply)
+                took((now_s - sent_s[reply["id"] - first]) * 1e6)
+            burst.acknowledged += len(replies)
+
+
+class LibrarySender:
+    """The client that this project ships: ``send``, or ``send_many`` of as many as are in flight."""
+
+    def __init__(self, settings: Settings, token: str) -> None:
+        self._client = connect("", token=token, settings=settings)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def send_for(self, seconds: float, in_flight: int, size: int, most: int) -> Burst:
+        text, burst = "x" * size, Burst()
+        clock = time.perf_counter
+        now_s = clock()
+        end_s = now_s + seconds
+        while burst.acknowledged < most and (now_s < end_s or not burst.acknowledged):
+            began_s, count = now_s, min(in_flight, most - burst.acknowledged)
+            if count == 1:
+                self._client.send(BOX, text)
+            else:
+                for reply in self._client.send_many([(BOX, text)] * count):
+                    if reply["status"] != "ok":
+                        raise refused(reply)
+            now_s = clock()
+            burst.latencies_us.extend([(now_s - began_s) * 1e6] * count)
+            burst.acknowledged += count
+        burst.ended_s = now_s
+        return burst

@@ -1,0 +1,33 @@
+"""What Linux says of a process: memory and processor time."""
+
+import os
+
+from bench.systems import Skip
+
+
+def read(pid: int, name: str) -> str:
+    """``/proc/PID/NAME``. Raises Skip where there is no /proc."""
+    if not os.path.exists("/proc/self/stat"):
+        raise Skip("needs /proc")
+    with open(f"/proc/{pid}/{name}", encoding="utf-8") as f:
+        return f.read()
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a process, all its threads; the kernel counts in ticks."""
+    fields = read(pid, "stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    """VmRSS in MB (10^6 bytes): all pages in memory, those shared with other processes too."""
+    return _kib(read(pid, "status"), "VmRSS:") * 1024 / 1e6
+
+
+def proportional_mb(pid: int) -> float:
+    """PSS in MB (10^6 bytes): like RSS, a page shared by n processes counted 1/n."""
+    return _kib(read(pid, "smaps_rollup"), "Pss:") * 1024 / 1e6
+
+
+def _kib(text: str, label: str) -> int:
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(label))

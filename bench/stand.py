@@ -1,0 +1,36 @@
+"""All systems of a run: started one by one, stopped whatever happens."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from bench.doors.ways import Ipc, Prototype
+from bench.rivals.nats import NatsServer
+from bench.rivals.percall import PerCallServer
+from bench.rivals.redis import RedisServer
+from bench.sends import Sends
+from bench.systems import Skip, System
+
+OURS: tuple[Callable[[], System], ...] = (Prototype, Ipc, lambda: Ipc("normal"))
+RIVALS: dict[str, tuple[Callable[[], System], ...]] = {
+    "nats": (lambda: NatsServer("always"), lambda: NatsServer("default")),
+    "redis": (lambda: RedisServer("always"), lambda: RedisServer("everysec")),
+    "percall": (PerCallServer,),
+}
+"""By the name that ``--against`` knows."""
+
+
+@contextmanager
+def standing(sends: Sends, against: list[str]) -> Iterator[None]:
+    """Start our systems and the rivals, each entered in ``sends``; one that can't be started has a row that says why."""
+    with ExitStack() as stack:
+        for make in (*OURS, *(make for name in against for make in RIVALS[name])):
+            system = make()
+            stack.callback(system.stop)
+            try:
+                system.start()
+            except Skip as reason:
+                for way in system.ways():
+                    sends.absent(way, str(reason))
+            else:
+                sends.enter(system)
+        yield
