@@ -34,9 +34,7 @@ class Fleet:
     def __enter__(self) -> "Fleet":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for process, pipe in self._workers:
             pipe.close()
             process.join(2.0)
@@ -113,9 +111,7 @@ def wait_until(begin_s: float) -> None:
         time.sleep(left_s)
 
 
-def burst(
-    address: Address, seconds: float, in_flight: int, size: int, most: int
-) -> Generator[None, float, tuple[int, Burst]]:
+def burst(address: Address, seconds: float, in_flight: int, size: int, most: int) -> Generator[None, float, tuple[int, Burst]]:
     """Job: one burst of sends. Returns (messages acknowledged before it began, the burst)."""
     sender = address.open()
     try:

@@ -13,15 +13,16 @@ def facts(folder: str) -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
-        "packages": ", ".join(f"{name} {found}" for name in ("pyzmq", "msgpack", "redis", "nats-py") if (found := version(name))),
+        "packages": ", ".join(filter(None, map(version, ("pyzmq", "msgpack", "redis", "hiredis", "nats-py")))),
         "kernel": f"{platform.system()} {platform.release()}",
         "file system": file_system(folder),
     }
 
 
 def version(package: str) -> str:
+    """``package version``, or nothing where it isn't installed."""
     try:
-        return metadata.version(package)
+        return f"{package} {metadata.version(package)}"
     except metadata.PackageNotFoundError:
         return ""
 

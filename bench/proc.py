@@ -1,5 +1,6 @@
 """What Linux says of a process: memory and processor time."""
 
+import contextlib
 import os
 
 from bench.systems import Skip
@@ -31,3 +32,15 @@ def proportional_mb(pid: int) -> float:
 
 def _kib(text: str, label: str) -> int:
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(label))
+
+
+def of_home(home: str) -> list[int]:
+    """Processes of this user that run with ``IPC_HOME`` set to ``home``: service, doors and whatever they started."""
+    wanted = f"IPC_HOME={home}".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as f:
+                if wanted in f.read().split(b"\0"):
+                    found.append(int(name))
+    return found

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import zmq
@@ -43,7 +44,8 @@ def serve(folder: Path, durability: str = "full") -> None:
     receive, unpack, pack = router.recv_multipart, msgpack.unpackb, msgpack.packb
     while True:
         router.poll()
-        rows, replies = [], {}
+        rows: list[tuple[str, float, str]] = []
+        replies: dict[bytes, list[dict[str, Any]]] = {}
         now_s = time.time()
         with contextlib.suppress(zmq.Again):
             while len(rows) < _TURN_REQUESTS:

@@ -5,6 +5,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
+_CONTROL = "control, before each round and after the last (1 = two busy processes have a core each, 2 = they share one)"
+
 
 @dataclass(slots=True)
 class Row:
@@ -114,13 +116,16 @@ class Results:
         facts = [f"- {name}: {value}" for name, value in self.machine.items()]
         if self.control:
             spread = " ".join(number(x) for x in self.control)
-            facts.append(f"- control, before each round and after the last (1 = two busy processes have a core each, 2 = they share one): {spread}")
+            facts.append(f"- {_CONTROL}: {spread}")
         parts.append("## Machine\n\n" + "\n".join(facts))
         return "\n\n".join(parts) + "\n"
 
 
 def pivot(rows: list[Row]) -> str:
     """A table with a line for each ``line`` and a column for each ``column``; the unit stands in the column's head."""
+    if not any(row.column for row in rows):
+        lines = [f"| {row.line} | {row.text()}{'' if row.skipped else f' {row.unit}'} |" for row in rows]
+        return "\n".join(["| | result |", "|---|---|", *lines])
     columns = list(dict.fromkeys((row.column, row.unit) for row in rows if not row.skipped))
     heads = [f"{column or 'result'}{f', {unit}' if unit else ''}" for column, unit in columns] or ["result"]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]

@@ -98,8 +98,9 @@ class Sends:
         key = f"sends.{way.key}.{shape.key}"
         add(key, RATES, way.title, shape.title, "/s", rate)
         if shape.in_flight == 1 and shape.clients <= 16:
+            who = shape.title.removesuffix(", in turn")
             for percent in (50, 99):
-                add(f"{key}.p{percent}", TIMES, way.title, f"{shape.title.removesuffix(', in turn')}, p{percent}", "µs", percentile(times, percent))
+                add(f"{key}.p{percent}", TIMES, way.title, f"{who}, p{percent}", "µs", percentile(times, percent))
 
     def _burst(self, way: Way, shape: Shape, size: int, most: int) -> tuple[float, list[float]]:
         """(messages a second, the µs of each in ascending order)"""

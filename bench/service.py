@@ -102,6 +102,10 @@ class Service(System):
                 raise TimeoutError(f"the TCP door does not listen on port {self.port}")
             time.sleep(0.02)
 
+    def database_bytes(self) -> int:
+        """The database and its write-ahead log, as files."""
+        return sum(path.stat().st_size for path in self.home.glob("ipc.db*"))
+
     def stored(self) -> int:
         """Messages in the database, read as a second process would."""
         uri = f"file:{self.home / 'ipc.db'}?mode=ro"

@@ -20,24 +20,39 @@ class WireSender:
     """One DEALER socket. What there is room for goes out in one frame, of a quarter of the window at most: so the client
     packs the next requests while the broker works on the last ones."""
 
-    def __init__(self, endpoint: str, token: str | None) -> None:
-        self._context = zmq.Context()
-        self.socket = self._context.socket(zmq.DEALER)
+    def __init__(
+        self, endpoint: str, token: str | None, shared: "zmq.Context[zmq.Socket[bytes]] | None" = None, box: str = BOX
+    ) -> None:
+        """``shared``: a context that the caller ends; else one of its own. ``box``: who gets the mail."""
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if shared is None else shared
+        self._own = context if shared is None else None
+        self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.sndhwm = self.socket.rcvhwm = 0
         self.socket.connect(endpoint)
-        self._token = token
+        self._token, self._box = token, box
         self._prefix = f"{time.time_ns() // 1000:x}-{os.getpid():x}"
         self._next = 0
+        self._told = 0
+        """Id of the last single request; they count down, those of sends up."""
 
     def close(self) -> None:
         self.socket.close()
-        self._context.term()
+        if self._own is not None:
+            self._own.term()
 
     def request(self, **body: Any) -> dict[str, Any]:
-        """One request and its reply, whatever it is."""
-        self.socket.send(msgpack.packb([{"id": -1, "session_token": self._token, **body}]))
-        return self.receive()[0]
+        """One request and its reply, whatever it is; what else comes is dropped."""
+        self.tell(**body)
+        while True:
+            for reply in self.receive():
+                if reply["id"] == self._told and "push" not in reply:
+                    return reply
+
+    def tell(self, **body: Any) -> None:
+        """One request whose reply is not waited for."""
+        self._told -= 1
+        self.socket.send(msgpack.packb([{"id": self._told, "session_token": self._token, **body}]))
 
     def receive(self) -> list[dict[str, Any]]:
         """The next frame. Raises TimeoutError."""
@@ -48,9 +63,9 @@ class WireSender:
 
     def send(self, texts: list[str]) -> None:
         """One frame of sends; their ids count on from the last one's."""
-        first, prefix = self._next, self._prefix
+        first, prefix, box = self._next, self._prefix, self._box
         maps: list[dict[str, Any]] = [
-            {"id": n, "action": "send", "to_id": BOX, "message": {"content": text}, "message_id": f"{prefix}-{n:08x}"}
+            {"id": n, "action": "send", "to_id": box, "message": {"content": text}, "message_id": f"{prefix}-{n:08x}"}
             for n, text in enumerate(texts, first)
         ]
         if self._token is not None:
@@ -60,7 +75,8 @@ class WireSender:
 
     def send_for(self, seconds: float, in_flight: int, size: int, most: int) -> Burst:
         text, frame = "x" * size, max(1, in_flight // 4)
-        first, sent_s, burst = self._next, [], Burst()
+        first, burst = self._next, Burst()
+        sent_s: list[float] = []
         took = burst.latencies_us.append
         clock = time.perf_counter
         now_s = clock()

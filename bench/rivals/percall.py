@@ -7,7 +7,6 @@ a new SQLite connection to look the session up, another to store the message, a 
 import json
 import secrets
 import shutil
-import socket
 import socketserver
 import sqlite3
 import subprocess

@@ -1,0 +1,81 @@
+"""From the moment a message is due to the moment its receiver has it, at fractions of the highest rate."""
+
+from typing import Any
+
+from bench import openloop
+from bench.doors.zeromq import BOX
+from bench.fleet import Fleet, Job
+from bench.openloop import Load
+from bench.percentiles import percentile
+from bench.report import Results
+from bench.service import Service
+from broker.client import connect
+from broker.runtime import endpoint
+
+TABLE = "Latency under load: one sender, one waiting receiver, 256 B, durability full, ZeroMQ door"
+NOTE = (
+    "µs from the instant a message was due (open loop, Poisson arrivals) until its receiver had it by push, and until its "
+    "sender had the durable acknowledgement. The top rate is that of the table above."
+)
+PUSHES = "Push to a waiting receiver, 256 B, durability full, ZeroMQ door"
+PERCENTS = (50.0, 99.0, 99.9)
+FRACTIONS = (0.1, 0.5, 0.9)
+_IN_FLIGHT = 256
+_PUSHES_A_SECOND = 300
+
+
+class Latency:
+    """A sender's and a receiver's sessions at one service, and a round of loads between them."""
+
+    def __init__(self, results: Results, fleet: Fleet, service: Service, seconds: float) -> None:
+        self._results = results
+        self._fleet = fleet
+        self._service = service
+        self._seconds = seconds
+        self._endpoint = endpoint(service.settings)
+        self._sender = connect("bench-due", settings=service.settings)
+        self._receiver = connect(BOX, settings=service.settings)
+        results.notes[TABLE] = NOTE
+
+    def close(self) -> None:
+        self._sender.close()
+        self._receiver.close()
+
+    def round(self) -> None:
+        add = self._results.add
+        pushes = max(5, int(_PUSHES_A_SECOND * self._seconds))
+        job = (openloop.push, (self._endpoint, self._sender.token, self._receiver.token, pushes))
+        times = sorted(self._fleet.run(job)[1][0])
+        self._service.acknowledged += pushes
+        for percent in PERCENTS[:2]:
+            line = f"one message at a time, both ends in one process, p{percent:g}, µs"
+            add(f"push.p{percent:g}", PUSHES, line, "", "", percentile(times, percent))
+        top = self._top_rate(max(500, int(20_000 * self._seconds)))
+        add("latency.top", PUSHES, "256 in flight: stored, pushed and acknowledged, messages/s", "", "", top)
+        for fraction in FRACTIONS:
+            rate = top * fraction
+            arrived, acknowledged = self._carry(Load(rate, max(50, int(rate * self._seconds))))
+            self._note(f"{fraction:.0%}", f"{fraction:.0%} of the top rate", arrived, acknowledged)
+
+    def _top_rate(self, count: int) -> float:
+        sender = (openloop.flood, (self._endpoint, self._sender.token, count, _IN_FLIGHT))
+        begin_s, (_none, (ended_s, _times)) = self._run(sender, count)
+        return float(count / (ended_s - begin_s))
+
+    def _carry(self, load: Load) -> tuple[list[float], list[float]]:
+        """(µs until here, µs until acknowledged), each in ascending order."""
+        sender = (openloop.send, (self._endpoint, self._sender.token, load))
+        _begin_s, (acknowledged, (_ended_s, arrived)) = self._run(sender, load.count)
+        assert len(arrived) == len(acknowledged) == load.count
+        return sorted(arrived), sorted(acknowledged)
+
+    def _run(self, sender: tuple[Job, tuple[Any, ...]], count: int) -> tuple[float, list[Any]]:
+        self._service.acknowledged += count
+        receiver = (openloop.receive, (self._endpoint, self._receiver.token, count))
+        return self._fleet.run(sender, receiver)
+
+    def _note(self, key: str, line: str, arrived: list[float], acknowledged: list[float]) -> None:
+        for what, title, times in (("here", "received", arrived), ("acked", "acknowledged", acknowledged)):
+            for percent in PERCENTS:
+                column = f"{title} p{percent:g}"
+                self._results.add(f"latency.{key}.{what}.p{percent:g}", TABLE, line, column, "µs", percentile(times, percent))

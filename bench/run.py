@@ -1,0 +1,104 @@
+"""One run: the parts that take turns round after round, then those that are measured once."""
+
+import sys
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from bench import floors, machine, soak, targets
+from bench.fleet import Fleet, control
+from bench.latency import Latency
+from bench.programs import Programs
+from bench.report import Results
+from bench.scale import Scale, allow_connections
+from bench.sends import SHAPES, Sends, Shape
+from bench.service import TEMPORARY, running
+from bench.stand import RIVALS, standing
+
+TURNS = ("floors", "sends", "latency", "programs")
+ONCE = ("scale", "memory")
+PARTS = (*TURNS, *ONCE, "soak")
+DEFAULT = (*TURNS, *ONCE)
+"""What runs when no part is named; a soak takes its minutes only when asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run and how much of it. ``quick`` takes every path with little load: it shows that all works."""
+
+    parts: tuple[str, ...] = DEFAULT
+    against: tuple[str, ...] = tuple(RIVALS)
+    rounds: int = 5
+    minutes: float = 10.0
+    quick: bool = False
+
+    @property
+    def burst_s(self) -> float:
+        return 0.01 if self.quick else 0.25
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        return (Shape(1, 1), Shape(1, 256), Shape(3, 1), Shape(3, 64)) if self.quick else SHAPES
+
+
+def run(plan: Plan) -> Results:
+    """Measure. The fleet, servers and folders are gone when it returns or raises."""
+    allow_connections()
+    results = Results(machine.facts(TEMPORARY))
+    with Fleet() as fleet:
+        if set(plan.parts) & set(TURNS):
+            take_turns(plan, results, fleet)
+        if "scale" in plan.parts:
+            said("scale curves")
+            Scale(results, *((200, 1) if plan.quick else ())).measure()
+        if "memory" in plan.parts:
+            said("memory")
+            with running() as service:
+                Programs(results, service, 1).memory(*((0.5, 2) if plan.quick else (5.0,)))
+        if "soak" in plan.parts:
+            said(f"soak, {plan.minutes:g} minutes")
+            soak.measure(results, fleet, plan.minutes)
+        results.control.append(control(fleet))
+    results.machine["load at the end"] = machine.load()
+    results.verdicts = targets.judge(results)
+    return results
+
+
+def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
+    """Round after round of everything that can be repeated, so that a change in the machine's mood meets all of it."""
+    with ExitStack() as stack:
+        sends = Sends(results, fleet, plan.burst_s, plan.shapes)
+        if "sends" in plan.parts:
+            said("starting the systems")
+            stack.enter_context(standing(sends, list(plan.against)))
+        service = None
+        if {"latency", "programs"} & set(plan.parts):
+            service = stack.enter_context(running())
+        latency = programs = None
+        if service is not None and "latency" in plan.parts:
+            latency = stack.enter_context(closing(Latency(results, fleet, service, 0.02 if plan.quick else 0.7)))
+        if service is not None and "programs" in plan.parts:
+            programs = Programs(results, service, 1 if plan.quick else 3)
+        for number in range(plan.rounds):
+            said(f"round {number + 1} of {plan.rounds}")
+            results.control.append(control(fleet))
+            if "floors" in plan.parts:
+                floors.measure(results, fleet, 50 if plan.quick else 1)
+            if "sends" in plan.parts:
+                sends.round(number)
+            if latency is not None:
+                latency.round()
+            if programs is not None:
+                programs.round()
+        sends.close_books()
+        if service is not None:
+            difference = float(service.stored() - service.acknowledged)
+            results.add("books.latency", "Books of the other parts", "latency and programs", "difference", "", difference)
+
+
+_began_s = time.monotonic()
+
+
+def said(what: str) -> None:
+    """Tell a person at the terminal what is going on."""
+    sys.stderr.write(f"{time.monotonic() - _began_s:6.1f} s  {what}\n")
