@@ -25,19 +25,24 @@ _REQUEST = {"action": "send", "to_id": "bench-box", "message": {"content": "x" *
 
 def measure(results: Results, fleet: Fleet, scale: int) -> None:
     """One round; ``scale`` divides the work."""
+    sync(results, fleet, scale)
     with tempfile.TemporaryDirectory(prefix="floor-", dir=TEMPORARY) as name:
-        folder = Path(name)
-        synced = synced_append_us(folder, 200 // scale + 5)
-        results.add("floor.fdatasync", TABLE, "4 KiB append + fdatasync, p50", "", "µs", synced)
-        trip = round_trip_us(fleet, folder, 1500 // scale + 5)
-        results.add("floor.roundtrip", TABLE, "ZeroMQ round trip between two processes, p50", "", "µs", trip)
         for batch in BATCHES:
             rows = max(1, min(300, 16_384 // batch) // scale) * batch
-            line = f"SQLite, WAL, synchronous=FULL, {batch} row{'s' if batch > 1 else ''} a transaction, µs a row"
-            results.add(f"floor.sqlite.{batch}", TABLE, line, "", "µs", group_commit_us(folder, rows, batch))
+            line = f"SQLite, WAL, synchronous=FULL, {batch:,} row{'s' if batch > 1 else ''} a transaction: a row"
+            results.add(f"floor.sqlite.{batch}", TABLE, line, "", "µs", group_commit_us(Path(name), rows, batch))
     count = 20_000 // scale
     results.add("floor.pack", TABLE, "MessagePack, one send of 256 B, pack", "", "µs", pack_us(count))
     results.add("floor.unpack", TABLE, "MessagePack, one send of 256 B, unpack", "", "µs", unpack_us(count))
+
+
+def sync(results: Results, fleet: Fleet, scale: int, key: str = "floor", note: str = "") -> None:
+    """What a send in turn can't go below: a synced write and a round trip."""
+    with tempfile.TemporaryDirectory(prefix="floor-", dir=TEMPORARY) as name:
+        synced_us = synced_append_us(Path(name), 200 // scale + 5)
+        trip_us = round_trip_us(fleet, Path(name), 1000 // scale + 5)
+    results.add(f"{key}.fdatasync", TABLE, f"4 KiB append + fdatasync, p50{note}", "", "µs", synced_us)
+    results.add(f"{key}.roundtrip", TABLE, f"ZeroMQ round trip between two processes, p50{note}", "", "µs", trip_us)
 
 
 def synced_append_us(folder: Path, count: int) -> float:

@@ -75,6 +75,7 @@ def send(endpoint: str, token: str, load: Load) -> Generator[None, float, "array
 def drive(sender: WireSender, due_s: "array[float]") -> "array[float]":
     """Send each message at its time; an answer never holds the next one up. Raises RuntimeError with a refusal."""
     clock, latencies_us = time.perf_counter, array("d")
+    descriptor: Any = sender.socket.getsockopt(zmq.FD)
     position = 0
     while len(latencies_us) < len(due_s):
         now_s = clock()
@@ -84,7 +85,7 @@ def drive(sender: WireSender, due_s: "array[float]") -> "array[float]":
             position += count
         elif position < len(due_s) and not sender.socket.poll(0):
             # libzmq's descriptor tells of changes only: nothing was there, so the next change is news
-            select.select([sender.socket.getsockopt(zmq.FD)], [], [], max(0.0, due_s[position] - now_s))
+            select.select([descriptor], [], [], max(0.0, due_s[position] - now_s))
         if position == len(due_s) or sender.socket.poll(0):
             replies, now_s = sender.receive(), clock()
             for reply in replies:

@@ -151,7 +151,7 @@ def scale(results: Results, pyplot: Any) -> Any:
             line(memory, results, curve, "broker RSS", "broker RSS, MB", "#57606a", ":")
             memory.set_ylim(0, 110)
             memory.set_ylabel("MB")
-        panel.legend(frameon=False, fontsize=8, loc="upper left")
+        panel.legend(frameon=False, fontsize=8, loc="center left")
     figure.suptitle("Cost as the broker fills (lines: medians; bars: spread), and its memory (dotted)")
     return figure
 

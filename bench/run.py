@@ -4,6 +4,7 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 
 from bench import floors, machine, soak, targets
 from bench.fleet import Fleet, control
@@ -60,14 +61,16 @@ def run(plan: Plan) -> Results:
             soak.measure(results, fleet, plan.minutes)
         results.control.append(control(fleet))
     results.machine["load at the end"] = machine.load()
-    results.verdicts = targets.judge(results)
+    results.verdicts = [v for v in targets.judge(results) if v.measured is not None or set(plan.parts) >= set(DEFAULT)]
     return results
 
 
 def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
     """Round after round of everything that can be repeated, so that a change in the machine's mood meets all of it."""
     with ExitStack() as stack:
-        sends = Sends(results, fleet, plan.burst_s, plan.shapes)
+        scale = 50 if plan.quick else 1
+        beside = partial(floors.sync, results, fleet, scale, "beside", ", right after the sends in turn")
+        sends = Sends(results, fleet, plan.burst_s, plan.shapes, beside)
         if "sends" in plan.parts:
             said("starting the systems")
             stack.enter_context(standing(sends, list(plan.against)))
@@ -83,7 +86,7 @@ def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
             said(f"round {number + 1} of {plan.rounds}")
             results.control.append(control(fleet))
             if "floors" in plan.parts:
-                floors.measure(results, fleet, 50 if plan.quick else 1)
+                floors.measure(results, fleet, scale)
             if "sends" in plan.parts:
                 sends.round(number)
             if latency is not None:

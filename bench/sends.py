@@ -1,11 +1,11 @@
 """Durable sends: every way in, every rival, in bursts that take turns. A send counts only once it is acknowledged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.fleet import Fleet, burst
 from bench.percentiles import percentile
-from bench.report import Results
+from bench.report import Results, Row
 from bench.systems import Skip, System, Way
 
 SMALL = 256
@@ -21,6 +21,8 @@ NOTES = {
 LARGE_BYTES = ((4096, "4 KiB"), (65536, "64 KiB"))
 _LARGE_MOST = 1_000
 """Messages of a burst of large bodies, a client: they fill memory and disk of every system."""
+ORDER = ("prototype", "zeromq", "redis-always", "nats-always", "nats-default", "percall", "tcp", "unix")
+"""Ways whose figures are divided by each other go one right after the other; the rest follows."""
 LARGE_WAYS = ("prototype", "zeromq", "tcp", "unix", "redis-always", "nats-always", "nats-default")
 
 
@@ -48,11 +50,20 @@ LARGE_SHAPES = (Shape(1, 16), Shape(16, 4))
 class Sends:
     """The systems that run, and a round of bursts through all their ways."""
 
-    def __init__(self, results: Results, fleet: Fleet, seconds: float, shapes: Sequence[Shape] = SHAPES) -> None:
+    def __init__(
+        self,
+        results: Results,
+        fleet: Fleet,
+        seconds: float,
+        shapes: Sequence[Shape] = SHAPES,
+        beside: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``beside`` runs right after the sends in turn: what they are divided by must see the same moment."""
         self._results = results
         self._fleet = fleet
         self._seconds = seconds
         self._shapes = shapes
+        self._beside = beside
         self._ways: list[Way] = []
         results.notes.update(NOTES)
 
@@ -65,17 +76,28 @@ class Sends:
                 self.absent(way, str(reason))
             else:
                 self._ways.append(way)
+                self._lay_out(way)
+
+    def _lay_out(self, way: Way) -> None:
+        """The cells of the way, empty, so that tables keep the order in which the ways came."""
+        for shape in self._shapes:
+            if shape.in_flight == 1 or way.pipelines:
+                key = f"sends.{way.key}.{shape.key}"
+                self._results.rows[key] = Row(key, RATES, way.title, shape.title, "/s")
 
     def absent(self, way: Way, reason: str) -> None:
         self._results.skip(f"sends.{way.key}", RATES, way.title, reason)
 
     def round(self, number: int) -> None:
         """Every way with every shape once. The order turns round from round to round, so that no way always comes first."""
-        ways = self._ways if number % 2 == 0 else self._ways[::-1]
+        ways = sorted(self._ways, key=lambda way: ORDER.index(way.key) if way.key in ORDER else len(ORDER))
+        ways = ways if number % 2 == 0 else ways[::-1]
         for shape in self._shapes:
             for way in ways:
                 if shape.in_flight == 1 or way.pipelines:
                     self._small(way, shape)
+                if shape.key == "1x1" and way.key == "zeromq":
+                    self._beside()
         for shape in LARGE_SHAPES:
             for size, name in LARGE_BYTES:
                 for way in ways:

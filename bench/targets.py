@@ -53,7 +53,7 @@ def _flat(what: str, curve: str, sizes: tuple[int, int], column: str, high: floa
 
 FLAT = 1.5
 """What a curve may rise from its smallest to its largest size and still be called flat on a noisy machine."""
-FLOORS = ("floor.fdatasync", "floor.roundtrip")
+FLOORS = ("beside.fdatasync", "beside.roundtrip")
 TARGETS = (
     _faster("one client, 256 in flight / prototype", "1x256", "prototype", 0.8),
     _faster("16 clients, 64 in flight / prototype", "16x64", "prototype", 0.8),

@@ -17,6 +17,7 @@ from bench.doors.zeromq import BOX
 from bench.service import TEMPORARY, Service, has_module
 from bench.systems import Address, Skip, System, Way
 from broker.client import connect
+from broker.place import door_socket
 from broker.runtime import endpoint
 
 _START_S = 10.0
@@ -75,8 +76,9 @@ class UnixSocket(Door):
     title = "**Unix-socket door**, lasting connection"
 
     def address(self, number: int) -> Address:
-        path = door_socket(self.system)
-        return Address("bench.doors.lines:LastingSender", (str(path), self.name(number), self.token(number)))
+        wait_for_tcp(self.system)  # the same process serves both
+        path = door_socket(str(self.system.home))
+        return Address("bench.doors.lines:LastingSender", (path, self.name(number), self.token(number)))
 
 
 class OneShotTcp(Door):
@@ -100,22 +102,6 @@ def wait_for_tcp(service: Service) -> None:
         raise Skip("the TCP door is not installed")
     service.wait_for_door()
     one_shot(("127.0.0.1", service.port), {"action": "ping"})
-
-
-def door_socket(service: Service) -> Path:
-    """The Unix socket that speaks JSON lines. Raises Skip where this version has none."""
-    broker = endpoint(service.settings).removeprefix("ipc://")
-    for path in sorted((service.home / "run").glob("*.sock")):
-        if str(path) != broker and answers_json(path):
-            return path
-    raise Skip("this version has no Unix-socket door")
-
-
-def answers_json(path: Path) -> bool:
-    try:
-        return "status" in one_shot(str(path), {"action": "ping"})
-    except (OSError, ValueError):
-        return False
 
 
 class Ipc(Service):
