@@ -1,6 +1,7 @@
 """``python -m bench [PART...]``: measure, and print Markdown."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -23,8 +24,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of the parts that take turns (default 5)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of the soak (default 10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there, too")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write results.json, results.md and pictures there")
-    parser.add_argument("--draw", type=Path, metavar="FILE", help="measure nothing: draw the pictures of this JSON into --out")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON, Markdown and pictures there")
+    parser.add_argument(
+        "--draw", type=Path, metavar="FILE", help="measure nothing: draw this JSON again, into --out or beside it"
+    )
+    parser.add_argument("--full", action="store_true", help="every door with every size, shape and durability: takes an hour")
+    parser.add_argument(
+        "--cores", type=int, metavar="N", help="let everything run on N cores: less noise where others work, too"
+    )
     parser.add_argument("--quick", action="store_true", help="a moment's load: shows that it works, measures nothing")
     options = parser.parse_args(argv)
     for part in options.parts:
@@ -34,15 +41,17 @@ def main(argv: list[str] | None = None) -> int:
     for name in against:
         if name not in RIVALS:
             parser.error(f"unknown rival {name!r}; known: {', '.join(RIVALS)}, none")
-    if options.rounds < 1 or options.minutes <= 0:
-        parser.error("--rounds and --minutes must be positive")
+    if min(options.rounds, options.minutes, options.cores or 1) <= 0:
+        parser.error("--rounds, --minutes and --cores must be positive")
+    if options.cores is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])  # what is started inherits it
     if options.draw is not None:
-        results = Results.from_json(options.draw.read_text(encoding="utf-8"))
-    else:
-        plan = Plan(tuple(options.parts) or DEFAULT, against, options.rounds, options.minutes, options.quick)
-        results = run(plan)
-        sys.stdout.write(results.markdown())
-    write(results, options.json, options.out)
+        draw(Results.from_json(options.draw.read_text(encoding="utf-8")), options.out or options.draw.parent)
+        return 0
+    parts = tuple(options.parts) or DEFAULT
+    results = run(Plan(parts, against, options.rounds, options.minutes, options.quick, options.full))
+    sys.stdout.write(results.markdown())
+    write(results, options.json, options.out, "-".join(options.parts) or "results")
     return 0
 
 
@@ -50,14 +59,19 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name not in ("", "none"))
 
 
-def write(results: Results, file: Path | None, folder: Path | None) -> None:
+def write(results: Results, file: Path | None, folder: Path | None, stem: str) -> None:
+    """``folder`` gets ``stem``.json, ``stem``.md and pictures of what was measured."""
     if file is not None:
         file.write_text(results.to_json(), encoding="utf-8")
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(results.to_json(), encoding="utf-8")
-    (folder / "results.md").write_text(results.markdown(), encoding="utf-8")
+    (folder / f"{stem}.json").write_text(results.to_json(), encoding="utf-8")
+    (folder / f"{stem}.md").write_text(results.markdown(), encoding="utf-8")
+    draw(results, folder)
+
+
+def draw(results: Results, folder: Path) -> None:
     try:
         plots.draw(results, folder)
     except Skip as reason:

@@ -32,6 +32,8 @@ class Plan:
     rounds: int = 5
     minutes: float = 10.0
     quick: bool = False
+    full: bool = False
+    """Every door with every size, shape and durability."""
 
     @property
     def burst_s(self) -> float:
@@ -61,7 +63,7 @@ def run(plan: Plan) -> Results:
             soak.measure(results, fleet, plan.minutes)
         results.control.append(control(fleet))
     results.machine["load at the end"] = machine.load()
-    results.verdicts = [v for v in targets.judge(results) if v.measured is not None or set(plan.parts) >= set(DEFAULT)]
+    results.verdicts = targets.judge(results, complete=set(plan.parts) >= set(DEFAULT))
     return results
 
 
@@ -70,10 +72,10 @@ def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
     with ExitStack() as stack:
         scale = 50 if plan.quick else 1
         beside = partial(floors.sync, results, fleet, scale, "beside", ", right after the sends in turn")
-        sends = Sends(results, fleet, plan.burst_s, plan.shapes, beside)
+        sends = Sends(results, fleet, plan.burst_s, plan.shapes, beside, full=plan.full)
         if "sends" in plan.parts:
             said("starting the systems")
-            stack.enter_context(standing(sends, list(plan.against)))
+            stack.enter_context(standing(sends, list(plan.against), full=plan.full))
         service = None
         if {"latency", "programs"} & set(plan.parts):
             service = stack.enter_context(running())

@@ -45,6 +45,7 @@ class Shape:
 
 SHAPES = (Shape(1, 1), Shape(1, 256), Shape(16, 1), Shape(16, 64), Shape(64, 1), Shape(64, 16))
 LARGE_SHAPES = (Shape(1, 16), Shape(16, 4))
+ALL_LARGE_SHAPES = (Shape(1, 1), Shape(1, 16), Shape(16, 1), Shape(16, 4), Shape(64, 1), Shape(64, 4))
 
 
 class Sends:
@@ -57,13 +58,17 @@ class Sends:
         seconds: float,
         shapes: Sequence[Shape] = SHAPES,
         beside: Callable[[], None] = lambda: None,
+        *,
+        full: bool = False,
     ) -> None:
-        """``beside`` runs right after the sends in turn: what they are divided by must see the same moment."""
+        """``beside`` runs right after the sends in turn: what they are divided by must see the same moment. ``full``: large
+        bodies by every way and in every shape, too."""
         self._results = results
         self._fleet = fleet
         self._seconds = seconds
         self._shapes = shapes
         self._beside = beside
+        self._full = full
         self._ways: list[Way] = []
         results.notes.update(NOTES)
 
@@ -98,10 +103,10 @@ class Sends:
                     self._small(way, shape)
                 if shape.key == "1x1" and way.key == "zeromq":
                     self._beside()
-        for shape in LARGE_SHAPES:
+        for shape in ALL_LARGE_SHAPES if self._full else LARGE_SHAPES:
             for size, name in LARGE_BYTES:
                 for way in ways:
-                    if way.key in LARGE_WAYS:
+                    if (self._full or way.key in LARGE_WAYS) and (shape.in_flight == 1 or way.pipelines):
                         rate, _times = self._burst(way, shape, size, _LARGE_MOST)
                         column = f"{name}, {shape.title}"
                         self._results.add(f"sends.{way.key}.{name}.{shape.key}", SIZES, way.title, column, "/s", rate)

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
-from bench.doors.ways import Ipc, Prototype
+from bench.doors.ways import DOORS, Ipc, Prototype, Zeromq
 from bench.rivals.nats import NatsServer
 from bench.rivals.percall import PerCallServer
 from bench.rivals.redis import RedisServer
 from bench.sends import Sends
 from bench.systems import Skip, System
 
-OURS: tuple[Callable[[], System], ...] = (Prototype, Ipc, lambda: Ipc("normal"))
+OURS: tuple[Callable[[], System], ...] = (Prototype, Ipc)
 RIVALS: dict[str, tuple[Callable[[], System], ...]] = {
     "nats": (lambda: NatsServer("always"), lambda: NatsServer("default")),
     "redis": (lambda: RedisServer("always"), lambda: RedisServer("everysec")),
@@ -20,10 +21,15 @@ RIVALS: dict[str, tuple[Callable[[], System], ...]] = {
 
 
 @contextmanager
-def standing(sends: Sends, against: list[str]) -> Iterator[None]:
-    """Start our systems and the rivals, each entered in ``sends``; one that can't be started has a row that says why."""
+def standing(sends: Sends, against: list[str], *, full: bool = False) -> Iterator[None]:
+    """Start our systems and the rivals, each entered in ``sends``; one that can't be started has a row that says why.
+
+    With durability normal, only the fastest door runs unless ``full``.
+    """
     with ExitStack() as stack:
-        for make in (*OURS, *(make for name in against for make in RIVALS[name])):
+        makers: list[Callable[[], System]] = [*OURS, partial(Ipc, "normal", DOORS if full else (Zeromq,))]
+        makers += [make for name in against for make in RIVALS[name]]
+        for make in makers:
             system = make()
             stack.callback(system.stop)
             try:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -92,11 +93,6 @@ class OneShotTcp(Door):
         return Address("bench.doors.lines:OneShotSender", (place, self.name(number), self.token(number)))
 
 
-class NormalZeromq(Zeromq):
-    key = "zeromq-normal"
-    title = "**ZeroMQ door**, durability normal (a crash of the process loses nothing, a power cut may)"
-
-
 def wait_for_tcp(service: Service) -> None:
     if not has_module("bridges.tcp"):
         raise Skip("the TCP door is not installed")
@@ -104,17 +100,24 @@ def wait_for_tcp(service: Service) -> None:
     one_shot(("127.0.0.1", service.port), {"action": "ping"})
 
 
-class Ipc(Service):
-    """The service with the ways that are compared: full durability all doors, normal only the fastest."""
+DOORS: tuple[type[Door], ...] = (Zeromq, Library, UnixSocket, LastingTcp, OneShotTcp)
 
-    def __init__(self, durability: str = "full") -> None:
+
+class Ipc(Service):
+    """The service with the doors that are compared. With durability ``normal`` a power cut may lose what was acknowledged."""
+
+    def __init__(self, durability: str = "full", doors: Sequence[type[Door]] = DOORS) -> None:
         super().__init__(durability)
-        self.key = "ipc" if durability == "full" else f"ipc-{durability}"
+        self._doors = doors
+        self._normal = durability != "full"
+        self.key = f"ipc-{durability}" if self._normal else "ipc"
 
     def ways(self) -> list[Way]:
-        if self.key != "ipc":
-            return [NormalZeromq(self)]
-        return [Zeromq(self), Library(self), UnixSocket(self), LastingTcp(self), OneShotTcp(self)]
+        ways = [door(self) for door in self._doors]
+        for way in ways if self._normal else ():
+            way.key += "-normal"
+            way.title += ", durability normal (a power cut may lose the last moment)"
+        return list(ways)
 
 
 class Prototype(System):

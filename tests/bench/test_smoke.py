@@ -13,6 +13,7 @@ from bench.run import TURNS
 from broker.runtime import lock
 
 ROOT = Path(__file__).resolve().parents[2]
+STEM = "-".join((*TURNS, "scale"))
 QUICK = ("--quick", "--rounds", "1")
 
 pytestmark = pytest.mark.timeout(180)  # a dozen services come and go
@@ -34,7 +35,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     folder = tmp_path_factory.getbasetemp().parent / "bench"
     folder.mkdir(exist_ok=True)
     with lock(folder / "lock", wait=True):
-        if not (folder / "results.json").exists():
+        if not (folder / f"{STEM}.json").exists():
             measure_into(folder)
     return folder
 
@@ -42,12 +43,12 @@ def out(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 def measure_into(folder: Path) -> None:
     done = run_bench(*TURNS, "scale", *QUICK, "--against", "percall", "--out", str(folder))
     assert done.returncode == 0, done.stderr
-    assert done.stdout == (folder / "results.md").read_text(encoding="utf-8")
+    assert done.stdout == (folder / f"{STEM}.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def table(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((out / f"{STEM}.json").read_text(encoding="utf-8"))
     return found
 
 
