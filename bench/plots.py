@@ -181,6 +181,8 @@ def soak(results: Results, pyplot: Any) -> Any:
     for percent, shade in zip((50.0, 99.0, 99.9), ("#1f6feb", "#d1782c", "#a40e26"), strict=True):
         values = [(results.median(f"soak.{n}.p{percent:g}") or 0.0) / 1e3 for n in range(count)]
         above.plot(seconds, values, color=shade, label=f"p{percent:g}")
+    control = [(results.median(f"soak.{n}.sync") or 0.0) / 1e3 for n in range(count)]
+    above.plot(seconds, control, ":", color="#57606a", label="the disk's own p99")
     above.set_yscale("log")
     above.set_ylabel("ms to the acknowledgement")
     above.legend(frameon=False)
