@@ -1,5 +1,6 @@
 """From the moment a message is due to the moment its receiver has it, at fractions of the highest rate."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench import openloop
@@ -9,15 +10,16 @@ from bench.openloop import Load
 from bench.percentiles import percentile
 from bench.report import Results
 from bench.service import Service
+from bench.systems import System
 from broker.client import connect
 from broker.runtime import endpoint
 
 TABLE = "Latency under load: one sender, one waiting receiver, 256 B, durability full, ZeroMQ door"
 NOTE = (
     "µs from the instant a message was due (open loop, Poisson arrivals) until its receiver had it by push, and until its "
-    "sender had the durable acknowledgement. The top rate is that of the table above."
+    "sender had the durable acknowledgement. The top rate is what the pair carries: stored, pushed and acknowledged."
 )
-PUSHES = "Push to a waiting receiver, 256 B, durability full, ZeroMQ door"
+PUSHES = "Push to a receiver that waits, 256 B: one message at a time, both ends in one process"
 PERCENTS = (50.0, 99.0, 99.9)
 FRACTIONS = (0.1, 0.5, 0.9)
 _IN_FLIGHT = 256
@@ -27,11 +29,12 @@ _PUSHES_A_SECOND = 300
 class Latency:
     """A sender's and a receiver's sessions at one service, and a round of loads between them."""
 
-    def __init__(self, results: Results, fleet: Fleet, service: Service, seconds: float) -> None:
+    def __init__(self, results: Results, fleet: Fleet, service: Service, seconds: float, rivals: Sequence[System] = ()) -> None:
         self._results = results
         self._fleet = fleet
         self._service = service
         self._seconds = seconds
+        self._rivals = rivals
         self._endpoint = endpoint(service.settings)
         self._sender = connect("bench-due", settings=service.settings)
         self._receiver = connect(BOX, settings=service.settings)
@@ -45,17 +48,22 @@ class Latency:
         add = self._results.add
         pushes = max(5, int(_PUSHES_A_SECOND * self._seconds))
         job = (openloop.push, (self._endpoint, self._sender.token, self._receiver.token, pushes))
-        times = sorted(self._fleet.run(job)[1][0])
-        self._service.acknowledged += pushes
-        for percent in PERCENTS[:2]:
-            line = f"one message at a time, both ends in one process, p{percent:g}, µs"
-            add(f"push.p{percent:g}", PUSHES, line, "", "", percentile(times, percent))
+        self._push("push", "**ZeroMQ door**, durability full", self._service, job, pushes)
+        for rival in self._rivals:
+            if (theirs := rival.push(pushes)) is not None:
+                self._push(f"push.{rival.key}", rival.ways()[0].title, rival, theirs, pushes)
         top = self._top_rate(max(500, int(20_000 * self._seconds)))
-        add("latency.top", PUSHES, "256 in flight: stored, pushed and acknowledged, messages/s", "", "", top)
+        add("latency.top", TABLE, "256 in flight: the top rate", "rate", "/s", top)
         for fraction in FRACTIONS:
             rate = top * fraction
             arrived, acknowledged = self._carry(Load(rate, max(50, int(rate * self._seconds))))
             self._note(f"{fraction:.0%}", f"{fraction:.0%} of the top rate", arrived, acknowledged)
+
+    def _push(self, key: str, line: str, system: System, job: tuple[Job, tuple[Any, ...]], count: int) -> None:
+        times = sorted(self._fleet.run(job)[1][0])
+        system.acknowledged += count
+        for percent in PERCENTS[:2]:
+            self._results.add(f"{key}.p{percent:g}", PUSHES, line, f"p{percent:g}", "µs", percentile(times, percent))
 
     def _top_rate(self, count: int) -> float:
         sender = (openloop.flood, (self._endpoint, self._sender.token, count, _IN_FLIGHT))

@@ -15,6 +15,7 @@ from bench.scale import Scale, allow_connections
 from bench.sends import SHAPES, Sends, Shape
 from bench.service import TEMPORARY, running
 from bench.stand import RIVALS, standing
+from bench.systems import System
 
 TURNS = ("floors", "sends", "latency", "programs")
 ONCE = ("scale", "memory")
@@ -73,15 +74,17 @@ def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
         scale = 50 if plan.quick else 1
         beside = partial(floors.sync, results, fleet, scale, "beside", ", right after the sends in turn")
         sends = Sends(results, fleet, plan.burst_s, plan.shapes, beside, full=plan.full)
+        rivals: list[System] = []
         if "sends" in plan.parts:
             said("starting the systems")
-            stack.enter_context(standing(sends, list(plan.against), full=plan.full))
+            rivals = stack.enter_context(standing(sends, list(plan.against), full=plan.full))
         service = None
         if {"latency", "programs"} & set(plan.parts):
             service = stack.enter_context(running())
         latency = programs = None
+        seconds = 0.02 if plan.quick else 0.7
         if service is not None and "latency" in plan.parts:
-            latency = stack.enter_context(closing(Latency(results, fleet, service, 0.02 if plan.quick else 0.7)))
+            latency = stack.enter_context(closing(Latency(results, fleet, service, seconds, rivals)))
         if service is not None and "programs" in plan.parts:
             programs = Programs(results, service, 1 if plan.quick else 3)
         for number in range(plan.rounds):

@@ -89,6 +89,14 @@ class Sends:
             if shape.in_flight == 1 or way.pipelines:
                 key = f"sends.{way.key}.{shape.key}"
                 self._results.rows[key] = Row(key, RATES, way.title, shape.title, "/s")
+        for shape in ALL_LARGE_SHAPES if self._full else LARGE_SHAPES:
+            for _size, name in LARGE_BYTES:
+                if self._has_large(way, shape):
+                    key = f"sends.{way.key}.{name}.{shape.key}"
+                    self._results.rows[key] = Row(key, SIZES, way.title, f"{name}, {shape.title}", "/s")
+
+    def _has_large(self, way: Way, shape: Shape) -> bool:
+        return (self._full or way.key in LARGE_WAYS) and (shape.in_flight == 1 or way.pipelines)
 
     def absent(self, way: Way, reason: str) -> None:
         self._results.skip(f"sends.{way.key}", RATES, way.title, reason)
@@ -106,7 +114,7 @@ class Sends:
         for shape in ALL_LARGE_SHAPES if self._full else LARGE_SHAPES:
             for size, name in LARGE_BYTES:
                 for way in ways:
-                    if (self._full or way.key in LARGE_WAYS) and (shape.in_flight == 1 or way.pipelines):
+                    if self._has_large(way, shape):
                         rate, _times = self._burst(way, shape, size, _LARGE_MOST)
                         column = f"{name}, {shape.title}"
                         self._results.add(f"sends.{way.key}.{name}.{shape.key}", SIZES, way.title, column, "/s", rate)

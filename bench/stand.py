@@ -21,14 +21,15 @@ RIVALS: dict[str, tuple[Callable[[], System], ...]] = {
 
 
 @contextmanager
-def standing(sends: Sends, against: list[str], *, full: bool = False) -> Iterator[None]:
+def standing(sends: Sends, against: list[str], *, full: bool = False) -> Iterator[list[System]]:
     """Start our systems and the rivals, each entered in ``sends``; one that can't be started has a row that says why.
 
-    With durability normal, only the fastest door runs unless ``full``.
+    With durability normal, only the fastest door runs unless ``full``. Yields those that run.
     """
     with ExitStack() as stack:
         makers: list[Callable[[], System]] = [*OURS, partial(Ipc, "normal", DOORS if full else (Zeromq,))]
         makers += [make for name in against for make in RIVALS[name]]
+        running: list[System] = []
         for make in makers:
             system = make()
             stack.callback(system.stop)
@@ -39,4 +40,5 @@ def standing(sends: Sends, against: list[str], *, full: bool = False) -> Iterato
                     sends.absent(way, str(reason))
             else:
                 sends.enter(system)
-        yield
+                running.append(system)
+        yield running

@@ -2,6 +2,7 @@
 
 import importlib
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -67,6 +68,11 @@ class System:
 
     def ways(self) -> "list[Way]":
         raise NotImplementedError
+
+    def push(self, count: int) -> "tuple[Callable[..., Any], tuple[Any, ...]] | None":
+        """A job (see bench.fleet) that hands ``count`` messages, one after the other, to a receiver that waits in the same
+        process, and returns the µs of each; None where there is none."""
+        return None
 
 
 class Way:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from array import array
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from bench.fleet import Job, wait_until
 from bench.service import TEMPORARY, free_port
 from bench.systems import Address, Burst, Skip, System, Way
 
@@ -74,6 +76,9 @@ class NatsServer(System):
     def ways(self) -> list[Way]:
         return [NatsWay(self)]
 
+    def push(self, count: int) -> tuple[Job, tuple[Any, ...]]:
+        return push, (self.port, count)
+
 
 class NatsWay(Way):
     system: NatsServer
@@ -116,6 +121,32 @@ async def connect(port: int) -> Any:
         """Failed attempts while the server starts are expected."""
 
     return await client_module().connect(f"nats://127.0.0.1:{port}", allow_reconnect=False, error_cb=quiet)
+
+
+def push(port: int, count: int) -> "Generator[None, float, array[float]]":
+    """Job: publish to a subscriber with explicit acknowledgement, as a mailbox has it."""
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(connect(port))
+    stream = connection.jetstream()
+
+    async def carry() -> "array[float]":
+        latencies_us = array("d")
+        for _ in range(count):
+            began_s = time.perf_counter()
+            stored = asyncio.ensure_future(stream.publish(_SUBJECT, b"x" * 256))
+            message = await mail.next_msg(timeout=10)
+            latencies_us.append((time.perf_counter() - began_s) * 1e6)
+            await stored
+            await message.ack()
+        return latencies_us
+
+    try:
+        mail = loop.run_until_complete(stream.subscribe(_SUBJECT, deliver_policy=client_module().js.api.DeliverPolicy.NEW))
+        wait_until((yield))
+        return loop.run_until_complete(carry())
+    finally:
+        loop.run_until_complete(connection.close())
+        loop.close()
 
 
 class NatsSender:

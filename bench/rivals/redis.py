@@ -5,14 +5,18 @@ import shutil
 import subprocess
 import tempfile
 import time
+from array import array
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from bench.fleet import Job, wait_until
 from bench.service import TEMPORARY
 from bench.systems import Address, Burst, Skip, System, Way
 
 _STREAM = "bench"
 _START_S = 10.0
+_GAP_S = 0.001
 
 
 class RedisServer(System):
@@ -60,6 +64,9 @@ class RedisServer(System):
     def ways(self) -> list[Way]:
         return [RedisWay(self)]
 
+    def push(self, count: int) -> tuple[Job, tuple[Any, ...]]:
+        return push, (self.socket, count)
+
 
 class RedisWay(Way):
     system: RedisServer
@@ -80,6 +87,28 @@ def connection(path: str) -> Any:
     except ImportError:
         raise Skip("the Python client is not installed (pip install redis hiredis)") from None
     return redis.Redis(unix_socket_path=path)
+
+
+def push(path: str, count: int) -> "Generator[None, float, array[float]]":
+    """Job: XADD to a reader that waits in XREAD BLOCK."""
+    client = connection(path)
+    sender, reader = (client.connection_pool.get_connection() for _ in range(2))
+    try:
+        wait_until((yield))
+        latencies_us = array("d")
+        for _ in range(count):
+            reader.send_command("XREAD", "BLOCK", 0, "STREAMS", _STREAM, "$")
+            time.sleep(_GAP_S)  # "$" means: what comes after this
+            began_s = time.perf_counter()
+            sender.send_command("XADD", _STREAM, "*", "content", b"x" * 256)
+            reader.read_response()
+            latencies_us.append((time.perf_counter() - began_s) * 1e6)
+            sender.read_response()
+        return latencies_us
+    finally:
+        sender.disconnect()
+        reader.disconnect()
+        client.close()
 
 
 class RedisSender:
