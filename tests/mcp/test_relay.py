@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -280,14 +281,16 @@ async def test_without_a_supervisor_an_agent_has_a_process_of_its_own(
 
 
 async def test_a_broker_that_can_not_start_is_told_by_the_tools(home: Path, raw_host: Raw) -> None:
-    (home / "ipc.db").write_bytes(b"rubbish" * 1000)
+    with sqlite3.connect(home / "ipc.db") as db:
+        db.execute("PRAGMA user_version = 99")
     service = Service(home)
     try:
         host = raw_host(service)
         host.initialize()
         result = host.ask(1, "tools/call", name="register", arguments={"instance_id": "fred"})["result"]
         assert result["isError"]
-        assert "not a database" in result["content"][0]["text"] and "Next: ipc doctor" in result["content"][0]["text"]
+        text = result["content"][0]["text"]
+        assert "schema 99 is newer than this program's" in text and "Next: ipc doctor" in text
         assert host.close() == 0
     finally:
         service.stop()
