@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import asdict
 
-from broker.child import die_with_parent
+from broker.child import allow_many_files, die_with_parent
 from broker.logs import open_log
 from broker.runtime import FolderError, lock, prepare_home
 from broker.settings import Settings, SettingsError
@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.supervised:
         die_with_parent()
+    allow_many_files()
     from broker.core.port import StoreDamaged, StoreError
     from broker.server import Server
     from broker.store import DATABASE_ERRORS, open_store, recovery

@@ -20,7 +20,7 @@ from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, bound
 from bridges.tcp.upstream import Upstream
 from broker.aio import AsyncConnection
-from broker.child import die_with_parent
+from broker.child import allow_many_files, die_with_parent
 from broker.logs import Log, open_log
 from broker.runtime import FolderError, prepare_home, write_private
 from broker.settings import Settings, SettingsError
@@ -108,6 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.supervised:
         die_with_parent()
+    allow_many_files()
     try:
         settings = Settings.load()
         prepare_home(settings)

@@ -14,6 +14,10 @@ Route = bytes
 """The ZeroMQ identity that a reply or push goes to."""
 
 
+GUESSES = 20.0
+"""Wrong proofs of the shared secret at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """When something happens. ``wall_s``: Unix time, for what is stored. ``mono_s``: never steps, for leases and waits."""
@@ -236,6 +240,9 @@ class State:
     """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up."""
     wait_ends: list[tuple[float, int]] = field(default_factory=list)
     """Heap of (monotonic second, mailbox id) of long polls; stale entries are skipped likewise."""
+    guesses: float = GUESSES
+    """Wrong proofs of the shared secret that are still allowed, and ``guessed_s`` as of when (monotonic)."""
+    guessed_s: float = 0.0
     given_back: set[int] = field(default_factory=set)
     """Ids of mailboxes that got undeliverable mail back between turns; the next turn hands it to whoever waits."""
     touched: set[int] = field(default_factory=set)

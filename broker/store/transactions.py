@@ -36,6 +36,7 @@ class Transactions:
         self._sql: sqlite3.Connection = db.connection()
         self._full = settings.durability == "full"
         self._synchronous = ""
+        self._sync_failed = False
         self._open = False
         self._messages: list[NewMessage] = []
         self._ordinary: list[Any] = []
@@ -82,6 +83,7 @@ class Transactions:
             if self._open:
                 self._sql.execute("COMMIT")
         except sqlite3.Error as e:
+            self._sync_failed |= getattr(e, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
             raise translate(e) from e
         self._forget()
 
@@ -104,11 +106,21 @@ class Transactions:
         self._statements.append((sql, tuple(parameters)))
 
     def _begin(self, synchronous: str) -> None:
+        if self._sync_failed:
+            self._start_wal_anew()
         if synchronous != self._synchronous:  # SQLite refuses the change inside a transaction
             self._sql.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
         self._sql.execute("BEGIN IMMEDIATE")
         self._open = True
+
+    def _start_wal_anew(self) -> None:
+        """After a sync has failed the kernel may take lost pages of the WAL for written, and a later sync succeeds without
+        them. So all of it goes into the database and is synced there before anything is appended again. Raises sqlite3.Error.
+        """
+        if self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise sqlite3.OperationalError("a reader keeps the WAL that could not be synced")
+        self._sync_failed = False
 
     def _flush(self) -> None:
         if not (self._messages or self._ordinary or self._statements):

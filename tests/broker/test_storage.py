@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.port import StoreError
+from broker.core.port import StoreDamaged
 from broker.core.state import Moment
 from broker.logs import Log
 from broker.settings import Settings
@@ -86,7 +86,7 @@ def test_a_new_database_is_at_the_present_version_and_private(core: Core) -> Non
 
 def test_a_file_that_is_no_database_is_a_clear_error(home: Path) -> None:
     (home / "ipc.db").write_bytes(b"not a database, but long enough to have a header " * 100)
-    with pytest.raises(StoreError, match="not a database"):
+    with pytest.raises(StoreDamaged, match="not a database"):
         open_store(Settings.load(env={"IPC_HOME": str(home)}))
 
 
