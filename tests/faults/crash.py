@@ -99,8 +99,17 @@ class Home:
         ensure_running(self.settings)
         self.wait("the TCP door", self._door_answers)
 
+    @contextlib.contextmanager
+    def starts_services(self) -> Iterator[None]:
+        """Meanwhile the clients of this process start this home's service in place of the launcher's own."""
+        before = broker.launcher.start_supervisor
+        broker.launcher.start_supervisor = self.start_supervisor
+        try:
+            yield
+        finally:
+            broker.launcher.start_supervisor = before
+
     def start_supervisor(self, _settings: Settings) -> "subprocess.Popen[bytes]":
-        """What the clients of this process call in place of the launcher's own."""
         errors = os.open(self.path / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         command = [sys.executable, "-m", "tests.faults.points", "supervisor"]
         process = subprocess.Popen(
@@ -182,8 +191,7 @@ class Run:
         self.agents: list[Agent] = []
 
     def run(self) -> None:
-        broker.launcher.start_supervisor = self.home.start_supervisor
-        with environment(self.home.env):
+        with environment(self.home.env), self.home.starts_services():
             self.home.start()
             self._populate()
             probe = Agent("probe", self.doors["probe"], self.history, "")

@@ -14,7 +14,7 @@ from typing import Any
 
 from bridges.cli import legacy
 from bridges.cli.commands import COMMANDS, parser_of
-from bridges.mcp.render import to_inbox, to_text
+from bridges.mcp.render import to_text
 from bridges.tcp.framing import ObjectScanner, parse
 from broker import wire
 from broker.actions import ACTIONS
@@ -283,7 +283,7 @@ def rendering(inputs: Inputs) -> Iterator[None]:
         except (TypeError, ValueError):
             data = None
         mail = {"id": "1", "from": "fred", "timestamp": "t", "message": {"content": content, "data": data}}
-        text = to_text(to_inbox({"messages": [mail], "more": 0}))
+        text = to_text({"messages": [mail], "more": 0})
         if text.count("[mail ") < 1 or text.splitlines()[-1][:5] != "[end " or text.count(text.splitlines()[-1]) != 1:
             raise Found(f"{content!r} breaks its fence: {text!r}")
         yield
