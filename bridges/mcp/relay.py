@@ -66,8 +66,8 @@ class Relay:
         self._connect(start=True)
         end_s: float | None = None
         while True:
-            if not self._host_open:
-                end_s = end_s or time.monotonic() + _END_S
+            if not self._host_open and not (self._ready_by_s is not None and self._exchange.pending):
+                end_s = end_s or time.monotonic() + _END_S  # what was asked before the other side was ready is still answered
                 if (self._server is None and not self._to_host) or time.monotonic() > end_s:
                     return 0
             for fd, events in self._poll(end_s):
