@@ -8,7 +8,7 @@ or ``LIMIT_BYTES`` that wait is refused, so that a flood never costs memory eith
 from collections import deque
 
 from broker.core.state import Route
-from broker.core.turn import Incoming
+from broker.core.turn import Frame
 
 SHARE = 64
 """Requests of one connection in a transaction that others have part in: 64 rows share a sync well enough (see the README)."""
@@ -21,11 +21,27 @@ _SHARED_S = 1.0
 class Waiting:
     """What one connection waits for."""
 
-    __slots__ = ("requests", "size_bytes")
+    __slots__ = ("frames", "requests", "size_bytes")
 
     def __init__(self) -> None:
-        self.requests: deque[Incoming] = deque()
+        self.frames: deque[Frame] = deque()
+        self.requests = 0
         self.size_bytes = 0
+
+    def move(self, most: int, taken: list[Frame]) -> int:
+        """Move up to ``most`` requests to ``taken``, a frame that is longer in part; how many those were."""
+        left = most
+        while self.frames and left > 0:
+            frame = self.frames.popleft()
+            if len(frame.bodies) > left:
+                frame, rest = frame.cut(left)
+                self.frames.appendleft(rest)
+            taken.append(frame)
+            left -= len(frame.bodies)
+        moved = most - left
+        self.size_bytes -= self.size_bytes * moved // self.requests
+        self.requests -= moved
+        return moved
 
 
 class Backlog:
@@ -38,32 +54,29 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._queues)
 
-    def add(self, route: Route, requests: list[Incoming], size_bytes: int) -> bool:
-        """Queue a frame's requests; False if too much of this connection waits already. A first frame is always taken."""
-        waiting = self._queues.get(route)
+    def add(self, frame: Frame, size_bytes: int) -> bool:
+        """Queue a frame's requests; False if too much of its connection waits already. A first frame is always taken."""
+        waiting = self._queues.get(frame.route)
         if waiting is None:
-            waiting = self._queues[route] = Waiting()
-        elif len(waiting.requests) + len(requests) > LIMIT or waiting.size_bytes + size_bytes > LIMIT_BYTES:
+            waiting = self._queues[frame.route] = Waiting()
+        elif waiting.requests + len(frame.bodies) > LIMIT or waiting.size_bytes + size_bytes > LIMIT_BYTES:
             return False
-        waiting.requests.extend(requests)
+        waiting.frames.append(frame)
+        waiting.requests += len(frame.bodies)
         waiting.size_bytes += size_bytes
         return True
 
-    def take(self, limit: int, now_s: float) -> list[Incoming]:
+    def take(self, limit: int, now_s: float) -> list[Frame]:
         """The next transaction's requests, at most ``limit``."""
         if len(self._queues) > 1:
             self._shared_until_s = now_s + _SHARED_S
         share = SHARE if now_s < self._shared_until_s else limit
-        taken: list[Incoming] = []
+        taken: list[Frame] = []
         for route in list(self._queues):
-            room = min(share, limit - len(taken))
-            if room <= 0:
+            if limit <= 0:
                 break
             waiting = self._queues.pop(route)
-            if len(waiting.requests) <= room:
-                taken.extend(waiting.requests)
-                continue
-            taken.extend(waiting.requests.popleft() for _ in range(room))
-            waiting.size_bytes -= waiting.size_bytes * room // (room + len(waiting.requests))
-            self._queues[route] = waiting  # behind the others
+            limit -= waiting.move(min(share, limit), taken)
+            if waiting.frames:
+                self._queues[route] = waiting  # behind the others
         return taken

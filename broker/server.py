@@ -24,7 +24,7 @@ from broker.core import accounts, presence
 from broker.core.engine import Engine
 from broker.core.port import StoreDamaged, StoreError
 from broker.core.state import Moment, Session
-from broker.core.turn import Incoming, Outgoing, Turn
+from broker.core.turn import Answers, Frame, Incoming, Outgoing, Turn
 from broker.errors import IpcError
 from broker.logs import Log
 from broker.runtime import endpoint, owner_key, private_folder, run_folder
@@ -134,67 +134,69 @@ class Server:
 
     def turn(self) -> None:
         """Take what waits, commit it, answer."""
-        requests = self._receive()
-        out, events = self.engine.run(requests, self.clock())
+        frames = self._receive()
+        out, events = self.engine.run(frames, self.clock())
         self._send(out)
         for event in events:
             if event.name in _WARNINGS:
                 self.log.warning(event.name, **event.fields)
             else:
                 self.log.info(event.name, **event.fields)
-        self.sweeper.step(self.clock(), busy=bool(requests))
+        self.sweeper.step(self.clock(), busy=bool(frames))
 
-    def _receive(self) -> list[Incoming]:
+    def _receive(self) -> list[Frame]:
         """Read what has come and take each connection's share of it."""
         receive, backlog = self._router.recv_multipart, self._backlog
         read = 0
         while read < _TURN_REQUESTS:
             try:
-                frames = receive(zmq.NOBLOCK)
+                parts = receive(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            route = frames[0]
+            route = parts[0]
             try:
-                if len(frames) != 2:
+                if len(parts) != 2:
                     raise wire.FrameError("a message has one frame")
-                maps = wire.decode(frames[1])
+                bodies = wire.decode(parts[1])
             except wire.FrameError as e:
                 self.bad_frames += 1
                 error = IpcError("bad_request", detail=f"Bad frame: {e}")
-                self._send([Outgoing(route, {"id": None, **error.to_wire()})])
+                self._send([Answers(route, [{"id": None, **error.to_wire()}])])
                 read += 1
                 continue
-            token, door = None, "zmq"
-            requests: list[Incoming] = []
-            for body in maps:
-                token = body.get("session_token", token)
-                if "door" in body:
-                    door = str(body["door"])[:32]
-                requests.append(Incoming(route, body, token, door))
-            if not backlog.add(route, requests, len(frames[1])):
-                self.refused += len(requests)
+            if not backlog.add(Frame(route, bodies), len(parts[1])):
+                self.refused += len(bodies)
                 refusal = IpcError("overloaded", limit=LIMIT, retry_after_s=0.1).to_wire()
-                self._send([Outgoing(route, {"id": body.get("id"), **refusal}) for body in maps])
-            read += len(maps)
-        requests = backlog.take(_TURN_REQUESTS, self.clock().mono_s)
-        self.requests += len(requests)
-        return requests
+                self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
+            read += len(bodies)
+        frames = backlog.take(_TURN_REQUESTS, self.clock().mono_s)
+        self.requests += sum(len(frame.bodies) for frame in frames)
+        return frames
 
-    def _send(self, out: list[Outgoing]) -> None:
+    def _send(self, out: list[Outgoing | Answers]) -> None:
         """Answer, the replies of one connection in one frame. Mail that can't be delivered goes back to its mailbox."""
-        frames: dict[bytes, list[Outgoing]] = {}
+        by_route: dict[bytes, list[Outgoing | Answers]] = {}
         for reply in out:
-            frames.setdefault(reply.route, []).append(reply)
-        for route, waiting in frames.items():
-            for replies in wire.batches(waiting, wire.FRAME_REQUESTS):
-                self._send_frame(route, replies)
+            by_route.setdefault(reply.route, []).append(reply)
+        for route, replies in by_route.items():
+            bodies: list[dict[str, Any]] = []
+            mail: list[Outgoing] = []
+            for reply in replies:
+                some = reply.bodies if isinstance(reply, Answers) else [reply.body]
+                if len(bodies) + len(some) > wire.FRAME_REQUESTS:
+                    self._send_frame(route, bodies, mail)
+                    bodies, mail = [], []
+                bodies += some
+                if isinstance(reply, Outgoing):
+                    mail.append(reply)
+            self._send_frame(route, bodies, mail)
 
-    def _send_frame(self, route: bytes, replies: list[Outgoing]) -> None:
+    def _send_frame(self, route: bytes, bodies: list[dict[str, Any]], mail: list[Outgoing]) -> None:
         try:
-            self._router.send_multipart([route, wire.encode([r.body for r in replies])], zmq.NOBLOCK)
+            self._router.send_multipart([route, wire.encode(bodies)], zmq.NOBLOCK)
         except zmq.ZMQError as e:  # gone (EHOSTUNREACH) or not reading (EAGAIN)
-            self.log.info("reply_undeliverable", errno=e.errno, replies=len(replies))
-            self._give_back(replies)
+            self.log.info("reply_undeliverable", errno=e.errno, replies=len(bodies))
+            self._give_back(mail)
 
     def _give_back(self, replies: list[Outgoing]) -> None:
         """Return the mail of replies that nobody will read, and stop pushing to their connection."""

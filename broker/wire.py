@@ -36,9 +36,10 @@ def decode(frame: Any) -> list[dict[str, Any]]:
     if len(maps) > FRAME_REQUESTS:
         raise FrameError(f"a frame holds at most {FRAME_REQUESTS} maps")
     for one in maps:
-        if not isinstance(one, dict):
+        if type(one) is not dict:
             raise FrameError("a frame holds one map or a list of maps")
-        if not _is_id(one.get("id")):
+        number = one.get("id")
+        if type(number) is not int and not _is_id(number):
             raise FrameError(f"an id is an integer, a text of at most {ID_LENGTH} characters, or nil")
     return maps
 

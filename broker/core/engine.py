@@ -11,19 +11,20 @@ refuses sends and goes on serving reads.
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.actions import ACTIONS, Access
-from broker.core import accounts, archive, claims, conversation, delivery, groups, mail, presence
+from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, mail, presence
 from broker.core.port import IdConflict, Store, StoreError
 from broker.core.state import Moment, Session, State
-from broker.core.turn import Event, Incoming, Outgoing, Turn
+from broker.core.turn import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Turn
 from broker.errors import IpcError
 from broker.settings import Settings
 
 Handler = Callable[[Turn, Any, Incoming], dict[str, Any] | None]
+Decided = tuple[list[Outgoing | Answers], list[Event]]
 
 HANDLERS: dict[str, Handler] = {
     "register": accounts.register,
@@ -78,20 +79,20 @@ class Engine:
     make_reference: Callable[[BaseException, Incoming], str] = lambda _error, _request: secrets.token_hex(4)
     """Log an unexpected exception and return the reference that the client is given."""
 
-    def run(self, requests: list[Incoming], now: Moment) -> tuple[list[Outgoing], list[Event]]:
+    def run(self, work: Sequence[Frame | Incoming], now: Moment) -> Decided:
         """Decide and commit a batch. Nothing returned here was not committed first."""
         try:
-            return self._attempt(requests, now)
+            return self._attempt(work, now)
         except IdConflict:
             pass
         except StoreError:
-            if not requests:
+            if not work:
                 return self._time_alone(now)
-            return self._one_by_one(requests, now)
+            return self._one_by_one(work, now)
         try:
-            return self._attempt(requests, now, careful=True)
+            return self._attempt(work, now, careful=True)
         except StoreError:
-            return self._one_by_one(requests, now)
+            return self._one_by_one(work, now)
 
     def tell_all(self, text: str, now: Moment) -> None:
         """Store a notice from ``system`` for everyone registered. Raises StoreError."""
@@ -105,7 +106,7 @@ class Engine:
             raise
         turn.journal.commit()
 
-    def _time_alone(self, now: Moment) -> tuple[list[Outgoing], list[Event]]:
+    def _time_alone(self, now: Moment) -> Decided:
         """Time has passed and nothing can be written: returned mail goes to those who wait, without its redelivered mark.
 
         Without this a subscriber's ended lease would be tried again each millisecond for as long as the disk is full.
@@ -115,19 +116,20 @@ class Engine:
         except StoreError:
             return [], []  # the next turn finds the same work
 
-    def _one_by_one(self, requests: list[Incoming], now: Moment) -> tuple[list[Outgoing], list[Event]]:
-        out: list[Outgoing] = []
+    def _one_by_one(self, work: Sequence[Frame | Incoming], now: Moment) -> Decided:
+        out: list[Outgoing | Answers] = []
         events: list[Event] = []
-        for request in requests:
-            try:
-                some, told = self._attempt([request], now, careful=True)
-            except StoreError as first:
-                some, told = self._without_marks(request, now, first)
-            out += some
-            events += told
+        for part in work:
+            for request in part.requests() if isinstance(part, Frame) else (part,):
+                try:
+                    some, told = self._attempt([request], now, careful=True)
+                except StoreError as first:
+                    some, told = self._without_marks(request, now, first)
+                out += some
+                events += told
         return out, events
 
-    def _without_marks(self, request: Incoming, now: Moment, first: StoreError) -> tuple[list[Outgoing], list[Event]]:
+    def _without_marks(self, request: Incoming, now: Moment, first: StoreError) -> Decided:
         """A read needs no row written: its lease is kept in memory, only the redelivered mark is lost."""
         try:
             return self._attempt([request], now, careful=True, marks=False)
@@ -137,14 +139,15 @@ class Engine:
             event = Event("storage_full", {**told, "detail": str(first)})
             return [answer(request, error.to_wire())], [event]
 
-    def _attempt(
-        self, requests: list[Incoming], now: Moment, *, careful: bool = False, marks: bool = True
-    ) -> tuple[list[Outgoing], list[Event]]:
+    def _attempt(self, work: Sequence[Frame | Incoming], now: Moment, *, careful: bool = False, marks: bool = True) -> Decided:
         turn = Turn(self.state, self.store, self.settings, now, self.make_token, careful)
         try:
             delivery.expire(turn)
-            for request in requests:
-                self._decide(turn, request)
+            for part in work:
+                if isinstance(part, Frame):
+                    self._decide_frame(turn, part)
+                else:
+                    self._decide(turn, part)
             if turn.woken:
                 delivery.hand_out(turn)
             self.store.commit(marks=marks)
@@ -154,6 +157,18 @@ class Engine:
             raise
         turn.journal.commit()
         return turn.out, turn.events
+
+    def _decide_frame(self, turn: Turn, frame: Frame) -> None:
+        """Runs of ordinary sends by the fast lane, everything else one by one."""
+        bodies, position = frame.bodies, 0
+        token, door = frame.token, frame.door
+        while position < len(bodies):
+            body = bodies[position]
+            token, door = body.get("session_token", token), body.get("door", door)
+            taken = fastlane.take_run(turn, frame, position, token, door)
+            if not taken:
+                self._decide(turn, Incoming(frame.route, body, token, str(door)[:DOOR_LENGTH]))
+            position += taken or 1
 
     def _decide(self, turn: Turn, request: Incoming) -> None:
         """Run one request; a refusal becomes its reply and leaves no trace of what it had begun."""

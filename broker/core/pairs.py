@@ -36,6 +36,17 @@ def take_turn(turn: Turn, sender: Mailbox, other: Mailbox, *, person: bool) -> N
         turn.event("pair_slowed", one=sender.name, other=other.name, wait_s=round(wait_s))
 
 
+def settled(turn: Turn, sender: Mailbox, other: Mailbox) -> bool:
+    """True where ``take_turn`` would change nothing and refuse nothing, since the sender wrote last."""
+    limit = turn.settings.pair_limit
+    if limit <= 0 or sender is other:
+        return True
+    pair = turn.state.pairs.get((sender.id, other.id) if sender.id < other.id else (other.id, sender.id))
+    if pair is None or pair.last_sender != sender.id or pair.turns > limit:
+        return False
+    return turn.now.mono_s - pair.since_s <= WINDOW_S
+
+
 def prune(turn_pairs: dict[tuple[int, int], Pair], mono_s: float) -> None:
     """Forget pairs whose minute is over."""
     for key in [k for k, p in turn_pairs.items() if mono_s - p.since_s > WINDOW_S]:

@@ -1,9 +1,9 @@
 """What one batch of requests works with, and what comes out of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.core.port import Store
 from broker.core.state import Journal, Mailbox, Moment, Route, Session, State
@@ -11,11 +11,11 @@ from broker.errors import IpcError
 from broker.settings import Settings
 
 MAX_DEPTH = 64
+DOOR_LENGTH = 32
 _INT64 = range(-(2**63), 2**63)
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """One request as it came off the wire. ``door`` names the door in logs."""
 
     route: Route
@@ -24,8 +24,37 @@ class Incoming:
     door: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Frame(NamedTuple):
+    """Requests of one connection that came together. Token and door that one names hold for those behind it, too."""
+
+    route: Route
+    bodies: list[dict[str, Any]]
+    token: str | None = None
+    door: Any = "zmq"
+
+    def requests(self) -> Iterator[Incoming]:
+        """The requests one by one."""
+        token, door = self.token, self.door
+        for body in self.bodies:
+            token, door = body.get("session_token", token), body.get("door", door)
+            yield Incoming(self.route, body, token, str(door)[:DOOR_LENGTH])
+
+    def cut(self, count: int) -> "tuple[Frame, Frame]":
+        """The first ``count`` requests, and those behind them."""
+        token, door = self.token, self.door
+        for body in self.bodies[:count]:
+            token, door = body.get("session_token", token), body.get("door", door)
+        return self._replace(bodies=self.bodies[:count]), Frame(self.route, self.bodies[count:], token, door)
+
+
+class Answers(NamedTuple):
+    """Replies to one connection that carry no mail."""
+
+    route: Route
+    bodies: list[dict[str, Any]]
+
+
+class Outgoing(NamedTuple):
     """One reply or push. If it can't be delivered, the leases of ``mail_ids`` in ``mailbox`` are given back."""
 
     route: Route
@@ -62,7 +91,7 @@ class Turn:
     careful: bool = False
     """Look each message id up before inserting (after the store reported a conflict)."""
     journal: Journal = field(default_factory=Journal)
-    out: list[Outgoing] = field(default_factory=list)
+    out: list[Outgoing | Answers] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     request: Incoming | None = None
     """The one that is being decided."""
@@ -105,17 +134,21 @@ def act_as(turn: Turn, session: Session, request: Incoming, field_name: str) -> 
 
 def take_tokens(turn: Turn, session: Session, count: int) -> None:
     """Charge the session's token bucket or raise ``rate_limited`` with the time to wait."""
-    settings = turn.settings
-    rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
+    rate, filled = bucket(turn, session)
     if rate <= 0:
         return
-    burst = float(settings.rate_burst)
-    cost = min(float(count), burst)  # a broadcast larger than the bucket empties it rather than never being allowed
-    filled = min(burst, session.tokens + max(0.0, turn.now.mono_s - session.refilled_s) * rate)
+    cost = min(float(count), float(turn.settings.rate_burst))  # more than the bucket empties it rather than never being allowed
     if filled < cost:
         raise IpcError("rate_limited", limit=rate, retry_after_s=(cost - filled) / rate)
     turn.journal.set(session, "tokens", filled - cost)
     turn.journal.set(session, "refilled_s", turn.now.mono_s)
+
+
+def bucket(turn: Turn, session: Session) -> tuple[float, float]:
+    """(messages/s that flow into the session's token bucket, 0 = it has none; tokens in it now)"""
+    settings = turn.settings
+    rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
+    return rate, min(float(settings.rate_burst), session.tokens + max(0.0, turn.now.mono_s - session.refilled_s) * rate)
 
 
 def check_json(value: Any, depth: int = 0) -> None:

@@ -6,25 +6,25 @@ import zmq
 
 from broker import wire
 from broker.backlog import LIMIT, LIMIT_BYTES, SHARE, Backlog
-from broker.core.turn import Incoming
+from broker.core.turn import Frame
 from broker.runtime import endpoint
 from tests.conftest import Service
 
 
-def requests(route: bytes, count: int) -> list[Incoming]:
-    return [Incoming(route, {"id": n}, None, "test") for n in range(count)]
+def requests(route: bytes, count: int) -> Frame:
+    return Frame(route, [{"id": n} for n in range(count)])
 
 
 def taken(backlog: Backlog, now_s: float = 0.0, limit: int = 2048) -> dict[bytes, list[int]]:
     out: dict[bytes, list[int]] = {}
     for one in backlog.take(limit, now_s):
-        out.setdefault(one.route, []).append(one.body["id"])
+        out.setdefault(one.route, []).extend(body["id"] for body in one.bodies)
     return out
 
 
 def test_a_connection_alone_fills_a_whole_turn() -> None:
     backlog = Backlog()
-    assert backlog.add(b"a", requests(b"a", 3000), 1)
+    assert backlog.add(requests(b"a", 3000), 1)
     assert taken(backlog) == {b"a": list(range(2048))}
     assert taken(backlog) == {b"a": list(range(2048, 3000))}
     assert not backlog
@@ -32,29 +32,36 @@ def test_a_connection_alone_fills_a_whole_turn() -> None:
 
 def test_beside_another_it_gets_a_share_and_keeps_its_order() -> None:
     backlog = Backlog()
-    backlog.add(b"flood", requests(b"flood", 1000), 1)
-    backlog.add(b"quiet", requests(b"quiet", 1), 1)
+    backlog.add(requests(b"flood", 1000), 1)
+    backlog.add(requests(b"quiet", 1), 1)
     assert taken(backlog) == {b"flood": list(range(SHARE)), b"quiet": [0]}
     assert taken(backlog) == {b"flood": list(range(SHARE, 2 * SHARE))}, "the other will ask again soon"
     assert len(taken(backlog, now_s=5.0)[b"flood"]) == 1000 - 2 * SHARE
 
 
+def test_a_frame_that_is_cut_keeps_its_token_and_door() -> None:
+    whole = Frame(b"a", [{"session_token": "t", "door": "tcp"}, {"id": 1}, {"session_token": "u"}, {"id": 3}])
+    for count in range(1, 4):
+        head, rest = whole.cut(count)
+        assert [*head.requests(), *rest.requests()] == list(whole.requests())
+
+
 def test_when_a_turn_is_full_the_next_begins_with_those_left_out() -> None:
     backlog = Backlog()
     for route in (b"a", b"b", b"c"):
-        backlog.add(route, requests(route, 100), 1)
+        backlog.add(requests(route, 100), 1)
     assert {r: len(ids) for r, ids in taken(backlog, limit=100).items()} == {b"a": 64, b"b": 36}
     assert list(taken(backlog, limit=100)) == [b"c", b"a"]
 
 
 def test_too_many_requests_or_bytes_of_one_connection_are_not_taken() -> None:
     backlog = Backlog()
-    assert backlog.add(b"a", requests(b"a", LIMIT), 1)
-    assert not backlog.add(b"a", requests(b"a", 1), 1)
-    assert backlog.add(b"b", requests(b"b", 1), LIMIT_BYTES + 1), "one frame, however large, is taken"
-    assert not backlog.add(b"b", requests(b"b", 1), 1)
+    assert backlog.add(requests(b"a", LIMIT), 1)
+    assert not backlog.add(requests(b"a", 1), 1)
+    assert backlog.add(requests(b"b", 1), LIMIT_BYTES + 1), "one frame, however large, is taken"
+    assert not backlog.add(requests(b"b", 1), 1)
     backlog.take(100_000, 0.0)
-    assert backlog.add(b"a", requests(b"a", 1), 1)
+    assert backlog.add(requests(b"a", 1), 1)
 
 
 def test_a_flood_without_end_is_answered_whole_and_delays_another_by_a_few_turns(service: Service) -> None:
