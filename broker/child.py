@@ -1,5 +1,6 @@
-"""What a supervised process does so that it never outlives its supervisor."""
+"""What a supervised process does so that it never outlives its supervisor, and is known to live."""
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -7,6 +8,18 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+
+
+def heard_parent(pipe: int) -> bool:
+    """Read what the supervisor wrote to this end of its pipe; False if it is gone.
+
+    A byte is its question whether we live, answered on standard output: from the main loop, which it is about.
+    """
+    if not os.read(pipe, 64):
+        return False
+    with contextlib.suppress(OSError):
+        os.write(1, b".")
+    return True
 
 
 def die_with_parent() -> None:

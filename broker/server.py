@@ -20,6 +20,7 @@ import zmq
 
 from broker import wire
 from broker.backlog import LIMIT, Backlog
+from broker.child import heard_parent
 from broker.core import accounts, presence
 from broker.core.engine import Engine
 from broker.core.port import StoreDamaged, StoreError
@@ -118,8 +119,8 @@ class Server:
             poller.register(parent_pipe, zmq.POLLIN)
         while self._running:
             ready = dict(poller.poll(self._timeout_ms()))
-            if parent_pipe is not None and ready.get(parent_pipe):
-                break  # the supervisor is gone
+            if parent_pipe is not None and ready.get(parent_pipe) and not heard_parent(parent_pipe):
+                break
             self.turn()
 
     def _timeout_ms(self) -> int | None:

@@ -6,6 +6,8 @@ so a killed one leaves nothing that holds a lock or a port. What is running stan
 
 A child on demand is started by the first connection to its Unix socket, which is the supervisor's and is handed down: who
 connects while the child starts, or between two of them, waits in the socket's queue and is not refused.
+
+A child that hangs is killed, and so started again (see broker.heartbeat).
 """
 
 import contextlib
@@ -20,6 +22,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from broker.heartbeat import LOOKS, Heartbeat
 from broker.logs import Log, open_log
 from broker.place import mcp_socket
 from broker.runtime import FolderError, lock, prepare_home, private_folder, run_folder, write_private
@@ -50,6 +53,7 @@ class Child:
     """When to start it again (monotonic), None while it runs."""
     restarts: int = 0
     exits: list[int] = field(default_factory=list)
+    heartbeat: Heartbeat | None = None
 
     @property
     def name(self) -> str:
@@ -64,6 +68,26 @@ class Child:
         command = [sys.executable, "-P", "-m", self.module, "--supervised"]
         return command if self.listening is None else [*command, "--serve", "--listening", str(self.listening.fileno())]
 
+    @property
+    def answers(self) -> int:
+        """The descriptor on which its heartbeat comes, -1 if it has none."""
+        stdout = self.process.stdout if self.process is not None else None
+        return stdout.fileno() if stdout is not None and not stdout.closed else -1
+
+    def ask(self) -> None:
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has just ended
+                os.write(self.process.stdin.fileno(), b"?")
+
+    def listen_to(self) -> None:
+        """Read what it said; whatever it is, it lives."""
+        if self.process is not None and self.process.stdout is not None:
+            if os.read(self.answers, 4096):
+                if self.heartbeat is not None:
+                    self.heartbeat.heard()
+            else:
+                self.process.stdout.close()
+
 
 class Supervisor:
     """Runs children until told to stop."""
@@ -76,6 +100,8 @@ class Supervisor:
         for module, socket_of in ON_DEMAND.items():
             if importlib.util.find_spec(module) is not None:
                 self._listen(module, socket_of(str(settings.home)))
+        self._beat_s = settings.heartbeat_s / LOOKS
+        self._next_beat_s = time.monotonic() + self._beat_s
         self._running = True
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -88,16 +114,40 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only its wake-up matters
         while self._running:
             self._tend(time.monotonic())
-            dues = [c.due_s for c in self._children if c.due_s is not None]
-            timeout = max(0.0, min(dues) - time.monotonic()) if dues else None
             waiting = {c.listening.fileno(): c for c in self._children if c.listening is not None and c.waits}
-            ready, _, _ = select.select([self._read, *waiting], [], [], timeout)
+            answers = {c.answers: c for c in self._children if c.answers >= 0}
+            ready, _, _ = select.select([self._read, *waiting, *answers], [], [], self._timeout_s())
             for fd in ready:
                 if fd in waiting:
                     waiting[fd].due_s = 0.0
+                elif fd in answers:
+                    answers[fd].listen_to()
             with contextlib.suppress(BlockingIOError):
                 os.read(self._read, 4096)
         self._end_children()
+
+    def _timeout_s(self) -> float | None:
+        """Until the next restart or beat; None if neither is due ever."""
+        dues = [c.due_s for c in self._children if c.due_s is not None]
+        if self._beat_s:
+            dues.append(self._next_beat_s)
+        return max(0.0, min(dues) - time.monotonic()) if dues else None
+
+    def _beat(self, now_s: float) -> None:
+        """Ask each child whether it lives; kill one that hangs."""
+        if not self._beat_s or now_s < self._next_beat_s:
+            return
+        self._next_beat_s = now_s + self._beat_s
+        for child in self._children:
+            heartbeat, process = child.heartbeat, child.process
+            if heartbeat is None or process is None:
+                continue
+            if not heartbeat.asked:
+                heartbeat.ask()
+                child.ask()
+            elif heartbeat.look():
+                self._log.error("child_hangs", child=child.name, pid=process.pid, silent_looks=heartbeat.silent)
+                process.kill()
 
     def _listen(self, module: str, path: str) -> None:
         """Offer the socket of a child on demand. We hold the supervisor's lock: a file that is there is a dead one's."""
@@ -130,6 +180,7 @@ class Supervisor:
                 changed = True
         if changed:
             self._write_state()
+        self._beat(now_s)
 
     def _note_exit(self, child: Child, now_s: float) -> None:
         assert child.process is not None
@@ -145,9 +196,10 @@ class Supervisor:
             child.restarts += 1
             self._log.warning("child_ended", child=child.name, status=status, restart_in_s=child.backoff_s)
             child.backoff_s = min(child.backoff_s * 2, _LAST_BACKOFF_S)
-        if child.process.stdin is not None:
-            child.process.stdin.close()
-        child.process = None
+        for pipe in (child.process.stdin, child.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        child.process = child.heartbeat = None
 
     def _start(self, child: Child, now_s: float) -> None:
         errors = self._settings.home / "logs" / f"{child.name}.stderr"
@@ -157,8 +209,9 @@ class Supervisor:
                 child.command(),
                 pass_fds=[] if child.listening is None else [child.listening.fileno()],
                 stdin=subprocess.PIPE,  # held open by us: its end tells the child that we are gone
-                stdout=fd,
+                stdout=subprocess.PIPE,  # for its heartbeat
                 stderr=fd,
+                bufsize=0,
             )
         except OSError as e:
             self._log.error("child_cannot_start", child=child.name, detail=str(e))
@@ -168,6 +221,7 @@ class Supervisor:
         finally:
             os.close(fd)
         child.started_s, child.due_s = now_s, None
+        child.heartbeat = Heartbeat(child.process.pid)
         self._log.info("child_started", child=child.name, pid=child.process.pid, restarts=child.restarts)
 
     def _end_children(self) -> None:

@@ -25,6 +25,7 @@ from bridges.mcp import sdk
 from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, note, read_note
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent, BridgeSession
+from broker.child import heard_parent
 from broker.logs import Log
 from broker.settings import Settings
 from broker.version import VERSION
@@ -184,7 +185,7 @@ async def serve(settings: Settings, log: Log, *, listening: int | None, connecte
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, bridge.stopping.set)
     if supervised:
-        loop.add_reader(sys.stdin.fileno(), bridge.stopping.set)
+        loop.add_reader(sys.stdin.fileno(), _hear_parent, bridge.stopping)
     log.info("mcp_started", pid=os.getpid())
     if connected is not None:
         reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=connected), limit=_LIMIT_BYTES)
@@ -196,6 +197,11 @@ async def serve(settings: Settings, log: Log, *, listening: int | None, connecte
     server.close()
     await bridge.drop()
     log.info("mcp_stopped")
+
+
+def _hear_parent(stopping: asyncio.Event) -> None:
+    if not heard_parent(sys.stdin.fileno()):
+        stopping.set()
 
 
 def _note_fault(log: Log, context: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, bound
 from bridges.tcp.upstream import Upstream
 from broker.aio import AsyncConnection
-from broker.child import allow_many_files, die_with_parent
+from broker.child import allow_many_files, die_with_parent, heard_parent
 from broker.logs import Log, open_log
 from broker.runtime import FolderError, prepare_home, write_private
 from broker.settings import Settings, SettingsError
@@ -83,7 +83,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
     if supervised:
-        loop.add_reader(sys.stdin.fileno(), stopping.set)
+        loop.add_reader(sys.stdin.fileno(), _hear_parent, stopping)
     broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
     upstream = Upstream(settings, broker, log)
     with private_socket(settings, log) as listening:
@@ -99,6 +99,11 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     await upstream.finish()
     await broker.close()
     log.info("tcp_stopped")
+
+
+def _hear_parent(stopping: asyncio.Event) -> None:
+    if not heard_parent(sys.stdin.fileno()):
+        stopping.set()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -239,9 +239,12 @@ class Connection:
         self._answer(slot, reply)
 
     def _check(self, slot: Slot) -> None:
-        """Ask for mail, after acknowledging what the check before it brought; the broker keeps the order of the two."""
+        """Ask for mail, after acknowledging what the check before it brought; the broker keeps the order of the two.
+
+        A client that has closed its sending side may be gone: a check it had sent before says nothing about that mail.
+        """
         token = str(slot.request.get("session_token"))
-        read = self._unread.pop(token, [])
+        read = [] if self._peer_closed else self._unread.pop(token, [])
         if read:
             self._up.settle(token, read, acknowledge=True)
         self._up.check(slot.request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
