@@ -30,8 +30,9 @@ def fill(page: Path, results: Path = RESULTS) -> None:
 
 def _tables(results: dict[str, Any]) -> Iterator[str]:
     makers = {"crash": _crash, "simulation": _simulation, "fuzz": _fuzz, "soak": _soak, "fairness": _fairness}
-    if "crash" in results:
-        yield from _crash(results["crash"])
+    for name in sorted(results):
+        if name.startswith("crash"):
+            yield from _crash(results[name])
     powers = [results[k] for k in ("power full", "power normal") if k in results]
     if powers:
         yield from _power(powers)
