@@ -9,7 +9,6 @@ host's next request, or when the host says that it leaves. What is not shown, or
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -19,12 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bridges import sessions
+from bridges.hosts import binding as bindings
+from bridges.hosts.binding import Binding
 from broker.actions import ACTIONS
 from broker.aio import AsyncConnection
 from broker.client import DEFAULT_TIMEOUT_S
 from broker.errors import IpcError, RemoteError
 from broker.ids import STORES, auth_token, new_message_id
-from broker.runtime import prepare_home, write_private
+from broker.runtime import prepare_home
 from broker.settings import Settings
 
 _REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)
@@ -46,6 +48,7 @@ class Agent:
     relay: str = ""
     """The relay's id: the same while a host's session lasts, whatever process serves it."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    relay_pid: int = 0
     state: Mapping[str, Any] = field(default_factory=dict)
     """What the process before this one last said in ``BridgeSession.state``."""
 
@@ -57,7 +60,17 @@ class Agent:
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(m, dict) for m in (environment, state)):
             raise ValueError("a field has the wrong type")
         environment = {str(name): str(value) for name, value in environment.items()}
-        return cls(texts[0], texts[1], texts[3] or None, texts[2], environment, state)
+        pid = hello.get("pid")
+        return cls(texts[0], texts[1], texts[3] or None, texts[2], environment, pid if isinstance(pid, int) else 0, state)
+
+    def binding(self, home: Path) -> Binding | None:
+        """What the hooks of the agent's host made of its session, by the host's id of it or by the host's process."""
+        session = self.environment.get("CLAUDE_CODE_SESSION_ID")
+        if session:
+            return bindings.load(str(home), session)
+        if not self.relay_pid:
+            return None
+        return bindings.of_process(str(home), bindings.above_shells(self.relay_pid), self.project)
 
     def path(self, given: str) -> Path:
         """A path as the agent means it: relative to its folder, ``~`` its home."""
@@ -97,7 +110,7 @@ class BridgeSession:
         await self._settle()
         prepare_home(self._settings)
         path = self._path(name)
-        token = self._stored(path).get("token")
+        token = sessions.read_json(path).get("token")
         if token:
             with contextlib.suppress(RemoteError):
                 found = await self._ask({"action": "whoami", "session_token": token})
@@ -188,6 +201,9 @@ class BridgeSession:
         if self.agent.state.get("name"):
             await self._go_on(str(self.agent.state["name"]), [str(i) for i in self.agent.state.get("shown") or ()])
             return
+        binding = self.agent.binding(self._settings.home)
+        if binding is not None and await self._join(binding):
+            return
         if self.agent.wanted is not None:
             await self.register(self.agent.wanted)
             return
@@ -198,12 +214,21 @@ class BridgeSession:
 
     async def _go_on(self, name: str, shown: list[str]) -> None:
         """Be what the process before this one was: acknowledge what it had shown, free what it had only fetched."""
-        token = self._stored(self._path(name)).get("token")
+        token = sessions.read_json(self._path(name)).get("token")
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before if it died in the middle of a rename
         self._shown = shown
         await self._settle()
         await self._ask({"action": "release", "session_token": token})
+
+    async def _join(self, binding: Binding) -> bool:
+        """Be the instance that the host's hooks registered; False if it is no more."""
+        try:
+            found = await self._ask({"action": "whoami", "session_token": binding.token})
+        except RemoteError:
+            return False
+        self._take(found["instance_id"], binding.token)
+        return True
 
     async def _ask(self, body: dict[str, Any], timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
         if self._connection is None:
@@ -222,55 +247,26 @@ class BridgeSession:
 
     # the file
 
-    def _path(self, name: str) -> Path:
-        tag = hashlib.sha256(f"{self.agent.project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        return self._settings.home / "sessions" / f"mcp-{tag}.json"
-
-    def _stored(self, path: Path) -> dict[str, Any]:
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return stored if isinstance(stored, dict) else {}
+    def _path(self, name: str) -> str:
+        return sessions.path_of(str(self._settings.home), self.agent.project, name)
 
     def _take(self, name: str, token: str) -> None:
+        """Be this instance, for the next process of the project and for the host's hooks too."""
         self.name, self._token = name, token
-        path = self._path(name)
-        write_private(path, json.dumps({"name": name, "token": token, "project": self.agent.project}))
-        self._hold(path)
-
-    def _hold(self, path: Path) -> None:
-        """Lock the session while this process lives, so that no other bridge takes it up unasked."""
+        home = str(self._settings.home)
+        path = sessions.store(home, self.agent.project, name, token)
+        binding = self.agent.binding(self._settings.home)
+        if binding is not None:
+            bindings.rebind(home, binding.session, name, token)
         if self._lock_fd is not None:
             os.close(self._lock_fd)
-        self._lock_fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock_fd = sessions.hold(sessions.lock_path(path))
 
     def _forget_file(self) -> None:
         if self.name is not None:
-            self._path(self.name).unlink(missing_ok=True)
-            self._path(self.name).with_suffix(".lock").unlink(missing_ok=True)
+            sessions.forget(self._path(self.name))
 
     def _free_names(self) -> list[str]:
         """Names of this project's stored sessions that no living bridge uses."""
-        names = []
-        for path in sorted((self._settings.home / "sessions").glob("mcp-*.json")):
-            stored = self._stored(path)
-            if stored.get("project") == self.agent.project and not _locked(path.with_suffix(".lock")):
-                names.append(str(stored.get("name")))
-        return names
-
-
-def _locked(path: Path) -> bool:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+        found = sessions.of_project(str(self._settings.home), self.agent.project)
+        return sorted(name for name, path in found if not sessions.in_use(path))
