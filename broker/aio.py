@@ -255,6 +255,10 @@ class AsyncConnection:
         if on_reply is not None and on_reply(reply):
             return
         body = body or self._abandoned.pop(number, None)
+        if number in self._subscribes and number in self.on_push and reply.get("unread"):
+            # asked again of a broker that was started anew: what came before that was pushed to nobody
+            told = {"unread": reply["unread"], "interrupt": 0, "from": [], "land": "tool"}
+            self.on_push[number]({"push": "new", "id": number, **told})
         if body is not None and reply.get("messages") and self.on_orphan is not None:
             self.on_orphan(body, reply)
 

@@ -158,8 +158,8 @@ def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) ->
         where = f"{path} line {_line_of(text, key)}"
         if key == "instances":
             rates = _instance_rates(path, text, raw)
-        elif key == "nlparse" and isinstance(raw, dict):
-            continue  # the vocabulary of plain-word commands, read by the doors that parse them
+        elif key in ("nlparse", "hosts") and isinstance(raw, dict):
+            continue  # the vocabulary of plain-word commands, the behaviour of hosts' hooks: read by those who need them
         elif key not in _SPECS:
             raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(_SPECS)}")
         else:

@@ -10,8 +10,6 @@ import importlib
 import os
 import sys
 
-from bridges.cli.commands import COMMANDS, USAGE, parser_of, whole_parser
-from bridges.cli.output import complain
 from broker.errors import IpcError, SettingsError
 from broker.place import Place
 
@@ -19,12 +17,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-FAILED, UNAVAILABLE, NOT_ALLOWED, LIMIT, INTERRUPTED = 1, 3, 4, 5, 130
+FAILED, USAGE, UNAVAILABLE, NOT_ALLOWED, LIMIT, INTERRUPTED = 1, 2, 3, 4, 5, 130
+_BY_HOSTS = {"hook": "hook:main", "monitor": "watch:monitor", "wait": "watch:wait", "guard": "guard:main"}
+"""Commands that hosts and git run, at every event: they take their words as they are and do without a parser."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments and arguments[0] in _BY_HOSTS and arguments[1:] not in (["-h"], ["--help"]):
+        module, _, function = _BY_HOSTS[arguments[0]].partition(":")
+        done: int = getattr(importlib.import_module(f"bridges.hosts.{module}"), function)(arguments[1:])
+        return done
+    from bridges.cli.commands import COMMANDS, parser_of, whole_parser
+    from bridges.cli.output import complain
+
     if not arguments:
         whole_parser().print_help()
         return 0
@@ -57,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Import and run the command's function; errors become a sentence, a next step and a status."""
+    from bridges.cli.output import complain
     from bridges.cli.session import NotRegistered
 
     module, _, function = options.run.partition(":")

@@ -1,0 +1,34 @@
+"""Claims of others on files, for the warning before an edit and for the guard before a commit."""
+
+from __future__ import annotations
+
+from broker.text import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+_RESOURCE_CHARS = 512
+"""No claim can name a longer path, and the broker refuses the question."""
+
+
+def overlapping(ask: Callable[..., dict[str, Any]], path: str) -> list[dict[str, Any]]:
+    """Others' claims that overlap the file; ``path`` is absolute. Raises IpcError."""
+    if len(path) > _RESOURCE_CHARS:
+        return []
+    return [c for c in ask("claims", resource=path)["claims"] if not c.get("mine")]
+
+
+def sentence(claims: list[dict[str, Any]]) -> str:
+    """Who holds what since when, as facts."""
+    return "\n".join(dict.fromkeys(_one(c) for c in claims))
+
+
+def _one(claim: dict[str, Any]) -> str:
+    note = f' Note of {claim["holder"]}: "{visible(str(claim["note"]))[:200]}".' if claim.get("note") else ""
+    return (
+        f"agent-ipc: {claim['holder']} has claimed {visible(str(claim['resource']))[:300]} since {claim['since']}, "
+        f"until {claim['until']}. Claims are advisory; a message to {claim['holder']} can settle it.{note}"
+    )

@@ -1,0 +1,46 @@
+"""Claude Code's hooks: what each event is to us, and the forms of the answers.
+
+From code.claude.com/docs/en/hooks and from runs of 2.1.331. Nothing on standard output and exit status 0 say nothing.
+"""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NAME = "claude"
+EVENTS = {
+    "SessionStart": "start",
+    "UserPromptSubmit": "prompt",
+    "PreToolUse": "edit",
+    "PostToolUse": "tool",
+    "Stop": "stop",
+    "SessionEnd": "end",
+}
+SILENT = ""
+SESSION_VARIABLE = "CLAUDE_CODE_SESSION_ID"
+PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
+CONTEXT_CHARS = 10_000
+"""More than this goes to a file, and the model gets its head only."""
+
+
+def context(event: str, text: str) -> str:
+    """The answer that adds text to what the model reads next."""
+    return json.dumps({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
+
+
+def hold(text: str) -> str:
+    """The answer to Stop that makes the agent go on, with a reason that it reads."""
+    return json.dumps({"decision": "block", "reason": text})
+
+
+def edited(given: dict[str, Any]) -> list[str]:
+    """The files that the tool call of a PreToolUse is about to change."""
+    if given.get("tool_name") not in ("Edit", "Write", "MultiEdit", "NotebookEdit"):
+        return []
+    tool = given.get("tool_input")
+    paths = [tool.get("file_path"), tool.get("notebook_path")] if isinstance(tool, dict) else []
+    return [p for p in paths if isinstance(p, str) and p]

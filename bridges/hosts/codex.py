@@ -1,0 +1,48 @@
+"""Codex CLI's hooks: what each event is to us, and the forms of the answers.
+
+From the JSON schemas inside the 0.169.0 program, which allow no property that they don't name: Stop's answer has no
+``hookSpecificOutput``, and SessionEnd has no answer at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NAME = "codex"
+EVENTS = {
+    "SessionStart": "start",
+    "UserPromptSubmit": "prompt",
+    "PreToolUse": "edit",
+    "PostToolUse": "tool",
+    "Stop": "stop",
+    "SessionEnd": "end",
+}
+SILENT = ""
+SESSION_VARIABLE = "CODEX_THREAD_ID"
+PROJECT_VARIABLE = "CODEX_PROJECT_DIR"
+CONTEXT_CHARS = 10_000
+_PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
+
+
+def context(event: str, text: str) -> str:
+    """The answer that adds text to what the model reads next."""
+    return json.dumps({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
+
+
+def hold(text: str) -> str:
+    """The answer to Stop that makes the agent go on: the reason becomes its next prompt."""
+    return json.dumps({"decision": "block", "reason": text})
+
+
+def edited(given: dict[str, Any]) -> list[str]:
+    """The files that the patch of a PreToolUse is about to change."""
+    tool = given.get("tool_input")
+    if given.get("tool_name") != "apply_patch" or not isinstance(tool, dict):
+        return []
+    patch = tool.get("command") or tool.get("input")
+    return [a or b for a, b in _PATCHED.findall(patch)] if isinstance(patch, str) else []

@@ -1,0 +1,40 @@
+"""Gemini CLI's hooks: what each event is to us, and the forms of the answers.
+
+From docs/hooks/reference.md of 0.61.0. Standard output must be one JSON object and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NAME = "gemini"
+EVENTS = {
+    "SessionStart": "start",
+    "BeforeAgent": "prompt",
+    "AfterTool": "tool",
+    "AfterAgent": "stop",
+    "SessionEnd": "end",
+}
+SILENT = "{}"
+SESSION_VARIABLE = "GEMINI_SESSION_ID"
+PROJECT_VARIABLE = "GEMINI_PROJECT_DIR"
+CONTEXT_CHARS = 10_000
+
+
+def context(event: str, text: str) -> str:
+    """The answer that adds text to what the model reads next. The host writes ``<`` and ``>`` in it as entities."""
+    return json.dumps({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
+
+
+def hold(text: str) -> str:
+    """The answer to AfterAgent that makes the agent go on: the reason becomes its next prompt."""
+    return json.dumps({"decision": "deny", "reason": text})
+
+
+def edited(given: dict[str, Any]) -> list[str]:
+    """BeforeTool can't add context, so nothing is said before an edit."""
+    return []

@@ -1,0 +1,272 @@
+"""``ipc hook HOST EVENT``: mail at the boundaries of an agent's turns.
+
+The host runs this as a process of its own at each event and waits for it, so it imports little, asks the broker once or
+twice, and never breaks its host: whatever goes wrong, it says nothing and exits 0.
+
+    start   registers, says the name, adds the unread mail
+    prompt  adds all new mail
+    tool    adds the mail that may land after a tool call or at once
+    edit    says who has claimed the file that is about to change (where that hook is installed)
+    stop    holds the agent for urgent mail, at most so many times in a row
+    end     says that the agent is gone
+
+Mail is acknowledged only after the answer was written: a hook that is killed before gives its mail back, because the
+broker gets back at once what a lost connection had fetched.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+
+from bridges.fence import digest
+from bridges.hosts import binding as bindings
+from bridges.hosts.notes import failure, note
+from broker.errors import IpcError
+from broker.place import Place
+from broker.quick import QuickConnection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from bridges.hosts.binding import Binding, Turns
+
+HOSTS = ("claude", "gemini", "codex")
+_INPUT_BYTES = 32 * 1024 * 1024
+"""A tool's output is in the input of its hook; what is larger is read past, not kept."""
+_START_S = 8.0
+_REQUEST_S = 2.0
+_FETCH = 50
+_READ = "The check tool of the ipc server reads them"
+_LANDS = {"prompt": "turn", "start": "turn", "tool": "tool", "stop": "interrupt"}
+_RANK = {"turn": 0, "tool": 1, "interrupt": 2}
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 0, always: a hook that fails must not stop an agent."""
+    home = Place.here().home
+    answer = ""
+    try:
+        host, event, name = _parsed(arguments)
+        answer = host.SILENT
+        hook = Hook(home, host, event, name, _input())
+        if hook.work():
+            return 0
+    except IpcError as e:
+        note(home, "info", "hook_without_service", arguments=arguments, code=e.code, text=e.text)
+    except Exception as e:  # the one broad catch of this process: the host must go on
+        failure(home, e, "hook_failed", arguments=arguments)
+    if answer:
+        _write(home, answer)
+    return 0
+
+
+def _parsed(arguments: list[str]) -> tuple[ModuleType, str, str | None]:
+    """``HOST EVENT [--name NAME]``. Raises ValueError."""
+    words = list(arguments)
+    name = None
+    if "--name" in words:
+        at = words.index("--name")
+        name = words[at + 1]
+        del words[at : at + 2]
+    if len(words) != 2 or words[0] not in HOSTS:
+        raise ValueError("ipc hook takes a host (claude, gemini, codex) and an event")
+    return importlib.import_module(f"bridges.hosts.{words[0]}"), words[1], name
+
+
+def _input() -> dict[str, Any]:
+    """The event that the host describes on standard input; empty if that is no object. All of it is read."""
+    parts, size = [], 0
+    while part := os.read(0, 1024 * 1024):
+        size += len(part)
+        if size <= _INPUT_BYTES:
+            parts.append(part)
+    raw = b"".join(parts)
+    try:
+        given = json.loads(raw)
+    except (ValueError, RecursionError):
+        return _head(raw) if size > _INPUT_BYTES else {}
+    return given if isinstance(given, dict) else {}
+
+
+def _head(raw: bytes) -> dict[str, Any]:
+    """The fields we need from the beginning of an input that is too large: hosts write them first."""
+    import re
+
+    head = raw[:65536].decode("utf-8", "replace")
+    found = {}
+    for key in ("session_id", "cwd", "agent_id"):
+        match = re.search(rf'"{key}"\s*:\s*("(?:[^"\\]|\\.)*")', head)
+        if match:
+            found[key] = json.loads(match[1])
+    return found
+
+
+def _write(home: str, answer: str) -> bool:
+    """Write the answer; False if the host no longer reads."""
+    raw = answer.encode("utf-8", "replace")
+    try:
+        while raw:
+            raw = raw[os.write(1, raw) :]
+    except OSError as e:
+        note(home, "warning", "answer_not_written", error=str(e))
+        return False
+    return True
+
+
+class Hook:
+    """One event of one session. ``work`` returns True where it wrote an answer."""
+
+    def __init__(self, home: str, host: ModuleType, event: str, name: str | None, given: dict[str, Any]) -> None:
+        self.home = home
+        self.host = host
+        self.event = event
+        self.wanted = name or os.environ.get("IPC_NAME") or None
+        self.given = given
+        self.session = _text(given, "session_id") or os.environ.get(host.SESSION_VARIABLE, "")
+        self.project = os.environ.get(host.PROJECT_VARIABLE) or _text(given, "cwd") or os.getcwd()
+        self.moment = host.EVENTS.get(event, "")
+
+    def work(self) -> bool:
+        if not self.moment or not self.session or self.given.get("agent_id"):
+            return False  # not ours; or a subagent's: the mail is its leader's
+        if self.moment == "start":
+            return self.start()
+        binding = bindings.load(self.home, self.session)
+        if binding is None:  # installed while the session ran
+            return self.moment == "prompt" and self.start()
+        turns = bindings.load_turns(self.home, self.session)
+        with QuickConnection(Place(self.home), autostart=False, door="hook") as door:
+            work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
+            return work[self.moment](Session(door, binding), turns)
+
+    def start(self) -> bool:
+        from bridges.hosts.start import register
+
+        with QuickConnection(Place(self.home), autostart=True, door="hook") as door:
+            binding = register(door, self, timeout_s=_START_S)
+            session = Session(door, binding)
+            turns = bindings.load_turns(self.home, self.session)
+            if self.given.get("source") != "compact":  # that happens within a turn
+                turns.working = self.moment == "prompt"
+            turns.told = ""
+            bindings.save_turns(self.home, self.session, turns)
+            intro = (
+                f"agent-ipc: other agents on this machine can write to this session under the name {binding.name}. "
+                "Mail arrives by itself at prompts and after tool calls; the tools of the ipc server send and read it."
+            )
+            return self.deliver(session, turns, "turn", intro=intro)
+
+    def prompt(self, session: Session, turns: Turns) -> bool:
+        self.set_working(session, turns, True)
+        return self.deliver(session, turns, "turn", announce=True)
+
+    def tool(self, session: Session, turns: Turns) -> bool:
+        if turns.working:
+            bindings.touch_turns(self.home, self.session)
+        else:  # a turn that began without a prompt: the agent was woken
+            self.set_working(session, turns, True)
+        return self.deliver(session, turns, "tool")
+
+    def edit(self, session: Session, _turns: Turns) -> bool:
+        from bridges.hosts.claims import overlapping, sentence
+
+        paths = [os.path.join(_text(self.given, "cwd") or self.project, p) for p in self.host.edited(self.given)]
+        found = [claim for path in paths for claim in overlapping(session.ask, path)]
+        return bool(found) and _write(self.home, self.host.context(self.event, sentence(found)))
+
+    def stop(self, session: Session, turns: Turns) -> bool:
+        if self.given.get("stop_hook_active") is not True:
+            turns.held = 0
+        if turns.held < session.binding.holds:
+            messages, more = session.fetch("interrupt", session.binding.chars)
+            if messages:
+                turns.held += 1
+                turns.working = True
+                bindings.save_turns(self.home, self.session, turns)
+                text, ids = digest(messages, more, to=session.binding.name, limit_chars=session.binding.chars, read=_READ)
+                written = _write(self.home, self.host.hold(text))
+                if written:
+                    session.acknowledge(ids)
+                return True
+        self.set_working(session, turns, False)
+        return False
+
+    def end(self, session: Session, turns: Turns) -> bool:
+        session.binding.ended = True
+        bindings.save(self.home, session.binding)
+        turns.working = False
+        bindings.save_turns(self.home, self.session, turns)
+        session.say_presence("gone", reach=[])
+        return False
+
+    def set_working(self, session: Session, turns: Turns, working: bool) -> None:
+        """Keep and report whether a turn runs; the broker hears of changes only."""
+        changed = turns.working != working
+        turns.working = working
+        bindings.save_turns(self.home, self.session, turns)
+        if changed:
+            session.say_presence("working" if working else "idle")
+
+    def deliver(self, session: Session, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
+        """Add the new mail to what the model reads, then acknowledge it."""
+        binding = session.binding
+        messages, more = session.fetch(land, binding.chars)
+        text = ""
+        ids: list[str] = []
+        if messages:
+            limit_chars = binding.chars - len(intro)
+            text, ids = digest(messages, more, to=binding.name, limit_chars=limit_chars, read=_READ)
+            first = str(messages[0]["id"])
+            if not ids and not announce:
+                if turns.told == first:
+                    text = ""  # said before; they wait for the check tool or the next prompt
+                else:
+                    turns.told = first
+                    bindings.save_turns(self.home, self.session, turns)
+        whole = "\n".join(part for part in (intro, text) if part)
+        if not whole:
+            return False
+        if _write(self.home, self.host.context(self.event, whole)):
+            session.acknowledge(ids)
+        return True
+
+
+def _text(given: dict[str, Any], key: str) -> str:
+    value = given.get(key)
+    return value if isinstance(value, str) else ""
+
+
+class Session:
+    """The instance that a hook speaks for."""
+
+    def __init__(self, door: QuickConnection, binding: Binding) -> None:
+        self._door = door
+        self.binding = binding
+
+    def ask(self, action: str, **fields: Any) -> dict[str, Any]:
+        """A request as this instance. Raises IpcError."""
+        body = {"action": action, "session_token": self.binding.token, **fields}
+        return self._door.request(body, timeout_s=_REQUEST_S)
+
+    def fetch(self, land: str, limit_bytes: int) -> tuple[list[dict[str, Any]], int]:
+        """(messages that may land now, how many more wait)."""
+        reply = self.ask("check", land=land, limit=_FETCH, max_bytes=limit_bytes)
+        messages = [m for m in reply["messages"] if _RANK.get(m.get("land", "tool"), 1) >= _RANK[land]]
+        return messages, int(reply.get("more", 0)) + len(reply["messages"]) - len(messages)
+
+    def acknowledge(self, ids: list[str]) -> None:
+        if ids:
+            self.ask("ack", ids=ids)
+
+    def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:
+        """Tell the others what this agent does; a broker of an older version has no such request."""
+        fields: dict[str, Any] = {"state": state} if reach is None else {"state": state, "reach": reach}
+        try:
+            self.ask("presence", **fields)
+        except IpcError as e:
+            if e.code != "unknown_action":
+                raise

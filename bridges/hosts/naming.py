@@ -1,0 +1,100 @@
+"""The name of a host's session: stable over restarts, resume and compaction, and never another's.
+
+In this order: the name that the user gave (``--name``, ``$IPC_NAME``, config.toml), the name that this session or this
+folder had before, the project folder's name, the same with the git branch or the host's name, the same with a number.
+"""
+
+from __future__ import annotations
+
+import os
+
+from bridges import sessions
+from bridges.hosts import binding as bindings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+_LENGTH = 32
+_NUMBERS = 100
+_RESERVED = ("system", "all")
+
+
+def choose(
+    home: str,
+    project: str,
+    *,
+    host: str,
+    wanted: str | None,
+    session: str,
+    process: tuple[int, str],
+    registered: list[str],
+) -> Iterator[str]:
+    """Names to try, best first. ``registered`` are the names that the broker knows."""
+    others = [b for b in bindings.all_of(home) if b.session != session and not bindings.follows(b, session, process, host)]
+    live = [b for b in others if b.live()]
+    busy = {b.name for b in live}
+    own = [name for name, _ in sessions.of_project(home, project, host)]
+    tails = [clean(git_branch(project) or host), host]
+    if any(b.project == project for b in live):
+        tails.reverse()  # a branch tells folders apart, not sessions of one folder
+    if wanted:
+        names = _variants(wanted, tails)
+        yield from (n for n in names if n not in busy and (n == wanted or n in own or n not in registered))
+        return
+    before = bindings.load(home, session)
+    if before is not None and before.name not in busy:
+        yield before.name
+    yield from (name for name in own if name not in busy)
+    names = _variants(clean(os.path.basename(project)), tails)
+    yield from (n for n in names if n not in busy and n not in registered)
+
+
+def _variants(name: str, tails: list[str]) -> Iterator[str]:
+    yield name
+    yield from (joined(name, tail) for tail in tails)
+    for number in range(2, _NUMBERS):
+        yield joined(name, str(number))
+
+
+def clean(text: str) -> str:
+    """The text as a name: other characters become hyphens, the length is cut."""
+    name = "".join(c if c in _CHARS else "-" for c in text)
+    while "--" in name:
+        name = name.replace("--", "-")
+    name = name.strip("-")[:_LENGTH].rstrip("-")
+    return name if name and name.lower() not in _RESERVED else "agent"
+
+
+def joined(name: str, tail: str) -> str:
+    """``name-tail``, within the length of a name."""
+    tail = tail[: _LENGTH // 2]
+    return f"{name[: _LENGTH - len(tail) - 1].rstrip('-')}-{tail}"
+
+
+def git_branch(project: str) -> str:
+    """The branch checked out in the folder, from git's own files; empty if there is none."""
+    place = project
+    while True:
+        head = _head_of(os.path.join(place, ".git"))
+        if head is not None:
+            break
+        parent = os.path.dirname(place)
+        if parent == place:
+            return ""
+        place = parent
+    prefix = "ref: refs/heads/"
+    return head[len(prefix) :] if head.startswith(prefix) else ""
+
+
+def _head_of(git: str) -> str | None:
+    """What HEAD says; a worktree's .git is a file that names the folder."""
+    try:
+        if os.path.isfile(git):
+            with open(git, encoding="utf-8", errors="replace") as f:
+                git = os.path.join(os.path.dirname(git), f.read().strip().removeprefix("gitdir: "))
+        with open(os.path.join(git, "HEAD"), encoding="utf-8", errors="replace") as f:
+            return f.read().strip()
+    except OSError:
+        return None

@@ -1,0 +1,138 @@
+"""The start of a host's session: take its name, resuming what the folder had, and keep the binding."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from bridges import sessions
+from bridges.hosts import binding as bindings
+from bridges.hosts import config, naming, wake
+from bridges.hosts.queue import can_queue, stand_by
+from broker.errors import IpcError, RemoteError
+from broker.names import is_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from bridges.hosts.binding import Binding
+    from bridges.hosts.hook import Hook
+    from broker.quick import QuickConnection
+
+    Ask = Callable[..., dict[str, Any]]
+
+_TAKEN = ("name_taken", "name_forwarding", "name_reserved")
+
+
+def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
+    """The session's instance, resumed or registered. Raises IpcError, SettingsError."""
+    table, secret = config.read(hook.home)
+    wanted = hook.wanted or table.get("names", {}).get(hook.project)
+    if wanted is not None and not is_name(wanted):
+        raise IpcError("invalid_name")
+
+    def ask(action: str, **fields: Any) -> dict[str, Any]:
+        return door.request({"action": action, **fields}, timeout_s=timeout_s)
+
+    status = ask("status")  # starts the service, if it does not run
+    registered = [row["id"] for row in status["instances"]]
+    process = bindings.host_process()
+    with _one_at_a_time(hook.home):
+        names = naming.choose(
+            hook.home,
+            hook.project,
+            host=hook.host.NAME,
+            wanted=wanted,
+            session=hook.session,
+            process=process,
+            registered=registered,
+        )
+        others = [name for name in registered if name != wanted]
+        name, token = _first_free(ask, hook, names, secret, others)
+        binding = bindings.Binding(
+            host=hook.host.NAME,
+            session=hook.session,
+            name=name,
+            token=token,
+            project=hook.project,
+            pid=process[0],
+            started=process[1],
+            holds=table.get("stop_holds", bindings.STOP_HOLDS),
+            chars=table.get("context_chars", bindings.CONTEXT_CHARS),
+            channel=table.get("channel", False),
+            wake=hook.host.NAME == "codex" and table.get("wake", True) and can_queue(process[0]),
+        )
+        binding.reach = wake.reach_of_hooks(binding)
+        for old in list(bindings.all_of(hook.home)):
+            if bindings.follows(old, hook.session, process, hook.host.NAME):
+                bindings.redirect(hook.home, old, binding)
+        bindings.save(hook.home, binding)
+        sessions.store(hook.home, hook.project, name, token, hook.host.NAME)
+        bindings.sweep(hook.home, time.time())
+    if binding.wake:
+        stand_by(hook.home, binding.session)
+    _say(ask, binding)
+    return binding
+
+
+def _first_free(ask: Ask, hook: Hook, names: Iterator[str], secret: str, others: list[str]) -> tuple[str, str]:
+    """The first name that can be had without taking it from another, with its session's token."""
+    for name in names:
+        stored = sessions.read_json(sessions.path_of(hook.home, hook.project, name)).get("token")
+        if isinstance(stored, str) and _still_ours(ask, name, stored):
+            return name, stored
+        if name in others:  # it was ours, and another program has taken it since
+            continue
+        try:
+            proof = _proof(name, secret)
+            reply = ask("register", instance_id=name, auth_token=proof)
+        except RemoteError as e:
+            if e.code not in _TAKEN:
+                raise
+            continue
+        return name, str(reply["session_token"])
+    raise IpcError("name_taken", name=hook.wanted or os.path.basename(hook.project))
+
+
+def _still_ours(ask: Ask, name: str, token: str) -> bool:
+    try:
+        return bool(ask("whoami", session_token=token)["instance_id"] == name)
+    except RemoteError as e:
+        if e.kind.http != 401:
+            raise
+        return False
+
+
+def _proof(name: str, secret: str) -> str:
+    if not secret:
+        return ""
+    import hashlib
+
+    return hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()
+
+
+def _say(ask: Ask, binding: Binding) -> None:
+    """Tell the others how this agent can be reached."""
+    try:
+        ask("presence", session_token=binding.token, state="idle", reach=binding.reach)
+    except RemoteError as e:
+        if e.code != "unknown_action":
+            raise
+
+
+class _one_at_a_time:
+    """Sessions that start at the same instant choose one after the other."""
+
+    def __init__(self, home: str) -> None:
+        os.makedirs(sessions.folder(home), mode=0o700, exist_ok=True)
+        self._fd = os.open(os.path.join(sessions.folder(home), "naming.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        import fcntl
+
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)

@@ -1,0 +1,84 @@
+"""Hooks and MCP tools of one host's session are one instance."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conftest import Service
+from tests.hosts.conftest import IPC, Agent
+
+
+class Tools:
+    """The MCP server as the host runs it."""
+
+    def __init__(self, agent: Agent, **env: str) -> None:
+        self.process = subprocess.Popen(
+            [*IPC, "mcp"],
+            cwd=agent.project,
+            env={**agent.env, **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        self._number = 0
+        self._ask("initialize", client)
+        self._write({"method": "notifications/initialized"})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._number += 1
+        self._write({"id": self._number, "method": method, "params": params})
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            reply = json.loads(line)
+            if reply.get("id") == self._number:
+                result: dict[str, Any] = reply["result"]
+                return result
+        raise AssertionError("the server ended")
+
+    def call(self, tool: str, **arguments: Any) -> str:
+        """The result's text."""
+        return str(self._ask("tools/call", {"name": tool, "arguments": arguments})["content"][0]["text"])
+
+
+@pytest.fixture
+def tools(processes: list[Any]) -> Callable[..., Tools]:
+    def start(agent: Agent, **env: str) -> Tools:
+        server = Tools(agent, **env)
+        processes.append(server.process)
+        return server
+
+    return start
+
+
+@pytest.mark.parametrize("host", ["claude", "codex"])
+def test_the_tools_are_the_instance_that_the_hooks_registered(service: Service, tools: Any, host: str) -> None:
+    """Claude Code tells its servers the session; of the others we know the process."""
+    agent = Agent(service, host)
+    agent.start()
+    server = tools(agent, **({"CLAUDE_CODE_SESSION_ID": agent.session} if host == "claude" else {}))
+    with service.connect("bob") as bob:
+        bob.send("web", "for the tools")
+        assert "for the tools" in server.call("check")
+        bob.send("web", "for the hooks")
+        assert "for the hooks" in agent.context("PostToolUse")
+        server.call("rename", new_id="web-2")
+        bob.send("web-2", "after the rename")
+        assert "1 new message for web-2." in agent.context("PostToolUse")
+
+
+def test_hooks_follow_the_name_that_the_agent_takes_by_its_tools(service: Service, tools: Any) -> None:
+    agent = Agent(service)
+    agent.start()
+    server = tools(agent, CLAUDE_CODE_SESSION_ID=agent.session)
+    server.call("register", instance_id="fred")
+    with service.connect("bob") as bob:
+        bob.send("fred", "hello")
+    assert "1 new message for fred." in agent.context("UserPromptSubmit")
