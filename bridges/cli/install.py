@@ -1,133 +1,223 @@
-"""``ipc install HOST``: write the host's MCP configuration. What is there stays; a backup is made; twice is once.
+"""``ipc install HOST``, ``ipc install HOST --check``, ``ipc uninstall HOST``. What is put where: bridges.hosts.plan.
 
-Formats: Claude Code ``~/.claude.json`` or a project's ``.mcp.json``; Gemini CLI ``settings.json``; Codex CLI
-``config.toml``, each from its vendor's documentation.
+A file of the host's is replaced whole, after a backup beside it, and twice is once. What was done is kept in
+``hosts/installed.json`` of the data folder, so that uninstalling gives back a file byte by byte where nobody changed it since.
 """
 
 import argparse
+import contextlib
+import hashlib
+import itertools
 import json
 import os
-import re
 import shutil
-import sys
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from bridges.cli.output import say
+from bridges.cli.installed import check
+from bridges.cli.output import complain, say
+from bridges.hosts.entries import read
+from bridges.hosts.plan import HOSTS, Edit, Options, Plan, plan
 from broker.errors import IpcError
-from broker.runtime import write_private
+from broker.runtime import prepare_home, private_folder, write_private
 from broker.settings import Settings
+
+_NEXT = {
+    "claude": "start claude anew: hooks, monitor and tools are there as the plugin agent-ipc@skills-dir",
+    "gemini": "start gemini anew, in a folder that you have trusted",
+    "codex": "start codex anew, and trust the new hooks once with /hooks",
+}
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Exit status 0: installed, printed, or there already."""
-    path = config_path(options.host, options.scope)
-    before = _read(path)
-    entry = server_entry(settings, options.name)
-    after = with_codex_server(before, path, entry) if options.host == "codex" else with_json_server(before, path, entry)
+    """Exit status 0: installed, printed, or there already; of ``--check``: 1 if a piece is missing or wrong."""
+    if options.host is None:
+        return _check_all(settings, options)
+    record = Record(settings, options.host, options.scope)
+    if options.check:
+        return check(plan(options.host, options.scope, record.options()))
+    chosen = Options(options.name, options.claims, options.rewake)
+    wanted = plan(options.host, options.scope, chosen)
     if options.print_only:
-        say(f"# {path}")
-        say(after.rstrip())
-    elif after == before:
-        say(f"Already installed in {path}")
-    else:
-        write(path, before, after)
-        say(f"Installed in {path}")
-        say(f"next: start {options.host} anew; its agent can then call register, send and check")
+        _show(wanted)
+        return 0
+    changes = [
+        (edit, text, after)
+        for edit in [*wanted.retired, *wanted.edits]
+        if (text := read(edit.path)) != (after := edit.put(text))
+    ]
+    files = [path for path, text in _files(wanted) if read(path) != text]
+    if not changes and not files:
+        say(f"Already installed in {_place(wanted)}")
+        return 0
+    record.begin(chosen)
+    for path, text in _files(wanted):
+        record.folders_of(path.parent)
+        write_private(path, text)
+    _remove_strangers(wanted)
+    for edit, text, after in changes:
+        record.folders_of(edit.path.parent)
+        record.edited(edit.path, text, after, replace(edit.path, text, after))
+    record.save()
+    say(f"Installed in {_place(wanted)}")
+    say(f"next: {_NEXT[options.host]}")
     return 0
 
 
-def config_path(host: str, scope: str) -> Path:
-    """The file that the host reads. Its symlinks are followed, so that a linked file is changed where it is."""
-    user, project = Path.home(), Path.cwd()
-    path = {
-        ("claude", "user"): user / ".claude.json",
-        ("claude", "project"): project / ".mcp.json",
-        ("gemini", "user"): user / ".gemini" / "settings.json",
-        ("gemini", "project"): project / ".gemini" / "settings.json",
-        ("codex", "user"): Path(os.environ.get("CODEX_HOME") or user / ".codex") / "config.toml",
-        ("codex", "project"): project / ".codex" / "config.toml",
-    }[host, scope]
-    return path.resolve()
+def remove(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0: nothing of ours is left in the host."""
+    record = Record(settings, options.host, options.scope)
+    wanted = plan(options.host, options.scope, record.options())
+    found = [edit for edit in wanted.edits if (text := read(edit.path)) != edit.take(text)]
+    there = wanted.folder is not None and wanted.folder.exists()
+    for edit in wanted.edits:
+        record.restore(edit)
+    for edit in wanted.retired:
+        if (after := edit.put(text := read(edit.path))) != text:
+            replace(edit.path, text, after)
+    if wanted.folder is not None and there:
+        shutil.rmtree(wanted.folder)
+    record.forget()
+    say(f"Removed from {_place(wanted)}" if found or there else f"Not installed in {_place(wanted)}")
+    return 0
 
 
-def server_entry(settings: Settings, name: str | None) -> dict[str, Any]:
-    """Command, arguments and environment of the MCP server, independent of PATH."""
-    script = Path(sys.executable).with_name("ipc")
-    command = [str(script)] if script.exists() else [sys.executable, "-P", "-m", "bridges.cli"]
-    arguments = [*command[1:], "mcp", *(["--name", name] if name else [])]
-    env = {"IPC_HOME": str(settings.home)} if os.environ.get("IPC_HOME") else {}
-    return {"command": command[0], "args": arguments, "env": env}
+def _check_all(settings: Settings, options: argparse.Namespace) -> int:
+    """Check every host that has something of ours. Exit status 1 if one is not well, or if there is none."""
+    if not options.check:
+        raise IpcError("bad_request", detail="name a host: claude, gemini or codex")
+    records = [Record(settings, host, options.scope) for host in HOSTS]
+    wanted = [plan(host, options.scope, record.options()) for host, record in zip(HOSTS, records, strict=True)]
+    there = [one for one in wanted if _is_there(one)]
+    if not there:
+        complain(f"no host has anything of ours ({options.scope})", "ipc install claude")
+        return 1
+    return max([check(one) for one in there])
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as e:
-        raise IpcError("bad_request", detail=f"{path}: {e}") from None
+def _is_there(wanted: Plan) -> bool:
+    if wanted.folder is not None:
+        return wanted.folder.exists()
+    return any(edit.take(text := read(edit.path)) != text for edit in wanted.edits)
 
 
-def with_json_server(text: str, path: Path, entry: dict[str, Any]) -> str:
-    """The JSON configuration with our server in ``mcpServers``; the same text if it is there already."""
-    try:
-        config = json.loads(text) if text.strip() else {}
-    except ValueError as e:
-        raise IpcError("bad_request", detail=f"{path} is not valid JSON ({e}); it was left as it is") from None
-    if not isinstance(config, dict) or not isinstance(config.get("mcpServers", {}), dict):
-        raise IpcError("bad_request", detail=f"{path} has no object of servers where one should be; it was left as it is")
-    if config.get("mcpServers", {}).get("ipc") == entry:
-        return text
-    config.setdefault("mcpServers", {})["ipc"] = entry
-    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+def _files(wanted: Plan) -> list[tuple[Path, str]]:
+    return [(wanted.folder / name, text) for name, text in wanted.files.items()] if wanted.folder else []
 
 
-def with_codex_server(text: str, path: Path, entry: dict[str, Any]) -> str:
-    """The TOML configuration with our tables replaced or added at its end; comments and all else stay."""
-    try:
-        config = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise IpcError("bad_request", detail=f"{path} is not valid TOML ({e}); it was left as it is") from None
-    wanted = {k: v for k, v in entry.items() if v}
-    if config.get("mcp_servers", {}).get("ipc") == wanted:
-        return text
-    table = ["[mcp_servers.ipc]", *(f"{key} = {_toml(value)}" for key, value in wanted.items())]
-    kept = _without_table(text)
-    after = f"{kept.rstrip()}\n\n" if kept.strip() else ""
-    after += "\n".join(table) + "\n"
-    if tomllib.loads(after).get("mcp_servers", {}).get("ipc") != wanted:
-        raise IpcError("bad_request", detail=f"{path} defines mcp_servers.ipc in a way that can't be replaced; edit it by hand")
-    return after
+def _place(wanted: Plan) -> str:
+    return str(wanted.folder) if wanted.folder else " and ".join(str(e.path) for e in wanted.edits)
 
 
-def _without_table(text: str) -> str:
-    """The text without [mcp_servers.ipc] and its sub-tables."""
-    kept, dropping = [], False
-    for line in text.splitlines(keepends=True):
-        if re.match(r"\s*\[", line):
-            dropping = re.match(r"\s*\[\s*mcp_servers\s*\.\s*[\"']?ipc[\"']?\s*[\].]", line) is not None
-        if not dropping:
-            kept.append(line)
-    return "".join(kept)
+def _show(wanted: Plan) -> None:
+    """What would be written, file by file."""
+    for path, text in _files(wanted):
+        say(f"# {path}")
+        say(text.rstrip())
+    for edit in [*wanted.retired, *wanted.edits]:
+        text = read(edit.path)
+        if (after := edit.put(text)) != text:
+            say(f"# {edit.path}")
+            say(after.rstrip())
 
 
-def _toml(value: Any) -> str:
-    """A text, list of texts or table of texts as TOML; JSON's escapes are TOML's."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value)
+def _remove_strangers(wanted: Plan) -> None:
+    """Files of an earlier version in our own folder would still be loaded."""
+    assert wanted.folder is None or wanted.folder.name == "agent-ipc"
+    for path in [p for p in wanted.folder.rglob("*") if p.is_file()] if wanted.folder else []:
+        if wanted.folder and str(path.relative_to(wanted.folder)) not in wanted.files:
+            path.unlink()
 
 
-def write(path: Path, before: str, after: str) -> None:
-    """Replace the file whole, with a backup beside it; its mode stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def replace(path: Path, before: str, after: str) -> Path | None:
+    """Replace the file whole; its mode stays. Returns the backup beside it, where there was a file."""
+    backup = None
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     if before:
-        backup = path.with_name(f"{path.name}.bak-{time.strftime('%Y%m%d-%H%M%S')}")
+        stamp = f"{path.name}.bak-{time.strftime('%Y%m%d-%H%M%S')}"
+        names = itertools.chain([stamp], (f"{stamp}-{n}" for n in itertools.count(2)))
+        backup = next(copy for name in names if not (copy := path.with_name(name)).exists())
         shutil.copy2(path, backup)
         say(f"Backup: {backup}")
-    write_private(path, after)
-    path.chmod(mode)
+    if after:
+        write_private(path, after)
+        path.chmod(mode)
+    else:
+        path.unlink(missing_ok=True)
+    return backup
+
+
+class Record:
+    """What an installation changed: which folders it made, and each edited file's hash after it with the backup's path."""
+
+    def __init__(self, settings: Settings, host: str, scope: str) -> None:
+        self._settings = settings
+        self._path = settings.home / "hosts" / "installed.json"
+        self._key = host if scope == "user" else f"{host} in {Path.cwd()}"
+        self._all: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self._all = json.loads(self._path.read_text(encoding="utf-8"))
+        self._mine: dict[str, Any] = self._all.get(self._key, {})
+
+    def options(self) -> Options:
+        """How it was installed."""
+        return Options(**self._mine.get("options", {}))
+
+    def begin(self, chosen: Options) -> None:
+        self._mine.setdefault("folders", [])
+        self._mine.setdefault("edits", {})
+        self._mine["options"] = {"name": chosen.name, "claims": chosen.claims, "rewake": chosen.rewake}
+
+    def folders_of(self, folder: Path) -> None:
+        """Make the folder, and note which of its parents were made for it."""
+        missing = [p for p in [folder, *folder.parents] if not p.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._mine["folders"] += [str(p) for p in missing]
+
+    def edited(self, path: Path, before: str, after: str, backup: Path | None) -> None:
+        """The first state that we met is what uninstalling gives back; a later edit of ours keeps it if it was still ours."""
+        known = self._mine["edits"].get(str(path), {"after": "", "backup": None, "backups": []})
+        mine = [str(backup)] if backup else []
+        first = known["backup"] if known["after"] == _hash(before) else next(iter(mine), None)
+        self._mine["edits"][str(path)] = {"after": _hash(after), "backup": first, "backups": known["backups"] + mine}
+
+    def restore(self, edit: Edit) -> None:
+        """Give the file back as it was; where others changed it since, take out what is ours."""
+        text = read(edit.path)
+        known = self._mine.get("edits", {}).get(str(edit.path), {})
+        backup = Path(known["backup"]) if known.get("backup") else None
+        if known.get("after") == _hash(text) and (backup is None or backup.exists()):
+            if backup is not None:
+                shutil.copy2(backup, edit.path)
+            else:
+                edit.path.unlink(missing_ok=True)
+            for copy in known["backups"]:
+                Path(copy).unlink(missing_ok=True)
+        elif (after := edit.take(text)) != text:
+            replace(edit.path, text, after)
+
+    def forget(self) -> None:
+        """Remove the folders that were made and are empty, and the note itself."""
+        for folder in sorted(set(self._mine.get("folders", [])), key=len, reverse=True):
+            with contextlib.suppress(OSError):  # not empty, or gone
+                os.rmdir(folder)
+        if self._all.pop(self._key, None) is not None:
+            self._write()
+
+    def save(self) -> None:
+        self._all[self._key] = self._mine
+        self._write()
+
+    def _write(self) -> None:
+        prepare_home(self._settings)
+        private_folder(self._path.parent)
+        if self._all:
+            write_private(self._path, json.dumps(self._all, indent=1))
+        else:
+            self._path.unlink(missing_ok=True)
+            self._path.parent.rmdir()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -6,7 +6,7 @@ import pty
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -203,56 +203,6 @@ def test_what_is_no_seed_database_is_refused(shell: Shell) -> None:
     sqlite3.connect(shell.home / "y.db").execute("CREATE TABLE t (a)").connection.close()
     assert "no table messages" in shell.fails(2, "import-legacy", str(shell.home / "y.db"))
     assert "is not a file" in shell.fails(2, "import-legacy", "nothing.db")
-
-
-CONFIGS: list[tuple[str, str, str, Callable[[str], Any]]] = [
-    ("claude", ".claude.json", '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}', json.loads),
-    ("gemini", ".gemini/settings.json", '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}', json.loads),
-    ("codex", ".codex/config.toml", '# mine\ntheme = "dark" # keep\n\n[mcp_servers.other]\ncommand = "x"\n', lambda t: t),
-]
-
-
-@pytest.mark.parametrize(("host", "file", "text", "read"), CONFIGS, ids=[c[0] for c in CONFIGS])
-def test_install_keeps_what_is_there_backs_up_and_is_idempotent(
-    shell: Shell, host: str, file: str, text: str, read: Any
-) -> None:
-    import tomllib
-
-    path = shell.home / file
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o640)
-    printed = shell.ok("install", host, "--print")
-    assert path.read_text() == text and "mcp" in printed
-    assert "Installed in" in shell.ok("install", host, "--name", "fred")
-    after = path.read_text()
-    assert "Already installed" in shell.ok("install", host, "--name", "fred")
-    assert path.read_text() == after and path.stat().st_mode & 0o777 == 0o640
-    assert [p.read_text() for p in path.parent.glob(f"{path.name}.bak-*")] == [text]
-    config = tomllib.loads(after) if host == "codex" else json.loads(after)
-    servers = config["mcp_servers" if host == "codex" else "mcpServers"]
-    assert (config["theme"], servers["other"]) == ("dark", {"command": "x"})
-    assert servers["ipc"]["args"][-3:] == ["mcp", "--name", "fred"]
-    assert host != "codex" or after.startswith('# mine\ntheme = "dark" # keep\n')
-
-
-@pytest.mark.parametrize(("host", "file"), [("claude", ".claude.json"), ("codex", ".codex/config.toml")])
-def test_install_leaves_a_broken_configuration_as_it_is(shell: Shell, host: str, file: str) -> None:
-    path = shell.home / file
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("{broken")
-    assert "it was left as it is" in shell.fails(2, "install", host)
-    assert path.read_text() == "{broken"
-
-
-def test_the_installed_command_is_an_mcp_server(shell: Shell) -> None:
-    shell.ok("install", "claude")
-    entry = json.loads((shell.home / ".claude.json").read_text())["mcpServers"]["ipc"]
-    client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}) + "\n"
-    env = {**shell.env, **entry["env"]}
-    done = subprocess.run([entry["command"], *entry["args"]], env=env, input=request.encode(), capture_output=True, timeout=40)
-    assert json.loads(done.stdout)["result"]["serverInfo"]["name"] == "ipc"
 
 
 def test_the_demo_runs_and_leaves_nothing(shell: Shell) -> None:

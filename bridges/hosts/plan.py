@@ -1,0 +1,155 @@
+"""What ``ipc install`` puts where: whole files that are ours, and entries in files that are the host's.
+
+    claude   a plugin folder in ``skills/`` of the configuration, which Claude Code loads by itself as agent-ipc@skills-dir
+             (a project's: after the folder is trusted; its monitor is not armed)
+    gemini   an extension folder; a project has no extensions, so there: entries in its settings.json
+    codex    a marked block in config.toml, entries in hooks.json
+
+Nothing else of a host is touched, so taking it out again leaves what was there before.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bridges.hosts import entries
+from bridges.hosts.command import environment, ipc_command, shell_words
+from broker.version import VERSION
+
+FILES = Path(__file__).with_name("files")
+HOSTS = ("claude", "gemini", "codex")
+PLUGIN = "agent-ipc"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chose: a name for each session, the warning before edits, the background hook that wakes."""
+
+    name: str | None = None
+    claims: bool = False
+    rewake: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Entries of ours in a file of the host. ``put`` and ``take`` map its text; they raise IpcError where they can't."""
+
+    path: Path
+    put: Callable[[str], str]
+    take: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``folder`` is ours alone where there is one; ``retired`` takes out what earlier versions wrote elsewhere."""
+
+    host: str
+    scope: str
+    command: dict[str, Any]
+    hook: str
+    folder: Path | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    edits: list[Edit] = field(default_factory=list)
+    retired: list[Edit] = field(default_factory=list)
+
+
+def plan(host: str, scope: str, options: Options) -> Plan:
+    """All of it for a host, for the user or for the project in the present folder."""
+    words = _words(options)
+    of_host = partial(Plan, host, scope, words.server, f"{words.run} hook {host}")
+    user, project = Path.home(), Path.cwd()
+    if host == "claude":
+        config = Path(os.environ.get("CLAUDE_CONFIG_DIR") or user / ".claude") if scope == "user" else project / ".claude"
+        old = _claude_json(user) if scope == "user" else project / ".mcp.json"
+        return of_host(
+            folder=config / "skills" / PLUGIN,
+            files=_claude_files(words, options, scope),
+            retired=[_without_server(old)],
+        )
+    if host == "gemini" and scope == "user":
+        return of_host(
+            folder=user / ".gemini" / "extensions" / PLUGIN,
+            files=_files(words, "gemini", ("gemini-extension.json", "hooks/hooks.json", "AGENT-MAIL.md")),
+            retired=[_without_server(user / ".gemini" / "settings.json")],
+        )
+    if host == "gemini":
+        return of_host(edits=[_gemini_settings(project / ".gemini" / "settings.json", words)])
+    config = Path(os.environ.get("CODEX_HOME") or user / ".codex") if scope == "user" else project / ".codex"
+    return of_host(edits=_codex_edits(config, words, options))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What stands for the marks in the files of ``files/``."""
+
+    server: dict[str, Any]
+    run: str
+    name: str
+
+    def fill(self, text: str) -> str:
+        """The text with the marks replaced."""
+        for mark, value in (("@VERSION@", VERSION), ("@RUN@", self.run), ("@NAME@", self.name)):
+            text = text.replace(mark, json.dumps(value)[1:-1])
+        return text.replace('"@SERVER@"', json.dumps(self.server))
+
+
+def _words(options: Options) -> Words:
+    command, name = ipc_command(), ["--name", options.name] if options.name else []
+    server = {"command": command[0], "args": [*command[1:], "mcp", *name], "env": environment()}
+    return Words(server, f"exec {shell_words(command)}", f" --name {options.name}" if options.name else "")
+
+
+def _files(words: Words, host: str, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: words.fill((FILES / host / name).read_text(encoding="utf-8")) for name in names}
+
+
+def _claude_files(words: Words, options: Options, scope: str) -> dict[str, str]:
+    names = [".claude-plugin/plugin.json", ".mcp.json", "hooks/hooks.json", "skills/agent-mail/SKILL.md"]
+    if scope == "user":
+        names.append("monitors/monitors.json")
+    files = _files(words, "claude", tuple(names))
+    more = [n for n, wanted in (("claims", options.claims), ("rewake", options.rewake)) if wanted]
+    if more:
+        hooks = json.loads(files["hooks/hooks.json"])
+        for name in more:
+            entries.merge(hooks["hooks"], json.loads(words.fill((FILES / "claude" / "hooks" / f"{name}.json").read_text())))
+        files["hooks/hooks.json"] = json.dumps(hooks, indent=2) + "\n"
+    return files
+
+
+def _claude_json(user: Path) -> Path:
+    """Where Claude Code keeps the user's MCP servers, and where earlier versions of ours put theirs."""
+    folder = os.environ.get("CLAUDE_CONFIG_DIR")
+    return Path(folder) / ".claude.json" if folder else user / ".claude.json"
+
+
+def _without_server(path: Path) -> Edit:
+    return Edit(path.resolve(), lambda text: entries.without_json_server(text, path), lambda text: text)
+
+
+def _gemini_settings(path: Path, words: Words) -> Edit:
+    hooks = json.loads(words.fill((FILES / "gemini" / "hooks" / "hooks.json").read_text()))["hooks"]
+
+    def put(text: str) -> str:
+        return entries.with_json(text, path, server=words.server, hooks=hooks)
+
+    return Edit(path.resolve(), put, lambda text: entries.without_json(text, path))
+
+
+def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
+    toml, hooks_path = (config / "config.toml").resolve(), (config / "hooks.json").resolve()
+    hooks = json.loads(words.fill((FILES / "codex" / "hooks.json").read_text()))["hooks"]
+    if options.claims:
+        entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
+    return [
+        Edit(toml, lambda text: entries.with_toml_server(text, toml, words.server), entries.without_toml_server),
+        Edit(
+            hooks_path,
+            lambda text: entries.with_json(text, hooks_path, server=None, hooks=hooks),
+            lambda text: entries.without_json(text, hooks_path),
+        ),
+    ]

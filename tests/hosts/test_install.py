@@ -1,0 +1,268 @@
+"""What ``ipc install`` puts into a host, checks, and takes out again, in temporary homes."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hosts.conftest import IPC
+
+JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'
+HOOKS = '{\n    "hooks": {\n        "Stop": [{"hooks": [{"type": "command", "command": "mine"}]}]\n    }\n}'
+TOML = '# mine\ntheme = "dark" # keep\n\n[mcp_servers.other]\ncommand = "x"'
+EVERY = [(host, scope) for host in ("claude", "gemini", "codex") for scope in ("user", "project")]
+
+
+class User:
+    """A person's home with a project in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.project = home / "project"
+        self.project.mkdir()
+        self.env = {"HOME": str(home), "IPC_HOME": str(home / "ipc"), "IPC_PORT": "0", "PATH": os.environ["PATH"]}
+
+    def run(self, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*IPC, *arguments], cwd=self.project, env={**self.env, **env}, capture_output=True, text=True, timeout=50
+        )
+
+    def ok(self, *arguments: str, **env: str) -> str:
+        done = self.run(*arguments, **env)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        return done.stdout
+
+    def files(self) -> dict[str, str]:
+        """Everything but our own data folder."""
+        found = {}
+        for path in self.home.rglob("*"):
+            name = str(path.relative_to(self.home))
+            if not name.startswith("ipc"):
+                found[name] = path.read_text() if path.is_file() else ""
+        return found
+
+    def write(self, name: str, text: str, mode: int = 0o640) -> Path:
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+
+@pytest.fixture
+def user(home: Path) -> Iterator[User]:
+    user = User(home)
+    yield user
+    if (user.home / "ipc" / "run").exists():
+        user.run("down")
+
+
+def fill(user: User) -> None:
+    """A person who has used all hosts before."""
+    for name, text in (
+        (".claude.json", JSON),
+        (".claude/settings.json", HOOKS),
+        (".claude/skills/mine/SKILL.md", "mine"),
+        (".gemini/settings.json", JSON),
+        (".codex/config.toml", TOML),
+        (".codex/hooks.json", HOOKS),
+        ("project/.gemini/settings.json", JSON),
+        ("project/.codex/config.toml", TOML),
+    ):
+        user.write(name, text)
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+@pytest.mark.parametrize(("host", "scope"), EVERY)
+def test_uninstalling_leaves_no_trace(user: User, host: str, scope: str, used: bool) -> None:
+    if used:
+        fill(user)
+    before = user.files()
+    assert "Installed in" in user.ok("install", host, "--scope", scope)
+    after = user.files()
+    assert after != before and "Already installed" in user.ok("install", host, "--scope", scope)
+    assert user.files() == after
+    assert "Removed from" in user.ok("uninstall", host, "--scope", scope)
+    assert user.files() == before
+    assert not (user.home / "ipc" / "hosts").exists()
+    assert "Not installed" in user.ok("uninstall", host, "--scope", scope)
+
+
+@pytest.mark.parametrize(("host", "scope"), EVERY)
+def test_check_finds_every_piece_and_what_is_wrong_with_it(user: User, host: str, scope: str) -> None:
+    assert user.run("install", host, "--scope", scope, "--check").returncode == 1
+    user.ok("install", host, "--scope", scope, "--name", "fred")
+    good = user.ok("install", host, "--scope", scope, "--check")
+    assert "FAIL" not in good and "MCP server" in good and f"hook {host} Check" in good
+    paths = [user.home / name for name, text in user.files().items() if text]
+    for path in paths:
+        path.write_text(path.read_text().replace("ipc", "ipcx"))
+    done = user.run("install", host, "--scope", scope, "--check")
+    assert done.returncode == 1 and f"next: ipc install {host}" in done.stdout
+    assert all(f"FAIL  {path}" in done.stdout for path in paths)
+
+
+@pytest.mark.parametrize(("host", "scope"), EVERY)
+def test_print_shows_what_would_be_written_and_writes_nothing(user: User, host: str, scope: str) -> None:
+    fill(user)
+    before = user.files()
+    text = user.ok("install", host, "--scope", scope, "--print", "--name", "fred")
+    assert user.files() == before and "hook" in text and '"mcp"' in text and "fred" in text
+
+
+@pytest.mark.parametrize("host", ["gemini", "codex"])
+def test_what_is_in_a_shared_file_stays_is_backed_up_and_keeps_its_mode(user: User, host: str) -> None:
+    fill(user)
+    path = user.project / (".gemini/settings.json" if host == "gemini" else ".codex/config.toml")
+    text = path.read_text()
+    user.ok("install", host, "--scope", "project", "--name", "fred")
+    after = path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [p.read_text() for p in path.parent.glob(f"{path.name}.bak-*")] == [text]
+    config = tomllib.loads(after) if host == "codex" else json.loads(after)
+    servers = config["mcp_servers" if host == "codex" else "mcpServers"]
+    assert (config["theme"], servers["other"]) == ("dark", {"command": "x"})
+    assert servers["ipc"]["args"][-3:] == ["mcp", "--name", "fred"]
+    assert host != "codex" or after.startswith(TOML)
+
+
+def test_what_was_changed_after_installing_is_kept_by_uninstalling(user: User) -> None:
+    fill(user)
+    user.ok("install", "codex")
+    config, hooks = user.home / ".codex/config.toml", user.home / ".codex/hooks.json"
+    config.write_text(config.read_text() + '[projects."/x"]\ntrust_level = "trusted"\n')
+    found = json.loads(hooks.read_text())
+    found["hooks"]["Stop"].append({"hooks": [{"type": "command", "command": "later"}]})
+    hooks.write_text(json.dumps(found))
+    user.ok("uninstall", "codex")
+    assert config.read_text() == TOML + '[projects."/x"]\ntrust_level = "trusted"\n' or tomllib.loads(config.read_text()) == {
+        "theme": "dark",
+        "mcp_servers": {"other": {"command": "x"}},
+        "projects": {"/x": {"trust_level": "trusted"}},
+    }
+    kept = [h["command"] for group in json.loads(hooks.read_text())["hooks"]["Stop"] for h in group["hooks"]]
+    assert kept == ["mine", "later"] and list(json.loads(hooks.read_text())["hooks"]) == ["Stop"]
+
+
+def test_other_options_replace_what_was_installed_and_uninstalling_gives_back_the_first(user: User) -> None:
+    fill(user)
+    before = user.files()
+    for options in ([], ["--name", "fred"], ["--claims"], []):
+        user.ok("install", "codex", *options)
+        user.ok("install", "claude", *options)
+        hooks = json.loads((user.home / ".codex/hooks.json").read_text())["hooks"]
+        assert ("PreToolUse" in hooks) == ("--claims" in options)
+        assert len(hooks["Stop"]) == 2
+    user.ok("uninstall", "codex")
+    user.ok("uninstall", "claude")
+    assert user.files() == before
+
+
+def test_the_server_that_an_earlier_version_wrote_is_taken_out(user: User) -> None:
+    entry = {"command": str(Path(sys.executable).with_name("ipc")), "args": ["mcp"], "env": {}}
+    config = user.write(".claude.json", json.dumps({"theme": "dark", "mcpServers": {"ipc": entry}}, indent=2) + "\n")
+    user.ok("install", "claude")
+    assert json.loads(config.read_text()) == {"theme": "dark"}
+    mine = user.write(".claude.json", '{"mcpServers": {"ipc": {"command": "/other/server", "args": []}}}')
+    user.ok("install", "claude", "--name", "fred")
+    assert "/other/server" in mine.read_text()
+
+
+def test_a_table_of_an_earlier_version_in_codex_s_configuration_is_replaced(user: User) -> None:
+    old = '[mcp_servers.ipc]\ncommand = "/old/ipc"\nargs = ["mcp"]\n\n[mcp_servers.ipc.env]\nA = "b"\n\n[other]\nx = 1\n'
+    config = user.write(".codex/config.toml", old)
+    user.ok("install", "codex")
+    found = tomllib.loads(config.read_text())
+    assert found["other"] == {"x": 1} and "A" not in found["mcp_servers"]["ipc"].get("env", {})
+    assert found["mcp_servers"]["ipc"]["command"] != "/old/ipc"
+
+
+@pytest.mark.parametrize(
+    ("host", "file", "text"),
+    [
+        ("gemini", ".gemini/settings.json", "{broken"),
+        ("gemini", ".gemini/settings.json", '{"hooks": []}'),
+        ("codex", ".codex/config.toml", "{broken"),
+        ("codex", ".codex/hooks.json", "[]"),
+        ("codex", ".codex/config.toml", 'mcp_servers = { ipc = { command = "x" } }\n'),
+    ],
+)
+def test_a_broken_configuration_is_left_as_it_is(user: User, host: str, file: str, text: str) -> None:
+    path = user.write(f"project/{file}", text)
+    before = user.files()
+    done = user.run("install", host, "--scope", "project")
+    assert done.returncode == 2 and ("it was left as it is" in done.stderr or "edit it by hand" in done.stderr)
+    assert path.read_text() == text and user.files() == before
+
+
+def test_a_linked_configuration_is_changed_where_it_is(user: User) -> None:
+    real = user.write("dotfiles/config.toml", TOML)
+    (user.home / ".codex").mkdir()
+    (user.home / ".codex" / "config.toml").symlink_to(real)
+    user.ok("install", "codex")
+    assert (user.home / ".codex" / "config.toml").is_symlink() and "mcp_servers.ipc" in real.read_text()
+
+
+@pytest.mark.parametrize("host", ["claude", "gemini", "codex"])
+def test_the_installed_commands_run_from_anywhere(user: User, host: str) -> None:
+    user.ok("install", host)
+    entry = _server(user, host)
+    client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}) + "\n"
+    env = {"HOME": str(user.home), "PATH": "/usr/bin:/bin", **entry.get("env", {})}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([entry["command"], *entry["args"]], cwd="/", env=env, stdin=pipe, stdout=pipe) as server:
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.write(request.encode())
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["result"]["serverInfo"]["name"] == "ipc"
+        server.kill()
+    hooks = json.loads(next(t for n, t in user.files().items() if n.endswith("hooks.json")))["hooks"]
+    event = json.dumps({"session_id": "s1", "cwd": str(user.project)}).encode()
+    start = hooks["SessionStart"][0]["hooks"][0]["command"]
+    env = {"HOME": str(user.home), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["/bin/sh", "-c", start], cwd="/", env=env, input=event, capture_output=True, timeout=40)
+    assert b"under the name project." in done.stdout
+
+
+def _server(user: User, host: str) -> dict[str, Any]:
+    files = user.files()
+    if host == "codex":
+        entry: dict[str, Any] = tomllib.loads(files[".codex/config.toml"])["mcp_servers"]["ipc"]
+        return entry
+    name = ".claude/skills/agent-ipc/.mcp.json" if host == "claude" else ".gemini/extensions/agent-ipc/gemini-extension.json"
+    found: dict[str, Any] = json.loads(files[name])["mcpServers"]["ipc"]
+    return found
+
+
+def test_a_path_with_blanks_and_quotes_is_quoted(user: User) -> None:
+    odd = user.home / 'it\'s a "home"'
+    user.ok("install", "claude", IPC_HOME=str(odd))
+    hooks = json.loads((user.home / ".claude/skills/agent-ipc/hooks/hooks.json").read_text())["hooks"]
+    command = hooks["Stop"][0]["hooks"][0]["command"]
+    done = subprocess.run(["/bin/sh", "-c", command], input=b"{}", capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_background_hook_is_there_only_when_asked_for(user: User) -> None:
+    path = user.home / ".claude/skills/agent-ipc/hooks/hooks.json"
+    user.ok("install", "claude")
+    assert "asyncRewake" not in path.read_text()
+    user.ok("install", "claude", "--rewake")
+    hooks = json.loads(path.read_text())["hooks"]
+    assert [h["hooks"][0].get("asyncRewake", False) for h in hooks["Stop"]] == [False, True]
+    assert "FAIL" not in user.ok("install", "claude", "--check")
+
+
+def test_check_without_a_host_looks_at_all_that_are_installed(user: User) -> None:
+    done = user.run("install", "--check")
+    assert done.returncode == 1 and "next: ipc install claude" in done.stderr
+    user.ok("install", "gemini")
+    assert "FAIL" not in (text := user.ok("install", "--check")) and ".gemini" in text and ".claude" not in text
+    assert "name a host" in user.run("install").stderr
