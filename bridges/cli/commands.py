@@ -63,6 +63,8 @@ class Command:
             self.arguments(parser)
 
 
+BY_HOSTS = ""
+"""In place of ``run``: bridges.cli.__main__ runs these before any parser is made; here they stand for their help."""
 QUICK_MODULES = frozenset({"company", "mail", "saying", "talk", "watch"})
 
 
@@ -248,10 +250,35 @@ def _import_legacy(command: Parser) -> None:
 
 
 def _install(command: Parser) -> None:
-    command.add_argument("host", choices=("claude", "gemini", "codex"))
-    command.add_argument("--print", dest="print_only", action="store_true", help="show what would be written")
+    command.add_argument("host", nargs="?", choices=("claude", "gemini", "codex"), help="with --check all that are installed")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--print", dest="print_only", action="store_true", help="show what would be written")
+    how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
     command.add_argument("--name", help="register this name by itself in each session")
+    command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
+    command.add_argument("--rewake", action="store_true", help="claude: wake by a background hook too (not for claude -p)")
     command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
+
+
+def _uninstall(command: Parser) -> None:
+    command.add_argument("host", choices=("claude", "gemini", "codex"))
+    command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
+
+
+def _hook(command: Parser) -> None:
+    command.add_argument("host", choices=("claude", "gemini", "codex"))
+    command.add_argument("event", metavar="EVENT", help="the host's own name of it; its JSON comes on standard input")
+    command.add_argument("--name", help="register this name")
+
+
+def _session(command: Parser) -> None:
+    command.add_argument("session", nargs="?", metavar="SESSION", help="the host's id of it ($CLAUDE_CODE_SESSION_ID)")
+
+
+def _guard(command: Parser) -> None:
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--install", action="store_true", help="add it to this repository's pre-commit hook")
+    how.add_argument("--remove", action="store_true", help="take it out again")
 
 
 def _text(command: Parser) -> None:
@@ -334,6 +361,11 @@ COMMANDS = {
     "mcp": Command("setup:mcp", "MCP server on standard input and output, for an agent's host to start", "", _mcp),
     "import-legacy": Command("legacy:run", "take over unread mail from the seed system's SQLite database", "", _import_legacy),
     "install": Command("install:run", "connect an agent's host to the mail", "ipc install claude --print", _install),
+    "uninstall": Command("install:remove", "take it out of an agent's host again", "ipc uninstall claude", _uninstall),
+    "hook": Command(BY_HOSTS, "for a host's hooks: mail at the boundaries of an agent's turns", "", _hook),
+    "monitor": Command(BY_HOSTS, "for Claude Code's monitors: a line for each arrival of mail", "", _session),
+    "wait": Command(BY_HOSTS, "for Claude Code's asyncRewake hooks: status 2 at the first mail", "", _session),
+    "guard": Command(BY_HOSTS, "git pre-commit: refuse files that others have claimed", "ipc guard --install", _guard),
     "demo": Command("demo:run", "two agents exchange messages over three doors, in a temporary home"),
 }
 

@@ -1,0 +1,185 @@
+"""``ipc guard``: a git pre-commit hook that refuses a commit of files which another agent has claimed.
+
+    ipc guard             checks what is staged in this repository; status 1 refuses
+    ipc guard --install   adds itself to the repository's pre-commit hook
+    ipc guard --remove    takes itself out; a hook that we made alone is gone, another's is as it was
+
+Claims are advisory and ``git commit --no-verify`` goes past it. Without the service, or in a shell that is no agent, nothing
+is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from bridges import sessions
+from bridges.hosts import binding as bindings
+from bridges.hosts.claims import overlapping, sentence
+from bridges.hosts.command import ipc_command, shell_words
+from broker.errors import IpcError
+from broker.place import Place
+from broker.quick import QuickConnection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_BEGIN = "# >>> agent-ipc guard >>>\n"
+_END = "# <<< agent-ipc guard <<<\n"
+_SHELLS = ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env sh", "#!/usr/bin/env bash", "#!/usr/bin/bash", "#!/usr/bin/sh")
+_USAGE = "ipc guard [--install | --remove]"
+
+
+class NoRepository(Exception):
+    """git does not know this folder, or is not there; the text is its own."""
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status: 0 nothing to refuse, or done; 1 refused, or can't be done; 2 wrong usage."""
+    works = {"": check, "--install": install, "--remove": remove}
+    if len(arguments) > 1 or (arguments and arguments[0] not in works):
+        print(f"usage: {_USAGE}", file=sys.stderr)
+        return 2
+    try:
+        return works["".join(arguments)]()
+    except NoRepository as e:
+        print(f"ipc guard: {e}", file=sys.stderr)
+        return 1
+
+
+def check() -> int:
+    """Refuse if a staged file overlaps another agent's claim."""
+    home = Place.here().home
+    token = own_token(home)
+    if token is None:
+        return 0
+    top = _git("rev-parse", "--show-toplevel").rstrip("\n")
+    staged = [p for p in _git("diff", "--cached", "--name-only", "--no-renames", "-z").split("\0") if p]
+    try:
+        with QuickConnection(Place(home), autostart=False, door="guard") as door:
+            found = _conflicts(door, token, [os.path.join(top, p) for p in staged])
+    except IpcError as e:
+        print(f"ipc guard: not checked: {e.text}", file=sys.stderr)
+        return 0
+    if found:
+        print(sentence(found), file=sys.stderr)
+        print("next: ask the holder, wait, or git commit --no-verify", file=sys.stderr)
+    return 1 if found else 0
+
+
+def _conflicts(door: QuickConnection, token: str, paths: list[str]) -> list[dict[str, Any]]:
+    def ask(action: str, **fields: Any) -> dict[str, Any]:
+        return door.request({"action": action, "session_token": token, **fields}, timeout_s=5.0)
+
+    if all(c.get("mine") for c in ask("claims")["claims"]):
+        return []
+    return [claim for path in paths for claim in overlapping(ask, path)]
+
+
+def own_token(home: str) -> str | None:
+    """The session of the agent that runs git: by its host's session, its name, or the host's process above us."""
+    for variable in ("CLAUDE_CODE_SESSION_ID", "GEMINI_SESSION_ID", "CODEX_THREAD_ID"):
+        session = os.environ.get(variable)
+        binding = bindings.load(home, session) if session else None
+        if binding is not None:
+            return binding.token
+    name = os.environ.get("IPC_NAME")
+    if not name:
+        above = _ancestors()
+        found = next((b for b in bindings.all_of(home) if b.pid in above and b.live()), None)
+        if found is not None:
+            return found.token
+        try:
+            with open(os.path.join(sessions.folder(home), "cli-current"), encoding="utf-8") as f:
+                name = f.read().strip()
+        except OSError:
+            return None
+    token = sessions.read_json(os.path.join(sessions.folder(home), f"cli-{os.path.basename(name)}.json")).get("token")
+    return token if isinstance(token, str) else None
+
+
+def _ancestors() -> set[int]:
+    """Process ids above this one; only the parent where there is no /proc."""
+    pid, above = os.getppid(), set[int]()
+    while pid > 1 and pid not in above:
+        above.add(pid)
+        pid = bindings.parent_of(pid)
+    return above
+
+
+def _git(*arguments: str) -> str:
+    """What git says; file names may be any bytes. Raises NoRepository."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S603, S607 (the user's own git)
+    except FileNotFoundError:
+        raise NoRepository("there is no git on the path") from None
+    if done.returncode:
+        raise NoRepository(os.fsdecode(done.stderr).strip())
+    return os.fsdecode(done.stdout)
+
+
+def _hook_path() -> str:
+    return os.path.abspath(os.path.join(_git("rev-parse", "--git-path", "hooks").rstrip("\n"), "pre-commit"))
+
+
+def _block() -> str:
+    return f"{_BEGIN}{shell_words([*ipc_command(), 'guard'])} || exit 1\n{_END}"
+
+
+def install() -> int:
+    """Put our lines at the head of the repository's pre-commit hook, after its first line."""
+    path = _hook_path()
+    before = _read(path)
+    if before is not None and before.split("\n", 1)[0].rstrip() not in _SHELLS:
+        print(f"ipc guard: {path} is not a shell script; add there: {shell_words([*ipc_command(), 'guard'])}", file=sys.stderr)
+        return 1
+    first, _, rest = without_block(before if before is not None else "#!/bin/sh\n").partition("\n")
+    after = f"{first}\n{_block()}{rest}"
+    if after == before:
+        print(f"Already in {path}")
+        return 0
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    _write(path, after)
+    print(f"Installed in {path}")
+    return 0
+
+
+def remove() -> int:
+    """Take our lines out again."""
+    path = _hook_path()
+    before = _read(path)
+    if before is None or _BEGIN not in before:
+        print(f"Not in {path}")
+        return 0
+    after = without_block(before)
+    if after == "#!/bin/sh\n":
+        os.unlink(path)
+    else:
+        _write(path, after)
+    print(f"Removed from {path}")
+    return 0
+
+
+def without_block(text: str) -> str:
+    head, begin, rest = text.partition(_BEGIN)
+    return head + rest.partition(_END)[2] if begin else text
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: str, text: str) -> None:
+    """Replace the hook whole; it is executable, and keeps its mode where it has one."""
+    mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o755
+    temporary = f"{path}.{os.getpid()}.tmp"
+    with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as f:
+        f.write(text)
+    os.chmod(temporary, mode | 0o100)
+    os.replace(temporary, path)
