@@ -7,12 +7,14 @@ anew would cost 4 ms a tool). The session is found by a context variable, which 
 import json
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import mcp_types as types
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, SubscriptionBus
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
@@ -21,6 +23,10 @@ from bridges.mcp.session import BridgeSession
 CURRENT: ContextVar[BridgeSession] = ContextVar("agent_ipc_session")
 _CHANNEL: dict[str, dict[str, Any]] = {"claude/channel": {}}
 """Claude Code takes a server that announces this for a channel: what it pushes reaches an idle agent."""
+_CHANNEL_METHOD = "notifications/claude/channel"
+_ChannelMessage = types.Notification[dict[str, Any], str]
+INBOX = "ipc://inbox"
+"""The resource that changes when mail comes."""
 _CLAUDE_CODE = "claude-code"
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
 
@@ -28,6 +34,40 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
 def current() -> BridgeSession:
     """The session on whose behalf a tool or resource runs."""
     return CURRENT.get()
+
+
+class Voice:
+    """What a session's server says to its client unasked."""
+
+    def __init__(self) -> None:
+        self._bus: SubscriptionBus = InMemorySubscriptionBus()
+        self._session: ServerSession | None = None
+        self._watched: set[str] = set()
+
+    async def inbox_changed(self) -> None:
+        """Tell those who asked: ``resources/subscribe`` of the handshake's era, ``subscriptions/listen`` of the later one."""
+        await self._bus.publish(ResourceUpdated(uri=INBOX))
+        if self._session is not None and INBOX in self._watched:
+            await self._session.send_resource_updated(INBOX)
+
+    async def channel(self, text: str, meta: dict[str, str]) -> None:
+        """A channel's message. A host that takes none drops it; so does the later protocol."""
+        if self._session is not None:
+            message = _ChannelMessage(method=_CHANNEL_METHOD, params={"content": text, "meta": meta})
+            await self._session.send_notification(cast(types.ServerNotification, message))  # the SDK's list is not the host's
+
+    async def subscribe(self, _ctx: Any, params: types.SubscribeRequestParams) -> types.EmptyResult:
+        self._watched.add(str(params.uri))
+        return types.EmptyResult()
+
+    async def unsubscribe(self, _ctx: Any, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+        self._watched.discard(str(params.uri))
+        return types.EmptyResult()
+
+    async def hear(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Middleware: keeps what the client can be spoken to through."""
+        self._session = ctx.session
+        return await call_next(ctx)
 
 
 async def remember_request(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -46,6 +86,7 @@ async def run(
     template: MCPServer[None],
     read: MemoryObjectReceiveStream[SessionMessage | Exception],
     write: MemoryObjectSendStream[SessionMessage],
+    voice: Voice,
 ) -> None:
     """Serve the current session until ``read`` ends, with the template's tools and resources."""
     server: MCPServer[None] = MCPServer(
@@ -53,12 +94,15 @@ async def run(
         version=template.version,
         instructions=template.instructions,
         log_level="ERROR",
-        middleware=[remember_request],
+        middleware=[remember_request, voice.hear],
+        subscriptions=voice._bus,
     )
     server._tool_manager = template._tool_manager
     server._resource_manager = template._resource_manager
     server._prompt_manager = template._prompt_manager
     low = server._lowlevel_server
+    low.add_request_handler("resources/subscribe", types.SubscribeRequestParams, voice.subscribe)
+    low.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, voice.unsubscribe)
     await low.run(read, write, low.create_initialization_options(experimental_capabilities=_CHANNEL))
 
 

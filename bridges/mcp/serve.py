@@ -23,6 +23,7 @@ from mcp.shared.message import SessionMessage
 
 from bridges.mcp import sdk
 from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, note, read_note
+from bridges.mcp.push import Notifier
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent, BridgeSession
 from broker.child import heard_parent
@@ -59,7 +60,12 @@ class Bridge:
             session = await self._greet(reader, writer)
             if session is not None:
                 sdk.CURRENT.set(session)
-                await Conversation(session, self._template, reader, writer).run()
+                voice = sdk.Voice()
+                notifier = Notifier(session, voice, self._log)
+                try:
+                    await Conversation(session, self._template, reader, writer, voice).run()
+                finally:
+                    notifier.close()
         except (ConnectionError, TimeoutError) as e:
             self._log.info("session_lost", detail=str(e))
         finally:
@@ -105,9 +111,15 @@ class Conversation:
     """One session's lines to and from the SDK."""
 
     def __init__(
-        self, session: BridgeSession, template: MCPServer[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        session: BridgeSession,
+        template: MCPServer[None],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        voice: sdk.Voice,
     ) -> None:
         self._session = session
+        self._voice = voice
         self._template = template
         self._reader = reader
         self._writer = writer
@@ -121,7 +133,7 @@ class Conversation:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._read, to_sdk)
                 tasks.start_soon(self._write, from_sdk)
-                await sdk.run(self._template, sdk_reads, sdk_writes)
+                await sdk.run(self._template, sdk_reads, sdk_writes, self._voice)
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
                 await self._session.close(orderly=self._orderly)

@@ -12,7 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from bridges.mcp.company import add_claims, add_manage, add_say
 from bridges.mcp.reading import add_reading
 from bridges.mcp.results import Answerer
-from bridges.mcp.sdk import current, trim_schemas
+from bridges.mcp.sdk import INBOX, current, trim_schemas
 from bridges.mcp.writing import add_files, add_letters, add_names
 from broker.logs import Log
 from broker.version import VERSION
@@ -24,7 +24,6 @@ Mail between AI agents on this machine, also for names that are asleep or not re
 3. Answer with reply (by message id); ask waits for an answer; send writes to anyone.
 4. Before you edit files that others may edit, claim them; say what you do with manage(do="presence").
 5. A long message arrives as a summary and a file path: read the file."""
-INBOX = "ipc://inbox"
 
 
 def build(log: Log) -> MCPServer[None]:

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from broker.aio import AsyncConnection
 from broker.client import DEFAULT_TIMEOUT_S
 from broker.errors import IpcError, RemoteError
 from broker.ids import STORES, auth_token, new_message_id
-from broker.runtime import prepare_home
+from broker.runtime import prepare_home, socket_answers
 from broker.settings import Settings
 
 _REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)
@@ -91,7 +91,14 @@ class BridgeSession:
         self._lock_fd: int | None = None
         self._fetched: dict[str, list[str]] = {}
         self._shown: list[str] = []
+        self._watch: int | None = None
         self.name: str | None = None
+        self.on_arrival: Callable[[dict[str, Any]], None] | None = None
+        """Told of new mail, with the broker's push, in place of the mail."""
+        self.on_autocheck: Callable[[int], None] | None = None
+        """Told how many minutes lie between automatic checks, 0 for none."""
+        self.on_name: Callable[[], None] | None = None
+        """Told that the session has a name, or another one."""
 
     def begin_request(self, key: str) -> None:
         """What the present task asks from here on belongs to this request of the host."""
@@ -141,6 +148,8 @@ class BridgeSession:
         if action == "rename":
             self._forget_file()
             self._take(fields["new_id"], str(self._token))
+        elif "autocheck" in reply and self.on_autocheck is not None:
+            self.on_autocheck(reply.get("minutes", 0))
         return reply
 
     async def registered(self) -> bool:
@@ -152,11 +161,24 @@ class BridgeSession:
                 return False
         return True
 
+    def may_join(self) -> bool:
+        """Whether a name may be taken up before the host asks for anything: not if that would start the service, or
+        acknowledge what the host may not have got."""
+        return not self.agent.state.get("shown") and socket_answers(self._settings)
+
     async def count(self) -> dict[str, Any] | None:
         """How much mail waits, None without a name. Acknowledges nothing."""
         if self._token is None:
             return None
         return await self._ask({"action": "count", "session_token": self._token})
+
+    async def say_reach(self, ways: list[str]) -> None:
+        """Say by which ways mail reaches this instance, and learn how often it wants to be checked for."""
+        if self._token is not None:
+            await self._ask({"action": "presence", "session_token": self._token, "reach": ways})
+            found = await self._ask({"action": "autocheck_status", "session_token": self._token})
+            if self.on_autocheck is not None:
+                self.on_autocheck(found.get("minutes", 0))
 
     @property
     def home(self) -> Path:
@@ -261,6 +283,23 @@ class BridgeSession:
         if self._lock_fd is not None:
             os.close(self._lock_fd)
         self._lock_fd = sessions.hold(sessions.lock_path(path))
+        self._watch_mail()
+
+    def _watch_mail(self) -> None:
+        """Have the broker say when mail comes for the present name; it is asked again by the connection after its death."""
+        connection = self._connection
+        if connection is None:
+            return
+        if self._watch is not None:
+            connection.on_push.pop(self._watch, None)
+        self._watch, _ = connection.begin({"action": "subscribe", "session_token": self._token, "notify": True})
+        connection.on_push[self._watch] = self._told
+        if self.on_name is not None:
+            self.on_name()
+
+    def _told(self, push: dict[str, Any]) -> None:
+        if push.get("push") == "new" and self.on_arrival is not None:
+            self.on_arrival(push)
 
     def _forget_file(self) -> None:
         if self.name is not None:

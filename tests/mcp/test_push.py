@@ -1,0 +1,190 @@
+"""Mail that reaches an agent by itself: told to its client, and to an idle Claude Code."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.extension import ClientExtension, NotificationBinding
+from mcp.client.stdio import stdio_client
+from pydantic import BaseModel
+
+from bridges.hosts import binding as bindings
+from bridges.hosts.binding import Binding
+from bridges.mcp.sdk import INBOX
+from tests.conftest import Service, wait_for
+from tests.mcp.conftest import COMMAND, RawHost, ok, project_folder
+
+pytestmark = pytest.mark.anyio
+Raw = Callable[..., RawHost]
+
+
+class InboxSocket:
+    """What a Claude Code session listens at; keeps what it was told."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.texts: list[str] = []
+        self.tokens: list[str] = []
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(path))
+        self._listening.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listening.accept()
+            except OSError:
+                return
+            with peer, peer.makefile("rb") as lines:
+                for line in lines:
+                    told = json.loads(line)
+                    if told["type"] == "auth":
+                        self.tokens.append(told["token"])
+                    else:
+                        self.texts.append(told["message"]["content"])
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@pytest.fixture
+def inbox(home: Path) -> Iterator[InboxSocket]:
+    inbox = InboxSocket(home / "claude.sock")
+    yield inbox
+    inbox.close()
+
+
+def reach(service: Service, name: str) -> list[str]:
+    rows = service.connect("observer").request("list")["instances"]
+    return next((r.get("reach", []) for r in rows if r["id"] == name), [])
+
+
+def claude(inbox: InboxSocket) -> dict[str, str]:
+    return {
+        "CLAUDE_CODE_MESSAGING_SOCKET": str(inbox.path),
+        "CLAUDE_CODE_MESSAGING_TOKEN": "secret",
+        "CLAUDE_CODE_SESSION_ID": "s1",
+    }
+
+
+async def test_an_idle_claude_code_is_woken_by_its_inbox_socket_and_acknowledges_nothing(
+    service: Service, raw_host: Raw, inbox: InboxSocket
+) -> None:
+    host = raw_host(service, "claude", **claude(inbox))
+    host.initialize("claude-code")
+    host.call(1, "register", instance_id="claude")
+    wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
+    service.connect("fred").send("claude", "the build is red")
+    (text,) = wait_for("the notice", lambda: inbox.texts)
+    assert ("1 unread message for claude" in text, "from fred" in text, "the build is red" in text) == (True, True, False)
+    assert inbox.tokens == ["secret"]
+    assert [m["content"] for m in host.call(2, "check")["messages"]] == ["the build is red"]
+
+
+async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
+    service: Service, raw_host: Raw, inbox: InboxSocket
+) -> None:
+    host = raw_host(service, "claude", **claude(inbox))
+    host.initialize("claude-code")
+    host.call(1, "register", instance_id="claude")
+    wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
+    turns = bindings.Turns(working=True)
+    bindings.save(str(service.home), Binding(host="claude", session="s1", name="claude", token="", project=""))
+    bindings.save_turns(str(service.home), "s1", turns)
+    fred = service.connect("fred")
+    fred.send("claude", "later")
+    fred.send("claude", "now", land="interrupt")
+    wait_for("the urgent notice", lambda: inbox.texts)
+    assert "2 unread messages for claude, 1 urgent" in inbox.texts[0]
+    turns.working = False
+    bindings.save_turns(str(service.home), "s1", turns)
+    wait_for("the notice after the turn", lambda: len(inbox.texts) == 2)
+
+
+async def test_a_configured_name_is_reached_before_its_agent_has_called_any_tool(
+    service: Service, raw_host: Raw, inbox: InboxSocket
+) -> None:
+    host = raw_host(service, "claude", IPC_NAME="claude", **claude(inbox))
+    host.initialize("claude-code")
+    wait_for("its session", lambda: "socket" in reach(service, "claude"))
+    service.connect("fred").send("claude", "x")
+    wait_for("the notice", lambda: inbox.texts)
+
+
+async def test_a_notice_comes_though_broker_and_shared_process_were_killed(
+    service: Service, raw_host: Raw, inbox: InboxSocket
+) -> None:
+    host = raw_host(service, "claude", **claude(inbox))
+    host.initialize("claude-code")
+    host.call(1, "register", instance_id="claude")
+    wait_for("word of the ways", lambda: "socket" in reach(service, "claude"))
+    service.kill("broker")
+    service.kill("mcp")
+    host.call(2, "list_instances")
+    service.connect("fred").send("claude", "x")
+    wait_for("the notice", lambda: inbox.texts)
+
+
+class Event(BaseModel):
+    content: str
+    meta: dict[str, str] = {}
+
+
+class Channel(ClientExtension):
+    """A client that takes channel messages."""
+
+    identifier = "test/channel"
+
+    def __init__(self) -> None:
+        self.got: list[Event] = []
+
+    async def _take(self, event: Event) -> None:
+        self.got.append(event)
+
+    def notifications(self) -> list[Any]:
+        binding = NotificationBinding(method="notifications/claude/channel", params_type=Event, handler=self._take)
+        return [binding]
+
+
+async def test_a_host_that_was_started_with_channels_gets_a_channel_message(service: Service, home: Path) -> None:
+    token = service.register("claude")
+    project = project_folder(home, "claude")
+    bound = Binding(host="claude", session="s2", name="claude", token=token, project=str(project), channel=True)
+    bindings.save(str(service.home), bound)
+    env = {**service.env, "CLAUDE_CODE_SESSION_ID": "s2", "CLAUDE_PROJECT_DIR": str(project)}
+    target = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=env, cwd=str(project))
+    channel = Channel()
+    with anyio.fail_after(40):
+        async with Client(stdio_client(target), mode="legacy", extensions=[channel]) as client:
+            await ok(client, "list_instances")
+            await anyio.to_thread.run_sync(lambda: wait_for("its ways", lambda: "channel" in reach(service, "claude")))
+            service.connect("fred").send("claude", "hello")
+            while not channel.got:
+                await anyio.sleep(0.01)
+            assert channel.got[0].meta == {"unread": "1", "name": "claude"}
+            assert [m["content"] for m in (await ok(client, "check"))["messages"]] == ["hello"]
+
+
+async def test_a_client_of_the_later_protocol_listens_for_the_inbox(agent: Any, service: Service) -> None:
+    async with agent("claude", mode="auto") as client, client.listen(resource_subscriptions=[INBOX]) as listening:
+        service.connect("fred").send("claude", "hello")
+        with anyio.fail_after(20):
+            event = await listening.__anext__()
+        assert event.uri == INBOX
+        assert json.loads((await client.read_resource(INBOX)).contents[0].text)["unread"] == 1
+
+
+async def test_a_client_of_the_handshake_subscribes_to_the_inbox(service: Service, raw_host: Raw) -> None:
+    host = raw_host(service, "claude")
+    assert host.initialize()["result"]["capabilities"]["resources"]["subscribe"] is True
+    host.call(1, "register", instance_id="claude")
+    assert host.ask(2, "resources/subscribe", uri=INBOX)["result"] == {}
+    service.connect("fred").send("claude", "hello")
+    assert host.read() == {"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": INBOX}}
