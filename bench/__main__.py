@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.draw is not None:
         draw(Results.from_json(options.draw.read_text(encoding="utf-8")), options.out or options.draw.parent)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: servers and folders go
     parts = tuple(options.parts) or DEFAULT
     results = run(Plan(parts, against, options.rounds, options.minutes, options.quick, options.full))
     sys.stdout.write(results.markdown())
