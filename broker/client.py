@@ -23,8 +23,9 @@ from broker.runtime import endpoint, socket_answers
 from broker.settings import Settings
 
 DEFAULT_TIMEOUT_S = 30.0
-_FIRST_RETRY_S = 0.5
-_LAST_RETRY_S = 4.0
+_FIRST_RETRY_S = 5.0
+_LAST_RETRY_S = 20.0
+"""A broker's death ends the connection and is noticed at once; silence alone is a busy one, which repetition makes busier."""
 _WINDOW = 1024
 _FRAME = 256
 

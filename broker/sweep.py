@@ -155,6 +155,8 @@ class Sweeper:
         store.commit()
         for session in lapsed:
             del state.sessions[session.token_hash]
+            if session.mailbox.session is session:
+                session.mailbox.session = None
         prune(state.pairs, now.mono_s)
         for mailbox in freed:
             mailbox.claimed = False

@@ -74,6 +74,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
         refilled_s=turn.now.mono_s,
     )
     turn.journal.put(turn.state.sessions, session.token_hash, session)
+    turn.journal.set(mailbox, "session", session)
     turn.store.save_session(session)
     turn.event("registered", name=name, uid=session.uid)
     queued = mailbox.queued
@@ -119,10 +120,9 @@ def new_mailbox(turn: Turn, name: str) -> Mailbox:
 
 def replace_sessions(turn: Turn, mailbox: Mailbox) -> None:
     """A name has one session. The earlier one is revoked and told, and what it held on lease is free at once."""
-    live = [s for s in turn.state.sessions.values() if s.mailbox is mailbox and not s.replaced]
-    for session in live:
-        turn.journal.set(session, "replaced", True)
-        turn.store.save_session(session)
+    if mailbox.session is not None:
+        turn.journal.set(mailbox.session, "replaced", True)
+        turn.store.save_session(mailbox.session)
         turn.event("session_replaced", name=mailbox.name)
     told = IpcError("session_replaced", name=mailbox.name).to_wire()
     for waiter in (*mailbox.waiters, *mailbox.askers):

@@ -89,6 +89,8 @@ class Mailbox:
     waiters: list[Waiter] = field(default_factory=list)
     askers: list[Waiter] = field(default_factory=list)
     subscription: Subscription | None = None
+    session: "Session | None" = None
+    """The live one: a name has one session."""
     watchers: list[Watcher] = field(default_factory=list)
     urgent: set[int] = field(default_factory=set)
     """Unread messages that land at once; ``later`` those that wait for the end of a turn."""

@@ -22,11 +22,13 @@ class LargeFiles:
     def __init__(self, folder: Path, store_id: str) -> None:
         self.folder = folder
         self.store_id = store_id
+        self._unsynced = False
+        """Names were made that the folder has not got on disk yet."""
 
     def write(self, sender: str, recipient: str, created_s: float, message_id: int, content: str) -> LargeFile:
         """Write, sync and name the file ``YYYYMMDD-HHMMSS_from_to_message.md``; a taken name gets a suffix.
 
-        The time is UTC. Raises StoreFull when the disk refuses.
+        The time is UTC. The name is on disk after ``sync``. Raises StoreFull when the disk refuses.
         """
         body = content.encode()
         digest = hashlib.sha256(body).hexdigest()
@@ -55,8 +57,17 @@ class LargeFiles:
             path = self._link(temporary, stem)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(self.folder)
+        self._unsynced = True
         return path
+
+    def sync(self) -> None:
+        """Before the commit: one sync of the folder for all the files of a batch. Raises StoreFull."""
+        if self._unsynced:
+            try:
+                sync_folder(self.folder)
+            except OSError as e:
+                raise StoreFull(f"{self.folder}: {e.strerror}") from e
+            self._unsynced = False
 
     def _link(self, temporary: Path, stem: str) -> Path:
         """Give the file its name. A link, unlike a rename, never replaces a file that is there."""

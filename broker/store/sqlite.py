@@ -41,6 +41,8 @@ class SqliteStore(MailRows, Records, Expiry):
             if mailbox_id in state.by_id:
                 session = Session(bytes(token_hash), state.by_id[mailbox_id], uid, created_s, seen_s, 0.0, 0.0, bool(replaced))
                 state.sessions[session.token_hash] = session
+                if not session.replaced:
+                    session.mailbox.session = session
         state.last_mailbox_id = max(int(self._meta("last_mailbox_id") or 0), max(state.by_id, default=0))
         last_message_id = self._sql.execute("SELECT max(id) FROM message").fetchone()[0] or 0
         state.last_message_id = max(int(self._meta("last_message_id") or 0), last_message_id)

@@ -83,6 +83,7 @@ class Transactions:
         if self._messages or self._ordinary:
             self._check_size()
         self._flush()
+        self._large.sync()
         try:
             if marks and self._marks:
                 if not self._open:
