@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Kill the service under load, and count.")
     parser.add_argument("--cycles", type=int, default=50, metavar="N")
     parser.add_argument("--seed", default=secrets.token_hex(4))
+    parser.add_argument("--name", default="crash", help="under which the counts are kept (default crash)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the counts there (docs/reliability.json)")
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="run nothing, fill FILE's tables from docs/reliability.json"
