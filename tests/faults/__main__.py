@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     result.tried["killed in a migration, at each statement"] = moved["tried"]
     result.recovery_s["killed in a migration, at each statement"] = moved["times"]
     result.problems += [Problem("migration", p) for p in moved["problems"]]
-    found = result.to_json()
+    found = {**result.to_json(), "cycles": sum(result.tried.values()) - moved["tried"]}
     print(json.dumps(found, indent=1))
     if options.json:
         report.keep(options.json, "crash", found)

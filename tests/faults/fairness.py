@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.service import Service, environment
+from bench.service import environment, running
 from broker.client import connect
 from broker.settings import Settings
 from tests.faults import report
@@ -44,26 +44,19 @@ def latency_ms(client: Any) -> list[float]:
 def measure(rounds: int, rate_limit: str) -> dict[str, Any]:
     """Medians over the rounds of p50 and p99, alone and beside a flood."""
     rows: dict[str, list[tuple[float, float]]] = {"alone": [], "beside a flood": []}
-    service = Service()
-    service.env["IPC_RATE_LIMIT"] = rate_limit
-    try:
-        with environment(service.env):
-            service.start()
-            quiet = connect("quiet", settings=Settings.load())
-            for _ in range(rounds):
-                for what in rows:
-                    process = _start_flood() if what != "alone" else None
-                    try:
-                        times = sorted(latency_ms(quiet))
-                    finally:
-                        if process is not None:
-                            process.send_signal(signal.SIGKILL)
-                            process.wait()
-                    rows[what].append((statistics.median(times), times[int(len(times) * 0.99)]))
-            quiet.close()
-    finally:
-        service.stop()
-        service.remove()
+    with running(IPC_RATE_LIMIT=rate_limit) as service, environment(service.env):
+        quiet = connect("quiet", settings=Settings.load())
+        for _ in range(rounds):
+            for what in rows:
+                process = _start_flood() if what != "alone" else None
+                try:
+                    times = sorted(latency_ms(quiet))
+                finally:
+                    if process is not None:
+                        process.send_signal(signal.SIGKILL)
+                        process.wait()
+                rows[what].append((statistics.median(times), times[int(len(times) * 0.99)]))
+        quiet.close()
     found: dict[str, Any] = {}
     for what, values in rows.items():
         found[what] = {

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.service import Service, environment
+from bench.service import Service, environment, running
 from broker.client import Client, connect
 from broker.settings import Settings
 from tests.faults import report
@@ -56,25 +56,18 @@ def sample(service: Service) -> dict[str, float]:
 
 
 def run(messages: int) -> dict[str, Any]:
-    service = Service()
-    service.env |= {"IPC_READ_TTL": "5", "IPC_DEDUPE": "5"}
     samples: list[dict[str, float]] = []
     problems: list[str] = []
-    try:
-        with environment(service.env):
-            service.start()
-            command = [sys.executable, "-m", "tests.faults.soak", "--read", str(messages)]
-            reader = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-            began_s = time.monotonic()
-            with connect("writer", settings=Settings.load()) as writer:
-                _write(writer, messages, lambda: samples.append(sample(service)), reader)
-            if reader.wait(300) != 0:
-                problems.append("the reader missed or doubled a message")
-            seconds = time.monotonic() - began_s
-            samples.append(sample(service))
-    finally:
-        service.stop()
-        service.remove()
+    with running(IPC_READ_TTL="5", IPC_DEDUPE="5") as service, environment(service.env):
+        command = [sys.executable, "-m", "tests.faults.soak", "--read", str(messages)]
+        reader = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+        began_s = time.monotonic()
+        with connect("writer", settings=Settings.load()) as writer:
+            _write(writer, messages, lambda: samples.append(sample(service)), reader)
+        if reader.wait(300) != 0:
+            problems.append("the reader missed or doubled a message")
+        seconds = time.monotonic() - began_s
+        samples.append(sample(service))
     half = len(samples) // 2
     for name in samples[-1]:
         first, second = (max(s.get(name, 0.0) for s in part) for part in (samples[:half], samples[half:]))
