@@ -65,6 +65,32 @@ def endpoint(settings: Settings) -> str:
     return settings.endpoint or f"ipc://{run_folder(settings) / 'broker.sock'}"
 
 
+class EndpointRefused(OSError):
+    """An endpoint that would let strangers in."""
+
+
+def check_endpoint(settings: Settings) -> None:
+    """Raise EndpointRefused for a TCP endpoint that others could use: the wire has neither keys nor encryption of its own.
+
+    Beyond loopback none is allowed. On loopback every user of the machine can connect, and the broker can't tell who it is:
+    a shared secret is needed.
+    """
+    import ipaddress
+
+    scheme, _, rest = endpoint(settings).partition("://")
+    if scheme == "ipc":
+        return
+    host = rest.rpartition(":")[0].strip("[]")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if scheme != "tcp" or not loopback:
+        raise EndpointRefused(f"the endpoint {scheme}://{rest} is refused: use ipc://PATH, or tcp:// on a loopback address")
+    if not settings.shared_secret:
+        raise EndpointRefused(f"the endpoint tcp://{rest} without a shared secret is refused: set IPC_SHARED_SECRET")
+
+
 def socket_answers(settings: Settings) -> bool:
     """True if something listens at the broker's endpoint. Costs no ZeroMQ and no round trip."""
     address = endpoint(settings)

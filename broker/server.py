@@ -28,7 +28,7 @@ from broker.core.state import Moment, Session
 from broker.core.turn import Answers, Frame, Incoming, Outgoing, Turn
 from broker.errors import IpcError
 from broker.logs import Log
-from broker.runtime import endpoint, owner_key, private_folder, run_folder
+from broker.runtime import check_endpoint, endpoint, owner_key, private_folder, run_folder
 from broker.settings import Settings
 from broker.store import SqliteStore, is_damage
 from broker.store.recovery import last_repair
@@ -75,7 +75,8 @@ class Server:
     # life
 
     def open(self) -> None:
-        """Bind. The caller holds the lock of the data folder, so a socket file that is there is a dead broker's."""
+        """Bind, or raise OSError. The caller holds the folder's lock, so a socket file that is there is a dead broker's."""
+        check_endpoint(self.settings)
         router, address = self._router, endpoint(self.settings)
         router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error that gives its mail back
         router.setsockopt(zmq.LINGER, 200)

@@ -1,7 +1,7 @@
 """``python -m tests.faults``: kill the service a number of times under load and judge the history.
 
 Prints the seed, which repeats the run's choices (not the machine's timing). Exit status 1 if a rule was broken.
-``--json FILE`` keeps the counts under ``crash``; ``--report FILE`` makes the table of what has been kept.
+``--json FILE`` keeps the counts there; ``--report FILE`` makes the table of what has been kept.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     found = {**result.to_json(), "cycles": sum(result.tried.values()) - moved["tried"]}
     print(json.dumps(found, indent=1))
     if options.json:
-        report.keep(options.json, "crash", found)
+        report.keep(options.json, options.name, found)
     return 1 if result.problems else 0
 
 

@@ -30,6 +30,8 @@ class Door:
     """One way to the mail. ``ask`` returns a reply, also an error, or raises Down."""
 
     explicit_ack = True
+    same_id = True
+    """A send can be made again with its id."""
 
     def ask(self, body: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
@@ -138,6 +140,81 @@ class CliDoor(Door):
         return {"status": "ok", "messages": messages, "acked": done.returncode == 0}
 
 
+class McpDoor(Door):
+    """``ipc mcp`` as a host runs it: a process, JSON-RPC a line. It acknowledges what it has shown by itself."""
+
+    explicit_ack = False
+    same_id = False
+
+    def __init__(self, environment: dict[str, str], name: str) -> None:
+        self._environment = {**environment, "CLAUDE_PROJECT_DIR": environment["IPC_HOME"]}
+        self._name = name
+        self._process: subprocess.Popen[bytes] | None = None
+        self._number = 0
+
+    def ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        if body["action"] in ("send", "broadcast"):
+            arguments = {k: body[k] for k in ("to_id",) if k in body} | {"content": body["message"]["content"]}
+        try:
+            if self._process is None:
+                self._start()
+            found = self._call("tools/call", {"name": body["action"], "arguments": arguments})
+        except (OSError, ValueError) as e:
+            self.close()
+            raise Down(str(e)) from None
+        if found.get("isError"):
+            raise Down(str(found))
+        told = found["structuredContent"]
+        if body["action"] != "check":
+            return {"status": "ok", **told}
+        messages = []
+        for m in told["messages"]:
+            file = {"path": m["file"]} if m.get("file") else None
+            message = {"content": m["content"]}
+            sender, again = m.get("sender") or m.get("from"), m.get("redelivered")
+            messages.append({"id": m["id"], "from": sender, "message": message, "file": file, "redelivered": again})
+        return {"status": "ok", "messages": messages}
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "bridges.mcp"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=self._environment)
+        client = {"name": "faults", "version": "0"}
+        self._call("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client})
+        self._write({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        self._call("tools/call", {"name": "register", "arguments": {"instance_id": self._name}})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _call(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        self._number += 1
+        number = self._number
+        self._write({"jsonrpc": "2.0", "id": number, "method": method, "params": parameters})
+        assert self._process is not None and self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            answer = json.loads(line)
+            if answer.get("id") == number and "method" not in answer:
+                if "result" not in answer:
+                    raise ValueError(str(answer))
+                result: dict[str, Any] = answer["result"]
+                return result
+        raise ConnectionResetError("the bridge is gone")
+
+    def close(self) -> None:
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
 class Agent(threading.Thread):
     """Sends, broadcasts, checks and acknowledges until told to stop; then empties its mailbox."""
 
@@ -176,6 +253,8 @@ class Agent(threading.Thread):
             try:
                 reply = self.door.ask(dict(body))
             except Down:
+                if not self.door.same_id:
+                    break  # made again it would be another message
                 time.sleep(_RETRY_S)
                 continue
             if reply["status"] == "ok":

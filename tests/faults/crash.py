@@ -28,7 +28,7 @@ import broker.launcher
 from broker.client import Connection, connect
 from broker.launcher import ensure_running
 from broker.settings import Settings
-from tests.faults.agents import Agent, CliDoor, Door, Forger, LineDoor, OneShotDoor, ZmqDoor
+from tests.faults.agents import Agent, CliDoor, Door, Forger, LineDoor, McpDoor, OneShotDoor, ZmqDoor
 from tests.faults.history import History, Problem
 from tests.faults.points import FILE, POINTS
 
@@ -37,7 +37,7 @@ CYCLES_A_HOME = 25
 LEASE_S = 1.0
 _DEADLINE_S = 30.0
 SLOW_END_S = 3.0
-AGENTS = ("zmq1", "zmq2", "line1", "line2", "shot", "cli")
+AGENTS = ("zmq1", "zmq2", "line1", "line2", "shot", "cli", "mcp")
 SIGNALS = tuple(
     f"{signal_name} {victim}" for signal_name in ("SIGKILL", "SIGTERM", "SIGSTOP") for victim in ("broker", "tcp", "supervisor")
 )
@@ -215,13 +215,14 @@ class Run:
             "line2": LineDoor(self.home.port, tokens["line2"]),
             "shot": OneShotDoor(self.home.port, tokens["shot"]),
             "cli": CliDoor(self.home.process_env, "cli"),
+            "mcp": McpDoor(self.home.process_env, "mcp"),
             "probe": ZmqDoor(clients["probe"]),
         }
         for name in AGENTS:
-            pause_s = 0.3 if name == "cli" else 0.001
+            pause_s = {"cli": 0.3, "mcp": 0.05}.get(name, 0.001)
             self.agents.append(Agent(name, self.doors[name], self.history, f"{self.seed}-{name}", pause_s))
         self.forger = Forger(Connection(self.home.settings), tokens["mallory"], list(AGENTS), f"{self.seed}-forger")
-        for name in ("line1", "line2", "shot", "cli", "mallory"):
+        for name in ("line1", "line2", "shot", "cli", "mcp", "mallory"):
             clients[name].close()
         for thread in (*self.agents, self.forger):
             thread.start()
@@ -318,9 +319,9 @@ class Run:
         self.result.counts.update(self.history.counts)
         self.result.counts["forgeries refused"] += self.forger.tried
         self.result.problems += self.history.problems
-        self.home.stop()
         for agent in self.agents:
             agent.door.close()
+        self.home.stop()
         self.doors["probe"].close()
         self.forger.connection.close()
         self._look_at_the_folder()
