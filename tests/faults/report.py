@@ -32,7 +32,7 @@ def _tables(results: dict[str, Any]) -> Iterator[str]:
     makers = {"crash": _crash, "simulation": _simulation, "fuzz": _fuzz, "soak": _soak, "fairness": _fairness}
     for name in sorted(results):
         if name.startswith("crash"):
-            yield from _crash(results[name])
+            yield from _crash(results[name], name.removeprefix("crash"))
     powers = [results[k] for k in ("power full", "power normal") if k in results]
     if powers:
         yield from _power(powers)
@@ -54,9 +54,9 @@ def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f} s"
 
 
-def _crash(found: dict[str, Any]) -> Iterator[str]:
+def _crash(found: dict[str, Any], how: str = "") -> Iterator[str]:
     counts, broken = found["counts"], found["problems"]
-    yield "### Killed under load\n"
+    yield f"### Killed under load{how}\n"
     yield f"`python -m tests.faults --cycles {found['cycles']} --seed {found['seed']}`:"
     told = ("sends ok", "sends acknowledged"), ("deliveries", "deliveries"), ("redeliveries", "of them again")
     told += ("acknowledged", "acknowledgements confirmed"), ("forgeries refused", "forgeries refused")
