@@ -2,6 +2,8 @@
 
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +17,11 @@ from bench.scale import Scale, allow_connections
 from bench.sends import SHAPES, Sends, Shape
 from bench.service import TEMPORARY, running
 from bench.stand import RIVALS, standing
-from bench.systems import System
+from bench.systems import Skip, System
+from broker.errors import IpcError
 
+FAILED = "Parts that failed"
+OTHER_BOOKS = "Books of the other parts"
 TURNS = ("floors", "sends", "latency", "programs")
 ONCE = ("scale", "memory")
 PARTS = (*TURNS, *ONCE, "soak")
@@ -51,21 +56,41 @@ def run(plan: Plan) -> Results:
     results = Results(machine.facts(TEMPORARY))
     with Fleet() as fleet:
         if set(plan.parts) & set(TURNS):
-            take_turns(plan, results, fleet)
+            attempt(results, "the parts that take turns", partial(take_turns, plan, results, fleet))
         if "scale" in plan.parts:
             said("scale curves")
-            Scale(results, *((200, 1) if plan.quick else ())).measure()
+            attempt(results, "scale", partial(scale_curves, plan, results))
         if "memory" in plan.parts:
             said("memory")
-            with running() as service:
-                Programs(results, service, 1).memory(*((0.5, 2) if plan.quick else (5.0,)))
+            attempt(results, "memory", partial(memory, plan, results))
         if "soak" in plan.parts:
             said(f"soak, {plan.minutes:g} minutes")
-            soak.measure(results, fleet, plan.minutes)
+            attempt(results, "soak", partial(soak.measure, results, fleet, plan.minutes))
         results.control.append(control(fleet))
     results.machine["load at the end"] = machine.load()
     results.verdicts = targets.judge(results, complete=set(plan.parts) >= set(DEFAULT))
     return results
+
+
+def attempt(results: Results, part: str, measure: Callable[[], None]) -> None:
+    """Run a part. One that fails leaves what it had found and a line that says how it ended; the others go on."""
+    try:
+        measure()
+    except (Skip, OSError, RuntimeError, IpcError) as error:
+        traceback.print_exception(error)
+        last = str(error).strip().splitlines()[-1:] or [""]
+        results.skip(f"failed.{part}", FAILED, part, f"{type(error).__name__}: {last[0][:200]}")
+
+
+def scale_curves(plan: Plan, results: Results) -> None:
+    scale = Scale(results, *((200, 1) if plan.quick else ()))
+    scale.measure()
+    results.add("books.scale", OTHER_BOOKS, "scale", "difference", "", float(scale.difference))
+
+
+def memory(plan: Plan, results: Results) -> None:
+    with running() as service:
+        Programs(results, service, 1).memory(*((0.5, 2) if plan.quick else (5.0,)))
 
 
 def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
@@ -101,7 +126,7 @@ def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
         sends.close_books()
         if service is not None:
             difference = float(service.stored() - service.acknowledged)
-            results.add("books.latency", "Books of the other parts", "latency and programs", "difference", "", difference)
+            results.add("books.latency", OTHER_BOOKS, "latency and programs", "difference", "", difference)
 
 
 _began_s = time.monotonic()

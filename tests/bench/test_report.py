@@ -1,6 +1,7 @@
 """Tables, targets and the JSON they can be drawn from again."""
 
 from bench.report import Results, number, pivot
+from bench.run import attempt
 from bench.targets import Target
 
 
@@ -61,3 +62,15 @@ def test_a_target_whose_rival_is_absent_is_neither_met_nor_missed() -> None:
 
 def test_numbers_have_about_three_digits() -> None:
     assert [number(x) for x in (0, 0.0123, 0.5, 12.34, 123.4, 1234567)] == ["0.00", "0.012", "0.50", "12.3", "123", "1,234,567"]
+
+
+def test_a_part_that_fails_keeps_what_it_had_found_and_says_how_it_ended() -> None:
+    results = some_results()
+
+    def fail() -> None:
+        results.add("late", "Sends", "ours", "late", "/s", 1.0)
+        raise TimeoutError("nothing answers")
+
+    attempt(results, "scale", fail)
+    assert results.median("late") == 1.0
+    assert "| scale | — (TimeoutError: nothing answers) |" in results.markdown()
