@@ -19,7 +19,7 @@ from bench.systems import Skip
 TABLE = "Whole processes"
 MEMORY = "Memory and idling"
 _TIMEOUT_S = 30.0
-_NAME = "bench-cli"
+_NAME, _AGENT = "bench-cli", "bench-agent"
 _HOOK = {"session_id": "bench", "cwd": "/", "hook_event_name": "UserPromptSubmit", "prompt": "hello"}
 _HELLO: dict[str, Any] = {
     "jsonrpc": "2.0",
@@ -38,6 +38,7 @@ class Programs:
         self._service = service
         self._repeats = repeats
         self._env = environment_for({**service.env, "IPC_NAME": _NAME})
+        self._agent_env = {**self._env, "IPC_NAME": _AGENT}  # a name has one session: the shell's is not the agent's
         self._ipc = command()
         self._absent: set[str] = set()
         self._run("register", _NAME)
@@ -73,16 +74,16 @@ class Programs:
         return self._run("check")
 
     def _hook(self) -> float:
-        return self._run("hook", "claude", "UserPromptSubmit", stdin=json.dumps(_HOOK))
+        return self._timed([*self._ipc, "hook", "claude", "UserPromptSubmit"], json.dumps(_HOOK), self._agent_env)
 
     def _run(self, *arguments: str, stdin: str = "") -> float:
         return self._timed([*self._ipc, *arguments], stdin)
 
-    def _timed(self, program: list[str], stdin: str = "") -> float:
+    def _timed(self, program: list[str], stdin: str = "", env: dict[str, str] | None = None) -> float:
         """Milliseconds of a process from its start to its end. Raises Skip with what it said if it fails."""
         began_s = time.perf_counter()
         done = subprocess.run(
-            program, env=self._env, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            program, env=env or self._env, input=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
         taken_ms = (time.perf_counter() - began_s) * 1e3
         if done.returncode != 0:
@@ -91,7 +92,7 @@ class Programs:
         return taken_ms
 
     def _mcp(self) -> float:
-        with McpServer([*self._ipc, "mcp"], self._env) as server:
+        with McpServer([*self._ipc, "mcp"], self._agent_env) as server:
             return server.ready_ms
 
     # memory, once
