@@ -52,6 +52,10 @@ def read_stamp(text: str) -> float:
     return float(text[:_STAMP])
 
 
+_MOST_UNANSWERED = 4096
+"""A broker takes so many requests of one connection, and refuses what goes far beyond."""
+
+
 def next_batch(due_s: Sequence[float], position: int, now_s: float) -> int:
     """How many messages from ``position`` on are due by now, at most a frame's worth."""
     end = position
@@ -79,14 +83,15 @@ def drive(sender: WireSender, due_s: "array[float]") -> "array[float]":
     position = 0
     while len(latencies_us) < len(due_s):
         now_s = clock()
-        count = next_batch(due_s, position, now_s)
+        full = position - len(latencies_us) >= _MOST_UNANSWERED  # what is due meanwhile waits, and its time counts
+        count = 0 if full else next_batch(due_s, position, now_s)
         if count:
             sender.send([stamp(t) for t in due_s[position : position + count]])
             position += count
-        elif position < len(due_s) and not sender.socket.poll(0):
+        elif not full and position < len(due_s) and not sender.socket.poll(0):
             # libzmq's descriptor tells of changes only: nothing was there, so the next change is news
             select.select([descriptor], [], [], max(0.0, due_s[position] - now_s))
-        if position == len(due_s) or sender.socket.poll(0):
+        if full or position == len(due_s) or sender.socket.poll(0):
             replies, now_s = sender.receive(), clock()
             for reply in replies:
                 if reply["status"] != "ok":

@@ -107,7 +107,7 @@ def latency(results: Results, pyplot: Any) -> Any:
     if results.median("latency.10%.here.p50") is None:
         return None
     figure, panel = pyplot.subplots(figsize=(6.5, 4))
-    loads = [f"{fraction:.0%}" for fraction in FRACTIONS]
+    loads = [load for load in (f"{fraction:.0%}" for fraction in FRACTIONS) if f"latency.{load}.here.p50" in results.rows]
     for percent, shade in zip(PERCENTS, ("#1f6feb", "#d1782c", "#a40e26"), strict=True):
         rows = [results.rows[f"latency.{load}.here.p{percent:g}"] for load in loads]
         middle = [statistics.median(row.values) / 1e3 for row in rows]

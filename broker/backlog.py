@@ -10,8 +10,8 @@ from collections import deque
 from broker.core.state import Route
 from broker.core.turn import Frame
 
-SHARE = 64
-"""Requests of one connection in a transaction that others have part in: 64 rows share a sync well enough (see the README)."""
+SHARE = 128
+"""Requests of one connection in a transaction that others have part in: 128 rows share a sync well enough."""
 LIMIT = 8192
 LIMIT_BYTES = 128 * 1024 * 1024
 _SHARED_S = 1.0
