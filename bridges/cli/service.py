@@ -119,10 +119,18 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
         return NOT_RUNNING
     found = ask(settings, "status")
     door = door_state(settings)
-    children = _read(settings.home / "run" / "supervisor.json").get("children", {})
     if options.json:
+        children = _read(settings.home / "run" / "supervisor.json").get("children", {})
         say_json({"running": True, **found, "tcp": door or None, "children": children})
         return OK
+    _say_service(settings, found, door)
+    if found["instances"]:
+        say()
+        say(instances(found["instances"]))
+    return OK
+
+
+def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]) -> None:
     say(f"{style('running', 'green')}  version {found['version']}, process {found['pid']}, up {found['uptime_s']:g} s")
     say(f"data     {settings.home}")
     say(f"zeromq   {found['endpoint']}")
@@ -131,18 +139,20 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
     repaired = found.get("repaired")
     if repaired:
-        say(
-            style(
-                f"repaired {repaired['saved']} messages saved, {repaired['lost']} lost; kept: {repaired['kept_as']}", "yellow"
-            )
-        )
+        kept = f"{repaired['saved']} messages saved, {repaired['lost']} lost; kept: {repaired['kept_as']}"
+        say(style(f"repaired {kept}", "yellow"))
     limits = found["limits"]
     say(f"limits   {limits['mailbox_limit']} messages a mailbox, {limits['rate_limit']:g} messages/s a session")
-    rows = [(i["id"], str(i["queued"]), ago(i["last_seen"])) for i in found["instances"]]
-    if rows:
-        say()
-        say(table(("NAME", "UNREAD", "LAST SEEN"), rows))
-    return OK
+
+
+def instances(rows: list[dict[str, Any]]) -> str:
+    """A line for each: how much waits for it, what it does, and by which ways mail reaches it (docs/hosts.md)."""
+    head = ("NAME", "UNREAD", "LAST SEEN", "PRESENCE", "REACHED BY")
+    cells = [
+        (i["id"], str(i["queued"]), ago(i["last_seen"]), i["presence"], " ".join(i.get("reach", [])) or "its own checks")
+        for i in rows
+    ]
+    return table(head, cells)
 
 
 def door_line(door: dict[str, Any]) -> str:

@@ -88,6 +88,7 @@ def test_groups_presence_blocks_and_automatic_checks(pair: Shell) -> None:
     assert "team" in pair.ok("groups")
     assert pair.ok("presence", "working", "the", "parser") == "working: the parser\n"
     assert "the parser" in pair.ok("list")
+    assert "working" in pair.ok("status") and "its own checks" in pair.ok("status")
     pair.ok("block", "claude")
     assert "takes no mail from you" in pair.fails(4, "send", "fred", "x", "--as", "claude")
     assert pair.ok("blocks").split() == ["claude", "block"]
