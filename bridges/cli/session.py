@@ -94,11 +94,47 @@ def register(place: Place, name: str) -> dict[str, Any]:
 
 
 def resume(place: Place, wanted: str | None) -> Shell:
-    """The shell's session, without a request of its own. Raises NotRegistered."""
-    name = current_name(place, wanted)
+    """The shell's session, without a request of its own. Raises NotRegistered.
+
+    The shell of an agent is the agent: where a host's session, or this folder's, is registered already, it is that one.
+    """
+    given = wanted or os.environ.get("IPC_NAME")
+    hosted = None if given else _of_host(place)
+    if hosted is not None:
+        return hosted
+    try:
+        name = current_name(place, wanted)
+    except NotRegistered:
+        only = _of_folder(place, None)
+        if only is None:
+            raise
+        return only
     try:
         with open(_file(place, name), encoding="utf-8") as f:
             token = json.load(f)["token"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise NotRegistered(f"{name} is not registered in this shell's sessions") from None
+        found = _of_folder(place, name) if given else None
+        if found is None:
+            raise NotRegistered(f"{name} is not registered in this shell's sessions") from None
+        return found
     return Shell(place, name, str(token))
+
+
+def _of_host(place: Place) -> Shell | None:
+    """The session of the Claude Code that this shell is a tool of."""
+    session = os.environ.get("CLAUDE_CODE_SESSION_ID")
+    if not session:
+        return None
+    from bridges.hosts import binding
+
+    bound = binding.load(place.home, session)
+    return Shell(place, bound.name, bound.token) if bound is not None else None
+
+
+def _of_folder(place: Place, name: str | None) -> Shell | None:
+    """The session that an agent of this folder has under a name, or its only one."""
+    from bridges import sessions
+
+    found = [(n, path) for n, path in sessions.of_project(place.home, os.getcwd()) if name in (None, n)]
+    token = sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
+    return Shell(place, found[0][0], str(token)) if token else None
