@@ -101,8 +101,7 @@ class Sweeper:
         if not state.touched:
             return
         mailboxes = [state.by_id[i] for i in state.touched if i in state.by_id]
-        names = {m.id for m in mailboxes}
-        sessions = [s for s in state.sessions.values() if s.mailbox.id in names and not s.replaced]
+        sessions = [m.session for m in mailboxes if m.session is not None]
         try:
             self._store.touch(mailboxes, sessions)
         except StoreError as e:
