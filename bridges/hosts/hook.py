@@ -41,7 +41,6 @@ _START_S = 8.0
 _REQUEST_S = 2.0
 _FETCH = 50
 _READ = "The check tool of the ipc server reads them"
-_LANDS = {"prompt": "turn", "start": "turn", "tool": "tool", "stop": "interrupt"}
 _RANK = {"turn": 0, "tool": 1, "interrupt": 2}
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WAYS = ("socket", "channel", "monitor", "queue", "rewake")
 CHANNEL_CAPABILITY: dict[str, dict[str, Any]] = {"claude/channel": {}}
+"""Claude Code takes a server that announces this for a channel: what it pushes reaches an idle agent."""
 CHANNEL_METHOD = "notifications/claude/channel"
 SOCKET_VARIABLE = "CLAUDE_CODE_MESSAGING_SOCKET"
 TOKEN_VARIABLE = "CLAUDE_CODE_MESSAGING_TOKEN"  # noqa: S105 (the variable's name)

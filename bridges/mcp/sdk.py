@@ -18,12 +18,10 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, S
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
+from bridges.hosts.wake import CHANNEL_CAPABILITY, CHANNEL_METHOD
 from bridges.mcp.session import BridgeSession
 
 CURRENT: ContextVar[BridgeSession] = ContextVar("agent_ipc_session")
-_CHANNEL: dict[str, dict[str, Any]] = {"claude/channel": {}}
-"""Claude Code takes a server that announces this for a channel: what it pushes reaches an idle agent."""
-_CHANNEL_METHOD = "notifications/claude/channel"
 _ChannelMessage = types.Notification[dict[str, Any], str]
 INBOX = "ipc://inbox"
 """The resource that changes when mail comes."""
@@ -53,7 +51,7 @@ class Voice:
     async def channel(self, text: str, meta: dict[str, str]) -> None:
         """A channel's message. A host that takes none drops it; so does the later protocol."""
         if self._session is not None:
-            message = _ChannelMessage(method=_CHANNEL_METHOD, params={"content": text, "meta": meta})
+            message = _ChannelMessage(method=CHANNEL_METHOD, params={"content": text, "meta": meta})
             await self._session.send_notification(cast(types.ServerNotification, message))  # the SDK's list is not the host's
 
     async def subscribe(self, _ctx: Any, params: types.SubscribeRequestParams) -> types.EmptyResult:
@@ -103,7 +101,7 @@ async def run(
     low = server._lowlevel_server
     low.add_request_handler("resources/subscribe", types.SubscribeRequestParams, voice.subscribe)
     low.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, voice.unsubscribe)
-    await low.run(read, write, low.create_initialization_options(experimental_capabilities=_CHANNEL))
+    await low.run(read, write, low.create_initialization_options(experimental_capabilities=CHANNEL_CAPABILITY))
 
 
 def trim_schemas(server: MCPServer[None]) -> None:
