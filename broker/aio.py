@@ -12,15 +12,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-import zmq
-
 from broker import wire
+from broker.aiolinks import AsyncLink, open_async_link
 from broker.calls import Calls
 from broker.client import DEFAULT_TIMEOUT_S, Mail
 from broker.errors import IpcError, RemoteError
 from broker.ids import auth_token
 from broker.launcher import ensure_running
-from broker.runtime import endpoint
 from broker.settings import Settings
 
 _FRAME = 256
@@ -30,7 +28,7 @@ OnReply = Callable[[dict[str, Any]], bool]
 
 
 class AsyncConnection:
-    """Requests and replies over one DEALER socket, for any number of tasks of one event loop."""
+    """Requests and replies over one connection, for any number of tasks of one event loop."""
 
     def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq") -> None:
         self.settings = settings
@@ -53,9 +51,7 @@ class AsyncConnection:
         """Requests that began subscriptions; a broker that was started anew has to be asked again."""
         self._outbox: list[dict[str, Any]] = []
         self._flush_planned = False
-        self._context = zmq.Context()
-        self._socket: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None
+        self._link: AsyncLink | None = None
         self._opening: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -130,12 +126,11 @@ class AsyncConnection:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._opening
         self._flush()
-        self._drop_socket(linger_ms=500)
+        self._drop(linger_ms=500)
         for future in list(self._futures.values()):
             future.cancel()
         self._pending.clear()
         self._forget_timers()
-        self._context.term()
 
     def _plan_flush(self) -> None:
         if not self._flush_planned:
@@ -144,17 +139,16 @@ class AsyncConnection:
 
     def _flush(self) -> None:
         self._flush_planned = False
-        if self._socket is None:
+        if self._link is None:
             self._reopen()
             return
         outbox, self._outbox = self._outbox, []
         for chunk in wire.batches(outbox, _FRAME):
-            self._socket.send(wire.encode(chunk))
-        self._read()  # libzmq's descriptor is edge-triggered: sending may have taken the edge
+            self._link.send(wire.encode(chunk))
 
     def _reopen(self) -> None:
         if self._opening is None and not self._closed:
-            self._drop_socket(linger_ms=0)
+            self._drop(linger_ms=0)
             self._opening = self._loop.create_task(self._open())
 
     async def _open(self) -> None:
@@ -163,6 +157,7 @@ class AsyncConnection:
             while True:
                 try:
                     await self._loop.run_in_executor(None, self._find_broker)
+                    self._link = await open_async_link(self.settings, self._take, self._reopen)
                     break
                 except IpcError as error:
                     self._fail(error)
@@ -170,20 +165,11 @@ class AsyncConnection:
                         return
         finally:
             self._opening = None
-        s = self._context.socket(zmq.DEALER)
-        s.setsockopt(zmq.SNDHWM, 0)  # bounded by the requests in flight, which their makers bound
-        s.setsockopt(zmq.RCVHWM, 10_000)
-        self._monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        s.connect(endpoint(self.settings))
-        self._socket = s
-        self._loop.add_reader(s.fileno(), self._read)
-        self._loop.add_reader(self._monitor.fileno(), self._check_monitor)
         self._abandoned.clear()  # their replies went the way of the old socket
         self._subscribes = {n: b for n, b in self._subscribes.items() if n in self.on_push}
         again = [b for n, b in self._subscribes.items() if n not in self._pending]
         self._outbox = [*again, *(body for body, _on_reply in self._pending.values())]
         self._flush()
-        self._check_monitor()
 
     def _find_broker(self) -> None:
         if self._autostart:
@@ -210,35 +196,14 @@ class AsyncConnection:
             self._sweep.cancel()
             self._sweep = None
 
-    def _drop_socket(self, linger_ms: int) -> None:
-        if self._socket is None:
-            return
-        self._loop.remove_reader(self._socket.fileno())
-        if self._monitor is not None:
-            self._loop.remove_reader(self._monitor.fileno())
-        self._socket.disable_monitor()
-        self._socket.close(linger_ms)
-        self._socket = self._monitor = None
+    def _drop(self, linger_ms: int) -> None:
+        if self._link is not None:
+            self._link.close(linger_ms)
+            self._link = None
 
-    def _check_monitor(self) -> None:
-        if self._monitor is None:
-            return
-        lost = False
-        while self._monitor.poll(0):
-            self._monitor.recv_multipart(zmq.NOBLOCK)
-            lost = True
-        if lost:
-            self._reopen()
-
-    def _read(self) -> None:
-        s = self._socket
-        while s is not None and s is self._socket:
-            try:
-                frame = s.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            for reply in wire.decode(frame):
-                self._deliver(reply)
+    def _take(self, frame: "bytes | memoryview") -> None:
+        for reply in wire.decode(frame):
+            self._deliver(reply)
 
     def _deliver(self, reply: dict[str, Any]) -> None:
         number = reply.get("id")

@@ -1,6 +1,6 @@
 """The synchronous client: ``with broker.connect("fred") as me: me.send("claude", "hello")``.
 
-One DEALER socket. A request that gets no answer is sent again with the same ids, after making sure that a broker runs, so
+One connection. A request that gets no answer is sent again with the same ids, after making sure that a broker runs, so
 a broker killed in the middle costs a delay and nothing else: sends carry a message id and are stored once.
 """
 
@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import zmq
-
 from broker import wire
 from broker.calls import Calls
 from broker.errors import IpcError, RemoteError
 from broker.ids import auth_token, new_message_id
 from broker.launcher import ensure_running, why_not
-from broker.runtime import endpoint, socket_answers
+from broker.links import Link, open_link
+from broker.runtime import socket_answers
 from broker.settings import Settings
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -72,7 +71,7 @@ class Mail:
 
 
 class Connection:
-    """Requests and replies over one socket, without a name; any thread may use it, one at a time."""
+    """Requests and replies over one connection, without a name; any thread may use it, one at a time."""
 
     def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq") -> None:
         self.settings = settings
@@ -80,16 +79,13 @@ class Connection:
         self._door = door
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        self._context = zmq.Context()
-        self._socket: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None
+        self._link: Link | None = None
         self.late: list[dict[str, Any]] = []
         """Replies that came after a retry had been answered; their mail is not lost."""
         self.pushes: list[dict[str, Any]] = []
 
     def close(self) -> None:
-        self._drop_socket(linger_ms=200)
-        self._context.term()
+        self._drop(linger_ms=200)
 
     def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
         """Make one request and return its reply. Raises RemoteError with the broker's error, IpcError ``timeout``."""
@@ -126,50 +122,33 @@ class Connection:
                 retry_s = _FIRST_RETRY_S
                 continue
             retry_s = min(retry_s * 2, _LAST_RETRY_S)
-            self._drop_socket(linger_ms=0)  # what a dead broker had taken in is sent again from here
+            self._drop(linger_ms=0)  # what a dead broker had taken in is sent again from here
             unanswered = [b for b in bodies[:position] if b["id"] not in answers]
             for chunk in wire.batches(unanswered, _FRAME):
                 self._send(chunk)
         return [answers[body["id"]] for body in bodies]
 
-    def _connect(self) -> "zmq.Socket[bytes]":
-        if self._autostart:
-            ensure_running(self.settings)
-        elif not socket_answers(self.settings):
-            raise IpcError("unavailable", detail=why_not(self.settings))
-        s = self._context.socket(zmq.DEALER)
-        s.setsockopt(zmq.LINGER, 200)
-        s.setsockopt(zmq.SNDHWM, 10_000)
-        s.setsockopt(zmq.RCVHWM, 10_000)
-        self._monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        s.connect(endpoint(self.settings))
-        return s
+    def _open(self) -> Link:
+        if self._link is None:
+            if self._autostart:
+                ensure_running(self.settings)
+            elif not socket_answers(self.settings):
+                raise IpcError("unavailable", detail=why_not(self.settings))
+            self._link = open_link(self.settings)
+        return self._link
 
-    def _drop_socket(self, linger_ms: int) -> None:
-        if self._socket is not None:
-            self._socket.disable_monitor()
-            self._socket.close(linger_ms)
-            self._socket = self._monitor = None
+    def _drop(self, linger_ms: int) -> None:
+        if self._link is not None:
+            self._link.close(linger_ms)
+            self._link = None
 
     def _send(self, chunk: list[dict[str, Any]]) -> None:
-        if self._socket is None:
-            self._socket = self._connect()
-        self._socket.send(wire.encode(chunk))
+        self._open().send(wire.encode(chunk))
 
     def _receive(self, timeout_s: float, first_id: int, count: int, answers: dict[int, dict[str, Any]]) -> bool:
-        """Read what has come; False if nothing came in time."""
-        s = self._socket
-        assert s is not None
-        poller = zmq.Poller()
-        poller.register(s, zmq.POLLIN)
-        poller.register(self._monitor, zmq.POLLIN)
-        if s not in dict(poller.poll(int(timeout_s * 1000))):
-            return False  # nothing came, or the broker went away: its death ends a wait at once
-        while True:
-            try:
-                frame = s.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return True
+        """Read what has come; False if nothing came in time, or the broker went away: its death ends a wait at once."""
+        frames = self._open().receive(timeout_s)
+        for frame in frames:
             for reply in wire.decode(frame):
                 number = reply.get("id")
                 if "push" in reply:
@@ -180,12 +159,11 @@ class Connection:
                     self.late.append(reply)
                 elif number is None:
                     raise RemoteError(reply)
+        return bool(frames)
 
     def poll_pushes(self, timeout_s: float) -> list[dict[str, Any]]:
         """Pushes that came, waiting up to ``timeout_s`` for one."""
         with self._lock:
-            if self._socket is None:
-                self._socket = self._connect()
             if not self.pushes:
                 self._receive(timeout_s, 0, 0, {})
             pushes, self.pushes = self.pushes, []

@@ -73,6 +73,11 @@ def socket_folder(home: str) -> str:
     return os.path.join(base, f"agent-ipc-{os.getuid()}-{tag}")
 
 
+def wire_socket(home: str) -> str:
+    """The Unix socket at which the broker takes frames without ZeroMQ."""
+    return os.path.join(socket_folder(home), "wire.sock")
+
+
 def door_socket(home: str) -> str:
     """The Unix socket of the JSON door."""
     return os.path.join(socket_folder(home), "door.sock")

@@ -1,22 +1,20 @@
 """The broker process's loop, which is the hot path whole:
 
-    socket -> decode -> decide -> append -> commit -> reply
+    sockets -> decode -> decide -> append -> commit -> reply
 
 One thread. All requests that wait are taken together, decided and committed in one transaction, then answered; the
-replies of one connection share a frame. The loop sleeps in ``poll`` until a frame, a signal or the next deadline: an idle
+replies of one connection share a frame. The loop sleeps in ``select`` until a frame, a signal or the next deadline: an idle
 broker runs no code.
 """
 
 import contextlib
 import os
+import selectors
 import signal
 import socket
-import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import zmq
 
 from broker import wire
 from broker.backlog import LIMIT, Backlog
@@ -24,14 +22,17 @@ from broker.child import heard_parent
 from broker.core import accounts, presence
 from broker.core.engine import Engine
 from broker.core.port import StoreDamaged, StoreError
-from broker.core.state import Moment, Session
+from broker.core.state import Moment, Route, Session
 from broker.core.turn import Answers, Frame, Incoming, Outgoing, Turn
 from broker.errors import IpcError
 from broker.logs import Log
-from broker.runtime import check_endpoint, endpoint, owner_key, private_folder, run_folder
+from broker.place import wire_socket
+from broker.router import Router
+from broker.runtime import check_endpoint, endpoint, owner_key
 from broker.settings import Settings
 from broker.store import SqliteStore, is_damage
 from broker.store.recovery import last_repair
+from broker.stream import Peer, StreamDoor
 from broker.sweep import Sweeper
 from broker.version import VERSION
 
@@ -45,7 +46,7 @@ def now() -> Moment:
 
 
 class Server:
-    """The ROUTER socket over an engine."""
+    """The sockets over an engine."""
 
     def __init__(self, settings: Settings, store: SqliteStore, log: Log, clock: Callable[[], Moment] = now) -> None:
         self.settings = settings
@@ -67,32 +68,20 @@ class Server:
         self.bad_frames = 0
         self.refused = 0
         self._backlog = Backlog()
-        self._context = zmq.Context()
-        self._router = self._context.socket(zmq.ROUTER)
+        self._selector = selectors.DefaultSelector()
+        self._router = Router()
+        self._stream = StreamDoor(self._selector)
         self._wake_read, self._wake_write = socket.socketpair()
         self._running = True
 
     # life
 
     def open(self) -> None:
-        """Bind, or raise OSError. The caller holds the folder's lock, so a socket file that is there is a dead broker's."""
+        """Bind, or raise OSError. The caller holds the folder's lock."""
         check_endpoint(self.settings)
-        router, address = self._router, endpoint(self.settings)
-        router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error that gives its mail back
-        router.setsockopt(zmq.LINGER, 200)
-        router.setsockopt(zmq.SNDHWM, 1000)
-        router.setsockopt(zmq.RCVHWM, 1000)
-        router.setsockopt(zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES)
-        router.setsockopt(zmq.BACKLOG, 1024)
-        if address.startswith("ipc://"):
-            private_folder(run_folder(self.settings))
-            path = address.removeprefix("ipc://")
-            if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
-                os.unlink(path)
-            router.bind(address)
-            os.chmod(path, 0o600)
-        else:
-            router.bind(address)
+        address = endpoint(self.settings)
+        self._stream.open(self.settings, wire_socket(str(self.settings.home)))
+        self._router.open(self.settings, address)  # last: who finds this one finds the other, too
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
@@ -102,41 +91,52 @@ class Server:
     def close(self) -> None:
         with contextlib.suppress(StoreDamaged):  # then there is nothing to be saved here
             self.sweeper.flush_activity(force=True)
+        self._stream.close()
         self._router.close()
-        self._context.term()
+        self._selector.close()
         self.store.close()
         self.log.info("broker_stopped", requests=self.requests)
 
     def serve(self, parent_pipe: int | None = None) -> None:
         """Run until ``stop``, SIGTERM, SIGINT or the end of ``parent_pipe``."""
         self._wake_write.setblocking(False)
-        signal.set_wakeup_fd(self._wake_write.fileno())  # a signal just before poll would not end it otherwise
+        signal.set_wakeup_fd(self._wake_write.fileno())  # a signal just before select would not end it otherwise
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
-        poller = zmq.Poller()
-        poller.register(self._router, zmq.POLLIN)
-        poller.register(self._wake_read, zmq.POLLIN)
+        watch = self._selector.register
+        watch(self._router, selectors.EVENT_READ)
+        watch(self._wake_read, selectors.EVENT_READ)
         if parent_pipe is not None:
-            poller.register(parent_pipe, zmq.POLLIN)
+            watch(parent_pipe, selectors.EVENT_READ)
         while self._running:
-            ready = dict(poller.poll(self._timeout_ms()))
-            if parent_pipe is not None and ready.get(parent_pipe) and not heard_parent(parent_pipe):
-                break
-            self.turn()
+            peers = []
+            for key, mask in self._selector.select(self._timeout_s()):
+                source = key.data
+                if type(source) is Peer:
+                    if mask & selectors.EVENT_WRITE:
+                        self._stream.flush(source)
+                    if mask & selectors.EVENT_READ:
+                        peers.append(source)
+                elif source is self._stream:
+                    self._stream.accept(time.monotonic())
+                elif key.fd == parent_pipe and not heard_parent(parent_pipe):
+                    self._running = False
+            self.turn(peers)
 
-    def _timeout_ms(self) -> int | None:
-        if self._backlog:
+    def _timeout_s(self) -> float | None:
+        if self._router.waits() or self._backlog:
             return 0
-        deadlines = [d for d in (self.engine.state.next_deadline(), self.sweeper.next_s) if d is not None]
-        if not deadlines:
+        deadlines = (self.engine.state.next_deadline(), self.sweeper.next_s, self._stream.listen_again_s)
+        times = [d for d in deadlines if d is not None]
+        if not times:
             return None
-        return max(0, int((min(deadlines) - self.clock().mono_s) * 1000) + 1)
+        return max(0.0, min(times) - self.clock().mono_s + 0.001)
 
     # the hot path
 
-    def turn(self) -> None:
-        """Take what waits, commit it, answer."""
-        frames = self._receive()
+    def turn(self, peers: Sequence[Peer] = ()) -> None:
+        """Take what waits, also of the stream door's ``peers`` that have sent something, commit it, answer."""
+        frames = self._receive(peers)
         out, events = self.engine.run(frames, self.clock())
         self._send(out)
         for event in events:
@@ -146,34 +146,45 @@ class Server:
                 self.log.info(event.name, **event.fields)
         self.sweeper.step(self.clock(), busy=bool(frames))
 
-    def _receive(self) -> list[Frame]:
+    def _receive(self, peers: Sequence[Peer]) -> list[Frame]:
         """Read what has come and take each connection's share of it."""
-        receive, backlog = self._router.recv_multipart, self._backlog
-        read = 0
-        while read < _TURN_REQUESTS:
+        for peer in peers:
             try:
-                parts = receive(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            route = parts[0]
-            try:
-                if len(parts) != 2:
-                    raise wire.FrameError("a message has one frame")
-                bodies = wire.decode(parts[1])
+                for frame in self._stream.read(peer):
+                    self._take_in(peer.route, frame)
             except wire.FrameError as e:
-                self.bad_frames += 1
-                error = IpcError("bad_request", detail=f"Bad frame: {e}")
-                self._send([Answers(route, [{"id": None, **error.to_wire()}])])
+                self._refuse(peer.route, e)
+                self._stream.drop(peer)  # where the next frame begins is not known
+        read = 0 if self._router.waits() else _TURN_REQUESTS
+        while read < _TURN_REQUESTS and (parts := self._router.read()) is not None:
+            if len(parts) == 2:
+                read += self._take_in(parts[0], parts[1])
+            else:
+                self._refuse(parts[0], wire.FrameError("a message has one frame"))
                 read += 1
-                continue
-            if not backlog.add(Frame(route, bodies), len(parts[1])):
-                self.refused += len(bodies)
-                refusal = IpcError("overloaded", limit=LIMIT, retry_after_s=0.1).to_wire()
-                self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
-            read += len(bodies)
-        frames = backlog.take(_TURN_REQUESTS, self.clock().mono_s)
+        now_s = self.clock().mono_s
+        if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
+            self._stream.listen_again()
+        frames = self._backlog.take(_TURN_REQUESTS, now_s)
         self.requests += sum(len(frame.bodies) for frame in frames)
         return frames
+
+    def _take_in(self, route: Route, frame: bytes | memoryview) -> int:
+        """Queue the requests of a frame, or refuse it; how many they are."""
+        try:
+            bodies = wire.decode(frame)
+        except wire.FrameError as e:
+            self._refuse(route, e)
+            return 1
+        if not self._backlog.add(Frame(route, bodies), len(frame)):
+            self.refused += len(bodies)
+            refusal = IpcError("overloaded", limit=LIMIT, retry_after_s=0.1).to_wire()
+            self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
+        return len(bodies)
+
+    def _refuse(self, route: Route, error: wire.FrameError) -> None:
+        self.bad_frames += 1
+        self._send([Answers(route, [{"id": None, **IpcError("bad_request", detail=f"Bad frame: {error}").to_wire()}])])
 
     def _send(self, out: list[Outgoing | Answers]) -> None:
         """Answer, the replies of one connection in one frame. Mail that can't be delivered goes back to its mailbox."""
@@ -194,10 +205,9 @@ class Server:
             self._send_frame(route, bodies, mail)
 
     def _send_frame(self, route: bytes, bodies: list[dict[str, Any]], mail: list[Outgoing]) -> None:
-        try:
-            self._router.send_multipart([route, wire.encode(bodies)], zmq.NOBLOCK)
-        except zmq.ZMQError as e:  # gone (EHOSTUNREACH) or not reading (EAGAIN)
-            self.log.info("reply_undeliverable", errno=e.errno, replies=len(bodies))
+        door = self._stream if route in self._stream else self._router
+        if not door.send(route, wire.encode(bodies)):
+            self.log.info("reply_undeliverable", replies=len(bodies))
             self._give_back(mail)
 
     def _give_back(self, replies: list[Outgoing]) -> None:

@@ -1,4 +1,7 @@
-"""Frames of the ZeroMQ wire: one frame carries one request or a list of them, and so do replies. See PROTOCOL.md."""
+"""Frames of the wire: one frame carries one request or a list of them, and so do replies. See PROTOCOL.md.
+
+ZeroMQ carries frames as its messages. A stream socket carries them one after the other, each behind its length.
+"""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -9,6 +12,7 @@ _Item = TypeVar("_Item")
 
 VERSION = 1
 FRAME_LIMIT_BYTES = 64 * 1024 * 1024
+HEADER_BYTES = 4
 ID_LENGTH = 128
 FRAME_REQUESTS = 1024
 """Requests in one frame; more would let one connection hold the broker for long."""
@@ -47,6 +51,48 @@ def decode(frame: Any) -> list[dict[str, Any]]:
 def _is_id(value: object) -> bool:
     """What a reply may echo: anything larger or nested would cost the broker what it did not cost the client."""
     return value is None or isinstance(value, int) or (isinstance(value, str) and len(value) <= ID_LENGTH)
+
+
+def enclose(frame: bytes) -> bytes:
+    """A frame as a stream carries it: its length in four bytes, most significant first, then itself."""
+    return len(frame).to_bytes(HEADER_BYTES, "big") + frame
+
+
+class Cutter:
+    """Cuts what comes out of a stream into frames."""
+
+    __slots__ = ("_partial", "_wanted")
+
+    def __init__(self) -> None:
+        self._partial = bytearray()
+        """The beginning of a frame, with its length before it."""
+        self._wanted = HEADER_BYTES
+        """Bytes that it needs before there is more to say."""
+
+    def feed(self, data: "bytes | memoryview") -> "list[bytes | memoryview]":
+        """The frames that ``data`` completes, which live as long as it does. Raises FrameError for a frame over the limit."""
+        if self._partial:
+            self._partial += data
+            if len(self._partial) < self._wanted:
+                return []
+            data = bytes(self._partial)
+            self._partial.clear()
+        frames: list[bytes | memoryview] = []
+        start, end = 0, len(data)
+        self._wanted = HEADER_BYTES
+        while end - start >= HEADER_BYTES:
+            size = int.from_bytes(data[start : start + HEADER_BYTES], "big")
+            if size > FRAME_LIMIT_BYTES:
+                raise FrameError(f"a frame has at most {FRAME_LIMIT_BYTES} bytes")
+            until = start + HEADER_BYTES + size
+            if until > end:
+                self._wanted = HEADER_BYTES + size
+                break
+            frames.append(data[start + HEADER_BYTES : until])
+            start = until
+        if start < end:
+            self._partial += data[start:]
+        return frames
 
 
 def batches(maps: list[_Item], size: int = 256) -> Iterable[list[_Item]]:

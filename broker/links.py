@@ -1,0 +1,91 @@
+"""How the synchronous client reaches the broker: by the Unix socket, or over ZeroMQ where an endpoint is set."""
+
+import select
+import socket
+import time
+from typing import Protocol
+
+from broker import wire
+from broker.place import wire_socket
+from broker.runtime import endpoint
+from broker.settings import Settings
+
+_READ_BYTES = 64 * 1024
+
+
+class Link(Protocol):
+    """One connection that carries frames."""
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame. If the connection is lost, the next ``receive`` says so."""
+
+    def receive(self, timeout_s: float) -> "list[bytes | memoryview]":
+        """Frames that have come, waiting for the first; none if nothing came in time or the broker has gone."""
+
+    def close(self, linger_ms: int) -> None:
+        """End it; over ZeroMQ what was sent has so long to get out."""
+
+
+def open_link(settings: Settings) -> Link:
+    """A connection to a broker that is known to run. Raises OSError."""
+    if not settings.endpoint:
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            s.connect(wire_socket(str(settings.home)))
+        except OSError:
+            s.close()  # a broker of an earlier version
+        else:
+            return StreamLink(s)
+    from broker.zmqlink import ZmqLink  # whose import costs 30 ms
+
+    return ZmqLink(endpoint(settings))
+
+
+class StreamLink:
+    """A connected Unix socket."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._socket.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
+        self._cutter = wire.Cutter()
+        self._read: list[bytes | memoryview] = []
+        """Frames that came while sending."""
+        self._lost = False
+
+    def send(self, frame: bytes) -> None:
+        data = memoryview(wire.enclose(frame))
+        while data and not self._lost:
+            try:
+                data = data[self._socket.send(data) :]
+            except BlockingIOError:  # a broker whose replies nobody reads stops reading
+                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+                self._poll.poll()
+                self._poll.modify(self._socket, select.POLLIN)
+                self._read += self._take()
+            except OSError:
+                self._lost = True
+
+    def receive(self, timeout_s: float) -> "list[bytes | memoryview]":
+        frames, self._read = self._read, []
+        end_s = time.monotonic() + timeout_s
+        while not frames and not self._lost:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 or not self._poll.poll(left_s * 1000):
+                break
+            frames = self._take()
+        return frames
+
+    def _take(self) -> "list[bytes | memoryview]":
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        self._lost = not data
+        return self._cutter.feed(data)
+
+    def close(self, linger_ms: int) -> None:
+        self._socket.close()

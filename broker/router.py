@@ -1,0 +1,67 @@
+"""The ZeroMQ door of the broker: one ROUTER socket."""
+
+import os
+import stat
+from typing import Any
+
+import zmq
+
+from broker import wire
+from broker.core.state import Route
+from broker.runtime import private_folder, run_folder
+from broker.settings import Settings
+
+
+class Router:
+    """Frames of connected DEALER sockets. ``fileno`` is libzmq's: it is readable when something changes, not while there is
+    something to read, so ``waits`` must be asked before each sleep."""
+
+    def __init__(self) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+
+    def open(self, settings: Settings, address: str) -> None:
+        """Bind, or raise OSError. The caller holds the folder's lock, so a socket file that is there is a dead broker's."""
+        s = self._socket
+        s.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error that gives its mail back
+        s.setsockopt(zmq.LINGER, 200)
+        s.setsockopt(zmq.SNDHWM, 1000)
+        s.setsockopt(zmq.RCVHWM, 1000)
+        s.setsockopt(zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES)
+        s.setsockopt(zmq.BACKLOG, 1024)
+        if not address.startswith("ipc://"):
+            s.bind(address)
+            return
+        private_folder(run_folder(settings))
+        path = address.removeprefix("ipc://")
+        if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)
+        s.bind(address)
+        os.chmod(path, 0o600)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._context.term()
+
+    def fileno(self) -> int:
+        return int(self._socket.getsockopt(zmq.FD))
+
+    def waits(self) -> bool:
+        """True if a frame can be read."""
+        events: Any = self._socket.getsockopt(zmq.EVENTS)
+        return bool(events & zmq.POLLIN)
+
+    def read(self) -> list[bytes] | None:
+        """The next message, its connection's route first; None if none has come."""
+        try:
+            return self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+
+    def send(self, route: Route, frame: bytes) -> bool:
+        """False if the peer has gone (EHOSTUNREACH) or doesn't read (EAGAIN)."""
+        try:
+            self._socket.send_multipart([route, frame], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return False
+        return True
