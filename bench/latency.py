@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import openloop
+from bench.doors.pipes import stream_address
 from bench.doors.zeromq import BOX
 from bench.fleet import Fleet, Job
 from bench.openloop import Load
@@ -12,9 +13,8 @@ from bench.report import Results
 from bench.service import Service
 from bench.systems import System
 from broker.client import connect
-from broker.runtime import endpoint
 
-TABLE = "Latency under load: one sender, one waiting receiver, 256 B, durability full, ZeroMQ door"
+TABLE = "Latency under load: one sender, one waiting receiver, 256 B, durability full, Unix socket of the broker"
 NOTE = (
     "µs from the instant a message was due (open loop, Poisson arrivals) until its receiver had it by push, and until its "
     "sender had the durable acknowledgement. The top rate is what the pair carries: stored, pushed and acknowledged."
@@ -35,7 +35,7 @@ class Latency:
         self._service = service
         self._seconds = seconds
         self._rivals = rivals
-        self._endpoint = endpoint(service.settings)
+        self._address = stream_address(service.settings)
         self._sender = connect("bench-due", settings=service.settings)
         self._receiver = connect(BOX, settings=service.settings)
         results.notes[TABLE] = NOTE
@@ -47,8 +47,8 @@ class Latency:
     def round(self) -> None:
         add = self._results.add
         pushes = max(5, int(_PUSHES_A_SECOND * self._seconds))
-        job = (openloop.push, (self._endpoint, self._sender.token, self._receiver.token, pushes))
-        self._push("push", "**ZeroMQ door**, durability full", self._service, job, pushes)
+        job = (openloop.push, (self._address, self._sender.token, self._receiver.token, pushes))
+        self._push("push", "**Unix socket of the broker**, durability full", self._service, job, pushes)
         for rival in self._rivals:
             if (theirs := rival.push(pushes)) is not None:
                 self._push(f"push.{rival.key}", rival.ways()[0].title, rival, theirs, pushes)
@@ -66,20 +66,20 @@ class Latency:
             self._results.add(f"{key}.p{percent:g}", PUSHES, line, f"p{percent:g}", "µs", percentile(times, percent))
 
     def _top_rate(self, count: int) -> float:
-        sender = (openloop.flood, (self._endpoint, self._sender.token, count, _IN_FLIGHT))
+        sender = (openloop.flood, (self._address, self._sender.token, count, _IN_FLIGHT))
         begin_s, (_none, (ended_s, _times)) = self._run(sender, count)
         return float(count / (ended_s - begin_s))
 
     def _carry(self, load: Load) -> tuple[list[float], list[float]]:
         """(µs until here, µs until acknowledged), each in ascending order."""
-        sender = (openloop.send, (self._endpoint, self._sender.token, load))
+        sender = (openloop.send, (self._address, self._sender.token, load))
         _begin_s, (acknowledged, (_ended_s, arrived)) = self._run(sender, load.count)
         assert len(arrived) == len(acknowledged) == load.count
         return sorted(arrived), sorted(acknowledged)
 
     def _run(self, sender: tuple[Job, tuple[Any, ...]], count: int) -> tuple[float, list[Any]]:
         self._service.acknowledged += count
-        receiver = (openloop.receive, (self._endpoint, self._receiver.token, count))
+        receiver = (openloop.receive, (self._address, self._receiver.token, count))
         return self._fleet.run(sender, receiver)
 
     def _note(self, key: str, line: str, arrived: list[float], acknowledged: list[float]) -> None:

@@ -5,15 +5,12 @@ So a stall is seen by every message that was due in it, not by one alone (no coo
 
 import ctypes
 import random
-import select
 import sys
 import time
 from array import array
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import zmq
 
 from bench.doors.zeromq import WireSender
 from bench.fleet import wait_until
@@ -79,7 +76,6 @@ def send(endpoint: str, token: str, load: Load) -> Generator[None, float, "array
 def drive(sender: WireSender, due_s: "array[float]") -> "array[float]":
     """Send each message at its time; an answer never holds the next one up. Raises RuntimeError with a refusal."""
     clock, latencies_us = time.perf_counter, array("d")
-    descriptor: Any = sender.socket.getsockopt(zmq.FD)
     position = 0
     while len(latencies_us) < len(due_s):
         now_s = clock()
@@ -88,10 +84,9 @@ def drive(sender: WireSender, due_s: "array[float]") -> "array[float]":
         if count:
             sender.send([stamp(t) for t in due_s[position : position + count]])
             position += count
-        elif not full and position < len(due_s) and not sender.socket.poll(0):
-            # libzmq's descriptor tells of changes only: nothing was there, so the next change is news
-            select.select([descriptor], [], [], max(0.0, due_s[position] - now_s))
-        if full or position == len(due_s) or sender.socket.poll(0):
+        elif not full and position < len(due_s):
+            sender.pipe.wait(max(0.0, due_s[position] - now_s))
+        if full or position == len(due_s) or sender.pipe.wait(0):
             replies, now_s = sender.receive(), clock()
             for reply in replies:
                 if reply["status"] != "ok":

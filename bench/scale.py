@@ -98,7 +98,7 @@ class Scale:
                     self._memory("connections", CONNECTIONS, line, service)
             finally:
                 for sender in senders:
-                    sender.socket.close()
+                    sender.close()
                 context.term()
             self._close_books(service)
 

@@ -112,7 +112,7 @@ def read(endpoint: str, token: str, count: int) -> Generator[None, float, int]:
         client.request(action="subscribe", window=10_000)
         yield
         got = 0
-        while got < count and client.socket.poll(1000):
+        while got < count and client.pipe.wait(1.0):
             ids = [mail["id"] for mail in pushed(client.receive())]
             if ids:
                 client.tell(action="ack", ids=ids)

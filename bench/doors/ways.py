@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import prototype
 from bench.doors.lines import one_shot
+from bench.doors.pipes import stream_address
 from bench.doors.zeromq import BOX
 from bench.service import TEMPORARY, Service, has_module
 from bench.systems import Address, Skip, System, Way
@@ -54,6 +55,14 @@ class Zeromq(Door):
         return Address("bench.doors.zeromq:WireSender", (endpoint(self.system.settings), self.token(number)))
 
 
+class Stream(Door):
+    key = "stream"
+    title = "**Unix socket of the broker**"
+
+    def address(self, number: int) -> Address:
+        return Address("bench.doors.zeromq:WireSender", (stream_address(self.system.settings), self.token(number)))
+
+
 class Library(Door):
     key = "library"
     title = "**Python client** (`send`, `send_many`)"
@@ -74,7 +83,7 @@ class LastingTcp(Door):
 
 class UnixSocket(Door):
     key = "unix"
-    title = "**Unix-socket door**, lasting connection"
+    title = "**JSON on a Unix socket**, lasting connection"
 
     def address(self, number: int) -> Address:
         wait_for_tcp(self.system)  # the same process serves both
@@ -100,7 +109,7 @@ def wait_for_tcp(service: Service) -> None:
     one_shot(("127.0.0.1", service.port), {"action": "ping"})
 
 
-DOORS: tuple[type[Door], ...] = (Zeromq, Library, UnixSocket, LastingTcp, OneShotTcp)
+DOORS: tuple[type[Door], ...] = (Zeromq, Stream, Library, UnixSocket, LastingTcp, OneShotTcp)
 
 
 class Ipc(Service):

@@ -1,4 +1,4 @@
-"""Clients on the ZeroMQ wire: of the broker, and of the prototype, which speaks the same frames."""
+"""Clients on the wire: of the broker, over ZeroMQ or its Unix socket, and of the prototype, which speaks the same frames."""
 
 import os
 import time
@@ -7,29 +7,25 @@ from typing import Any
 import msgpack
 import zmq
 
+from bench.doors.pipes import open_pipe
 from bench.systems import Burst, refused
 from broker.client import connect
 from broker.settings import Settings
 
 BOX = "bench-box"
 """Who gets the mail."""
-_DEADLINE_MS = 30_000
+_DEADLINE_S = 30.0
 
 
 class WireSender:
-    """One DEALER socket. What there is room for goes out in one frame, of a quarter of the window at most: so the client
+    """One connection. What there is room for goes out in one frame, of a quarter of the window at most: so the client
     packs the next requests while the broker works on the last ones."""
 
     def __init__(
-        self, endpoint: str, token: str | None, shared: "zmq.Context[zmq.Socket[bytes]] | None" = None, box: str = BOX
+        self, address: str, token: str | None, shared: "zmq.Context[zmq.Socket[bytes]] | None" = None, box: str = BOX
     ) -> None:
-        """``shared``: a context that the caller ends; else one of its own. ``box``: who gets the mail."""
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if shared is None else shared
-        self._own = context if shared is None else None
-        self.socket = context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.sndhwm = self.socket.rcvhwm = 0
-        self.socket.connect(endpoint)
+        """``address``: see bench.doors.pipes. ``shared``: a ZeroMQ context that the caller ends. ``box``: who gets the mail."""
+        self.pipe = open_pipe(address, shared)
         self._token, self._box = token, box
         self._prefix = f"{time.time_ns() // 1000:x}-{os.getpid():x}"
         self._next = 0
@@ -37,9 +33,7 @@ class WireSender:
         """Id of the last single request; they count down, those of sends up."""
 
     def close(self) -> None:
-        self.socket.close()
-        if self._own is not None:
-            self._own.term()
+        self.pipe.close()
 
     def request(self, **body: Any) -> dict[str, Any]:
         """One request and its reply, whatever it is; what else comes is dropped."""
@@ -52,13 +46,13 @@ class WireSender:
     def tell(self, **body: Any) -> None:
         """One request whose reply is not waited for."""
         self._told -= 1
-        self.socket.send(msgpack.packb([{"id": self._told, "session_token": self._token, **body}]))
+        self.pipe.send(msgpack.packb([{"id": self._told, "session_token": self._token, **body}]))
 
     def receive(self) -> list[dict[str, Any]]:
         """The next frame. Raises TimeoutError."""
-        if not self.socket.poll(_DEADLINE_MS):
+        if not self.pipe.wait(_DEADLINE_S):
             raise TimeoutError("the broker does not answer")
-        maps: list[dict[str, Any]] = msgpack.unpackb(self.socket.recv())
+        maps: list[dict[str, Any]] = msgpack.unpackb(self.pipe.receive())
         return maps
 
     def send(self, texts: list[str]) -> None:
@@ -71,7 +65,7 @@ class WireSender:
         if self._token is not None:
             maps[0]["session_token"] = self._token
         self._next += len(texts)
-        self.socket.send(msgpack.packb(maps))
+        self.pipe.send(msgpack.packb(maps))
 
     def send_for(self, seconds: float, in_flight: int, size: int, most: int) -> Burst:
         text, frame = "x" * size, max(1, in_flight // 4)
