@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import asdict
 
-from broker.child import allow_many_files, die_with_parent
+from broker.child import allow_many_files, collect_seldom, die_with_parent
 from broker.logs import open_log
 from broker.runtime import FolderError, lock, prepare_home
 from broker.settings import Settings, SettingsError
@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
         if check_beside:
             recovery.check_beside(settings, damaged_beside)
+        collect_seldom()
         try:
             server.serve(parent_pipe=sys.stdin.fileno() if options.supervised else None)
         except StoreDamaged as e:

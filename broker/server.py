@@ -104,27 +104,30 @@ class Server:
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         watch = self._selector.register
-        watch(self._router, selectors.EVENT_READ)
+        watch(self._router, selectors.EVENT_READ, self._router)
         watch(self._wake_read, selectors.EVENT_READ)
         if parent_pipe is not None:
             watch(parent_pipe, selectors.EVENT_READ)
         while self._running:
-            peers = []
-            for key, mask in self._selector.select(self._timeout_s()):
+            peers: list[Peer] = []
+            routed = self._router.waits()
+            for key, mask in self._selector.select(0 if routed else self._timeout_s()):
                 source = key.data
                 if type(source) is Peer:
                     if mask & selectors.EVENT_WRITE:
                         self._stream.flush(source)
                     if mask & selectors.EVENT_READ:
                         peers.append(source)
+                elif source is self._router:
+                    routed = True
                 elif source is self._stream:
                     self._stream.accept(time.monotonic())
                 elif key.fd == parent_pipe and not heard_parent(parent_pipe):
                     self._running = False
-            self.turn(peers)
+            self.turn(peers, routed)
 
     def _timeout_s(self) -> float | None:
-        if self._router.waits() or self._backlog:
+        if self._backlog:
             return 0
         deadlines = (self.engine.state.next_deadline(), self.sweeper.next_s, self._stream.listen_again_s)
         times = [d for d in deadlines if d is not None]
@@ -134,9 +137,9 @@ class Server:
 
     # the hot path
 
-    def turn(self, peers: Sequence[Peer] = ()) -> None:
-        """Take what waits, also of the stream door's ``peers`` that have sent something, commit it, answer."""
-        frames = self._receive(peers)
+    def turn(self, peers: Sequence[Peer] = (), routed: bool = True) -> None:
+        """Take what waits, commit it, answer: of the stream door's ``peers``, of the router's if it may have some."""
+        frames = self._receive(peers, routed)
         out, events = self.engine.run(frames, self.clock())
         self._send(out)
         for event in events:
@@ -146,7 +149,7 @@ class Server:
                 self.log.info(event.name, **event.fields)
         self.sweeper.step(self.clock(), busy=bool(frames))
 
-    def _receive(self, peers: Sequence[Peer]) -> list[Frame]:
+    def _receive(self, peers: Sequence[Peer], routed: bool) -> list[Frame]:
         """Read what has come and take each connection's share of it."""
         for peer in peers:
             try:
@@ -155,7 +158,7 @@ class Server:
             except wire.FrameError as e:
                 self._refuse(peer.route, e)
                 self._stream.drop(peer)  # where the next frame begins is not known
-        read = 0 if self._router.waits() else _TURN_REQUESTS
+        read = 0 if routed else _TURN_REQUESTS
         while read < _TURN_REQUESTS and (parts := self._router.read()) is not None:
             if len(parts) == 2:
                 read += self._take_in(parts[0], parts[1])

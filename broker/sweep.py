@@ -4,6 +4,7 @@ A step touches at most ``_STEP`` rows, so a sweep of any size never holds mail u
 follows after ``_PAUSE_S``, otherwise after ``_REST_S``.
 """
 
+import gc
 from dataclasses import replace
 
 from broker.core.engine import Engine
@@ -56,6 +57,8 @@ class Sweeper:
             self._activity_s = now.mono_s + _ACTIVITY_S
         if self._next_s is not None and now.mono_s < self._next_s:
             return
+        if not busy:
+            gc.collect()  # now it holds nobody up (see broker.child.collect_seldom)
         try:
             more = self._sweep(now)
         except StoreError as e:

@@ -20,7 +20,7 @@ from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, bound
 from bridges.tcp.upstream import Upstream
 from broker.aio import AsyncConnection
-from broker.child import allow_many_files, die_with_parent, heard_parent
+from broker.child import allow_many_files, collect_seldom, die_with_parent, heard_parent
 from broker.logs import Log, open_log
 from broker.runtime import FolderError, prepare_home, write_private
 from broker.settings import Settings, SettingsError
@@ -91,6 +91,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
         if listening is not None:
             local = Listener([listening], lambda: Connection(upstream, private=True))
         listener = await bind(settings, upstream, log, stopping)
+        collect_seldom()
         await stopping.wait()
         for one in (listener, local):
             if one is not None:
