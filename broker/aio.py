@@ -70,13 +70,14 @@ class AsyncConnection:
     def begin(self, body: dict[str, Any]) -> tuple[int, asyncio.Future[dict[str, Any]]]:
         """Queue a request; (its id on the wire, the future of its reply). Raises IpcError once the connection is closed."""
         future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
-        number = self._queue(body, partial(_settle, future))
+        number = self._queue(dict(body), partial(_settle, future))
         self._futures[number] = future
         future.add_done_callback(lambda _done: self._futures.pop(number, None))
         return number, future
 
     def submit(self, body: dict[str, Any], on_reply: "OnReply", timeout_s: float | None = None) -> int:
-        """Queue a request whose reply goes to ``on_reply``, without a task or future of its own; its id on the wire.
+        """Queue a request, whose map is then ours, and whose reply goes to ``on_reply``, without a task or future of its
+        own; its id on the wire.
 
         ``on_reply`` gets the reply, also an error; after ``timeout_s`` (20 if None) it gets the error ``timeout``. It returns
         False if nobody is there any more to take what the reply brings. Raises IpcError once the connection is closed.
@@ -94,7 +95,9 @@ class AsyncConnection:
         if self._closed:  # a task whose cancellation was lost in a finished wait must not wait here for ever
             raise IpcError("unavailable", detail="this connection is closed")
         number = next(self._ids)
-        body = {"door": self._door, **body, "id": number}
+        body["id"] = number
+        if "door" not in body:
+            body["door"] = self._door
         self._pending[number] = (body, on_reply)
         self._outbox.append(body)
         if body.get("action") == "subscribe":

@@ -10,6 +10,8 @@ import math
 import re
 from typing import Any
 
+import orjson
+
 from broker.errors import IpcError
 
 MAX_DEPTH = 64
@@ -119,7 +121,7 @@ class FirstObject:
 
 def to_json(reply: dict[str, Any] | None) -> bytes:
     """A reply's bytes, its keys in their order."""
-    return _ENCODE(reply).encode()
+    return orjson.dumps(reply)
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -128,15 +130,35 @@ def parse(raw: bytes) -> dict[str, Any]:
         scanner = ObjectScanner(len(raw))
         scanner.feed(raw)  # may object to the depth
     try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        value = _parse_exactly(raw)  # which says what is wrong
+    if not isinstance(value, dict):
+        raise IpcError("bad_request", detail="A request is a JSON object and begins with {")
+    request: dict[str, Any] = value
+    if _has_float(value):
+        request = _parse_exactly(raw)  # orjson makes a float of an integer beyond 64 bits
+    return request
+
+
+def _has_float(value: Any) -> bool:
+    if type(value) is dict:
+        value = value.values()
+    for item in value:
+        kind = type(item)
+        if kind is float or ((kind is dict or kind is list) and _has_float(item)):
+            return True
+    return False
+
+
+def _parse_exactly(raw: bytes) -> Any:
+    try:
         value = _DECODE(raw.decode("utf-8"))
-        if b"\\u" in raw:
-            _ENCODE(value).encode("utf-8")  # half a surrogate pair is no text
-    except UnicodeError:
+        orjson.dumps(value)  # half a surrogate pair is no text
+    except (UnicodeError, TypeError):  # orjson's refusal of a surrogate is a TypeError
         raise IpcError("bad_request", detail="The request is not valid UTF-8 text") from None
     except (ValueError, RecursionError) as e:
         raise IpcError("bad_request", detail=f"The request is not valid JSON: {str(e)[:120]}") from None
-    if not isinstance(value, dict):
-        raise IpcError("bad_request", detail="A request is a JSON object and begins with {")
     return value
 
 
@@ -158,5 +180,4 @@ def _constant(word: str) -> Any:
 
 
 _DECODE = json.JSONDecoder(parse_int=_integer, parse_float=_finite, parse_constant=_constant).decode
-_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
-"""Made once: json.loads and json.dumps make one anew for each call that has options."""
+"""Made once: json.loads makes one anew for each call that has options."""

@@ -23,9 +23,9 @@ _LEGACY_LIMIT = 1000
 Address = tuple[Any, Any]
 DELIVERING = frozenset(n for n, a in ACTIONS.items() if a.delivers)
 """Actions whose reply hands out mail that has to be acknowledged."""
-OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
+OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
 """What the port passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
-PRIVATE_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is not Access.OWNER)
+PRIVATE_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is not Access.OWNER)
 
 
 class Upstream:
@@ -115,6 +115,7 @@ class Upstream:
         """A ``check`` or ``ask``: ``on_reply`` gets (reply, ids handed out). With a limit, mail that does not fit goes back
         and ``more`` counts it. Raises IpcError."""
         body = self._body(request, private=private)
+        legacy = "door" not in body
         if reply_limit_bytes is not None and body["action"] == "check":
             body.setdefault("limit", _LEGACY_LIMIT)
             body["max_bytes"] = min(int(body.get("max_bytes") or reply_limit_bytes), reply_limit_bytes)
@@ -125,7 +126,7 @@ class Upstream:
             reply = _shown(reply)
             if reply.get("status") != "ok":
                 return on_reply(reply, [])
-            self._fit(request, reply, reply_limit_bytes, legacy="door" not in body)
+            self._fit(request, reply, reply_limit_bytes, legacy=legacy)
             return on_reply(reply, [m["id"] for m in reply["messages"]])
 
         self._broker.submit(body, shown, patience_s)
@@ -211,9 +212,10 @@ class Upstream:
         known = PRIVATE_ACTIONS if private else OPEN_ACTIONS
         if not isinstance(action, str) or action not in known:
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(known))
-        body = {k: v for k, v in request.items() if k not in ("id", "door", "peer_uid")}
-        if private and isinstance(request.get("door"), str):
-            body["door"] = request["door"]
+        body = request.copy()  # whose id the connection sets
+        body.pop("peer_uid", None)
+        if not private or not isinstance(body.get("door"), str):
+            body.pop("door", None)
         return body
 
     def _foreign_uid(self, address: Address) -> int | None:
