@@ -1,4 +1,8 @@
-"""Large bodies: one markdown file each, written whole before the message that names it is committed."""
+"""Large bodies: one markdown file each, whole and on disk before the message that names it is committed.
+
+The files of a batch are written as they come and synced together, by a few threads, so that the disk writes them side by side:
+half the time of one after the other. Only then do they get their names, and the folder is synced once for all.
+"""
 
 import errno
 import hashlib
@@ -6,14 +10,26 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 from broker.core.port import LargeFile, StoreFull
 from broker.runtime import make_folder, sync_folder
 
 _OURS = re.compile(r"\d{8}-\d{6}_[A-Za-z0-9_-]{1,32}_[A-Za-z0-9_-]{1,32}_message(-\d+)?\.md", re.ASCII)
 _MARK = "Store: "
+_AT_ONCE = 64
+"""Files of a batch that wait for their sync, each with a descriptor."""
+_THREADS = 4
+
+
+class Unsynced(NamedTuple):
+    """A file that is written, under a name of its own, and not on disk yet."""
+
+    fd: int
+    temporary: Path
 
 
 class LargeFiles:
@@ -22,13 +38,16 @@ class LargeFiles:
     def __init__(self, folder: Path, store_id: str) -> None:
         self.folder = folder
         self.store_id = store_id
-        self._unsynced = False
+        self._unsynced: dict[Path, Unsynced] = {}
+        """By the name each is to have."""
+        self._named = False
         """Names were made that the folder has not got on disk yet."""
+        self._threads: ThreadPoolExecutor | None = None
 
     def write(self, sender: str, recipient: str, created_s: float, message_id: int, content: str) -> LargeFile:
-        """Write, sync and name the file ``YYYYMMDD-HHMMSS_from_to_message.md``; a taken name gets a suffix.
+        """Write the file ``YYYYMMDD-HHMMSS_from_to_message.md``; a taken name gets a suffix.
 
-        The time is UTC. The name is on disk after ``sync``. Raises StoreFull when the disk refuses.
+        The time is UTC. The file has its name, and both are on disk, after ``sync``. Raises StoreFull when the disk refuses.
         """
         body = content.encode()
         digest = hashlib.sha256(body).hexdigest()
@@ -47,43 +66,71 @@ class LargeFiles:
 
     def _write_new(self, stem: str, text: bytes) -> Path:
         make_folder(self.folder)
+        if len(self._unsynced) >= _AT_ONCE:
+            self._name_all()
+        path = self._free_name(stem)
         temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._unsynced[path] = Unsynced(fd, temporary)
         try:
-            with os.fdopen(fd, "wb") as out:
+            with os.fdopen(fd, "wb", closefd=False) as out:
                 out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            path = self._link(temporary, stem)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._unsynced = True
+        except BaseException:
+            self.remove(str(path))
+            raise
         return path
 
-    def sync(self) -> None:
-        """Before the commit: one sync of the folder for all the files of a batch. Raises StoreFull."""
-        if self._unsynced:
-            try:
-                sync_folder(self.folder)
-            except OSError as e:
-                raise StoreFull(f"{self.folder}: {e.strerror}") from e
-            self._unsynced = False
-
-    def _link(self, temporary: Path, stem: str) -> Path:
-        """Give the file its name. A link, unlike a rename, never replaces a file that is there."""
+    def _free_name(self, stem: str) -> Path:
         number = 1
         while True:
             path = self.folder / (f"{stem}.md" if number == 1 else f"{stem}-{number}.md")
-            try:
-                os.link(temporary, path)
-            except OSError as e:
-                if e.errno != errno.EEXIST:
-                    raise
-                number += 1
-            else:
+            if path not in self._unsynced and not os.path.lexists(path):
                 return path
+            number += 1
+
+    def sync(self) -> None:
+        """Before the commit: the files of the batch, then their names, are put on disk. Raises StoreFull."""
+        try:
+            self._name_all()
+            if self._named:
+                sync_folder(self.folder)
+                self._named = False
+        except OSError as e:
+            raise StoreFull(f"{self.folder}: {e.strerror}") from e
+
+    def _name_all(self) -> None:
+        if not self._unsynced:
+            return
+        descriptors = [one.fd for one in self._unsynced.values()]
+        if len(descriptors) == 1:
+            os.fsync(descriptors[0])
+        else:
+            self._threads = self._threads or ThreadPoolExecutor(_THREADS, "sync")
+            syncs = [self._threads.submit(os.fsync, fd) for fd in descriptors]
+            failed = [error for one in syncs if (error := one.exception()) is not None]  # after all: they are closed next
+            if failed:
+                raise failed[0]
+        for path in list(self._unsynced):
+            self._link(self._unsynced[path].temporary, path)
+            self._forget(path)
+
+    def _link(self, temporary: Path, path: Path) -> None:
+        """Give the file its name. A link, unlike a rename, never replaces a file that is there."""
+        os.link(temporary, path)
+        self._named = True
+
+    def _forget(self, path: Path) -> bool:
+        """End what a file that is not on disk yet has; False if it is none."""
+        one = self._unsynced.pop(path, None)
+        if one is None:
+            return False
+        os.close(one.fd)
+        one.temporary.unlink(missing_ok=True)
+        return True
 
     def remove(self, path: str) -> None:
+        if self._forget(Path(path)):
+            return
         try:
             os.unlink(path)
         except OSError as e:
