@@ -23,6 +23,7 @@ _MARK = "Store: "
 _AT_ONCE = 64
 """Files of a batch that wait for their sync, each with a descriptor."""
 _THREADS = 4
+_SECOND = len("YYYYMMDD-HHMMSS")
 
 
 class Unsynced(NamedTuple):
@@ -42,6 +43,9 @@ class LargeFiles:
         """By the name each is to have."""
         self._named = False
         """Names were made that the folder has not got on disk yet."""
+        self._second = ""
+        self._numbers: dict[str, int] = {}
+        """The last number that a name of this second got."""
         self._threads: ThreadPoolExecutor | None = None
 
     def write(self, sender: str, recipient: str, created_s: float, message_id: int, content: str) -> LargeFile:
@@ -81,12 +85,17 @@ class LargeFiles:
         return path
 
     def _free_name(self, stem: str) -> Path:
-        number = 1
+        """``stem.md``, or the first of ``stem-2.md`` and so on that is free, as far as is known from the last time."""
+        if self._second != stem[:_SECOND]:
+            self._second = stem[:_SECOND]
+            self._numbers.clear()
+        number = self._numbers.get(stem, 0)
         while True:
-            path = self.folder / (f"{stem}.md" if number == 1 else f"{stem}-{number}.md")
-            if path not in self._unsynced and not os.path.lexists(path):
-                return path
             number += 1
+            path = self.folder / (f"{stem}.md" if number == 1 else f"{stem}-{number}.md")
+            if not os.path.lexists(path):
+                self._numbers[stem] = number
+                return path
 
     def sync(self) -> None:
         """Before the commit: the files of the batch, then their names, are put on disk. Raises StoreFull."""
