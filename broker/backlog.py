@@ -54,6 +54,11 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._queues)
 
+    def is_behind(self, route: Route) -> bool:
+        """True if so much of a connection waits that a door which can leave the rest unread should."""
+        waiting = self._queues.get(route)
+        return waiting is not None and (waiting.requests > LIMIT // 4 or waiting.size_bytes > LIMIT_BYTES // 4)
+
     def add(self, frame: Frame, size_bytes: int) -> bool:
         """Queue a frame's requests; False if too much of its connection waits already. A first frame is always taken."""
         waiting = self._queues.get(frame.route)

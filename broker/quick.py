@@ -2,7 +2,7 @@
 
 For programs that live for one request, such as commands and hooks. The connection is a lasting one (DESIGN of the door: a
 lost connection gives back at once the mail that was not acknowledged). When door or broker die in between, the same request
-is made again with the same message id. Where no door comes up, the request goes to the broker over ZeroMQ.
+is made again with the same message id. Where no door comes up, the request goes to the broker itself.
 
 >>> with QuickConnection(Place.here()) as door:
 ...     door.request({"action": "whoami", "session_token": token})
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT_S = 30.0
 DOOR_START_S = 3.0
-"""How long after the broker a door may need to come up, before ZeroMQ is taken in its place."""
+"""How long after the broker a door may need to come up, before the broker's own wire is taken in its place."""
 _POLL_S = 0.01
 _LINE_BYTES = 1024 * 1024
-"""Longer requests go over ZeroMQ: JSON can make six bytes of one, and the door's lines are limited."""
+"""Longer requests go over the wire: JSON can make six bytes of one, and the door's lines are limited."""
 
 
 class _NoDoor(Exception):
@@ -88,7 +88,7 @@ class QuickConnection:
             except _NoDoor as reason:
                 if not self._autostart:
                     raise IpcError("unavailable", detail=str(reason)) from None
-        return self._through_zeromq(body, timeout_s)
+        return self._through_wire(body, timeout_s)
 
     def _exchange(self, line: bytes, end_s: float, timeout_s: float) -> dict[str, Any]:
         """Send the line and read one; once more over a new connection when this one is lost."""
@@ -167,7 +167,7 @@ class QuickConnection:
     def _settings(self) -> Settings:
         return self._place.settings() if isinstance(self._place, Place) else self._place
 
-    def _through_zeromq(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _through_wire(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         if self._fallback is None:
             from broker.client import Connection
 

@@ -12,7 +12,7 @@ _HEAD = """\
 # Reference
 
 Made from the tables in `broker/actions.py`, `broker/errors.py` and `broker/settings.py` by `python -m broker.reference`; a
-test keeps it true. The same requests work at every door: over ZeroMQ as MessagePack maps (`broker/PROTOCOL.md`), over TCP as
+test keeps it true. The same requests work at every door: on the wire as MessagePack maps (`broker/PROTOCOL.md`), over TCP as
 JSON objects, in Python as methods of `broker.Client`, in the shell as `ipc` commands, in MCP as tools.
 
 ## Requests

@@ -152,6 +152,8 @@ class Server:
     def _receive(self, peers: Sequence[Peer], routed: bool) -> list[Frame]:
         """Read what has come and take each connection's share of it."""
         for peer in peers:
+            if self._backlog.is_behind(peer.route):
+                continue
             try:
                 for frame in self._stream.read(peer):
                     self._take_in(peer.route, frame)

@@ -20,7 +20,8 @@ from broker.core.state import Route
 from broker.runtime import private_folder, run_folder
 from broker.settings import Settings
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 96 * 1024
+"""At once from one peer: what is read of a fast one, beside what waits of it, stays below the bound of the backlog."""
 _PAUSE_BYTES = 1024 * 1024
 _DROP_BYTES = 16 * 1024 * 1024
 _ACCEPT_AT_ONCE = 64
