@@ -7,7 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -132,7 +132,8 @@ def test_a_client_that_does_not_read_is_read_no_more_and_costs_no_memory(service
         assert raw.receive()["id"] == number
 
 
-def test_who_takes_none_of_much_mail_is_dropped_and_the_mail_comes_back(service: Service) -> None:
+def test_who_takes_none_of_much_mail_is_dropped_and_the_mail_comes_back(make_service: Callable[..., Service]) -> None:
+    service = make_service(IPC_LEASE="2").start()
     sender, reader = service.connect("sender"), service.connect("reader")
     text = "x" * 9_000
     for _ in range(3):
@@ -142,14 +143,19 @@ def test_who_takes_none_of_much_mail_is_dropped_and_the_mail_comes_back(service:
     deaf.send(
         *({"action": "check", "id": n, "session_token": reader.token, "limit": 100, "max_bytes": MIB} for n in range(2, 40))
     )
+    pushed: list[str] = []
+
+    def dropped() -> bool:
+        pushed.append(sender.send("reader", "one more")["message_id"])
+        return any(e["event"] == "reply_undeliverable" for e in service.log("broker"))
+
+    wait_for("the drop", dropped)
     got: dict[str, None] = {}
 
     def all_here() -> bool:
-        mail = reader.check(limit=1000)
-        got.update(dict.fromkeys(m.id for m in mail))
-        return len(got) == 3000
+        got.update(dict.fromkeys(m.id for m in reader.check(limit=1000)))
+        return len(got) == 3000 + len(pushed)
 
-    wait_for("the drop", lambda: [e for e in service.log("broker") if e["event"] == "reply_undeliverable"])
     wait_for("all mail", all_here, 60.0)
     deaf.socket.close()
 
