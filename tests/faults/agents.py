@@ -40,8 +40,8 @@ class Door:
         """Let go of what is open."""
 
 
-class ZmqDoor(Door):
-    """The Python client, which retries by itself and starts the service where there is none."""
+class ClientDoor(Door):
+    """The Python client, over the Unix socket or ZeroMQ, which retries by itself and starts the service where there is none."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ import broker.client
 import broker.launcher
 from broker.client import Connection, connect
 from broker.launcher import ensure_running
+from broker.runtime import endpoint
 from broker.settings import Settings
-from tests.faults.agents import Agent, CliDoor, Door, Forger, LineDoor, McpDoor, OneShotDoor, ZmqDoor
+from tests.faults.agents import Agent, CliDoor, ClientDoor, Door, Forger, LineDoor, McpDoor, OneShotDoor
 from tests.faults.history import History, Problem
 from tests.faults.points import FILE, POINTS
 
@@ -37,7 +38,7 @@ CYCLES_A_HOME = 25
 LEASE_S = 1.0
 _DEADLINE_S = 30.0
 SLOW_END_S = 3.0
-AGENTS = ("zmq1", "zmq2", "line1", "line2", "shot", "cli", "mcp")
+AGENTS = ("zmq", "unix", "line1", "line2", "shot", "cli", "mcp")
 SIGNALS = tuple(
     f"{signal_name} {victim}" for signal_name in ("SIGKILL", "SIGTERM", "SIGSTOP") for victim in ("broker", "tcp", "supervisor")
 )
@@ -203,20 +204,22 @@ class Run:
         self.home.remove()
 
     def _populate(self) -> None:
-        clients = {n: connect(n, settings=self.home.settings) for n in [*AGENTS, "probe", "mallory"]}
+        clients = {n: connect(n, settings=self.home.settings) for n in [*AGENTS, "probe", "mallory"] if n != "zmq"}
+        over_zeromq = replace(self.home.settings, endpoint=endpoint(self.home.settings))
+        clients["zmq"] = connect("zmq", settings=over_zeromq)
         tokens = {n: c.token for n, c in clients.items()}
         subprocess.run(
             [sys.executable, "-m", "bridges.cli", "register", "cli"], env=self.home.process_env, check=True, capture_output=True
         )
         self.doors: dict[str, Door] = {
-            "zmq1": ZmqDoor(clients["zmq1"]),
-            "zmq2": ZmqDoor(clients["zmq2"]),
+            "zmq": ClientDoor(clients["zmq"]),
+            "unix": ClientDoor(clients["unix"]),
             "line1": LineDoor(self.home.port, tokens["line1"]),
             "line2": LineDoor(self.home.port, tokens["line2"]),
             "shot": OneShotDoor(self.home.port, tokens["shot"]),
             "cli": CliDoor(self.home.process_env, "cli"),
             "mcp": McpDoor(self.home.process_env, "mcp"),
-            "probe": ZmqDoor(clients["probe"]),
+            "probe": ClientDoor(clients["probe"]),
         }
         for name in AGENTS:
             pause_s = {"cli": 0.3, "mcp": 0.05}.get(name, 0.001)
