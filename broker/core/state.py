@@ -139,7 +139,7 @@ class Forward:
 
 @dataclass(slots=True)
 class Group:
-    """A name whose mail goes to all members. ``members`` are mailbox ids, in the order they joined."""
+    """A name whose mail goes to all members. ``members`` are mailbox ids, in the order they joined, after a restart by id."""
 
     id: int
     name: str

@@ -15,6 +15,11 @@ _MOVE = (
     "UPDATE queue SET mailbox_id = ?1 WHERE mailbox_id = ?2",
 )
 """?1 is the mailbox that gets it, ?2 the one that had it."""
+_KEEP_ID = (
+    "INSERT INTO meta (key, value) VALUES ('last_mailbox_id', ?) ON CONFLICT (key) DO UPDATE "
+    "SET value = excluded.value WHERE CAST(excluded.value AS INTEGER) > CAST(value AS INTEGER)"
+)
+"""The id of a mailbox that is dropped is never used again: letters, blocks and groups may still name it."""
 
 
 class Records(Transactions):
@@ -42,6 +47,7 @@ class Records(Transactions):
 
     def drop_mailbox(self, mailbox_id: int) -> None:
         self._add(MailboxRow.delete().where(MailboxRow.id == mailbox_id))
+        self._statements.append((_KEEP_ID, (str(mailbox_id),)))
 
     def save_session(self, s: Session) -> None:
         self._add(

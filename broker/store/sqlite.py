@@ -43,7 +43,9 @@ class SqliteStore(MailRows, Records, Expiry):
                 state.sessions[session.token_hash] = session
                 if not session.replaced:
                     session.mailbox.session = session
-        state.last_mailbox_id = max(int(self._meta("last_mailbox_id") or 0), max(state.by_id, default=0))
+        named = "SELECT max((SELECT ifnull(max(sender_id), 0) FROM message), (SELECT ifnull(max(mailbox_id), 0) FROM letter))"
+        used_id = self._sql.execute(named).fetchone()[0]  # by mail of mailboxes that are gone
+        state.last_mailbox_id = max(int(self._meta("last_mailbox_id") or 0), max(state.by_id, default=0), used_id)
         last_message_id = self._sql.execute("SELECT max(id) FROM message").fetchone()[0] or 0
         state.last_message_id = max(int(self._meta("last_message_id") or 0), last_message_id)
         self._last_id = state.last_message_id
