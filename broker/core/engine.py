@@ -65,6 +65,9 @@ HANDLERS: dict[str, Handler] = {
 }
 """One function an action. ``ping`` and ``status`` tell of the process and are registered by the server."""
 
+_MAY_BE_STORED = frozenset({"mailbox_full", "blocked", "slow_down", "too_many_mailboxes", "unknown_message"})
+"""Refusals that a repeated request may meet though it was stored the first time: its id is looked up before it is told so."""
+
 
 @dataclass(slots=True)
 class Engine:
@@ -181,6 +184,11 @@ class Engine:
             turn.journal.rollback(mark)
             self.store.restore(saved)
             del turn.out[rows:]
+            if error.code in _MAY_BE_STORED and not turn.careful and request.body.get("message_id") is not None:
+                turn.careful = True
+                self._decide(turn, request)
+                turn.careful = False
+                return
             reply = error.to_wire()
         except StoreError:
             raise

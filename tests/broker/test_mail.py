@@ -224,6 +224,19 @@ def test_a_full_mailbox_refuses_with_the_limit(home: Path) -> None:
     core.store.close()
 
 
+def test_a_send_repeated_after_the_mailbox_filled_up_is_told_that_it_is_stored(home: Path) -> None:
+    core = Core(home, env={"IPC_MAILBOX_LIMIT": "2"})
+    core.register("fred", "claude")
+    first = core.send("fred", "claude", "one", message_id="m1")
+    core.send("fred", "claude", "two")
+    assert core.send("fred", "claude", "one", message_id="m1") == {**first, "duplicate": True}
+    core.ask("claude", "block", name="fred", mode="block")
+    assert core.send("fred", "claude", "one", message_id="m1")["duplicate"]
+    assert core.send("fred", "claude", "three", message_id="m3")["code"] == "blocked"
+    assert core.contents("claude") == ["one", "two"]
+    core.store.close()
+
+
 def test_the_rate_limit_says_when_to_retry_and_can_be_set_by_instance(home: Path) -> None:
     (home / "config.toml").write_text("rate_limit = 10\nrate_burst = 2\n[instances.bulk]\nrate_limit = 0\n")
     core = Core(home)
