@@ -124,7 +124,7 @@ class MailRows(Transactions):
         key = (mailbox_id, message_id)
         row = self._sql.execute("SELECT attempts FROM queue WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
         if row:
-            return "queued", float(row[0])
+            return "queued", float(row[0] + (key in self._marks))  # perhaps handed out and given back within this batch
         row = self._sql.execute("SELECT read_s, muted FROM receipt WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
         return ("muted" if row[1] else "read", row[0]) if row else None
 

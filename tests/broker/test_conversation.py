@@ -189,6 +189,17 @@ def test_a_message_that_nobody_has_been_given_can_be_withdrawn(pair: Core) -> No
     assert pair.contents("claude") == ["stays"]
 
 
+def test_a_message_given_and_released_in_one_batch_can_not_be_withdrawn(pair: Core) -> None:
+    pair.send("fred", "claude", "seen", message_id="m1")
+    check, _released, withdrawn = pair.batch(
+        {"as_": "claude", "action": "check"},
+        {"as_": "claude", "action": "release"},
+        {"as_": "fred", "action": "withdraw", "withdraw_id": "m1"},
+    )
+    assert (len(check["messages"]), withdrawn["withdrawn"]) == (1, 0)
+    assert pair.contents("claude") == ["seen"]
+
+
 def test_a_message_supersedes_an_unread_one_and_says_so(pair: Core) -> None:
     old = pair.send("fred", "claude", "meet at 3")
     new = pair.send("fred", "claude", "meet at 4", supersedes=old["message_id"])
