@@ -75,7 +75,7 @@ def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int, land: int = 
         return []
     if land == INTERRUPT:
         ids = sorted(mailbox.urgent - mailbox.leased.keys())
-        return fetch_ids(turn, mailbox, ids[:limit], limit, max_bytes) if ids else []
+        return fetch_ids(turn, mailbox, ids, limit, max_bytes) if ids else []
     passed_over = mailbox.later if land == TOOL else frozenset()
     # all that came back is offered: some of it may have expired, and hide what is behind it until it is swept
     first = [i for i in mailbox.returned if i not in passed_over]

@@ -200,6 +200,13 @@ def test_a_message_given_and_released_in_one_batch_can_not_be_withdrawn(pair: Co
     assert pair.contents("claude") == ["seen"]
 
 
+def test_urgent_mail_that_has_expired_does_not_hide_what_is_behind_it(pair: Core) -> None:
+    pair.send("fred", "claude", "old", land="interrupt", ttl_s=1)
+    pair.send("fred", "claude", "new", land="interrupt")
+    pair.pass_time(2)
+    assert [m["message"]["content"] for m in pair.check("claude", land="interrupt", limit=1)] == ["new"]
+
+
 def test_a_message_supersedes_an_unread_one_and_says_so(pair: Core) -> None:
     old = pair.send("fred", "claude", "meet at 3")
     new = pair.send("fred", "claude", "meet at 4", supersedes=old["message_id"])
