@@ -144,6 +144,7 @@ class Engine:
 
     def _attempt(self, work: Sequence[Frame | Incoming], now: Moment, *, careful: bool = False, marks: bool = True) -> Decided:
         turn = Turn(self.state, self.store, self.settings, now, self.make_token, careful)
+        self.state.tidy()
         try:
             delivery.expire(turn)
             for part in work:

@@ -14,6 +14,7 @@ Route = bytes
 """The ZeroMQ identity that a reply or push goes to."""
 
 
+_TIDY = 1024
 GUESSES = 20.0
 """Wrong proofs of the shared secret at once."""
 
@@ -239,9 +240,11 @@ class State:
     """Grows whenever a name is registered or changes."""
     last_mailbox_id: int = 0
     lease_ends: list[tuple[float, int, int]] = field(default_factory=list)
-    """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up."""
+    """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up, see ``tidy``."""
     wait_ends: list[tuple[float, int]] = field(default_factory=list)
     """Heap of (monotonic second, mailbox id) of long polls; stale entries are skipped likewise."""
+    tidy_at: tuple[int, int] = (_TIDY, _TIDY)
+    """Lengths at which these two are looked through for stale entries."""
     guesses: float = GUESSES
     """Wrong proofs of the shared secret that are still allowed, and ``guessed_s`` as of when (monotonic)."""
     guessed_s: float = 0.0
@@ -313,6 +316,25 @@ class State:
             return 0.0
         heads = [heap[0][0] for heap in (self.lease_ends, self.wait_ends) if heap]
         return min(heads, default=None)
+
+    def tidy(self) -> None:
+        """Drop entries of leases and waits that have ended early, once they may be half of a heap.
+
+        Nearly all do: mail is acknowledged long before its lease ends. Without this a heap holds what was handed out in the
+        last half minute, and of waits in the last hour. To be called while no journal is open: a rollback brings leases back.
+        """
+        leases, waits = self.tidy_at
+        if len(self.lease_ends) > leases:
+            held = {mailbox_id: box.leased for mailbox_id, box in self.by_id.items() if box.leased}
+            none: dict[int, float] = {}
+            self.lease_ends[:] = [e for e in self.lease_ends if held.get(e[1], none).get(e[2]) == e[0]]
+            heapq.heapify(self.lease_ends)
+            leases = max(_TIDY, 2 * len(self.lease_ends))
+        if len(self.wait_ends) > waits:
+            waiting = {(w.deadline_s, i) for i, box in self.by_id.items() for w in (*box.waiters, *box.askers)}
+            self.wait_ends[:] = sorted(waiting)
+            waits = max(_TIDY, 2 * len(self.wait_ends))
+        self.tidy_at = leases, waits
 
     def expired_leases(self, mono_s: float, journal: Journal) -> dict[int, list[int]]:
         """Message ids by mailbox id whose lease has ended; they leave the heap."""

@@ -50,6 +50,27 @@ def test_unacknowledged_mail_comes_back_when_its_lease_ends(pair: Core) -> None:
     assert [m["redelivered"] for m in pair.check("claude")] == [True]
 
 
+def test_what_is_acknowledged_leaves_nothing_behind_that_waits_for_the_end_of_its_lease(pair: Core) -> None:
+    held = pair.send("fred", "claude", "held") and pair.check("claude")
+    for _ in range(10):
+        pair.batch(*({"action": "send", "to_id": "claude", "message": {"content": "x"}} for _ in range(500)), name="fred")
+        pair.ask("claude", "ack", ids=[m["id"] for m in pair.check("claude", limit=500)])
+    assert len(pair.engine.state.lease_ends) < 2000
+    pair.pass_time(30.1)
+    assert [m["id"] for m in pair.check("claude")] == [held[0]["id"]], "the one lease that was left has ended"
+
+
+def test_waits_that_are_answered_early_leave_nothing_behind_that_waits_for_their_end(pair: Core) -> None:
+    pair.batch({"action": "check", "wait_s": 3000, "id": "first"}, name="claude")
+    for number in range(3000):
+        pair.batch({"action": "check", "wait_s": 3600, "id": f"again {number}", "as_": "fred"})
+        pair.send("claude", "fred")
+    assert len(pair.engine.state.wait_ends) < 2000
+    pair.pass_time(3001)
+    pair.batch()
+    assert [r["id"] for r in pair.late if r["id"] == "first"] == ["first"], "the one wait that was left has ended"
+
+
 def test_a_crash_returns_what_was_out_marked_as_redelivered(pair: Core) -> None:
     pair.send("fred", "claude", "out")
     pair.check("claude")
