@@ -1,7 +1,9 @@
 """What the broker does between batches: expiry in small steps, and noting when agents were last active.
 
 A step touches at most ``_STEP`` rows, so a sweep of any size never holds mail up; while there is more to do the next step
-follows after ``_PAUSE_S``, otherwise after ``_REST_S``.
+follows after ``_PAUSE_S``. A round looks at every mailbox and then at the read mail; the next follows after a minute, or the
+shortest time that mail is kept. Where read mail runs out of its time all along, that is swept each ``_SOON_S``. If a round
+does not come to its end, mail comes in faster than it goes: then steps are larger with next to no pause, until it does.
 """
 
 import gc
@@ -17,6 +19,9 @@ from broker.store import SqliteStore
 _STEP = 200
 _PAUSE_S = 0.02
 _REST_S = 60.0
+_SOON_S = 1.0
+_PATIENCE_S = 5.0
+_HURRY_S, _HURRY_STEP = 0.001, 400
 _ACTIVITY_S = 30.0
 _QUIET_S = 0.1
 """Without requests for so long, there is time to write the archive's indexes."""
@@ -30,7 +35,13 @@ class Sweeper:
         self._engine = engine
         self._store = store
         self._log = log
+        self._rest_s = max(_SOON_S, min(_REST_S, engine.settings.read_ttl_s, engine.settings.unread_ttl_s))
         self._todo: list[int] | None = None
+        self._round_s = 0.0
+        """When the present round began (monotonic), and when the last one that was for every mailbox."""
+        self._whole_s: float | None = None
+        self._steady = False
+        """The round found a step's worth of read mail: there will be more soon."""
         self._next_s: float | None = None
         self._activity_s: float | None = None
         self._busy_s = 0.0
@@ -65,7 +76,15 @@ class Sweeper:
             self._store.rollback()
             self._log.warning("sweep_postponed", detail=str(e))
             more = False
-        self._next_s = now.mono_s + (_PAUSE_S if more else _REST_S)
+        self._next_s = now.mono_s + self._pause_s(now, more=more)
+
+    def _in_a_hurry(self, now: Moment) -> bool:
+        return now.mono_s - self._round_s > _PATIENCE_S
+
+    def _pause_s(self, now: Moment, *, more: bool) -> float:
+        if more:
+            return _HURRY_S if self._in_a_hurry(now) else _PAUSE_S
+        return _SOON_S if self._steady else self._rest_s
 
     def _index(self, now: Moment) -> None:
         try:
@@ -116,9 +135,9 @@ class Sweeper:
         """One step; True while there is more of this round."""
         settings, state = self._engine.settings, self._engine.state
         if self._todo is None:
-            self._todo = [m.id for m in state.by_id.values()]
-            self._retire(now)
-        while self._todo:
+            self._begin(now)
+        assert self._todo is not None
+        for _ in range(min(_STEP, len(self._todo))):
             mailbox = state.by_id.get(self._todo[-1])
             if mailbox is not None and mailbox.queued:
                 ids = self._store.sweep_unread(mailbox.id, now.wall_s, _STEP)
@@ -126,10 +145,24 @@ class Sweeper:
                     self._forget(mailbox, ids)
                     return True
             self._todo.pop()
-        if self._store.sweep_read(now.wall_s - settings.read_ttl_s, _STEP):
+        if self._todo:
+            return True
+        most = _HURRY_STEP if self._in_a_hurry(now) else _STEP
+        if self._store.sweep_read(now.wall_s - settings.read_ttl_s, most) == most:
+            self._steady = True
             return True
         self._todo = None
         return False
+
+    def _begin(self, now: Moment) -> None:
+        """Begin a round; one of those that follow soon is for read mail alone."""
+        self._round_s, self._steady = now.mono_s, False
+        if self._whole_s is not None and now.mono_s - self._whole_s < self._rest_s:
+            self._todo = []
+            return
+        self._whole_s = now.mono_s
+        self._todo = [m.id for m in self._engine.state.by_id.values()]
+        self._retire(now)
 
     def _forget(self, mailbox: Mailbox, ids: list[int]) -> None:
         journal = Journal()

@@ -1,6 +1,7 @@
 """What time removes: unread mail past its expiry, read mail past its keeping, files that no message names."""
 
 import sqlite3
+from collections import Counter
 from typing import Any
 
 from broker.store.archive import Archive, several
@@ -59,42 +60,45 @@ class Expiry(Archive):
 
     def _sweep(self, deletion: tuple[str, list[Any]], message_ids: list[int], seen: list[int] | None = None) -> None:
         """Delete deliveries and whatever goes with the last of a message's; ``seen`` need not be looked at again."""
-        ids = sorted(set(message_ids))
-        marks = ",".join("?" * len(ids))
-        dead = f"FROM message WHERE copies <= 0 AND id IN ({marks})"
-        files = self._sql.execute(f"SELECT 1 FROM message WHERE id IN ({marks}) AND file_path IS NOT NULL", ids)
+        left = Counter(message_ids)
+        among = f"IN ({','.join('?' * len(left))})"
         indexed = self._indexed_id
         try:
+            found = f"SELECT id, copies, file_path, content, sender_id, to_id, extra, thread_id FROM message WHERE id {among}"
+            rows = self._sql.execute(found, sorted(left)).fetchall()
+            gone = [row for row in rows if row[1] <= left[row[0]]]
             # a file goes only once the disk has it that nobody needs it, else a loss of power brings back mail without it
-            self._begin("FULL" if files.fetchone() else "NORMAL")
+            self._begin("FULL" if any(row[2] for row in gone) else "NORMAL")
             self._sql.executemany(*deletion)
             self._sql.executemany("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen or ()])
-            self._sql.executemany("UPDATE message SET copies = copies - 1 WHERE id = ?", [(i,) for i in message_ids])
-            paths = self._sql.execute(f"SELECT file_path {dead} AND file_path IS NOT NULL", ids).fetchall()
+            kept = [(left[row[0]], row[0]) for row in rows if row[1] > left[row[0]]]
+            self._sql.executemany("UPDATE message SET copies = copies - ? WHERE id = ?", kept)
             self._sql.execute(
                 "INSERT OR REPLACE INTO meta SELECT 'last_message_id', max(id) FROM message"
             )  # ids are never used again, not even after the newest row is gone
-            gone = self._sql.execute(f"SELECT id, content, sender_id, to_id, extra, thread_id {dead}", ids).fetchall()
             self._drop_from_archive([row for row in gone if row[0] <= indexed])
-            self._sql.executemany("DELETE FROM question WHERE message_id = ?", [(row[0],) for row in gone])
-            self._sql.execute(f"DELETE {dead}", ids)
+            ids = [row[0] for row in gone]
+            among = f"IN ({','.join('?' * len(ids))})"
+            self._sql.execute(f"DELETE FROM question WHERE message_id {among}", ids)
+            self._sql.execute(f"DELETE FROM message WHERE id {among}", ids)
             self._sql.execute("COMMIT")
         except sqlite3.Error as e:
             raise translate(e) from e
         finally:
             self.rollback()
-        for (path,) in paths:
-            self._large.remove(path)
+        for row in gone:
+            if row[2] is not None:
+                self._large.remove(row[2])
 
     def _drop_from_archive(self, rows: list[Any]) -> None:
         """Take messages out of the indexes; FTS5 has to be told the text that it must forget."""
         self._sql.executemany(
-            "INSERT INTO message_text(message_text, rowid, content) VALUES ('delete', ?, ?)", [(r[0], r[1]) for r in rows]
+            "INSERT INTO message_text(message_text, rowid, content) VALUES ('delete', ?, ?)", [(r[0], r[3]) for r in rows]
         )
         letters = [
             (mailbox_id, row[0])
             for row in rows
-            for mailbox_id in (row[2], *([row[3]] if row[3] is not None else several(row[4])))
+            for mailbox_id in (row[4], *([row[5]] if row[5] is not None else several(row[6])))
         ]
         self._sql.executemany("DELETE FROM letter WHERE mailbox_id = ? AND message_id = ?", letters)
-        self._sql.executemany("DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r[5], r[0]) for r in rows if r[5]])
+        self._sql.executemany("DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r[7], r[0]) for r in rows if r[7]])

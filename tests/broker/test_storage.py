@@ -122,6 +122,38 @@ def test_read_mail_is_kept_thirty_days_and_a_broadcast_body_as_long_as_its_last_
     assert (rows(pair, "message"), rows(pair, "receipt")) == (0, 0)
 
 
+def test_one_step_of_a_round_looks_at_a_few_mailboxes_however_many_there_are(core: Core) -> None:
+    names = [f"n{number}" for number in range(500)]
+    core.register(*names)
+    core.ask("n0", "broadcast", message={"content": "x"})
+    sweeper = Sweeper(core.engine, core.store, Log("test"))
+    asked: list[int] = []
+    look = core.store.sweep_unread
+    core.store.sweep_unread = lambda mailbox_id, *more: (asked.append(mailbox_id), look(mailbox_id, *more))[1]  # type: ignore[method-assign]
+    now = Moment(core.wall_s, core.mono_s)
+    steps = 0
+    while sweeper._sweep(now):
+        steps += 1
+        assert len(asked) <= 200 * steps
+    assert len(asked) == 499
+
+
+def test_read_mail_that_runs_out_all_along_is_swept_each_second_and_faster_if_that_is_too_slow(pair: Core) -> None:
+    sweeper = Sweeper(pair.engine, pair.store, Log("test"))
+    for _ in range(8):
+        pair.batch(*({"action": "send", "to_id": "claude", "message": {"content": "x"}} for _ in range(250)), name="fred")
+        pair.ask("claude", "ack", ids=[m["id"] for m in pair.check("claude", limit=250)])
+    pair.pass_time(31 * 86400)
+    took_s: list[float] = []
+    while rows(pair, "receipt"):
+        before_s = pair.mono_s
+        sweeper.step(Moment(pair.wall_s, pair.mono_s))
+        assert sweeper._next_s is not None
+        pair.pass_time(sweeper._next_s - before_s if len(took_s) != 4 else 6.0)
+        took_s.append(round(pair.mono_s - before_s, 3))
+    assert took_s == [0.02, 0.02, 0.02, 0.02, 6.0, 0.001, 0.001, 1.0]
+
+
 def test_message_ids_are_never_used_again(pair: Core) -> None:
     before = int(pair.send("fred", "claude")["message_id"])
     pair.pass_time(8 * 86400)
