@@ -2,9 +2,11 @@
 
 Agents make requests; the network batches, repeats and loses them, and loses replies; the disk refuses at the first write
 or at the commit; the process dies before a commit or after it, and starts again from the disk; time passes by milliseconds
-or by days, and the clock is set back. Every reply is held against the model, and now and then all mailboxes are compared.
+or by days, and the clock is set back. Requests come in frames that the real backlog cuts, through the fast lane, or one by
+one. Every reply is held against the model, and now and then all there is in memory is compared.
 
-``python -m tests.faults.simulation --steps N --seed S``. The same seed takes the same steps.
+``python -m tests.faults.simulation --steps N --seed S``. The same seed takes the same steps; what goes wrong is told with
+the seed, the step, and the last things that were done.
 """
 
 import argparse
@@ -17,50 +19,47 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from broker.core.engine import Engine
+from broker.backlog import Backlog
+from broker.core.accounts import token_hash
 from broker.core.port import StoreError, StoreFull
 from broker.core.state import Moment
-from broker.core.turn import Incoming, Outgoing
+from broker.core.turn import Frame, Incoming, Outgoing
 from broker.errors import IpcError
 from broker.logs import Log
 from broker.server import Server
 from broker.settings import Settings
 from broker.store import SqliteStore, open_store
 from broker.sweep import Sweeper
-from tests.faults import report
-from tests.faults.model import Box, Model, Wrong
+from tests.faults import judge_company, judge_mail, report
+from tests.faults.company import Company
+from tests.faults.compare import compare
+from tests.faults.drawing import NAMES, OWNER, Agent, burst, draw
+from tests.faults.judge import Judge, WatchedEngine, flat
+from tests.faults.model import Box, Wrong
 
-NAMES = ("ann", "bob", "cat", "dan", "eve")
-MORE_NAMES = (*NAMES, "flo", "gus", "hal")
-_EXPECTED = {
-    *("rate_limited", "mailbox_full", "storage_full", "name_taken", "name_forwarding", "rename_too_soon"),
-    *("session_replaced", "session_expired", "unauthorized", "spoofed_sender"),
+HANDLERS = {**judge_mail.HANDLERS, **judge_company.HANDLERS}
+_ENV = {
+    "IPC_DURABILITY": "normal",
+    "IPC_MAILBOX_LIMIT": "60",
+    "IPC_RATE_LIMIT": "20",
+    "IPC_RATE_BURST": "15",
+    "IPC_PAIR_LIMIT": "3",
 }
+_KINDS = ("batch", "time", "long time", "clock set back", "sweep", "death"), (90, 14, 0.3, 0.3, 2, 0.5)
+_MOODS = ("", "full", "full at commit", "killed before commit", "killed after commit"), (94, 2, 2, 1, 1)
+_OLD_S = 20 * 86_400.0
+_TAIL = 12
+"""Steps that are told with a failure."""
 
 
 class Death(BaseException):
     """The process is killed here."""
-
-
-class Agent:
-    """One agent: its token, what it has in flight and what it holds."""
-
-    def __init__(self, number: int) -> None:
-        self.route = f"route{number}".encode()
-        self.name = NAMES[number]
-        self.token = ""
-        self.ids: list[str] = []
-        self.sent = 0
-        self.unheard: dict[str, Any] | None = None
-        """A send without reply, to be made again with the same id."""
-        self.box: Box | None = None
-        """Where its session belongs, as the model has it."""
 
 
 class World:
@@ -68,14 +67,15 @@ class World:
 
     def __init__(self, seed: str, home: Path) -> None:
         self.rng = random.Random(seed)  # noqa: S311 (a seeded test)
-        env = {"IPC_HOME": str(home), "IPC_DURABILITY": "normal", "IPC_MAILBOX_LIMIT": "60", "IPC_RATE_LIMIT": "200"}
-        self.settings = Settings.load(env={**env, "IPC_RATE_BURST": "300"})
+        self.settings = Settings.load(env={"IPC_HOME": str(home), **_ENV})
         self.wall_s, self.mono_s = 1_800_000_000.0, 1000.0
-        self.model = Model(self.settings.lease_s, self.settings.unread_ttl_s, self.settings.dedupe_s)
+        self.model = Company(self.settings)
+        self.judge = Judge(self.model, HANDLERS)
+        self.judge.large = self._large_content
+        self.judge.waits = self._still_waits
         self.agents = [Agent(i) for i in range(len(NAMES))]
-        self.waiting: dict[tuple[bytes, Any], tuple[dict[str, Any], Box | None]] = {}
-        self.subscribed: dict[bytes, tuple[Any, int, Box]] = {}
         self.tried: Counter[str] = Counter()
+        self.tail: deque[str] = deque(maxlen=_TAIL)
         self.steps = 0
         self._request_id = 0
         self._fault: Callable[[], None] | None = None
@@ -87,8 +87,11 @@ class World:
         self.store: SqliteStore = open_store(self.settings)
         self._commit = self.store.commit
         self.store.commit = self._faulty_commit  # type: ignore[method-assign]
-        self.engine = Engine(self.store.load(), self.store, self.settings, b"", make_token=lambda: f"{self.rng.random()}")
+        self.engine = WatchedEngine(
+            self.store.load(), self.store, self.settings, token_hash(OWNER), make_token=lambda: f"{self.rng.random()}"
+        )
         self.engine.make_reference = self._fault_in_a_request
+        self.engine.attempts = []
         self.sweeper = Sweeper(self.engine, self.store, Log("simulation"))
 
     def _fault_in_a_request(self, error: BaseException, request: Incoming) -> str:
@@ -99,15 +102,33 @@ class World:
             self._fault()
         self._commit(marks=marks)
 
+    def _refuse(self) -> None:
+        store = self.store
+        if store._messages or store._ordinary or store._statements or store._open:
+            store._flush()
+            raise StoreFull("simulated")
+
+    def _die(self) -> None:
+        self.store._flush()
+        raise Death
+
     def restart(self) -> None:
         self.store.rollback()
         self.store.close()
         self._open()
-        self.model.restarts()
-        self.waiting.clear()
-        self.subscribed.clear()
         self._fault = None
-        self.compare()
+        self.model.restarts()
+        state = self.engine.state
+        for box in self.model.boxes:  # when it was last seen is written half a minute late
+            box.seen_s = self._earlier(box.name, state.mailboxes[box.name].last_seen_s, box.seen_s)
+        for token, session in list(self.model.sessions.items()):
+            session.seen_s = self._earlier(session.box.name, state.sessions[token_hash(token)].last_seen_s, session.seen_s)
+        self.compare(thoroughly=True)
+
+    def _earlier(self, name: str, found_s: float, known_s: float) -> float:
+        if abs(found_s - known_s) > 1e-3 and found_s > known_s + 10_000:  # the clock may have been set back
+            raise Wrong(f"{name} was last seen at {found_s}, not after {known_s}")
+        return found_s
 
     @property
     def now(self) -> Moment:
@@ -116,17 +137,19 @@ class World:
     # one step
 
     def step(self) -> None:
-        kind = self.rng.choices(("batch", "time", "long time", "clock set back", "sweep", "death"), (90, 14, 0.3, 0.3, 2, 0.5))[
-            0
-        ]
+        kind = self.rng.choices(*_KINDS)[0]
         self.steps += 1
         self.tried[kind] += 1
+        if kind != "batch":
+            self.tail.append(f"step {self.steps}: {kind}")
         if kind == "batch":
             self.batch()
         elif kind == "time":
             self._pass(self.rng.choice((0.001, 0.1, 1.0, 31.0)))
         elif kind == "long time":
             self._pass(self.rng.choice((3600.0, 90_000.0, 8 * 86_400.0)))
+            for agent in self.agents:
+                agent.forgets(self._is_old)
         elif kind == "clock set back":
             self.wall_s -= self.rng.choice((1.0, 3000.0))
         elif kind == "sweep":
@@ -138,21 +161,59 @@ class World:
         self.wall_s += seconds
         self.mono_s += seconds
 
+    def _is_old(self, text: str) -> bool:
+        letter = self.model.letters.get(int(text)) if text.isdigit() else None
+        return letter is None or letter.created_s < self.wall_s - _OLD_S
+
+    # batches
+
     def batch(self) -> None:
-        """Some agents' requests in one batch, under one of the disk's moods."""
-        chosen = [self.rng.choice(self.agents) for _ in range(self.rng.choice((0, 1, 1, 2, 3, 5, 9)))]
-        requests = [r for agent in chosen for r in self._requests(agent)]
-        self.steps += len(requests)
-        mood = self.rng.choices(
-            ("", "full", "full at commit", "killed before commit", "killed after commit"), (94, 2, 2, 1, 1)
-        )[0]
+        """Some agents' requests, as frames that the backlog cuts or one by one, under one of the disk's moods."""
+        rng = self.rng
+        chosen = [rng.choice(self.agents) for _ in range(rng.choice((0, 1, 1, 2, 3, 5, 9)))]
+        made: dict[bytes, list[dict[str, Any]]] = {}
+        tokens = {a.route: a.token for a in self.agents}
+        singles: list[Incoming] = []
+        for agent in chosen:
+            for body in self._requests(agent):
+                made.setdefault(agent.route, []).append(body)
+                token = OWNER if body["action"] == "import" else tokens[agent.route]
+                singles.append(Incoming(agent.route, body, token, "simulation"))
+        self.steps += len(singles)
+        mood = rng.choices(*_MOODS)[0]
         if mood:
             self.tried[f"disk {mood}" if "full" in mood else mood] += 1
-        boxes = {a.route: a.box for a in self.agents}
-        for request in requests:
-            key = (request.route, request.body["id"])
-            self.waiting[key] = (request.body, boxes[request.route])
-        self.model.leases_end(self.mono_s)
+        if rng.random() < 0.5:
+            self.tried["one by one"] += 1
+            self._run(singles, mood)
+        else:
+            self._run_frames(made, tokens, mood)
+        if self.steps % 50 == 0:
+            self.compare()
+
+    def _run_frames(self, made: dict[bytes, list[dict[str, Any]]], tokens: dict[bytes, str], mood: str) -> None:
+        backlog = Backlog()
+        for route, bodies in made.items():
+            token: str | None = None
+            for body in bodies:  # named where it changes, as clients do
+                wanted = OWNER if body["action"] == "import" else tokens[route]
+                if wanted != token:
+                    body["session_token"] = token = wanted
+            bodies[0].setdefault("door", "simulation")
+            backlog.add(Frame(route, bodies), 0)
+        limit = self.rng.choice((2, 5, 2048, 2048))
+        self.tried["frames"] += 1
+        life = self.engine
+        while backlog and life is self.engine:
+            self._run(backlog.take(limit, self.mono_s), mood)
+            mood = ""
+        if not made:
+            self._run([], mood)
+
+    def _run(self, work: list[Frame] | list[Incoming], mood: str) -> None:
+        """One turn of the server, and the next where there is more to do."""
+        self.tail.append(f"step {self.steps}: {mood or 'good disk'}, {self.now}, {_short(work)}")
+        self.engine.attempts.clear()
         if mood == "full":
             self.store._sql.execute("PRAGMA query_only = 1")
         elif mood == "full at commit":
@@ -160,200 +221,72 @@ class World:
         elif mood == "killed before commit":
             self._fault = self._die
         try:
-            out, _events = self.engine.run(requests, self.now)
+            out = flat(self.engine.run(work, self.now)[0])
         except Death:
             self.restart()
             return
         finally:
             self._fault = None
             self.store._sql.execute("PRAGMA query_only = 0")
-        for reply in out:
-            self._judge(reply, sure=not mood)
+        self._judge(work, out)
         if mood == "killed after commit":
             self.restart()
             return
         for reply in out:
             self._deliver(reply)
-        while mood or self.engine.state.given_back:  # the server's next turn comes at once
-            mood = ""
-            out, _events = self.engine.run([], self.now)
-            for reply in out:
-                self._judge(reply, sure=True)
-            for reply in out:
-                self._deliver(reply)
-        if self.steps % 50 == 0:
-            self.compare()
+        if mood or self.engine.state.given_back:  # the server's next turn comes at once
+            self._run([], "")
 
-    def _refuse(self) -> None:
-        if self.store._messages or self.store._statements or self.store._open:
-            self.store._flush()
-            raise StoreFull("simulated")
+    def _judge(self, work: list[Frame] | list[Incoming], out: list[Outgoing]) -> None:
+        """Hold what was committed against the model, and what a full disk refused, in the order of the requests."""
+        self.judge.wall_s = self.wall_s
+        told = {(o.route, o.body["id"]) for o in out if o.body.get("code") == "storage_full"}
+        attempts = iter(self.engine.attempts)
+        requests = [r for part in work for r in (part.requests() if isinstance(part, Frame) else (part,))]
+        sessions = self.model.sessions
+        self.judge.asking = {sessions[r.token].box for r in requests if r.token in sessions}
+        for request in requests if told else ():
+            if (request.route, request.body["id"]) in told:
+                self.judge.lost(request)
+            else:
+                self.judge.attempt(next(attempts), self.now)
+        for attempt in attempts:
+            self.judge.attempt(attempt, self.now)
 
-    def _die(self) -> None:
-        self.store._flush()
-        raise Death
-
-    # requests
-
-    def _requests(self, agent: Agent) -> list[Incoming]:
-        """The agent's next request, perhaps twice as an impatient client's retry."""
-        body = self._body(agent)
-        self._request_id += 1
-        body["id"] = self._request_id
-        made = [Incoming(agent.route, body, agent.token, "simulation")]
-        if body["action"] in ("send", "broadcast") and self.rng.random() < 0.05:
+    def _requests(self, agent: Agent) -> list[dict[str, Any]]:
+        """The agent's next request, perhaps twice as an impatient client's retry, or a burst of sends."""
+        if agent.token and self.rng.random() < 0.04:
+            made = burst(self.rng, agent)
+        else:
+            made = [draw(self.rng, agent, self.agents)]
+            if "message_id" in made[0] and self.rng.random() < 0.05:
+                made.append(dict(made[0]))
+        for body in made:
             self._request_id += 1
-            made.append(Incoming(agent.route, {**body, "id": self._request_id}, agent.token, "simulation"))
+            body["id"] = self._request_id
         return made
 
-    def _body(self, agent: Agent) -> dict[str, Any]:
-        if not agent.token or self.rng.random() < 0.002:
-            return {"action": "register", "instance_id": agent.name}
-        if agent.unheard is not None and self.rng.random() < 0.6:
-            return dict(agent.unheard)
-        action = self.rng.choices(
-            ("send", "broadcast", "check", "ack", "release", "subscribe", "unsubscribe", "rename", "list", "forge"),
-            (40, 3, 25, 22, 3, 1, 1, 0.3, 1, 1),
-        )[0]
-        if action in ("send", "broadcast"):
-            agent.sent += 1
-            text = f"{agent.route.decode()}-{agent.sent}"
-            body: dict[str, Any] = {"action": action, "message": {"content": text}, "message_id": text}
-            if self.rng.random() < 0.004:
-                body["message"]["content"] += ". " + "x" * 11_000
-            if action == "send":
-                body["to_id"] = self.rng.choice(MORE_NAMES if self.rng.random() < 0.3 else NAMES)
-            agent.unheard = body
-            return dict(body)
-        if action == "check":
-            return {"action": "check", "limit": self.rng.randint(1, 40), "wait_s": self.rng.choice((0, 0, 0, 5.0))}
-        if action == "ack":
-            ids = self.rng.sample(agent.ids, self.rng.randint(0, len(agent.ids)))
-            return {"action": "ack", "ids": ids}
-        if action == "release":
-            return {"action": "release"} if self.rng.random() < 0.5 else {"action": "release", "ids": agent.ids[:3]}
-        if action == "subscribe":
-            return {"action": "subscribe", "window": self.rng.randint(1, 20)}
-        if action == "rename":
-            return {"action": "rename", "new_id": self.rng.choice(MORE_NAMES)}
-        if action == "forge":
-            other = self.rng.choice([a for a in self.agents if a is not agent])
-            message = {"content": "forged"}
-            return {"action": "send", "from_id": other.name, "to_id": agent.name, "message": message, "message_id": "forged"}
-        return {"action": action}
+    def _large_content(self, number: int) -> str:
+        row = self.store._sql.execute("SELECT content FROM message WHERE id = ?", (number,)).fetchone()
+        if row is None or len(row[0]) > 2000:
+            raise Wrong(f"the large message {number} was stored as {row}")
+        return str(row[0])
 
-    # replies
+    def _still_waits(self, box: Box, number: int) -> bool:
+        return bool(self.store.waiting(self.engine.state.mailboxes[box.name].id, [number]))
 
-    def _judge(self, out: Outgoing, *, sure: bool) -> None:
-        """Bring the model up to what this reply says was committed."""
-        body = out.body
-        if "push" in body:
-            self._judge_push(out, sure=sure)
-            return
-        request, box = self.waiting.pop((out.route, body["id"]))
-        action = request["action"]
-        self.model.counts[f"{action} {body.get('code', 'ok')}"] += 1
-        if body["status"] != "ok":
-            if body["code"] not in _EXPECTED:
-                raise Wrong(f"{request} was answered {body}")
-            return
-        if action == "register":
-            box = self.model.box(request["instance_id"])
-            box.claimed = True
-            self.model.releases(box, None)
-            self.subscribed = {r: s for r, s in self.subscribed.items() if s[2] is not box}
-            if body["queued"] != len(box.unread):
-                raise Wrong(f"{box.name} registered with {body['queued']} of {len(box.unread)}")
-            return
-        assert box is not None
-        if action in ("send", "broadcast"):
-            self._judge_send(request, box, body)
-        elif action == "check":
-            self.model.hands_out(box, request["limit"], body["messages"], (self.wall_s, self.mono_s), sure)
-        elif action == "ack":
-            self.model.acks(box, request["ids"], body["acked"])
-        elif action == "release":
-            self.model.releases(box, request.get("ids"))
-        elif action == "subscribe":
-            self.subscribed = {r: s for r, s in self.subscribed.items() if s[2] is not box}
-            self.subscribed[out.route] = (body["id"], request["window"], box)
-        elif action == "unsubscribe":
-            self.subscribed = {r: s for r, s in self.subscribed.items() if s[2] is not box}
-        elif action == "rename":
-            self._judge_rename(request, box)
-
-    def _judge_send(self, request: dict[str, Any], box: Box, body: dict[str, Any]) -> None:
-        if request.get("from_id", box.name) != box.name and not self._was(box, request["from_id"]):
-            raise Wrong(f"{box.name} wrote as {request['from_id']}")
-        if not self.model.sends(box, request["message_id"], body, self.wall_s):
-            return
-        content = request["message"]["content"]
-        if len(content) > 10_240:
-            content = next(self._large_content(request["message_id"]))
-        if request["action"] == "broadcast":
-            room = [b for b in self.model.boxes if b.claimed and b is not box]
-            full = body.get("mailbox_full", [])
-            to = [b for b in room if b.name not in full]
-            if len(to) != body["count"]:
-                raise Wrong(f"{body} for {len(to)} of {len(room)}")
-        else:
-            words = body["message"].split()
-            to = [self.model.box(words[-1] if "forwarded" in words else request["to_id"])]
-        self.model.store(to, box.name, content, self.wall_s)
-
-    def _large_content(self, client_id: str) -> Any:
-        for row in self.store._sql.execute("SELECT content FROM message WHERE client_id = ?", (client_id,)):
-            yield row[0]
-
-    def _was(self, box: Box, name: str) -> bool:
-        forward = self.engine.state.forwards.get(name)
-        return forward is not None and forward.mailbox.name == box.name
-
-    def _judge_rename(self, request: dict[str, Any], box: Box) -> None:
-        old, new = box.name, request["new_id"]
-        if old == new:
-            return
-        other = self.model.names.get(new)
-        if other is not None and other.claimed:
-            raise Wrong(f"{old} took the name {new} that is another's")
-        self.model.renames(box, new)
-        others = [b for b in self.model.boxes if b.claimed and b is not box]
-        self.model.store(others, "system", f"📝 {old} renamed to {new}", self.wall_s)
-
-    def _judge_push(self, out: Outgoing, *, sure: bool) -> None:
-        if out.body["push"] != "mail":
-            self.subscribed.pop(out.route, None)
-            return
-        request_id, window, box = self.subscribed[out.route]
-        if out.body["id"] != request_id:
-            raise Wrong(f"a push with the id of no subscription: {out.body}")
-        room = window - box.held()
-        self.model.hands_out(box, room, out.body["messages"], (self.wall_s, self.mono_s), sure)
+    # the network
 
     def _deliver(self, out: Outgoing) -> None:
         """The network brings the reply, loses it, or finds the connection gone."""
         agent = next(a for a in self.agents if a.route == out.route)
         if self.rng.random() < 0.03:
             self.tried["reply lost"] += 1
-            return
-        if out.mail_ids and self.rng.random() < 0.03:
+        elif out.mail_ids and self.rng.random() < 0.03:
             self.tried["reply undeliverable"] += 1
             self._give_back(out)
-            return
-        body = out.body
-        if body.get("code") in ("session_replaced", "session_expired", "unauthorized"):
-            agent.token = ""
-        if "session_token" in body:
-            agent.token = body["session_token"]
-            agent.ids.clear()
-        if body.get("message", "").startswith("Renamed "):
-            agent.name = body["message"].split()[-1]
-        agent.ids.extend(m["id"] for m in body.get("messages", ()))
-        del agent.ids[:-60]
-        if agent.unheard and (body.get("message_id") == agent.unheard["message_id"] or not body.get("retryable", True)):
-            agent.unheard = None
-        session = self.engine.state.sessions.get(_hash(agent.token)) if agent.token else None
-        agent.box = self.model.names.get(session.mailbox.name) if session else None
+        else:
+            agent.hears(out.body)
 
     def _give_back(self, out: Outgoing) -> None:
         """As the server does when a connection is gone, with its own code."""
@@ -364,47 +297,35 @@ class World:
         box = self.model.names[out.mailbox.name]
         Server._give_back(server, [out])  # type: ignore[arg-type]
         self.model.releases(box, [str(i) for i in out.mail_ids])
-        if out.mailbox.subscription is None:
-            self.subscribed = {r: s for r, s in self.subscribed.items() if s[2] is not box}
-        for key in [k for k, (_, b) in self.waiting.items() if k[0] == out.route and b is box]:
-            del self.waiting[key]
+        box.drop_route(out.route)
 
     # between batches
 
     def sweep(self) -> None:
         self.sweeper._next_s = None
         self.sweeper.step(self.now)
-        for box in list(self.model.boxes):
-            mailbox = self.engine.state.mailboxes.get(box.name)
-            self.model.sweeps(box, mailbox.queued if mailbox else 0, self.wall_s)
-            box.claimed = mailbox.claimed if mailbox else False
-            if mailbox is None:
-                self.model.boxes.remove(box)
-                del self.model.names[box.name]
-        for agent in self.agents:
-            if agent.token and _hash(agent.token) not in self.engine.state.sessions:
-                agent.box = None
+        self.model.swept(self.engine.state, token_hash, self.wall_s)
+        self._sweep_mail()
 
-    def compare(self) -> None:
-        """All mailboxes of the engine against the model's."""
-        self.tried["all compared"] += 1
+    def _sweep_mail(self) -> None:
         for box in self.model.boxes:
-            mailbox = self.engine.state.mailboxes[box.name]
-            found = (mailbox.queued, len(mailbox.leased), mailbox.claimed)
-            if found != (len(box.unread), box.held(), box.claimed):
-                raise Wrong(f"{box.name}: the engine has {found}, the model {(len(box.unread), box.held(), box.claimed)}")
-            free = [e for e in box.unread if e.held_until_s is None and e.expires_s > self.wall_s]
-            if free and mailbox.waiters:
-                raise Wrong(f"{box.name} has {len(free)} free messages and someone who waits for mail: {mailbox}, {self.now}")
-        known = {b.name for b in self.model.boxes}
-        if extra := [n for n, m in self.engine.state.mailboxes.items() if n not in known and m.queued]:
-            raise Wrong(f"mailboxes that should not be: {extra}")
+            self.model.sweeps(box, self._queued(box), self.wall_s)
+
+    def _queued(self, box: Box) -> set[int]:
+        return set(self.store.queued_ids(self.engine.state.mailboxes[box.name].id))
+
+    def compare(self, *, thoroughly: bool = False) -> None:
+        """All there is in the engine's memory against the model's; thoroughly: what the disk has, too."""
+        self.tried["all compared"] += 1
+        compare(self.engine.state, self.model, self.wall_s)
+        for box in self.model.boxes if thoroughly else ():
+            if self._queued(box) != {e.letter.number for e in box.unread}:
+                raise Wrong(f"{box.name} has {self._queued(box)} on the disk, the model {box.unread}")
 
 
-def _hash(token: str) -> bytes:
-    from broker.core.accounts import token_hash
-
-    return token_hash(token)
+def _short(work: list[Frame] | list[Incoming]) -> str:
+    parts = [(p.route.decode(), p.bodies if isinstance(p, Frame) else p.body) for p in work]
+    return str(parts).replace("x" * 11_000, "x…")
 
 
 def run(seed: str, steps: int) -> dict[str, Any]:
@@ -419,7 +340,10 @@ def run(seed: str, steps: int) -> dict[str, Any]:
         while world.steps < steps:
             world.step()
     except (Wrong, StoreError, IpcError, LookupError) as e:
-        problem = f"step {world.steps}: {e!r}"
+        told = "\n".join(world.tail)
+        problem = (
+            f"seed {seed}, step {world.steps}: {e!r}\nThe last steps, --seed {seed} --steps {world.steps} repeats them:\n{told}"
+        )
         if os.environ.get("RAISE"):
             raise
     finally:
@@ -442,7 +366,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(argv)
     found = run(options.seed, options.steps)
-    print(json.dumps(found, indent=1, ensure_ascii=False))
+    print(json.dumps({k: v for k, v in found.items() if k != "problem"}, indent=1, ensure_ascii=False))
+    if found["problem"]:
+        print(found["problem"])
     if options.json:
         report.keep(options.json, "simulation", found)
     return 1 if found["problem"] else 0
