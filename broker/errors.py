@@ -64,6 +64,13 @@ _ROWS = (
         retryable=True,
     ),
     ErrorKind(
+        "too_many_tokens",
+        429,
+        "Too many wrong session tokens came over this connection",
+        "Wrong ones are not looked at for {retry_after_s:.1f} s; a right one works. Register to get one.",
+        retryable=True,
+    ),
+    ErrorKind(
         "spoofed_sender",
         403,
         "This session is {name} and can't act as {claimed}",

@@ -28,7 +28,11 @@ def iso(unix_s: float) -> str:
 
 
 def authenticate(turn: Turn, token: str | None) -> Session:
-    """The session of a token; raises ``unauthorized``, ``session_replaced`` or ``session_expired``."""
+    """The session of a token; raises ``unauthorized``, ``session_replaced`` or ``session_expired``.
+
+    Looked up by the SHA-256 of what was shown, so no token is ever compared: what a guesser could time is how hashes
+    collide, and those can't be steered towards one that is not known.
+    """
     session = turn.state.sessions.get(token_hash(token)) if isinstance(token, str) else None
     if session is None:
         raise IpcError("unauthorized")

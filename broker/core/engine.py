@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.actions import ACTIONS, Access
-from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, mail, presence
+from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, guesses, mail, presence
 from broker.core.port import IdConflict, Store, StoreError
 from broker.core.state import Moment, Session, State
 from broker.core.turn import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Turn
@@ -190,6 +190,8 @@ class Engine:
                 self._decide(turn, request)
                 turn.careful = False
                 return
+            if error.code == "unauthorized":
+                error = guesses.wrong_token(turn, request, error)
             reply = error.to_wire()
         except StoreError:
             raise

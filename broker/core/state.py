@@ -248,6 +248,8 @@ class State:
     guesses: float = GUESSES
     """Wrong proofs of the shared secret that are still allowed, and ``guessed_s`` as of when (monotonic)."""
     guessed_s: float = 0.0
+    guessers: dict[tuple[Route, str], Any] = field(default_factory=dict)
+    """Connections that showed wrong tokens, by door (``broker.core.guesses``)."""
     given_back: set[int] = field(default_factory=set)
     """Ids of mailboxes that got undeliverable mail back between turns; the next turn hands it to whoever waits."""
     touched: set[int] = field(default_factory=set)
