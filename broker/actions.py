@@ -65,6 +65,8 @@ class Action:
     """It stores mail: it counts against the rate limit."""
     delivers: bool = False
     """Its reply's ``messages`` are on lease: the door that shows them acknowledges them."""
+    slow: bool = False
+    """It reads the archive: it is run when nobody waits for anything else, one at a time."""
 
     def check(self, request: dict[str, Any]) -> None:
         """Raise ``bad_request`` for a missing field or one of the wrong type or size."""
@@ -252,7 +254,7 @@ _ROWS = (
         "history",
         Access.SESSION,
         (
-            Field("peer", (str,), "only mail to and from this name"),
+            Field("peer", (str,), "only mail to and from this name", low=1, high=64),
             Field("thread", (str,), "only this thread", low=1, high=64),
             Field("since_s", (int, float), "only from this Unix time on", low=0, high=_YEAR_2200_S),
             _BEFORE,
@@ -260,6 +262,7 @@ _ROWS = (
         ),
         "messages: [{..., direction: in|out, read}], newest first; more; behind",
         "Mail one got and sent, read or not.",
+        slow=True,
     ),
     Action(
         "search",
@@ -267,6 +270,7 @@ _ROWS = (
         (Field("query", (str,), "words; all must occur", required=True, low=1, high=1000), _BEFORE, _PAGE),
         "messages: [{..., snippet}], newest first; more; behind",
         "Full-text search in mail one got and sent.",
+        slow=True,
     ),
     # who there is
     Action(

@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from broker import wire
-from broker.backlog import LIMIT, Backlog
+from broker.backlog import LIMIT, SLOW_LIMIT, Backlog, Pace, SlowLane
 from broker.child import heard_parent
 from broker.core import accounts, presence
-from broker.core.engine import Engine
+from broker.core.engine import Decided, Engine
 from broker.core.port import StoreDamaged, StoreError
 from broker.core.state import Moment, Route, Session
 from broker.core.turn import Answers, Frame, Incoming, Outgoing, Turn
@@ -68,6 +68,7 @@ class Server:
         self.bad_frames = 0
         self.refused = 0
         self._backlog = Backlog()
+        self._slow = SlowLane()
         self._selector = selectors.DefaultSelector()
         self._router = Router()
         self._stream = StreamDoor(self._selector)
@@ -127,7 +128,7 @@ class Server:
             self.turn(peers, routed)
 
     def _timeout_s(self) -> float | None:
-        if self._backlog:
+        if self._backlog or self._slow:
             return 0
         deadlines = (self.engine.state.next_deadline(), self.sweeper.next_s, self._stream.listen_again_s)
         times = [d for d in deadlines if d is not None]
@@ -140,14 +141,30 @@ class Server:
     def turn(self, peers: Sequence[Peer] = (), routed: bool = True) -> None:
         """Take what waits, commit it, answer: of the stream door's ``peers``, of the router's if it may have some."""
         frames = self._receive(peers, routed)
-        out, events = self.engine.run(frames, self.clock())
+        self._answer(self.engine.run(frames, self.clock(), Pace(self._backlog.pace_s)))
+        if self.engine.rest:
+            self._backlog.put_back(self.engine.rest)
+        for session, request in self.engine.aside:
+            if not self._slow.add(session, request):
+                self._overloaded(request.route, [request.body], SLOW_LIMIT)
+        if self._slow:
+            self._answer(self.engine.run([self._slow.take()], self.clock()))
+        self.sweeper.step(self.clock(), busy=bool(frames))
+
+    def _answer(self, decided: Decided) -> None:
+        out, events = decided
         self._send(out)
         for event in events:
             if event.name in _WARNINGS:
                 self.log.warning(event.name, **event.fields)
             else:
                 self.log.info(event.name, **event.fields)
-        self.sweeper.step(self.clock(), busy=bool(frames))
+
+    def _overloaded(self, route: Route, bodies: list[dict[str, Any]], limit: int) -> None:
+        """More than ``limit`` wait already."""
+        self.refused += len(bodies)
+        refusal = IpcError("overloaded", limit=limit, retry_after_s=0.1).to_wire()
+        self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
 
     def _receive(self, peers: Sequence[Peer], routed: bool) -> list[Frame]:
         """Read what has come and take each connection's share of it."""
@@ -182,9 +199,7 @@ class Server:
             self._refuse(route, e)
             return 1
         if not self._backlog.add(Frame(route, bodies), len(frame)):
-            self.refused += len(bodies)
-            refusal = IpcError("overloaded", limit=LIMIT, retry_after_s=0.1).to_wire()
-            self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
+            self._overloaded(route, bodies, LIMIT)
         return len(bodies)
 
     def _refuse(self, route: Route, error: wire.FrameError) -> None:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.actions import ACTIONS, Access
+from broker.actions import ACTIONS, Access, Action
 from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, guesses, mail, presence
 from broker.core.port import IdConflict, Store, StoreError
 from broker.core.state import Moment, Session, State
-from broker.core.turn import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Turn
+from broker.core.turn import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Pace, Turn
 from broker.errors import IpcError
 from broker.settings import Settings
 
@@ -81,11 +81,18 @@ class Engine:
     make_token: Callable[[], str] = lambda: secrets.token_urlsafe(32)  # 256 bit
     make_reference: Callable[[BaseException, Incoming], str] = lambda _error, _request: secrets.token_hex(4)
     """Log an unexpected exception and return the reference that the client is given."""
+    rest: list[Frame] = field(default_factory=list)
+    """What the last run had no time for, and ``aside`` what it put off, for the caller to take up again."""
+    aside: list[tuple[Session, Incoming]] = field(default_factory=list)
 
-    def run(self, work: Sequence[Frame | Incoming], now: Moment) -> Decided:
-        """Decide and commit a batch. Nothing returned here was not committed first."""
+    def run(self, work: Sequence[Frame | Incoming], now: Moment, pace: Pace | None = None) -> Decided:
+        """Decide and commit a batch. Nothing returned here was not committed first.
+
+        With a pace part of the work may be left in ``rest`` and ``aside``; without one everything is decided.
+        """
+        self.rest, self.aside = [], []
         try:
-            return self._attempt(work, now)
+            return self._attempt(work, now, pace)
         except IdConflict:
             pass
         except StoreError:
@@ -93,7 +100,7 @@ class Engine:
                 return self._time_alone(now)
             return self._one_by_one(work, now)
         try:
-            return self._attempt(work, now, careful=True)
+            return self._attempt(work, now, pace, careful=True)
         except StoreError:
             return self._one_by_one(work, now)
 
@@ -142,8 +149,16 @@ class Engine:
             event = Event("storage_full", {**told, "detail": str(first)})
             return [answer(request, error.to_wire())], [event]
 
-    def _attempt(self, work: Sequence[Frame | Incoming], now: Moment, *, careful: bool = False, marks: bool = True) -> Decided:
-        turn = Turn(self.state, self.store, self.settings, now, self.make_token, careful)
+    def _attempt(
+        self,
+        work: Sequence[Frame | Incoming],
+        now: Moment,
+        pace: Pace | None = None,
+        *,
+        careful: bool = False,
+        marks: bool = True,
+    ) -> Decided:
+        turn = Turn(self.state, self.store, self.settings, now, self.make_token, careful, pace)
         self.state.tidy()
         try:
             delivery.expire(turn)
@@ -160,12 +175,16 @@ class Engine:
             turn.journal.rollback()
             raise
         turn.journal.commit()
+        self.rest, self.aside = turn.rest, turn.aside
         return turn.out, turn.events
 
     def _decide_frame(self, turn: Turn, frame: Frame) -> None:
-        """Runs of ordinary sends by the fast lane, everything else one by one."""
-        bodies, position = frame.bodies, 0
+        """Runs of ordinary sends by the fast lane, everything else one by one, as long as there is time."""
+        bodies, position, pace = frame.bodies, 0, turn.pace
         token, door = frame.token, frame.door
+        if pace is not None and not pace.enter(frame.route):
+            turn.rest.append(frame)
+            return
         while position < len(bodies):
             body = bodies[position]
             token, door = body.get("session_token", token), body.get("door", door)
@@ -173,6 +192,9 @@ class Engine:
             if not taken:
                 self._decide(turn, Incoming(frame.route, body, token, str(door)[:DOOR_LENGTH]))
             position += taken or 1
+            if not taken and pace is not None and position < len(bodies) and pace.over():
+                turn.rest.append(frame.cut(position)[1])
+                return
 
     def _decide(self, turn: Turn, request: Incoming) -> None:
         """Run one request; a refusal becomes its reply and leaves no trace of what it had begun."""
@@ -214,11 +236,20 @@ class Engine:
         elif action.access is Access.OWNER and not self._is_owner(request.token):
             raise IpcError("unauthorized")
         action.check(request.body)
+        if action.slow and turn.pace is not None and session is not None:
+            turn.aside.append((session, bare(request, action)))
+            return None
         reply = self.handlers[action.name](turn, session, request)
         return None if reply is None else {"status": "ok", **reply}
 
     def _is_owner(self, token: object) -> bool:
         return isinstance(token, str) and hmac.compare_digest(accounts.token_hash(token), self.owner_hash)
+
+
+def bare(request: Incoming, action: Action) -> Incoming:
+    """The request with nothing but what its action has bounds for: it will be kept for a while."""
+    known = {"id", "action", *(field.name for field in action.fields)}
+    return request._replace(body={name: value for name, value in request.body.items() if name in known})
 
 
 def answer(request: Incoming, reply: dict[str, Any]) -> Outgoing:

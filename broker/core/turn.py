@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from broker.core.port import Store
 from broker.core.state import Journal, Mailbox, Moment, Route, Session, State
@@ -79,6 +79,16 @@ class Arrival:
     land: int = 0
 
 
+class Pace(Protocol):
+    """How long each connection may hold a turn; who asks need not know what time it is. A connection's frames are together."""
+
+    def enter(self, route: Route) -> bool:
+        """Begin a frame of a connection, its first one in any case; False if the time of the connection is over."""
+        ...
+
+    def over(self) -> bool: ...
+
+
 @dataclass(slots=True)
 class Turn:
     """One batch: the state it changes, the rows it writes, the replies it will send once all is committed."""
@@ -90,6 +100,12 @@ class Turn:
     make_token: Callable[[], str]
     careful: bool = False
     """Look each message id up before inserting (after the store reported a conflict)."""
+    pace: Pace | None = None
+    """None: everything is decided, and at once."""
+    rest: list[Frame] = field(default_factory=list)
+    """What the pace left no time for."""
+    aside: list[tuple[Session, Incoming]] = field(default_factory=list)
+    """Requests for archived mail, which are sound and wait for a moment when nobody else does."""
     journal: Journal = field(default_factory=Journal)
     out: list[Outgoing | Answers] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)

@@ -1,11 +1,14 @@
 """Fair turns between connections, and what is refused rather than kept."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import zmq
 
 from broker import wire
-from broker.backlog import LIMIT, LIMIT_BYTES, SHARE, Backlog
+from broker.backlog import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, Backlog, Pace
 from broker.core.turn import Frame
 from broker.runtime import endpoint
 from tests.conftest import Service
@@ -34,9 +37,43 @@ def test_beside_another_it_gets_a_share_and_keeps_its_order() -> None:
     backlog = Backlog()
     backlog.add(requests(b"flood", 1000), 1)
     backlog.add(requests(b"quiet", 1), 1)
-    assert taken(backlog) == {b"flood": list(range(SHARE)), b"quiet": [0]}
+    assert taken(backlog) == {b"quiet": [0]}
+    assert taken(backlog) == {b"flood": list(range(SHARE))}
     assert taken(backlog) == {b"flood": list(range(SHARE, 2 * SHARE))}, "the other will ask again soon"
     assert len(taken(backlog, now_s=5.0)[b"flood"]) == 1000 - 2 * SHARE
+
+
+def test_who_asks_little_has_every_other_turn_without_a_flood_and_the_flood_every_other_one() -> None:
+    backlog = Backlog()
+    backlog.add(requests(b"flood", 1000), 1)
+    turns = []
+    for _ in range(4):
+        backlog.add(requests(b"quiet", 1), 1)
+        turns.append({route: len(ids) for route, ids in taken(backlog).items()})
+    assert turns == [{b"quiet": 1}, {b"flood": SHARE, b"quiet": 1}] * 2
+
+
+def test_what_a_turn_did_not_come_to_is_first_in_the_next_and_counts_with_its_bytes() -> None:
+    backlog = Backlog()
+    backlog.add(requests(b"a", 100), LIMIT_BYTES)
+    (frame,) = backlog.take(2048, 0.0)
+    backlog.put_back([frame.cut(20)[1].cut(30)[0], frame.cut(50)[1]])
+    assert backlog.add(Frame(b"a", [{"id": "behind"}]), LIMIT_BYTES // 10)
+    assert not backlog.add(requests(b"a", 1), LIMIT_BYTES // 5)
+    assert taken(backlog) == {b"a": [*range(20, 100), "behind"]}
+    assert not backlog
+
+
+def test_a_pace_lets_each_connection_begin_and_ends_its_time_not_the_others() -> None:
+    now_s = 0.0
+    pace = Pace(1.0, lambda: now_s)
+    assert pace.enter(b"a")
+    assert not pace.over()
+    now_s = 1.5
+    assert pace.over()
+    assert not pace.enter(b"a")
+    assert pace.enter(b"b")
+    assert not pace.over()
 
 
 def test_a_frame_that_is_cut_keeps_its_token_and_door() -> None:
@@ -61,6 +98,7 @@ def test_too_many_requests_or_bytes_of_one_connection_are_not_taken() -> None:
     assert backlog.add(requests(b"b", 1), LIMIT_BYTES + 1), "one frame, however large, is taken"
     assert not backlog.add(requests(b"b", 1), 1)
     backlog.take(100_000, 0.0)
+    backlog.take(100_000, 5.0)
     assert backlog.add(requests(b"a", 1), 1)
 
 
@@ -90,3 +128,92 @@ def test_a_flood_without_end_is_answered_whole_and_delays_another_by_a_few_turns
         context.term()
     assert set(answers.values()) <= {"ok", "overloaded"}
     assert sorted(answers) == list(range(frames * each))
+
+
+@contextlib.contextmanager
+def dealers(service: Service, count: int) -> Iterator[list["zmq.Socket[bytes]"]]:
+    """Sockets that speak to the broker."""
+    context = zmq.Context()
+    sockets = [context.socket(zmq.DEALER) for _ in range(count)]
+    try:
+        for s in sockets:
+            s.setsockopt(zmq.LINGER, 0)
+            s.setsockopt(zmq.RCVTIMEO, 20_000)
+            s.connect(endpoint(service.settings))
+        yield sockets
+    finally:
+        for s in sockets:
+            s.close()
+        context.term()
+
+
+def replies(s: "zmq.Socket[bytes]", count: int) -> list[dict[str, Any]]:
+    got: list[dict[str, Any]] = []
+    while len(got) < count:
+        got += wire.decode(s.recv())
+    return got
+
+
+def test_reads_of_the_archive_wait_until_whatever_else_is_asked_is_answered(service: Service) -> None:
+    """The order of the replies tells it: the last search of a pipeline comes after sends that were asked for behind it."""
+    me = service.connect("fred")
+    for start in range(0, 4000, 1000):
+        me.send_many([("fred", f"word {n} and more words to look through") for n in range(start, start + 1000)])
+    with dealers(service, 1) as (s,):
+        searches = [{"action": "search", "query": "word", "limit": 200, "id": f"search {n}"} for n in range(40)]
+        searches[0]["session_token"] = me.token
+        s.send(wire.encode(searches))
+        sends = [{"action": "send", "to_id": "fred", "message": {"content": "x"}, "id": n} for n in range(40)]
+        sends[0]["session_token"] = me.token
+        for body in sends:
+            s.send(wire.encode([{**body, "session_token": me.token}]))
+        order = [reply["id"] for reply in replies(s, 80)]
+    assert [i for i in order if isinstance(i, str)] == [f"search {n}" for n in range(40)]
+    assert [i for i in order if isinstance(i, int)] == list(range(40))
+    assert order.index(39) < order.index("search 10"), "no send waited for the searches before it"
+
+
+def test_one_search_is_run_between_two_looks_at_what_others_want(service: Service) -> None:
+    """A quiet agent's requests beside a pipeline of searches: for each of them at most two searches are answered."""
+    me = service.connect("fred")
+    me.send_many([("fred", f"word {n}") for n in range(2000)])
+    with dealers(service, 2) as (busy, quiet):
+        busy.send(wire.encode([{"action": "search", "query": "word", "id": n, "session_token": me.token} for n in range(100)]))
+        answered = 0
+        for number in range(10):
+            quiet.send(wire.encode([{"action": "ping", "id": number}]))
+            assert replies(quiet, 1)[0]["id"] == number
+            answered += sum(len(wire.decode(busy.recv())) for _ in iter(lambda: busy.poll(0), 0))
+        assert answered <= 2 * 10 + 2
+        assert len(replies(busy, 100 - answered)) == 100 - answered
+
+
+def test_too_many_reads_of_the_archive_are_refused_and_unsound_ones_at_once(service: Service) -> None:
+    me = service.connect("fred")
+    with dealers(service, 1) as (s,):
+        bodies: list[dict[str, Any]] = [{"action": "history", "id": n} for n in range(SLOW_LIMIT + 10)]
+        bodies[0]["session_token"] = me.token
+        bodies += [{"action": "search", "id": "no query"}, {"action": "history", "id": "stranger", "session_token": "x"}]
+        s.send(wire.encode(bodies))
+        codes = {reply["id"]: reply.get("code", "ok") for reply in replies(s, len(bodies))}
+    assert [codes[n] for n in range(SLOW_LIMIT)] == ["ok"] * SLOW_LIMIT
+    assert [codes[n] for n in range(SLOW_LIMIT, SLOW_LIMIT + 10)] == ["overloaded"] * 10
+    assert (codes["no query"], codes["stranger"]) == ("bad_request", "unauthorized")
+
+
+@pytest.mark.timeout(120)
+def test_expensive_requests_of_one_connection_share_a_turn_with_few_of_another(service: Service) -> None:
+    """Requests that cost a millisecond and more each: a turn has room for few of them, however many wait."""
+    tokens = [service.connect(f"agent-{n}").token for n in range(200)]
+    with dealers(service, 2) as (busy, quiet):
+        quiet.send(wire.encode([{"action": "ping", "id": "first"}]))
+        replies(quiet, 1)
+        busy.send(wire.encode([{"action": "list", "session_token": tokens[0], "id": n} for n in range(500)]))
+        answered = len(wire.decode(busy.recv()))
+        rounds = 0
+        while answered < 500:
+            quiet.send(wire.encode([{"action": "ping", "id": rounds}]))
+            replies(quiet, 1)
+            rounds += 1
+            answered += sum(len(wire.decode(busy.recv())) for _ in iter(lambda: busy.poll(0), 0))
+    assert rounds > 25, "the other had as many turns meanwhile"
