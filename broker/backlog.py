@@ -25,6 +25,9 @@ ALONE_S = 0.02
 LIMIT = 8192
 LIMIT_BYTES = 128 * 1024 * 1024
 SLOW_LIMIT = 128
+_FLOOD_S, _FLOOD_MOST_S = 0.5, 1.0
+"""A connection floods that has had more than a share waiting for so much longer than not; a burst is made up for before."""
+_MOMENT_S = 0.1
 _SHARED_S = 1.0
 """So long after another connection has asked a transaction stays short, since it will probably ask again."""
 
@@ -61,6 +64,9 @@ class Backlog:
     def __init__(self) -> None:
         self._queues: dict[Route, Waiting] = {}
         self._shared_until_s = 0.0
+        self._pressure_s: dict[Route, float] = {}
+        """How much longer a connection has lately had more than a share waiting than not."""
+        self._seen_s = 0.0
         self._small_first = False
         self._each_bytes: dict[Route, float] = {}
         """Of the requests that were taken last, by connection: so much each."""
@@ -95,7 +101,7 @@ class Backlog:
         share, self.pace_s = (SHARE, SHARE_S) if shared else (limit, ALONE_S)
         taken: list[Frame] = []
         self._each_bytes.clear()
-        for route in self._in_turn():
+        for route in self._in_turn(now_s):
             if limit <= 0:
                 break
             waiting = self._queues.pop(route)
@@ -105,14 +111,27 @@ class Backlog:
                 self._queues[route] = waiting  # behind the others
         return taken
 
-    def _in_turn(self) -> list[Route]:
-        """Whose turn it is: every other one is without those that have more than a share waiting, if others wait.
+    def _in_turn(self, now_s: float) -> list[Route]:
+        """Whose turn it is: every other one is without those that flood, if others wait.
 
         Then who asks little waits for the turn that is under way and a commit of its own, and not for two shares of a flood.
         """
-        small = [route for route, waiting in self._queues.items() if waiting.requests <= SHARE]
+        floods = self._floods(now_s)
+        small = [route for route in self._queues if route not in floods] if floods else []
         self._small_first = 0 < len(small) < len(self._queues) and not self._small_first
         return small if self._small_first else list(self._queues)
+
+    def _floods(self, now_s: float) -> set[Route]:
+        pressure_s, passed_s = self._pressure_s, min(now_s - self._seen_s, _MOMENT_S)
+        self._seen_s = now_s
+        for route, waiting in self._queues.items():
+            if waiting.requests > SHARE:
+                pressure_s[route] = min(_FLOOD_MOST_S, pressure_s.get(route, 0.0) + passed_s) + passed_s
+        for route in list(pressure_s):
+            pressure_s[route] -= passed_s
+            if pressure_s[route] <= 0.0:
+                del pressure_s[route]
+        return {route for route, seconds in pressure_s.items() if seconds >= _FLOOD_S}
 
     def put_back(self, frames: list[Frame]) -> None:
         """Queue what a turn took and did not come to, before what the same connections have sent since."""

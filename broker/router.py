@@ -8,6 +8,7 @@ import zmq
 
 from broker import wire
 from broker.core.state import Route
+from broker.outbox import Outbox
 from broker.runtime import private_folder, run_folder
 from broker.settings import Settings
 
@@ -19,6 +20,7 @@ class Router:
     def __init__(self) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
+        self._outbox = Outbox(self._socket)
 
     def open(self, settings: Settings, address: str) -> None:
         """Bind, or raise OSError. The caller holds the folder's lock, so a socket file that is there is a dead broker's."""
@@ -61,7 +63,7 @@ class Router:
     def send(self, route: Route, frame: bytes) -> bool:
         """False if the peer has gone (EHOSTUNREACH) or doesn't read (EAGAIN)."""
         try:
-            self._socket.send_multipart([route, frame], zmq.NOBLOCK)
+            self._outbox.send(route, frame)
         except zmq.ZMQError:
             return False
         return True

@@ -4,7 +4,8 @@ ZeroMQ hands each message from thread to thread, four times on its way to the br
 takes. Here the broker's one thread reads and writes the sockets itself. The frames are the same (broker.wire).
 
 A peer that doesn't read what it is sent is not read any more from ``_PAUSE_BYTES`` on, which leaves its requests in its own
-buffers, and is dropped at ``_DROP_BYTES``: then it comes back and asks again, as after a death of the broker.
+buffers, and is dropped at ``_DROP_BYTES``, or where ``_ALL_BYTES`` of all peers wait and it is sent what is large: then it comes
+back and asks again, as after a death of the broker.
 """
 
 import errno
@@ -24,6 +25,8 @@ _READ_BYTES = 96 * 1024
 """At once from one peer: what is read of a fast one, beside what waits of it, stays below the bound of the backlog."""
 _PAUSE_BYTES = 1024 * 1024
 _DROP_BYTES = 16 * 1024 * 1024
+_LARGE_BYTES = 64 * 1024
+_ALL_BYTES = 256 * 1024 * 1024
 _ACCEPT_AT_ONCE = 64
 _NO_RESOURCES_S = 1.0
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -135,12 +138,15 @@ class StreamDoor:
             if sent == len(data):
                 return True
             data = data[sent:]
-        elif len(peer.out) > _DROP_BYTES:
+        if len(peer.out) > _DROP_BYTES or (len(data) >= _LARGE_BYTES and self._unread() + len(data) > _ALL_BYTES):
             self.drop(peer)
             return False
         peer.out += data
         self._watch(peer)
         return True
+
+    def _unread(self) -> int:
+        return sum(len(peer.out) for peer in self._peers.values())
 
     def flush(self, peer: Peer) -> None:
         """Send on what waits, now that the peer reads."""
