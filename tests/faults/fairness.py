@@ -1,7 +1,9 @@
 """What one flooding agent does to another's latency.
 
-A quiet agent sends one message after the other; its p50 and p99 are taken alone, then while another process floods with
-everything that fits into frames, in turns within one run, since the machine's own mood is larger than what is measured.
+A quiet agent, a process of its own, sends one message after the other; its p50 and p99 are taken alone, beside another process
+that floods with all that its window holds, beside one that pipelines searches over a large archive, and, to know what sharing
+the processor costs by itself, beside one that only counts. The conditions take turns within one run, since the machine's own
+mood is larger than what is measured.
 
 ``python -m tests.faults.fairness --rounds N``: with the rate limit as it is by default, and without.
 """
@@ -13,76 +15,141 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.service import environment, running
-from broker.client import connect
+from bench.service import Service, environment
+from broker.client import Client, connect
+from broker.runtime import endpoint
 from broker.settings import Settings
 from tests.faults import report
+from tests.faults.soakers import ZeroMQ
 
-_SENDS = 400
+_SENDS = 600
+_ARCHIVE = 20_000
+_BURST = 1000
+_SETTLE_S = 1.5
+"""From half a second of pressure on the broker takes a flood for one."""
+CONDITIONS = {"alone": "", "beside a busy program": "count", "beside a flood": "flood", "beside searches": "search"}
 
 
-def flood(name: str) -> None:
-    """Send without end, a thousand in flight."""
-    with connect(name) as me:
-        while True:
-            me.send_many([("sink", "x" * 256)] * 2000)
+def count(_me: Client) -> None:
+    """Use the processor and nothing else."""
+    while True:
+        pass
 
 
-def latency_ms(client: Any) -> list[float]:
+def flood(me: Client) -> None:
+    """Send without end, a thousand in flight; on standard output what became of them, a line a burst."""
+    while True:
+        replies = me.send_many([("sink", "x" * 256)] * _BURST)
+        print(json.dumps(Counter(reply.get("code", "ok") for reply in replies)), flush=True)
+
+
+def search(me: Client) -> None:
+    """Pipeline searches that find much."""
+    line = ZeroMQ(endpoint(Settings.load()), me.token)
+    while True:
+        line.send([{"id": n, "action": "search", "query": "word", "limit": 200} for n in range(64)])
+        codes: Counter[str] = Counter()
+        while codes.total() < 64:
+            codes.update(reply.get("code", "ok") for reply in line.receive())
+        print(json.dumps(codes), flush=True)
+
+
+def quiet(me: Client) -> None:
+    """Send in turn; on standard output the milliseconds of each."""
     times = []
     for _ in range(_SENDS):
         began_s = time.perf_counter()
-        client.send("quiet-sink", "x" * 256)
+        me.send("quiet-sink", "x" * 256)
         times.append((time.perf_counter() - began_s) * 1000)
         time.sleep(0.0005)  # an agent that thinks, not another flood
-    return times
+    print(json.dumps(times))
+
+
+ROLES: dict[str, Callable[[Client], None]] = {"count": count, "flood": flood, "search": search, "quiet": quiet}
 
 
 def measure(rounds: int, rate_limit: str) -> dict[str, Any]:
-    """Medians over the rounds of p50 and p99, alone and beside a flood."""
-    rows: dict[str, list[tuple[float, float]]] = {"alone": [], "beside a flood": []}
-    with running(IPC_RATE_LIMIT=rate_limit) as service, environment(service.env):
-        quiet = connect("quiet", settings=Settings.load())
-        for _ in range(rounds):
-            for what in rows:
-                process = _start_flood() if what != "alone" else None
-                try:
-                    times = sorted(latency_ms(quiet))
-                finally:
-                    if process is not None:
-                        process.send_signal(signal.SIGKILL)
-                        process.wait()
-                rows[what].append((statistics.median(times), times[int(len(times) * 0.99)]))
-        quiet.close()
-    found: dict[str, Any] = {}
-    for what, values in rows.items():
-        found[what] = {
+    """Medians over the rounds of p50 and p99 in each condition, and what the flood got."""
+    rows: dict[str, list[tuple[float, float]]] = {what: [] for what in CONDITIONS}
+    flood_got: Counter[str] = Counter()
+    flooded_s = 0.0
+    service = Service(IPC_RATE_LIMIT=rate_limit)
+    (service.home / "config.toml").write_text("[instances.search]\nrate_limit = 0\n")  # it has an archive to fill
+    try:
+        with environment(service.env):
+            service.start()
+            _fill(service.settings)
+            for _ in range(rounds):
+                for what, role in CONDITIONS.items():
+                    began_s = time.monotonic()
+                    times, told = _beside(role)
+                    rows[what].append((statistics.median(times), times[int(len(times) * 0.99)]))
+                    if role == "flood":
+                        flood_got += told
+                        flooded_s += time.monotonic() - began_s
+    finally:
+        service.stop()
+    found: dict[str, Any] = {
+        what: {
             "p50_ms": round(statistics.median(v[0] for v in values), 3),
             "p99_ms": round(statistics.median(v[1] for v in values), 3),
         }
+        for what, values in rows.items()
+    }
     found["p99_ratio"] = round(found["beside a flood"]["p99_ms"] / found["alone"]["p99_ms"], 2)
+    found["flood_per_second"] = {code: round(number / flooded_s) for code, number in flood_got.items()}
     return found
 
 
-def _start_flood() -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.fairness", "--flood", "flood"], cwd=Path(__file__).parents[2]
-    )
-    time.sleep(0.7)  # it registers and fills its window
-    return process
+def _beside(role: str) -> tuple[list[float], Counter[str]]:
+    """(the quiet agent's milliseconds, ascending; what the other was answered)"""
+    if not role:
+        return sorted(json.loads(_start("quiet").communicate()[0])), Counter()
+    other = _start(role)
+    try:
+        time.sleep(_SETTLE_S)  # it registers and fills its window
+        times = sorted(json.loads(_start("quiet").communicate()[0]))
+    finally:
+        told = _end(other)
+    return times, told
+
+
+def _fill(settings: Settings) -> None:
+    """Give the searcher its archive."""
+    with connect("search", settings=settings) as me:
+        for start in range(0, _ARCHIVE, _BURST):
+            me.send_many([("archive", f"word {n} and what else one writes") for n in range(start, start + _BURST)])
+
+
+def _start(role: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.faults.fairness", "--role", role]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
+
+
+def _end(process: "subprocess.Popen[str]") -> Counter[str]:
+    """Kill it; what it has told, added up."""
+    process.send_signal(signal.SIGKILL)
+    told: Counter[str] = Counter()
+    for line in process.communicate()[0].splitlines():
+        if line.endswith("}"):  # the last one may be cut
+            told.update(json.loads(line))
+    return told
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.fairness", description="A flood beside a quiet agent.")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--flood", metavar="NAME", help=argparse.SUPPRESS)
+    parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    if options.flood:
-        flood(options.flood)
+    if options.role:
+        with connect(options.role) as me:
+            ROLES[options.role](me)
         return 0
     found = {}
     for name, limit in (("default rate limit", "2000"), ("no rate limit", "0")):

@@ -114,13 +114,25 @@ def _soak(found: dict[str, Any]) -> Iterator[str]:
     for name, first in found["first_half"].items():
         yield _row(name, f"{first:g}", f"{found['second_half'][name]:g}")
     yield ""
+    if "parts" in found:
+        yield "The same by tenths of the way:\n"
+        yield from _head("what", *(str(number) for number in range(1, len(found["parts"]) + 1)))
+        for name in found["parts"][-1]:
+            yield _row(name, *(f"{part.get(name, 0):g}" for part in found["parts"]))
+        yield ""
 
 
 def _fairness(found: dict[str, Any]) -> Iterator[str]:
     yield "### A flood beside a quiet agent\n"
-    yield from _head("run", "alone p50", "alone p99", "beside a flood p50", "beside a flood p99", "ratio of p99")
+    yield from _head("run", "the quiet agent is", "p50", "p99", "p99 to that alone")
     for name, run in found.items():
-        alone, beside = run["alone"], run["beside a flood"]
-        cells = [f"{v:g} ms" for v in (alone["p50_ms"], alone["p99_ms"], beside["p50_ms"], beside["p99_ms"])]
-        yield _row(name, *cells, f"{run['p99_ratio']:g}")
+        for what, times in run.items():
+            if isinstance(times, dict) and "p99_ms" in times:
+                ratio = times["p99_ms"] / run["alone"]["p99_ms"]
+                yield _row(name, what, f"{times['p50_ms']:g} ms", f"{times['p99_ms']:g} ms", f"{ratio:.2f}")
+    yield ""
+    for name, run in found.items():
+        if "flood_per_second" in run:
+            got = ", ".join(f"{number:,} `{code}`" for code, number in run["flood_per_second"].items())
+            yield f"What the flood was answered a second, {name}: {got}."
     yield ""
