@@ -15,7 +15,7 @@ import msgpack
 from broker.actions import LANDINGS
 from broker.core.accounts import iso
 from broker.core.port import Mail, Question
-from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox, Session, Subscription, Waiter, Watcher
+from broker.core.state import INTERRUPT, TOOL, TURN, WAITS, Mailbox, Session, Subscription, Waiter, Watcher
 from broker.core.turn import Arrival, Incoming, Outgoing, Turn, act_as
 from broker.errors import IpcError
 
@@ -37,7 +37,7 @@ def check(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | N
     wait_s = body.get("wait_s") or 0
     waiter = Waiter(request.route, body.get("id"), session, turn.now.mono_s + wait_s, limit, max_bytes, land)
     if not messages and wait_s > 0:
-        turn.state.add_waiter(mailbox, waiter, turn.journal)
+        wait(turn, mailbox, waiter)
     else:
         reply(turn, waiter, mailbox, messages)
     return None
@@ -55,10 +55,17 @@ def answer_ask(
         messages = fetch_ids(turn, mailbox, [question.answer_id], 1, DEFAULT_MAX_BYTES)
         reply(turn, waiter, mailbox, messages, state="answered")
     elif wait_s > 0:
-        turn.state.add_waiter(mailbox, waiter, turn.journal)
+        wait(turn, mailbox, waiter)
     else:
         reply(turn, waiter, mailbox, [], state="open")
     return None
+
+
+def wait(turn: Turn, mailbox: Mailbox, waiter: Waiter) -> None:
+    """Answer a long poll later. Where too many wait, the oldest of them is over: nobody may be there any more to hear of it."""
+    oldest = turn.state.add_waiter(mailbox, waiter, turn.journal)
+    if oldest is not None:
+        reply(turn, oldest, mailbox, [], state="open" if oldest.question_id else None)
 
 
 def reply(turn: Turn, to: Waiter, mailbox: Mailbox, messages: list[dict[str, Any]], state: str | None = None) -> None:
@@ -219,6 +226,8 @@ def subscribe(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]
     mailbox, route, request_id = session.mailbox, request.route, request.body.get("id")
     if request.body.get("notify"):
         others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
+        if len(others) >= WAITS:
+            raise IpcError("overloaded", limit=WAITS)
         turn.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session)])
         return {"message": f"Watching {mailbox.name}", "unread": mailbox.available}
     window = request.body.get("window") or DEFAULT_WINDOW

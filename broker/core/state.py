@@ -14,6 +14,8 @@ Route = bytes
 """The ZeroMQ identity that a reply or push goes to."""
 
 
+WAITS = 1000
+"""Long polls of one mailbox at once, and watchers."""
 _TIDY = 1024
 GUESSES = 20.0
 """Wrong proofs of the shared secret at once."""
@@ -288,12 +290,15 @@ class State:
         mailbox.askers = [w for w in mailbox.askers if w.route != route]
         mailbox.watchers = [w for w in mailbox.watchers if w.route != route]
 
-    def add_waiter(self, mailbox: Mailbox, waiter: Waiter, journal: Journal) -> None:
+    def add_waiter(self, mailbox: Mailbox, waiter: Waiter, journal: Journal) -> Waiter | None:
+        """Let a long poll wait; the oldest of its kind if that must end, since so many wait."""
         queue = "askers" if waiter.question_id else "waiters"
         # a retry of the same request takes the place of the first
         others = [w for w in getattr(mailbox, queue) if (w.route, w.request_id) != (waiter.route, waiter.request_id)]
+        oldest = others.pop(0) if len(others) >= WAITS else None
         journal.set(mailbox, queue, [*others, waiter])
         heapq.heappush(self.wait_ends, (waiter.deadline_s, mailbox.id))
+        return oldest
 
     def ended_waiters(self, mono_s: float, journal: Journal) -> list[tuple[Mailbox, Waiter]]:
         """Long polls whose time is over; they leave their mailbox."""

@@ -71,6 +71,14 @@ def test_waits_that_are_answered_early_leave_nothing_behind_that_waits_for_their
     assert [r["id"] for r in pair.late if r["id"] == "first"] == ["first"], "the one wait that was left has ended"
 
 
+def test_a_thousand_may_wait_for_one_mailbox_then_the_oldest_wait_is_over(pair: Core) -> None:
+    over = pair.batch(*({"action": "check", "wait_s": 3600, "id": f"wait {n}"} for n in range(1003)), name="fred")
+    assert [(r["id"], r["messages"]) for r in over] == [("wait 0", []), ("wait 1", []), ("wait 2", [])]
+    assert len(pair.engine.state.mailboxes["fred"].waiters) == 1000
+    pair.batch(*({"action": "subscribe", "notify": True, "id": f"watch {n}"} for n in range(1000)), name="fred")
+    assert pair.ask("fred", "subscribe", notify=True, id="one more")["code"] == "overloaded"
+
+
 def test_a_crash_returns_what_was_out_marked_as_redelivered(pair: Core) -> None:
     pair.send("fred", "claude", "out")
     pair.check("claude")
