@@ -46,6 +46,8 @@ def _action(action: Action) -> str:
         notes.append("Counts against the rate limit.")
     if action.delivers:
         notes.append("The mail it brings is on lease: acknowledge it with `ack`.")
+    if action.slow:
+        notes.append("Run when nobody waits for anything else: its answer may come after those to later requests.")
     if notes:
         lines.append(" ".join(notes))
     if action.fields:

@@ -4,8 +4,8 @@ ZeroMQ hands each message from thread to thread, four times on its way to the br
 takes. Here the broker's one thread reads and writes the sockets itself. The frames are the same (broker.wire).
 
 A peer that doesn't read what it is sent is not read any more from ``_PAUSE_BYTES`` on, which leaves its requests in its own
-buffers, and is dropped at ``_DROP_BYTES``, or where ``_ALL_BYTES`` of all peers wait and it is sent what is large: then it comes
-back and asks again, as after a death of the broker.
+buffers. It is dropped at ``_DROP_BYTES``, and by a large frame where ``_ALL_BYTES`` of all peers wait: then it comes back and
+asks again, as after a death of the broker.
 """
 
 import errno
