@@ -21,6 +21,8 @@ from functools import partial
 from typing import Any
 
 from bridges.tcp.framing import FirstObject, parse, to_json
+from bridges.tcp.leased import Leased
+from bridges.tcp.pace import LONG, LONG_AT_ONCE, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
 from bridges.tcp.peer import is_stranger
 from bridges.tcp.saying import Saying
 from bridges.tcp.stream import Stream
@@ -31,25 +33,12 @@ LEGACY_REPLY_BYTES = 65_536
 """Existing clients read a reply with a single recv(65536)."""
 GRACE_S = 0.2
 CLOSE_WAIT_S = 30.0
-_PIPELINE = 1024
 _WRITE_AT_ONCE = 256
 """Replies in one write; before the next one it is seen whether the client keeps up."""
 _ONE_PACKET_BYTES = 1400
 _DRAIN_POLL_S = 0.005
 _TCP_CLOSE = 7
 """State number of a connection that is gone, from linux/tcp_states.h."""
-Unread = dict[str, list[str]]
-"""Session token to the ids of mail that was handed out and not acknowledged."""
-
-
-class Slot:
-    """The place of one request's reply among those of its connection."""
-
-    __slots__ = ("reply", "request")
-
-    def __init__(self) -> None:
-        self.request: dict[str, Any] = {}
-        self.reply: dict[str, Any] | None = None
 
 
 class Connection:
@@ -65,16 +54,18 @@ class Connection:
         self._answered = False
         self._peer_closed = False
         self._closing = False
-        self._unread: Unread = {}
-        self._pushed: Unread = {}
+        self._leased = Leased(upstream)
         self._subscriptions: dict[str, int] = {}
         self._slots: deque[Slot] = deque()
         self._checks: deque[Slot] = deque()
         """Checks in order: the mail of each is what the next acknowledges."""
+        self._checking = False
+        """The first of them has been asked."""
         self._flush_planned = False
         self._timer: asyncio.TimerHandle | None = None
         self._active_s = 0.0
         self._can_write = True
+        self._pace = Pace()
 
     # the stream's side
 
@@ -119,13 +110,14 @@ class Connection:
         for token in self._subscriptions:
             self._up.unsubscribe(self._subscriptions[token], token)
         clean = error is None and self._answered and not self._lasting and self._peer_closed
-        self._hand_back(acknowledge=clean)
+        self._leased.hand_back(acknowledge=clean)
 
     def pause_writing(self) -> None:
         self._can_write = False
 
     def resume_writing(self) -> None:
         self._can_write = True
+        self._next_check()
         self._plan_flush()
 
     # requests
@@ -165,6 +157,7 @@ class Connection:
 
     def _take_lines(self, data: bytes) -> None:
         self._active_s = self._up.now_s()
+        self._pace.taken_bytes += len(data)
         *lines, rest = data.split(b"\n")
         if self._lines and lines:
             lines[0] = bytes(self._lines) + lines[0]
@@ -177,14 +170,19 @@ class Connection:
         limit = self._up.request_limit_bytes
         if len(self._lines) > limit:
             raise IpcError("too_large", what="A line", size=len(self._lines), limit=limit)
+        if self._pace.taken_bytes > TAKEN_BYTES and self._slots:
+            self._stream.pause_reading()
 
     def _submit(self, raw: bytes, request: dict[str, Any] | None) -> None:
         """Start a request; replies are written in the order of requests."""
         slot = Slot()
         self._slots.append(slot)
-        if len(self._slots) == _PIPELINE:
+        if len(self._slots) == PIPELINE:
             self._stream.pause_reading()
-        self._guarded(slot, self._start, raw, request)
+        if len(self._pace.long) >= LONG_AT_ONCE:
+            self._pace.hold(slot, raw, request)
+        else:
+            self._guarded(slot, self._start, raw, request)
 
     def _guarded(self, slot: Slot, work: Callable[..., None], *arguments: Any) -> bool:
         """Do something for a request; what goes wrong becomes its reply. True: mail that came has been seen to."""
@@ -202,23 +200,30 @@ class Connection:
         if action == "check":
             self._checks.append(slot)
             if len(self._checks) == 1:
-                self._check(slot)
-        elif isinstance(action, str) and action in DELIVERING:
+                self._next_check()
+        elif isinstance(action, str) and action in LONG:
+            self._pace.long.append(slot)
+            if action == "say":
+                Saying(request, self._up.words, partial(self._ask_for, slot), partial(self._answer, slot)).go_on()
+            else:
+                self._ask(slot)
+        elif action == "ask":
             self._up.check(request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
         elif action == "subscribe":
             self._subscribe(slot)
-        elif action == "say":
-            Saying(request, self._up.words, partial(self._ask_for, slot), partial(self._answer, slot)).go_on()
         else:
-            self._up.ask(
-                request, self._address, self._limit(), partial(self._guarded, slot, self._replied), private=self._private
-            )
+            self._ask(slot)
+
+    def _ask(self, slot: Slot) -> None:
+        self._up.ask(
+            slot.request, self._address, self._limit(), partial(self._guarded, slot, self._replied), private=self._private
+        )
 
     def _ask_for(self, slot: Slot, body: dict[str, Any], then: Callable[[dict[str, Any]], None]) -> None:
         """A request that a sentence stands for; its mail is acknowledged like that of any other."""
 
         def replied(_slot: Slot, reply: dict[str, Any], ids: tuple[str, ...] | list[str] = ()) -> None:
-            self._unread.setdefault(str(body.get("session_token")), []).extend(ids)
+            self._leased.fetched(str(body.get("session_token")), ids)
             then(reply)
 
         limit = self._limit() and LEGACY_REPLY_BYTES - 4096  # for what is said beside
@@ -235,8 +240,14 @@ class Connection:
 
     def _replied(self, slot: Slot, reply: dict[str, Any]) -> None:
         if slot.request["action"] == "ack":
-            self._forget(slot.request)
+            self._leased.forget(slot.request)
         self._answer(slot, reply)
+
+    def _next_check(self) -> None:
+        """Go on with the checks, unless their client does not take what it has been given."""
+        if self._checks and not self._checking and self._can_write:
+            self._checking = True
+            self._guarded(self._checks[0], self._check)
 
     def _check(self, slot: Slot) -> None:
         """Ask for mail, after acknowledging what the check before it brought; the broker keeps the order of the two.
@@ -244,24 +255,16 @@ class Connection:
         A client that has closed its sending side may be gone: a check it had sent before says nothing about that mail.
         """
         token = str(slot.request.get("session_token"))
-        read = [] if self._peer_closed else self._unread.pop(token, [])
-        if read:
-            self._up.settle(token, read, acknowledge=True)
+        if not self._peer_closed:
+            self._leased.read(token)
         self._up.check(slot.request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
 
     def _delivered(self, slot: Slot, reply: dict[str, Any], ids: list[str]) -> None:
         if ids:
-            self._unread.setdefault(str(slot.request.get("session_token")), []).extend(ids)
+            self._leased.fetched(str(slot.request.get("session_token")), ids)
             if self._stream.is_closing:
-                self._hand_back(acknowledge=False)
+                self._leased.hand_back(acknowledge=False)
         self._answer(slot, reply)
-
-    def _forget(self, request: dict[str, Any]) -> None:
-        """Mail the client has acknowledged itself is not given back when it leaves."""
-        token, ids = str(request.get("session_token")), {str(i) for i in request.get("ids", [])}
-        for table in (self._unread, self._pushed):
-            if token in table:
-                table[token] = [i for i in table[token] if i not in ids]
 
     def _subscribe(self, slot: Slot) -> None:
         if not self._lasting:
@@ -271,9 +274,11 @@ class Connection:
         def receive(push: dict[str, Any]) -> None:
             if echo is not None:
                 push["id"] = echo
-            self._pushed.setdefault(token, []).extend(m["id"] for m in push.get("messages", []))
+            self._leased.pushed(token, [m["id"] for m in push.get("messages", [])])
             self._flush()  # its subscribe's reply comes before it
             self._write(push)
+            if not self._can_write and self._stream.unsent_bytes > UNREAD_PUSHES_BYTES:
+                self.drop()
 
         self._up.subscribe(slot.request, receive, partial(self._guarded, slot, self._subscribed), private=self._private)
 
@@ -296,8 +301,9 @@ class Connection:
         slot.reply = reply
         if self._checks and slot is self._checks[0]:
             self._checks.popleft()
+            self._checking = False
             if self._checks:
-                self._up.loop.call_soon(self._guarded, self._checks[0], self._check)
+                self._up.loop.call_soon(self._next_check)
         self._plan_flush()
 
     def _plan_flush(self) -> None:
@@ -310,14 +316,20 @@ class Connection:
         self._flush_planned = False
         slots, texts = self._slots, []
         before = len(slots)
+        first_long = self._pace.first_long
         while slots and slots[0].reply is not None and self._can_write:
             texts.append(to_json(slots[0].reply))
-            slots.popleft()
+            if slots.popleft() is first_long:
+                self._send(texts)
+                texts = []
+                for held, raw, request in self._pace.written():
+                    self._guarded(held, self._start, raw, request)
+                first_long = self._pace.first_long
             if len(texts) == _WRITE_AT_ONCE:
                 self._send(texts)
                 texts = []
         self._send(texts)
-        if before >= _PIPELINE // 2 > len(slots):
+        if self._pace.goes_on(before, len(slots)):
             self._stream.resume_reading()
         if before != len(slots):
             self._after_replies()
@@ -389,7 +401,7 @@ class Connection:
             self._stream.close()
 
     def _settle(self, *, acknowledge: bool) -> None:
-        self._hand_back(acknowledge=acknowledge)
+        self._leased.hand_back(acknowledge=acknowledge)
         self._stream.close()
 
     def _await_drained(self, waited_s: float = 0.0) -> None:
@@ -406,13 +418,3 @@ class Connection:
             self._up.loop.call_later(_DRAIN_POLL_S, self._await_drained, waited_s + _DRAIN_POLL_S)
         else:
             self._stream.abort(ConnectionResetError())
-
-    def _hand_back(self, *, acknowledge: bool) -> None:
-        unread, self._unread = self._unread, {}
-        pushed, self._pushed = self._pushed, {}
-        for token, ids in unread.items():
-            if ids:
-                self._up.settle(token, ids, acknowledge=acknowledge)
-        for token, ids in pushed.items():
-            if ids:
-                self._up.settle(token, ids, acknowledge=False)

@@ -74,6 +74,10 @@ class Stream:
     def is_closing(self) -> bool:
         return self._closing
 
+    @property
+    def unsent_bytes(self) -> int:
+        return len(self._out)
+
     def pause_reading(self) -> None:
         if self._reading:
             self._reading = False

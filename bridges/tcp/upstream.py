@@ -175,8 +175,15 @@ class Upstream:
         self._broker.on_push[number] = shown
 
     def unsubscribe(self, number: int, token: str) -> None:
-        self._broker.on_push.pop(number, None)
-        self._spawn({"action": "unsubscribe", "session_token": token, "subscription": number})
+        """End it; what is pushed before the broker has heard of that goes back."""
+
+        def late(push: dict[str, Any]) -> None:
+            if push.get("messages"):
+                self.settle(token, [m["id"] for m in push["messages"]], acknowledge=False)
+
+        self._broker.on_push[number] = late
+        body = {"action": "unsubscribe", "session_token": token, "subscription": number}
+        self._spawn(body, lambda: self._broker.on_push.pop(number, None))
 
     def settle(self, token: str, ids: list[str], *, acknowledge: bool) -> None:
         """Acknowledge or give back mail without anybody waiting for it."""
@@ -189,9 +196,10 @@ class Upstream:
             self._idle = self.loop.create_future()
             await asyncio.wait([self._idle], timeout=end_s - self.now_s())
 
-    def _spawn(self, body: dict[str, Any]) -> None:
+    def _spawn(self, body: dict[str, Any], then: Callable[[], object] = lambda: None) -> None:
         def done(reply: dict[str, Any]) -> bool:
             self._background -= 1
+            then()
             if reply.get("status") != "ok":  # the lease ends by itself
                 self._log.warning("settle_failed", action=body["action"], code=reply.get("code"))
             if not self._background and self._idle is not None and not self._idle.done():

@@ -12,7 +12,7 @@ from typing import Any
 from broker.actions import ACTIONS, Access
 from broker.core.engine import Decided, Engine
 from broker.core.state import Moment
-from broker.core.turn import Answers, Frame, Incoming, Outgoing
+from broker.core.turn import Answers, Frame, Incoming, Outgoing, Pace
 from tests.faults.company import Company
 from tests.faults.model import Box, Wait, Wrong
 
@@ -42,8 +42,16 @@ class WatchedEngine(Engine):
 
     attempts: list[Attempt]
 
-    def _attempt(self, work: Sequence[Frame | Incoming], now: Moment, *, careful: bool = False, marks: bool = True) -> Decided:
-        out, events = Engine._attempt(self, work, now, careful=careful, marks=marks)
+    def _attempt(
+        self,
+        work: Sequence[Frame | Incoming],
+        now: Moment,
+        pace: Pace | None = None,
+        *,
+        careful: bool = False,
+        marks: bool = True,
+    ) -> Decided:
+        out, events = Engine._attempt(self, work, now, pace, careful=careful, marks=marks)
         requests = [r for part in work for r in (part.requests() if isinstance(part, Frame) else (part,))]
         self.attempts.append(Attempt(requests, flat(out), marks))
         return out, events
