@@ -73,6 +73,7 @@ class Server:
         self._router = Router()
         self._stream = StreamDoor(self._selector)
         self._wake_read, self._wake_write = socket.socketpair()
+        self._parent_pipe = -1
         self._running = True
 
     # life
@@ -83,6 +84,7 @@ class Server:
         address = endpoint(self.settings)
         self._stream.open(self.settings, wire_socket(str(self.settings.home)))
         self._router.open(self.settings, address)  # last: who finds this one finds the other, too
+        self._selector.register(self._router, selectors.EVENT_READ, self._router)
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
@@ -104,28 +106,31 @@ class Server:
         signal.set_wakeup_fd(self._wake_write.fileno())  # a signal just before select would not end it otherwise
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
-        watch = self._selector.register
-        watch(self._router, selectors.EVENT_READ, self._router)
-        watch(self._wake_read, selectors.EVENT_READ)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
         if parent_pipe is not None:
-            watch(parent_pipe, selectors.EVENT_READ)
+            self._parent_pipe = parent_pipe
+            self._selector.register(parent_pipe, selectors.EVENT_READ)
         while self._running:
-            peers: list[Peer] = []
-            routed = self._router.waits()
-            for key, mask in self._selector.select(0 if routed else self._timeout_s()):
-                source = key.data
-                if type(source) is Peer:
-                    if mask & selectors.EVENT_WRITE:
-                        self._stream.flush(source)
-                    if mask & selectors.EVENT_READ:
-                        peers.append(source)
-                elif source is self._router:
-                    routed = True
-                elif source is self._stream:
-                    self._stream.accept(time.monotonic())
-                elif key.fd == parent_pipe and not heard_parent(parent_pipe):
-                    self._running = False
-            self.turn(peers, routed)
+            self.step()
+
+    def step(self) -> None:
+        """Wait until there is something to do, and do it."""
+        peers: list[Peer] = []
+        routed = self._router.waits()
+        for key, mask in self._selector.select(0 if routed else self._timeout_s()):
+            source = key.data
+            if type(source) is Peer:
+                if mask & selectors.EVENT_WRITE:
+                    self._stream.flush(source)
+                if mask & selectors.EVENT_READ:
+                    peers.append(source)
+            elif source is self._router:
+                routed = True
+            elif source is self._stream:
+                self._stream.accept(time.monotonic())
+            elif key.fd == self._parent_pipe and not heard_parent(key.fd):
+                self._running = False
+        self.turn(peers, routed)
 
     def _timeout_s(self) -> float | None:
         if self._backlog or self._slow:

@@ -1,7 +1,9 @@
 """Fair turns between connections, and what is refused rather than kept."""
 
 import contextlib
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,12 @@ import zmq
 from broker import wire
 from broker.backlog import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, Backlog, Pace
 from broker.core.turn import Frame
-from broker.runtime import endpoint
+from broker.logs import open_log
+from broker.place import wire_socket
+from broker.runtime import endpoint, prepare_home
+from broker.server import Server
+from broker.settings import Settings
+from broker.store import open_store
 from tests.conftest import Service
 
 
@@ -183,19 +190,73 @@ def test_reads_of_the_archive_wait_until_whatever_else_is_asked_is_answered(serv
     assert order.index(39) < order.index("search 10"), "no send waited for the searches before it"
 
 
-def test_one_search_is_run_between_two_looks_at_what_others_want(service: Service) -> None:
-    """A quiet agent's requests beside a pipeline of searches: for each of them at most two searches are answered."""
-    me = service.connect("fred")
-    me.send_many([("fred", f"word {n}") for n in range(2000)])
-    with dealers(service, 2) as (busy, quiet):
-        busy.send(wire.encode([{"action": "search", "query": "word", "id": n, "session_token": me.token} for n in range(100)]))
-        answered = 0
-        for number in range(10):
-            quiet.send(wire.encode([{"action": "ping", "id": number}]))
-            assert replies(quiet, 1)[0]["id"] == number
-            answered += sum(len(wire.decode(busy.recv())) for _ in iter(lambda: busy.poll(0), 0))
-        assert answered <= 2 * 10 + 2
-        assert len(replies(busy, 100 - answered)) == 100 - answered
+class Stepped:
+    """A server of this process whose turns the test takes, and clients at its Unix socket."""
+
+    def __init__(self, home: Path) -> None:
+        settings = Settings.load(env={"IPC_HOME": str(home)})
+        prepare_home(settings)
+        self.server = Server(settings, open_store(settings), open_log("broker", home / "logs", "WARNING"))
+        self.server.open()
+        self.path = wire_socket(str(home))
+
+    def connect(self) -> "Speaker":
+        return Speaker(self)
+
+
+class Speaker:
+    """One connection; what it waits for is got by turns of the server."""
+
+    def __init__(self, stepped: Stepped) -> None:
+        self._server = stepped.server
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(stepped.path)
+        self._socket.setblocking(False)
+        self._cutter = wire.Cutter()
+
+    def send(self, *bodies: dict[str, Any]) -> None:
+        self._socket.sendall(wire.enclose(wire.encode(list(bodies))))
+
+    def came(self) -> list[dict[str, Any]]:
+        """What has been answered since."""
+        try:
+            return [reply for frame in self._cutter.feed(self._socket.recv(1 << 20)) for reply in wire.decode(frame)]
+        except BlockingIOError:
+            return []
+
+    def ask(self, **body: Any) -> tuple[dict[str, Any], int]:
+        """The reply, and the turns that it took."""
+        self.send({"id": 0, **body})
+        for turns in range(1, 100):
+            self._server.step()
+            for reply in self.came():
+                return reply, turns
+        pytest.fail("no reply in 100 turns")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def stepped(home: Path) -> Iterator[Stepped]:
+    one = Stepped(home)
+    yield one
+    one.server.close()
+
+
+def test_one_search_is_run_in_a_turn_and_others_wait_for_no_more(stepped: Stepped) -> None:
+    busy, quiet = stepped.connect(), stepped.connect()
+    token = busy.ask(action="register", instance_id="fred")[0]["session_token"]
+    quiet.ask(action="ping")
+    busy.send(*({"action": "search", "query": "word", "id": n, "session_token": token} for n in range(100)))
+    answered = [0]
+    for number in range(10):
+        reply, turns = quiet.ask(action="ping", id=number)
+        assert (reply["id"], turns) == (number, 1)
+        answered.append(len(busy.came()))
+    assert set(answered[1:]) == {1}, "a search in each turn"
+    busy.close()
+    quiet.close()
 
 
 def test_too_many_reads_of_the_archive_are_refused_and_unsound_ones_at_once(service: Service) -> None:
@@ -211,19 +272,16 @@ def test_too_many_reads_of_the_archive_are_refused_and_unsound_ones_at_once(serv
     assert (codes["no query"], codes["stranger"]) == ("bad_request", "unauthorized")
 
 
-@pytest.mark.timeout(120)
-def test_expensive_requests_of_one_connection_share_a_turn_with_few_of_another(service: Service) -> None:
-    """Requests that cost a millisecond and more each: a turn has room for few of them, however many wait."""
-    tokens = [service.connect(f"agent-{n}").token for n in range(200)]
-    with dealers(service, 2) as (busy, quiet):
-        quiet.send(wire.encode([{"action": "ping", "id": "first"}]))
-        replies(quiet, 1)
-        busy.send(wire.encode([{"action": "list", "session_token": tokens[0], "id": n} for n in range(500)]))
-        answered = len(wire.decode(busy.recv()))
-        rounds = 0
-        while answered < 500:
-            quiet.send(wire.encode([{"action": "ping", "id": rounds}]))
-            replies(quiet, 1)
-            rounds += 1
-            answered += sum(len(wire.decode(busy.recv())) for _ in iter(lambda: busy.poll(0), 0))
-    assert rounds > 25, "the other had as many turns meanwhile"
+def test_expensive_requests_of_one_connection_share_a_turn_with_few_of_another(stepped: Stepped) -> None:
+    """Requests that cost much of a millisecond each: a turn has room for few of them, however many wait."""
+    busy, quiet = stepped.connect(), stepped.connect()
+    tokens = [busy.ask(action="register", instance_id=f"agent-{n}")[0]["session_token"] for n in range(200)]
+    quiet.ask(action="ping")
+    busy.send(*({"action": "list", "session_token": tokens[0], "id": n} for n in range(100)))
+    counts = []
+    while sum(counts) < 100:
+        assert quiet.ask(action="ping")[1] == 1
+        counts.append(len(busy.came()))
+    assert max(counts) < 50, "a hundred of them fit into a share by their count"
+    busy.close()
+    quiet.close()
