@@ -61,11 +61,11 @@ class Expiry(Archive):
     def _sweep(self, deletion: tuple[str, list[Any]], message_ids: list[int], seen: list[int] | None = None) -> None:
         """Delete deliveries and whatever goes with the last of a message's; ``seen`` need not be looked at again."""
         left = Counter(message_ids)
-        among = f"IN ({','.join('?' * len(left))})"
         indexed = self._indexed_id
         try:
-            found = f"SELECT id, copies, file_path, content, sender_id, to_id, extra, thread_id FROM message WHERE id {among}"
-            rows = self._sql.execute(found, sorted(left)).fetchall()
+            found, ids = among(sorted(left))
+            columns = "id, copies, file_path, content, sender_id, to_id, extra, thread_id"
+            rows = self._sql.execute(f"SELECT {columns} FROM message WHERE id {found}", ids).fetchall()
             gone = [row for row in rows if row[1] <= left[row[0]]]
             # a file goes only once the disk has it that nobody needs it, else a loss of power brings back mail without it
             self._begin("FULL" if any(row[2] for row in gone) else "NORMAL")
@@ -77,10 +77,9 @@ class Expiry(Archive):
                 "INSERT OR REPLACE INTO meta SELECT 'last_message_id', max(id) FROM message"
             )  # ids are never used again, not even after the newest row is gone
             self._drop_from_archive([row for row in gone if row[0] <= indexed])
-            ids = [row[0] for row in gone]
-            among = f"IN ({','.join('?' * len(ids))})"
-            self._sql.execute(f"DELETE FROM question WHERE message_id {among}", ids)
-            self._sql.execute(f"DELETE FROM message WHERE id {among}", ids)
+            found, ids = among([row[0] for row in gone])
+            self._sql.execute(f"DELETE FROM question WHERE message_id {found}", ids)
+            self._sql.execute(f"DELETE FROM message WHERE id {found}", ids)
             self._sql.execute("COMMIT")
         except sqlite3.Error as e:
             raise translate(e) from e
@@ -102,3 +101,10 @@ class Expiry(Archive):
         ]
         self._sql.executemany("DELETE FROM letter WHERE mailbox_id = ? AND message_id = ?", letters)
         self._sql.executemany("DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r[7], r[0]) for r in rows if r[7]])
+
+
+def among(ids: list[int]) -> tuple[str, list[int]]:
+    """An IN clause and its parameters, filled up to a power of two: statements are kept, and there must not be one a length."""
+    ids = ids or [-1]
+    width = 1 << (len(ids) - 1).bit_length()
+    return f"IN ({','.join('?' * width)})", ids + ids[-1:] * (width - len(ids))

@@ -10,6 +10,7 @@ from broker.core.state import Moment
 from broker.logs import Log
 from broker.settings import Settings
 from broker.store import open_store
+from broker.store.expiry import among
 from broker.store.migrations import SCHEMA_VERSION, SchemaTooNew
 from broker.sweep import Sweeper
 from tests.broker.conftest import Core
@@ -152,6 +153,13 @@ def test_read_mail_that_runs_out_all_along_is_swept_each_second_and_faster_if_th
         pair.pass_time(sweeper._next_s - before_s if len(took_s) != 4 else 6.0)
         took_s.append(round(pair.mono_s - before_s, 3))
     assert took_s == [0.02, 0.02, 0.02, 0.02, 6.0, 0.001, 0.001, 1.0]
+
+
+def test_a_sweep_of_any_length_is_one_of_few_statements_which_sqlite_keeps() -> None:
+    clauses = [among(list(range(length))) for length in range(401)]
+    assert len({sql for sql, _ids in clauses}) == 10
+    assert all(sql.count("?") == len(ids) for sql, ids in clauses)
+    assert all(set(ids) == set(range(length)) for length, (_sql, ids) in enumerate(clauses) if length)
 
 
 def test_message_ids_are_never_used_again(pair: Core) -> None:
