@@ -126,7 +126,7 @@ class Hook:
         self.wanted = name or os.environ.get("IPC_NAME") or None
         self.given = given
         self.session = _text(given, "session_id") or os.environ.get(host.SESSION_VARIABLE, "")
-        self.project = os.environ.get(host.PROJECT_VARIABLE) or _text(given, "cwd") or os.getcwd()
+        self.project = os.environ.get(host.PROJECT_VARIABLE) or _folder(given) or os.getcwd()
         self.moment = host.EVENTS.get(event, "")
 
     def work(self) -> bool:
@@ -173,7 +173,7 @@ class Hook:
     def edit(self, session: Session, _turns: Turns) -> bool:
         from bridges.hosts.claims import overlapping, sentence
 
-        paths = [os.path.join(_text(self.given, "cwd") or self.project, p) for p in self.host.edited(self.given)]
+        paths = [os.path.join(_folder(self.given) or self.project, p) for p in self.host.edited(self.given)]
         found = [claim for path in paths for claim in overlapping(session.ask, path)]
         return bool(found) and _write(self.home, self.host.context(self.event, sentence(found)))
 
@@ -237,6 +237,15 @@ class Hook:
 def _text(given: dict[str, Any], key: str) -> str:
     value = given.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _folder(given: dict[str, Any]) -> str:
+    """Where the host says that it works; empty where no folder can be called so."""
+    path = _text(given, "cwd")
+    try:
+        return "" if b"\0" in os.fsencode(path) else path
+    except UnicodeEncodeError:  # half a surrogate pair
+        return ""
 
 
 class Session:

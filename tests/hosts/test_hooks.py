@@ -39,6 +39,13 @@ def test_a_session_registers_and_its_mail_comes_with_prompt_and_tool(service: Se
         assert agent.hook(TOOL[host]) == agent.hook(STOP[host]) == {}
 
 
+@pytest.mark.parametrize("folder", ["a\0b", "\ud800", ""])
+def test_where_the_host_names_no_folder_the_hook_s_own_is_meant(service: Service, folder: str) -> None:
+    agent = Agent(service)
+    assert "under the name web." in agent.context("SessionStart-startup", cwd=folder)
+    assert [line for line in agent.log() if line["event"] == "hook_failed"] == []
+
+
 @HOSTS
 def test_the_answers_have_the_host_s_own_form(service: Service, host: str) -> None:
     agent = Agent(service, host)
