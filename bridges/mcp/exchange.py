@@ -76,7 +76,7 @@ class Exchange:
             known = key in self._asked
             self._asked.discard(key)
             return known  # an answer to what a process before this one asked means nothing to this one
-        if method is None or number is None:
+        if method is None or not _is_id(number):  # an id that is none is the SDK's to refuse, and can't be answered here
             self._note_notification(method, message, line)
             return True
         key = _key(number)
@@ -85,9 +85,9 @@ class Exchange:
             self._handshake, self._initialized = (key, line), None
             self._sticky.clear()
         elif method in _STICKY:
-            self._sticky[f"{method} {_params(message).get('uri')}"] = (key, line)
+            self._sticky[f"{method} {_uri(message)}"] = (key, line)
         elif method == "resources/unsubscribe":
-            self._sticky.pop(f"resources/subscribe {_params(message).get('uri')}", None)
+            self._sticky.pop(f"resources/subscribe {_uri(message)}", None)
         return True
 
     def _note_notification(self, method: Any, message: dict[str, Any], line: bytes) -> None:
@@ -151,8 +151,18 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def _is_id(number: Any) -> bool:
+    return isinstance(number, (str, int))
+
+
 def _key(number: Any) -> str:
-    return json.dumps(number)
+    """The same for one id in every process; that of no request for what is no id, such as a number that JSON can't write."""
+    return json.dumps(number) if _is_id(number) else ""
+
+
+def _uri(message: dict[str, Any]) -> str:
+    uri = _params(message).get("uri")
+    return uri if isinstance(uri, str) else ""
 
 
 def _params(message: dict[str, Any]) -> dict[str, Any]:
@@ -163,4 +173,7 @@ def _params(message: dict[str, Any]) -> dict[str, Any]:
 def id_in(head: bytes) -> Any:
     """The id of a request of which only the beginning is known, None if it does not stand there."""
     found = re.search(rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]{1,128}")', head)
-    return json.loads(found[1]) if found else None
+    try:
+        return json.loads(found[1]) if found else None
+    except ValueError:  # such as 01
+        return None

@@ -37,7 +37,10 @@ def note(**fields: Any) -> bytes:
 
 def read_note(line: bytes) -> dict[str, Any]:
     """The fields of a note. Raises ValueError."""
-    value = json.loads(line)["relay"]
+    try:
+        value = json.loads(line)["relay"]
+    except RecursionError:
+        raise ValueError("a note is nested too deep") from None
     if not isinstance(value, dict):
         raise ValueError("a note holds an object")
     return value

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
-from bridges.mcp.exchange import Exchange, Lines
-from bridges.mcp.hello import LINE_BYTES
+import pytest
+
+from bridges.mcp.exchange import Exchange, Lines, id_in
+from bridges.mcp.hello import LINE_BYTES, NOTE, read_note
 
 
 def line(number: Any = None, method: str | None = None, **fields: Any) -> bytes:
@@ -116,3 +118,20 @@ def test_a_line_over_the_limit_is_dropped_to_its_end_and_the_next_is_whole() -> 
     assert lines.feed(b"x" * 100) == []
     assert lines.feed(b"tail\nnext\n") == [b"next"]
     assert [head[:7] for head in lines.too_long] == [b'{"id":5']
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"NaN", b"[[1]]", b"2.5", b"null", b"[" * 900 + b"]" * 900])
+def test_a_request_whose_id_is_none_is_passed_on_and_not_answered_here(number: bytes) -> None:
+    exchange = Exchange()
+    assert exchange.from_host(b'{"jsonrpc":"2.0","method":"ping","id":' + number + b"}")
+    assert not exchange.pending
+
+
+@pytest.mark.parametrize("head", [b'{"id":01', b'{"id":"a\x01"', b'{"id":-'])
+def test_an_id_that_can_not_be_read_in_a_long_line_is_none(head: bytes) -> None:
+    assert id_in(head) is None
+
+
+def test_a_note_that_is_nested_too_deep_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="too deep"):
+        read_note(NOTE + b"[" * 100_000)
