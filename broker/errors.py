@@ -160,6 +160,8 @@ _ROWS = (
 )
 
 CATALOGUE: dict[str, ErrorKind] = {row.code: row for row in _ROWS}
+_LONGEST_WAIT_S = 1e9
+"""What another end calls a time to wait and is more, or no number, is none."""
 
 
 class IpcError(Exception):
@@ -183,7 +185,7 @@ class IpcError(Exception):
     @property
     def retry_after_s(self) -> float | None:
         value = self.data.get("retry_after_s")
-        return float(value) if value is not None else None
+        return float(value) if isinstance(value, (int, float)) and abs(value) < _LONGEST_WAIT_S else None
 
     def to_wire(self) -> dict[str, Any]:
         """The reply map of this error, without the request's id."""

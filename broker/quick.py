@@ -32,6 +32,8 @@ DOOR_START_S = 3.0
 _POLL_S = 0.01
 _LINE_BYTES = 1024 * 1024
 """Longer requests go over the wire: JSON can make six bytes of one, and the door's lines are limited."""
+_REPLY_BYTES = 256 * 1024 * 1024
+"""No reply of the broker is longer, as JSON; a door that says more is none."""
 
 
 class _NoDoor(Exception):
@@ -97,8 +99,7 @@ class QuickConnection:
                 door = self._socket or self._connect(end_s)
                 door.settimeout(max(0.001, end_s - time.monotonic()))
                 door.sendall(line)
-                reply: dict[str, Any] = json.loads(self._read_line(door, end_s))
-                return reply
+                return self._reply(self._read_line(door, end_s))
             except TimeoutError:
                 self._drop()  # the answer, if it comes, is not for the next request
                 raise IpcError("timeout", limit=timeout_s) from None
@@ -107,6 +108,16 @@ class QuickConnection:
             if time.monotonic() > end_s:
                 raise IpcError("timeout", limit=timeout_s)
             time.sleep(_POLL_S)
+
+    def _reply(self, line: bytes) -> dict[str, Any]:
+        """The object of a line. Raises ValueError for anything else."""
+        try:
+            reply = json.loads(line)
+        except RecursionError:
+            reply = None
+        if not isinstance(reply, dict):
+            raise ValueError("a reply is an object")
+        return reply
 
     def _read_line(self, door: socket.socket, end_s: float) -> bytes:
         start = 0
@@ -119,6 +130,9 @@ class QuickConnection:
             if not data:
                 raise ConnectionResetError
             self._received += data
+            if len(self._received) > _REPLY_BYTES:
+                self._drop()
+                raise IpcError("too_large", what="The door's answer", size=start, limit=_REPLY_BYTES)
         line, _, rest = bytes(self._received).partition(b"\n")
         self._received = bytearray(rest)
         return line

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import IpcError, RemoteError
+from broker.errors import CATALOGUE, IpcError, RemoteError
 from broker.place import Place, door_socket
 from broker.quick import QuickConnection, request
 from tests.conftest import Service, wait_for
@@ -151,3 +152,19 @@ def test_a_line_in_two_parts_of_a_lost_door_is_not_taken_for_an_answer(home: Pat
         assert request(Place(str(home)), body, autostart=False) == {"status": "ok"}
         thread.join(10)
     assert seen[0] == seen[1] and seen[0]["message_id"]
+
+
+@pytest.mark.parametrize("line", [b"[]", b'"x"', b"5", b"{", b"[" * 60_000, b"\xff", b'{"id":1}'])
+def test_a_door_that_answers_no_object_is_an_error_of_the_catalogue(home: Path, line: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(line + b"\n")
+    with theirs, QuickConnection(Place(str(home)), autostart=False) as door:
+        door._socket = ours
+        with pytest.raises(IpcError) as refused:
+            door.request({"action": "ping"}, timeout_s=1)
+        assert refused.value.code in CATALOGUE
+
+
+@pytest.mark.parametrize("value", ["soon", [], float("inf"), 10**400])
+def test_a_time_to_wait_that_is_none_is_left_out(value: object) -> None:
+    assert "retry_after_s" not in RemoteError({"code": "timeout", "message": "", "retry_after_s": value}).to_wire()
