@@ -24,6 +24,7 @@ from broker.settings import Settings
 _FRAME = 256
 _SUBMIT_TIMEOUT_S = 20.0
 _SWEEP_S = 1.0
+_NOT_CARRIED = (OverflowError, TypeError, ValueError)
 OnReply = Callable[[dict[str, Any]], bool]
 
 
@@ -147,7 +148,24 @@ class AsyncConnection:
             return
         outbox, self._outbox = self._outbox, []
         for chunk in wire.batches(outbox, _FRAME):
-            self._link.send(wire.encode(chunk))
+            try:
+                frame = wire.encode(chunk)
+            except _NOT_CARRIED:
+                chunk = [body for body in chunk if self._carries(body)]
+                frame = wire.encode(chunk)
+            if chunk:
+                self._link.send(frame)
+
+    def _carries(self, body: dict[str, Any]) -> bool:
+        """Whether the wire can carry a request. What it can't, such as 2**70, is answered here, without harm to the others."""
+        try:
+            wire.encode([body])
+        except _NOT_CARRIED as e:
+            error = IpcError("bad_request", detail=f"The request can't be sent: {str(e)[:120]}")
+            self._subscribes.pop(body["id"], None)
+            self._deliver({"id": body["id"], **error.to_wire()})
+            return False
+        return True
 
     def _reopen(self) -> None:
         if self._opening is None and not self._closed:

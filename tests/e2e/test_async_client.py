@@ -1,10 +1,11 @@
 """The asyncio connection at its edges."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from broker.aio import AsyncConnection
+from broker.aio import AsyncConnection, connect_async
 from broker.errors import IpcError
 from tests.conftest import Service
 
@@ -19,3 +20,19 @@ def test_a_closed_connection_refuses_requests_instead_of_letting_them_wait(servi
         assert caught.value.code == "unavailable"
 
     asyncio.run(work())
+
+
+def test_what_the_wire_can_not_carry_is_refused_and_harms_no_other_request(service: Service) -> None:
+    async def converse() -> list[Any]:
+        async with await connect_async("fred", settings=service.settings) as fred:
+            calls = [
+                fred.send("fred", "one"),
+                fred.send("fred", "two", data=2**70),
+                fred.send("fred", "three", data=b"\xff" * 3),
+            ]
+            calls += [fred.send("fred", "\ud800"), fred.send("fred", "five")]
+            return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+
+    with service.environment():
+        found = asyncio.run(converse())
+    assert [getattr(f, "code", "ok") for f in found] == ["ok", "bad_request", "bad_request", "bad_request", "ok"]
