@@ -29,15 +29,13 @@ from broker.settings import Settings
 from broker.store import open_store
 from broker.text import visible
 from nlparse import parse as parse_words
+from tests.fuzz import doors
+from tests.fuzz.direct import Found
 from tests.fuzz.inputs import Inputs
 
 Target = Callable[[Inputs], Iterator[None]]
 _FRAME = [{"action": "send", "id": 7, "to_id": "claude", "message": {"content": "hi", "data": [1, {"a": None}]}}]
 _LINE = b'{"action":"send","to_id":"claude","message":{"content":"h\\u00e9","data":[1,2.5,null]},"session_token":"x"}'
-
-
-class Found(AssertionError):
-    """An input did what no input may."""
 
 
 @contextlib.contextmanager
@@ -298,6 +296,16 @@ def patterns(inputs: Inputs) -> Iterator[None]:
         yield
 
 
+def _at_home(target: Callable[[Path, Inputs], Iterator[None]]) -> Target:
+    """A target with a data folder of its own."""
+
+    def fed(inputs: Inputs) -> Iterator[None]:
+        with _home() as home, contextlib.closing(target(home, inputs)) as steps:  # type: ignore[type-var]
+            yield from steps
+
+    return fed
+
+
 TARGETS: dict[str, tuple[Target, int]] = {
     "frames": (frames, 30),
     "requests": (requests, 20),
@@ -309,5 +317,11 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "backups": (backups, 1),
     "rendering": (rendering, 6),
     "patterns": (patterns, 5),
+    "streams": (_at_home(doors.streams), 5),
+    "relay": (_at_home(doors.relay_lines), 5),
+    "rpc": (_at_home(doors.rpc), 10),
+    "tools": (_at_home(doors.tools), 2),
+    "quick": (_at_home(doors.quick), 1),
+    "hooks": (_at_home(doors.hooks), 2),
 }
 """Name to the function and its share of a run's inputs."""
