@@ -12,6 +12,7 @@ from broker.settings import Settings
 from broker.store import open_store
 from broker.store.expiry import among
 from broker.store.migrations import SCHEMA_VERSION, SchemaTooNew
+from broker.store.sqlite import _USED_IDS
 from broker.sweep import Sweeper
 from tests.broker.conftest import Core
 
@@ -211,3 +212,10 @@ def test_orphans_of_a_crash_are_swept_and_other_systems_files_are_not(pair: Core
     pair.restart()
     assert pair.store.sweep_orphans() == [orphan.name]
     assert (kept.exists(), foreign.exists()) == (True, True)
+
+
+def test_the_start_looks_for_used_mailbox_ids_at_the_ends_of_indexes(core: Core) -> None:
+    plan = [row[3] for row in core.store._sql.execute(f"EXPLAIN QUERY PLAN {_USED_IDS}")]
+    assert all("COVERING INDEX" in step for step in plan if step.startswith(("SEARCH", "SCAN")) and "CONSTANT" not in step), (
+        plan
+    )
