@@ -1,5 +1,6 @@
 """The quick client: one request over the door's Unix socket, whatever dies in between."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from broker import quick
 from broker.errors import CATALOGUE, IpcError, RemoteError
 from broker.place import Place, door_socket
 from broker.quick import QuickConnection, request
@@ -168,3 +170,17 @@ def test_a_door_that_answers_no_object_is_an_error_of_the_catalogue(home: Path, 
 @pytest.mark.parametrize("value", ["soon", [], float("inf"), 10**400])
 def test_a_time_to_wait_that_is_none_is_left_out(value: object) -> None:
     assert "retry_after_s" not in RemoteError({"code": "timeout", "message": "", "retry_after_s": value}).to_wire()
+
+
+def test_an_answer_without_end_is_not_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "_REPLY_BYTES", 100_000)
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            theirs.send(b"x" * 10_000)
+    with theirs, QuickConnection(Place(str(home)), autostart=False) as door:
+        door._socket = ours
+        with pytest.raises(IpcError) as refused:
+            door.request({"action": "ping"}, timeout_s=5)
+        assert (refused.value.code, len(door._received)) == ("too_large", 0)
