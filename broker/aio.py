@@ -99,6 +99,9 @@ class AsyncConnection:
         body["id"] = number
         if "door" not in body:
             body["door"] = self._door
+        # a request without a token must not inherit that of another agent whose request shares its frame
+        if "session_token" not in body:
+            body["session_token"] = None
         self._pending[number] = (body, on_reply)
         self._outbox.append(body)
         if body.get("action") == "subscribe":
