@@ -350,6 +350,13 @@ _ROWS = (
     Action("ping", Access.ANYONE, (), "pid, version", "Whether the broker answers."),
     Action("status", Access.ANYONE, (), "counts, limits and settings of the broker; no mail", "How the broker is."),
     Action(
+        "end_session",
+        Access.OWNER,
+        (Field("name", (str,), "whose session", required=True),),
+        "ended: false where it had none",
+        "End a name's session; its mail stays, and the name can be registered again.",
+    ),
+    Action(
         "import",
         Access.OWNER,
         (

@@ -18,6 +18,7 @@ from broker.calls import Calls
 from broker.client import DEFAULT_TIMEOUT_S, Mail
 from broker.errors import IpcError, RemoteError
 from broker.ids import auth_token
+from broker.keyfile import KeyFile
 from broker.launcher import ensure_running
 from broker.settings import Settings
 
@@ -31,8 +32,11 @@ OnReply = Callable[[dict[str, Any]], bool]
 class AsyncConnection:
     """Requests and replies over one connection, for any number of tasks of one event loop."""
 
-    def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq") -> None:
+    def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq", key_file: str | None = None) -> None:
+        """With a key file (``settings.key_file`` unless given) the broker is that of another machine. Raises SettingsError."""
         self.settings = settings
+        path = settings.key_file if key_file is None else key_file
+        self._key = KeyFile.load(path) if path else None
         self.on_push: dict[int, Callable[[dict[str, Any]], None]] = {}
         """Receivers of pushes, by the id of their ``subscribe`` request."""
         self.on_orphan: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
@@ -156,7 +160,7 @@ class AsyncConnection:
             except _NOT_CARRIED:
                 chunk = [body for body in chunk if self._carries(body)]
                 frame = wire.encode(chunk)
-            if chunk:
+            if chunk and self._link is not None:  # a refusal ends it
                 self._link.send(frame)
 
     def _carries(self, body: dict[str, Any]) -> bool:
@@ -181,7 +185,7 @@ class AsyncConnection:
             while True:
                 try:
                     await self._loop.run_in_executor(None, self._find_broker)
-                    self._link = await open_async_link(self.settings, self._take, self._reopen)
+                    self._link = await open_async_link(self.settings, self._key, self)
                     break
                 except IpcError as error:
                     self._fail(error)
@@ -196,6 +200,9 @@ class AsyncConnection:
         self._flush()
 
     def _find_broker(self) -> None:
+        if self._key is not None:
+            self._key.wait_until_reachable()
+            return
         if self._autostart:
             ensure_running(self.settings)
             return
@@ -220,14 +227,24 @@ class AsyncConnection:
             self._sweep.cancel()
             self._sweep = None
 
+    # what the link tells
+
+    def link_brought(self, frame: "bytes | memoryview") -> None:
+        for reply in wire.decode(frame):
+            self._deliver(reply)
+
+    def link_lost(self) -> None:
+        self._reopen()
+
+    def link_refused(self, error: IpcError) -> None:
+        """Trying again is of no use."""
+        self._drop(linger_ms=0)
+        self._fail(error)
+
     def _drop(self, linger_ms: int) -> None:
         if self._link is not None:
             self._link.close(linger_ms)
             self._link = None
-
-    def _take(self, frame: "bytes | memoryview") -> None:
-        for reply in wire.decode(frame):
-            self._deliver(reply)
 
     def _deliver(self, reply: dict[str, Any]) -> None:
         number = reply.get("id")
@@ -341,10 +358,15 @@ class AsyncClient(Calls[Awaitable[dict[str, Any]]]):
         return str(reply["message"])
 
 
-async def connect_async(name: str, *, token: str | None = None, settings: Settings | None = None) -> AsyncClient:
-    """Register ``name`` (or resume the session of ``token``); starts the service if there is none. Raises IpcError."""
+async def connect_async(
+    name: str, *, token: str | None = None, settings: Settings | None = None, key_file: str | None = None
+) -> AsyncClient:
+    """Register ``name`` (or resume the session of ``token``); starts the service if there is none.
+
+    With ``key_file`` (default $IPC_KEY_FILE) the service is that of another machine. Raises IpcError, SettingsError.
+    """
     settings = settings or Settings.load()
-    connection = AsyncConnection(settings)
+    connection = AsyncConnection(settings, key_file=key_file)
     if token is not None:
         body: dict[str, Any] = {"action": "whoami", "session_token": token}
     else:

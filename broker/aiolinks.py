@@ -1,20 +1,34 @@
-"""How the asyncio client reaches the broker: by the Unix socket, or over ZeroMQ where an endpoint is set."""
+"""How the asyncio client reaches the broker: by the Unix socket, or over ZeroMQ where an endpoint or a key is set."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from broker import wire
+from broker.errors import IpcError
 from broker.place import wire_socket
 from broker.runtime import endpoint
 from broker.settings import Settings
 
+if TYPE_CHECKING:
+    from broker.keyfile import KeyFile
+
 _READ_BYTES = 256 * 1024
-OnFrame = Callable[["bytes | memoryview"], None]
+
+
+class Owner(Protocol):
+    """Who is told what happens to a link."""
+
+    def link_brought(self, frame: "bytes | memoryview") -> None:
+        """A frame has come, to be read before this returns."""
+
+    def link_lost(self) -> None: ...
+
+    def link_refused(self, error: IpcError) -> None:
+        """The broker does not let this key in, or is another one."""
 
 
 class AsyncLink(Protocol):
-    """One connection that carries frames; those that come are told to ``on_frame``, its loss, once, to ``on_lost``."""
+    """One connection that carries frames."""
 
     def send(self, frame: bytes) -> None: ...
 
@@ -22,11 +36,11 @@ class AsyncLink(Protocol):
         """End it, without a word; over ZeroMQ what was sent has so long to get out."""
 
 
-async def open_async_link(settings: Settings, on_frame: OnFrame, on_lost: Callable[[], None]) -> AsyncLink:
-    """A connection to a broker that is known to run. Raises OSError."""
+async def open_async_link(settings: Settings, key: "KeyFile | None", owner: Owner) -> AsyncLink:
+    """A connection to a broker that is known to run; with a key, to that of another machine."""
     loop = asyncio.get_running_loop()
-    if not settings.endpoint:
-        link = AsyncStreamLink(on_frame, on_lost)
+    if key is None and not settings.endpoint:
+        link = AsyncStreamLink(owner)
         try:
             await loop.create_unix_connection(lambda: link, wire_socket(str(settings.home)))
         except OSError:
@@ -35,15 +49,14 @@ async def open_async_link(settings: Settings, on_frame: OnFrame, on_lost: Callab
             return link
     from broker.zmqlink import AsyncZmqLink  # whose import costs 30 ms
 
-    return AsyncZmqLink(endpoint(settings), on_frame, on_lost, loop)
+    return AsyncZmqLink(endpoint(settings) if key is None else key.endpoint, key, owner, loop)
 
 
 class AsyncStreamLink(asyncio.BufferedProtocol):
     """A Unix socket."""
 
-    def __init__(self, on_frame: OnFrame, on_lost: Callable[[], None]) -> None:
-        self._on_frame = on_frame
-        self._on_lost: Callable[[], None] | None = on_lost
+    def __init__(self, owner: Owner) -> None:
+        self._owner: Owner | None = owner
         self._cutter = wire.Cutter()
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
@@ -54,7 +67,7 @@ class AsyncStreamLink(asyncio.BufferedProtocol):
             self._transport.write(wire.enclose(frame))
 
     def close(self, linger_ms: int) -> None:
-        self._on_lost = None
+        self._owner = None
         if self._transport is not None:
             self._transport.close()
 
@@ -69,9 +82,10 @@ class AsyncStreamLink(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         for frame in self._cutter.feed(self._view[:nbytes]):
-            self._on_frame(frame)
+            if self._owner is not None:
+                self._owner.link_brought(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if self._on_lost is not None:
-            self._on_lost()
+        if self._owner is not None:
+            self._owner.link_lost()

@@ -16,6 +16,7 @@ from broker import wire
 from broker.calls import Calls
 from broker.errors import IpcError, RemoteError
 from broker.ids import auth_token, new_message_id
+from broker.keyfile import KeyFile
 from broker.launcher import ensure_running, why_not
 from broker.links import Link, open_link
 from broker.runtime import socket_answers
@@ -25,6 +26,7 @@ DEFAULT_TIMEOUT_S = 30.0
 _FIRST_RETRY_S = 5.0
 _LAST_RETRY_S = 20.0
 """A broker's death ends the connection and is noticed at once; silence alone is a busy one, which repetition makes busier."""
+_DELIVERING = ("check", "ask")
 _WINDOW = 1024
 _FRAME = 256
 
@@ -73,8 +75,11 @@ class Mail:
 class Connection:
     """Requests and replies over one connection, without a name; any thread may use it, one at a time."""
 
-    def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq") -> None:
+    def __init__(self, settings: Settings, *, autostart: bool = True, door: str = "zmq", key_file: str | None = None) -> None:
+        """With a key file (``settings.key_file`` unless given) the broker is that of another machine. Raises SettingsError."""
         self.settings = settings
+        path = settings.key_file if key_file is None else key_file
+        self._key = KeyFile.load(path) if path else None
         self._autostart = autostart
         self._door = door
         self._ids = itertools.count(1)
@@ -109,6 +114,8 @@ class Connection:
         position = 0
         deadline_s = time.monotonic() + timeout_s
         retry_s, wait_s = _FIRST_RETRY_S, max((b.get("wait_s") or 0.0) for b in bodies)
+        if bodies[0]["action"] in _DELIVERING and self._link is not None and self._link.was_lost():
+            self._drop(linger_ms=0)
         while len(answers) < len(bodies):
             while position < len(bodies) and position - len(answers) <= _WINDOW - _FRAME:
                 chunk = bodies[position : position + _FRAME]
@@ -130,11 +137,13 @@ class Connection:
 
     def _open(self) -> Link:
         if self._link is None:
-            if self._autostart:
+            if self._key is not None:
+                self._key.wait_until_reachable()
+            elif self._autostart:
                 ensure_running(self.settings)
             elif not socket_answers(self.settings):
                 raise IpcError("unavailable", detail=why_not(self.settings))
-            self._link = open_link(self.settings)
+            self._link = open_link(self.settings, self._key)
         return self._link
 
     def _drop(self, linger_ms: int) -> None:
@@ -283,13 +292,15 @@ def connect(
     settings: Settings | None = None,
     autostart: bool = True,
     door: str = "zmq",
+    key_file: str | None = None,
 ) -> Client:
     """Register ``name`` (or resume the session of ``token``) and return its client; starts the service if there is none.
 
-    Registering a live name takes it over: its earlier session ends. Raises IpcError.
+    Registering a live name takes it over: its earlier session ends. With ``key_file`` (default $IPC_KEY_FILE) the service is
+    that of another machine. Raises IpcError, SettingsError.
     """
     settings = settings or Settings.load()
-    connection = Connection(settings, autostart=autostart, door=door)
+    connection = Connection(settings, autostart=autostart, door=door, key_file=key_file)
     try:
         if token is not None:
             found = connection.request("whoami", session_token=token)

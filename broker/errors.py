@@ -82,6 +82,24 @@ _ROWS = (
         "This service belongs to another user of this machine",
         "Its owner can let you in with a shared secret (IPC_SHARED_SECRET).",
     ),
+    ErrorKind(
+        "key_refused",
+        403,
+        "The broker refused this key",
+        "Ask its owner for: ipc keys allow {name} {key}",
+    ),
+    ErrorKind(
+        "key_bound",
+        403,
+        "This key stands for {name} and can't act as {claimed}",
+        "Register {name}; or ask the broker's owner for a key of the other name: ipc keys new NAME",
+    ),
+    ErrorKind(
+        "wrong_server",
+        403,
+        "What answers at {endpoint} is not the broker of this key file",
+        "Check the address; if the broker has new keys, ask its owner for: ipc keys new {name}",
+    ),
     # names
     ErrorKind("name_taken", 409, "Instance {name} already exists", "Choose another name."),  # legacy
     ErrorKind(

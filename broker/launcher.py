@@ -24,6 +24,8 @@ def ensure_running(
     Of many callers at once one starts the supervisor, the others wait for it. ``answers`` is for callers that wait for
     something else than the broker. Raises IpcError ``unavailable``.
     """
+    if settings.key_file:
+        raise IpcError("unavailable", detail="IPC_KEY_FILE names another machine's broker, and none is started here")
     if answers(settings):
         return False
     try:

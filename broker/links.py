@@ -1,14 +1,17 @@
-"""How the synchronous client reaches the broker: by the Unix socket, or over ZeroMQ where an endpoint is set."""
+"""How the synchronous client reaches the broker: by the Unix socket, or over ZeroMQ where an endpoint or a key is set."""
 
 import select
 import socket
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from broker import wire
 from broker.place import wire_socket
 from broker.runtime import endpoint
 from broker.settings import Settings
+
+if TYPE_CHECKING:
+    from broker.keyfile import KeyFile
 
 _READ_BYTES = 64 * 1024
 
@@ -17,18 +20,28 @@ class Link(Protocol):
     """One connection that carries frames."""
 
     def send(self, frame: bytes) -> None:
-        """Send a frame. If the connection is lost, the next ``receive`` says so."""
+        """Send a frame. If the connection is lost, the next ``receive`` says so. Raises IpcError ``wrong_server``."""
 
     def receive(self, timeout_s: float) -> "list[bytes | memoryview]":
-        """Frames that have come, waiting for the first; none if nothing came in time or the broker has gone."""
+        """Frames that have come, waiting for the first; none if nothing came in time or the broker has gone.
+
+        Raises IpcError where the broker does not let this key in, or is another one.
+        """
+
+    def was_lost(self) -> bool:
+        """Whether it broke and mended itself since the last request.
+
+        A check that goes over the mended one and, once the loss is noticed, over another one, too, has its mail leased to the
+        first. To ask costs several microseconds, so only those ask who would lose mail for a lease's time.
+        """
 
     def close(self, linger_ms: int) -> None:
         """End it; over ZeroMQ what was sent has so long to get out."""
 
 
-def open_link(settings: Settings) -> Link:
-    """A connection to a broker that is known to run. Raises OSError."""
-    if not settings.endpoint:
+def open_link(settings: Settings, key: "KeyFile | None" = None) -> Link:
+    """A connection to a broker that is known to run; with a key, to that of another machine."""
+    if key is None and not settings.endpoint:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             s.connect(wire_socket(str(settings.home)))
@@ -38,7 +51,7 @@ def open_link(settings: Settings) -> Link:
             return StreamLink(s)
     from broker.zmqlink import ZmqLink  # whose import costs 30 ms
 
-    return ZmqLink(endpoint(settings))
+    return ZmqLink(endpoint(settings) if key is None else key.endpoint, key)
 
 
 class StreamLink:
@@ -76,6 +89,9 @@ class StreamLink:
                 break
             frames = self._take()
         return frames
+
+    def was_lost(self) -> bool:
+        return False  # it never mends itself
 
     def _take(self) -> "list[bytes | memoryview]":
         try:

@@ -1,9 +1,11 @@
 """Where the processes of one data folder meet: folders, sockets, locks, keys. Everything here is private to the user."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
+import shlex
 import socket
 import stat
 from collections.abc import Iterator
@@ -70,10 +72,10 @@ class EndpointRefused(OSError):
 
 
 def check_endpoint(settings: Settings) -> None:
-    """Raise EndpointRefused for a TCP endpoint that others could use: the wire has neither keys nor encryption of its own.
+    """Raise EndpointRefused for a TCP endpoint that others could use: this one has neither keys nor encryption.
 
-    Beyond loopback none is allowed. On loopback every user of the machine can connect, and the broker can't tell who it is:
-    a shared secret is needed.
+    Beyond loopback none is allowed; the remote door is for that. On loopback every user of the machine can connect, and the
+    broker can't tell who it is: a shared secret is needed.
     """
     import ipaddress
 
@@ -86,7 +88,10 @@ def check_endpoint(settings: Settings) -> None:
     except ValueError:
         loopback = host == "localhost"
     if scheme != "tcp" or not loopback:
-        raise EndpointRefused(f"the endpoint {scheme}://{rest} is refused: use ipc://PATH, or tcp:// on a loopback address")
+        raise EndpointRefused(
+            f"the endpoint {scheme}://{rest} is refused: use ipc://PATH, or tcp:// on a loopback address. For other machines "
+            f'there is the remote door, with keys: IPC_REMOTE=tcp://HOST:PORT (remote = "tcp://..." in config.toml)'
+        )
     if not settings.shared_secret:
         raise EndpointRefused(f"the endpoint tcp://{rest} without a shared secret is refused: set IPC_SHARED_SECRET")
 
@@ -135,17 +140,43 @@ def owner_key(settings: Settings) -> str:
     return path.read_text().strip()
 
 
-def write_private(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a file of mode 0600 whole or not at all; with ``replace`` false, an existing file stays as it is."""
+def write_private(path: Path, text: str, *, replace: bool = True, durable: bool = False) -> None:
+    """Write a file of mode 0600 whole or not at all; with ``replace`` false, an existing file stays as it is.
+
+    ``durable``: a loss of power after the return leaves the new file.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as f:
             f.write(text)
+            if durable:
+                f.flush()
+                os.fsync(f.fileno())
         if replace:
             os.replace(temporary, path)
         else:
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)
+        if durable:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_private(path: Path) -> str:
+    """The text of a file that holds secrets. Raises FileNotFoundError, and FolderError for a link, for a file that is another
+    user's, and for one that others may read or write."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as e:
+        if e.errno in (errno.ELOOP, errno.EMLINK):
+            raise FolderError(f"{path} is a link, and a file with keys must be none") from None
+        raise
+    with os.fdopen(fd, encoding="utf-8", errors="replace") as f:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
+            raise FolderError(f"{path} is not a file of yours")
+        if found.st_mode & 0o077:
+            raise FolderError(f"{path} can be read by others; run: chmod 600 {shlex.quote(str(path))}")
+        return f.read()

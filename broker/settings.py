@@ -5,6 +5,7 @@ from, and refuses an unknown key or a bad value with the file and line.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -32,6 +33,9 @@ class Settings:
     port: int = _setting(9876, "IPC_PORT", "TCP port", 0, 65535)
     endpoint: str = _setting("", "IPC_ENDPOINT", "ZeroMQ endpoint, empty = a socket in the data folder")
     shared_secret: str = _setting("", "IPC_SHARED_SECRET", "text, empty = open to this OS user")
+    remote: str = _setting("", "IPC_REMOTE", "tcp://HOST:PORT where other machines come in with keys, empty = nowhere")
+    tls_cert: str = _setting("", "IPC_TLS_CERT", "PEM file with the TCP door's certificate, empty = no TLS")
+    tls_key: str = _setting("", "IPC_TLS_KEY", "PEM file with its private key")
     session_timeout_s: float = _setting(7 * DAY_S, "IPC_SESSION_TIMEOUT", "s of inactivity", 1)
     large_message_dir: str = _setting("", "IPC_LARGE_MESSAGE_DIR", "folder, empty = large-messages in the data folder")
     large_message_bytes: int = _setting(10 * KIB, "IPC_LARGE_MESSAGE_BYTES", "bytes of content kept in the store", 256)
@@ -58,6 +62,8 @@ class Settings:
     lasting_timeout_s: float = _setting(HOUR_S, "IPC_LASTING_TIMEOUT", "s a lasting TCP connection may be idle", 0.05)
     heartbeat_s: float = _setting(15.0, "IPC_HEARTBEAT", "s until a process that hangs is killed, 0 = never", 0, DAY_S)
     log_level: str = _setting("info", "IPC_LOG_LEVEL", "debug, info, warning or error")
+    key_file: str = ""
+    """The key of another machine's broker ($IPC_KEY_FILE only): with it clients connect there, and nothing is started here."""
     instance_rate_limits: Mapping[str, float] = field(default_factory=dict)
     """Messages/s by instance name, from ``[instances.NAME] rate_limit`` in config.toml."""
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -84,11 +90,13 @@ class Settings:
                 values[name] = _convert(_SPECS[name], value, f"flag --{name}")
                 origins[name] = "flag"
         origins["home"] = "env IPC_HOME" if env.get("IPC_HOME") else "default"
-        return cls(home=home, instance_rate_limits=rates, origins=origins, **values)
+        return cls(home=home, key_file=env.get("IPC_KEY_FILE", ""), instance_rate_limits=rates, origins=origins, **values)
 
     def public(self) -> list[tuple[str, str, str]]:
         """(name, value, origin) of each setting, for people. The shared secret is not shown."""
         rows = [("home", str(self.home), self.origins.get("home", "default"))]
+        if self.key_file:
+            rows.append(("key_file", self.key_file, "env IPC_KEY_FILE"))
         for name in _SPECS:
             value = str(getattr(self, name))
             if name == "shared_secret":
@@ -113,6 +121,7 @@ def _specs() -> dict[str, dict[str, Any]]:
 
 
 _SPECS = _specs()
+_TCP_ADDRESS = re.compile(r"tcp://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]):[0-9]{1,5}")
 _CHOICES = {"durability": ("full", "normal"), "log_level": ("debug", "info", "warning", "error")}
 
 
@@ -128,6 +137,8 @@ def _convert(spec: Mapping[str, Any], raw: Any, where: str) -> Any:
         raise SettingsError(f"{where}: {name} must be a whole number, not {raw!r}")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {raw!r}")
+    if name == "remote" and value and not _TCP_ADDRESS.fullmatch(value):
+        raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {raw!r}")
     low, high = spec["low"], spec["high"]
     if kind is not str and not ((low is None or value >= low) and (high is None or value <= high)):
         bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"

@@ -30,6 +30,8 @@ from broker.settings import Settings, SettingsError
 
 DOORS = ("bridges.tcp",)
 """Modules of the doors that run with the broker; one that is not installed is left out."""
+DOORS_IF_SET = {"bridges.remote": "remote"}
+"""Those that run only where a setting says so."""
 ON_DEMAND = {"bridges.mcp": mcp_socket}
 """Modules that run with the argument ``--serve`` once somebody connects to the socket, and may end when idle."""
 ALREADY_RUNNING = 3
@@ -95,7 +97,8 @@ class Supervisor:
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
         self._log = log
-        modules = ["broker", *(m for m in DOORS if importlib.util.find_spec(m) is not None)]
+        wanted = [*DOORS, *(module for module, setting in DOORS_IF_SET.items() if getattr(settings, setting))]
+        modules = ["broker", *(m for m in wanted if importlib.util.find_spec(m) is not None)]
         self._children = [Child(module) for module in modules]
         for module, socket_of in ON_DEMAND.items():
             if importlib.util.find_spec(module) is not None:

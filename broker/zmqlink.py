@@ -1,73 +1,120 @@
 """Connections of clients over ZeroMQ: one DEALER socket, and its monitor, which tells of a broker's death at once."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from broker.errors import IpcError
+from broker.keyfile import Handshakes, KeyFile
 
-class ZmqLink:
-    """For the synchronous client; see broker.links.Link."""
+if TYPE_CHECKING:
+    from broker.aiolinks import Owner
 
-    def __init__(self, address: str) -> None:
+
+class Dealer:
+    """The sockets of one connection; with a key, by CURVE."""
+
+    def __init__(self, address: str, key: KeyFile | None, send_limit: int) -> None:
+        self._key = key
+        self._handshakes = Handshakes(key) if key is not None else None
         self._context = zmq.Context()
         self._socket = s = self._context.socket(zmq.DEALER)
         s.setsockopt(zmq.LINGER, 200)
-        s.setsockopt(zmq.SNDHWM, 10_000)
+        s.setsockopt(zmq.SNDHWM, send_limit)
         s.setsockopt(zmq.RCVHWM, 10_000)
-        self._monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        events = zmq.EVENT_DISCONNECTED
+        if key is not None:
+            key.dress(s)
+            events |= Handshakes.events()
+        self._monitor = s.get_monitor_socket(events)
         s.connect(address)
-        self._poller = zmq.Poller()
-        self._poller.register(s, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
 
-    def send(self, frame: bytes) -> None:
-        self._socket.send(frame)
+    def _put(self, frame: bytes) -> None:
+        """Raises IpcError where libzmq has given the connection up, since what answers speaks another protocol."""
+        if self._key is None:
+            self._socket.send(frame)
+            return
+        try:
+            self._socket.send(frame, zmq.NOBLOCK)
+        except zmq.Again:
+            raise self._key.wrong_server() from None
 
-    def receive(self, timeout_s: float) -> "list[bytes | memoryview]":
-        if self._socket not in dict(self._poller.poll(int(timeout_s * 1000))):
-            return []  # nothing came, or the broker went away
-        frames: list[bytes | memoryview] = []
-        while True:
-            try:
-                frames.append(self._socket.recv(zmq.NOBLOCK))
-            except zmq.Again:
-                return frames
+    def _monitor_says_lost(self) -> bool:
+        """Take what the monitor has; True if the connection was lost. Raises IpcError where trying again is of no use."""
+        if self._handshakes is not None:
+            return self._handshakes.read(self._monitor)
+        lost = False
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart(zmq.NOBLOCK)
+            lost = True
+        return lost
 
-    def close(self, linger_ms: int) -> None:
+    def _end(self, linger_ms: int) -> None:
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close(linger_ms)
         self._context.term()
 
 
-class AsyncZmqLink:
+class ZmqLink(Dealer):
+    """For the synchronous client; see broker.links.Link."""
+
+    def __init__(self, address: str, key: KeyFile | None = None) -> None:
+        super().__init__(address, key, send_limit=10_000)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+
+    def send(self, frame: bytes) -> None:
+        self._put(frame)
+
+    def receive(self, timeout_s: float) -> "list[bytes | memoryview]":
+        frames: list[bytes | memoryview] = []
+        if self._has_come(timeout_s):
+            while True:
+                try:
+                    frames.append(self._socket.recv(zmq.NOBLOCK))
+                except zmq.Again:
+                    break
+        return frames
+
+    def _has_come(self, timeout_s: float) -> bool:
+        end_s = time.monotonic() + timeout_s
+        while True:
+            ready: dict[Any, int] = dict(self._poller.poll(max(0, int((end_s - time.monotonic()) * 1000))))
+            if self._socket in ready:
+                return True
+            if not ready or self._monitor_says_lost():
+                return False
+
+    def was_lost(self) -> bool:
+        return bool(self._monitor.poll(0)) and self._monitor_says_lost()
+
+    def close(self, linger_ms: int) -> None:
+        self._end(linger_ms)
+
+
+class AsyncZmqLink(Dealer):
     """For asyncio; see broker.aiolinks.AsyncLink."""
 
-    def __init__(
-        self,
-        address: str,
-        on_frame: "Callable[[bytes | memoryview], None]",
-        on_lost: Callable[[], None],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._on_frame = on_frame
-        self._on_lost = on_lost
+    def __init__(self, address: str, key: KeyFile | None, owner: "Owner", loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(address, key, send_limit=0)  # bounded by the requests in flight, which their makers bound
+        self._owner = owner
         self._loop = loop
         self._closed = False
-        self._context = zmq.Context()
-        self._socket = s = self._context.socket(zmq.DEALER)
-        s.setsockopt(zmq.SNDHWM, 0)  # bounded by the requests in flight, which their makers bound
-        s.setsockopt(zmq.RCVHWM, 10_000)
-        self._monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        s.connect(address)
-        loop.add_reader(s.fileno(), self._readable)
+        loop.add_reader(self._socket.fileno(), self._readable)
         loop.add_reader(self._monitor.fileno(), self._watch)
         loop.call_soon(self._watch)
 
     def send(self, frame: bytes) -> None:
-        self._socket.send(frame)
-        self._loop.call_soon(self._readable)  # libzmq's descriptor is edge-triggered: sending may have taken the edge
+        try:
+            self._put(frame)
+        except IpcError as error:
+            self._owner.link_refused(error)
+        else:
+            self._loop.call_soon(self._readable)  # libzmq's descriptor is edge-triggered: sending may have taken the edge
 
     def _readable(self) -> None:
         while not self._closed:
@@ -75,21 +122,21 @@ class AsyncZmqLink:
                 frame = self._socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._on_frame(frame)
+            self._owner.link_brought(frame)
 
     def _watch(self) -> None:
-        lost = False
-        while not self._closed and self._monitor.poll(0):
-            self._monitor.recv_multipart(zmq.NOBLOCK)
-            lost = True
+        if self._closed:
+            return
+        try:
+            lost = self._monitor_says_lost()
+        except IpcError as error:
+            self._owner.link_refused(error)
+            return
         if lost:
-            self._on_lost()
+            self._owner.link_lost()
 
     def close(self, linger_ms: int) -> None:
         self._closed = True
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_reader(self._monitor.fileno())
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._socket.close(linger_ms)
-        self._context.term()
+        self._end(linger_ms)

@@ -37,9 +37,9 @@ def test_the_core_knows_no_socket_clock_or_database(path: Path) -> None:
     assert depends_on(path, "zmq", "socket", "peewee", "sqlite3", "time", "threading", "broker.store", "broker.server") == []
 
 
-@pytest.mark.parametrize("door", ["tcp", "mcp", "cli"])
+@pytest.mark.parametrize("door", ["tcp", "mcp", "cli", "remote"])
 def test_doors_know_neither_each_other_nor_the_database(door: str) -> None:
-    others = [f"bridges.{d}" for d in ("tcp", "mcp", "cli") if d != door]
+    others = [f"bridges.{d}" for d in ("tcp", "mcp", "cli", "remote") if d != door]
     for path in (BRIDGES / door).glob("*.py"):
         assert depends_on(path, *others, "broker.store", "broker.core", "peewee") == [], path
 

@@ -67,7 +67,15 @@ def run(options: argparse.Namespace) -> int:
     from bridges.cli.output import complain
     from bridges.cli.session import NotRegistered
 
-    module, _, function = options.run.partition(":")
+    work_of = options.run
+    if os.environ.get("IPC_KEY_FILE"):
+        from bridges.cli.commands import ELSEWHERE, HERE
+
+        work_of = ELSEWHERE.get(work_of, work_of)
+        if work_of.partition(":")[0] in HERE:
+            complain("IPC_KEY_FILE names another machine's broker, and this is about one on this machine", "unset IPC_KEY_FILE")
+            return USAGE
+    module, _, function = work_of.partition(":")
     try:
         work = getattr(importlib.import_module(f"bridges.cli.{module}"), function)
         place = Place.here()

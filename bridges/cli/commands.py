@@ -65,6 +65,10 @@ class Command:
 
 BY_HOSTS = ""
 """In place of ``run``: bridges.cli.__main__ runs these before any parser is made; here they stand for their help."""
+HERE = frozenset({"backup", "demo", "keys", "legacy", "service"})
+"""Modules about the service on this machine: with a key file, there is none."""
+ELSEWHERE = {"service:status": "elsewhere:status", "service:doctor": "elsewhere:doctor"}
+"""What runs in their place where there is a counterpart."""
 QUICK_MODULES = frozenset({"company", "mail", "saying", "talk", "watch"})
 
 
@@ -201,6 +205,22 @@ def _doctor(command: Parser) -> None:
     )
 
 
+def _keys(command: Parser) -> None:
+    _json(command)
+    what = command.add_subparsers(dest="what", metavar="WHAT", parser_class=Parser)
+    new = what.add_parser("new", help="make a key for another machine and let it in")
+    new.add_argument("name", metavar="NAME", help="the one name that the key may act as")
+    new.add_argument("--out", metavar="FILE", help="where the key goes (default NAME.key)")
+    new.add_argument("--host", metavar="HOST", help="this machine's name or address, as the other one knows it")
+    allow = what.add_parser("allow", help="let in a key that was made elsewhere")
+    allow.add_argument("name", metavar="NAME", help="the one name that the key may act as")
+    allow.add_argument("key", metavar="PUBLIC_KEY", help="64 hex digits, or 40 characters of Z85")
+    revoke = what.add_parser("revoke", help="shut out a key, or all keys of a name, at once")
+    revoke.add_argument("which", metavar="NAME|PUBLIC_KEY")
+    for one in (new, allow, revoke):
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+
+
 def _backup(command: Parser) -> None:
     command.add_argument("file", metavar="FILE", help="a new file; it holds keys and is yours alone")
     command.add_argument("--json", action="store_true", help="as JSON")
@@ -328,6 +348,7 @@ COMMANDS = {
     "doctor": Command("service:doctor", "check everything and say what to do", "", _doctor),
     "backup": Command("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", _backup),
     "restore": Command("backup:restore", "make the data folder what a backup holds", "ipc restore ~/mail.tar", _restore),
+    "keys": Command("keys:run", "who may come in from other machines", "ipc keys new fred", _keys),
     "register": Command("mail:register", "take a name", "ipc register fred", _register),
     "send": Command(
         "mail:send", "send a message", 'ipc send claude "the build is green"\n  git diff | ipc send claude -', _send

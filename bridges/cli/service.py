@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bridges.cli.output import ago, complain, say, say_json, style, table
+from broker import keys
 from broker.client import Connection
-from broker.errors import IpcError
+from broker.errors import IpcError, SettingsError
 from broker.launcher import ensure_running
 from broker.runtime import endpoint, lock, prepare_home, socket_answers
 from broker.settings import Settings
@@ -43,23 +44,29 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
         complain(f"the TCP door is closed: {door['error']}")
     elif door:
         say(f"TCP door on {door['host']}:{door['port']}")
+    if settings.remote:
+        gate = _wait_for_door(settings, "remote.json")
+        if gate.get("error"):
+            complain(f"the door for other machines is closed: {gate['error']}")
+        elif gate:
+            say(f"Other machines, with keys, on {gate['endpoint']}")
     return OK
 
 
-def _wait_for_door(settings: Settings, deadline_s: float = 5.0) -> dict[str, Any]:
-    """What the TCP door of this supervisor says of itself; empty if it says nothing in time."""
+def _wait_for_door(settings: Settings, file: str = "tcp.json", deadline_s: float = 5.0) -> dict[str, Any]:
+    """What a door of this supervisor says of itself; empty if it says nothing in time."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
-        door = door_state(settings)
+        door = door_state(settings, file)
         if door:
             return door
         time.sleep(0.02)
     return {}
 
 
-def door_state(settings: Settings) -> dict[str, Any]:
-    """``run/tcp.json`` of a living door: pid, host, port, error; empty otherwise."""
-    state = _read(settings.home / "run" / "tcp.json")
+def door_state(settings: Settings, file: str = "tcp.json") -> dict[str, Any]:
+    """``run/tcp.json`` of a living door: pid, host, port, error (``remote.json``: endpoint); empty otherwise."""
+    state = _read(settings.home / "run" / file)
     return state if state and _alive(int(state.get("pid", 0))) else {}
 
 
@@ -121,7 +128,8 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     door = door_state(settings)
     if options.json:
         children = _read(settings.home / "run" / "supervisor.json").get("children", {})
-        say_json({"running": True, **found, "tcp": door or None, "children": children})
+        gate = {"remote": door_state(settings, "remote.json") or None, "keys": _count_keys(settings)}
+        say_json({"running": True, **found, "tcp": door or None, **gate, "children": children})
         return OK
     _say_service(settings, found, door)
     if found["instances"]:
@@ -135,6 +143,9 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
     say(f"data     {settings.home}")
     say(f"zeromq   {found['endpoint']}")
     say(f"tcp      {door_line(door)}")
+    gate = door_state(settings, "remote.json")
+    if settings.remote or gate:
+        say(f"remote   {gate_line(settings, gate)}")
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
     repaired = found.get("repaired")
@@ -158,7 +169,25 @@ def instances(rows: list[dict[str, Any]]) -> str:
 def door_line(door: dict[str, Any]) -> str:
     if not door:
         return "not running"
-    return f"closed: {door['error']}" if door["error"] else f"{door['host']}:{door['port']}"
+    tls = ", TLS" if door.get("tls") else ""
+    return f"closed: {door['error']}" if door["error"] else f"{door['host']}:{door['port']}{tls}"
+
+
+def gate_line(settings: Settings, gate: dict[str, Any]) -> str:
+    if not gate:
+        return "not running"
+    if gate["error"]:
+        return f"closed: {gate['error']}"
+    many = _count_keys(settings)
+    return f"{gate['endpoint']}, {many} {'key' if many == 1 else 'keys'} allowed"
+
+
+def _count_keys(settings: Settings) -> int:
+    """Raises SettingsError where the list can't be read."""
+    try:
+        return len(keys.allowed(settings))
+    except OSError as e:
+        raise SettingsError(str(e)) from None
 
 
 def ask(settings: Settings, action: str) -> dict[str, Any]:
@@ -187,6 +216,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "clock": _clock,
         "broker": _broker,
         "tcp door": _tcp,
+        "remote": _remote,
     }
     for name, examine in checks.items():
         verdict, text = examine(settings)
@@ -291,3 +321,16 @@ def _tcp(settings: Settings) -> Finding:
     except OSError as e:
         return "FAIL", f"{door['host']}:{door['port']} does not answer: {e}"
     return "ok", f"{door['host']}:{door['port']} answers"
+
+
+def _remote(settings: Settings) -> Finding:
+    gate = door_state(settings, "remote.json")
+    if not settings.remote and not gate:
+        return "ok", "closed to other machines; IPC_REMOTE opens it"
+    if not gate:
+        return "warn", f"{settings.remote} is not served; run: ipc down, ipc up"
+    try:
+        line = gate_line(settings, gate)
+    except SettingsError as e:
+        return "FAIL", str(e)
+    return ("FAIL" if gate["error"] else "ok"), line

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from broker.keyfile import KeyFile
+
 
 class NotRegistered(Exception):
     """The shell has no session, or not the one that was asked for."""
@@ -47,12 +49,28 @@ def _folder(place: Place) -> str:
 
 
 def _file(place: Place, name: str) -> str:
-    return os.path.join(_folder(place), f"cli-{name}.json")
+    key = _key()
+    return os.path.join(_folder(place), f"cli-{name}.json" if key is None else f"key-{key.tag}.json")
+
+
+def _key() -> KeyFile | None:
+    """The key file with which this shell reaches another machine's broker. Raises SettingsError."""
+    path = os.environ.get("IPC_KEY_FILE")
+    if not path:
+        return None
+    from broker.keyfile import KeyFile
+
+    return KeyFile.load(path)
 
 
 def current_name(place: Place, wanted: str | None) -> str:
-    """``--as``, $IPC_NAME, or the name last registered in a shell. Raises NotRegistered."""
+    """``--as``, $IPC_NAME, or the name last registered in a shell; with a key file its name. Raises NotRegistered."""
     name = wanted or os.environ.get("IPC_NAME")
+    key = _key()
+    if key is not None:
+        if name not in (None, key.name):
+            raise IpcError("key_bound", name=key.name, claimed=name)
+        return key.name
     if name is None:
         try:
             with open(os.path.join(_folder(place), "cli-current"), encoding="utf-8") as f:
@@ -71,7 +89,8 @@ def save(place: Place, name: str, token: str) -> None:
     from broker.runtime import write_private
 
     write_private(Path(_file(place, name)), json.dumps({"name": name, "token": token}))
-    write_private(Path(_folder(place), "cli-current"), name + "\n")
+    if _key() is None:
+        write_private(Path(_folder(place), "cli-current"), name + "\n")
 
 
 def forget(place: Place, name: str) -> None:

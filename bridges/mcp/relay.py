@@ -176,7 +176,7 @@ class Relay:
         self._ready_by_s = time.monotonic() + _READY_S
 
     def _open(self, start: bool) -> socket.socket | None:
-        if start and os.environ.get("IPC_ENDPOINT"):
+        if start and (os.environ.get("IPC_ENDPOINT") or os.environ.get("IPC_KEY_FILE")):
             return self._own_process()  # another broker than the data folder's
         path = mcp_socket(self._place.home)
         server = _connected(path)

@@ -15,6 +15,8 @@ from broker.errors import IpcError
 from broker.names import SYSTEM, is_name
 
 _GUESSES_A_SECOND = 0.5
+_NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",)}
+"""The fields by which a request makes a name its own."""
 
 
 def token_hash(token: str) -> bytes:
@@ -109,6 +111,30 @@ def limit_guesses(turn: Turn) -> None:
     state.guessed_s = now_s
     if state.guesses < 1:
         raise IpcError("too_many_guesses", retry_after_s=(1 - state.guesses) / _GUESSES_A_SECOND)
+
+
+def check_bound(turn: Turn, session: Session | None, request: Incoming) -> None:
+    """Raise ``key_bound`` where a request would act as, take or become another name than the one its key stands for.
+
+    ``bound_name`` is set by a door that knows its client by a key. It only ever refuses, so nobody gains by setting it.
+    """
+    body, bound = request.body, request.body["bound_name"]
+    names = [session.mailbox.name] if session is not None else []
+    names += [body[field] for field in _NAMES_TAKEN.get(body["action"], ())]
+    for name in names:
+        if name != bound:
+            turn.event("spoof_refused", who=str(bound), claimed=name[:64], action=body["action"])
+            raise IpcError("key_bound", name=bound, claimed=name[:64])
+
+
+def end_session(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
+    """End the session of a name for its owner's sake: whoever has its token can do no more with it."""
+    mailbox = turn.state.mailboxes.get(request.body["name"])
+    if mailbox is None or mailbox.session is None or mailbox.session.replaced:
+        return {"ended": False}
+    replace_sessions(turn, mailbox)
+    turn.journal.set(mailbox, "session", None)
+    return {"ended": True}
 
 
 def new_mailbox(turn: Turn, name: str) -> Mailbox:

@@ -48,6 +48,7 @@ HANDLERS: dict[str, Handler] = {
     "presence": presence.presence,
     "rename": accounts.rename,
     "whoami": accounts.whoami,
+    "end_session": accounts.end_session,
     "groups": groups.groups,
     "group_create": groups.create,
     "group_join": groups.join,
@@ -236,6 +237,8 @@ class Engine:
         elif action.access is Access.OWNER and not self._is_owner(request.token):
             raise IpcError("unauthorized")
         action.check(request.body)
+        if request.body.get("bound_name") is not None:
+            accounts.check_bound(turn, session, request)
         if action.slow and turn.pace is not None and session is not None:
             turn.aside.append((session, bare(request, action)))
             return None

@@ -28,6 +28,7 @@ BY_COMMAND = {
     "autocheck_stop": "autocheck",
     "autocheck_status": "autocheck",
     "import": "import-legacy",
+    "end_session": "keys",
     "ping": "doctor",
 }
 

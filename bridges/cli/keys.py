@@ -1,0 +1,130 @@
+"""``ipc keys``: who may come in from other machines, at the remote door."""
+
+import argparse
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bridges.cli.output import ago, complain, say, say_json, table
+from bridges.cli.service import door_state
+from broker import keys
+from broker.client import Connection
+from broker.errors import IpcError
+from broker.keyfile import KeyFile
+from broker.runtime import owner_key
+from broker.settings import Settings
+
+OK, FAILED = 0, 1
+_ANYWHERE = ("0.0.0.0", "*", "[::]")  # noqa: S104 (compared with, not bound)
+_CLOSED = "no door is open to other machines"
+_OPEN_IT = 'remote = "tcp://0.0.0.0:9877" in config.toml, or IPC_REMOTE; then: ipc down, ipc up'
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    work = {"new": _new, "allow": _allow, "revoke": _revoke}.get(options.what, _list)
+    try:
+        return work(settings, options)
+    except OSError as e:
+        complain(str(e))
+        return FAILED
+
+
+def _list(settings: Settings, options: argparse.Namespace) -> int:
+    pair, rows, address = keys.server_pair(settings), keys.allowed(settings), _address(settings)
+    if options.json:
+        say_json({"endpoint": address or None, "server_key": pair.public, "keys": [asdict(row) for row in rows]})
+        return OK
+    say(f"door    {address or 'closed'}")
+    say(f"server  {pair.public}")
+    if rows:
+        say(table(("NAME", "KEY", "ADDED"), [(row.name, row.key, ago(row.added)) for row in rows]))
+    else:
+        say("No keys are allowed; ipc keys new NAME makes one")
+    if not address:
+        complain(_CLOSED, _OPEN_IT)
+    return OK
+
+
+def _address(settings: Settings) -> str:
+    """Where the door is, or would be: what the process says that has it goes before the setting. Empty if nowhere."""
+    state = door_state(settings, "remote.json")
+    return str(state["endpoint"]) if state and not state["error"] else settings.remote
+
+
+def _seen_from_outside(address: str, host: str | None) -> str:
+    """The address as another machine may use it."""
+    scheme, _, rest = address.partition("://")
+    bound, _, port = rest.rpartition(":")
+    if host and ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"{scheme}://{host or (socket.gethostname() if bound in _ANYWHERE else bound)}:{port}"
+
+
+def _new(settings: Settings, options: argparse.Namespace) -> int:
+    address = _address(settings)
+    if not address:
+        complain(_CLOSED, _OPEN_IT)
+        return FAILED
+    keys.check_name(options.name)
+    pair = keys.new_pair()
+    file = KeyFile(options.name, _seen_from_outside(address, options.host), keys.server_pair(settings).public, pair)
+    path = Path(options.out or f"{options.name}.key").expanduser()
+    file.save(path)
+    try:
+        row = keys.allow(settings, options.name, pair.public)
+    except BaseException:
+        path.unlink()
+        raise
+    if options.json:
+        say_json({**asdict(row), "file": str(path.absolute()), "endpoint": file.endpoint})
+        return OK
+    say(f"{path} lets its holder in as {row.name}, at {file.endpoint}")
+    say("It is a secret: move it to the other machine, for instance with scp, and keep no copy. There:")
+    say(f"  IPC_KEY_FILE={path.name} ipc register {row.name}")
+    return OK
+
+
+def _allow(settings: Settings, options: argparse.Namespace) -> int:
+    row = keys.allow(settings, options.name, options.key)
+    if options.json:
+        say_json({**asdict(row), "endpoint": _address(settings) or None, "server_key": keys.server_pair(settings).public})
+        return OK
+    say(f"{row.key} may come in as {row.name}")
+    if not _address(settings):
+        complain(_CLOSED, _OPEN_IT)
+    return OK
+
+
+def _revoke(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 1 if no such key was allowed, or if a session could not be ended."""
+    gone = keys.revoke(settings, options.which)
+    if not gone:
+        complain(f"no key of {options.which} is allowed", "ipc keys")
+        return FAILED
+    try:
+        ended = _end_sessions(settings, sorted({row.name for row in gone}))
+    except IpcError as e:
+        complain(f"revoked; but sessions made with it could not be ended: {e.text}", "ipc up, then register the name anew")
+        return FAILED
+    if options.json:
+        say_json({"revoked": [asdict(row) for row in gone], "sessions_ended": ended})
+        return OK
+    for row in gone:
+        say(f"Revoked {row.name}'s key {row.key}")
+    for name in ended:
+        say(f"The session of {name} has ended; its mail is kept for who registers {name} next")
+    return OK
+
+
+def _end_sessions(settings: Settings, names: list[str]) -> list[str]:
+    """End what was begun with a revoked key, since its token would do at the TCP door, too. The broker answers waiting
+    requests of the session, so that what came in by the key before is refused now."""
+    connection = Connection(settings, door="cli")
+    try:
+        replies: list[dict[str, Any]] = [
+            connection.request("end_session", name=name, session_token=owner_key(settings)) for name in names
+        ]
+    finally:
+        connection.close()
+    return [name for name, reply in zip(names, replies, strict=True) if reply["ended"]]

@@ -1,0 +1,221 @@
+"""Requests of other machines, on their way to the broker and back.
+
+The wire is the broker's own (broker/PROTOCOL.md), and so are requests and replies. What this door adds: each request carries
+the name that its client's key stands for (``bound_name``), and the broker refuses whatever is another's; a key takes the
+shared secret's place; and nothing goes out to a key that is not allowed any more.
+"""
+
+import asyncio
+from typing import Any
+
+import zmq
+
+from bridges.remote.gate import Gate
+from broker import wire
+from broker.actions import ACTIONS, Access
+from broker.aio import AsyncConnection
+from broker.errors import IpcError
+from broker.ids import auth_token
+from broker.keys import AllowList, Pair
+from broker.logs import Log
+from broker.settings import Settings
+
+OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping"))
+WAITING_LIMIT = 1024
+"""Requests of one key that may wait for replies at once."""
+_TIMEOUT_S = 20.0
+_OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name"})
+"""Fields that are this door's to fill in."""
+
+
+class Peer:
+    """One connection of another machine, for as long as something is due to it."""
+
+    __slots__ = ("key", "name", "outbox", "route", "subscriptions", "waiting")
+
+    def __init__(self, route: bytes, key: str, name: str) -> None:
+        self.route = route
+        self.key = key
+        self.name = name
+        self.waiting = 0
+        self.subscriptions: dict[Any, tuple[int, Any]] = {}
+        """The id of a subscribe request to its number at the broker, and its token."""
+        self.outbox: list[tuple[dict[str, Any], Any]] = []
+        """Replies and pushes, with the token of the session they are for."""
+
+
+class Door:
+    """All peers over one connection to the broker."""
+
+    def __init__(self, settings: Settings, broker: AsyncConnection, allowed: AllowList, log: Log) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._allowed = allowed
+        self._log = log
+        self._peers: dict[bytes, Peer] = {}
+        self._waiting: dict[str, int] = {}
+        self._unsent: dict[bytes, Peer] = {}
+        self._loop = asyncio.get_running_loop()
+        self._gate: Gate | None = None
+        broker.on_orphan = self._orphan
+
+    def open(self, address: str, pair: Pair, frame_limit_bytes: int) -> str:
+        """Let other machines in; the address with its port. Raises zmq.ZMQError."""
+        self._gate = Gate(self._allowed, self.take, self._log)
+        try:
+            return self._gate.open(address, pair, frame_limit_bytes)
+        except zmq.ZMQError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._gate is not None:
+            self._gate.close()
+            self._gate = None
+
+    # requests
+
+    def take(self, route: bytes, key: str, frame: bytes) -> None:
+        """One frame of a peer."""
+        name = self._allowed.name_of(key)
+        peer = self._peers.get(route)
+        if peer is None or (peer.key, peer.name) != (key, name):
+            if peer is not None:
+                self._end_subscriptions(peer)
+            peer = self._peers[route] = Peer(route, key, name or "")
+        try:
+            bodies = wire.decode(frame)
+        except wire.FrameError as e:
+            self._answer(peer, {"id": None, **IpcError("bad_request", detail=f"Bad frame: {e}").to_wire()})
+            return
+        token: Any = None
+        for body in bodies:
+            token = body.get("session_token", token)
+            try:
+                if name is None:
+                    raise _refused(key)
+                self._submit(peer, body, token)
+            except IpcError as error:
+                self._answer(peer, {"id": body.get("id"), **error.to_wire()})
+            except Exception as error:  # the one broad catch of this process: the client gets a reference, the log the rest
+                ref = self._log.exception(error, door="remote", name=name)
+                self._answer(peer, {"id": body.get("id"), **IpcError("internal", ref=ref).to_wire()})
+
+    def _submit(self, peer: Peer, body: dict[str, Any], token: Any) -> None:
+        action, number = body.get("action"), body.get("id")
+        if not isinstance(action, str) or action not in OPEN_ACTIONS:
+            raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
+        if self._waiting.get(peer.key, 0) >= WAITING_LIMIT:
+            raise IpcError("overloaded", limit=WAITING_LIMIT, retry_after_s=0.1)
+        request = {k: v for k, v in body.items() if k not in _OURS}
+        request |= {"session_token": token, "bound_name": peer.name}
+        if action == "register":
+            request["auth_token"] = auth_token(peer.name, self._settings.shared_secret)
+        if action == "unsubscribe":
+            request["subscription"] = self._forget_subscription(peer, body.get("subscription"))
+        ours = 0
+
+        def replied(reply: dict[str, Any]) -> bool:
+            self._settle(peer)
+            reply["id"] = number
+            if action == "subscribe" and reply.get("status") != "ok":
+                self._broker.on_push.pop(ours, None)
+                peer.subscriptions.pop(number, None)
+            self._answer(peer, reply, token)
+            return True
+
+        wait_s = body.get("wait_s")
+        patience_s = _TIMEOUT_S + wait_s if isinstance(wait_s, (int, float)) and 0 < wait_s <= 3600 else None
+        ours = self._broker.submit(request, replied, patience_s)
+        peer.waiting += 1
+        self._waiting[peer.key] = self._waiting.get(peer.key, 0) + 1
+        if action == "subscribe":
+            self._subscribe(peer, ours, number, token)
+
+    def _settle(self, peer: Peer) -> None:
+        peer.waiting -= 1
+        left = self._waiting[peer.key] - 1
+        if left:
+            self._waiting[peer.key] = left
+        else:
+            del self._waiting[peer.key]
+
+    def _subscribe(self, peer: Peer, ours: int, number: Any, token: Any) -> None:
+        def receive(push: dict[str, Any]) -> None:
+            push["id"] = number
+            self._answer(peer, push, token)
+
+        peer.subscriptions[number] = (ours, token)
+        self._broker.on_push[ours] = receive
+
+    def _forget_subscription(self, peer: Peer, number: Any) -> int:
+        """The number at the broker of a subscription that ends; without its id all of the connection end."""
+        if number is None:
+            self._end_subscriptions(peer)
+        if not isinstance(number, (int, str)):
+            return -1
+        ours, _token = peer.subscriptions.pop(number, (-1, None))
+        self._broker.on_push.pop(ours, None)
+        return ours
+
+    # replies
+
+    def _answer(self, peer: Peer, reply: dict[str, Any], token: Any = None) -> None:
+        """Queue a reply or push: those of one turn of the loop share a frame."""
+        peer.outbox.append((reply, token))
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent[peer.route] = peer
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, {}
+        for peer in unsent.values():
+            outbox, peer.outbox = peer.outbox, []
+            if peer.name and self._allowed.name_of(peer.key) != peer.name:
+                self._turn_away(peer, outbox)
+            else:
+                for part in wire.batches(outbox):
+                    self._send(peer, part)
+            if not peer.waiting and not peer.subscriptions and self._peers.get(peer.route) is peer:
+                del self._peers[peer.route]
+
+    def _send(self, peer: Peer, replies: list[tuple[dict[str, Any], Any]]) -> None:
+        if not self._put(peer, [reply for reply, _token in replies]):
+            self._log.info("reply_undeliverable", name=peer.name, replies=len(replies))
+            self._give_back(replies)
+            self._end_subscriptions(peer)
+
+    def _turn_away(self, peer: Peer, replies: list[tuple[dict[str, Any], Any]]) -> None:
+        """The key was revoked while requests waited: the mail goes back, and the client is told."""
+        self._log.warning("key_turned_away", key=peer.key, name=peer.name)
+        self._give_back(replies)
+        self._end_subscriptions(peer)
+        refusal = _refused(peer.key).to_wire()
+        told = [{"id": r["id"], **({"push": "key_refused"} if "push" in r else {}), **refusal} for r, _token in replies]
+        for part in wire.batches(told):
+            self._put(peer, part)
+
+    def _put(self, peer: Peer, bodies: list[dict[str, Any]]) -> bool:
+        return self._gate is not None and self._gate.send(peer.route, wire.encode(bodies))
+
+    def _give_back(self, replies: list[tuple[dict[str, Any], Any]]) -> None:
+        for reply, token in replies:
+            ids = [m["id"] for m in reply.get("messages", ()) if "direction" not in m]
+            if ids:
+                self._spawn({"action": "release", "session_token": token, "ids": ids})
+
+    def _end_subscriptions(self, peer: Peer) -> None:
+        subscriptions, peer.subscriptions = peer.subscriptions, {}
+        for ours, token in subscriptions.values():
+            self._broker.on_push.pop(ours, None)
+            self._spawn({"action": "unsubscribe", "session_token": token, "subscription": ours})
+
+    def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
+        self._give_back([(reply, request.get("session_token"))])
+
+    def _spawn(self, body: dict[str, Any]) -> None:
+        self._broker.submit(body, lambda _reply: True)  # where it fails the lease ends by itself
+
+
+def _refused(key: str) -> IpcError:
+    return IpcError("key_refused", name="NAME", key=key)
