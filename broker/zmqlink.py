@@ -18,6 +18,8 @@ class Dealer:
 
     def __init__(self, address: str, key: KeyFile | None, send_limit: int) -> None:
         self._key = key
+        self._may_wait = key is None and send_limit > 0
+        """For room; without a limit, or with a key, what can't be sent at once never will be."""
         self._handshakes = Handshakes(key) if key is not None else None
         self._context = zmq.Context()
         self._socket = s = self._context.socket(zmq.DEALER)
@@ -33,13 +35,14 @@ class Dealer:
 
     def _put(self, frame: bytes) -> None:
         """Raises IpcError where libzmq has given the connection up, since what answers speaks another protocol."""
-        if self._key is None:
+        if self._may_wait:
             self._socket.send(frame)
             return
         try:
             self._socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
-            raise self._key.wrong_server() from None
+            nobody = IpcError("unavailable", detail="what answers there is no broker")
+            raise (nobody if self._key is None else self._key.wrong_server()) from None
 
     def _monitor_says_lost(self) -> bool:
         """Take what the monitor has; True if the connection was lost. Raises IpcError where trying again is of no use."""

@@ -1,0 +1,232 @@
+"""Mail from machine to machine: who gets in, as whom, and until when."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.aio import connect_async
+from broker.client import Connection
+from broker.errors import IpcError
+from broker.keys import new_pair
+from broker.settings import Settings
+from tests.conftest import Service, wait_for
+from tests.remote.conftest import Host, Machine, free_port
+
+
+def refusal(work: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+    """The code of the error that the call ends with."""
+    with pytest.raises(IpcError) as caught:
+        work(*arguments, **options)
+    return caught.value.code
+
+
+def edited(key: Path, **fields: str) -> Path:
+    """A copy of a key file with other fields."""
+    path = key.with_name(f"edited-{len(list(key.parent.iterdir()))}.key")
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({**json.loads(key.read_text()), **fields}))
+    return path
+
+
+def test_mail_goes_both_ways_with_a_key(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    wilma = host.service.connect("wilma")
+    with machine.connect(key, "fred") as fred:
+        fred.send("wilma", "from afar")
+        assert [m.content for m in wilma.check(wait=5)] == ["from afar"]
+        wilma.send("fred", "x" * 5000)
+        assert [m.content for m in fred.check(wait=5)] == ["x" * 5000]
+        assert len(fred.send_many([("wilma", str(n)) for n in range(600)])) == 600
+        assert [m.content for m in wilma.check(limit=1000)] == [str(n) for n in range(600)]
+
+
+def test_pushes_and_questions_reach_another_machine(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    wilma = host.service.connect("wilma")
+    subscribed = fred.request("subscribe")
+    wilma.send("fred", "pushed")
+    pushes = wait_for("the push", lambda: fred._connection.poll_pushes(0.1))
+    assert (pushes[0]["id"], pushes[0]["messages"][0]["message"]["content"]) == (subscribed["id"], "pushed")
+    fred.request("unsubscribe")
+    wilma.send("fred", "waits")
+    assert [m.content for m in fred.check(wait=5)] == ["waits"]
+
+    def answer() -> None:
+        question = wilma.check(wait=10)[0]
+        wilma.reply(question.id, "yes")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    reply = fred.ask("wilma", "really?", wait=10)
+    thread.join()
+    assert reply is not None and reply.content == "yes"
+
+
+def test_the_asyncio_client_takes_a_key_and_tells_what_is_wrong_with_it(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+
+    async def talk() -> list[str]:
+        settings = Settings.load(env=machine.env(key))
+        async with await connect_async("fred", settings=settings) as fred:
+            await fred.send("fred", "to myself")
+            found = [m.content for m in await fred.check(wait=5)]
+            host.ipc("keys", "revoke", "fred")
+            with pytest.raises(IpcError) as caught:
+                await fred.send("fred", "again")
+            found.append(caught.value.code)
+            fred._unacked.clear()
+        with pytest.raises(IpcError) as caught:
+            await connect_async("fred", settings=settings)
+        return [*found, caught.value.code]
+
+    assert asyncio.run(asyncio.wait_for(talk(), 40)) == ["to myself", "key_refused", "key_refused"]
+
+
+def test_a_key_that_was_never_allowed_is_refused_and_the_error_says_what_to_ask_for(host: Host, machine: Machine) -> None:
+    pair = new_pair()
+    key = edited(host.new_key("fred"), public_key=pair.public, secret_key=pair.secret)
+    with pytest.raises(IpcError) as caught:
+        machine.connect(key, "fred")
+    assert caught.value.code == "key_refused"
+    assert caught.value.hint == f"Ask its owner for: ipc keys allow fred {pair.public}"
+    host.ipc("keys", "allow", "fred", pair.public)
+    assert machine.connect(key, "fred").whoami()["instance_id"] == "fred"
+
+
+def test_a_client_that_expects_another_broker_sends_it_nothing(host: Host, machine: Machine) -> None:
+    key = edited(host.new_key("fred"), server_key=new_pair().public)
+    assert refusal(machine.connect, key, "fred") == "wrong_server"
+
+
+def test_a_port_where_no_broker_speaks_or_nobody_listens_is_told_apart(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    json_door = edited(key, endpoint=f"tcp://127.0.0.1:{host.service.port()}")
+    assert refusal(machine.connect, json_door, "fred") == "wrong_server"
+    assert refusal(machine.connect, edited(key, endpoint=f"tcp://127.0.0.1:{free_port()}"), "fred") == "unavailable"
+
+
+def test_a_key_revoked_before_it_was_used_is_refused(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    assert "Revoked fred's key" in host.ipc("keys", "revoke", "fred")
+    assert refusal(machine.connect, key, "fred") == "key_refused"
+
+
+def test_revoking_holds_for_open_connections_when_the_command_returns(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    wilma = host.service.connect("wilma")
+    wilma.send("fred", "on lease")
+    assert len(fred.check(wait=5)) == 1
+    assert "session of fred has ended" in host.ipc("keys", "revoke", "fred")
+    assert refusal(fred.send, "wilma", "x") == "key_refused"
+    assert refusal(fred.request, "check") == "key_refused"
+    wilma.send("fred", "later")
+    again = host.service.connect("fred")  # what was on lease is back at once
+    assert [m.content for m in again.check()] == ["on lease", "later"]
+    assert wilma.check() == []
+
+
+def test_a_wait_and_a_subscription_end_when_the_key_is_revoked(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    watcher = machine.connect(host.folder / "fred.key", "fred", token=fred.token)
+    watcher.request("subscribe", notify=True)
+    ended: list[str] = []
+    waiting = threading.Thread(target=lambda: ended.append(refusal(fred.check, wait=30)))
+    waiting.start()
+    wait_for("the wait", lambda: host.service.connect("wilma").request("list"))
+    host.ipc("keys", "revoke", "fred")
+    waiting.join(20)
+    assert ended == ["key_refused"]
+    pushes = wait_for("the end of the subscription", lambda: watcher._connection.poll_pushes(0.1))
+    assert [(p["push"], p["code"]) for p in pushes] == [("key_refused", "key_refused")]
+
+
+def test_the_token_of_a_revoked_key_is_worth_nothing_at_other_doors(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    whoami = {"action": "whoami", "session_token": fred.token}
+    assert host.service.ask(whoami)["instance_id"] == "fred"
+    host.ipc("keys", "revoke", "fred")
+    assert host.service.ask(whoami)["code"] == "session_replaced"
+
+
+def test_a_key_acts_as_its_own_name_only(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    fred, wilma = machine.connect(key, "fred"), host.service.connect("wilma")
+    assert refusal(machine.connect, key, "wilma") == "key_bound"
+    assert refusal(machine.connect, key, "wilma", token=wilma.token) == "key_bound"  # stolen
+    assert refusal(fred.rename, "barney") == "key_bound"
+    assert fred.rename("fred") == "Renamed fred to fred"
+    forged = {"to_id": "wilma", "message": {"content": "x"}}
+    assert refusal(fred.request, "send", from_id="wilma", **forged) == "spoofed_sender"
+    with_token = Connection(Settings.load(env=machine.env(key)))
+    try:
+        body = {"action": "send", "session_token": wilma.token, "bound_name": "wilma", "door": "cli", **forged}
+        assert with_token.request_many([body])[0]["code"] == "key_bound"
+        assert with_token.request_many([{**body, "session_token": None}])[0]["code"] == "unauthorized"
+        for action in ("import", "end_session", "status"):
+            assert with_token.request_many([{"action": action, "session_token": "x"}])[0]["code"] == "unknown_action"
+    finally:
+        with_token.close()
+    assert wilma.check() == []
+    told = [line for line in host.service.log("broker") if line["event"] == "spoof_refused"]
+    assert {"who": "fred", "claimed": "wilma", "door": "remote"}.items() <= told[0].items()
+
+
+def test_a_mailbox_renamed_at_home_is_out_of_its_keys_reach_until_the_key_is_allowed_for_it(
+    host: Host, machine: Machine
+) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    host.service.connect("fred", token=fred.token).rename("barney")
+    assert refusal(fred.send, "wilma", "x") == "key_bound"
+    key = json.loads(host.ipc("keys", "--json"))["keys"][0]["key"]
+    host.ipc("keys", "allow", "barney", key)
+    assert fred.send("wilma", "x")["status"] == "ok"
+
+
+def test_with_a_key_the_shared_secret_is_not_needed(
+    make_service: Callable[..., Service], folder: Path, machine: Machine
+) -> None:
+    environment = {"IPC_REMOTE": f"tcp://127.0.0.1:{free_port()}", "IPC_SHARED_SECRET": "right"}
+    service = make_service(**environment).start()
+    host = Host(service, folder)
+    assert machine.connect(host.new_key("fred"), "fred").whoami()["instance_id"] == "fred"
+
+
+def test_keys_and_sessions_outlive_a_broker_and_a_door_that_are_killed(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    wilma = host.service.connect("wilma")
+    for child in ("broker", "remote"):
+        host.service.kill(child)
+        assert fred.send("wilma", child)["status"] == "ok"
+    assert [m.content for m in host.service.connect("wilma", token=wilma.token).check()] == ["broker", "remote"]
+    server = json.loads(host.ipc("keys", "--json"))["server_key"]
+    host.service.kill("supervisor")
+    host.service.start()
+    host.address()
+    assert json.loads(host.ipc("keys", "--json"))["server_key"] == server
+    assert fred.send("wilma", "after a restart")["status"] == "ok"
+
+
+def test_the_shell_of_another_machine_needs_only_the_key_file(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    host.ipc("register", "wilma")
+    assert "ipc register" in machine.ipc(key, "whoami", status=4)
+    assert machine.ipc(key, "register", "fred") == "Registered fred\n"
+    assert machine.ipc(key, "send", "wilma", "hello") == "Message sent\n"
+    assert "hello" in host.ipc("check")
+    host.ipc("send", "fred", "hi")
+    assert "hi" in machine.ipc(key, "check")
+    assert "as wilma" in machine.ipc(key, "whoami", "--as", "wilma", status=4)
+    assert "on another machine" in machine.ipc(key, "status")
+    assert "answers" in machine.ipc(key, "doctor")
+    assert "unset IPC_KEY_FILE" in machine.ipc(key, "up", status=2)
+    assert os.listdir(machine.folder / "ipc" / "run") == []  # nothing was started here
+    host.ipc("keys", "revoke", "fred")
+    assert "ipc keys allow fred" in machine.ipc(key, "check", status=4)
+    key.chmod(0o644)
+    assert "chmod 600" in machine.ipc(key, "check", status=2)
