@@ -1,9 +1,11 @@
 """What the ipc_*.py scripts share: the session file and one request over TCP.
 
 Standard library only, Python 3.8 or later, any platform; copy the folder anywhere. The port is $IPC_PORT or 9876, the host
-$IPC_HOST or 127.0.0.1; the session is kept in ~/.ipc-session, readable by its owner only.
+$IPC_HOST or 127.0.0.1; the session is kept in ~/.ipc-session, readable by its owner only. Where $IPC_TLS_CA names a file with
+the server's certificate, or that of its issuer, the connection is encrypted.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -35,13 +37,41 @@ def request(body, timeout_s=TIMEOUT_S):
     try:
         return _exchange(body, timeout_s)
     except ConnectionRefusedError:
+        if _certificate():
+            raise ScriptError("nothing listens at %s:%d" % address()) from None
         _start_service()
         return _exchange(body, timeout_s)
 
 
+def _certificate():
+    return os.environ.get("IPC_TLS_CA") or ""
+
+
+def _connect(timeout_s):
+    s = socket.create_connection(address(), timeout=timeout_s)
+    if not _certificate():
+        return s
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=_certificate())
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context.wrap_socket(s, server_hostname=address()[0])
+    except OSError as e:
+        s.close()
+        raise ScriptError("no encrypted connection to %s:%d with IPC_TLS_CA=%s: %s" % (*address(), _certificate(), e)) from None
+
+
+def _say_goodbye(s):
+    """TLS's own end, which acknowledges what was read; without TLS the connection's end does."""
+    if _certificate():
+        with contextlib.suppress(OSError):
+            s.unwrap()
+
+
 def _exchange(body, timeout_s):
     try:
-        with socket.create_connection(address(), timeout=timeout_s) as s:
+        with _connect(timeout_s) as s:
             s.sendall(json.dumps(body).encode("utf-8"))
             chunks = []
             while True:  # to the server's end of the connection: our close then acknowledges what was read
@@ -50,9 +80,11 @@ def _exchange(body, timeout_s):
                     break
                 chunks.append(chunk)
                 try:
-                    return json.loads(b"".join(chunks).decode("utf-8"))
+                    reply = json.loads(b"".join(chunks).decode("utf-8"))
                 except ValueError:
                     continue
+                _say_goodbye(s)
+                return reply
     except ConnectionRefusedError:
         raise
     except (OSError, ValueError) as e:

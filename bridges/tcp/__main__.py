@@ -1,8 +1,8 @@
 """``python -m bridges.tcp``: the JSON door, on a TCP port and on a Unix socket. Usually the supervisor starts it.
 
 The socket ``door.sock`` speaks what the port speaks, to programs of this OS user alone; it is there whether or not the port
-can be had. What became of the port stands in ``run/tcp.json``: ``{"pid", "host", "port", "error"}``. A port that something
-else holds is no reason to die: the door says so there and in its log, and takes the port when it is free.
+can be had. What became of the port stands in ``run/tcp.json``: ``{"pid", "host", "port", "error", "tls"}``. A port that
+something else holds is no reason to die: the door says so there and in its log, and takes the port when it is free.
 """
 
 import argparse
@@ -12,12 +12,16 @@ import ipaddress
 import json
 import os
 import signal
+import socket
+import ssl
 import sys
+from collections.abc import Callable
 
 from bridges.tcp.connection import Connection
 from bridges.tcp.local import private_socket
 from bridges.tcp.peer import port_holder
-from bridges.tcp.stream import Listener, bound
+from bridges.tcp.stream import Listener, Owner, bound
+from bridges.tcp.tls import TlsListener, context_of
 from bridges.tcp.upstream import Upstream
 from broker.aio import AsyncConnection
 from broker.child import allow_many_files, collect_seldom, die_with_parent, heard_parent
@@ -33,7 +37,7 @@ class NotAllowed(Exception):
 
 
 def check_binding(settings: Settings) -> None:
-    """Only loopback without a shared secret. Raises NotAllowed."""
+    """Only loopback without a shared secret and TLS. Raises NotAllowed."""
     host = settings.host
     try:
         loopback = ipaddress.ip_address(host).is_loopback
@@ -41,6 +45,11 @@ def check_binding(settings: Settings) -> None:
         loopback = host == "localhost"
     if not loopback and not settings.shared_secret:
         raise NotAllowed(f"binding {host} without a shared secret is refused: set IPC_SHARED_SECRET, or IPC_HOST=127.0.0.1")
+    if not loopback and not settings.tls_cert:
+        raise NotAllowed(
+            f"binding {host} without TLS is refused: set IPC_TLS_CERT and IPC_TLS_KEY (README: another machine), "
+            "or IPC_HOST=127.0.0.1"
+        )
 
 
 async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: asyncio.Event) -> Listener | None:
@@ -49,7 +58,8 @@ async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: async
     while not stopping.is_set():
         try:
             check_binding(settings)
-            listener = Listener(bound(settings.host, settings.port), lambda: Connection(upstream))
+            context = context_of(settings)
+            listener = listen(bound(settings.host, settings.port), lambda: Connection(upstream), context)
         except (OSError, NotAllowed) as e:
             error = str(e)
             if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
@@ -65,14 +75,18 @@ async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: async
                 continue
         else:
             port = listener.sockets[0].getsockname()[1]
-            write_state(settings, port, None)
-            log.info("tcp_listening", host=settings.host, port=port)
+            write_state(settings, port, None, tls=context is not None)
+            log.info("tcp_listening", host=settings.host, port=port, tls=context is not None)
             return listener
     return None
 
 
-def write_state(settings: Settings, port: int, error: str | None) -> None:
-    state = {"pid": os.getpid(), "host": settings.host, "port": port, "error": error}
+def listen(sockets: list[socket.socket], make_owner: Callable[[], Owner], context: ssl.SSLContext | None) -> Listener:
+    return Listener(sockets, make_owner) if context is None else TlsListener(sockets, make_owner, context)
+
+
+def write_state(settings: Settings, port: int, error: str | None, *, tls: bool = False) -> None:
+    state = {"pid": os.getpid(), "host": settings.host, "port": port, "error": error, "tls": tls}
     write_private(settings.home / "run" / "tcp.json", json.dumps(state))
 
 

@@ -218,7 +218,11 @@ class Listener:
                 self._loop.call_later(_NO_RESOURCES_S, self._listen_again, listening)
                 return
             connected.setblocking(False)
-            Stream(self._loop, connected, self._make_owner()).start()
+            self.begin(connected)
+
+    def begin(self, connected: socket.socket) -> None:
+        """Serve a new connection."""
+        Stream(self._loop, connected, self._make_owner()).start()
 
     def _listen_again(self, listening: socket.socket) -> None:
         if listening.fileno() >= 0:
