@@ -27,8 +27,10 @@ from broker.settings import Settings
 from broker.version import VERSION
 
 _FORMAT = 1
-_MEMBER = re.compile(r"manifest\.json|ipc\.db|config\.toml|owner\.key|(sessions|large-messages)/[^/\x00]{1,255}")
-_OTHERS = ("config.toml", "owner.key")
+_MEMBER = re.compile(
+    r"manifest\.json|ipc\.db|config\.toml|owner\.key|(sessions|large-messages)/[^/\x00]{1,255}|keys/(server|allowed)\.json"
+)
+_OTHERS = ("config.toml", "owner.key", "keys/server.json", "keys/allowed.json")
 _KEPT = frozenset({"run", "logs"})
 """What a folder may hold and still count as empty."""
 
@@ -169,7 +171,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, int]:
     """Write all members below ``new``, with the paths of large files as they will be in ``home``."""
     manifest: dict[str, Any] = {}
-    for name in ("sessions", "large-messages", "run", "logs"):
+    for name in ("sessions", "large-messages", "keys", "run", "logs"):
         (new / name).mkdir(mode=0o700)
     with tarfile.open(source, "r:") as tar:
         for member in _members(tar):
@@ -190,7 +192,7 @@ def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, in
     with closing(sqlite3.connect(new / "ipc.db")) as db:
         missing = _move_files(db, new / "large-messages", home / "large-messages")
         counts = _counts(db)
-    for folder in (new / "sessions", new / "large-messages", new):
+    for folder in (new / "sessions", new / "large-messages", new / "keys", new):
         sync_folder(folder)
     files = len(list((new / "large-messages").iterdir()))
     return *counts, files, missing, source.stat().st_size

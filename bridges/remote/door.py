@@ -2,10 +2,13 @@
 
 The wire is the broker's own (broker/PROTOCOL.md), and so are requests and replies. What this door adds: each request carries
 the name that its client's key stands for (``bound_name``), and the broker refuses whatever is another's; a key takes the
-shared secret's place; and nothing goes out to a key that is not allowed any more.
+shared secret's place; large messages arrive whole; and nothing goes out to a key that is not allowed any more.
 """
 
 import asyncio
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -23,6 +26,7 @@ from broker.settings import Settings
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping"))
 WAITING_LIMIT = 1024
 """Requests of one key that may wait for replies at once."""
+WHOLE_BYTES = 32 * 1024 * 1024
 _TIMEOUT_S = 20.0
 _OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name"})
 """Fields that are this door's to fill in."""
@@ -118,6 +122,7 @@ class Door:
         def replied(reply: dict[str, Any]) -> bool:
             self._settle(peer)
             reply["id"] = number
+            make_whole(reply.get("messages", ()))
             if action == "subscribe" and reply.get("status") != "ok":
                 self._broker.on_push.pop(ours, None)
                 peer.subscriptions.pop(number, None)
@@ -143,6 +148,7 @@ class Door:
     def _subscribe(self, peer: Peer, ours: int, number: Any, token: Any) -> None:
         def receive(push: dict[str, Any]) -> None:
             push["id"] = number
+            make_whole(push.get("messages", ()))
             self._answer(peer, push, token)
 
         peer.subscriptions[number] = (ours, token)
@@ -215,6 +221,26 @@ class Door:
 
     def _spawn(self, body: dict[str, Any]) -> None:
         self._broker.submit(body, lambda _reply: True)  # where it fails the lease ends by itself
+
+
+def make_whole(messages: Iterable[dict[str, Any]]) -> None:
+    """Put the text of large messages back: its file is on this machine, where the reader can't open it.
+
+    Beyond ``WHOLE_BYTES`` together, or where the file is not what was stored, the summary and the file's name stay.
+    """
+    left = WHOLE_BYTES
+    for m in messages:
+        file = m.get("file")
+        if file is None or file["size_bytes"] > left:
+            continue
+        try:
+            original = Path(file["path"]).read_bytes().partition(b"\n---\n\n")[2]
+        except OSError:
+            continue
+        if hashlib.sha256(original).hexdigest() == file["sha256"]:
+            left -= len(original)
+            m["message"]["content"] = original.decode("utf-8", "replace")
+            del m["file"]
 
 
 def _refused(key: str) -> IpcError:

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from broker import keys
+from broker.settings import Settings
 from tests.conftest import Service, alive, wait_for
 
 _NOT_MAIL = ("message_text", "letter", "thread", "sqlite_", "meta")
@@ -178,3 +180,14 @@ def test_a_changed_backup_is_refused_and_nothing_is_written_outside(filled: Serv
         assert done.returncode == 1, (number, done.stdout)
         assert not (elsewhere / "ipc.db").exists()
     assert not (elsewhere.parent / "evil").exists()
+
+
+def test_the_keys_of_other_machines_are_saved_and_restored(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
+    pair = keys.server_pair(filled.settings)
+    keys.allow(filled.settings, "fred", keys.new_pair().public)
+    target = tmp_path / "mail.tar"
+    assert ipc(filled.home, "backup", str(target)).returncode == 0
+    assert ipc(elsewhere, "restore", str(target)).returncode == 0
+    restored = Settings.load(env={"IPC_HOME": str(elsewhere)})
+    assert (keys.server_pair(restored), keys.allowed(restored)) == (pair, keys.allowed(filled.settings))
+    assert stat.S_IMODE((elsewhere / "keys").stat().st_mode) == 0o700

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,9 @@ from broker.errors import IpcError
 from broker.keys import new_pair
 from broker.settings import Settings
 from tests.conftest import Service, wait_for
-from tests.remote.conftest import Host, Machine, free_port
+from tests.remote.conftest import IPC, Host, Machine, free_port
+
+INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 
 
 def refusal(work: Callable[..., Any], *arguments: Any, **options: Any) -> str:
@@ -44,6 +47,38 @@ def test_mail_goes_both_ways_with_a_key(host: Host, machine: Machine) -> None:
         assert [m.content for m in fred.check(wait=5)] == ["x" * 5000]
         assert len(fred.send_many([("wilma", str(n)) for n in range(600)])) == 600
         assert [m.content for m in wilma.check(limit=1000)] == [str(n) for n in range(600)]
+
+
+def test_large_mail_arrives_whole_where_its_file_is_not(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    text = "---\r\n\n---\n\nfull text ä\n" * 5000
+    host.service.connect("wilma").send("fred", text, {"n": 1})
+    mail = fred.check(wait=5)
+    assert [(m.content == text, m.data, m.file) for m in mail] == [(True, {"n": 1}, None)]
+    assert fred.history()["messages"][0]["message"]["content"] == text
+
+
+def test_an_agent_of_another_machine_has_its_tools_by_the_key(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    wilma = host.service.connect("wilma")
+    calls = [
+        {"method": "initialize", "id": 1, "params": INITIALIZE},
+        {"method": "notifications/initialized"},
+        {"method": "tools/call", "id": 2, "params": {"name": "register", "arguments": {"instance_id": "fred"}}},
+        {"method": "tools/call", "id": 3, "params": {"name": "send", "arguments": {"to_id": "wilma", "content": "by MCP"}}},
+    ]
+    env = {"PATH": os.environ["PATH"], "HOME": str(machine.folder), **machine.env(key)}
+    with subprocess.Popen([*IPC, "mcp"], env=env, cwd=machine.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        for call in calls:
+            server.stdin.write(json.dumps({"jsonrpc": "2.0", **call}).encode() + b"\n")
+            server.stdin.flush()
+            if "id" in call:
+                assert server.stdout is not None
+                answer = json.loads(server.stdout.readline())
+                assert not answer["result"].get("isError"), answer
+        server.stdin.close()
+    assert [m.content for m in wilma.check(wait=5)] == ["by MCP"]
 
 
 def test_pushes_and_questions_reach_another_machine(host: Host, machine: Machine) -> None:
