@@ -93,7 +93,8 @@ class ZmqLink(Dealer):
                 return False
 
     def was_lost(self) -> bool:
-        return bool(self._monitor.poll(0)) and self._monitor_says_lost()
+        events: Any = self._monitor.getsockopt(zmq.EVENTS)
+        return bool(events & zmq.POLLIN) and self._monitor_says_lost()
 
     def close(self, linger_ms: int) -> None:
         self._end(linger_ms)

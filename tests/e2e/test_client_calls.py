@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import broker
 from broker.actions import ACTIONS, Access
 from broker.calls import Calls
+from broker.runtime import endpoint
 from tests.conftest import Service, wait_for
 
 METHODS = {
@@ -92,3 +94,22 @@ def test_both_clients_have_their_calls_from_one_place() -> None:
     shared = {n for n in vars(Calls) if not n.startswith("_")} - {"request"}
     for client in (broker.Client, broker.AsyncClient):
         assert shared.isdisjoint(vars(client))
+
+
+def connections(service: Service) -> int:
+    """How many the broker has accepted on its socket."""
+    path = endpoint(service.settings).removeprefix("ipc://")
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return sum(row[5] == "03" and row[7:] == [path] for row in rows)
+
+
+def test_a_check_after_the_brokers_restart_is_made_once(service: Service) -> None:
+    """Over the old socket, which has mended itself, and once more over a new one: the first would lease the mail to nobody."""
+    fred, claude = service.connect("fred"), service.connect("claude")
+    before = connections(service)
+    service.kill("broker")
+    fred.send("claude", "x")
+    wait_for("the sockets to mend themselves", lambda: connections(service) >= before)
+    asked = fred.request("status")["requests"]
+    assert [m.content for m in claude.check(wait=5)] == ["x"]
+    assert fred.request("status")["requests"] == asked + 2  # the check, and this
