@@ -256,6 +256,7 @@ class Supervisor:
 
 def main() -> int:
     """Exit status: 0 stopped, 1 can't start, 3 one is running already."""
+    os.environ.pop("IPC_KEY_FILE", None)  # the doors here are this broker's
     try:
         settings = Settings.load()
         prepare_home(settings)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from bridges.remote.door import WAITING_LIMIT
 from broker import wire
 from broker.keys import AllowList, allow, allowed, new_pair, revoke, server_pair
 from broker.runtime import FolderError
@@ -238,3 +239,18 @@ def test_no_secret_is_printed_or_logged(host: Host, machine: Machine) -> None:
     said = host.ipc("keys") + host.ipc("keys", "--json") + host.ipc("status", "--config") + host.ipc("doctor")
     said += "".join(p.read_text() for p in (host.service.home / "logs").iterdir())
     assert [s for s in secrets if s in said] == []
+
+
+def test_a_key_can_not_have_more_waiting_than_its_share(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    s = fred._connection._socket
+    assert s is not None
+    for start in range(0, WAITING_LIMIT + 256, 256):
+        bodies = [{"action": "check", "wait_s": 60, "id": n, "session_token": fred.token} for n in range(start, start + 256)]
+        s.send(wire.encode(bodies))
+    refused: list[str] = []
+    while len(refused) < 256:
+        assert s.poll(10_000)
+        refused += [reply["code"] for reply in wire.decode(s.recv())]
+    assert set(refused) == {"overloaded"}
+    assert host.service.connect("wilma").send("fred", "x")["status"] == "ok"
