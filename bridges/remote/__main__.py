@@ -37,7 +37,7 @@ async def open_gate(settings: Settings, door: Door, log: Log, stopping: asyncio.
         try:
             address = door.open(settings.remote, server_pair(settings), frame_limit_bytes(settings))
         except (zmq.ZMQError, OSError, SettingsError) as e:
-            error = f"{settings.remote}: {e}"
+            error = f"{settings.remote}: {e.strerror if isinstance(e, zmq.ZMQError) else e}"
             if error != told:
                 log.error("remote_cannot_listen", endpoint=settings.remote, detail=error)
                 write_state(settings, settings.remote, error)

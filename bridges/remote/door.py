@@ -26,6 +26,8 @@ from broker.settings import Settings
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping"))
 WAITING_LIMIT = 1024
 """Requests of one key that may wait for replies at once."""
+SUBSCRIPTIONS_LIMIT = 64
+"""Of one connection: an agent has one, or one for each of its tools."""
 WHOLE_BYTES = 32 * 1024 * 1024
 _TIMEOUT_S = 20.0
 _OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name"})
@@ -58,7 +60,7 @@ class Door:
         self._log = log
         self._peers: dict[bytes, Peer] = {}
         self._waiting: dict[str, int] = {}
-        self._unsent: dict[bytes, Peer] = {}
+        self._unsent: dict[Peer, None] = {}
         self._loop = asyncio.get_running_loop()
         self._gate: Gate | None = None
         broker.on_orphan = self._orphan
@@ -111,6 +113,8 @@ class Door:
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
         if self._waiting.get(peer.key, 0) >= WAITING_LIMIT:
             raise IpcError("overloaded", limit=WAITING_LIMIT, retry_after_s=0.1)
+        if action == "subscribe" and len(peer.subscriptions) >= SUBSCRIPTIONS_LIMIT:
+            raise IpcError("overloaded", limit=SUBSCRIPTIONS_LIMIT, retry_after_s=1.0)
         request = {k: v for k, v in body.items() if k not in _OURS}
         request |= {"session_token": token, "bound_name": peer.name}
         if action == "register":
@@ -151,6 +155,8 @@ class Door:
             make_whole(push.get("messages", ()))
             self._answer(peer, push, token)
 
+        replaced, _token = peer.subscriptions.get(number, (-1, None))
+        self._broker.on_push.pop(replaced, None)
         peer.subscriptions[number] = (ours, token)
         self._broker.on_push[ours] = receive
 
@@ -171,11 +177,11 @@ class Door:
         peer.outbox.append((reply, token))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent[peer.route] = peer
+        self._unsent[peer] = None
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, {}
-        for peer in unsent.values():
+        for peer in unsent:
             outbox, peer.outbox = peer.outbox, []
             if peer.name and self._allowed.name_of(peer.key) != peer.name:
                 self._turn_away(peer, outbox)

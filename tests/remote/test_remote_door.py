@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bridges.remote.door import SUBSCRIPTIONS_LIMIT
 from broker.aio import connect_async
 from broker.client import Connection
 from broker.errors import IpcError
@@ -265,3 +266,25 @@ def test_the_shell_of_another_machine_needs_only_the_key_file(host: Host, machin
     assert "ipc keys allow fred" in machine.ipc(key, "check", status=4)
     key.chmod(0o644)
     assert "chmod 600" in machine.ipc(key, "check", status=2)
+
+
+def test_requests_that_wait_while_a_key_gets_another_name_are_all_answered(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    ended: list[str] = []
+    waiting = threading.Thread(target=lambda: ended.append(refusal(fred.request, "check", wait_s=30, timeout_s=20.0)))
+    waiting.start()
+    key = json.loads(host.ipc("keys", "--json"))["keys"][0]["key"]
+    host.ipc("keys", "allow", "barney", key)
+    host.service.connect("wilma").send("fred", "for fred alone")
+    waiting.join(25)
+    assert ended == ["key_refused"]
+    assert [m.content for m in host.service.connect("fred").check(wait=5)] == ["for fred alone"]
+
+
+def test_a_connection_can_not_have_subscriptions_without_end(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    bodies = [{"action": "subscribe", "notify": True, "session_token": fred.token} for _ in range(SUBSCRIPTIONS_LIMIT + 1)]
+    replies = fred._connection.request_many(bodies)
+    assert [r.get("code", "ok") for r in replies] == ["ok"] * SUBSCRIPTIONS_LIMIT + ["overloaded"]
+    assert fred.request("unsubscribe")["status"] == "ok"
+    assert fred.request("subscribe")["status"] == "ok"
