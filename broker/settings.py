@@ -34,8 +34,10 @@ class Settings:
     endpoint: str = _setting("", "IPC_ENDPOINT", "ZeroMQ endpoint, empty = a socket in the data folder")
     shared_secret: str = _setting("", "IPC_SHARED_SECRET", "text, empty = open to this OS user")
     remote: str = _setting("", "IPC_REMOTE", "tcp://HOST:PORT where other machines come in with keys, empty = nowhere")
-    tls_cert: str = _setting("", "IPC_TLS_CERT", "PEM file with the TCP door's certificate, empty = no TLS")
-    tls_key: str = _setting("", "IPC_TLS_KEY", "PEM file with its private key")
+    tls_cert: str = _setting(
+        "", "IPC_TLS_CERT", "PEM file in the data folder, or its path: the TCP door's certificate, empty = no TLS"
+    )
+    tls_key: str = _setting("", "IPC_TLS_KEY", "PEM file, likewise: its private key")
     session_timeout_s: float = _setting(7 * DAY_S, "IPC_SESSION_TIMEOUT", "s of inactivity", 1)
     large_message_dir: str = _setting("", "IPC_LARGE_MESSAGE_DIR", "folder, empty = large-messages in the data folder")
     large_message_bytes: int = _setting(10 * KIB, "IPC_LARGE_MESSAGE_BYTES", "bytes of content kept in the store", 256)

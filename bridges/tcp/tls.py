@@ -12,6 +12,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bridges.tcp.stream import Listener, Owner, Stream
@@ -82,11 +83,12 @@ def context_of(settings: Settings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TlsSocket
+    cert, key = (settings.home / Path(name).expanduser() for name in (settings.tls_cert, settings.tls_key))
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_password)
+        context.load_cert_chain(cert, key, password=_no_password)
     except OSError as e:
         what = e.reason if isinstance(e, ssl.SSLError) else e.strerror
-        raise OSError(f"TLS: {settings.tls_cert} and {settings.tls_key} can't be used: {what or e}") from None
+        raise OSError(f"TLS: {cert} and {key} can't be used: {what or e}") from None
     return context
 
 

@@ -41,6 +41,15 @@ def secure(make_service: Callable[..., Service], made: tuple[Path, Path]) -> Ser
     return make_service(IPC_TLS_CERT=str(made[0]), IPC_TLS_KEY=str(made[1])).start()
 
 
+def test_names_of_files_are_those_of_the_data_folder(
+    make_service: Callable[..., Service], home: Path, made: tuple[Path, Path]
+) -> None:
+    for path in made:
+        shutil.copy(path, home)
+    service = make_service(IPC_TLS_CERT="tls.crt", IPC_TLS_KEY="tls.key").start()
+    assert register(service, made[0], "fred")
+
+
 def connected(service: Service, ca: Path, host: str = "localhost") -> ssl.SSLSocket:
     context = ssl.create_default_context(cafile=str(ca))
     return context.wrap_socket(service.tcp(), server_hostname=host)
