@@ -26,9 +26,13 @@ HANDSHAKES_AT_ONCE = 1000
 class TlsSocket(ssl.SSLSocket):
     """A server's end whose ``recv`` and ``send`` raise BlockingIOError where a plain socket would."""
 
+    untold = False
+    """The end, or an error, came with the last data: the next ``recv`` tells, and nothing will wake its reader for it."""
+
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """All that can be decrypted now, up to ``buflen`` and the rest of a record: what stayed inside would wake nobody."""
         found = bytearray()
+        self.untold = False
         with _as_plain():
             while len(found) < buflen or self.pending():
                 try:
@@ -40,8 +44,10 @@ class TlsSocket(ssl.SSLSocket):
                 except OSError:
                     if not found:
                         raise
-                    break  # told by the next call
+                    self.untold = True
+                    break
                 if not data:
+                    self.untold = bool(found)
                     break
                 found += data
         return bytes(found)
@@ -62,6 +68,23 @@ class TlsSocket(ssl.SSLSocket):
             with contextlib.suppress(OSError):
                 self._sslobj.shutdown()  # type: ignore[attr-defined]
         super().close()
+
+
+class TlsStream(Stream):
+    """A stream that asks for what its socket has not told."""
+
+    __slots__ = ()
+
+    def resume_reading(self) -> None:
+        super().resume_reading()
+        if self.socket.untold:  # type: ignore[attr-defined]  # a TlsSocket
+            self._loop.call_soon(self._readable)
+
+    def _readable(self) -> None:
+        if self._reading:
+            super()._readable()
+        if self._reading and self.socket.untold:  # type: ignore[attr-defined]
+            super()._readable()
 
 
 @contextlib.contextmanager
@@ -127,7 +150,7 @@ class TlsListener(Listener):
     def _finish(self, handshake: "Handshake", done: bool) -> None:
         self._handshakes.discard(handshake)
         if done:
-            Stream(self._loop, handshake.socket, self._make_owner()).start()
+            TlsStream(self._loop, handshake.socket, self._make_owner()).start()
         else:
             handshake.socket.close()
 

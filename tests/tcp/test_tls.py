@@ -116,6 +116,29 @@ def test_mail_is_acknowledged_by_a_goodbye_and_not_by_a_bare_end(secure: Service
     assert ask(secure, made[0], {"action": "count", "session_token": token})["unread"] == 0
 
 
+def test_a_goodbye_that_comes_with_the_last_request_is_heard(secure: Service, made: tuple[Path, Path]) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context(cafile=str(made[0])).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with secure.tcp() as s:
+
+        def until_done(step: Callable[[], object]) -> None:
+            while True:
+                try:
+                    step()
+                    return
+                except ssl.SSLWantReadError:
+                    s.sendall(outgoing.read())
+                    incoming.write(s.recv(65536))
+
+        until_done(client.do_handshake)
+        client.write(b'{"action":"list","session_token":"x"}\n')
+        with pytest.raises(ssl.SSLWantReadError):
+            client.unwrap()
+        s.sendall(outgoing.read())  # request and goodbye in one, and no end of the connection
+        while s.recv(65536):
+            pass
+
+
 def test_another_certificate_or_host_is_refused_by_the_client(secure: Service, made: tuple[Path, Path], tmp_path: Path) -> None:
     other, _ = certificate(tmp_path, "other")
     for ca, host in ((other, "localhost"), (made[0], "elsewhere.example")):
