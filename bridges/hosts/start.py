@@ -29,7 +29,7 @@ _TAKEN = ("name_taken", "name_forwarding", "name_reserved")
 def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
     """The session's instance, resumed or registered. Raises IpcError, SettingsError."""
     table, secret = config.read(hook.home)
-    wanted = hook.wanted or table.get("names", {}).get(hook.project)
+    wanted = _name_of_key() or hook.wanted or table.get("names", {}).get(hook.project)
     if wanted is not None and not is_name(wanted):
         raise IpcError("invalid_name")
 
@@ -94,6 +94,16 @@ def _first_free(ask: Ask, hook: Hook, names: Iterator[str], secret: str, others:
             continue
         return name, str(reply["session_token"])
     raise IpcError("name_taken", name=hook.wanted or os.path.basename(hook.project))
+
+
+def _name_of_key() -> str | None:
+    """The only name there is where a key file says that the broker is another machine's. Raises SettingsError."""
+    path = os.environ.get("IPC_KEY_FILE")
+    if not path:
+        return None
+    from broker.keyfile import KeyFile
+
+    return KeyFile.load(path).name
 
 
 def _still_ours(ask: Ask, name: str, token: str) -> bool:

@@ -23,9 +23,10 @@ from broker.keys import AllowList, Pair
 from broker.logs import Log
 from broker.settings import Settings
 
-OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping"))
+OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status"))
 WAITING_LIMIT = 1024
 """Requests of one key that may wait for replies at once."""
+_SHOWN = frozenset({"id", "status", "version", "protocol", "uptime_s", "limits"})
 SUBSCRIPTIONS_LIMIT = 64
 """Of one connection: an agent has one, or one for each of its tools."""
 WHOLE_BYTES = 32 * 1024 * 1024
@@ -127,6 +128,8 @@ class Door:
             self._settle(peer)
             reply["id"] = number
             make_whole(reply.get("messages", ()))
+            if action == "status" and reply.get("status") == "ok":
+                reply = outside_view(reply)
             if action == "subscribe" and reply.get("status") != "ok":
                 self._broker.on_push.pop(ours, None)
                 peer.subscriptions.pop(number, None)
@@ -247,6 +250,13 @@ def make_whole(messages: Iterable[dict[str, Any]]) -> None:
             left -= len(original)
             m["message"]["content"] = original.decode("utf-8", "replace")
             del m["file"]
+
+
+def outside_view(status: dict[str, Any]) -> dict[str, Any]:
+    """Of the broker's status what another machine needs: no paths, no sizes, and not how much mail others have."""
+    shown = {name: value for name, value in status.items() if name in _SHOWN}
+    shown["instances"] = [{k: v for k, v in row.items() if k != "queued"} for row in status["instances"]]
+    return shown
 
 
 def _refused(key: str) -> IpcError:

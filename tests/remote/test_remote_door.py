@@ -82,6 +82,25 @@ def test_an_agent_of_another_machine_has_its_tools_by_the_key(host: Host, machin
     assert [m.content for m in wilma.check(wait=5)] == ["by MCP"]
 
 
+def test_a_hosts_hooks_bring_mail_by_the_key(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    host.service.connect("wilma").send("fred", "for the hook")
+    env = {"PATH": os.environ["PATH"], "HOME": str(machine.folder), **machine.env(key)}
+    given = json.dumps({"session_id": "abc", "cwd": str(machine.folder), "source": "startup"}).encode()
+    done = subprocess.run(
+        [*IPC, "hook", "claude", "SessionStart"], env=env, cwd=machine.folder, input=given, capture_output=True
+    )
+    assert (b"for the hook" in done.stdout, b"under the name fred" in done.stdout) == (True, True), done
+
+
+def test_the_status_that_another_machine_sees_has_no_paths_and_no_counts_of_others_mail(host: Host, machine: Machine) -> None:
+    fred = machine.connect(host.new_key("fred"), "fred")
+    found = fred.request("status")
+    assert sorted(found) == ["id", "instances", "limits", "protocol", "status", "uptime_s", "version"]
+    assert str(host.service.home) not in json.dumps(found)
+    assert "queued" not in found["instances"][0]
+
+
 def test_pushes_and_questions_reach_another_machine(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     wilma = host.service.connect("wilma")
@@ -204,7 +223,7 @@ def test_a_key_acts_as_its_own_name_only(host: Host, machine: Machine) -> None:
         body = {"action": "send", "session_token": wilma.token, "bound_name": "wilma", "door": "cli", **forged}
         assert with_token.request_many([body])[0]["code"] == "key_bound"
         assert with_token.request_many([{**body, "session_token": None}])[0]["code"] == "unauthorized"
-        for action in ("import", "end_session", "status"):
+        for action in ("import", "end_session"):
             assert with_token.request_many([{"action": action, "session_token": "x"}])[0]["code"] == "unknown_action"
     finally:
         with_token.close()
