@@ -18,7 +18,7 @@ from broker.calls import Calls
 from broker.client import DEFAULT_TIMEOUT_S, Mail
 from broker.errors import IpcError, RemoteError
 from broker.ids import auth_token
-from broker.keyfile import KeyFile
+from broker.keyfile import Handshakes, KeyFile
 from broker.launcher import ensure_running
 from broker.settings import Settings
 
@@ -36,7 +36,7 @@ class AsyncConnection:
         """With a key file (``settings.key_file`` unless given) the broker is that of another machine. Raises SettingsError."""
         self.settings = settings
         path = settings.key_file if key_file is None else key_file
-        self._key = KeyFile.load(path) if path else None
+        self._handshakes = Handshakes(KeyFile.load(path)) if path else None
         self.on_push: dict[int, Callable[[dict[str, Any]], None]] = {}
         """Receivers of pushes, by the id of their ``subscribe`` request."""
         self.on_orphan: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
@@ -185,7 +185,7 @@ class AsyncConnection:
             while True:
                 try:
                     await self._loop.run_in_executor(None, self._find_broker)
-                    self._link = await open_async_link(self.settings, self._key, self)
+                    self._link = await open_async_link(self.settings, self._handshakes, self)
                     break
                 except IpcError as error:
                     self._fail(error)
@@ -200,8 +200,8 @@ class AsyncConnection:
         self._flush()
 
     def _find_broker(self) -> None:
-        if self._key is not None:
-            self._key.wait_until_reachable()
+        if self._handshakes is not None:
+            self._handshakes.key.wait_until_reachable()
             return
         if self._autostart:
             ensure_running(self.settings)

@@ -10,7 +10,7 @@ from broker.runtime import endpoint
 from broker.settings import Settings
 
 if TYPE_CHECKING:
-    from broker.keyfile import KeyFile
+    from broker.keyfile import Handshakes
 
 _READ_BYTES = 256 * 1024
 
@@ -36,10 +36,10 @@ class AsyncLink(Protocol):
         """End it, without a word; over ZeroMQ what was sent has so long to get out."""
 
 
-async def open_async_link(settings: Settings, key: "KeyFile | None", owner: Owner) -> AsyncLink:
+async def open_async_link(settings: Settings, handshakes: "Handshakes | None", owner: Owner) -> AsyncLink:
     """A connection to a broker that is known to run; with a key, to that of another machine."""
     loop = asyncio.get_running_loop()
-    if key is None and not settings.endpoint:
+    if handshakes is None and not settings.endpoint:
         link = AsyncStreamLink(owner)
         try:
             await loop.create_unix_connection(lambda: link, wire_socket(str(settings.home)))
@@ -49,7 +49,7 @@ async def open_async_link(settings: Settings, key: "KeyFile | None", owner: Owne
             return link
     from broker.zmqlink import AsyncZmqLink  # whose import costs 30 ms
 
-    return AsyncZmqLink(endpoint(settings) if key is None else key.endpoint, key, owner, loop)
+    return AsyncZmqLink(endpoint(settings) if handshakes is None else handshakes.key.endpoint, handshakes, owner, loop)
 
 
 class AsyncStreamLink(asyncio.BufferedProtocol):

@@ -16,7 +16,7 @@ from broker import wire
 from broker.calls import Calls
 from broker.errors import IpcError, RemoteError
 from broker.ids import auth_token, new_message_id
-from broker.keyfile import KeyFile
+from broker.keyfile import Handshakes, KeyFile
 from broker.launcher import ensure_running, why_not
 from broker.links import Link, open_link
 from broker.runtime import socket_answers
@@ -79,7 +79,7 @@ class Connection:
         """With a key file (``settings.key_file`` unless given) the broker is that of another machine. Raises SettingsError."""
         self.settings = settings
         path = settings.key_file if key_file is None else key_file
-        self._key = KeyFile.load(path) if path else None
+        self._handshakes = Handshakes(KeyFile.load(path)) if path else None
         self._autostart = autostart
         self._door = door
         self._ids = itertools.count(1)
@@ -137,13 +137,13 @@ class Connection:
 
     def _open(self) -> Link:
         if self._link is None:
-            if self._key is not None:
-                self._key.wait_until_reachable()
+            if self._handshakes is not None:
+                self._handshakes.key.wait_until_reachable()
             elif self._autostart:
                 ensure_running(self.settings)
             elif not socket_answers(self.settings):
                 raise IpcError("unavailable", detail=why_not(self.settings))
-            self._link = open_link(self.settings, self._key)
+            self._link = open_link(self.settings, self._handshakes)
         return self._link
 
     def _drop(self, linger_ms: int) -> None:

@@ -98,10 +98,10 @@ class KeyFile:
 
 
 class Handshakes:
-    """What the monitor of a client's socket tells of its connection to a broker with keys."""
+    """What the monitors of a client's sockets, one after the other, tell of its connection to a broker with keys."""
 
     def __init__(self, key: KeyFile) -> None:
-        self._key = key
+        self.key = key
         self._failed = 0
 
     @staticmethod
@@ -117,7 +117,7 @@ class Handshakes:
         import zmq
         from zmq.utils.monitor import recv_monitor_message
 
-        lost, key = False, self._key
+        lost, key = False, self.key
         while monitor.poll(0):
             event = recv_monitor_message(monitor)["event"]
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:

@@ -11,7 +11,7 @@ from broker.runtime import endpoint
 from broker.settings import Settings
 
 if TYPE_CHECKING:
-    from broker.keyfile import KeyFile
+    from broker.keyfile import Handshakes
 
 _READ_BYTES = 64 * 1024
 
@@ -39,9 +39,9 @@ class Link(Protocol):
         """End it; over ZeroMQ what was sent has so long to get out."""
 
 
-def open_link(settings: Settings, key: "KeyFile | None" = None) -> Link:
+def open_link(settings: Settings, handshakes: "Handshakes | None" = None) -> Link:
     """A connection to a broker that is known to run; with a key, to that of another machine."""
-    if key is None and not settings.endpoint:
+    if handshakes is None and not settings.endpoint:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             s.connect(wire_socket(str(settings.home)))
@@ -51,7 +51,7 @@ def open_link(settings: Settings, key: "KeyFile | None" = None) -> Link:
             return StreamLink(s)
     from broker.zmqlink import ZmqLink  # whose import costs 30 ms
 
-    return ZmqLink(endpoint(settings) if key is None else key.endpoint, key)
+    return ZmqLink(endpoint(settings) if handshakes is None else handshakes.key.endpoint, handshakes)
 
 
 class StreamLink:

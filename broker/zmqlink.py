@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from broker.errors import IpcError
-from broker.keyfile import Handshakes, KeyFile
+from broker.keyfile import Handshakes
 
 if TYPE_CHECKING:
     from broker.aiolinks import Owner
@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 class Dealer:
     """The sockets of one connection; with a key, by CURVE."""
 
-    def __init__(self, address: str, key: KeyFile | None, send_limit: int) -> None:
-        self._key = key
-        self._may_wait = key is None and send_limit > 0
+    def __init__(self, address: str, handshakes: Handshakes | None, send_limit: int) -> None:
+        self._handshakes = handshakes
+        self._may_wait = handshakes is None and send_limit > 0
         """For room; without a limit, or with a key, what can't be sent at once never will be."""
-        self._handshakes = Handshakes(key) if key is not None else None
         self._context = zmq.Context()
         self._socket = s = self._context.socket(zmq.DEALER)
         s.setsockopt(zmq.LINGER, 200)
         s.setsockopt(zmq.SNDHWM, send_limit)
         s.setsockopt(zmq.RCVHWM, 10_000)
         events = zmq.EVENT_DISCONNECTED
-        if key is not None:
-            key.dress(s)
+        if handshakes is not None:
+            handshakes.key.dress(s)
             events |= Handshakes.events()
         self._monitor = s.get_monitor_socket(events)
         s.connect(address)
@@ -42,7 +41,7 @@ class Dealer:
             self._socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
             nobody = IpcError("unavailable", detail="what answers there is no broker")
-            raise (nobody if self._key is None else self._key.wrong_server()) from None
+            raise (nobody if self._handshakes is None else self._handshakes.key.wrong_server()) from None
 
     def _monitor_says_lost(self) -> bool:
         """Take what the monitor has; True if the connection was lost. Raises IpcError where trying again is of no use."""
@@ -64,8 +63,8 @@ class Dealer:
 class ZmqLink(Dealer):
     """For the synchronous client; see broker.links.Link."""
 
-    def __init__(self, address: str, key: KeyFile | None = None) -> None:
-        super().__init__(address, key, send_limit=10_000)
+    def __init__(self, address: str, handshakes: Handshakes | None = None) -> None:
+        super().__init__(address, handshakes, send_limit=10_000)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
@@ -103,8 +102,8 @@ class ZmqLink(Dealer):
 class AsyncZmqLink(Dealer):
     """For asyncio; see broker.aiolinks.AsyncLink."""
 
-    def __init__(self, address: str, key: KeyFile | None, owner: "Owner", loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(address, key, send_limit=0)  # bounded by the requests in flight, which their makers bound
+    def __init__(self, address: str, handshakes: Handshakes | None, owner: "Owner", loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(address, handshakes, send_limit=0)  # bounded by the requests in flight, which their makers bound
         self._owner = owner
         self._loop = loop
         self._closed = False

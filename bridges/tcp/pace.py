@@ -1,6 +1,6 @@
 """How much of one connection may be on the way, so that who sends and does not read costs a bounded amount of memory.
 
-    read from the client --at most 8 MiB, 1,024 requests--> asked --at most 4 long replies--> written --64 KiB--> client
+    read from the client --at most 8 MiB, 320 requests--> asked --at most 4 long replies--> written --64 KiB--> client
 
 Beyond a bound nothing more is read: the client's kernel holds it up. Only pushes can't be held up so; a subscriber that
 leaves too much of them unread is dropped, and its mail comes back.
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-PIPELINE = 1024
+PIPELINE = 320
 TAKEN_BYTES = 8 * 1024 * 1024
 """Bytes read while something waits for its reply, after which nothing more is read until all is answered."""
 LONG_AT_ONCE = 4

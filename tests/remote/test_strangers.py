@@ -15,15 +15,24 @@ import zmq
 
 from bridges.remote.door import WAITING_LIMIT
 from broker import wire
+from broker.client import Client
 from broker.keys import AllowList, allow, allowed, new_pair, revoke, server_pair
 from broker.runtime import FolderError
 from broker.settings import Settings, SettingsError
+from broker.zmqlink import ZmqLink
 from tests.conftest import Service, wait_for
 from tests.remote.conftest import Host, Machine, free_port
 
 _GREETING_BYTES = 64
 """Of ZMTP 3: the most that a peer without a key is told."""
 WAIT_MS = 1000
+
+
+def zmq_socket(client: Client) -> "zmq.Socket[bytes]":
+    """A client's own socket, past the client."""
+    link = client._connection._open()
+    assert isinstance(link, ZmqLink)
+    return link._socket
 
 
 def heard(s: socket.socket) -> int:
@@ -100,8 +109,7 @@ def test_a_client_may_not_choose_its_route(host: Host, machine: Machine) -> None
 
 def test_frames_that_are_none_get_one_error_and_the_door_goes_on(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
-    s = fred._connection._socket
-    assert s is not None
+    s = zmq_socket(fred)
     for frame in (b"", b"\xc1", b"\x93\x01\x02\x03", wire.encode([{"action": 7, "id": 1}])):
         s.send(frame)
         assert s.poll(5000)
@@ -243,8 +251,7 @@ def test_no_secret_is_printed_or_logged(host: Host, machine: Machine) -> None:
 
 def test_a_key_can_not_have_more_waiting_than_its_share(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
-    s = fred._connection._socket
-    assert s is not None
+    s = zmq_socket(fred)
     for start in range(0, WAITING_LIMIT + 256, 256):
         bodies = [{"action": "check", "wait_s": 60, "id": n, "session_token": fred.token} for n in range(start, start + 256)]
         s.send(wire.encode(bodies))
