@@ -109,7 +109,7 @@ class Sends:
             for way in ways:
                 if shape.in_flight == 1 or way.pipelines:
                     self._small(way, shape)
-                if shape.key == "1x1" and way.key == "zeromq":
+                if shape.key == "1x1" and way.key == "stream":
                     self._beside()
         for shape in ALL_LARGE_SHAPES if self._full else LARGE_SHAPES:
             for size, name in LARGE_BYTES:

@@ -69,15 +69,23 @@ class Company(Mail):
 
     def registers(self, name: str, token: str, wall_s: float) -> Box:
         box = self.box(name, wall_s)
-        for session in self.sessions.values():
-            if session.box is box:
-                session.replaced = True
+        self.ends_session(box)
         self.sessions[token] = Session(box, wall_s)
-        box.claimed, box.seen_s, box.reach = True, wall_s, []
+        box.claimed, box.seen_s = True, wall_s
+        return box
+
+    def session_of(self, box: Box | None) -> Session | None:
+        """The one that may still act for a mailbox, be it expired."""
+        return next((s for s in self.sessions.values() if s.box is box and not s.replaced), None)
+
+    def ends_session(self, box: Box) -> None:
+        session = self.session_of(box)
+        if session is not None:
+            session.replaced = True
+        box.reach = []
         self.releases(box, None)
         self.claims = [c for c in self.claims if c.box is not box]
         box.waits, box.asks, box.watchers, box.subscription = [], [], [], None
-        return box
 
     def drop_lapsed_forward(self, name: str, wall_s: float) -> None:
         if name in self.forwards and self.forwards[name][1] <= wall_s:

@@ -10,6 +10,8 @@ NAMES = ("ann", "bob", "cat", "dan", "eve")
 MORE_NAMES = (*NAMES, "flo", "gus", "hal")
 GROUPS = ("team", "crew", "staff")
 OWNER = "owner"
+OWNERS = ("import", "end_session")
+"""Actions for which the owner's key is the token."""
 _LANDS = (None, None, None, "tool", "turn", "interrupt")
 _KEPT = 60
 
@@ -237,6 +239,7 @@ DRAWN: dict[str, tuple[float, Draw]] = {
     "autocheck_stop": (0.2, _plain("autocheck_stop")),
     "autocheck_status": (0.3, _plain("autocheck_status")),
     "import": (0.4, _import),
+    "end_session": (0.1, _plain("end_session", name=MORE_NAMES)),
 }
 """Action to how often it is drawn and how. ``register`` is what an agent without a token does, and others now and then."""
 

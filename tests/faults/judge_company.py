@@ -21,6 +21,19 @@ def register(judge: Judge, call: Call) -> None:
     call.must_say(queued=len(box.unread))
 
 
+def end_session(judge: Judge, call: Call) -> None:
+    """An expired session may have been swept meanwhile; then there is none to end."""
+    model, box = judge.model, judge.model.names.get(call.body["name"])
+    call.refused(None)
+    session, ended = model.session_of(box), call.told()["ended"]
+    expired = session is not None and judge.wall_s - session.seen_s > model.settings.session_timeout_s
+    if ended != (session is not None) and not expired:
+        raise Wrong(f"{call.body} was answered {call.reply}, and there is {session}")
+    if ended and box is not None:
+        judge.replaced(box)
+        model.ends_session(box)
+
+
 def rename(judge: Judge, call: Call) -> None:
     model, box, new = judge.model, call.box, call.body["new_id"]
     if new == box.name:
@@ -176,7 +189,14 @@ def autocheck(_judge: Judge, call: Call) -> None:
 
 
 HANDLERS = {
-    **{"register": register, "rename": rename, "whoami": whoami, "list": list_, "presence": presence},
+    **{
+        "register": register,
+        "end_session": end_session,
+        "rename": rename,
+        "whoami": whoami,
+        "list": list_,
+        "presence": presence,
+    },
     **{"groups": groups, "group_create": group_create, "group_join": group_join, "group_leave": group_leave},
     **{"block": block, "unblock": unblock, "blocks": blocks, "claim": claim, "claim_release": claim_release},
     "claims": claims,

@@ -39,7 +39,7 @@ from broker.sweep import Sweeper
 from tests.faults import judge_company, judge_mail, report
 from tests.faults.company import Company
 from tests.faults.compare import compare
-from tests.faults.drawing import NAMES, OWNER, Agent, burst, draw
+from tests.faults.drawing import NAMES, OWNER, OWNERS, Agent, burst, draw
 from tests.faults.judge import Judge, WatchedEngine, flat
 from tests.faults.model import Box, Wrong
 
@@ -179,7 +179,7 @@ class World:
         for agent in chosen:
             for body in self._requests(agent):
                 made.setdefault(agent.route, []).append(body)
-                token = OWNER if body["action"] == "import" else tokens[agent.route]
+                token = OWNER if body["action"] in OWNERS else tokens[agent.route]
                 singles.append(Incoming(agent.route, body, token, "simulation"))
         self.steps += len(singles)
         mood = rng.choices(*_MOODS)[0]
@@ -198,7 +198,7 @@ class World:
         for route, bodies in made.items():
             token: str | None = None
             for body in bodies:  # named where it changes, as clients do
-                wanted = OWNER if body["action"] == "import" else tokens[route]
+                wanted = OWNER if body["action"] in OWNERS else tokens[route]
                 if wanted != token:
                     body["session_token"] = token = wanted
             bodies[0].setdefault("door", "simulation")
