@@ -203,7 +203,8 @@ def _story(machine: Machine, run: Callable[[FakeModel], str], tool: tuple[str, d
     assert "under the name web." in told[0] and "sent before it was born" in told[0]
     assert "land after the tool" in told[1]
     assert [f"urgent {n}" in told[n] for n in (2, 3, 4)] == [True] * 3
-    assert len(told) == 5  # held three times, then let go
+    # held three times, then let go; word of what comes then may find it still there, and begins a turn of its own
+    assert len(told) == 5 or "UserPromptSubmit hook" in told[5]
     binding = machine.binding()
     assert binding is not None and binding.ended
     return told
