@@ -153,7 +153,7 @@ NAMES = ["".join(n) for size in range(1, 7) for n in itertools.product("ab/", re
 
 def matches(name: str, pattern: str) -> bool:
     """The meaning of a pattern, said once more and slowly."""
-    if pattern.endswith("/**") and name == pattern[:-3]:
+    if pattern.endswith("/**") and matches(name, pattern[:-3]):
         return True
 
     def at(i: int, j: int) -> bool:
@@ -176,6 +176,11 @@ def test_patterns_overlap_when_some_name_matches_both(one: str, other: str) -> N
         assert overlap(one, other) and overlap(other, one)
     elif len(one) + len(other) <= 6:  # then a common name would be among those tried
         assert not overlap(one, other), (one, other)
+
+
+def test_what_only_begins_like_a_folder_is_not_in_it() -> None:
+    assert not overlap("src/**", "srcfoo")
+    assert overlap("src/**", "src") and overlap("src/**", "src/a/b") and overlap("?/**", "a")
 
 
 def test_a_long_hostile_pattern_costs_little() -> None:
