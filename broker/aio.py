@@ -22,7 +22,6 @@ from broker.keyfile import Handshakes, KeyFile
 from broker.launcher import ensure_running
 from broker.settings import Settings
 
-_FRAME = 256
 _SUBMIT_TIMEOUT_S = 20.0
 _SWEEP_S = 1.0
 _NOT_CARRIED = (OverflowError, TypeError, ValueError)
@@ -154,13 +153,12 @@ class AsyncConnection:
             self._reopen()
             return
         outbox, self._outbox = self._outbox, []
-        for chunk in wire.batches(outbox, _FRAME):
-            try:
-                frame = wire.encode(chunk)
-            except _NOT_CARRIED:
-                chunk = [body for body in chunk if self._carries(body)]
-                frame = wire.encode(chunk)
-            if chunk and self._link is not None:  # a refusal ends it
+        try:
+            frames = list(wire.frames(outbox))
+        except _NOT_CARRIED:
+            frames = list(wire.frames([body for body in outbox if self._carries(body)]))
+        for frame in frames:
+            if self._link is not None:  # a refusal ends it
                 self._link.send(frame)
 
     def _carries(self, body: dict[str, Any]) -> bool:

@@ -57,7 +57,7 @@ class AsyncStreamLink(asyncio.BufferedProtocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner: Owner | None = owner
-        self._cutter = wire.Cutter()
+        self._cutter = wire.Cutter(wire.LENGTH_LIMIT_BYTES)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
         self._transport: asyncio.Transport | None = None

@@ -76,6 +76,10 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._queues)
 
+    def has_work(self, held: Callable[[Route], bool]) -> bool:
+        """True if something waits of a connection that is not ``held``."""
+        return any(not held(route) for route in self._queues)
+
     def is_behind(self, route: Route) -> bool:
         """True if so much of a connection waits that a door which can leave the rest unread should."""
         waiting = self._queues.get(route)
@@ -93,8 +97,8 @@ class Backlog:
         waiting.size_bytes += size_bytes
         return True
 
-    def take(self, limit: int, now_s: float) -> list[Frame]:
-        """The next transaction's requests, at most ``limit``."""
+    def take(self, limit: int, now_s: float, held: Callable[[Route], bool] = lambda _route: False) -> list[Frame]:
+        """The next transaction's requests, at most ``limit``, none of those connections that are ``held``."""
         if len(self._queues) > 1:
             self._shared_until_s = now_s + _SHARED_S
         shared = now_s < self._shared_until_s
@@ -104,6 +108,8 @@ class Backlog:
         for route in self._in_turn(now_s):
             if limit <= 0:
                 break
+            if held(route):
+                continue
             waiting = self._queues.pop(route)
             self._each_bytes[route] = waiting.size_bytes / waiting.requests
             limit -= waiting.move(min(share, limit), taken)

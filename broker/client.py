@@ -152,7 +152,8 @@ class Connection:
             self._link = None
 
     def _send(self, chunk: list[dict[str, Any]]) -> None:
-        self._open().send(wire.encode(chunk))
+        for frame in wire.frames(chunk):
+            self._open().send(frame)
 
     def _receive(self, timeout_s: float, first_id: int, count: int, answers: dict[int, dict[str, Any]]) -> bool:
         """Read what has come; False if nothing came in time, or the broker went away: its death ends a wait at once."""
@@ -171,10 +172,12 @@ class Connection:
         return bool(frames)
 
     def poll_pushes(self, timeout_s: float) -> list[dict[str, Any]]:
-        """Pushes that came, waiting up to ``timeout_s`` for one."""
+        """Pushes that came, waiting up to ``timeout_s`` for one. Raises IpcError ``unavailable`` when the broker has gone:
+        then subscribe again."""
         with self._lock:
-            if not self.pushes:
-                self._receive(timeout_s, 0, 0, {})
+            if not self.pushes and not self._receive(timeout_s, 0, 0, {}) and self._open().was_lost():
+                self._drop(linger_ms=0)
+                raise IpcError("unavailable", detail="the connection was lost; subscribe again")
             pushes, self.pushes = self.pushes, []
             return pushes
 

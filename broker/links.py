@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from broker.keyfile import Handshakes
 
 _READ_BYTES = 64 * 1024
+_STALLED_MS = 5000
+"""A broker that takes nothing for so long hangs."""
 
 
 class Link(Protocol):
@@ -29,7 +31,7 @@ class Link(Protocol):
         """
 
     def was_lost(self) -> bool:
-        """Whether it broke and mended itself since the last request.
+        """Whether it broke since the last request. One over ZeroMQ mends itself.
 
         A check that goes over the mended one and, once the loss is noticed, over another one, too, has its mail leased to the
         first. To ask costs several microseconds, so only those ask who would lose mail for a lease's time.
@@ -62,7 +64,7 @@ class StreamLink:
         self._socket.setblocking(False)
         self._poll = select.poll()
         self._poll.register(connected, select.POLLIN)
-        self._cutter = wire.Cutter()
+        self._cutter = wire.Cutter(wire.LENGTH_LIMIT_BYTES)
         self._read: list[bytes | memoryview] = []
         """Frames that came while sending."""
         self._lost = False
@@ -74,7 +76,7 @@ class StreamLink:
                 data = data[self._socket.send(data) :]
             except BlockingIOError:  # a broker whose replies nobody reads stops reading
                 self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
-                self._poll.poll()
+                self._lost = not self._poll.poll(_STALLED_MS)
                 self._poll.modify(self._socket, select.POLLIN)
                 self._read += self._take()
             except OSError:
@@ -91,7 +93,7 @@ class StreamLink:
         return frames
 
     def was_lost(self) -> bool:
-        return False  # it never mends itself
+        return self._lost
 
     def _take(self) -> "list[bytes | memoryview]":
         try:

@@ -21,7 +21,7 @@ from broker.backlog import LIMIT, SLOW_LIMIT, Backlog, Pace, SlowLane
 from broker.child import heard_parent
 from broker.core import accounts, presence
 from broker.core.engine import Decided, Engine
-from broker.core.port import StoreDamaged, StoreError
+from broker.core.port import StoreDamaged
 from broker.core.state import Moment, Route, Session
 from broker.core.turn import Answers, Frame, Incoming, Outgoing, Turn
 from broker.errors import IpcError
@@ -133,7 +133,7 @@ class Server:
         self.turn(peers, routed)
 
     def _timeout_s(self) -> float | None:
-        if self._backlog or self._slow:
+        if self._stream.departed or self._slow or self._backlog.has_work(self._stream.is_full):
             return 0
         deadlines = (self.engine.state.next_deadline(), self.sweeper.next_s, self._stream.listen_again_s)
         times = [d for d in deadlines if d is not None]
@@ -146,6 +146,8 @@ class Server:
     def turn(self, peers: Sequence[Peer] = (), routed: bool = True) -> None:
         """Take what waits, commit it, answer: of the stream door's ``peers``, of the router's if it may have some."""
         frames = self._receive(peers, routed)
+        if self._stream.departed:
+            self._see_off()
         self._answer(self.engine.run(frames, self.clock(), Pace(self._backlog.pace_s)))
         if self.engine.rest:
             self._backlog.put_back(self.engine.rest)
@@ -192,7 +194,7 @@ class Server:
         now_s = self.clock().mono_s
         if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
             self._stream.listen_again()
-        frames = self._backlog.take(_TURN_REQUESTS, now_s)
+        frames = self._backlog.take(_TURN_REQUESTS, now_s, self._stream.is_full)
         self.requests += sum(len(frame.bodies) for frame in frames)
         return frames
 
@@ -231,7 +233,7 @@ class Server:
 
     def _send_frame(self, route: bytes, bodies: list[dict[str, Any]], mail: list[Outgoing]) -> None:
         door = self._stream if route in self._stream else self._router
-        if not door.send(route, wire.encode(bodies)):
+        if not door.send(route, wire.encode(bodies), [reply for reply in mail if reply.mail_ids]):
             self.log.info("reply_undeliverable", replies=len(bodies))
             self._give_back(mail)
 
@@ -248,6 +250,16 @@ class Server:
             if reply.mail_ids and (mailbox.waiters or mailbox.subscription is not None):
                 state.given_back.add(mailbox.id)
         turn.journal.commit()
+
+    def _see_off(self) -> None:
+        """Nothing waits any more for connections that have ended, and mail on its way to them goes back."""
+        gone, unsent = self._stream.departed.copy(), self._stream.unsent.copy()
+        self._stream.departed.clear()
+        self._stream.unsent.clear()
+        self._give_back(unsent)
+        for mailbox in self.engine.state.by_id.values():
+            for route in gone & mailbox.routes() if mailbox.awaited else ():
+                self.engine.state.drop_route(mailbox, route)
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:
         """Raises StoreDamaged where that is what the fault comes from: it is not one request's."""
@@ -296,4 +308,4 @@ class Server:
         return sum(m.queued for m in self.engine.state.mailboxes.values())
 
 
-__all__ = ["Server", "StoreError", "now"]
+__all__ = ["Server", "now"]

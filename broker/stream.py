@@ -14,10 +14,12 @@ import os
 import selectors
 import socket
 import stat
+from collections import deque
 from collections.abc import Iterator
 
 from broker import wire
 from broker.core.state import Route
+from broker.core.turn import Outgoing
 from broker.runtime import private_folder, run_folder
 from broker.settings import Settings
 
@@ -35,7 +37,7 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 class Peer:
     """One connection."""
 
-    __slots__ = ("cutter", "out", "route", "socket", "watched")
+    __slots__ = ("cutter", "flushed", "mail", "out", "route", "socket", "watched")
 
     def __init__(self, route: Route, connected: socket.socket) -> None:
         self.route = route
@@ -43,6 +45,10 @@ class Peer:
         self.cutter = wire.Cutter()
         self.out = bytearray()
         """What could not be sent yet."""
+        self.flushed = 0
+        """Bytes that were in it and are sent."""
+        self.mail: deque[tuple[int, list[Outgoing]]] = deque()
+        """What brings mail, and the count of flushed bytes at which it is sent."""
         self.watched = _READ
 
 
@@ -56,6 +62,9 @@ class StreamDoor:
         self._numbers = itertools.count(1)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
+        self.departed: set[Route] = set()
+        """Connections that have ended since the loop looked, and ``unsent``, the mail that was on its way to them."""
+        self.unsent: list[Outgoing] = []
         self.listen_again_s: float | None = None
         """When to listen again (monotonic clock), after no descriptor was left for a new connection."""
 
@@ -80,8 +89,10 @@ class StreamDoor:
     def __contains__(self, route: Route) -> bool:
         return route in self._peers
 
-    def __len__(self) -> int:
-        return len(self._peers)
+    def is_full(self, route: Route) -> bool:
+        """True if a peer should read before more of its requests are run."""
+        peer = self._peers.get(route)
+        return peer is not None and len(peer.out) >= _PAUSE_BYTES
 
     def accept(self, now_s: float) -> None:
         """Take new connections."""
@@ -121,8 +132,8 @@ class StreamDoor:
             return iter(())
         return iter(peer.cutter.feed(self._view[:count]))
 
-    def send(self, route: Route, frame: bytes) -> bool:
-        """False if the peer has gone or doesn't read."""
+    def send(self, route: Route, frame: bytes, mail: "list[Outgoing]") -> bool:
+        """False if the peer has gone or doesn't read. ``mail`` of the frame goes to ``unsent`` if the peer ends before."""
         peer = self._peers.get(route)
         if peer is None:
             return False
@@ -142,6 +153,8 @@ class StreamDoor:
             self.drop(peer)
             return False
         peer.out += data
+        if mail:
+            peer.mail.append((peer.flushed + len(peer.out), mail))
         self._watch(peer)
         return True
 
@@ -151,12 +164,16 @@ class StreamDoor:
     def flush(self, peer: Peer) -> None:
         """Send on what waits, now that the peer reads."""
         try:
-            del peer.out[: peer.socket.send(peer.out)]
+            sent = peer.socket.send(peer.out)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self.drop(peer)
             return
+        del peer.out[:sent]
+        peer.flushed += sent
+        while peer.mail and peer.mail[0][0] <= peer.flushed:
+            peer.mail.popleft()
         self._watch(peer)
 
     def _watch(self, peer: Peer) -> None:
@@ -173,3 +190,5 @@ class StreamDoor:
             return
         self._selector.unregister(peer.socket)
         peer.socket.close()
+        self.departed.add(peer.route)
+        self.unsent += itertools.chain.from_iterable(mail for _end, mail in peer.mail)

@@ -13,6 +13,9 @@ _Item = TypeVar("_Item")
 VERSION = 1
 FRAME_LIMIT_BYTES = 64 * 1024 * 1024
 HEADER_BYTES = 4
+LENGTH_LIMIT_BYTES = 2**32
+"""What four bytes can say. The broker's replies have no other limit."""
+_USUAL_BYTES = 1024 * 1024
 ID_LENGTH = 128
 FRAME_REQUESTS = 1024
 """Requests in one frame; more would let one connection hold the broker for long."""
@@ -61,9 +64,10 @@ def enclose(frame: bytes) -> bytes:
 class Cutter:
     """Cuts what comes out of a stream into frames."""
 
-    __slots__ = ("_partial", "_wanted")
+    __slots__ = ("_limit", "_partial", "_wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int = FRAME_LIMIT_BYTES) -> None:
+        self._limit = limit_bytes
         self._partial = bytearray()
         """The beginning of a frame, with its length before it."""
         self._wanted = HEADER_BYTES
@@ -82,8 +86,8 @@ class Cutter:
         self._wanted = HEADER_BYTES
         while end - start >= HEADER_BYTES:
             size = int.from_bytes(data[start : start + HEADER_BYTES], "big")
-            if size > FRAME_LIMIT_BYTES:
-                raise FrameError(f"a frame has at most {FRAME_LIMIT_BYTES} bytes")
+            if size > self._limit:
+                raise FrameError(f"a frame has at most {self._limit} bytes")
             until = start + HEADER_BYTES + size
             if until > end:
                 self._wanted = HEADER_BYTES + size
@@ -99,3 +103,15 @@ def batches(maps: list[_Item], size: int = 256) -> Iterable[list[_Item]]:
     """Cut a long list into frames' worth."""
     for start in range(0, len(maps), size):
         yield maps[start : start + size]
+
+
+def frames(maps: list[dict[str, Any]]) -> Iterable[bytes]:
+    """Frames of at most 256 maps each and, but for a map that is longer alone, of ``_USUAL_BYTES``."""
+    for chunk in batches(maps):
+        frame = encode(chunk)
+        if len(frame) <= _USUAL_BYTES or len(chunk) == 1:
+            yield frame
+        else:
+            half = len(chunk) // 2
+            yield from frames(chunk[:half])
+            yield from frames(chunk[half:])

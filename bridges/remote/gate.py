@@ -15,6 +15,7 @@ import zmq
 
 from broker.keys import AllowList, Pair
 from broker.logs import Log
+from broker.outbox import Outbox
 
 HANDSHAKE_S = 10.0
 """A peer that has not shown its key by then is dropped."""
@@ -41,6 +42,7 @@ class Gate:
         self._context = zmq.Context()
         self._zap = self._context.socket(zmq.REP)
         self._router = self._context.socket(zmq.ROUTER)
+        self._outbox = Outbox(self._router)
         self._told_s = 0.0
         self._again = False
 
@@ -74,7 +76,7 @@ class Gate:
     def send(self, route: bytes, frame: bytes) -> bool:
         """False where nobody will read it: the connection is gone, or its client does not read."""
         try:
-            self._router.send_multipart([route, frame], zmq.NOBLOCK)
+            self._outbox.send(route, frame)
         except zmq.ZMQError:
             return False
         finally:

@@ -11,10 +11,7 @@ together at the end of the loop's turn.
 """
 
 import asyncio
-import fcntl
 import socket
-import struct
-import termios
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +20,7 @@ from typing import Any
 from bridges.tcp.framing import FirstObject, parse, to_json
 from bridges.tcp.leased import Leased
 from bridges.tcp.pace import LONG, LONG_AT_ONCE, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
-from bridges.tcp.peer import is_stranger
+from bridges.tcp.peer import has_ended, is_stranger, unread_bytes
 from bridges.tcp.saying import Saying
 from bridges.tcp.stream import Stream
 from bridges.tcp.upstream import DELIVERING, Address, Upstream
@@ -37,8 +34,6 @@ _WRITE_AT_ONCE = 256
 """Replies in one write; before the next one it is seen whether the client keeps up."""
 _ONE_PACKET_BYTES = 1400
 _DRAIN_POLL_S = 0.005
-_TCP_CLOSE = 7
-"""State number of a connection that is gone, from linux/tcp_states.h."""
 
 
 class Connection:
@@ -211,6 +206,9 @@ class Connection:
             self._up.check(request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
         elif action == "subscribe":
             self._subscribe(slot)
+        elif action == "release":
+            self._leased.forget(request)
+            self._ask(slot)
         else:
             self._ask(slot)
 
@@ -239,7 +237,7 @@ class Connection:
         return self._stream.socket.getpeername(), self._stream.socket.getsockname()
 
     def _replied(self, slot: Slot, reply: dict[str, Any]) -> None:
-        if slot.request["action"] == "ack":
+        if slot.request["action"] == "ack" and reply.get("status") == "ok":
             self._leased.forget(slot.request)
         self._answer(slot, reply)
 
@@ -409,10 +407,9 @@ class Connection:
         raw = self._stream.socket
         if self._stream.is_closing:
             return
-        gone = not self._private and raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
-        if gone or raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if has_ended(raw, private=self._private):
             self._stream.abort(ConnectionResetError())
-        elif struct.unpack("i", fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0] == 0:
+        elif unread_bytes(raw) == 0:
             self._settle(acknowledge=True)
         elif waited_s < CLOSE_WAIT_S:
             self._up.loop.call_later(_DRAIN_POLL_S, self._await_drained, waited_s + _DRAIN_POLL_S)

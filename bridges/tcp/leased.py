@@ -32,10 +32,13 @@ class Leased:
 
     def forget(self, request: dict[str, Any]) -> None:
         """Mail the client has acknowledged itself is not given back when it leaves."""
-        token, ids = str(request.get("session_token")), {str(i) for i in request.get("ids", [])}
+        token, given = str(request.get("session_token")), request.get("ids")
+        if given is not None and not isinstance(given, list):  # which the broker refuses
+            return
+        ids = None if given is None else {str(i) for i in given}
         for table in (self._fetched, self._pushed):
             if token in table:
-                table[token] = [i for i in table[token] if i not in ids]
+                table[token] = [] if ids is None else [i for i in table[token] if i not in ids]
 
     def hand_back(self, *, acknowledge: bool) -> None:
         """The end: what was fetched is acknowledged or given back, what was pushed given back."""

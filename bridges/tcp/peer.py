@@ -1,12 +1,20 @@
-"""Who is at the other end of a loopback connection, and who holds a port, from Linux's /proc. Elsewhere: not known."""
+"""Who is at the other end of a loopback connection and what has arrived there, and who holds a port.
+
+From Linux's /proc and socket options. Elsewhere who it is is not known.
+"""
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
+
+_TCP_CLOSE = 7
+"""State number of a connection that is gone, from linux/tcp_states.h."""
 
 
 def peer_uid(address: tuple[str, int], local: tuple[str, int]) -> int | None:
@@ -53,3 +61,14 @@ def _hex(address: tuple[str, int]) -> str:
     packed = socket.inet_aton(address[0])
     number = struct.unpack("<I" if sys.byteorder == "little" else ">I", packed)[0]
     return f"{number:08X}:{address[1]:04X}"
+
+
+def has_ended(s: socket.socket, *, private: bool) -> bool:
+    """True if the other end is gone, or the connection broke."""
+    gone = not private and s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+    return gone or bool(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
+def unread_bytes(s: socket.socket) -> int:
+    """What was sent and has not reached the other end's kernel."""
+    return int(struct.unpack("i", fcntl.ioctl(s.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])

@@ -12,6 +12,7 @@ from broker.errors import IpcError
 
 A_SECOND = 0.5
 """So many guesses are allowed anew each second."""
+_DOORS = frozenset({"tcp", "mcp", "cli", "hook", "remote"})
 _CONNECTIONS = 1024
 """Connections that are kept in mind; the one that began longest ago is forgotten first."""
 
@@ -33,12 +34,12 @@ class Guesser:
 def wrong_token(turn: Turn, request: Incoming, refused: IpcError) -> IpcError:
     """What a request with a token of nobody is told: ``refused``, or ``too_many_tokens`` once its connection tried too many.
 
-    All clients of one door of ours share its connection to the broker, hence the door in the key; a request without a
-    token is no guess.
+    All clients of one door of ours share its connection to the broker, so its guesses are counted apart from those of others
+    that a client may say it is. A request without a token is no guess.
     """
     if not request.token or not isinstance(request.token, str):
         return refused
-    guessers, key = turn.state.guessers, (request.route, request.door)
+    guessers, key = turn.state.guessers, (request.route, request.door if request.door in _DOORS else "")
     guesser = guessers.get(key)
     if guesser is None:
         guesser = guessers[key] = Guesser(counted_s=turn.now.mono_s)

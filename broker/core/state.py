@@ -11,7 +11,7 @@ from typing import Any
 
 Ids = set[int]
 Route = bytes
-"""The ZeroMQ identity that a reply or push goes to."""
+"""The connection that a reply or push goes to, by ZeroMQ's identity or the stream door's."""
 
 
 WAITS = 1000
@@ -115,6 +115,11 @@ class Mailbox:
     def awaited(self) -> bool:
         """Whether anybody would be told of new mail."""
         return bool(self.waiters or self.subscription or self.watchers or self.askers)
+
+    def routes(self) -> set[Route]:
+        """Of those who would be told."""
+        routes = {one.route for one in (*self.waiters, *self.askers)} | {one.route for one in self.watchers}
+        return routes if self.subscription is None else routes | {self.subscription.route}
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from broker.core.port import LargeFile, StoreFull
 from broker.runtime import make_folder, sync_folder
 
 _OURS = re.compile(r"\d{8}-\d{6}_[A-Za-z0-9_-]{1,32}_[A-Za-z0-9_-]{1,32}_message(-\d+)?\.md", re.ASCII)
+_LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.tmp", re.ASCII)
 _MARK = "Store: "
 _AT_ONCE = 64
 """Files of a batch that wait for their sync, each with a descriptor."""
@@ -93,7 +94,7 @@ class LargeFiles:
         while True:
             number += 1
             path = self.folder / (f"{stem}.md" if number == 1 else f"{stem}-{number}.md")
-            if not os.path.lexists(path):
+            if path not in self._unsynced and not os.path.lexists(path):
                 self._numbers[stem] = number
                 return path
 
@@ -158,8 +159,10 @@ class LargeFiles:
         for entry in os.scandir(self.folder):
             if not entry.is_file(follow_symlinks=False):
                 continue
-            leftover = entry.name.startswith(".") and entry.name.endswith(".tmp") and self.folder.name == "large-messages"
-            if leftover or (_OURS.fullmatch(entry.name) and self._is_orphan(entry, file_of)):
+            leftover = _LEFTOVER.fullmatch(entry.name)
+            if (leftover and self.folder.name == "large-messages") or (
+                (leftover or _OURS.fullmatch(entry.name)) and self._is_orphan(entry, file_of)
+            ):
                 self.remove(entry.path)
                 removed.append(entry.name)
         return removed

@@ -70,7 +70,14 @@ def test_guesses_in_a_frame_of_sends_are_counted_once_each(core: Core) -> None:
     out, _events = core.engine.run([Frame(b"mallory", bodies)], Moment(core.wall_s, core.mono_s))
     codes = [o.body.get("code") for o in out if isinstance(o, Outgoing)]
     assert codes == ["unauthorized"] * 19 + [None, None]
-    assert core.engine.state.guessers[b"mallory", "zmq"].left == 1
+    assert core.engine.state.guessers[b"mallory", ""].left == 1
+
+
+def test_another_door_name_gives_no_more_guesses(core: Core) -> None:
+    bodies = [{"action": "count", "id": n, "session_token": f"guess {n}", "door": f"door {n}"} for n in range(40)]
+    out, _events = core.engine.run([Frame(b"mallory", bodies)], Moment(core.wall_s, core.mono_s))
+    codes = [o.body.get("code") for o in out if isinstance(o, Outgoing)]
+    assert codes == ["unauthorized"] * 20 + ["too_many_tokens"] * 20
 
 
 def test_connections_kept_in_mind_are_bounded(core: Core) -> None:

@@ -291,6 +291,19 @@ def test_a_large_message_becomes_a_markdown_file_with_the_original_untouched(pai
     assert mail["message"]["content"] == f"First sentence. Second one! Full content saved to: {path}"
 
 
+def test_large_messages_of_several_seconds_in_one_batch_keep_their_own_files(core: Core) -> None:
+    rows = [
+        {"as_": "owner", "action": "import", "session_token": OWNER, "from_id": "old", "to_id": "new", "message_id": f"m{n}"}
+        | {"message": {"content": letter * 20_000}, "timestamp": 1000.0 + second}
+        for n, (letter, second) in enumerate((("a", 0.2), ("b", 1.2), ("c", 0.4)))
+    ]
+    assert {reply["status"] for reply in core.batch(*rows)} == {"ok"}
+    core.register("new")
+    for mail in core.check("new"):
+        text = Path(mail["file"]["path"]).read_bytes().split(b"\n---\n\n", 1)[1]
+        assert hashlib.sha256(text).hexdigest() == mail["file"]["sha256"]
+
+
 def test_a_large_file_is_never_overwritten(pair: Core) -> None:
     for _ in range(3):
         pair.send("fred", "claude", "x" * 20_000)

@@ -214,6 +214,21 @@ def test_orphans_of_a_crash_are_swept_and_other_systems_files_are_not(pair: Core
     assert (kept.exists(), foreign.exists()) == (True, True)
 
 
+def test_what_a_crash_left_unnamed_is_swept_in_a_folder_of_the_user_too(home: Path, tmp_path: Path) -> None:
+    core = Core(home, {"IPC_LARGE_MESSAGE_DIR": str(tmp_path)})
+    core.register("fred")
+    core.send("fred", "fred", "x" * 20_000)
+    kept = next(tmp_path.iterdir())
+    left = tmp_path / ".0123456789abcdef.tmp"
+    left.write_bytes(kept.read_bytes())
+    others = tmp_path / ".fedcba9876543210.tmp"
+    others.write_text("of another program")
+    core.restart()
+    assert core.store.sweep_orphans() == [left.name]
+    assert sorted(tmp_path.iterdir()) == sorted([kept, others])
+    core.store.close()
+
+
 def test_the_start_looks_for_used_mailbox_ids_at_the_ends_of_indexes(core: Core) -> None:
     plan = [row[3] for row in core.store._sql.execute(f"EXPLAIN QUERY PLAN {_USED_IDS}")]
     assert all("COVERING INDEX" in step for step in plan if step.startswith(("SEARCH", "SCAN")) and "CONSTANT" not in step), (

@@ -1,12 +1,15 @@
 """Frames over the broker's Unix socket: cut right, bounded, and nothing that comes stops the others' mail."""
 
+import contextlib
 import itertools
 import os
 import select
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +21,7 @@ from hypothesis import strategies as st
 
 from broker import wire
 from broker.client import connect
+from broker.errors import IpcError
 from broker.place import wire_socket
 from broker.runtime import endpoint
 from tests.broker.test_wire import HOSTILE
@@ -133,7 +137,8 @@ def test_a_client_that_does_not_read_is_read_no_more_and_costs_no_memory(service
 
 
 def test_who_takes_none_of_much_mail_is_dropped_and_the_mail_comes_back(make_service: Callable[..., Service]) -> None:
-    service = make_service(IPC_LEASE="2").start()
+    """What had not left the broker is back at once, what was in the kernel's buffers when its lease ends."""
+    service = make_service(IPC_LEASE="5").start()
     sender, reader = service.connect("sender"), service.connect("reader")
     text = "x" * 9_000
     for _ in range(3):
@@ -167,6 +172,58 @@ def test_mail_pushed_to_a_connection_that_has_gone_is_there_for_the_next(service
     gone.socket.close()
     sender.send("reader", "are you there?")
     assert [m.content for m in reader.check(wait=5.0)] == ["are you there?"]
+
+
+def test_a_wait_ends_with_its_connection(service: Service) -> None:
+    """What comes then is handed out for the first time, not again."""
+    reader, sender = service.connect("reader"), service.connect("sender")
+    for number in range(3):
+        gone = Raw(service)
+        gone.send({"action": "check", "id": number, "session_token": reader.token, "wait_s": 600})
+        gone.ask("ping")
+        gone.socket.close()
+    sender.send("reader", "hello")
+    assert [m.redelivered for m in reader.check(wait=5.0)] == [False]
+
+
+def test_checks_of_one_connection_wait_for_each_other_to_be_read(make_service: Callable[..., Service]) -> None:
+    """Seventy megabytes of mail over one connection that reads, asked for at once."""
+    service = make_service(IPC_RATE_LIMIT="0").start()
+    sender, reader = service.connect("sender"), service.connect("reader")
+    for _ in range(7):
+        assert all(r["status"] == "ok" for r in sender.send_many([("reader", "x" * 10_000)] * 1000))
+    checks = [{"action": "check", "session_token": reader.token, "limit": 100} for _ in range(70)]
+    replies = reader._connection.request_many(checks)
+    assert sum(len(reply["messages"]) for reply in replies) == 7000
+    assert not [e for e in service.log("broker") if e["event"] == "reply_undeliverable"]
+
+
+def test_many_megabytes_go_out_in_frames_that_fit(service: Service) -> None:
+    with service.connect("fred") as fred:
+        replies = fred.send_many([("fred", "x" * MIB)] * 70)
+    assert {reply["status"] for reply in replies} == {"ok"}
+
+
+def test_a_broker_that_hangs_ends_a_send_by_its_deadline(service: Service) -> None:
+    fred = service.connect("fred")
+    pid = service.pid("broker")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began_s = time.monotonic()
+        with pytest.raises(IpcError, match=r"timeout|answer"):
+            fred.send("fred", "x" * 4 * MIB, timeout_s=1.0)
+        assert time.monotonic() - began_s < 15.0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_who_listens_for_pushes_is_told_that_the_broker_went_away(service: Service) -> None:
+    fred = service.connect("fred")
+    assert fred.request("subscribe")["status"] == "ok"
+    service.kill("broker")
+    with pytest.raises(IpcError, match="subscribe again"):
+        fred._connection.poll_pushes(20.0)
 
 
 def test_the_python_client_needs_no_zeromq_and_falls_back_to_it(service: Service) -> None:

@@ -36,3 +36,12 @@ def test_what_the_wire_can_not_carry_is_refused_and_harms_no_other_request(servi
     with service.environment():
         found = asyncio.run(converse())
     assert [getattr(f, "code", "ok") for f in found] == ["ok", "bad_request", "bad_request", "bad_request", "ok"]
+
+
+def test_large_sends_at_once_go_out_in_frames_that_fit(service: Service) -> None:
+    async def converse() -> list[Any]:
+        async with await connect_async("fred", settings=service.settings) as fred:
+            return await asyncio.wait_for(asyncio.gather(*(fred.send("fred", "x" * 15_000_000) for _ in range(5))), 30)
+
+    with service.environment():
+        assert [reply["status"] for reply in asyncio.run(converse())] == ["ok"] * 5

@@ -16,6 +16,7 @@ import zmq
 from bridges.remote.door import WAITING_LIMIT
 from broker import wire
 from broker.client import Client
+from broker.keyfile import KeyFile
 from broker.keys import AllowList, allow, allowed, new_pair, revoke, server_pair
 from broker.runtime import FolderError
 from broker.settings import Settings, SettingsError
@@ -261,3 +262,27 @@ def test_a_key_can_not_have_more_waiting_than_its_share(host: Host, machine: Mac
         refused += [reply["code"] for reply in wire.decode(s.recv())]
     assert set(refused) == {"overloaded"}
     assert host.service.connect("wilma").send("fred", "x")["status"] == "ok"
+
+
+def test_a_key_that_reads_nothing_costs_a_bounded_amount_of_memory(host: Host, machine: Machine) -> None:
+    key = host.new_key("fred")
+    fred = machine.connect(key, "fred")
+    fred.send("fred", "x" * 8_000_000)
+    entry = KeyFile.load(str(key))
+    context = zmq.Context()
+    deaf = context.socket(zmq.DEALER)
+    deaf.setsockopt(zmq.LINGER, 0)
+    deaf.setsockopt(zmq.RCVHWM, 1)
+    entry.dress(deaf)
+    deaf.connect(entry.endpoint)
+    pid = json.loads((host.service.home / "run" / "remote.json").read_text())["pid"]
+    try:
+        for number in range(60):
+            deaf.send(wire.encode([{"action": "history", "id": number, "limit": 1, "session_token": fred.token}]))
+        assert fred.history(limit=1)["messages"]  # answered after those
+        with open(f"/proc/{pid}/statm") as f:
+            resident = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        assert resident < 300 * 1024 * 1024
+    finally:
+        deaf.close()
+        context.term()

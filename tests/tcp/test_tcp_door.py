@@ -398,3 +398,26 @@ def test_a_client_that_is_gone_before_its_long_poll_ends_leaves_nothing_on_lease
     door.close()
     send(service, fred, "fred", "claude", "x")
     assert len(wait_for("the mail", lambda: check(service, claude, "claude")["messages"])) == 1
+
+
+def test_released_mail_is_not_acknowledged_by_the_next_check(service: Service) -> None:
+    fred = service.register("fred")
+    send(service, fred, "fred", "fred", "one")
+    line = Lasting(service)
+    line.write({"action": "check", "session_token": fred})
+    ids = [m["id"] for m in line.read()["messages"]]
+    line.write({"action": "release", "ids": ids, "session_token": fred}, {"action": "check", "session_token": fred})
+    assert line.read()["released"] == 1
+    assert [m["id"] for m in line.read()["messages"]] == ids
+    line.write({"action": "release", "session_token": fred}, {"action": "check", "session_token": fred})
+    assert line.read()["released"] == 1
+    assert [m["id"] for m in line.read()["messages"]] == ids
+
+
+@pytest.mark.parametrize("action", ["ack", "release"])
+def test_ids_that_are_no_list_are_refused_by_name(service: Service, action: str) -> None:
+    fred = service.register("fred")
+    line = Lasting(service)
+    line.write({"action": action, "ids": 5, "session_token": fred})
+    reply = line.read()
+    assert reply["code"] == "bad_request" and "ids" in reply["message"]
