@@ -2,7 +2,7 @@
 
     python examples/team.py
 
-planner (a Python program over ZeroMQ), builder (a script over TCP) and reviewer (an MCP client, as Claude Code is one) share a
+planner (a Python program), builder (a script over TCP) and reviewer (an MCP client, as Claude Code is one) share a
 repository. They form a group, claim what they edit, ask and answer, and every message arrives once. All of it happens in a
 temporary home; nothing of it is left.
 """

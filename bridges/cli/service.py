@@ -141,7 +141,7 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
 def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]) -> None:
     say(f"{style('running', 'green')}  version {found['version']}, process {found['pid']}, up {found['uptime_s']:g} s")
     say(f"data     {settings.home}")
-    say(f"zeromq   {found['endpoint']}")
+    say(f"zeromq   {found['endpoint']}, and wire.sock beside it for programs of this machine")
     say(f"tcp      {door_line(door)}")
     gate = door_state(settings, "remote.json")
     if settings.remote or gate:
