@@ -1,7 +1,6 @@
 """The ZeroMQ door of the broker: one ROUTER socket."""
 
 import os
-import stat
 from typing import Any
 
 import zmq
@@ -9,7 +8,7 @@ import zmq
 from broker import wire
 from broker.core.state import Route
 from broker.outbox import Outbox
-from broker.runtime import private_folder, run_folder
+from broker.runtime import clear_socket
 from broker.settings import Settings
 
 
@@ -23,7 +22,7 @@ class Router:
         self._outbox = Outbox(self._socket)
 
     def open(self, settings: Settings, address: str) -> None:
-        """Bind, or raise OSError. The caller holds the folder's lock, so a socket file that is there is a dead broker's."""
+        """Bind, or raise OSError. The caller holds the folder's lock."""
         s = self._socket
         s.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error that gives its mail back
         s.setsockopt(zmq.LINGER, 200)
@@ -34,10 +33,8 @@ class Router:
         if not address.startswith("ipc://"):
             s.bind(address)
             return
-        private_folder(run_folder(settings))
         path = address.removeprefix("ipc://")
-        if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
-            os.unlink(path)
+        clear_socket(settings, path)
         s.bind(address)
         os.chmod(path, 0o600)
 

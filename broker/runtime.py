@@ -62,6 +62,13 @@ def run_folder(settings: Settings) -> Path:
     return Path(socket_folder(str(settings.home)))
 
 
+def clear_socket(settings: Settings, path: str) -> None:
+    """Make room for a socket in the run folder. Whoever holds its lock may: a socket that is there is a dead process's."""
+    private_folder(run_folder(settings))
+    if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
+        os.unlink(path)
+
+
 def endpoint(settings: Settings) -> str:
     """The ZeroMQ endpoint of the broker."""
     return settings.endpoint or f"ipc://{run_folder(settings) / 'broker.sock'}"

@@ -13,14 +13,13 @@ import itertools
 import os
 import selectors
 import socket
-import stat
 from collections import deque
 from collections.abc import Iterator
 
 from broker import wire
 from broker.core.state import Route
 from broker.core.turn import Outgoing
-from broker.runtime import private_folder, run_folder
+from broker.runtime import clear_socket
 from broker.settings import Settings
 
 _READ_BYTES = 96 * 1024
@@ -69,10 +68,8 @@ class StreamDoor:
         """When to listen again (monotonic clock), after no descriptor was left for a new connection."""
 
     def open(self, settings: Settings, path: str) -> None:
-        """Bind, or raise OSError. The caller holds the folder's lock, so a socket file that is there is a dead broker's."""
-        private_folder(run_folder(settings))
-        if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
-            os.unlink(path)
+        """Bind, or raise OSError. The caller holds the folder's lock."""
+        clear_socket(settings, path)
         self._listening = listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listening.setblocking(False)
         listening.bind(path)

@@ -3,12 +3,11 @@
 import contextlib
 import os
 import socket
-import stat
 from collections.abc import Iterator
 
 from broker.logs import Log
 from broker.place import door_socket
-from broker.runtime import lock, private_folder, run_folder
+from broker.runtime import clear_socket, lock
 from broker.settings import Settings
 
 
@@ -32,10 +31,8 @@ def private_socket(settings: Settings, log: Log) -> Iterator[socket.socket | Non
 
 
 def _bind(settings: Settings) -> socket.socket:
-    private_folder(run_folder(settings))
     path = door_socket(str(settings.home))
-    if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
-        os.unlink(path)
+    clear_socket(settings, path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.bind(path)
