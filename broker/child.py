@@ -7,6 +7,10 @@ import os
 import resource
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 _PR_SET_PDEATHSIG = 1
 
@@ -21,6 +25,16 @@ def heard_parent(pipe: int) -> bool:
     with contextlib.suppress(OSError):
         os.write(1, b".")
     return True
+
+
+def hear_parent_in(loop: "asyncio.AbstractEventLoop", stopping: "asyncio.Event") -> None:
+    """Answer the supervisor from an event loop, and set ``stopping`` when it is gone."""
+
+    def readable() -> None:
+        if not heard_parent(sys.stdin.fileno()):
+            stopping.set()
+
+    loop.add_reader(sys.stdin.fileno(), readable)
 
 
 def die_with_parent() -> None:

@@ -13,7 +13,6 @@ import dataclasses
 import os
 import signal
 import socket
-import sys
 from typing import Any
 
 import anyio
@@ -26,7 +25,6 @@ from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, note, read_note
 from bridges.mcp.push import Notifier
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent, BridgeSession
-from broker.child import heard_parent
 from broker.logs import Log
 from broker.settings import Settings
 from broker.version import VERSION
@@ -197,7 +195,7 @@ async def serve(settings: Settings, log: Log, *, listening: int | None, connecte
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, bridge.stopping.set)
     if supervised:
-        loop.add_reader(sys.stdin.fileno(), _hear_parent, bridge.stopping)
+        hear_parent_in(loop, bridge.stopping)
     log.info("mcp_started", pid=os.getpid())
     if connected is not None:
         reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=connected), limit=_LIMIT_BYTES)
@@ -209,11 +207,6 @@ async def serve(settings: Settings, log: Log, *, listening: int | None, connecte
     server.close()
     await bridge.drop()
     log.info("mcp_stopped")
-
-
-def _hear_parent(stopping: asyncio.Event) -> None:
-    if not heard_parent(sys.stdin.fileno()):
-        stopping.set()
 
 
 def _note_fault(log: Log, context: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import zmq
 
 from bridges.remote.door import Door
 from broker.aio import AsyncConnection
-from broker.child import allow_many_files, die_with_parent, heard_parent
+from broker.child import allow_many_files, die_with_parent, hear_parent_in
 from broker.keys import AllowList, server_pair
 from broker.logs import Log, open_log
 from broker.runtime import FolderError, prepare_home, write_private
@@ -64,7 +64,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
     if supervised:
-        loop.add_reader(sys.stdin.fileno(), _hear_parent, stopping)
+        hear_parent_in(loop, stopping)
     broker = AsyncConnection(settings, autostart=not supervised, door="remote")
     allowed = AllowList(settings, lambda detail: log.error("keys_unreadable", detail=detail))
     door = Door(settings, broker, allowed, log)
@@ -73,11 +73,6 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     door.close()
     await broker.close()
     log.info("remote_stopped")
-
-
-def _hear_parent(stopping: asyncio.Event) -> None:
-    if not heard_parent(sys.stdin.fileno()):
-        stopping.set()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ from bridges.tcp.stream import Listener, Owner, bound
 from bridges.tcp.tls import TlsListener, context_of
 from bridges.tcp.upstream import Upstream
 from broker.aio import AsyncConnection
-from broker.child import allow_many_files, collect_seldom, die_with_parent, heard_parent
+from broker.child import allow_many_files, collect_seldom, die_with_parent, hear_parent_in
 from broker.logs import Log, open_log
 from broker.runtime import FolderError, prepare_home, write_private
 from broker.settings import Settings, SettingsError
@@ -97,7 +97,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
     if supervised:
-        loop.add_reader(sys.stdin.fileno(), _hear_parent, stopping)
+        hear_parent_in(loop, stopping)
     broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
     upstream = Upstream(settings, broker, log)
     with private_socket(settings, log) as listening:
@@ -114,11 +114,6 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     await upstream.finish()
     await broker.close()
     log.info("tcp_stopped")
-
-
-def _hear_parent(stopping: asyncio.Event) -> None:
-    if not heard_parent(sys.stdin.fileno()):
-        stopping.set()
 
 
 def main(argv: list[str] | None = None) -> int:
