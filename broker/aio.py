@@ -368,7 +368,8 @@ async def connect_async(
     if token is not None:
         body: dict[str, Any] = {"action": "whoami", "session_token": token}
     else:
-        body = {"action": "register", "instance_id": name, "auth_token": auth_token(name, settings.shared_secret)}
+        proof = "" if connection._handshakes else auth_token(name, settings.shared_secret)  # which is this machine's
+        body = {"action": "register", "instance_id": name, "auth_token": proof}
     reply = await connection.request(body)
     if reply.get("status") != "ok":
         await connection.close()

