@@ -1,6 +1,8 @@
 """Sessions that doors keep in files, so that the next process of the same project and name resumes them.
 
 ``sessions/mcp-TAG.json`` holds name, token and project folder, readable by the owner only; TAG is made of project and name.
+Where a key file says that the broker is another machine's, all names begin with ``key-`` and a tag of that key: a token goes
+to the broker that gave it, and to no other.
 The MCP door and the hooks share these files, so that one agent is one instance. Imports nothing that costs time (see
 broker.place).
 """
@@ -15,9 +17,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from broker.keyfile import KeyFile
+
 
 def folder(home: str) -> str:
     return os.path.join(home, "sessions")
+
+
+def key() -> KeyFile | None:
+    """The key file with which this process reaches another machine's broker. Raises SettingsError."""
+    path = os.environ.get("IPC_KEY_FILE")
+    if not path:
+        return None
+    from broker.keyfile import KeyFile
+
+    return KeyFile.load(path)
+
+
+def prefix(kind: str) -> str:
+    """How the names of this kind's files begin, for the broker that this process reaches. Raises SettingsError."""
+    found = key()
+    return f"{kind}-" if found is None else f"key-{found.tag}-{kind}-"
 
 
 def path_of(home: str, project: str, name: str) -> str:
@@ -25,7 +45,7 @@ def path_of(home: str, project: str, name: str) -> str:
     import hashlib
 
     tag = hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return os.path.join(folder(home), f"mcp-{tag}.json")
+    return os.path.join(folder(home), f"{prefix('mcp')}{tag}.json")
 
 
 def lock_path(path: str) -> str:
@@ -77,8 +97,9 @@ def of_project(home: str, project: str, host: str = "") -> list[tuple[str, str]]
         entries = os.listdir(folder(home))
     except OSError:
         return []
+    ours = prefix("mcp")
     for entry in entries:
-        if entry.startswith("mcp-") and entry.endswith(".json"):
+        if entry.startswith(ours) and entry.endswith(".json"):
             path = os.path.join(folder(home), entry)
             stored = read_json(path)
             other = bool(host) and stored.get("host") not in (None, host)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 
+from bridges import sessions
 from broker.errors import IpcError
 from broker.names import is_name
 from broker.place import Place
@@ -14,8 +15,6 @@ from broker.quick import DEFAULT_TIMEOUT_S, QuickConnection
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from broker.keyfile import KeyFile
 
 
 class NotRegistered(Exception):
@@ -49,24 +48,13 @@ def _folder(place: Place) -> str:
 
 
 def _file(place: Place, name: str) -> str:
-    key = _key()
-    return os.path.join(_folder(place), f"cli-{name}.json" if key is None else f"key-{key.tag}.json")
-
-
-def _key() -> KeyFile | None:
-    """The key file with which this shell reaches another machine's broker. Raises SettingsError."""
-    path = os.environ.get("IPC_KEY_FILE")
-    if not path:
-        return None
-    from broker.keyfile import KeyFile
-
-    return KeyFile.load(path)
+    return os.path.join(_folder(place), f"{sessions.prefix('cli')}{name}.json")
 
 
 def current_name(place: Place, wanted: str | None) -> str:
     """``--as``, $IPC_NAME, or the name last registered in a shell; with a key file its name. Raises NotRegistered."""
     name = wanted or os.environ.get("IPC_NAME")
-    key = _key()
+    key = sessions.key()
     if key is not None:
         if name not in (None, key.name):
             raise IpcError("key_bound", name=key.name, claimed=name)
@@ -89,7 +77,7 @@ def save(place: Place, name: str, token: str) -> None:
     from broker.runtime import write_private
 
     write_private(Path(_file(place, name)), json.dumps({"name": name, "token": token}))
-    if _key() is None:
+    if sessions.key() is None:
         write_private(Path(_folder(place), "cli-current"), name + "\n")
 
 
@@ -105,7 +93,7 @@ def register(place: Place, name: str) -> dict[str, Any]:
 
     settings = place.settings()
     prepare_home(settings)
-    proof = auth_token(name, settings.shared_secret)
+    proof = "" if settings.key_file else auth_token(name, settings.shared_secret)  # this machine's secret stays here
     with QuickConnection(place) as door:
         reply = door.request({"action": "register", "instance_id": name, "auth_token": proof})
     save(place, name, reply["session_token"])
@@ -152,8 +140,6 @@ def _of_host(place: Place) -> Shell | None:
 
 def _of_folder(place: Place, name: str | None) -> Shell | None:
     """The session that an agent of this folder has under a name, or its only one."""
-    from bridges import sessions
-
     found = [(n, path) for n, path in sessions.of_project(place.home, os.getcwd()) if name in (None, n)]
     token = sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
     return Shell(place, found[0][0], str(token)) if token else None

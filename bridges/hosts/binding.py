@@ -84,7 +84,7 @@ class Binding:
 
 
 def path_of(home: str, session: str) -> str:
-    return os.path.join(sessions.folder(home), f"host-{_safe(session)}.json")
+    return os.path.join(sessions.folder(home), f"{sessions.prefix('host')}{_safe(session)}.json")
 
 
 def _safe(session: str) -> str:
@@ -157,8 +157,9 @@ def all_of(home: str) -> Iterator[Binding]:
         entries = os.listdir(sessions.folder(home))
     except OSError:
         return
+    ours = sessions.prefix("host")
     for entry in entries:
-        if entry.startswith("host-") and entry.endswith(".json"):
+        if entry.startswith(ours) and entry.endswith(".json"):
             stored = sessions.read_json(os.path.join(sessions.folder(home), entry))
             binding = None if "next" in stored else _binding(stored)
             if binding is not None:
@@ -167,8 +168,9 @@ def all_of(home: str) -> Iterator[Binding]:
 
 def sweep(home: str, now_s: float) -> None:
     """Remove the files of sessions that nothing has touched for 30 days."""
+    ours = sessions.prefix("host")
     for entry in os.listdir(sessions.folder(home)):
-        if entry.startswith("host-"):
+        if entry.startswith(ours):
             path = os.path.join(sessions.folder(home), entry)
             if os.stat(path).st_mtime < now_s - _KEPT_S:
                 os.unlink(path)

@@ -18,7 +18,7 @@ from bridges import sessions
 from bridges.hosts import binding as bindings
 from bridges.hosts.claims import overlapping, sentence
 from bridges.hosts.command import ipc_command, shell_words
-from broker.errors import IpcError
+from broker.errors import IpcError, SettingsError
 from broker.place import Place
 from broker.quick import QuickConnection
 
@@ -52,7 +52,11 @@ def main(arguments: list[str]) -> int:
 def check() -> int:
     """Refuse if a staged file overlaps another agent's claim."""
     home = Place.here().home
-    token = own_token(home)
+    try:
+        token = own_token(home)
+    except SettingsError as e:
+        print(f"ipc guard: not checked: {e}", file=sys.stderr)
+        return 0
     if token is None:
         return 0
     top = _git("rev-parse", "--show-toplevel").rstrip("\n")
@@ -91,13 +95,22 @@ def own_token(home: str) -> str | None:
         found = next((b for b in bindings.all_of(home) if b.pid in above and b.live()), None)
         if found is not None:
             return found.token
-        try:
-            with open(os.path.join(sessions.folder(home), "cli-current"), encoding="utf-8") as f:
-                name = f.read().strip()
-        except OSError:
-            return None
-    token = sessions.read_json(os.path.join(sessions.folder(home), f"cli-{os.path.basename(name)}.json")).get("token")
+        name = _name_of_shell(home)
+    file = f"{sessions.prefix('cli')}{os.path.basename(name)}.json"
+    token = sessions.read_json(os.path.join(sessions.folder(home), file)).get("token")
     return token if isinstance(token, str) else None
+
+
+def _name_of_shell(home: str) -> str:
+    """The key's name, or the one last registered in a shell; empty if there is none."""
+    key = sessions.key()
+    if key is not None:
+        return key.name
+    try:
+        with open(os.path.join(sessions.folder(home), "cli-current"), encoding="utf-8") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
 
 
 def _ancestors() -> set[int]:

@@ -29,7 +29,10 @@ _TAKEN = ("name_taken", "name_forwarding", "name_reserved")
 def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
     """The session's instance, resumed or registered. Raises IpcError, SettingsError."""
     table, secret = config.read(hook.home)
-    wanted = _name_of_key() or hook.wanted or table.get("names", {}).get(hook.project)
+    key = sessions.key()
+    if key is not None:
+        secret = ""  # it is this machine's
+    wanted = (key and key.name) or hook.wanted or table.get("names", {}).get(hook.project)
     if wanted is not None and not is_name(wanted):
         raise IpcError("invalid_name")
 
@@ -62,7 +65,7 @@ def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
             holds=table.get("stop_holds", bindings.STOP_HOLDS),
             chars=table.get("context_chars", bindings.CONTEXT_CHARS),
             channel=table.get("channel", False),
-            wake=hook.host.NAME == "codex" and table.get("wake", True) and can_queue(process[0]),
+            wake=key is None and hook.host.NAME == "codex" and table.get("wake", True) and can_queue(process[0]),
         )
         binding.reach = wake.reach_of_hooks(binding)
         for old in list(bindings.all_of(hook.home)):
@@ -94,16 +97,6 @@ def _first_free(ask: Ask, hook: Hook, names: Iterator[str], secret: str, others:
             continue
         return name, str(reply["session_token"])
     raise IpcError("name_taken", name=hook.wanted or os.path.basename(hook.project))
-
-
-def _name_of_key() -> str | None:
-    """The only name there is where a key file says that the broker is another machine's. Raises SettingsError."""
-    path = os.environ.get("IPC_KEY_FILE")
-    if not path:
-        return None
-    from broker.keyfile import KeyFile
-
-    return KeyFile.load(path).name
 
 
 def _still_ours(ask: Ask, name: str, token: str) -> bool:

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 
+from bridges import sessions
 from bridges.hosts import binding as bindings
 from bridges.hosts import wake
 from bridges.hosts.notes import failure, note
@@ -77,6 +78,8 @@ def _run(arguments: list[str], way: str, tell: Any) -> int:
     home = Place.here().home
     session = arguments[0] if arguments else os.environ.get("CLAUDE_CODE_SESSION_ID", "")
     try:
+        if sessions.key() is not None:
+            return 0  # the door that says when mail comes is this machine's; the hooks bring it at prompts and tool calls
         if not session and way == "rewake":
             session = _session_on_stdin()
         binding = _bound(home, session)

@@ -176,8 +176,8 @@ class Relay:
         self._ready_by_s = time.monotonic() + _READY_S
 
     def _open(self, start: bool) -> socket.socket | None:
-        if start and (os.environ.get("IPC_ENDPOINT") or os.environ.get("IPC_KEY_FILE")):
-            return self._own_process()  # another broker than the data folder's
+        if os.environ.get("IPC_ENDPOINT") or os.environ.get("IPC_KEY_FILE"):  # another broker than the data folder's
+            return self._own_process() if start else None
         path = mcp_socket(self._place.home)
         server = _connected(path)
         if server is not None or not start:

@@ -126,7 +126,8 @@ class BridgeSession:
                     # what a bridge that was killed had fetched and nobody acknowledged
                     await self._ask({"action": "release", "session_token": token})
                     return {"message": f"Resumed {name}", "queued": found["queued"]}
-        proof = auth_token(name, self._settings.shared_secret)
+        secret = "" if self._settings.key_file else self._settings.shared_secret  # this machine's secret stays here
+        proof = auth_token(name, secret)
         reply = await self._ask({"action": "register", "instance_id": name, "auth_token": proof})
         self._take(name, reply["session_token"])
         return reply
