@@ -1,8 +1,9 @@
 """One tar file that holds a data folder: taken while the service runs, put back while it does not.
 
 The database is copied through SQLite's backup interface in one step, which sees one moment of it and holds no writer up;
-then come the large files that this moment names. A message that is swept in between takes its file along; it is taken out
-of the copy. Everything in the file is private (mode 0600): it holds mail, keys and session tokens.
+then come the large files that this moment names, and the TLS certificate and key where they lie in the data folder. A message
+that is swept in between takes its file along; it is taken out of the copy. Everything in the file is private (mode 0600): it
+holds mail, keys and session tokens.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ _MEMBER = re.compile(
 )
 _OTHERS = ("config.toml", "owner.key", "keys/server.json", "keys/allowed.json")
 _KEPT = frozenset({"run", "logs"})
-"""What a folder may hold and still count as empty."""
+"""What a folder may hold and still count as empty; nothing in it is saved."""
 
 
 class BackupError(Exception):
@@ -66,7 +67,7 @@ def backup(settings: Settings, target: Path) -> Saved:
                 live.backup(db, pages=-1)
                 files, missing = _files(db, live)
                 saved = _counts(db)
-            return _write(home, target, copy, files, missing, saved)
+            return _write(settings, target, copy, files, missing, saved)
     except (OSError, sqlite3.Error) as e:
         raise BackupError(f"no backup was made: {e}") from e
 
@@ -95,16 +96,34 @@ def _counts(db: sqlite3.Connection) -> tuple[int, int]:
     return int(messages), int(db.execute("SELECT count(*) FROM queue").fetchone()[0])
 
 
-def _write(home: Path, target: Path, copy: Path, files: list[Path], missing: int, counts: tuple[int, int]) -> Saved:
+def _tls_files(settings: Settings) -> list[str]:
+    """Certificate and key, relative to the data folder, where they lie in it and are no links."""
+    home, found = settings.home.resolve(), dict[str, None]()
+    for name in filter(None, (settings.tls_cert, settings.tls_key)):
+        path = settings.home / Path(name).expanduser()
+        if path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(home):
+            found[path.resolve().relative_to(home).as_posix()] = None
+    return [name for name in found if _may_be_tls(name)]
+
+
+def _may_be_tls(name: str) -> bool:
+    """True for a path within the data folder that is not one of ours."""
+    parts = name.split("/")
+    plain = "\0" not in name and not any(part in ("", ".", "..") for part in parts)
+    return plain and parts[0] not in _KEPT and not name.startswith("ipc.db") and not _MEMBER.fullmatch(name)
+
+
+def _write(settings: Settings, target: Path, copy: Path, files: list[Path], missing: int, counts: tuple[int, int]) -> Saved:
+    home, tls = settings.home, _tls_files(settings)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(fd, "wb") as out:
             with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                manifest = {"format": _FORMAT, "version": VERSION, "made_s": time.time(), "sha256": _digest(copy)}
+                manifest = {"format": _FORMAT, "version": VERSION, "made_s": time.time(), "sha256": _digest(copy), "tls": tls}
                 _add(tar, "manifest.json", json.dumps(manifest).encode())
                 tar.add(copy, "ipc.db", recursive=False, filter=_private)
-                for path in [home / n for n in _OTHERS] + sorted((home / "sessions").glob("*.json")):
+                for path in [home / n for n in (*_OTHERS, *tls)] + sorted((home / "sessions").glob("*.json")):
                     if path.is_file() and not path.is_symlink():
                         tar.add(path, str(path.relative_to(home)), recursive=False, filter=_private)
                 for path in files:
@@ -160,10 +179,14 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
     return Saved(*saved, set_aside=str(aside) if aside else None)
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members, none of which may be anything but a plain file that belongs into a data folder."""
+def _members(tar: tarfile.TarFile, manifest: dict[str, Any]) -> Iterator[tarfile.TarInfo]:
+    """The members, none of which may be anything but a plain file that belongs into a data folder. The manifest, which is
+    read meanwhile, names the TLS files."""
     for member in tar:
-        if not member.isreg() or not _MEMBER.fullmatch(member.name) or member.name.endswith(("/.", "/..")):
+        ours = _MEMBER.fullmatch(member.name) and not member.name.endswith(("/.", "/.."))
+        named = manifest.get("tls")
+        tls = isinstance(named, list) and member.name in named and _may_be_tls(member.name)
+        if not member.isreg() or not (ours or tls):
             raise BackupError(f"{member.name[:80]!r} has no place in a backup: this is none, or it was changed")
         yield member
 
@@ -174,12 +197,13 @@ def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, in
     for name in ("sessions", "large-messages", "keys", "run", "logs"):
         (new / name).mkdir(mode=0o700)
     with tarfile.open(source, "r:") as tar:
-        for member in _members(tar):
+        for member in _members(tar, manifest):
             content = tar.extractfile(member)
             assert content is not None
             if member.name == "manifest.json":
-                manifest = json.loads(content.read(65536))
+                manifest.update(json.loads(content.read(65536)))
                 continue
+            make_folder((new / member.name).parent)
             fd = os.open(new / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(fd, "wb") as out:
                 shutil.copyfileobj(content, out)
@@ -192,7 +216,7 @@ def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, in
     with closing(sqlite3.connect(new / "ipc.db")) as db:
         missing = _move_files(db, new / "large-messages", home / "large-messages")
         counts = _counts(db)
-    for folder in (new / "sessions", new / "large-messages", new / "keys", new):
+    for folder in (*(path for path in new.rglob("*") if path.is_dir()), new):
         sync_folder(folder)
     files = len(list((new / "large-messages").iterdir()))
     return *counts, files, missing, source.stat().st_size

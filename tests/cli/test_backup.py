@@ -1,6 +1,7 @@
 """Backup while the service works, restore while it does not; compared by bytes."""
 
 import io
+import json
 import os
 import secrets
 import sqlite3
@@ -176,10 +177,57 @@ def test_a_changed_backup_is_refused_and_nothing_is_written_outside(filled: Serv
     for number, change in enumerate(
         (named("../evil"), named("/evil"), named("sessions/../../evil"), named("sessions/.."), linked, flipped)
     ):
-        done = ipc(elsewhere, "restore", str(changed(source, tmp_path / f"{number}.tar", change)))
-        assert done.returncode == 1, (number, done.stdout)
+        done = ipc(elsewhere, "restore", str(changed(source, tmp_path / f"{number}.tar", change)), "--force")
+        assert (done.returncode, "not empty" in done.stderr) == (1, False), (number, done.stderr)
         assert not (elsewhere / "ipc.db").exists()
     assert not (elsewhere.parent / "evil").exists()
+
+
+def test_a_backup_that_calls_other_files_tls_files_is_refused(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
+    source = tmp_path / "b.tar"
+    assert ipc(filled.home, "backup", str(source)).returncode == 0
+    for number, name in enumerate(("../evil", "/evil", "a/../../evil", "run/evil", "ipc.db-wal")):
+
+        def change(member: tarfile.TarInfo, raw: bytes, name: str = name) -> tuple[tarfile.TarInfo, bytes]:
+            if member.name == "manifest.json":
+                raw = json.dumps({**json.loads(raw), "tls": [name]}).encode()
+            elif member.name == "owner.key":
+                member.name = name
+            return member, raw
+
+        done = ipc(elsewhere, "restore", str(changed(source, tmp_path / f"{number}.tar", change)), "--force")
+        assert (done.returncode, "no place in a backup" in done.stderr) == (1, True), (name, done.stderr)
+    assert not (elsewhere.parent / "evil").exists()
+
+
+def test_certificate_and_key_in_the_data_folder_are_saved_and_restored(
+    filled: Service, elsewhere: Path, tmp_path: Path
+) -> None:
+    home = filled.home
+    (home / "tls").mkdir()
+    (home / "config.toml").write_text('tls_cert = "tls.crt"\ntls_key = "tls/private.pem"\n')
+    (home / "tls.crt").write_text("a certificate")
+    (home / "tls" / "private.pem").write_text("its key")
+    (home / "tls" / "private.pem").chmod(0o600)
+    target = tmp_path / "mail.tar"
+    assert ipc(home, "backup", str(target)).returncode == 0
+    done = ipc(elsewhere, "restore", str(target))
+    assert done.returncode == 0, done.stderr
+    for name, text in (("tls.crt", "a certificate"), ("tls/private.pem", "its key")):
+        assert (elsewhere / name).read_text() == text
+        assert stat.S_IMODE((elsewhere / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE((elsewhere / "tls").stat().st_mode) == 0o700
+
+
+def test_certificate_and_key_elsewhere_are_left_where_they_are(filled: Service, tmp_path: Path) -> None:
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).write_text("elsewhere")
+    (filled.home / "tls.key").symlink_to(tmp_path / "tls.key")
+    (filled.home / "config.toml").write_text(f'tls_cert = "{tmp_path}/tls.crt"\ntls_key = "tls.key"\n')
+    target = tmp_path / "mail.tar"
+    assert ipc(filled.home, "backup", str(target)).returncode == 0
+    with tarfile.open(target) as tar:
+        assert [name for name in tar.getnames() if "tls" in name] == []
 
 
 def test_the_keys_of_other_machines_are_saved_and_restored(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
