@@ -88,8 +88,14 @@ def _exchange(body, timeout_s):
     except ConnectionRefusedError:
         raise
     except (OSError, ValueError) as e:
-        raise ScriptError("no answer at %s:%d (%s). Next: ipc doctor" % (*address(), e)) from None
-    raise ScriptError("the service at %s:%d closed the connection without an answer. Next: ipc doctor" % address())
+        hint = _hint() if isinstance(e, ConnectionError) else "ipc doctor"
+        raise ScriptError("no answer at %s:%d (%s). Next: %s" % (*address(), e, hint)) from None
+    raise ScriptError("the service at %s:%d closed the connection without an answer. Next: %s" % (*address(), _hint()))
+
+
+def _hint():
+    """What to do where the service hangs up: a port with TLS does so on who speaks in clear."""
+    return "ipc doctor" if _certificate() else "ipc doctor, or set IPC_TLS_CA if the port wants TLS"
 
 
 def _start_service():
