@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 USAGE = 2
 _EPILOG = """\
 first steps:
-  ipc demo                        two agents talk over three doors, in a temporary home
+  ipc demo                        three agents talk over three doors, in a temporary home
   ipc register fred               take a name; the service starts by itself
   ipc send claude "hello"         write to anyone, born or not
   ipc check --wait 30             read your mail
@@ -387,7 +387,7 @@ COMMANDS = {
     "monitor": Command(BY_HOSTS, "for Claude Code's monitors: a line for each arrival of mail", "", _session),
     "wait": Command(BY_HOSTS, "for Claude Code's asyncRewake hooks: status 2 at the first mail", "", _session),
     "guard": Command(BY_HOSTS, "git pre-commit: refuse files that others have claimed", "ipc guard --install", _guard),
-    "demo": Command("demo:run", "two agents exchange messages over three doors, in a temporary home"),
+    "demo": Command("demo:run", "three agents exchange messages over three doors, in a temporary home"),
 }
 
 

@@ -208,5 +208,7 @@ def test_what_is_no_seed_database_is_refused(shell: Shell) -> None:
 def test_the_demo_runs_and_leaves_nothing(shell: Shell) -> None:
     text = shell.ok("demo", TMPDIR=str(shell.home))
     assert text.count("✓") == 4
+    assert "three agents talk" in shell.ok("--help")
+    assert "three agents exchange" in shell.ok("demo", "--help")
     assert list(shell.home.glob("ipc-demo-*")) == []
     assert not (shell.home / "ipc").exists()
