@@ -211,10 +211,11 @@ def _keys(command: Parser) -> None:
     new = what.add_parser("new", help="make a key for another machine and let it in")
     new.add_argument("name", metavar="NAME", help="the one name that the key may act as")
     new.add_argument("--out", metavar="FILE", help="where the key goes (default NAME.key)")
-    new.add_argument("--host", metavar="HOST", help="this machine's name or address, as the other one knows it")
     allow = what.add_parser("allow", help="let in a key that was made elsewhere")
     allow.add_argument("name", metavar="NAME", help="the one name that the key may act as")
     allow.add_argument("key", metavar="PUBLIC_KEY", help="64 hex digits, or 40 characters of Z85")
+    for one in (new, allow):
+        one.add_argument("--host", metavar="HOST", help="this machine's name or address, as the other one knows it")
     revoke = what.add_parser("revoke", help="shut out a key, or all keys of a name, at once")
     revoke.add_argument("which", metavar="NAME|PUBLIC_KEY")
     for one in (new, allow, revoke):

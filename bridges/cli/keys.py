@@ -1,6 +1,7 @@
 """``ipc keys``: who may come in from other machines, at the remote door."""
 
 import argparse
+import shlex
 import socket
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from broker.settings import Settings
 OK, FAILED = 0, 1
 _ANYWHERE = ("0.0.0.0", "*", "[::]")  # noqa: S104 (compared with, not bound)
 _CLOSED = "no door is open to other machines"
-_OPEN_IT = 'remote = "tcp://0.0.0.0:9877" in config.toml, or IPC_REMOTE; then: ipc down, ipc up'
+_RESTART = "ipc down, ipc up"
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -31,44 +32,65 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list(settings: Settings, options: argparse.Namespace) -> int:
-    pair, rows, address = keys.server_pair(settings), keys.allowed(settings), _address(settings)
+    pair, rows, (address, why) = keys.server_pair(settings), keys.allowed(settings), _door(settings)
     if options.json:
-        say_json({"endpoint": address or None, "server_key": pair.public, "keys": [asdict(row) for row in rows]})
+        found = {"endpoint": address or None, "door_error": why or None, "server_key": pair.public}
+        say_json({**found, "keys": [asdict(row) for row in rows]})
         return OK
-    say(f"door    {address or 'closed'}")
+    say(f"door    {address or 'closed'}{', not open yet' if address and why else ''}")
     say(f"server  {pair.public}")
     if rows:
         say(table(("NAME", "KEY", "ADDED"), [(row.name, row.key, ago(row.added)) for row in rows]))
     else:
         say("No keys are allowed; ipc keys new NAME makes one")
-    if not address:
-        complain(_CLOSED, _OPEN_IT)
+    _complain_of_door(settings)
     return OK
 
 
-def _address(settings: Settings) -> str:
-    """Where the door is, or would be: what the process says that has it goes before the setting. Empty if nowhere."""
+def _door(settings: Settings) -> tuple[str, str]:
+    """Where the door is, or would be, and why it is not open: what the process says that has it goes before the setting.
+    The address is empty where none is set, the reason where the door is open."""
     state = door_state(settings, "remote.json")
-    return str(state["endpoint"]) if state and not state["error"] else settings.remote
+    if state and not state["error"]:
+        return str(state["endpoint"]), ""
+    why = str(state["error"]) if state else f"nothing serves {settings.remote}" if settings.remote else _CLOSED
+    return settings.remote, why
 
 
-def _seen_from_outside(address: str, host: str | None) -> str:
-    """The address as another machine may use it."""
+def _complain_of_door(settings: Settings) -> None:
+    """Say what is to be done where the door is not open."""
+    address, why = _door(settings)
+    if not address:
+        config = settings.home / "config.toml"
+        complain(_CLOSED, f'remote = "tcp://0.0.0.0:9877" in {config}, or IPC_REMOTE; then: {_RESTART}')
+    elif why:
+        complain(f"the door is not open yet: {why}", _RESTART)
+
+
+def _seen_from_outside(address: str, host: str | None) -> tuple[str, str]:
+    """The address as another machine may use it, and the host name in it if that is a guess."""
     scheme, _, rest = address.partition("://")
     bound, _, port = rest.rpartition(":")
     if host and ":" in host and not host.startswith("["):
         host = f"[{host}]"
-    return f"{scheme}://{host or (socket.gethostname() if bound in _ANYWHERE else bound)}:{port}"
+    guess = socket.gethostname() if not host and bound in _ANYWHERE else ""
+    return f"{scheme}://{host or guess or bound}:{port}", guess
+
+
+def _say_guess(guess: str) -> None:
+    if guess:
+        say(f"{guess} is this machine's host name; if the other machine knows this one by another name: --host")
 
 
 def _new(settings: Settings, options: argparse.Namespace) -> int:
-    address = _address(settings)
+    address, _ = _door(settings)
     if not address:
-        complain(_CLOSED, _OPEN_IT)
+        _complain_of_door(settings)
         return FAILED
     keys.check_name(options.name)
     pair = keys.new_pair()
-    file = KeyFile(options.name, _seen_from_outside(address, options.host), keys.server_pair(settings).public, pair)
+    endpoint, guess = _seen_from_outside(address, options.host)
+    file = KeyFile(options.name, endpoint, keys.server_pair(settings).public, pair)
     path = Path(options.out or f"{options.name}.key").expanduser()
     file.save(path)
     try:
@@ -77,22 +99,28 @@ def _new(settings: Settings, options: argparse.Namespace) -> int:
         path.unlink()
         raise
     if options.json:
-        say_json({**asdict(row), "file": str(path.absolute()), "endpoint": file.endpoint})
+        say_json({**asdict(row), "file": str(path.absolute()), "endpoint": endpoint, "door_error": _door(settings)[1] or None})
         return OK
-    say(f"{path} lets its holder in as {row.name}, at {file.endpoint}")
-    say("It is a secret: move it to the other machine, for instance with scp, and keep no copy. There:")
-    say(f"  IPC_KEY_FILE={path.name} ipc register {row.name}")
+    say(f"{path} lets its holder in as {row.name}, at {endpoint}")
+    _say_guess(guess)
+    say("It is a secret: move it to the other machine's home, for instance with scp, and keep no copy. There:")
+    say(f"  IPC_KEY_FILE=~/{shlex.quote(path.name)} ipc register {row.name}")
+    _complain_of_door(settings)
     return OK
 
 
 def _allow(settings: Settings, options: argparse.Namespace) -> int:
     row = keys.allow(settings, options.name, options.key)
+    (address, why), server = _door(settings), keys.server_pair(settings).public
+    endpoint, guess = _seen_from_outside(address, options.host) if address else ("", "")
     if options.json:
-        say_json({**asdict(row), "endpoint": _address(settings) or None, "server_key": keys.server_pair(settings).public})
+        say_json({**asdict(row), "endpoint": endpoint or None, "door_error": why or None, "server_key": server})
         return OK
-    say(f"{row.key} may come in as {row.name}")
-    if not _address(settings):
-        complain(_CLOSED, _OPEN_IT)
+    say(f"{row.key} may come in as {row.name}. What its key file needs:")
+    say(f"  endpoint    {endpoint or 'none yet'}")
+    say(f"  server_key  {server}")
+    _say_guess(guess)
+    _complain_of_door(settings)
     return OK
 
 
