@@ -25,6 +25,7 @@ from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, note, read_note
 from bridges.mcp.push import Notifier
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent, BridgeSession
+from broker.child import hear_parent_in
 from broker.logs import Log
 from broker.settings import Settings
 from broker.version import VERSION
