@@ -13,6 +13,7 @@ from broker.settings import Settings
 
 UNIX = "unix://"
 _READ_BYTES = 256 * 1024
+_SELECTABLE = 1024
 
 
 class Pipe(Protocol):
@@ -41,6 +42,15 @@ def open_pipe(address: str, context: "zmq.Context[zmq.Socket[bytes]] | None" = N
     return ZmqPipe(address, context)
 
 
+def _readable(descriptor: int, seconds: float) -> bool:
+    """Whether it becomes so in time: exact to the microsecond where select can watch it, else to the millisecond."""
+    if descriptor < _SELECTABLE:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 class ZmqPipe:
     def __init__(self, address: str, shared: "zmq.Context[zmq.Socket[bytes]] | None") -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if shared is None else shared
@@ -55,10 +65,7 @@ class ZmqPipe:
 
     def wait(self, seconds: float) -> bool:
         # libzmq's descriptor tells of changes only: after a look that finds nothing the next change is news
-        return bool(
-            self._socket.poll(0)
-            or (seconds > 0 and select.select([self._descriptor], [], [], seconds)[0] and self._socket.poll(0))
-        )
+        return bool(self._socket.poll(0) or (seconds > 0 and _readable(self._descriptor, seconds) and self._socket.poll(0)))
 
     def close(self) -> None:
         self._socket.close()
@@ -85,7 +92,7 @@ class StreamPipe:
         return self._frames.popleft()
 
     def wait(self, seconds: float) -> bool:
-        return bool(self._frames or select.select([self._socket], [], [], seconds)[0])
+        return bool(self._frames or _readable(self._socket.fileno(), seconds))
 
     def close(self) -> None:
         self._socket.close()
