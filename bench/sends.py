@@ -16,7 +16,7 @@ BOOKS = "Books: stored less acknowledged, at the end (0 = every acknowledged mes
 NOTES = {
     RATES: "Messages a second, median [min-max] of the rounds; each client is a process with a connection of its own. "
     "An empty cell: that way can't have more than one request under way.",
-    SIZES: "Bodies over 10 KiB are markdown files of their own here, each synced before the acknowledgement.",
+    SIZES: "Bodies over 10 KiB are markdown files of their own here, on disk before the acknowledgement.",
 }
 LARGE_BYTES = ((4096, "4 KiB"), (65536, "64 KiB"))
 _LARGE_MOST = 1_000
