@@ -35,6 +35,12 @@ _OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name"})
 """Fields that are this door's to fill in."""
 
 
+Reply = tuple[dict[str, Any], Any]
+"""A reply or push, and the token of the session it is for."""
+_PART_BYTES = 1024 * 1024
+_PART_REPLIES = 256
+
+
 class Peer:
     """One connection of another machine, for as long as something is due to it."""
 
@@ -47,8 +53,7 @@ class Peer:
         self.waiting = 0
         self.subscriptions: dict[Any, tuple[int, Any]] = {}
         """The id of a subscribe request to its number at the broker, and its token."""
-        self.outbox: list[tuple[dict[str, Any], Any]] = []
-        """Replies and pushes, with the token of the session they are for."""
+        self.outbox: list[Reply] = []
 
 
 class Door:
@@ -127,7 +132,6 @@ class Door:
         def replied(reply: dict[str, Any]) -> bool:
             self._settle(peer)
             reply["id"] = number
-            make_whole(reply.get("messages", ()))
             if action == "status" and reply.get("status") == "ok":
                 reply = outside_view(reply)
             if action == "subscribe" and reply.get("status") != "ok":
@@ -155,7 +159,6 @@ class Door:
     def _subscribe(self, peer: Peer, ours: int, number: Any, token: Any) -> None:
         def receive(push: dict[str, Any]) -> None:
             push["id"] = number
-            make_whole(push.get("messages", ()))
             self._answer(peer, push, token)
 
         replaced, _token = peer.subscriptions.get(number, (-1, None))
@@ -189,18 +192,29 @@ class Door:
             if peer.name and self._allowed.name_of(peer.key) != peer.name:
                 self._turn_away(peer, outbox)
             else:
-                for part in wire.batches(outbox):
-                    self._send(peer, part)
+                self._send_all(peer, outbox)
             if not peer.waiting and not peer.subscriptions and self._peers.get(peer.route) is peer:
                 del self._peers[peer.route]
 
-    def _send(self, peer: Peer, replies: list[tuple[dict[str, Any], Any]]) -> None:
-        if not self._put(peer, [reply for reply, _token in replies]):
-            self._log.info("reply_undeliverable", name=peer.name, replies=len(replies))
-            self._give_back(replies)
-            self._end_subscriptions(peer)
+    def _send_all(self, peer: Peer, outbox: list[Reply]) -> None:
+        """In frames of a megabyte or a little more. Large messages are read from their files just before: they may be many."""
+        part: list[Reply] = []
+        size = 0
+        for position, (reply, token) in enumerate(outbox, 1):
+            size += make_whole(reply.get("messages", ()))
+            part.append((reply, token))
+            if size >= _PART_BYTES or len(part) == _PART_REPLIES or position == len(outbox):
+                if not self._put(peer, [body for body, _token in part]):
+                    self._undeliverable(peer, [*part, *outbox[position:]])
+                    return
+                part, size = [], 0
 
-    def _turn_away(self, peer: Peer, replies: list[tuple[dict[str, Any], Any]]) -> None:
+    def _undeliverable(self, peer: Peer, replies: list[Reply]) -> None:
+        self._log.info("reply_undeliverable", name=peer.name, replies=len(replies))
+        self._give_back(replies)
+        self._end_subscriptions(peer)
+
+    def _turn_away(self, peer: Peer, replies: list[Reply]) -> None:
         """The key was revoked while requests waited: the mail goes back, and the client is told."""
         self._log.warning("key_turned_away", key=peer.key, name=peer.name)
         self._give_back(replies)
@@ -213,7 +227,7 @@ class Door:
     def _put(self, peer: Peer, bodies: list[dict[str, Any]]) -> bool:
         return self._gate is not None and self._gate.send(peer.route, wire.encode(bodies))
 
-    def _give_back(self, replies: list[tuple[dict[str, Any], Any]]) -> None:
+    def _give_back(self, replies: list[Reply]) -> None:
         for reply, token in replies:
             ids = [m["id"] for m in reply.get("messages", ()) if "direction" not in m]
             if ids:
@@ -232,24 +246,31 @@ class Door:
         self._broker.submit(body, lambda _reply: True)  # where it fails the lease ends by itself
 
 
-def make_whole(messages: Iterable[dict[str, Any]]) -> None:
-    """Put the text of large messages back: its file is on this machine, where the reader can't open it.
+def make_whole(messages: Iterable[dict[str, Any]]) -> int:
+    """Put the text of large messages back: its file is on this machine, where the reader can't open it. Returns the
+    characters of all texts.
 
     Beyond ``WHOLE_BYTES`` together, or where the file is not what was stored, the summary and the file's name stay.
     """
-    left = WHOLE_BYTES
+    left, characters = WHOLE_BYTES, 0
     for m in messages:
         file = m.get("file")
-        if file is None or file["size_bytes"] > left:
-            continue
-        try:
-            original = Path(file["path"]).read_bytes().partition(b"\n---\n\n")[2]
-        except OSError:
-            continue
-        if hashlib.sha256(original).hexdigest() == file["sha256"]:
+        original = None if file is None or file["size_bytes"] > left else _original(file)
+        if original is not None:
             left -= len(original)
             m["message"]["content"] = original.decode("utf-8", "replace")
             del m["file"]
+        characters += len(m.get("message", {}).get("content", ""))
+    return characters
+
+
+def _original(file: dict[str, Any]) -> bytes | None:
+    """The stored text of a large message, None where the file is not what was stored."""
+    try:
+        found = Path(file["path"]).read_bytes().partition(b"\n---\n\n")[2]
+    except OSError:
+        return None
+    return found if hashlib.sha256(found).hexdigest() == file["sha256"] else None
 
 
 def outside_view(status: dict[str, Any]) -> dict[str, Any]:
