@@ -103,6 +103,7 @@ class Handshakes:
     def __init__(self, key: KeyFile) -> None:
         self.key = key
         self._failed = 0
+        self._up = self._counted = False
 
     @staticmethod
     def events() -> int:
@@ -111,6 +112,10 @@ class Handshakes:
 
         failures = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
         return int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | failures)
+
+    def begin(self) -> None:
+        """A new socket connects."""
+        self._up = self._counted = False
 
     def read(self, monitor: "zmq.Socket[bytes]") -> bool:
         """Take what the monitor has; True if the connection was lost. Raises IpcError where trying again is of no use."""
@@ -124,15 +129,16 @@ class Handshakes:
                 raise key.refused()
             if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 raise key.wrong_server()
-            if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._failed += 1
-                if self._failed >= _FAILURES:
-                    self._failed = 0
-                    raise key.wrong_server()
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._failed = 0
-            else:
-                lost = True
+                self._failed, self._up = 0, True
+                continue
+            lost = True
+            if not self._up and not self._counted:  # what speaks another protocol is told by DISCONNECTED alone
+                self._counted = True
+                self._failed += 1
+        if self._failed >= _FAILURES:
+            self._failed = 0
+            raise key.wrong_server()
         return lost
 
 

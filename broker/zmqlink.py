@@ -27,6 +27,7 @@ class Dealer:
         s.setsockopt(zmq.RCVHWM, 10_000)
         events = zmq.EVENT_DISCONNECTED
         if handshakes is not None:
+            handshakes.begin()
             handshakes.key.dress(s)
             events |= Handshakes.events()
         self._monitor = s.get_monitor_socket(events)
