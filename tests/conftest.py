@@ -19,6 +19,8 @@ from broker.launcher import ensure_running
 from broker.settings import Settings
 
 DEADLINE_S = 20.0
+# a shell starts what runs in the background with SIGINT ignored, and so would be all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S, explain: Callable[[], str] = str) -> Any:

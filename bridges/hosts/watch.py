@@ -155,7 +155,7 @@ def _subscribed(home: str, token: str) -> socket.socket:
 def _pushes(home: str, session: str, way: str, door: socket.socket) -> Iterator[dict[str, Any]]:
     """Read pushes; one that comes while a turn runs is kept until the turn is over. Ends with the connection."""
     received = b""
-    pending: dict[str, Any] | None = unread(home, session)
+    pending: dict[str, Any] | None = None
     while True:
         if pending is not None and wake.wanted(home, session, way):
             pending = unread(home, session)  # a hook may have brought it meanwhile
@@ -175,7 +175,8 @@ def _pushes(home: str, session: str, way: str, door: socket.socket) -> Iterator[
             told = json.loads(line)
             if told.get("status") == "error":
                 raise ValueError(told.get("message"))
-            if told.get("push") == "new":
+            # the reply to subscribe counts what came before; asked for apart, mail that comes meanwhile would be told twice
+            if told.get("push") == "new" or told.get("unread"):
                 pending = told
 
 
