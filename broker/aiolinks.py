@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from broker import wire
 from broker.errors import IpcError
+from broker.local import check_peer
 from broker.place import wire_socket
 from broker.runtime import endpoint
 from broker.settings import Settings
@@ -37,15 +38,20 @@ class AsyncLink(Protocol):
 
 
 async def open_async_link(settings: Settings, handshakes: "Handshakes | None", owner: Owner) -> AsyncLink:
-    """A connection to a broker that is known to run; with a key, to that of another machine."""
+    """A connection to a broker that is known to run; with a key, to that of another machine. Raises IpcError."""
     loop = asyncio.get_running_loop()
     if handshakes is None and not settings.endpoint:
-        link = AsyncStreamLink(owner)
+        link, path = AsyncStreamLink(owner), wire_socket(str(settings.home))
         try:
-            await loop.create_unix_connection(lambda: link, wire_socket(str(settings.home)))
+            transport, _ = await loop.create_unix_connection(lambda: link, path)
         except OSError:
             pass  # a broker of an earlier version
         else:
+            try:
+                check_peer(transport.get_extra_info("socket"), path)
+            except IpcError:
+                link.close(linger_ms=0)
+                raise
             return link
     from broker.zmqlink import AsyncZmqLink  # whose import costs 30 ms
 

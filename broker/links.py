@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from broker import wire
+from broker.local import connected
 from broker.place import wire_socket
 from broker.runtime import endpoint
 from broker.settings import Settings
@@ -42,15 +43,12 @@ class Link(Protocol):
 
 
 def open_link(settings: Settings, handshakes: "Handshakes | None" = None) -> Link:
-    """A connection to a broker that is known to run; with a key, to that of another machine."""
+    """A connection to a broker that is known to run; with a key, to that of another machine. Raises IpcError."""
     if handshakes is None and not settings.endpoint:
-        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            s.connect(wire_socket(str(settings.home)))
+            return StreamLink(connected(wire_socket(str(settings.home))))
         except OSError:
-            s.close()  # a broker of an earlier version
-        else:
-            return StreamLink(s)
+            pass  # a broker of an earlier version
     from broker.zmqlink import ZmqLink  # whose import costs 30 ms
 
     return ZmqLink(endpoint(settings) if handshakes is None else handshakes.key.endpoint, handshakes)

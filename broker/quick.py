@@ -17,6 +17,7 @@ import time
 
 from broker.errors import IpcError, RemoteError
 from broker.ids import STORES, new_message_id
+from broker.local import connected
 from broker.place import Place, door_socket
 
 TYPE_CHECKING = False
@@ -148,17 +149,13 @@ class QuickConnection:
         path = door_socket(self._home)
         wait_until_s = 0.0
         while True:
-            door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                door.settimeout(max(0.001, end_s - time.monotonic()))
-                door.connect(path)
-            except OSError as e:
-                door.close()
-                if isinstance(e, TimeoutError):
-                    raise
-            else:
-                self._socket = door
-                return door
+                self._socket = connected(path, max(0.001, end_s - time.monotonic()))
+                return self._socket
+            except TimeoutError:
+                raise
+            except OSError:
+                pass  # there is no door
             if not self._autostart:
                 raise _NoDoor(f"nothing answers at {path}")
             now_s = time.monotonic()

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from broker.local import WAY_OUT, check_peer
 from broker.place import socket_folder
 from broker.settings import Settings
 
@@ -19,17 +20,39 @@ class FolderError(OSError):
     """A folder that others could write to or that isn't ours."""
 
 
-def private_folder(path: Path) -> Path:
-    """Create the folder with mode 0700, or make sure that it is ours alone. The umask is not trusted."""
+def private_folder(path: Path, *, may_be_link: bool = True, way_out: str = "Set IPC_HOME to a folder of your own") -> Path:
+    """Create the folder with mode 0700, or make sure that it is ours alone. The umask is not trusted.
+
+    A link must be ours, too: through another's the mode of any folder of ours would be changed. Raises FolderError.
+    """
     make_folder(path)
-    found = os.lstat(path)
-    if stat.S_ISLNK(found.st_mode):
-        found = os.stat(path)
-    if found.st_uid != os.getuid():
-        raise FolderError(f"{path} belongs to another user; set IPC_HOME to a folder of your own")
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        os.chmod(path, 0o700)
+    fd = _open_folder(path, may_be_link, way_out)
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.getuid():
+            raise FolderError(f"{path} belongs to another user. {way_out}")
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)
     return path
+
+
+def _open_folder(path: Path, may_be_link: bool, way_out: str) -> int:
+    """A descriptor of the folder itself, whatever takes its name meanwhile."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW)
+    except PermissionError:
+        whose = "can't be read" if os.lstat(path).st_uid == os.getuid() else "belongs to another user"
+        raise FolderError(f"{path} {whose}. {way_out}") from None
+    except OSError:
+        found = os.lstat(path)
+        if not stat.S_ISLNK(found.st_mode):
+            raise
+        if not may_be_link or found.st_uid not in (os.getuid(), 0):
+            raise FolderError(f"{path} is a link, which somebody else may have made. {way_out}") from None
+        return os.open(path, flags)
 
 
 def make_folder(path: Path) -> None:
@@ -55,6 +78,14 @@ def prepare_home(settings: Settings) -> None:
     """The data folder and its parts, private."""
     for folder in (settings.home, settings.home / "run", settings.home / "logs", settings.home / "sessions"):
         private_folder(folder)
+    prepare_sockets(settings)
+
+
+def prepare_sockets(settings: Settings) -> None:
+    """The folder of the sockets. In the folder for temporary files somebody else may have made it first: then it is refused."""
+    folder = run_folder(settings)
+    outside = folder.parent != settings.home
+    private_folder(folder, may_be_link=not outside, way_out=WAY_OUT)
 
 
 def run_folder(settings: Settings) -> Path:
@@ -64,7 +95,7 @@ def run_folder(settings: Settings) -> Path:
 
 def clear_socket(settings: Settings, path: str) -> None:
     """Make room for a socket in the run folder. Whoever holds its lock may: a socket that is there is a dead process's."""
-    private_folder(run_folder(settings))
+    prepare_sockets(settings)
     if os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
         os.unlink(path)
 
@@ -104,7 +135,10 @@ def check_endpoint(settings: Settings) -> None:
 
 
 def socket_answers(settings: Settings) -> bool:
-    """True if something listens at the broker's endpoint. Costs no ZeroMQ and no round trip."""
+    """True if something listens at the broker's endpoint. Costs no ZeroMQ and no round trip.
+
+    Raises IpcError ``unavailable`` if it is another OS user's.
+    """
     address = endpoint(settings)
     scheme, _, rest = address.partition("://")
     if scheme == "ipc":
@@ -120,6 +154,8 @@ def socket_answers(settings: Settings) -> bool:
             probe.connect(target)
         except OSError:
             return False
+        if family == socket.AF_UNIX:
+            check_peer(probe, rest)
     return True
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from broker.heartbeat import LOOKS, Heartbeat
 from broker.logs import Log, open_log
 from broker.place import mcp_socket
-from broker.runtime import FolderError, lock, prepare_home, private_folder, run_folder, write_private
+from broker.runtime import FolderError, lock, prepare_home, prepare_sockets, write_private
 from broker.settings import Settings, SettingsError
 
 DOORS = ("bridges.tcp",)
@@ -156,7 +156,7 @@ class Supervisor:
         """Offer the socket of a child on demand. We hold the supervisor's lock: a file that is there is a dead one's."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            private_folder(run_folder(self._settings))
+            prepare_sockets(self._settings)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             listening.bind(path)

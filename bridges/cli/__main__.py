@@ -89,6 +89,11 @@ def run(options: argparse.Namespace) -> int:
     except IpcError as e:
         complain(e.text, e.hint or "ipc --help")
         return exit_status(e)
+    except BrokenPipeError:
+        raise
+    except OSError as e:  # a folder that is not ours, or can't be read or written
+        complain(str(e), "ipc doctor")
+        return FAILED
     return status
 
 

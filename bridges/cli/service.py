@@ -301,9 +301,9 @@ def _clock(settings: Settings) -> Finding:
 
 
 def _broker(settings: Settings) -> Finding:
-    if not socket_answers(settings):
-        return "warn", "not running; the next agent starts it, or: ipc up"
     try:
+        if not socket_answers(settings):
+            return "warn", "not running; the next agent starts it, or: ipc up"
         found = ask(settings, "ping")
     except IpcError as e:
         return "FAIL", f"listens at {endpoint(settings)} but does not answer ({e.text}); run: ipc down, ipc up"

@@ -19,6 +19,7 @@ from bridges.hosts import binding as bindings
 from bridges.hosts import wake
 from bridges.hosts.notes import failure, note
 from broker.errors import IpcError
+from broker.local import connected
 from broker.place import Place, door_socket
 from broker.quick import QuickConnection
 
@@ -134,16 +135,15 @@ def notices(home: str, session: str, way: str) -> Iterator[dict[str, Any]]:
             with _subscribed(home, binding.token) as door:
                 pause_s = _RETRY_S[0]
                 yield from _pushes(home, session, way, door)
-        except (OSError, ValueError) as e:  # the service is down, restarts, or refuses: it will come back
+        except (OSError, ValueError, IpcError) as e:  # the service is down, restarts, or refuses: it will come back
             note(home, "info", "watch_lost", way=way, error=str(e))
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, _RETRY_S[1])
 
 
 def _subscribed(home: str, token: str) -> socket.socket:
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door = connected(door_socket(home))
     try:
-        door.connect(door_socket(home))
         request = {"action": "subscribe", "session_token": token, "notify": True, "door": "hook"}
         door.sendall(json.dumps(request).encode() + b"\n")
     except OSError:

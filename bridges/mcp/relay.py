@@ -23,6 +23,7 @@ import time
 from bridges.mcp.exchange import Exchange, Lines, id_in
 from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
 from broker.errors import IpcError, SettingsError
+from broker.local import connected
 from broker.place import Place, mcp_socket
 from broker.version import VERSION
 
@@ -254,13 +255,10 @@ class Relay:
 
 
 def _connected(path: str) -> socket.socket | None:
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        server.connect(path)
+        return connected(path)
     except OSError:
-        server.close()
         return None
-    return server
 
 
 def _listens(path: str) -> bool:
