@@ -83,6 +83,12 @@ _ROWS = (
         "Its owner can let you in with a shared secret (IPC_SHARED_SECRET).",
     ),
     ErrorKind(
+        "unknown_user",
+        403,
+        "The port can't tell which user of this machine you are, so you can't register there",
+        "Use the ipc command or run/door.sock in the data folder, or set a shared secret (IPC_SHARED_SECRET).",
+    ),
+    ErrorKind(
         "key_refused",
         403,
         "The broker refused this key",

@@ -44,6 +44,8 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
         complain(f"the TCP door is closed: {door['error']}")
     elif door:
         say(f"TCP door on {door['host']}:{door['port']}")
+        if door.get("warning"):
+            complain(door["warning"])
     if settings.remote:
         gate = _wait_for_door(settings, "remote.json")
         if gate.get("error"):
@@ -170,7 +172,8 @@ def door_line(door: dict[str, Any]) -> str:
     if not door:
         return "not running"
     tls = ", TLS" if door.get("tls") else ""
-    return f"closed: {door['error']}" if door["error"] else f"{door['host']}:{door['port']}{tls}"
+    warning = f"; {door['warning']}" if door.get("warning") else ""
+    return f"closed: {door['error']}" if door["error"] else f"{door['host']}:{door['port']}{tls}{warning}"
 
 
 def gate_line(settings: Settings, gate: dict[str, Any]) -> str:
@@ -320,6 +323,8 @@ def _tcp(settings: Settings) -> Finding:
         socket.create_connection((door["host"], door["port"]), timeout=2).close()
     except OSError as e:
         return "FAIL", f"{door['host']}:{door['port']} does not answer: {e}"
+    if door.get("warning"):
+        return "warn", f"{door['host']}:{door['port']} answers, but {door['warning']}"
     return "ok", f"{door['host']}:{door['port']} answers"
 
 

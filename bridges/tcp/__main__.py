@@ -1,8 +1,8 @@
 """``python -m bridges.tcp``: the JSON door, on a TCP port and on a Unix socket. Usually the supervisor starts it.
 
 The socket ``door.sock`` speaks what the port speaks, to programs of this OS user alone; it is there whether or not the port
-can be had. What became of the port stands in ``run/tcp.json``: ``{"pid", "host", "port", "error", "tls"}``. A port that
-something else holds is no reason to die: the door says so there and in its log, and takes the port when it is free.
+can be had. What became of the port stands in ``run/tcp.json``: ``{"pid", "host", "port", "error", "tls", "warning"}``. A port
+that something else holds is no reason to die: the door says so there and in its log, and takes the port when it is free.
 """
 
 import argparse
@@ -75,8 +75,11 @@ async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: async
                 continue
         else:
             port = listener.sockets[0].getsockname()[1]
-            write_state(settings, port, None, tls=context is not None)
+            warning = upstream.admission.warning
+            write_state(settings, port, None, tls=context is not None, warning=warning)
             log.info("tcp_listening", host=settings.host, port=port, tls=context is not None)
+            if warning:
+                log.warning("tcp_users_unknown", detail=warning)
             return listener
     return None
 
@@ -85,8 +88,8 @@ def listen(sockets: list[socket.socket], make_owner: Callable[[], Owner], contex
     return Listener(sockets, make_owner) if context is None else TlsListener(sockets, make_owner, context)
 
 
-def write_state(settings: Settings, port: int, error: str | None, *, tls: bool = False) -> None:
-    state = {"pid": os.getpid(), "host": settings.host, "port": port, "error": error, "tls": tls}
+def write_state(settings: Settings, port: int, error: str | None, *, tls: bool = False, warning: str | None = None) -> None:
+    state = {"pid": os.getpid(), "host": settings.host, "port": port, "error": error, "tls": tls, "warning": warning}
     write_private(settings.home / "run" / "tcp.json", json.dumps(state))
 
 
@@ -110,7 +113,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
         for one in (listener, local):
             if one is not None:
                 one.close()
-    upstream.drop()
+    upstream.admission.drop()
     await upstream.finish()
     await broker.close()
     log.info("tcp_stopped")

@@ -20,10 +20,10 @@ from typing import Any
 from bridges.tcp.framing import FirstObject, parse, to_json
 from bridges.tcp.leased import Leased
 from bridges.tcp.pace import LONG, LONG_AT_ONCE, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
-from bridges.tcp.peer import has_ended, is_stranger, unread_bytes
+from bridges.tcp.peer import UNKNOWN, has_ended, unread_bytes
 from bridges.tcp.saying import Saying
 from bridges.tcp.stream import Stream
-from bridges.tcp.upstream import DELIVERING, Address, Upstream
+from bridges.tcp.upstream import DELIVERING, Upstream
 from broker.errors import IpcError
 
 LEGACY_REPLY_BYTES = 65_536
@@ -42,6 +42,7 @@ class Connection:
     def __init__(self, upstream: Upstream, *, private: bool = False) -> None:
         self._up = upstream
         self._private = private
+        self._peer = UNKNOWN
         self._stream: Stream = None  # type: ignore[assignment]  # set before any other callback
         self._first: FirstObject | None = FirstObject(upstream.request_limit_bytes)
         self._lines = bytearray()
@@ -66,10 +67,10 @@ class Connection:
 
     def connection_made(self, stream: Stream) -> None:
         self._stream = stream
-        if not self._up.admit(self, private=self._private):
-            self._refuse(IpcError("too_many_connections", limit=self._up.settings.connection_limit))
-        elif self._private and is_stranger(stream.socket):
-            self._refuse(IpcError("forbidden_user"))
+        try:
+            self._peer = self._up.admission.admit(self, stream.socket, private=self._private)
+        except IpcError as error:
+            self._refuse(error)
 
     def begun(self) -> None:
         """Most clients have sent their request by now; the others have so long."""
@@ -99,7 +100,7 @@ class Connection:
 
     def connection_lost(self, error: OSError | None) -> None:
         self._closing = True
-        self._up.leave(self)
+        self._up.admission.leave(self)
         if self._timer is not None:
             self._timer.cancel()
         for token in self._subscriptions:
@@ -214,7 +215,7 @@ class Connection:
 
     def _ask(self, slot: Slot) -> None:
         self._up.ask(
-            slot.request, self._address, self._limit(), partial(self._guarded, slot, self._replied), private=self._private
+            slot.request, self._peer, self._limit(), partial(self._guarded, slot, self._replied), private=self._private
         )
 
     def _ask_for(self, slot: Slot, body: dict[str, Any], then: Callable[[dict[str, Any]], None]) -> None:
@@ -228,13 +229,10 @@ class Connection:
         if body["action"] in DELIVERING:
             self._up.check(body, limit, partial(self._guarded, slot, replied), private=self._private)
         else:
-            self._up.ask(body, self._address, limit, partial(self._guarded, slot, replied), private=self._private)
+            self._up.ask(body, self._peer, limit, partial(self._guarded, slot, replied), private=self._private)
 
     def _limit(self) -> int | None:
         return None if self._lasting else LEGACY_REPLY_BYTES
-
-    def _address(self) -> Address:
-        return self._stream.socket.getpeername(), self._stream.socket.getsockname()
 
     def _replied(self, slot: Slot, reply: dict[str, Any]) -> None:
         if slot.request["action"] == "ack" and reply.get("status") == "ok":
@@ -407,7 +405,7 @@ class Connection:
         raw = self._stream.socket
         if self._stream.is_closing:
             return
-        if has_ended(raw, private=self._private):
+        if has_ended(raw):
             self._stream.abort(ConnectionResetError())
         elif unread_bytes(raw) == 0:
             self._settle(acknowledge=True)

@@ -1,9 +1,14 @@
-"""Who is at the other end of a loopback connection and what has arrived there, and who holds a port.
+"""Who is at the other end of a local connection and what has arrived there, and who holds a port.
 
-From Linux's /proc and socket options. Elsewhere who it is is not known.
+On Linux the kernel tells whose socket the other end is: by a query for that one socket (sock_diag(7)), or by the tables in
+/proc where a sandbox forbids netlink. Elsewhere nothing tells it of a TCP connection.
+
+A socket that has been closed is listed as root's, so only one that its process still holds counts. Our own end is looked at
+last: while it lives, nobody else can have a connection between the same two addresses.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -12,30 +17,159 @@ import sys
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-_TCP_CLOSE = 7
-"""State number of a connection that is gone, from linux/tcp_states.h."""
+Verdict = Literal["ours", "foreign", "unknown"]
+_SYN_SENT, _SYN_RECV, _TIME_WAIT, _CLOSE, _LISTEN, _NEW_SYN_RECV = 2, 3, 6, 7, 10, 12  # include/net/tcp_states.h
+_NOT_CONNECTED = frozenset({_SYN_SENT, _SYN_RECV, _TIME_WAIT, _CLOSE, _LISTEN, _NEW_SYN_RECV})
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What an IPv4 address begins with where it is written as one of IPv6."""
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 1
+_HEADER = struct.Struct("=IHHII")
+"""nlmsghdr: length, type, flags, sequence, port."""
+_QUERY = struct.Struct("=BBBxI2s2s16s16sIQ")
+"""inet_diag_req_v2: family, protocol, ext, states; then the socket: ports, addresses, interface, cookie."""
+_FOUND = struct.Struct("=BBBB2s2s16s16sIQIIIII")
+"""inet_diag_msg: family, state, timer, retransmissions; the socket; expires, queues, uid, inode."""
+_ANY_COOKIE = 2**64 - 1
+_ANSWER_BYTES = 8192
 
 
-def peer_uid(address: tuple[str, int], local: tuple[str, int]) -> int | None:
-    """The OS user of the process connected from ``address`` to ``local``, or None where it can't be known."""
+class Peer(NamedTuple):
+    """The OS user at the other end; ``ours`` is the service's own and root, who may act for anyone."""
+
+    verdict: Verdict
+    uid: int | None = None
+
+
+UNKNOWN = Peer("unknown")
+
+
+def _of(uid: int) -> Peer:
+    return Peer("ours" if uid in (os.getuid(), 0) else "foreign", uid)
+
+
+def unix_peer(connected: socket.socket) -> Peer:
+    """Who is at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return Peer("ours")  # the folder's mode keeps others out
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return _of(struct.unpack("3i", credentials)[1])
+
+
+class End(NamedTuple):
+    """One end's address in one family."""
+
+    family: int
+    address: bytes
+    port: int
+
+    def as_listed(self) -> str:
+        """As the tables in /proc write it: 32-bit words in the machine's order, and the port."""
+        words = struct.unpack(f"={len(self.address) // 4}I", self.address)
+        return "".join(f"{word:08X}" for word in words) + f":{self.port:04X}"
+
+
+def _ends(address: tuple[str, int]) -> list[End]:
+    """The forms in which the kernel may keep an address: one of IPv4 may be an IPv6 socket's, too."""
+    host, port = address[0].partition("%")[0], address[1]
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    if packed.startswith(_MAPPED) and len(packed) == 16:
+        packed = packed[12:]
+    if len(packed) == 16:
+        return [End(socket.AF_INET6, packed, port)]
+    return [End(socket.AF_INET, packed, port), End(socket.AF_INET6, _MAPPED + packed, port)]
+
+
+class Peers:
+    """Tells who is at the other end of a TCP connection of this machine. ``knows`` is False where nothing tells."""
+
+    def __init__(self) -> None:
+        self._netlink: socket.socket | None = None
+        self._sequence = 0
+        self.knows = False
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG)
+                self._netlink.setblocking(False)
+            if self._netlink is not None and not self._knows_ourselves():
+                self.close()  # a kernel without the part that answers
+            self.knows = self._knows_ourselves()
+
+    def close(self) -> None:
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+
+    def __call__(self, connected: socket.socket) -> Peer:
+        """Who is at the other end, as of now. Raises nothing: who has left is unknown."""
+        try:
+            theirs, ours = _ends(connected.getpeername()[:2]), _ends(connected.getsockname()[:2])
+            uid = self._asked(theirs, ours) if self._netlink is not None else _listed(theirs, ours)
+            return UNKNOWN if uid is None or _is_closed(connected) else _of(uid)
+        except OSError:
+            return UNKNOWN
+
+    def _knows_ourselves(self) -> bool:
+        """Try it on a connection of our own."""
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+                accepted, _address = listening.accept()
+                with accepted:
+                    return self(accepted).uid == os.getuid()
+        except OSError:
+            return False
+
+    def _asked(self, theirs: list[End], ours: list[End]) -> int | None:
+        for source, destination in zip(theirs, ours, strict=True):
+            uid = self._ask(source, destination)
+            if uid is not None:
+                return uid
+        return None
+
+    def _ask(self, source: End, destination: End) -> int | None:
+        """The user of the one socket that is connected from ``source`` to ``destination``. Raises OSError."""
+        assert self._netlink is not None
+        self._sequence = (self._sequence + 1) % 2**32
+        ports = (source.port.to_bytes(2, "big"), destination.port.to_bytes(2, "big"))
+        wanted = (*ports, source.address.ljust(16, b"\0"), destination.address.ljust(16, b"\0"))
+        query = _QUERY.pack(source.family, socket.IPPROTO_TCP, 0, 0xFFFFFFFF, *wanted, 0, _ANY_COOKIE)
+        header = _HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, self._sequence, 0)
+        self._netlink.sendto(header + query, (0, 0))
+        while True:  # the kernel answers before sendto returns; an answer that was not read then is passed over
+            answer = self._netlink.recv(_ANSWER_BYTES)
+            _length, kind, _flags, sequence, _port = _HEADER.unpack_from(answer)
+            if sequence == self._sequence:
+                break
+        if kind != _SOCK_DIAG_BY_FAMILY:
+            (code,) = struct.unpack_from("=i", answer, _HEADER.size)
+            if -code != errno.ENOENT:
+                raise OSError(-code, os.strerror(-code))
+            return None
+        found = _FOUND.unpack_from(answer, _HEADER.size)
+        state, uid, inode = found[1], found[-2], found[-1]
+        width = 16 if found[0] == socket.AF_INET6 else 4
+        same = found[4:6] == ports and _plain(found[6][:width]) == _plain(source.address)
+        return uid if same and inode and state not in _NOT_CONNECTED else None
+
+
+def _plain(address: bytes) -> bytes:
+    return address[12:] if len(address) == 16 and address.startswith(_MAPPED) else address
+
+
+def _listed(theirs: list[End], ours: list[End]) -> int | None:
+    wanted = {(source.as_listed(), destination.as_listed()) for source, destination in zip(theirs, ours, strict=True)}
     for row in _rows():
-        if row[1] == _hex(address) and row[2] == _hex(local):
+        if (row[1], row[2]) in wanted and int(row[3], 16) not in _NOT_CONNECTED and row[9] != "0":
             return int(row[7])
     return None
 
 
-def is_stranger(connection: socket.socket) -> bool:
-    """True if a Unix socket's other end is known to be an OS user that is neither ours nor root (unix(7), SO_PEERCRED)."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return False  # the folder's mode keeps strangers out
-    _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    return uid not in (os.getuid(), 0)
-
-
 def port_holder(port: int) -> str:
     """``NAME (pid N)`` of the process that listens on a port, as far as this user may see it."""
-    inodes = {row[9] for row in _rows() if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    inodes = {row[9] for row in _rows() if int(row[3], 16) == _LISTEN and int(row[1].rpartition(":")[2], 16) == port}
     for process in Path("/proc").glob("[0-9]*/fd"):
         with contextlib.suppress(OSError):
             for fd in process.iterdir():
@@ -47,26 +181,21 @@ def port_holder(port: int) -> str:
 
 
 def _rows() -> Iterator[list[str]]:
-    """Columns of /proc/net/tcp: 1 local, 2 remote, 3 state, 7 uid, 9 inode (proc(5))."""
-    try:
-        with open("/proc/net/tcp", encoding="ascii") as table:
-            next(table)
+    """Columns of /proc/net/tcp and tcp6: 1 local, 2 remote, 3 state, 7 uid, 9 inode (proc(5))."""
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/net/{name}", encoding="ascii") as table:
+            next(table, None)
             for line in table:
                 yield line.split()
-    except (OSError, StopIteration):
-        return
 
 
-def _hex(address: tuple[str, int]) -> str:
-    packed = socket.inet_aton(address[0])
-    number = struct.unpack("<I" if sys.byteorder == "little" else ">I", packed)[0]
-    return f"{number:08X}:{address[1]:04X}"
+def has_ended(s: socket.socket) -> bool:
+    """True if the other end is gone, or the connection broke: an error that is told here is not told again by ``recv``."""
+    return (s.family != socket.AF_UNIX and _is_closed(s)) or bool(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
-def has_ended(s: socket.socket, *, private: bool) -> bool:
-    """True if the other end is gone, or the connection broke."""
-    gone = not private and s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
-    return gone or bool(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+def _is_closed(s: socket.socket) -> bool:
+    return s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSE
 
 
 def unread_bytes(s: socket.socket) -> int:

@@ -230,19 +230,30 @@ class Listener:
 
 
 def bound(host: str, port: int) -> list[socket.socket]:
-    """Sockets bound to all addresses of a host name. Raises OSError."""
+    """Sockets bound to all addresses of a host name, on one port. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = [(family, address) for family, _kind, _protocol, _name, address in found]
+    if host == "localhost" and _has_ipv6_loopback():  # which many machines' tables give no name
+        addresses.append((socket.AF_INET6, ("::1", port, 0, 0)))
     sockets: list[socket.socket] = []
     try:
-        for family, kind, protocol, _name, address in dict.fromkeys(found):
-            one = socket.socket(family, kind, protocol)
+        for family, address in dict.fromkeys(addresses):
+            one = socket.socket(family, socket.SOCK_STREAM)
             sockets.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind(address)
+            one.bind((address[0], port, *address[2:]))
+            port = one.getsockname()[1]
     except OSError:
         for one in sockets:
             one.close()
         raise
     return sockets
+
+
+def _has_ipv6_loopback() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as one:
+        one.bind(("::1", 0))
+        return True
+    return False

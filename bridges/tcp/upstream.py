@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import nlparse
 from bridges.say import vocabulary
-from bridges.tcp.peer import peer_uid
+from bridges.tcp.admission import Admission
+from bridges.tcp.peer import Peer
 from broker.actions import ACTIONS, Access
 from broker.aio import AsyncConnection
 from broker.errors import IpcError, SettingsError
@@ -20,7 +20,6 @@ from broker.settings import Settings
 _TIMEOUT_S = 20.0
 _FINISH_S = 2.0
 _LEGACY_LIMIT = 1000
-Address = tuple[Any, Any]
 DELIVERING = frozenset(n for n, a in ACTIONS.items() if a.delivers)
 """Actions whose reply hands out mail that has to be acknowledged."""
 OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
@@ -36,8 +35,7 @@ class Upstream:
         self._broker = broker
         self._log = log
         self.loop = asyncio.get_running_loop()
-        self._connections: tuple[set[Any], set[Any]] = (set(), set())
-        """Of the port, of the private socket."""
+        self.admission = Admission(settings, log)
         self._background = 0
         self._idle: asyncio.Future[None] | None = None
         broker.on_orphan = self._orphan
@@ -59,26 +57,10 @@ class Upstream:
     def now_s(self) -> float:
         return self.loop.time()
 
-    def admit(self, connection: Any, *, private: bool) -> bool:
-        """Count a connection in; False if there are too many. Those of the port can't shut out our own programs."""
-        kind = self._connections[private]
-        kind.add(connection)
-        return len(kind) <= self.settings.connection_limit
-
-    def drop(self) -> None:
-        """End all connections, without a word: their clients ask the next door."""
-        for kind in self._connections:
-            for connection in list(kind):
-                connection.drop()
-
-    def leave(self, connection: Any) -> None:
-        for kind in self._connections:
-            kind.discard(connection)
-
     def ask(
         self,
         request: dict[str, Any],
-        address: Callable[[], Address],
+        peer: Peer,
         reply_limit_bytes: int | None,
         on_reply: Callable[[dict[str, Any]], bool],
         *,
@@ -90,9 +72,9 @@ class Upstream:
         """
         body = self._body(request, private=private)
         if body["action"] == "register" and not private:
-            uid = self._foreign_uid(address())
-            if uid is not None:
-                body["peer_uid"] = uid
+            self.admission.check_register(peer)
+            if peer.verdict == "foreign":
+                body["peer_uid"] = peer.uid
 
         def shown(reply: dict[str, Any]) -> bool:
             reply = _shown(reply)
@@ -225,14 +207,6 @@ class Upstream:
         if not private or not isinstance(body.get("door"), str):
             body.pop("door", None)
         return body
-
-    def _foreign_uid(self, address: Address) -> int | None:
-        """The client's OS user if it is known and not ours (root may act for anyone)."""
-        peer, local = address
-        if not peer or not local:
-            return None
-        uid = peer_uid((peer[0], peer[1]), (local[0], local[1]))
-        return None if uid in (None, os.getuid(), 0) else uid
 
 
 def _shown(reply: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bridges.tcp.peer import is_stranger
+from bridges.tcp.peer import unix_peer
 from broker.place import door_socket
 from tests.conftest import Service, wait_for
 
@@ -128,9 +128,9 @@ def test_another_os_user_is_a_stranger(home: Path) -> None:
         listening.bind(path)
         os.chmod(path, 0o777)  # noqa: S103
         listening.listen()
-        for uid, stranger in ((65534, True), (0, False)):
+        for uid, verdict in ((65534, "foreign"), (0, "ours")):
             code = f"import os,socket,sys; os.setuid({uid}); s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.recv(1)"
             client = subprocess.Popen([sys.executable, "-c", code, path])
             with listening.accept()[0] as connection:
-                assert is_stranger(connection) is stranger
+                assert unix_peer(connection) == (verdict, uid)
             assert client.wait(20) == 0

@@ -1,0 +1,67 @@
+"""Who may come in: of which OS user, and how many at once."""
+
+import socket
+from typing import Protocol
+
+from bridges.tcp.peer import Peer, Peers, unix_peer
+from broker.errors import IpcError
+from broker.logs import Log
+from broker.settings import Settings
+
+NOBODY_KNOWN = (
+    "who connects can't be told on this system, so nobody registers at the port without a shared secret: set IPC_SHARED_SECRET"
+)
+
+
+class Client(Protocol):
+    """A connection, as far as it is counted here."""
+
+    def drop(self) -> None: ...
+
+
+class Admission:
+    """The connections that are in. Each is judged once, when it comes: the verdict is the connection's.
+
+    Without a shared secret the port is for this OS user alone: a foreign one is refused at once, and who can't be told
+    must not register. With one the secret decides. It is the only way in beyond loopback (``check_binding``).
+    """
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._peers = Peers()
+        self._clients: tuple[set[Client], set[Client]] = (set(), set())
+        """Of the port, of the private socket."""
+
+    @property
+    def warning(self) -> str | None:
+        """What whoever runs the service must know of this system."""
+        return None if self._peers.knows or self._settings.shared_secret else NOBODY_KNOWN
+
+    def admit(self, client: Client, connected: socket.socket, *, private: bool) -> Peer:
+        """Count a connection in and say whose it is. Those of the port can't shut out our own programs. Raises IpcError."""
+        kind = self._clients[private]
+        kind.add(client)
+        if len(kind) > self._settings.connection_limit:
+            raise IpcError("too_many_connections", limit=self._settings.connection_limit)
+        peer = unix_peer(connected) if private else self._peers(connected)
+        if peer.verdict == "foreign" and (private or not self._settings.shared_secret):
+            self._log.warning("user_refused", uid=peer.uid)
+            raise IpcError("forbidden_user")
+        return peer
+
+    def check_register(self, peer: Peer) -> None:
+        """Raises IpcError for who may not take a name at the port."""
+        if peer.verdict == "unknown" and not self._settings.shared_secret:
+            self._log.warning("user_refused", uid=None)
+            raise IpcError("unknown_user")
+
+    def leave(self, client: Client) -> None:
+        for kind in self._clients:
+            kind.discard(client)
+
+    def drop(self) -> None:
+        """End all connections, without a word: their clients ask the next door."""
+        for kind in self._clients:
+            for client in list(kind):
+                client.drop()
