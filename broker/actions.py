@@ -82,7 +82,7 @@ _YEAR_2200_S = 7_258_118_400
 LANDINGS = ("turn", "tool", "interrupt")
 """When mail may reach a working agent, the mildest first; the position is what the store keeps."""
 _MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
-_MESSAGE_ID = Field("message_id", (str,), "made by the client; sent twice, stored once", low=1, high=64)
+_MESSAGE_ID = Field("message_id", (str,), "made by the client; the same message sent twice is stored once", low=1, high=64)
 _FROM = Field("from_id", (str,), "optional; must be the session's own name")
 _INSTANCE = Field("instance_id", (str,), "optional; must be the session's own name")
 _IDS = Field("ids", (list,), "ids of messages of the session's mailbox", required=True, low=0, high=10_000)
@@ -124,7 +124,7 @@ _ROWS = (
             Field("supersedes", (str,), "id of an own message to withdraw if it is still unread", low=1, high=64),
             _PERSON,
         ),
-        "message, message_id, outcome; thread, duplicate, did_you_mean, superseded where they apply",
+        "message, message_id, number; thread, duplicate, note, did_you_mean, superseded where they apply",
         "Write to a name or a group; durable when answered.",
         sends=True,
     ),
@@ -132,7 +132,7 @@ _ROWS = (
         "broadcast",
         Access.SESSION,
         (_FROM, _MESSAGE, _MESSAGE_ID, _LAND),
-        "message, message_id, count; duplicate",
+        "message, message_id, number, count; duplicate, note",
         "Write to every registered instance but oneself.",
         sends=True,
     ),
@@ -148,7 +148,7 @@ _ROWS = (
             Field("auto", (bool,), "written without a model or person: counts a hop"),
             _PERSON,
         ),
-        "message, message_id, to, thread; answers: the question it answered",
+        "message, message_id, number, to, thread; answers: the question it answered; duplicate, note",
         "Answer a message in its thread; answers the question if it was one.",
         sends=True,
     ),
@@ -165,7 +165,7 @@ _ROWS = (
             _WAIT,
             _PERSON,
         ),
-        "message, message_id, state: open or answered, messages: [the answer, on lease], more",
+        "message, message_id, number, state: open or answered, messages: [the answer, on lease], more",
         "Send a question and, with wait_s, wait for its answer.",
         sends=True,
         delivers=True,
@@ -181,7 +181,7 @@ _ROWS = (
             _MESSAGE_ID,
             _LAND,
         ),
-        "message, message_id",
+        "message, message_id, number; duplicate, note",
         "Pass a message on, with its writer's name.",
         sends=True,
     ),

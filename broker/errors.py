@@ -119,6 +119,12 @@ _ROWS = (
         "rename_too_soon", 429, "Rate limit: can rename again in {minutes} minutes", "Wait, then rename.", retryable=True
     ),  # legacy
     ErrorKind("unknown_message", 404, "There is no message {id} of yours", "history shows the ids of your mail."),
+    ErrorKind(
+        "id_conflict",
+        409,
+        "The message_id {id} was used before for {what}",
+        "Nothing was stored. Use a new id for a new message; a repeat must be the same message to the same name.",
+    ),
     ErrorKind("unknown_group", 404, "There is no group {name}", "groups lists them; group_create makes one."),
     ErrorKind("unknown_name", 404, "Nobody is registered as {name}", "list shows who is."),
     ErrorKind("not_understood", 422, "{problem}", "Say it like: msg NAME: text. docs/plain-words.md lists what can be said."),

@@ -247,7 +247,7 @@ class Server:
                 continue
             state.return_leases(mailbox, list(reply.mail_ids), turn.journal)
             state.drop_route(mailbox, reply.route)
-            if reply.mail_ids and (mailbox.waiters or mailbox.subscription is not None):
+            if reply.mail_ids and mailbox.awaited:
                 state.given_back.add(mailbox.id)
         turn.journal.commit()
 

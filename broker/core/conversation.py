@@ -14,7 +14,17 @@ from broker.core.delivery import answer_ask
 from broker.core.letters import extra_of, party_letter, recipients, take_back, thread_of
 from broker.core.mail import post
 from broker.core.port import Letter, Question
-from broker.core.posting import Draft, Target, answered_before, check_size, read_land, read_message, resolve, sent_before
+from broker.core.posting import (
+    Draft,
+    Repeat,
+    Target,
+    answered_before,
+    check_size,
+    read_land,
+    read_message,
+    resolve,
+    sent_before,
+)
 from broker.core.state import Mailbox, Session
 from broker.core.turn import Incoming, Turn, act_as
 from broker.errors import IpcError
@@ -31,7 +41,7 @@ def reply(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     client_id = body.get("message_id")
     letter = party_letter(turn, sender, body["to_message"])
     to = other_end(turn, sender, letter)
-    known = sent_before(turn, sender, client_id)
+    known = sent_before(turn, sender, Repeat(client_id, content, data, reply_to=letter.id))
     if known is not None:
         return {**answered_before(known, str(client_id)), "to": to.name, "thread": str(thread_of(letter))}
     draft = Draft(sender, Target([to], to.name), content, data, client_id, land=read_land(body))
@@ -75,11 +85,11 @@ def ask(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | Non
     body, sender = request.body, session.mailbox
     content, data = read_message(turn, body["message"])
     client_id = body.get("message_id")
-    known = sent_before(turn, sender, client_id)
+    known = sent_before(turn, sender, Repeat(client_id, content, data, body["to_id"]))
     if known is not None:
         question = turn.store.find_question(known.id)
         if question is None:
-            raise IpcError("bad_request", detail="That message_id was used for a message that is no question")
+            raise IpcError("id_conflict", id=client_id, what="a message that is no question")
         return answer_ask(turn, session, request, question, answered_before(known, str(client_id)))
     target = resolve(turn, body["to_id"])
     if target.group is not None:
@@ -120,10 +130,10 @@ def forward(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     body, sender = request.body, session.mailbox
     client_id = body.get("message_id")
     letter = party_letter(turn, sender, body["forward_id"])
-    known = sent_before(turn, sender, client_id)
+    content = f"{body['note']}\n\n{letter.content}" if body.get("note") else letter.content
+    known = sent_before(turn, sender, Repeat(client_id, content, letter.data, body["to_id"]))
     if known is not None:
         return answered_before(known, str(client_id))
-    content = f"{body['note']}\n\n{letter.content}" if body.get("note") else letter.content
     check_size(turn, content)
     draft = Draft(sender, resolve(turn, body["to_id"]), content, letter.data, client_id, land=read_land(body))
     first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}

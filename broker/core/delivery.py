@@ -36,6 +36,7 @@ def check(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | N
     messages = fetch(turn, mailbox, limit, max_bytes, land)
     wait_s = body.get("wait_s") or 0
     waiter = Waiter(request.route, body.get("id"), session, turn.now.mono_s + wait_s, limit, max_bytes, land)
+    waiter.fields = turn.ignored
     if not messages and wait_s > 0:
         wait(turn, mailbox, waiter)
     else:
@@ -50,7 +51,7 @@ def answer_ask(
     mailbox, wait_s = session.mailbox, request.body.get("wait_s") or 0
     until_s = turn.now.mono_s + wait_s
     waiter = Waiter(request.route, request.body.get("id"), session, until_s, 1, DEFAULT_MAX_BYTES, TURN, question.message_id)
-    waiter.fields = sent
+    waiter.fields = {**sent, **turn.ignored}
     if question.answer_id is not None:
         messages = fetch_ids(turn, mailbox, [question.answer_id], 1, DEFAULT_MAX_BYTES)
         reply(turn, waiter, mailbox, messages, state="answered")
@@ -217,7 +218,7 @@ def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(turn, session, request, "instance_id")
     ids = read_ids(request) if request.body.get("ids") is not None else list(session.mailbox.leased)
     count = turn.state.return_leases(session.mailbox, ids, turn.journal)
-    turn.wake(session.mailbox)
+    turn.offer_again(session.mailbox)
     return {"released": count}
 
 
@@ -280,8 +281,14 @@ def hand_answer(turn: Turn, mailbox: Mailbox, question_id: int, answer_id: int) 
 
 
 def tell_watchers(turn: Turn, mailbox: Mailbox, arrival: Arrival) -> None:
-    told: dict[str, Any] = {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys())}
-    told |= {"from": list(arrival.senders), "land": LANDINGS[arrival.land]}
+    urgent = mailbox.urgent - mailbox.leased.keys()
+    senders, land = arrival.senders, arrival.land
+    if not senders:  # mail that came back: of all that waits
+        senders = dict.fromkeys(turn.store.senders(mailbox.id))
+        mild = len(mailbox.later - mailbox.leased.keys())
+        land = INTERRUPT if urgent else TOOL if mailbox.available > mild else TURN
+    told: dict[str, Any] = {"unread": mailbox.available, "interrupt": len(urgent)}
+    told |= {"from": list(senders), "land": LANDINGS[land]}
     for watcher in mailbox.watchers:
         turn.out.append(Outgoing(watcher.route, {"push": "new", "id": watcher.request_id, **told}, mailbox))
 
@@ -305,11 +312,11 @@ def expire(turn: Turn) -> None:
         mailbox_id = turn.state.given_back.pop()
         turn.journal.on_rollback(turn.state.given_back.add, mailbox_id)
         if mailbox_id in turn.state.by_id:
-            turn.wake(turn.state.by_id[mailbox_id])
+            turn.offer_again(turn.state.by_id[mailbox_id])
     for mailbox_id, ids in turn.state.expired_leases(turn.now.mono_s, turn.journal).items():
         mailbox = turn.state.by_id[mailbox_id]
         turn.state.return_leases(mailbox, ids, turn.journal)
-        turn.wake(mailbox)
+        turn.offer_again(mailbox)
     for mailbox, waiter in turn.state.ended_waiters(turn.now.mono_s, turn.journal):
         # the last moment of a wait may be the first of a returned lease
         mail = [] if waiter.question_id else fetch(turn, mailbox, waiter.limit, waiter.max_bytes, waiter.land)

@@ -18,12 +18,18 @@ from typing import Any
 from broker.actions import ACTIONS, Access, Action
 from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, guesses, mail, presence
 from broker.core.port import IdConflict, Store, StoreError
+from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
 from broker.core.turn import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Pace, Turn
 from broker.errors import IpcError
 from broker.settings import Settings
 
 Handler = Callable[[Turn, Any, Incoming], dict[str, Any] | None]
+READ = {
+    action.name: {"id", "action", "session_token", "door", "bound_name", "peer_uid", *(field.name for field in action.fields)}
+    for action in ACTIONS.values()
+}
+"""The fields of each action that anything reads."""
 Decided = tuple[list[Outgoing | Answers], list[Event]]
 
 HANDLERS: dict[str, Handler] = {
@@ -242,11 +248,23 @@ class Engine:
         if action.slow and turn.pace is not None and session is not None:
             turn.aside.append((session, bare(request, action)))
             return None
+        turn.ignored = ignored(action, request.body)
         reply = self.handlers[action.name](turn, session, request)
-        return None if reply is None else {"status": "ok", **reply}
+        return None if reply is None else {"status": "ok", **reply, **turn.ignored}
 
     def _is_owner(self, token: object) -> bool:
         return isinstance(token, str) and hmac.compare_digest(accounts.token_hash(token), self.owner_hash)
+
+
+def ignored(action: Action, body: dict[str, Any]) -> dict[str, Any]:
+    """The reply's ``ignored``: at most 8 names of fields that nothing reads, such as a misspelt one."""
+    message = body.get("message")
+    inside = message if isinstance(message, dict) else {}
+    if MESSAGE_FIELDS.issuperset(inside) and READ[action.name].issuperset(body):
+        return {}
+    names = [str(name)[:32] for name in body if name not in READ[action.name]]
+    names += [f"message.{str(name)[:32]}" for name in inside if name not in MESSAGE_FIELDS]
+    return {"ignored": sorted(names)[:8]}
 
 
 def bare(request: Incoming, action: Action) -> Incoming:

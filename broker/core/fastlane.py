@@ -89,7 +89,8 @@ def take_run(turn: Turn, frame: Frame, start: int, token: Any, door: Any) -> int
         mailbox_id = box.mailbox.id
         rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, mailbox_id)
         queue += (mailbox_id, message_id)
-        replies.append({"id": body["id"], "status": "ok", "message": SENT, "message_id": client_id or str(message_id)})
+        number = str(message_id)
+        replies.append({"id": body["id"], "status": "ok", "message": SENT, "message_id": client_id or number, "number": number})
     if replies:
         turn.store.add_ordinary(rows, queue)
         turn.out.append(Answers(frame.route, replies))

@@ -8,6 +8,7 @@ from broker.core.pairs import take_turn
 from broker.core.posting import (
     SENT,
     Draft,
+    Repeat,
     answered_before,
     everyone,
     read_land,
@@ -30,7 +31,7 @@ def send(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     body, sender = request.body, session.mailbox
     content, data = read_message(turn, body["message"])
     client_id = body.get("message_id")
-    known = sent_before(turn, sender, client_id)
+    known = sent_before(turn, sender, Repeat(client_id, content, data, body["to_id"]))
     if known is not None:
         return answered_before(known, str(client_id))
     draft = Draft(sender, resolve(turn, body["to_id"]), content, data, client_id)
@@ -69,6 +70,7 @@ def post(turn: Turn, session: Session, draft: Draft, *, person: bool = False) ->
     reply: dict[str, Any] = {
         "message": draft.target.outcome or SENT,
         "message_id": draft.client_id or str(message_id),
+        "number": str(message_id),
     }
     if target.hint:
         reply["did_you_mean"] = target.hint
@@ -82,7 +84,7 @@ def broadcast(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]
     body, sender = request.body, session.mailbox
     content, data = read_message(turn, body["message"])
     client_id = body.get("message_id")
-    known = sent_before(turn, sender, client_id)
+    known = sent_before(turn, sender, Repeat(client_id, content, data))
     if known is not None:
         return answered_before(known, str(client_id))
     target = everyone(turn, sender)
@@ -91,7 +93,8 @@ def broadcast(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]
     count = len(target.mailboxes)
     target = target._replace(outcome=f"Broadcast to {count} instances")
     message_id = store_message(turn, Draft(sender, target, content, data, client_id, land=read_land(body)))
-    reply = {"message": target.outcome, "message_id": client_id or str(message_id), "count": count}
+    number = str(message_id)
+    reply = {"message": target.outcome, "message_id": client_id or number, "number": number, "count": count}
     if full:
         reply["mailbox_full"] = full
     return reply
@@ -105,7 +108,7 @@ def import_mail(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]
     if not is_name(writer):
         raise IpcError("invalid_name")
     sender = turn.state.mailboxes.get(writer) or new_mailbox(turn, writer)
-    known = sent_before(turn, sender, body["message_id"], forever=True)
+    known = sent_before(turn, sender, Repeat(body["message_id"], content, data, body["to_id"]), forever=True)
     if known is not None:
         return answered_before(known, body["message_id"])
     target, _full = with_room(turn, sender, resolve(turn, body["to_id"]))

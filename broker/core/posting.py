@@ -5,6 +5,7 @@ look-up: the rows are inserted, and only when the index objects is the batch dec
 looks each id up first.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ import msgpack
 
 from broker.actions import LANDINGS
 from broker.core.accounts import new_mailbox
-from broker.core.port import LargeFile, NewMessage, Sent
+from broker.core.letters import extra_of
+from broker.core.port import LargeFile, Letter, NewMessage, Sent
 from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox
 from broker.core.turn import Turn, check_json
 from broker.errors import IpcError
@@ -25,6 +27,9 @@ _LEGACY_REPLY_BYTES = 48 * 1024
 """A message's JSON stays below this, so that one always fits a legacy reply of 65,536 bytes."""
 _HINT_NAMES = 1000
 """With more mailboxes than this, comparing names would cost a send more than the suggestion is worth."""
+BROADCAST_TO = re.compile(r"Broadcast to (\d+) instances")
+"""The outcome of a broadcast, by which it is known from a message to one."""
+MESSAGE_FIELDS = {"content", "data"}
 _ESCAPED = 6
 """Bytes that one byte of text can take in JSON (\\u0000)."""
 
@@ -61,10 +66,12 @@ class Draft:
 
 def read_message(turn: Turn, message: dict[str, Any]) -> tuple[str, bytes | None]:
     """The content and the packed data of a request's message; raises ``bad_request`` or ``too_large``."""
-    content = message.get("content", "")
+    content = message.get("content")
     data = message.get("data")
     if not isinstance(content, str):
-        raise IpcError("bad_request", detail="message.content must be text")
+        problem = "A message needs its text in content" if content is None else "message.content must be text"
+        ignored = ", ".join(sorted(str(name)[:32] for name in message.keys() - MESSAGE_FIELDS)[:8])
+        raise IpcError("bad_request", detail=f"{problem}; it has {ignored}, which says nothing" if ignored else problem)
     check_size(turn, content)
     if data is None:
         return content, None
@@ -96,23 +103,78 @@ def read_land(body: dict[str, Any]) -> int:
     return TOOL if land is None else LANDINGS.index(land)
 
 
-def sent_before(turn: Turn, sender: Mailbox, client_id: str | None, *, forever: bool = False) -> Sent | None:
-    """What was stored under this id, or None. Ids are remembered for ``dedupe_s`` and then free again."""
-    if client_id is None or not (turn.careful or forever):
+class Repeat(NamedTuple):
+    """What a request with a message id says, to be held against what was stored under that id."""
+
+    client_id: str | None
+    content: str
+    data: bytes | None
+    to: str | None = None
+    """The recipient's name or a group's, None for everyone."""
+    reply_to: int | None = None
+    """The message that a reply answers, which stands for its recipient."""
+
+
+def sent_before(turn: Turn, sender: Mailbox, said: Repeat, *, forever: bool = False) -> Sent | None:
+    """What was stored under this id, or None. Ids are remembered for ``dedupe_s`` and then free again.
+
+    Raises ``id_conflict`` where it was another message: dropped as a repeat, this one would be lost.
+    """
+    if said.client_id is None or not (turn.careful or forever):
         return None
-    sent = turn.store.find_sent(sender.id, client_id)
+    sent = turn.store.find_sent(sender.id, said.client_id)
     if sent is None:
         return None
     if not forever and turn.now.wall_s - sent.created_s > turn.settings.dedupe_s:
         turn.store.forget_client_id(sent.id)
         return None
+    letter = turn.store.find_letter(sent.id)
+    if letter is not None:
+        if not is_text_of(letter, said):
+            raise IpcError("id_conflict", id=said.client_id, what="another text")
+        if not is_recipient_of(turn, letter, sent, said):
+            raise IpcError("id_conflict", id=said.client_id, what="another recipient")
     return sent
+
+
+def is_text_of(letter: Letter, said: Repeat) -> bool:
+    if said.data != letter.data and (said.data is None or letter.data is None or not same_data(said.data, letter.data)):
+        return False
+    if letter.file_sha256 is None:
+        return said.content == letter.content
+    return hashlib.sha256(said.content.encode("utf-8", "surrogatepass")).hexdigest() == letter.file_sha256
+
+
+def same_data(one: bytes, other: bytes) -> bool:
+    """A repeat may have its keys in another order."""
+    return bool(msgpack.unpackb(one) == msgpack.unpackb(other))
+
+
+def is_recipient_of(turn: Turn, letter: Letter, sent: Sent, said: Repeat) -> bool:
+    """Whether it may have been sent to that name. Names change hands: only what is sure is held against a repeat."""
+    if said.reply_to is not None or letter.reply_to is not None:
+        return said.reply_to == letter.reply_to
+    if said.to is None or BROADCAST_TO.fullmatch(sent.outcome or ""):
+        return said.to is None and BROADCAST_TO.fullmatch(sent.outcome or "") is not None
+    group = extra_of(letter).get("group")
+    if group is not None or letter.to_id is None:
+        return bool(said.to == group)
+    mailbox = turn.state.by_id.get(letter.to_id)
+    if mailbox is None or mailbox.renamed_s >= letter.created_s:
+        return True  # what its name was then is not kept
+    return said.to == mailbox.name or sent.outcome == forwarded(said.to, mailbox.name)
 
 
 def answered_before(sent: Sent, client_id: str) -> dict[str, Any]:
     """The answer that was given to the first request of this id."""
-    reply: dict[str, Any] = {"message": sent.outcome or SENT, "message_id": client_id, "duplicate": True}
-    counted = re.fullmatch(r"Broadcast to (\d+) instances", sent.outcome or "")
+    reply: dict[str, Any] = {
+        "message": sent.outcome or SENT,
+        "message_id": client_id,
+        "number": str(sent.id),
+        "duplicate": True,
+    }
+    reply["note"] = "It was sent before under this message_id and is stored once"
+    counted = BROADCAST_TO.fullmatch(sent.outcome or "")
     if counted:
         reply["count"] = int(counted[1])
     return reply
@@ -129,7 +191,7 @@ def resolve(turn: Turn, name: Any) -> Target:
     forward = state.forwards.get(name)
     if forward is not None and forward.until_s > turn.now.wall_s:
         new = forward.mailbox.name
-        return Target([forward.mailbox], new, f"Message forwarded from {name} to {new}")
+        return Target([forward.mailbox], new, forwarded(name, new))
     group = state.groups.get(name)
     if group is not None:
         members = [m for i in group.members if (m := state.by_id.get(i)) is not None and m.claimed]
@@ -146,6 +208,11 @@ def resolve(turn: Turn, name: Any) -> Target:
         close = near_miss(name, (m.name for m in state.mailboxes.values() if m.claimed))
         mailbox.hint = (state.names_version, close)
     return Target([mailbox], name, f"Message queued for {name} (not yet registered)", mailbox.hint[1])
+
+
+def forwarded(name: str, new: str) -> str:
+    """The outcome of a send to a name that forwards."""
+    return f"Message forwarded from {name} to {new}"
 
 
 def everyone(turn: Turn, sender: Mailbox) -> Target:

@@ -73,7 +73,7 @@ class Event:
 
 @dataclass(slots=True)
 class Arrival:
-    """New mail of one batch in one mailbox."""
+    """New mail of one batch in one mailbox; without senders it is old mail that is back."""
 
     senders: dict[str, None] = field(default_factory=dict)
     land: int = 0
@@ -111,6 +111,8 @@ class Turn:
     events: list[Event] = field(default_factory=list)
     request: Incoming | None = None
     """The one that is being decided."""
+    ignored: dict[str, Any] = field(default_factory=dict)
+    """What its reply says of fields that nothing reads."""
     woken: dict[int, Mailbox] = field(default_factory=dict)
     """Mailboxes that have new mail for a waiter or subscriber."""
     arrived: dict[int, Arrival] = field(default_factory=dict)
@@ -129,6 +131,12 @@ class Turn:
         arrival = self.arrived.setdefault(mailbox.id, Arrival())
         arrival.senders[sender] = None
         arrival.land = max(arrival.land, land)
+
+    def offer_again(self, mailbox: Mailbox) -> None:
+        """Mail of a lease that ended or was given up waits again: those who would get it, or be told of it, hear so."""
+        self.wake(mailbox)
+        if mailbox.watchers:
+            self.arrived.setdefault(mailbox.id, Arrival())
 
     def wake(self, mailbox: Mailbox) -> None:
         if mailbox.awaited:

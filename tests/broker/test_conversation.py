@@ -155,7 +155,32 @@ def test_an_ask_answered_out_of_turn_leaves_the_order_of_other_mail_alone(pair: 
 
 def test_a_message_id_of_a_plain_message_is_no_question(pair: Core) -> None:
     pair.send("fred", "claude", message_id="m")
-    assert ask(pair, "fred", "claude", message_id="m")["code"] == "bad_request"
+    assert ask(pair, "fred", "claude", message_id="m")["code"] == "id_conflict"
+
+
+@pytest.mark.parametrize("how", ["lease ended", "released", "one of two released"])
+@pytest.mark.parametrize(("land", "urgent"), [("interrupt", 1), ("tool", 0), ("turn", 0)])
+def test_a_watcher_is_told_of_mail_that_is_back(pair: Core, how: str, land: str, urgent: int) -> None:
+    pair.send("fred", "claude", "one", land=land)
+    pair.send("fred", "claude", "two", land=land)
+    pair.ask("claude", "subscribe", notify=True, id="watch")
+    held = [m["id"] for m in pair.check("claude")]
+    pair.late.clear()
+    back = 2
+    if how == "lease ended":
+        pair.pass_time(31)
+        pair.batch()
+    elif how == "released":
+        pair.ask("claude", "release")
+    else:
+        pair.ask("claude", "release", ids=held[1:])
+        back = 1
+    told = {"unread": back, "interrupt": urgent * back, "from": ["fred"], "land": land}
+    assert pair.late == [{"push": "new", "id": "watch", **told}]
+    pair.late.clear()
+    pair.check("claude")
+    pair.batch()
+    assert pair.late == []
 
 
 # forward, withdraw, supersede, receipts

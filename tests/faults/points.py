@@ -44,7 +44,7 @@ def wrap(owner: Any, name: str, nth: int, *, after: bool = False, counts: Callab
 
 
 def _writes(store: Any) -> bool:
-    return bool(store._messages or store._statements or store._marks)
+    return bool(store._messages or store._ordinary or store._statements or store._marks)
 
 
 def arm(point: str, nth: int) -> None:

@@ -55,7 +55,7 @@ def test_an_engine_that_forgets_is_found_out(home: Path, damage: str) -> None:
         while not _damaged(world, damage):
             world.step()
         with pytest.raises(Wrong):
-            for _ in range(5000):
+            for _ in range(20_000):
                 world.step()
     finally:
         world.store.close()

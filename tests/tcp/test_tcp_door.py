@@ -262,7 +262,7 @@ def test_a_repeated_message_id_is_stored_once(service: Service) -> None:
     fred, claude = register(service, "fred", "claude")
     first = send(service, fred, "fred", "claude", message_id="m-1")
     again = send(service, fred, "fred", "claude", message_id="m-1")
-    assert again == {**first, "duplicate": True}
+    assert again == {**first, "duplicate": True, "note": "It was sent before under this message_id and is stored once"}
     assert len(check(service, claude, "claude")["messages"]) == 1
     assert send(service, fred, "fred", "claude", message_id="x" * 65)["code"] == "bad_request"
 
