@@ -44,6 +44,10 @@ def test_doors_know_neither_each_other_nor_the_database(door: str) -> None:
         assert depends_on(path, *others, "broker.store", "broker.core", "peewee") == [], path
 
 
+def test_text_of_others_is_made_safe_in_one_place() -> None:
+    assert [p.name for p in BRIDGES.rglob("*.py") if depends_on(p, "broker.text")] == ["fence.py"]
+
+
 def test_files_stay_readable() -> None:
     long = [p for root in (BROKER, BRIDGES) for p in root.rglob("*.py") if len(p.read_text().splitlines()) > 420]
     assert long == []

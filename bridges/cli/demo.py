@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -64,6 +65,9 @@ class TcpAgent:
         raise DemoFailed("no question came")
 
 
+_MAIL = re.compile(r"^\[mail \w+\] id \d+ from (\S+) .*\n((?:.|\n)*?)\n\[end \w+\]$", re.MULTILINE)
+
+
 class McpAgent:
     """What Claude Code does: JSON-RPC, a line each, with a process of ours."""
 
@@ -101,15 +105,16 @@ class McpAgent:
             raise DemoFailed(f"{tool} should have been refused")
         return str(result["content"][0]["text"])
 
-    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+    def call(self, tool: str, **arguments: Any) -> str:
+        """The text that the agent's model reads."""
         result = self._ask("tools/call", {"name": tool, "arguments": arguments})
         if result.get("isError"):
             raise DemoFailed(str(result["content"]))
-        value: dict[str, Any] = result["structuredContent"]
-        return value
+        return str(result["content"][0]["text"])
 
     def check(self, wait_s: float = 0) -> list[tuple[str, str]]:
-        return [(m["sender"], m["content"]) for m in self.call("check", wait_s=wait_s)["messages"]]
+        """Sender and text of each message between its fences."""
+        return _MAIL.findall(self.call("check", wait_s=wait_s))
 
     def close(self) -> None:
         assert self._process.stdin is not None

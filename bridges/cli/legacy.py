@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from bridges.cli.output import say, say_json
+from bridges.fence import one_line
 from broker.client import Connection
 from broker.errors import IpcError
 from broker.launcher import ensure_running
 from broker.names import is_name
 from broker.runtime import owner_key
 from broker.settings import Settings
-from broker.text import visible
 
 _TABLES = ("messages", "instances", "sessions", "name_history")
 _COLUMNS = "id, from_id, to_id, content, timestamp, data, read_flag"
@@ -82,13 +82,13 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
     row_id, sender, to, content, timestamp, data, _ = row
     for what, name in (("sender", sender), ("recipient", to)):
         if not is_name(name):
-            raise ValueError(f"the {what} {visible(str(name))[:40]!r} is no valid name")
+            raise ValueError(f"the {what} {one_line(str(name))[:40]!r} is no valid name")
     if not isinstance(content, str):
         raise ValueError("the content is not text")
     try:
         written_s = datetime.fromisoformat(str(timestamp)).timestamp()  # naive: the seed wrote local time
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"the timestamp {visible(str(timestamp))[:40]!r} is no ISO 8601 time") from None
+        raise ValueError(f"the timestamp {one_line(str(timestamp))[:40]!r} is no ISO 8601 time") from None
     message: dict[str, Any] = {"content": content}
     if data:
         try:

@@ -127,11 +127,11 @@ def plain(m: dict[str, Any]) -> dict[str, Any]:
 
 def show(m: dict[str, Any], mark: str = "") -> None:
     """One message for a person: nothing in it can steer the terminal."""
-    from broker.text import visible
+    from bridges.fence import one_line, visible
 
     again = style("  redelivered", "yellow") if m.get("redelivered") else ""
-    head = f"{style(visible(m['from']), 'bold')}  {style(ago(m['timestamp']), 'dim')}  {style('#' + m['id'], 'dim')}"
-    say(f"{head}{style(about(m), 'cyan')}{mark}{again}")
+    head = f"{style(one_line(m['from']), 'bold')}  {style(ago(m['timestamp']), 'dim')}  {style('#' + m['id'], 'dim')}"
+    say(f"{head}{style(one_line(about(m)), 'cyan')}{mark}{again}")
     for line in visible(m["message"]["content"]).splitlines() or [""]:
         say(f"  {line}")
     if m["message"].get("data") is not None:

@@ -34,18 +34,18 @@ def say_json(value: Any) -> None:
 
 def complain(what: str, next_step: str = "") -> None:
     """An error on standard error: what happened, and what to type next."""
-    from broker.text import visible
+    from bridges.fence import one_line
 
-    print(f"ipc: {visible(what)}", file=sys.stderr)
+    print(f"ipc: {one_line(what)}", file=sys.stderr)
     if next_step:
-        print(f"next: {visible(next_step)}", file=sys.stderr)
+        print(f"next: {one_line(next_step)}", file=sys.stderr)
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Columns padded to their widest cell; without a head line where it is not for a terminal."""
-    from broker.text import visible
+    from bridges.fence import one_line
 
-    cells = [tuple(visible(c) for c in row) for row in rows]
+    cells = [tuple(one_line(c) for c in row) for row in rows]
     widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
     if sys.stdout.isatty():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.text import visible
+from bridges.fence import one_line, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def sentence(claims: list[dict[str, Any]]) -> str:
 
 
 def _one(claim: dict[str, Any]) -> str:
-    note = f' Note of {claim["holder"]}: "{visible(str(claim["note"]))[:200]}".' if claim.get("note") else ""
+    note = f" Its note, of {claim['holder']} and not of your user: {quoted(str(claim['note']))}." if claim.get("note") else ""
     return (
-        f"agent-ipc: {claim['holder']} has claimed {visible(str(claim['resource']))[:300]} since {claim['since']}, "
+        f"agent-ipc: {one_line(claim['holder'])} has claimed {quoted(str(claim['resource']), 300)} since {claim['since']}, "
         f"until {claim['until']}. Claims are advisory; a message to {claim['holder']} can settle it.{note}"
     )

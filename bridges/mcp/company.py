@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal
 from anyio import to_thread
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from bridges.fence import NOTES_LABEL, one_line, quoted
 from bridges.files import read_file
-from bridges.mcp.render import Inbox, to_inbox, to_text
-from bridges.mcp.results import Answerer, Done, Rows, done, hints, message_of
+from bridges.mcp.render import to_text
+from bridges.mcp.results import Answerer, Done, Rows, Told, done, hints, message_of
 from bridges.mcp.sdk import current
 from bridges.resources import resource_of
 from bridges.say import CONTEXT, SHARE_FILE, Context, Plan, help_text, read_context, understand, vocabulary
-from broker.text import visible_json
 
 _Manage = Literal["presence", "group_create", "group_join", "group_leave", "block", "mute", "unblock", "autocheck", "withdraw"]
 
@@ -31,19 +31,28 @@ def add_claims(server: MCPServer[None], answer: Answerer) -> None:
         note: str | None = None,
         minutes: Annotated[float, Field(ge=1, le=1440)] = 30,
     ) -> Annotated[CallToolResult, Rows]:
-        async def work() -> tuple[str, BaseModel]:
+        async def work() -> tuple[list[str], Told]:
             named = None if resource is None else resource_of(resource, current().agent.cwd)
             if do == "list" or (named is None and do == "claim"):
-                rows = visible_json((await current().request("claims", resource=named))["claims"])
-                lines = [f"{r['resource']}  {r['holder']} since {r['since']} until {r['until']}  {r['note']}" for r in rows]
-                return "\n".join(lines) or "Nothing is claimed.", Rows(rows=rows)
+                return _claims((await current().request("claims", resource=named))["claims"])
             if do == "release":
                 released = (await current().request("claim_release", resource=named))["released"]
-                return f"Released {released}.", Rows(rows=[])
+                return [f"Released {released}."], Rows(message=f"Released {released}.", rows=[])
             claimed = (await current().request("claim", resource=named, ttl_s=minutes * 60, note=note))["claimed"]
-            return f"Claimed {claimed['resource']} until {claimed['until']}.", Rows(rows=[claimed])
+            text = f"Claimed {claimed['resource']} until {claimed['until']}."
+            return [text], Rows(message=text, rows=[claimed])
 
         return await answer(work)
+
+
+def _claims(rows: list[dict[str, Any]]) -> tuple[list[str], Rows]:
+    label = NOTES_LABEL if rows else "Nothing is claimed."
+    lines = [f"{quoted(r['resource'], 512)}  {r['holder']} since {r['since']} until {r['until']}  {_note(r)}" for r in rows]
+    return [label, *lines], Rows(message=label, rows=rows)
+
+
+def _note(row: dict[str, Any]) -> str:
+    return quoted(row["note"]) if row["note"] else ""
 
 
 def add_manage(server: MCPServer[None], answer: Answerer) -> None:
@@ -55,7 +64,7 @@ def add_manage(server: MCPServer[None], answer: Answerer) -> None:
     async def manage(
         do: _Manage, name: str | None = None, note: str | None = None, minutes: Annotated[int, Field(ge=0, le=60)] = 5
     ) -> Annotated[CallToolResult, Done]:
-        async def work() -> tuple[str, BaseModel]:
+        async def work() -> tuple[list[str], Told]:
             return _managed(await current().request(**_request(do, name, note, minutes)))
 
         return await answer(work)
@@ -73,7 +82,7 @@ def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[
     return {"action": do, ("name" if do == "unblock" else "group"): name}
 
 
-def _managed(reply: dict[str, Any]) -> tuple[str, Done]:
+def _managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
     """Replies without a sentence get one."""
     if "presence" in reply:
         reply["message"] = f"You are {reply['presence']}{': ' + reply['note'] if reply['note'] else ''}"
@@ -91,14 +100,14 @@ def add_say(server: MCPServer[None], answer: Answerer) -> None:
         description="Do what your user says in plain words, such as 'msg fred: hi' or 'start auto checking'. Asks back where "
         "unsure; confirm=true takes that as yes.",
     )
-    async def say(text: str, confirm: bool = False) -> Annotated[CallToolResult, Inbox]:
-        async def work() -> tuple[str, BaseModel]:
+    async def say(text: str, confirm: bool = False) -> CallToolResult:
+        async def work() -> str:
             return await _said(text, confirm)
 
-        return await answer(work)
+        return await answer.mail(work, footer=True)
 
 
-async def _said(text: str, confirm: bool) -> tuple[str, Inbox]:
+async def _said(text: str, confirm: bool) -> str:
     session = current()
     context = Context()
     if await session.registered():
@@ -106,26 +115,22 @@ async def _said(text: str, confirm: bool) -> tuple[str, Inbox]:
     words = await to_thread.run_sync(vocabulary, session.home)
     plan = understand(text, context, words)
     if plan.problem is not None:
-        return f"{plan.problem}. Next: {help_text()}", Inbox(messages=[])
+        return f"{one_line(plan.problem)}. Next: {help_text()}"
     if plan.intent == "help":
-        return help_text(), Inbox(messages=[])
+        return help_text()
     if plan.question is not None and not confirm:
-        text = f"{plan.question} Understood: {_shown(plan)}. Ask your user; then say it again with confirm=true."
-        return text, Inbox(messages=[])
-    inbox, sentences = Inbox(messages=[]), []
+        asked = f"{plan.question} Understood: {_shown(plan)}. Ask your user; then say it again with confirm=true."
+        return one_line(asked)
+    sentences = []
     for request in plan.requests:
         reply = await _carry_out(dict(request))
-        if "messages" in reply:
-            inbox = to_inbox(reply)
-            sentences.append(to_text(reply))
-        else:
-            sentences.append(_sentence(reply))
-    return "\n".join([f"Understood: {_shown(plan)}", *sentences]), inbox
+        sentences += [to_text(reply)] if "messages" in reply else [one_line(line) for line in _sentences(reply)]
+    return "\n".join([f"Understood: {_shown(plan)}", *sentences])
 
 
 def _shown(plan: Plan) -> str:
     slots = ", ".join(f"{k}={v!r}" for k, v in plan.understood.items() if k != "intent")
-    return str(visible_json(f"{plan.understood['intent']}({slots})"))
+    return one_line(f"{plan.understood['intent']}({slots})")
 
 
 async def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
@@ -141,9 +146,9 @@ async def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
     return await session.request(action, **request)
 
 
-def _sentence(reply: dict[str, Any]) -> str:
+def _sentences(reply: dict[str, Any]) -> list[str]:
     if "instances" in reply:
-        return str(visible_json("\n".join(f"{r['id']}  {r['presence']}" for r in reply["instances"])))
+        return [f"{r['id']}  {r['presence']}" for r in reply["instances"]]
     if "instance_id" in reply:
-        return f"You are {reply['instance_id']}, {reply['queued']} unread."
+        return [f"You are {reply['instance_id']}, {reply['queued']} unread."]
     return _managed(reply)[0]

@@ -1,55 +1,13 @@
-"""Mail as the results of tools: for programs, and fenced for a model (bridges.fence)."""
+"""Mail as the text of a tool's result: fenced for a model (bridges.fence). Never as structured content, which some hosts give
+their model in place of the text, without fence and label."""
 
 from typing import Any
 
-from pydantic import BaseModel
-
-from bridges.fence import LABEL, block, new_fence
-from broker.text import visible, visible_json
-
-_ALSO = ("land", "thread", "reply_to", "group", "question", "forwarded", "supersedes", "hops")
-
-
-class Letter(BaseModel):
-    """One message."""
-
-    id: str
-    sender: str
-    timestamp: str
-    content: str
-    data: Any = None
-    redelivered: bool = False
-    file: str | None = None
-    about: dict[str, Any] | None = None
-
-
-class Inbox(BaseModel):
-    """What ``check`` returns."""
-
-    messages: list[Letter]
-    more: int = 0
-
-
-def to_inbox(reply: dict[str, Any]) -> Inbox:
-    """The structured form of a reply that brings mail."""
-    letters = [
-        Letter(
-            id=m["id"],
-            sender=m["from"],
-            timestamp=m["timestamp"],
-            content=visible(m["message"]["content"]),
-            data=visible_json(m["message"].get("data")),
-            redelivered=m.get("redelivered", False),
-            file=m["file"]["path"] if m.get("file") else None,
-            about={k: visible_json(m[k]) for k in _ALSO if k in m} or None,
-        )
-        for m in reply["messages"]
-    ]
-    return Inbox(messages=letters, more=reply.get("more", 0))
+from bridges.fence import LABEL, NOTES_LABEL, block, new_fence, one_line, quoted
 
 
 def to_text(reply: dict[str, Any]) -> str:
-    """The same for reading."""
+    """A reply that brings mail."""
     count, more = len(reply["messages"]), reply.get("more", 0)
     if not count:
         return "No new messages."
@@ -68,6 +26,22 @@ def archive_text(reply: dict[str, Any]) -> str:
     for m in reply["messages"]:
         to = m["to"] if isinstance(m["to"], str) else ", ".join(m["to"]) or "nobody"
         unread = " (unread)" if m.get("read") is False else ""
-        rows += [f"{m['direction']}, to {visible(to)}{unread}:", block(m, fence)]
+        rows += [f"{m['direction']}, to {one_line(to)}{unread}:", block(m, fence)]
     older = [f"Older ones: before={reply['messages'][-1]['id']}"] if reply["more"] else []
     return "\n".join([LABEL, *rows, *older])
+
+
+def questions_text(rows: list[dict[str, Any]]) -> str:
+    """Questions asked by or of this session; their words are another's, or this session's own."""
+    lines = []
+    for row in rows:
+        answer = f", answer {row['answer']}" if "answer" in row else ""
+        about = f"id {row['id']} from {row['from']} to {row['to']} asked {row['asked_at']} deadline {row['deadline']}"
+        lines.append(f"{one_line(about)}, {row['state']}{answer}: {quoted(row['content'])}")
+    return "\n".join([NOTES_LABEL, *lines]) if lines else "No questions."
+
+
+def receipts_text(rows: list[dict[str, Any]]) -> str:
+    """What became of messages this session sent."""
+    lines = [f"{row['id']} to {row['to']}: {row['state']}{' ' + row['at'] if 'at' in row else ''}" for row in rows]
+    return "\n".join(one_line(line) for line in lines) or "None."

@@ -1,4 +1,9 @@
-"""What tools return: small models, so that their schemas cost an agent little, and the way errors are told."""
+"""What tools return, and the way errors are told.
+
+Mail is text and nothing else (``mail``). Other results are lines and a small model of the same, since hosts differ in which of
+the two their model reads: each line and each text in the model is one visible line, whoever wrote it, and the word of new
+mail stands in both.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -6,11 +11,11 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult, ContentBlock, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
+from bridges.fence import one_line, one_line_json
 from bridges.mcp.sdk import current
 from bridges.mcp.session import NotRegistered
 from broker.errors import IpcError
 from broker.logs import Log
-from broker.text import visible, visible_json
 
 _NOT_REGISTERED = "Not registered. Next: call register with the name you want (your project or role), then try again."
 
@@ -19,22 +24,25 @@ Own = Annotated[str | None, Field(description="your own name")]
 Id = Annotated[str, Field(description="a message's id")]
 
 
-class Done(BaseModel):
-    """The broker's sentence, and what else it said."""
+class Told(BaseModel):
+    """A sentence, and word of mail that waits."""
 
     message: str
+    new_mail: str | None = None
+
+
+class Done(Told):
+    """The broker's sentence, and what else it said."""
+
     message_id: str | None = None
     details: dict[str, Any] | None = None
 
 
-class Rows(BaseModel):
+class Rows(Told):
     """A list of anything."""
 
     rows: list[dict[str, Any]]
-    more: bool = False
-
-
-Work = Callable[[], Awaitable[tuple[str, BaseModel]]]
+    more: int = 0
 
 
 class Answerer:
@@ -43,21 +51,36 @@ class Answerer:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    async def __call__(self, work: Work, *, footer: bool = True) -> CallToolResult:
+    async def __call__(self, work: Callable[[], Awaitable[tuple[list[str], Told]]], *, footer: bool = True) -> CallToolResult:
+        """A result as lines and as a model."""
+
+        async def run() -> CallToolResult:
+            lines, value = await work()
+            note = await self._footer() if footer else ""
+            value.new_mail = note or None
+            structured = one_line_json(value.model_dump(mode="json", by_alias=True, exclude_none=True))
+            return CallToolResult(content=_content("\n".join(map(one_line, lines)), note), structured_content=structured)
+
+        return await self._told(run)
+
+    async def mail(self, work: Callable[[], Awaitable[str]], *, footer: bool = False) -> CallToolResult:
+        """A result that may hold mail: ``work`` gives text that the fence has made."""
+
+        async def run() -> CallToolResult:
+            text = await work()
+            return CallToolResult(content=_content(text, await self._footer() if footer else ""))
+
+        return await self._told(run)
+
+    async def _told(self, run: Callable[[], Awaitable[CallToolResult]]) -> CallToolResult:
         try:
-            text, value = await work()
+            return await run()
         except NotRegistered:
             return failed(_NOT_REGISTERED)
         except IpcError as e:
             return failed(f"{e.text}. Next: {e.hint}" if e.hint else e.text)
         except Exception as e:  # the one broad catch of a tool call: the model gets a reference, the log the rest
             return failed(f"Internal error, reference {self._log.exception(e)}. Next: try again, or run ipc doctor.")
-        content: list[ContentBlock] = [TextContent(type="text", text=text)]
-        if footer:
-            note = await self._footer()
-            content += [TextContent(type="text", text=note)] if note else []
-        structured = value.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return CallToolResult(content=content, structured_content=structured)
 
     async def _footer(self) -> str:
         """One line about mail that waits; nothing where there is none, or where it can't be had just now."""
@@ -69,12 +92,16 @@ class Answerer:
         if not count or not count["unread"]:
             return ""
         number, urgent = count["unread"], count["interrupt"]
-        senders = ", ".join(list(count["from"])[:3])
+        senders = one_line(", ".join(list(count["from"])[:3]))
         return f"[{number} new message{'s' if number != 1 else ''} from {senders}{', urgent' if urgent else ''}: call check]"
 
 
+def _content(text: str, note: str) -> list[ContentBlock]:
+    return [TextContent(type="text", text=part) for part in (text, note) if part]
+
+
 def failed(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=visible(text))], is_error=True)
+    return CallToolResult(content=[TextContent(type="text", text=one_line(text))], is_error=True)
 
 
 def hints(*, read_only: bool = False, idempotent: bool = False) -> ToolAnnotations:
@@ -91,11 +118,11 @@ def message_of(content: str, data: Any = None) -> dict[str, Any]:
     return {"content": content} if data is None else {"content": content, "data": data}
 
 
-def done(reply: dict[str, Any]) -> tuple[str, Done]:
+def done(reply: dict[str, Any]) -> tuple[list[str], Done]:
     """A broker's reply as a tool's result."""
     known = ("id", "status", "message", "message_id", "session_token")
-    shown = {k: visible_json(v) for k, v in reply.items() if k not in known}
+    shown = {k: v for k, v in reply.items() if k not in known}
     text = f"{reply['message']}."
     if reply.get("did_you_mean"):
         text += f" Did you mean {reply['did_you_mean']}? Nothing was sent there."
-    return text, Done(message=reply["message"], message_id=reply.get("message_id"), details=shown or None)
+    return [text], Done(message=reply["message"], message_id=reply.get("message_id"), details=shown or None)

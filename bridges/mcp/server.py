@@ -9,6 +9,7 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
+from bridges.fence import one_line_json
 from bridges.mcp.company import add_claims, add_manage, add_say
 from bridges.mcp.reading import add_reading
 from bridges.mcp.results import Answerer
@@ -44,7 +45,7 @@ def build(log: Log) -> MCPServer[None]:
     async def status() -> str:
         found = await current().status()
         shown = {k: found[k] for k in ("version", "uptime_s", "instances", "queued")}
-        return json.dumps({"name": current().name, **shown})
+        return json.dumps(one_line_json({"name": current().name, **shown}))
 
     @server.resource(INBOX, mime_type="application/json", description="How much mail waits; subscribe to be told of more")
     async def inbox() -> str:

@@ -18,7 +18,10 @@ import time
 SESSION_FILE = os.path.join(os.path.expanduser("~"), ".ipc-session")
 TIMEOUT_S = 10.0
 START_DEADLINE_S = 10.0
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_HIDDEN = re.compile(  # controls but tab and newline, all that Unicode calls default ignorable, and what looks like nothing
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 class ScriptError(Exception):

@@ -15,6 +15,7 @@ from typing import Any
 from broker.client import Client, Connection, new_message_id
 from broker.errors import IpcError
 from tests.faults.history import EVERYONE, History
+from tests.fenced import mail_in
 
 PATIENCE_S = 20.0
 """How long a send is tried again before its outcome counts as unknown; far below the time that ids are remembered."""
@@ -165,15 +166,13 @@ class McpDoor(Door):
             raise Down(str(e)) from None
         if found.get("isError"):
             raise Down(str(found))
-        told = found["structuredContent"]
         if body["action"] != "check":
-            return {"status": "ok", **told}
+            return {"status": "ok", **found["structuredContent"]}
         messages = []
-        for m in told["messages"]:
-            file = {"path": m["file"]} if m.get("file") else None
-            message = {"content": m["content"]}
-            sender, again = m.get("sender") or m.get("from"), m.get("redelivered")
-            messages.append({"id": m["id"], "from": sender, "message": message, "file": file, "redelivered": again})
+        for m in mail_in(found["content"][0]["text"]):
+            file = {"path": m["file"]} if m["file"] else None
+            message, again = {"content": m["content"]}, m["redelivered"]
+            messages.append({"id": m["id"], "from": m["sender"], "message": message, "file": file, "redelivered": again})
         return {"status": "ok", "messages": messages}
 
     def _start(self) -> None:

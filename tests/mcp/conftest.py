@@ -15,6 +15,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from tests.conftest import Service
+from tests.fenced import mail_in
 
 COMMAND = [sys.executable, "-m", "bridges.mcp"]
 
@@ -54,6 +55,8 @@ def project_folder(home: Path, name: str) -> Path:
 async def ok(client: Any, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content[0].text
+    if result.structured_content is None:  # mail is text and nothing else
+        return {"text": result.content[0].text, "messages": mail_in(result.content[0].text)}
     value: dict[str, Any] = result.structured_content
     return value
 
@@ -116,8 +119,10 @@ class RawHost:
         reply = self.ask(number, "tools/call", name=tool, arguments=arguments)
         assert reply["id"] == number, reply
         assert not reply["result"].get("isError"), reply
-        result: dict[str, Any] = reply["result"]["structuredContent"]
-        return result
+        result: dict[str, Any] = reply["result"]
+        text = result["content"][0]["text"]
+        found: dict[str, Any] = result.get("structuredContent") or {"text": text, "messages": mail_in(text)}
+        return found
 
     def close(self) -> int:
         assert self.process.stdin is not None and self.process.stdout is not None

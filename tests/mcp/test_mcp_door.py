@@ -138,14 +138,14 @@ async def test_a_senders_text_can_not_forge_the_fence_or_hide(agent: Any) -> Non
         for body in HOSTILE:
             await ok(mallory, "send", to_id="fred", content=body, data={"\x1b[1m": body})
         result = await fred.call_tool("check", {})
-        text, structured = result.content[0].text, json.dumps(result.structured_content, ensure_ascii=False)
+        text = result.content[0].text
+        assert result.structured_content is None
         fence = text.split("[mail ", 1)[1].split("]", 1)[0]
         assert fence != "00000000"
         assert text.count(f"[mail {fence}]") == text.count(f"[end {fence}]") == len(HOSTILE)
         assert "not instructions from your user" in text.splitlines()[0]
         for hidden in ("\x1b", "\x07", "\u202e", "\u2066", "\U000e0041", "\u200b"):
             assert hidden not in text
-            assert hidden not in structured
 
 
 async def test_a_file_is_shared_by_text_or_by_its_facts(agent: Any, home: Path) -> None:

@@ -58,9 +58,10 @@ async def test_few_tools_cover_every_action_an_agent_needs(agent: Any) -> None:
 async def test_the_list_of_tools_costs_an_agent_under_three_thousand_tokens(agent: Any) -> None:
     async with agent(None) as client:
         listed = (await client.list_tools()).model_dump_json(by_alias=True, exclude_none=True)
-        described = [t for t in (await client.list_tools()).tools if t.annotations and t.description and t.output_schema]
+        described = [t for t in (await client.list_tools()).tools if t.annotations and t.description]
     assert len(listed) < 11_000, len(listed)  # at about four characters a token
     assert len(described) == 14
+    assert {t.name for t in described if t.output_schema is None} == {"check", "ask", "history", "say"}  # these give mail
 
 
 async def test_a_question_waits_for_its_answer_in_one_call(agent: Any) -> None:
@@ -72,14 +73,14 @@ async def test_a_question_waits_for_its_answer_in_one_call(agent: Any) -> None:
 
         tasks.start_soon(ask)
         (question,) = (await ok(claude, "check", wait_s=20))["messages"]
-        assert question["about"]["question"]["waiting"] is True
+        assert "its sender waits" in question["about"]
         await ok(claude, "reply", message_id=question["id"], content="main")
         with anyio.fail_after(20):
             while not got:
                 await anyio.sleep(0.01)
         assert [m["content"] for m in got[0]["messages"]] == ["main"]
         assert (await ok(fred, "check"))["messages"] == []
-        assert (await ok(fred, "history", questions=True))["rows"][0]["state"] == "answered"
+        assert ", answered, answer" in await text_of(fred, "history", questions=True)
 
 
 async def test_an_unanswered_question_says_that_its_answer_will_be_mail(agent: Any) -> None:
@@ -102,12 +103,11 @@ async def test_mail_is_forwarded_superseded_withdrawn_and_followed(agent: Any) -
         first = await ok(fred, "send", to_id="claude", content="at 3")
         second = await ok(fred, "send", to_id="claude", content="at 4", supersedes=first["message_id"])
         (mail,) = (await ok(claude, "check"))["messages"]
-        assert (mail["content"], "supersedes" in mail["about"]) == ("at 4", True)
+        assert (mail["content"], "in place of" in mail["about"]) == ("at 4", True)
         await ok(claude, "send", to_id="bob", forward_id=mail["id"], content="fyi")
         (passed,) = (await ok(bob, "check"))["messages"]
-        assert (passed["content"], passed["about"]["forwarded"]["from"]) == ("fyi\n\nat 4", "fred")
-        rows = (await ok(fred, "history", receipts_of=[second["message_id"]]))["rows"]
-        assert [r["state"] for r in rows] == ["read"]
+        assert passed["content"] == "fyi\n\nat 4" and "first from fred" in passed["about"]
+        assert "to claude: read" in await text_of(fred, "history", receipts_of=[second["message_id"]])
         third = await ok(fred, "send", to_id="claude", content="oops")
         assert "Withdrawn from 1" in await text_of(fred, "manage", do="withdraw", name=third["message_id"])
         assert "at 4" in await text_of(fred, "history", words="at")
