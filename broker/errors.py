@@ -138,6 +138,9 @@ _ROWS = (
         retryable=True,
     ),
     ErrorKind("too_many_claims", 429, "A session may hold {limit} claims", "Release some: claims lists them."),
+    ErrorKind(
+        "claims_full", 429, "All agents together hold {limit} claims", "Wait until some end: claims lists them.", retryable=True
+    ),
     ErrorKind("too_many_groups", 429, "There may be {limit} groups", "Join one of those: groups lists them."),
     ErrorKind(
         "too_many_hops", 409, "The message was passed on {limit} times already", "Write a message of your own if it matters."

@@ -13,9 +13,11 @@ from broker.core.accounts import drop_claims, iso
 from broker.core.state import Claim, Session
 from broker.core.turn import Incoming, Turn
 from broker.errors import IpcError
-from broker.globs import overlap
+from broker.globs import overlapping
 
 DEFAULT_TTL_S = 1800.0
+_SESSIONS = 10
+"""There may be ``claim_limit`` claims for each of so many sessions: a request looks at all of them."""
 
 
 def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
@@ -24,19 +26,22 @@ def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     resource = body["resource"]
     mine = [c for c in state.claims.values() if c.mailbox is mailbox]
     same = next((c for c in mine if c.resource == resource), None)
-    for other in state.claims.values():
-        if other.mailbox is not mailbox and overlap(other.resource, resource):
-            raise IpcError(
-                "claim_conflict",
-                holder=other.mailbox.name,
-                resource=other.resource,
-                since=iso(other.since_s),
-                until=iso(other.until_s),
-                note=other.note,
-                retry_after_s=other.until_s - now_s,
-            )
-    if same is None and len(mine) >= turn.settings.claim_limit:
-        raise IpcError("too_many_claims", limit=turn.settings.claim_limit)
+    others = [c for c in state.claims.values() if c.mailbox is not mailbox]
+    for other in among(others, resource)[:1]:
+        raise IpcError(
+            "claim_conflict",
+            holder=other.mailbox.name,
+            resource=other.resource,
+            since=iso(other.since_s),
+            until=iso(other.until_s),
+            note=other.note,
+            retry_after_s=other.until_s - now_s,
+        )
+    limit = turn.settings.claim_limit
+    if same is None and len(mine) >= limit:
+        raise IpcError("too_many_claims", limit=limit)
+    if same is None and len(others) >= limit * _SESSIONS:
+        raise IpcError("claims_full", limit=limit * _SESSIONS)
     if same is None:
         turn.journal.set(state, "last_claim_id", state.last_claim_id + 1)
     note = body.get("note") if body.get("note") is not None else (same.note if same else "")
@@ -68,13 +73,18 @@ def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 def claims(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     drop_lapsed(turn)
     resource = request.body.get("resource")
+    found = list(turn.state.claims.values())
     rows = []
-    for held in sorted(turn.state.claims.values(), key=lambda c: (c.resource, c.id)):
-        if resource is None or overlap(held.resource, resource):
-            row = {"resource": held.resource, "holder": held.mailbox.name, "note": held.note}
-            row |= {"since": iso(held.since_s), "until": iso(held.until_s)}
-            rows.append({**row, "mine": held.mailbox is session.mailbox})
+    for held in sorted(found if resource is None else among(found, resource), key=lambda c: (c.resource, c.id)):
+        row = {"resource": held.resource, "holder": held.mailbox.name, "note": held.note}
+        row |= {"since": iso(held.since_s), "until": iso(held.until_s)}
+        rows.append({**row, "mine": held.mailbox is session.mailbox})
     return {"claims": rows}
+
+
+def among(held: list[Claim], resource: str) -> list[Claim]:
+    """Those of the claims that overlap a resource."""
+    return [held[i] for i in overlapping(resource, [c.resource for c in held])]
 
 
 def drop_lapsed(turn: Turn) -> None:

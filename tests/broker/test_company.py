@@ -1,14 +1,15 @@
 """Groups, presence, blocks, claims, automatic checks."""
 
-import fnmatch
 import itertools
+import sys
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.core.state import Moment
-from broker.globs import overlap
+from broker.globs import overlap, overlapping
 from broker.logs import Log
 from broker.sweep import Sweeper
 from tests.broker.conftest import Core
@@ -183,9 +184,48 @@ def test_what_only_begins_like_a_folder_is_not_in_it() -> None:
     assert overlap("src/**", "src") and overlap("src/**", "src/a/b") and overlap("?/**", "a")
 
 
-def test_a_long_hostile_pattern_costs_little() -> None:
-    assert overlap("*a" * 256, "*b" * 255 + "*a") is True
-    assert fnmatch.fnmatchcase("a", "a")
+@settings(max_examples=150, deadline=None)
+@given(PATTERNS, st.lists(PATTERNS, max_size=9))
+def test_many_patterns_are_met_as_each_one_alone(one: str, others: list[str]) -> None:
+    assert overlapping(one, others) == [i for i, other in enumerate(others) if overlap(one, other)]
+
+
+def test_the_work_for_hostile_patterns_grows_with_their_length_and_not_with_its_square() -> None:
+    """Counted in lines that run, since time depends on the machine."""
+
+    def lines(wild: int) -> int:
+        others = [f"{'**a' * wild}z{i}" for i in range(50)]
+        pattern = "**" + "a**" * wild + "y"
+        overlapping(pattern, others)  # compiled once for each claim
+        count = 0
+
+        def note(_frame: FrameType, event: str, _of: object) -> object:
+            nonlocal count
+            count += event == "line"
+            return note
+
+        before = sys.gettrace()
+        sys.settrace(note)
+        try:
+            assert overlapping(pattern, others) == []
+        finally:
+            sys.settrace(before)
+        return count
+
+    assert lines(160) < 4 * lines(80)
+    assert lines(160) < 8000
+
+
+def test_all_agents_together_hold_ten_times_the_claims_of_one(core: Core) -> None:
+    core.env["IPC_CLAIM_LIMIT"] = "1"
+    core.restart()
+    names = [f"a{i}" for i in range(11)]
+    core.register(*names)
+    codes = [core.ask(name, "claim", resource=name).get("code") for name in names]
+    assert codes == [None] * 10 + ["claims_full"]
+    assert core.ask("a0", "claim", resource="x")["code"] == "too_many_claims"
+    core.ask("a3", "claim_release")
+    assert core.ask("a10", "claim", resource="a10")["status"] == "ok"
 
 
 def test_a_new_agent_inherits_nothing_of_one_that_is_gone(core: Core) -> None:
