@@ -17,6 +17,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from typing import Any
 
 from broker.runtime import lock, make_folder, prepare_home, sync_folder
 from broker.settings import Settings
+from broker.store.numbers import NumbersUsedUp, go_on_beyond
 from broker.version import VERSION
 
 _FORMAT = 1
@@ -216,10 +218,22 @@ def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, in
     with closing(sqlite3.connect(new / "ipc.db")) as db:
         missing = _move_files(db, new / "large-messages", home / "large-messages")
         counts = _counts(db)
+        _begin_another_life(db, source)
     for folder in (*(path for path in new.rglob("*") if path.is_dir()), new):
         sync_folder(folder)
     files = len(list((new / "large-messages").iterdir()))
     return *counts, files, missing, source.stat().st_size
+
+
+def _begin_another_life(db: sqlite3.Connection, source: Path) -> None:
+    """What the saved service, or another restored one, has given out or written since is not this one's: its numbers are not
+    given again, and its large files in a folder that both use are not taken for orphans."""
+    try:
+        go_on_beyond(db)
+    except NumbersUsedUp as e:
+        raise BackupError(f"{source} is no backup of this program: {e}") from None
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('store_id', ?)", (uuid.uuid4().hex,))
+    db.commit()
 
 
 def _move_files(db: sqlite3.Connection, found: Path, folder: Path) -> int:

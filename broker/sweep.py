@@ -51,7 +51,7 @@ class Sweeper:
     def next_s(self) -> float | None:
         """The monotonic second of the next step."""
         times = [t for t in (self._next_s, self._activity_s, self._expiry_s) if t is not None]
-        if self._store.archive_behind():
+        if self._store.unindexed:
             times.append(self._busy_s + _QUIET_S)
         return min(times, default=0.0)
 
@@ -59,7 +59,7 @@ class Sweeper:
         """What is due; ``busy`` where requests have just been served."""
         if busy:
             self._busy_s = now.mono_s
-        elif self._store.archive_behind() and now.mono_s >= self._busy_s + _QUIET_S:
+        elif self._store.unindexed and now.mono_s >= self._busy_s + _QUIET_S:
             self._index(now)
         self._sweep_brief(now)
         if self._activity_s is not None and now.mono_s >= self._activity_s:

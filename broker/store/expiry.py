@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from broker.store.archive import Archive, several
+from broker.store.numbers import RAISE_MARK
 from broker.store.schema import ReceiptRow
 from broker.store.transactions import translate
 
@@ -73,9 +74,8 @@ class Expiry(Archive):
             self._sql.executemany("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen or ()])
             kept = [(left[row[0]], row[0]) for row in rows if row[1] > left[row[0]]]
             self._sql.executemany("UPDATE message SET copies = copies - ? WHERE id = ?", kept)
-            self._sql.execute(
-                "INSERT OR REPLACE INTO meta SELECT 'last_message_id', max(id) FROM message"
-            )  # ids are never used again, not even after the newest row is gone
+            if gone:
+                self._sql.execute(RAISE_MARK, ("last_message_id", str(max(row[0] for row in gone))))
             self._drop_from_archive([row for row in gone if row[0] <= indexed])
             found, ids = among([row[0] for row in gone])
             self._sql.execute(f"DELETE FROM question WHERE message_id {found}", ids)

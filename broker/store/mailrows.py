@@ -80,9 +80,9 @@ class MailRows(Transactions):
         self._marks.extend((mailbox_id, i) for i in ids)
 
     def waiting(self, mailbox_id: int, ids: list[int]) -> list[int]:
-        """Those of ``ids`` that are unread mail of the mailbox."""
+        """Those of ``ids`` that are unread mail of the mailbox and were handed out before."""
         self._flush()
-        found = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ?"
+        found = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ? AND attempts > 0"
         return [i for i in ids if self._sql.execute(found, (mailbox_id, i)).fetchone()]
 
     def mark_read(self, mailbox_id: int, ids: list[int], now_s: float) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from broker.core.state import Claim, Forward, Group, Mailbox, Session
+from broker.store.numbers import RAISE_MARK
 from broker.store.schema import BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MemberRow, SessionRow
 from broker.store.transactions import Transactions
 
@@ -15,11 +16,6 @@ _MOVE = (
     "UPDATE queue SET mailbox_id = ?1 WHERE mailbox_id = ?2",
 )
 """?1 is the mailbox that gets it, ?2 the one that had it."""
-_KEEP_ID = (
-    "INSERT INTO meta (key, value) VALUES ('last_mailbox_id', ?) ON CONFLICT (key) DO UPDATE "
-    "SET value = excluded.value WHERE CAST(excluded.value AS INTEGER) > CAST(value AS INTEGER)"
-)
-"""The id of a mailbox that is dropped is never used again: letters, blocks and groups may still name it."""
 
 
 class Records(Transactions):
@@ -47,7 +43,8 @@ class Records(Transactions):
 
     def drop_mailbox(self, mailbox_id: int) -> None:
         self._add(MailboxRow.delete().where(MailboxRow.id == mailbox_id))
-        self._statements.append((_KEEP_ID, (str(mailbox_id),)))
+        # letters, blocks and groups may still name it
+        self._statements.append((RAISE_MARK, ("last_mailbox_id", str(mailbox_id))))
 
     def save_session(self, s: Session) -> None:
         self._add(

@@ -28,6 +28,7 @@ from broker.core.port import StoreError
 from broker.runtime import sync_folder, write_private
 from broker.settings import Settings
 from broker.store.migrations import SCHEMA_VERSION, migrate
+from broker.store.numbers import LIMIT, go_on_beyond
 from broker.store.transactions import is_damage
 
 CHECK_AT_ONCE_BYTES = 64 * 1024 * 1024
@@ -192,7 +193,7 @@ def _save(kept: Path, new: Path) -> tuple[int, int, int]:
             sql = target.connection()
             with target.atomic("IMMEDIATE"):
                 whole = {table: _copy(source, sql, table) for table in _tables(sql)}
-                counts = _mend(sql, queue_is_whole=whole.get("queue", False))
+                counts = _mend(sql, queue_is_whole=whole.get("queue", False), marks_are_whole=whole.get("meta", False))
             return counts
     finally:
         target.close()
@@ -238,7 +239,7 @@ def _singly(source: sqlite3.Connection, sql: sqlite3.Connection, columns: list[s
     known = [row[0] for row in sql.execute("SELECT id FROM message ORDER BY id")]
     gaps = [(a + 1, b) for a, b in zip([0, *known], known, strict=False) if b - a > 1]
     left = _SINGLE_LOOKUPS
-    for start, stop in gaps:
+    for start, stop in sorted(gaps, key=lambda gap: gap[1] - gap[0]):  # what a page held first, then what was never given
         for message_id in range(start, stop):
             left -= 1
             if left < 0:
@@ -249,8 +250,11 @@ def _singly(source: sqlite3.Connection, sql: sqlite3.Connection, columns: list[s
                     yield row
 
 
-def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool) -> tuple[int, int, int]:
+def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool, marks_are_whole: bool) -> tuple[int, int, int]:
     """Make the saved tables agree with each other."""
+    for table, column in (("message", "id"), ("queue", "message_id"), ("mailbox", "id"), ("queue", "mailbox_id")):
+        # a spoiled page may hold any number, and those that follow must be larger
+        sql.execute(f"DELETE FROM {table} WHERE {column} NOT BETWEEN 1 AND {LIMIT // 2}")
     if not queue_is_whole and "to_id" in {row[1] for row in sql.execute("PRAGMA table_info(message)")}:
         # deliveries that were lost with their page: better mail that comes again than mail that never comes
         sql.execute(
@@ -258,9 +262,7 @@ def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool) -> tuple[int, int, i
             "(SELECT 1 FROM receipt r WHERE r.message_id = m.id)"
         )
     lost = sql.execute("SELECT count(*) FROM queue WHERE message_id NOT IN (SELECT id FROM message)").fetchone()[0]
-    newest = sql.execute(
-        "SELECT max(i) FROM (SELECT max(id) i FROM message UNION SELECT max(message_id) FROM queue)"
-    ).fetchone()
+    go_on_beyond(sql, known=marks_are_whole)
     sql.execute("DELETE FROM queue WHERE message_id NOT IN (SELECT id FROM message)")
     sql.execute("DELETE FROM receipt WHERE message_id NOT IN (SELECT id FROM message)")
     # a message goes with the last of its deliveries, so they are counted anew
@@ -272,9 +274,6 @@ def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool) -> tuple[int, int, i
     sql.execute("UPDATE message SET copies = coalesce((SELECT n FROM held WHERE message_id = id), 0)")
     sql.execute("INSERT OR REPLACE INTO meta VALUES ('store_id', ?)", (uuid.uuid4().hex,))
     sql.execute("DELETE FROM meta WHERE key = 'indexed_id'")
-    used = sql.execute("SELECT value FROM meta WHERE key = 'last_message_id'").fetchone()
-    last = max(int(used[0]) if used else 0, newest[0] or 0)
-    sql.execute("INSERT OR REPLACE INTO meta VALUES ('last_message_id', ?)", (str(last),))
     saved = sql.execute("SELECT count(*) FROM message").fetchone()[0]
     unread = sql.execute("SELECT count(*) FROM queue").fetchone()[0]
     return int(saved), int(unread), int(lost)

@@ -172,6 +172,24 @@ def test_message_ids_are_never_used_again(pair: Core) -> None:
     assert int(pair.send("fred", "claude")["message_id"]) > before
 
 
+def test_ids_go_on_behind_the_newest_that_was_swept_whatever_is_swept_later(pair: Core) -> None:
+    pair.send("fred", "claude", "old")
+    newest = int(pair.send("fred", "claude", "newest", ttl_s=60)["message_id"])
+    pair.pass_time(61)
+    Sweeper(pair.engine, pair.store, Log("test")).step(Moment(pair.wall_s, pair.mono_s))  # the newest goes first
+    pair.pass_time(8 * 86400)
+    sweep(pair)
+    pair.restart()
+    pair.register("fred")
+    assert int(pair.send("fred", "claude")["message_id"]) > newest
+
+
+def test_an_ack_of_what_was_never_handed_out_does_nothing(pair: Core) -> None:
+    number = pair.send("fred", "claude", "unseen")["message_id"]
+    assert pair.ask("claude", "ack", ids=[number])["acked"] == 0
+    assert pair.contents("claude") == ["unseen"]
+
+
 def test_a_name_idle_for_seven_days_is_free_again(pair: Core) -> None:
     pair.pass_time(7 * 86400 + 1)
     sweep(pair)

@@ -239,3 +239,27 @@ def test_the_keys_of_other_machines_are_saved_and_restored(filled: Service, else
     restored = Settings.load(env={"IPC_HOME": str(elsewhere)})
     assert (keys.server_pair(restored), keys.allowed(restored)) == (pair, keys.allowed(filled.settings))
     assert stat.S_IMODE((elsewhere / "keys").stat().st_mode) == 0o700
+
+
+def test_ids_that_were_given_out_after_the_backup_are_not_given_again(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
+    fred, claude = filled.connect("fred"), filled.connect("claude")
+    claude.check(limit=100)
+    claude.ack()
+    assert ipc(filled.home, "backup", str(tmp_path / "b.tar")).returncode == 0
+    for i in range(3):
+        fred.send("claude", f"after the backup {i}")
+    held = [int(m.id) for m in claude.check()]
+    stop(filled)
+    assert ipc(filled.home, "restore", str(tmp_path / "b.tar"), "--force").returncode == 0
+    assert ipc(elsewhere, "restore", str(tmp_path / "b.tar")).returncode == 0
+    filled.start()
+    for service, token in ((filled, claude.token), (Service(elsewhere).start(), claude.token)):
+        with service.connect("fred") as writer, service.connect("claude", token=token) as me:
+            for i in range(3):
+                writer.send("claude", f"new order {i}")
+            assert me.request("ack", ids=[str(i) for i in held])["acked"] == 0
+            mail = me.check()
+        assert [m.content for m in mail] == [f"new order {i}" for i in range(3)]
+        given = [int(m.id) for m in mail]
+        assert given == sorted(given)
+        assert 2**53 > given[0] > max(held) + 2**29

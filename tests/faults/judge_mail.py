@@ -264,7 +264,7 @@ def check(judge: Judge, call: Call) -> None:
 
 def ack(judge: Judge, call: Call) -> None:
     call.refused(None)
-    judge.model.acks(call.box, call.body["ids"], call.told()["acked"])
+    judge.model.acks(call.box, call.body["ids"], call.told()["acked"], judge.waits)
 
 
 def release(judge: Judge, call: Call) -> None:

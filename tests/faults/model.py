@@ -266,9 +266,13 @@ class Mail:
             "question": told,
         }
 
-    def acks(self, box: Box, ids: Iterable[str], count: int) -> None:
+    def acks(self, box: Box, ids: Iterable[str], count: int, waits: Callable[[Box, int], bool]) -> None:
+        """What was handed out is read now; where the mark of that may be lost, ``waits`` tells."""
         wanted = set(ids)
-        gone = {e for e in box.unread if str(e.letter.number) in wanted}
+        shown = {
+            e for e in box.unread if str(e.letter.number) in wanted and (e.shown is not False or e.held_until_s is not None)
+        }
+        gone = {e for e in shown if e.shown or e.held_until_s is not None or not waits(box, e.letter.number)}
         if len(gone) != count:
             raise Wrong(f"{box.name} acknowledged {len(gone)} unread messages, the engine says {count}: {wanted}, {box.name}")
         for entry in gone:

@@ -275,7 +275,7 @@ class World:
         return str(row[0])
 
     def _still_waits(self, box: Box, number: int) -> bool:
-        return bool(self.store.waiting(self.engine.state.mailboxes[box.name].id, [number]))
+        return number in self.store.queued_ids(self.engine.state.mailboxes[box.name].id)
 
     # the network
 
