@@ -18,9 +18,15 @@ class Client(Protocol):
 
     def drop(self) -> None: ...
 
+    def give_way(self) -> None:
+        """End, since another needs the place."""
+
 
 class Admission:
     """The connections that are in. Each is judged once, when it comes: the verdict is the connection's.
+
+    One that has never shown a valid token is unproven. Where all places are taken, the oldest of those gives its place to
+    the next that comes, so nobody can fill the port without a token.
 
     Without a shared secret the port is for this OS user alone: a foreign one is refused at once, and who can't be told
     must not register. With one the secret decides. It is the only way in beyond loopback (``check_binding``).
@@ -30,8 +36,10 @@ class Admission:
         self._settings = settings
         self._log = log
         self._peers = Peers()
-        self._clients: tuple[set[Client], set[Client]] = (set(), set())
+        self._clients: tuple[dict[Client, None], dict[Client, None]] = ({}, {})
         """Of the port, of the private socket."""
+        self._unproven: tuple[dict[Client, None], dict[Client, None]] = ({}, {})
+        """The oldest first."""
 
     @property
     def warning(self) -> str | None:
@@ -40,10 +48,14 @@ class Admission:
 
     def admit(self, client: Client, connected: socket.socket, *, private: bool) -> Peer:
         """Count a connection in and say whose it is. Those of the port can't shut out our own programs. Raises IpcError."""
-        kind = self._clients[private]
-        kind.add(client)
-        if len(kind) > self._settings.connection_limit:
-            raise IpcError("too_many_connections", limit=self._settings.connection_limit)
+        kind, unproven = self._clients[private], self._unproven[private]
+        if len(kind) >= self._settings.connection_limit:
+            oldest = next(iter(unproven), None)
+            if oldest is None:
+                raise self.no_place()
+            self.leave(oldest)
+            oldest.give_way()
+        kind[client] = unproven[client] = None
         peer = unix_peer(connected) if private else self._peers(connected)
         if peer.verdict == "foreign" and (private or not self._settings.shared_secret):
             self._log.warning("user_refused", uid=peer.uid)
@@ -56,9 +68,16 @@ class Admission:
             self._log.warning("user_refused", uid=None)
             raise IpcError("unknown_user")
 
+    def no_place(self) -> IpcError:
+        return IpcError("too_many_connections", limit=self._settings.connection_limit)
+
+    def prove(self, client: Client, *, private: bool) -> None:
+        """It has shown a valid token."""
+        self._unproven[private].pop(client, None)
+
     def leave(self, client: Client) -> None:
-        for kind in self._clients:
-            kind.discard(client)
+        for kind in (*self._clients, *self._unproven):
+            kind.pop(client, None)
 
     def drop(self) -> None:
         """End all connections, without a word: their clients ask the next door."""

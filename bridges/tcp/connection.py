@@ -10,7 +10,6 @@ No request has a task: a reply comes as a call, fills its slot, and all slots th
 together at the end of the loop's turn.
 """
 
-import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -18,9 +17,10 @@ from functools import partial
 from typing import Any
 
 from bridges.tcp.framing import FirstObject, parse, to_json
+from bridges.tcp.guest import Guest
 from bridges.tcp.leased import Leased
 from bridges.tcp.pace import LONG, LONG_AT_ONCE, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
-from bridges.tcp.peer import UNKNOWN, has_ended, unread_bytes
+from bridges.tcp.peer import has_ended, unread_bytes
 from bridges.tcp.saying import Saying
 from bridges.tcp.stream import Stream
 from bridges.tcp.upstream import DELIVERING, Upstream
@@ -36,20 +36,16 @@ _ONE_PACKET_BYTES = 1400
 _DRAIN_POLL_S = 0.005
 
 
-class Connection:
+class Connection(Guest):
     """State of one client. ``upstream`` is shared by all; a ``private`` one came by the Unix socket."""
 
     def __init__(self, upstream: Upstream, *, private: bool = False) -> None:
-        self._up = upstream
-        self._private = private
-        self._peer = UNKNOWN
-        self._stream: Stream = None  # type: ignore[assignment]  # set before any other callback
+        super().__init__(upstream, private=private)
         self._first: FirstObject | None = FirstObject(upstream.request_limit_bytes)
         self._lines = bytearray()
         self._lasting = False
         self._answered = False
         self._peer_closed = False
-        self._closing = False
         self._leased = Leased(upstream)
         self._subscriptions: dict[str, int] = {}
         self._slots: deque[Slot] = deque()
@@ -58,7 +54,6 @@ class Connection:
         self._checking = False
         """The first of them has been asked."""
         self._flush_planned = False
-        self._timer: asyncio.TimerHandle | None = None
         self._active_s = 0.0
         self._can_write = True
         self._pace = Pace()
@@ -68,9 +63,9 @@ class Connection:
     def connection_made(self, stream: Stream) -> None:
         self._stream = stream
         try:
-            self._peer = self._up.admission.admit(self, stream.socket, private=self._private)
+            self._admit(stream.socket)
         except IpcError as error:
-            self._refuse(error)
+            self.refuse(error)
 
     def begun(self) -> None:
         """Most clients have sent their request by now; the others have so long."""
@@ -86,7 +81,12 @@ class Connection:
             else:
                 self._take_first(data)
         except IpcError as error:
-            self._refuse(error)
+            self.refuse(error)
+        self._count()
+
+    @property
+    def half_read_bytes(self) -> int:
+        return len(self._lines) if self._first is None else self._first.held_bytes
 
     def eof_received(self) -> None:
         """The client sends no more; replies may still be due to one that closed only its sending side."""
@@ -96,13 +96,11 @@ class Connection:
         elif self._answered:
             self._settle(acknowledge=True)
         elif not self._slots:
-            self._refuse(IpcError("bad_request", detail="The connection ended before a complete JSON object"))
+            self.refuse(IpcError("bad_request", detail="The connection ended before a complete JSON object"))
 
     def connection_lost(self, error: OSError | None) -> None:
         self._closing = True
-        self._up.admission.leave(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._leave()
         for token in self._subscriptions:
             self._up.unsubscribe(self._subscriptions[token], token)
         clean = error is None and self._answered and not self._lasting and self._peer_closed
@@ -149,7 +147,7 @@ class Connection:
         self._lasting = True
         if not self._private:
             self._stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._restart_timer(self._up.settings.lasting_timeout_s)
+        self._restart_timer(self._silence_s)
 
     def _take_lines(self, data: bytes) -> None:
         self._active_s = self._up.now_s()
@@ -167,14 +165,15 @@ class Connection:
         if len(self._lines) > limit:
             raise IpcError("too_large", what="A line", size=len(self._lines), limit=limit)
         if self._pace.taken_bytes > TAKEN_BYTES and self._slots:
-            self._stream.pause_reading()
+            self._pace_down()
 
     def _submit(self, raw: bytes, request: dict[str, Any] | None) -> None:
         """Start a request; replies are written in the order of requests."""
-        slot = Slot()
+        slot = Slot(len(raw))
+        self._asked_bytes += len(raw)
         self._slots.append(slot)
         if len(self._slots) == PIPELINE:
-            self._stream.pause_reading()
+            self._pace_down()
         if len(self._pace.long) >= LONG_AT_ONCE:
             self._pace.hold(slot, raw, request)
         else:
@@ -295,6 +294,11 @@ class Connection:
         if "id" in request:
             reply["id"] = request["id"]
         slot.reply = reply
+        self._asked_bytes -= slot.size_bytes
+        if not self._proven and reply.get("status") == "ok":
+            self._prove()
+            if self._lasting:
+                self._restart_timer(self._silence_s)
         if self._checks and slot is self._checks[0]:
             self._checks.popleft()
             self._checking = False
@@ -326,8 +330,9 @@ class Connection:
                 texts = []
         self._send(texts)
         if self._pace.goes_on(before, len(slots)):
-            self._stream.resume_reading()
+            self._pace_up()
         if before != len(slots):
+            self._count()
             self._after_replies()
 
     def _send(self, texts: list[bytes]) -> None:
@@ -353,7 +358,7 @@ class Connection:
     def _write(self, reply: dict[str, Any]) -> None:
         self._send([to_json(reply)])
 
-    def _refuse(self, error: IpcError) -> None:
+    def refuse(self, error: IpcError) -> None:
         """One clear error, then close; nothing of the input is run."""
         if not self._closing:
             self._flush()
@@ -363,27 +368,22 @@ class Connection:
 
     # the end
 
-    def drop(self) -> None:
-        self._closing = True
-        self._stream.abort()
-
     def _restart_timer(self, delay_s: float, action: Callable[[], None] | None = None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self._subscriptions:
-            self._timer = self._up.loop.call_later(delay_s, action or self._idle)
+        if not self._subscriptions and not self._stream.is_closing:
+            self._start_timer(delay_s, action or self._idle)
 
     def _idle(self) -> None:
-        limit_s = self._up.settings.lasting_timeout_s
+        limit_s = self._silence_s
         left_s = self._active_s + limit_s - self._up.now_s()
-        if self._slots and not self._closing:
+        if self._slots and not self._closing and (self._proven or not self._overdue):
+            self._overdue = True
             self._restart_timer(limit_s)  # a long poll is not idleness
-        elif self._lasting and not self._closing and left_s > 0.001:
+        elif self._lasting and self._proven and not self._closing and left_s > 0.001:
             self._restart_timer(left_s)  # something came since; moving the timer for each line would cost more
         elif self._closing or self._answered:
             self._stream.abort()
         else:
-            self._refuse(IpcError("idle_timeout", limit=self._up.settings.idle_timeout_s))
+            self.refuse(IpcError("idle_timeout", limit=limit_s))
 
     def _close_sending(self) -> None:
         """Nothing followed a legacy request: end our side; the client's end acknowledges its mail."""
@@ -395,6 +395,8 @@ class Connection:
     def _begin_end(self) -> None:
         if not self._slots or self._closing:
             self._stream.close()
+            if self._stream.unsent_bytes:  # who does not read must end, too
+                self._start_timer(CLOSE_WAIT_S, self._stream.abort)
 
     def _settle(self, *, acknowledge: bool) -> None:
         self._leased.hand_back(acknowledge=acknowledge)

@@ -103,6 +103,10 @@ class FirstObject:
         self._limit = limit_bytes
         self._scanner: ObjectScanner | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        return 0 if self._scanner is None else len(self._scanner.buffer)
+
     def feed(self, data: bytes) -> tuple[bytes, dict[str, Any] | None, bytes] | None:
         """Add bytes; (the object's bytes, the request if it is parsed already, the bytes after it), or None until it is
         complete. Raises IpcError."""
@@ -115,8 +119,8 @@ class FirstObject:
         end = self._scanner.feed(data)
         if end is None:
             return None
-        buffer = self._scanner.buffer
-        return bytes(buffer[:end]), None, bytes(buffer[end:])
+        with memoryview(self._scanner.buffer) as buffer:
+            return bytes(buffer[:end]), None, bytes(buffer[end:])
 
 
 def to_json(reply: dict[str, Any] | None) -> bytes:

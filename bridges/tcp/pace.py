@@ -23,9 +23,11 @@ LONG = frozenset({"history", "search", "list", "groups", "claims", "asks", "rece
 class Slot:
     """The place of one request's reply among those of its connection."""
 
-    __slots__ = ("reply", "request")
+    __slots__ = ("reply", "request", "size_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        """Of the request."""
         self.request: dict[str, Any] = {}
         self.reply: dict[str, Any] | None = None
 

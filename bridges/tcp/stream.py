@@ -181,8 +181,10 @@ class Stream:
         self._loop.call_soon(self._tell_end, error)
 
     def _tell_end(self, error: OSError | None) -> None:
+        owner = self._owner
+        del self._owner  # each knows the other: what they hold would be freed by the next look for cycles, which is seldom
         try:
-            self._owner.connection_lost(error)
+            owner.connection_lost(error)
         finally:
             self.socket.close()
 

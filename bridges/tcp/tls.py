@@ -20,7 +20,7 @@ from broker.settings import Settings
 
 HANDSHAKE_S = 10.0
 HANDSHAKES_AT_ONCE = 1000
-"""Clients whose handshake is under way; one more is dropped, so that silent strangers can't take all descriptors."""
+"""Clients whose handshake is under way; for one more the oldest is dropped, so that silent strangers can't take all places."""
 
 
 class TlsSocket(ssl.SSLSocket):
@@ -125,7 +125,7 @@ class TlsListener(Listener):
 
     def __init__(self, sockets: list[socket.socket], make_owner: Callable[[], Owner], context: ssl.SSLContext) -> None:
         self._context = context
-        self._handshakes: set[Handshake] = set()
+        self._handshakes: dict[Handshake, None] = {}
         super().__init__(sockets, make_owner)
 
     def close(self) -> None:
@@ -135,8 +135,7 @@ class TlsListener(Listener):
 
     def begin(self, connected: socket.socket) -> None:
         if len(self._handshakes) >= HANDSHAKES_AT_ONCE:
-            connected.close()
-            return
+            next(iter(self._handshakes)).drop()
         try:
             wrapped = self._context.wrap_socket(
                 connected, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
@@ -145,10 +144,10 @@ class TlsListener(Listener):
             connected.close()
             return
         assert isinstance(wrapped, TlsSocket)
-        self._handshakes.add(Handshake(wrapped, self._finish))
+        self._handshakes[Handshake(wrapped, self._finish)] = None
 
     def _finish(self, handshake: "Handshake", done: bool) -> None:
-        self._handshakes.discard(handshake)
+        self._handshakes.pop(handshake, None)
         if done:
             TlsStream(self._loop, handshake.socket, self._make_owner()).start()
         else:

@@ -11,6 +11,7 @@ import nlparse
 from bridges.say import vocabulary
 from bridges.tcp.admission import Admission
 from bridges.tcp.peer import Peer
+from bridges.tcp.room import Room
 from broker.actions import ACTIONS, Access
 from broker.aio import AsyncConnection
 from broker.errors import IpcError, SettingsError
@@ -36,6 +37,7 @@ class Upstream:
         self._log = log
         self.loop = asyncio.get_running_loop()
         self.admission = Admission(settings, log)
+        self.room = Room(self.loop)
         self._background = 0
         self._idle: asyncio.Future[None] | None = None
         broker.on_orphan = self._orphan

@@ -360,16 +360,6 @@ def test_a_slow_reader_does_not_hold_up_others(service: Service) -> None:
     slow.close()
 
 
-def test_the_connection_limit_is_an_error_and_not_a_hang(make_service: Any) -> None:
-    service = make_service(IPC_CONNECTION_LIMIT="3").start()
-    held = [service.tcp() for _ in range(3)]
-    with service.tcp() as s:
-        assert json.loads(read_all(s))["code"] == "too_many_connections"
-    for s in held:
-        s.close()
-    wait_for("room", lambda: service.ask({"action": "zap"})["code"] == "unknown_action")
-
-
 def test_checks_that_are_pipelined_acknowledge_each_the_one_before(service: Service) -> None:
     fred, claude = register(service, "fred", "claude")
     for number in range(6):

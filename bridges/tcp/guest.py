@@ -1,0 +1,107 @@
+"""A connection as its neighbours see it: what it takes of the door that all share, and how it gives that back."""
+
+import asyncio
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from bridges.tcp.peer import UNKNOWN
+from bridges.tcp.room import HOLD_S
+from bridges.tcp.stream import Stream
+from bridges.tcp.upstream import Upstream
+from broker.errors import IpcError
+
+
+class Guest(ABC):
+    """The part of a connection that ``Admission`` and ``Room`` deal with."""
+
+    def __init__(self, upstream: Upstream, *, private: bool) -> None:
+        self._up = upstream
+        self._private = private
+        self._stream: Stream = None  # type: ignore[assignment]  # set before any other callback
+        self._peer = UNKNOWN
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._proven = False
+        """It has shown a valid token."""
+        self._overdue = False
+        """Its time without one is up, but for the reply to what it has asked."""
+        self._paced = self._held_up = False
+        """Nothing is read: for its own pace, for want of room."""
+        self._asked_bytes = 0
+        """Of requests that have no reply yet."""
+
+    @property
+    @abstractmethod
+    def half_read_bytes(self) -> int:
+        """Of a request that has not come whole."""
+
+    @abstractmethod
+    def refuse(self, error: IpcError) -> None:
+        """One clear error, then close; nothing of the input is run."""
+
+    def _admit(self, connected: socket.socket) -> None:
+        """Raises IpcError for who may not come in."""
+        self._peer = self._up.admission.admit(self, connected, private=self._private)
+
+    def _prove(self) -> None:
+        """Its token is valid, as a reply showed."""
+        self._proven = True
+        if not self._stream.is_closing:
+            self._up.admission.prove(self, private=self._private)
+
+    @property
+    def _silence_s(self) -> float:
+        """So long a lasting connection may be silent."""
+        settings = self._up.settings
+        return settings.lasting_timeout_s if self._proven else settings.idle_timeout_s
+
+    def _start_timer(self, delay_s: float, action: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._up.loop.call_later(delay_s, action)
+
+    def _leave(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._up.admission.leave(self)
+        self._up.room.leave(self)
+
+    def _count(self) -> None:
+        """Say how many bytes are held of requests."""
+        if self._stream.is_closing:
+            self._up.room.leave(self)
+            return
+        half_read = self.half_read_bytes
+        self._up.room.count(self, half_read + self._asked_bytes, half_read=half_read > 0)
+
+    def _pace_down(self) -> None:
+        self._paced = True
+        self._stream.pause_reading()
+
+    def _pace_up(self) -> None:
+        self._paced = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._paced and not self._held_up:
+            self._stream.resume_reading()
+
+    def hold_up(self) -> None:
+        self._held_up = True
+        self._stream.pause_reading()
+
+    def let_go_on(self) -> None:
+        self._held_up = False
+        self._read_on()
+
+    def give_room(self) -> None:
+        self.refuse(IpcError("idle_timeout", limit=HOLD_S))
+
+    def give_way(self) -> None:
+        self.refuse(self._up.admission.no_place())
+        self._stream.abort()
+
+    def drop(self) -> None:
+        self._closing = True
+        self._stream.abort()
