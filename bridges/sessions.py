@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,21 +78,37 @@ def write_json(path: str, value: dict[str, Any]) -> None:
 
 
 def store(home: str, project: str, name: str, token: str, host: str = "") -> str:
-    """Keep a session; the file's path. ``host`` says whose hooks made it, and stays when others write it anew."""
+    """Keep a session; the file's path. ``host`` says whose hooks made it; what else the file holds stays."""
     path = path_of(home, project, name)
-    host = host or str(read_json(path).get("host") or "")
-    write_json(path, {"name": name, "token": token, "project": project, **({"host": host} if host else {})})
+    stored = {"since": time.time(), **read_json(path), "name": name, "token": token, "project": project}
+    write_json(path, {**stored, **({"host": host} if host else {})})
     return path
 
 
-def forget(path: str) -> None:
-    for gone in (path, lock_path(path)):
-        if os.path.exists(gone):
-            os.unlink(gone)
+def follow(home: str, token: str, name: str, renewed: str = "") -> None:
+    """The mailbox of this token has this name now, and was registered again with another token where one is given: every
+    file that keeps the token says so. A lock that somebody holds beside a session's file moves with it."""
+    for entry in os.listdir(folder(home)):
+        path = os.path.join(folder(home), entry)
+        if not entry.endswith(".json") or (stored := read_json(path)).get("token") != token:
+            continue
+        changed = {**stored, "token": renewed or token}
+        place = path
+        if not entry.startswith(prefix("cli")) and stored.get("name") != name:
+            changed["name"] = name
+            if entry.startswith(prefix("mcp")):  # whose files are named for the name
+                changed["was"] = [*stored.get("was", ()), stored["name"]]
+                place = path_of(home, str(stored.get("project")), name)
+        if changed != stored:
+            write_json(place, changed)
+        if place != path:
+            os.unlink(path)
+            if os.path.exists(lock_path(path)):
+                os.replace(lock_path(path), lock_path(place))
 
 
 def of_project(home: str, project: str, host: str = "") -> list[tuple[str, str]]:
-    """(name, path) of the project's stored sessions, the most recently stored first; with ``host``, not another host's."""
+    """(name, path) of the project's stored sessions, the project's first one first; with ``host``, not another host's."""
     found = []
     try:
         entries = os.listdir(folder(home))
@@ -104,8 +121,28 @@ def of_project(home: str, project: str, host: str = "") -> list[tuple[str, str]]
             stored = read_json(path)
             other = bool(host) and stored.get("host") not in (None, host)
             if stored.get("project") == project and isinstance(stored.get("name"), str) and not other:
-                found.append((os.stat(path).st_mtime, str(stored["name"]), path))
-    return [(name, path) for _, name, path in sorted(found, reverse=True)]
+                found.append((float(stored.get("since", 0)), str(stored["name"]), path))
+    return [(name, path) for _, name, path in sorted(found)]
+
+
+def find(home: str, project: str, name: str) -> dict[str, Any]:
+    """The project's stored session that has the name, or had it; empty if there is none."""
+    stored = [read_json(path) for path in (path_of(home, project, name), *(p for _, p in of_project(home, project)))]
+    return next((s for s in stored if name == s.get("name") or name in s.get("was", ())), {})
+
+
+class one_at_a_time:
+    """Processes that choose a name, or register one again, do so one after the other."""
+
+    def __init__(self, home: str) -> None:
+        os.makedirs(folder(home), mode=0o700, exist_ok=True)
+        self._fd = os.open(os.path.join(folder(home), "naming.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
 
 
 def in_use(path: str) -> bool:

@@ -104,6 +104,7 @@ _ROWS = (
         (
             Field("instance_id", (str,), "the name to take", required=True),
             Field("auth_token", (str,), "hex SHA-256 of NAME:SHARED_SECRET where a secret is set"),
+            Field("renews", (str,), "the token of the session that ended: only if nobody else has the name by now"),
             Field("peer_uid", (int,), "set by a door when its other end is another OS user than ours", low=0, high=2**32),
         ),
         "session_token, message, queued",

@@ -171,9 +171,7 @@ def list_instances(place: Place, options: argparse.Namespace) -> int:
 def rename(place: Place, options: argparse.Namespace) -> int:
     with session.resume(place, options.as_) as me:
         say(me.request("rename", old_id=me.name, new_id=options.name)["message"])
-    session.save(place, options.name, me.token)
-    if me.name != options.name:
-        session.forget(place, me.name)
+    session.renamed(place, me, options.name)
     return OK
 
 

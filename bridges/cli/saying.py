@@ -97,9 +97,7 @@ def _carry_out(place: Place, me: session.Shell, request: dict[str, Any]) -> dict
         fields["person"] = sys.stdin.isatty()
     answer = me.request(action, **fields)
     if action == "rename":
-        session.save(place, fields["new_id"], me.token)
-        if me.name != fields["new_id"]:
-            session.forget(place, me.name)
+        session.renamed(place, me, fields["new_id"])
     return answer
 
 

@@ -7,7 +7,7 @@ import json
 import os
 
 from bridges import sessions
-from broker.errors import IpcError
+from broker.errors import IpcError, RemoteError
 from broker.names import is_name
 from broker.place import Place
 from broker.quick import DEFAULT_TIMEOUT_S, QuickConnection
@@ -24,9 +24,12 @@ class NotRegistered(Exception):
 class Shell:
     """A shell's session and its connection. Use it as a context manager: mail that was not acknowledged goes back."""
 
-    def __init__(self, place: Place, name: str, token: str, door: QuickConnection | None = None) -> None:
+    def __init__(self, place: Place, name: str, token: str, path: str, door: QuickConnection | None = None) -> None:
         self.name = name
         self.token = token
+        self._place = place
+        self.path = path
+        """The file that keeps the token: the shell's own, or that of its agent's host or folder."""
         self._door = door or QuickConnection(place)
 
     def __enter__(self) -> Shell:
@@ -36,11 +39,30 @@ class Shell:
         self._door.close()
 
     def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
-        """Any action of the table, as this session; its reply without ``id`` and ``status``. Raises IpcError."""
+        """Any action of the table, as this session; its reply without ``id`` and ``status``. A session that ended by its
+        timeout is renewed under its name. Raises IpcError."""
+        if action == "list":
+            self._bury()
         body = {"action": action, "session_token": self.token, **fields}
-        reply = self._door.request(body, timeout_s=timeout_s)
+        try:
+            reply = self._door.request(body, timeout_s=timeout_s)
+        except RemoteError as e:
+            if e.kind.http != 401:
+                raise
+            from bridges.renewal import renew
+
+            self.token = renew(self._place, self.name, self.token, self.path, door="cli")
+            reply = self._door.request({**body, "session_token": self.token}, timeout_s=timeout_s)
         reply.pop("status")
         return reply
+
+    def _bury(self) -> None:
+        """Say of hosts that were killed that they are gone."""
+        from bridges.hosts import binding
+
+        for request in binding.lost(self._place.home):
+            with contextlib.suppress(RemoteError):  # its name may be another's by now
+                self._door.request(request)
 
 
 def _folder(place: Place) -> str:
@@ -86,6 +108,15 @@ def forget(place: Place, name: str) -> None:
         os.unlink(_file(place, name))
 
 
+def renamed(place: Place, shell: Shell, name: str) -> None:
+    """The shell's session has another name now; an agent's hooks and tools follow."""
+    sessions.follow(place.home, shell.token, name)
+    if shell.path == _file(place, shell.name):
+        save(place, name, shell.token)
+        if shell.name != name:
+            forget(place, shell.name)
+
+
 def register(place: Place, name: str) -> dict[str, Any]:
     """Take the name anew and make it the shell's; the broker's reply."""
     from broker.ids import auth_token
@@ -124,7 +155,7 @@ def resume(place: Place, wanted: str | None) -> Shell:
         if found is None:
             raise NotRegistered(f"{name} is not registered in this shell's sessions") from None
         return found
-    return Shell(place, name, str(token))
+    return Shell(place, name, str(token), _file(place, name))
 
 
 def _of_host(place: Place) -> Shell | None:
@@ -135,11 +166,12 @@ def _of_host(place: Place) -> Shell | None:
     from bridges.hosts import binding
 
     bound = binding.load(place.home, session)
-    return Shell(place, bound.name, bound.token) if bound is not None else None
+    path = binding.path_of(place.home, bound.session) if bound is not None else ""
+    return Shell(place, bound.name, bound.token, path) if bound is not None else None
 
 
 def _of_folder(place: Place, name: str | None) -> Shell | None:
     """The session that an agent of this folder has under a name, or its only one."""
     found = [(n, path) for n, path in sessions.of_project(place.home, os.getcwd()) if name in (None, n)]
     token = sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
-    return Shell(place, found[0][0], str(token)) if token else None
+    return Shell(place, found[0][0], str(token), found[0][1]) if token else None

@@ -79,8 +79,22 @@ class Binding:
         self.reach = reach or []
 
     def live(self) -> bool:
-        """True while the host's process runs the session, as far as can be told."""
-        return not self.ended and self.pid > 0 and process_started(self.pid) == self.started
+        """True while the host's process runs the session, as far as can be told from this pid namespace."""
+        return not self.ended and self.pid > 0 and self.runs_in(self.pid, process_started(self.pid))
+
+    def runs_in(self, pid: int, started: str) -> bool:
+        """True for the process that this session's host is. A binding of 0.3.0 does not name the pid namespace."""
+        return self.pid == pid and self.started in (started, started.partition("@")[0])
+
+    def elsewhere(self) -> bool:
+        """True where the host runs in another pid namespace of this machine: here its process id means nothing."""
+        there, here = (_place_of(started) for started in (self.started, process_started(os.getpid())))
+        return not self.ended and there[:1] != here[:1] and there[1:] == here[1:] != []
+
+
+def _place_of(started: str) -> list[str]:
+    """[pid namespace, boot] of a process; empty where it is not known."""
+    return started.partition("@")[2].split(".")[:2] if "@" in started else []
 
 
 def path_of(home: str, session: str) -> str:
@@ -123,6 +137,19 @@ def redirect(home: str, old: Binding, new: Binding) -> None:
     sessions.write_json(path_of(home, old.session), {**stored, "next": new.session})
 
 
+def lost(home: str) -> list[dict[str, Any]]:
+    """Requests that say of sessions whose host was killed that they are gone, once each: whoever asks who there is makes
+    them."""
+    bound = list(all_of(home))
+    alive = {b.token for b in bound if b.live() or b.elsewhere()}
+    found = [b for b in bound if not b.ended and b.pid and not b.live() and not b.elsewhere()]
+    for binding in found:
+        binding.ended = True
+        save(home, binding)
+    gone = [b.token for b in found if b.token not in alive]
+    return [{"action": "presence", "session_token": token, "state": "gone", "reach": []} for token in dict.fromkeys(gone)]
+
+
 def rebind(home: str, session: str, name: str, token: str) -> None:
     """The agent of this session took another name or session through its tools: the hooks follow it."""
     binding = load(home, session)
@@ -137,7 +164,7 @@ def of_process(home: str, pid: int, project: str) -> Binding | None:
     None where that could be several: Codex CLI's daemon runs all of a user's sessions.
     """
     started = process_started(pid)
-    found = [b for b in all_of(home) if (b.pid, b.started) == (pid, started) and not b.ended]
+    found = [b for b in all_of(home) if b.runs_in(pid, started) and not b.ended]
     mine = found if len(found) == 1 else [b for b in found if b.project == project]
     return mine[0] if len(mine) == 1 else None
 
@@ -147,7 +174,7 @@ def follows(old: Binding, session: str, process: tuple[int, str], host: str) -> 
 
     Codex CLI's sessions may share a process, so there the old one must have said that it ended.
     """
-    same = old.session != session and (old.pid, old.started) == process
+    same = old.session != session and old.runs_in(*process)
     return same and (host != "codex" or old.ended)
 
 
@@ -264,13 +291,23 @@ def _shell_parent(pid: int) -> int:
 
 
 def process_started(pid: int) -> str:
-    """When the process began, so that another one of the same id is not taken for it; empty if it is gone."""
+    """When the process began and in which pid namespace, so that another one of the same id is not taken for it; empty if
+    it is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
             fields = f.read().rpartition(")")[2].split()
     except OSError:
         return _running(pid) if not os.path.isdir("/proc/self") else ""
-    return "" if fields[0] in "ZX" else fields[19]
+    return "" if fields[0] in "ZX" else f"{fields[19]}@{_namespace()}"
+
+
+def _namespace() -> str:
+    """This process's pid namespace and the machine's present run: a process id and its start say nothing without them."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+            return f"{os.stat('/proc/self/ns/pid').st_ino}.{f.read(8)}"
+    except OSError:
+        return ""
 
 
 def _running(pid: int) -> str:

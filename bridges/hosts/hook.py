@@ -23,7 +23,7 @@ import os
 from bridges.fence import digest
 from bridges.hosts import binding as bindings
 from bridges.hosts.notes import failure, note
-from broker.errors import IpcError
+from broker.errors import IpcError, RemoteError
 from broker.place import Place
 from broker.quick import QuickConnection
 
@@ -140,14 +140,17 @@ class Hook:
         turns = bindings.load_turns(self.home, self.session)
         with QuickConnection(Place(self.home), autostart=False, door="hook") as door:
             work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
-            return work[self.moment](Session(door, binding), turns)
+            session = Session(self.home, door, binding)
+            if binding.ended and self.moment != "end":
+                session.revive(turns.working)
+            return work[self.moment](session, turns)
 
     def start(self) -> bool:
         from bridges.hosts.start import register
 
         with QuickConnection(Place(self.home), autostart=True, door="hook") as door:
             binding = register(door, self, timeout_s=_START_S)
-            session = Session(door, binding)
+            session = Session(self.home, door, binding)
             turns = bindings.load_turns(self.home, self.session)
             if self.given.get("source") != "compact":  # that happens within a turn
                 turns.working = self.moment == "prompt"
@@ -251,18 +254,45 @@ def _folder(given: dict[str, Any]) -> str:
 class Session:
     """The instance that a hook speaks for."""
 
-    def __init__(self, door: QuickConnection, binding: Binding) -> None:
+    def __init__(self, home: str, door: QuickConnection, binding: Binding) -> None:
+        self._home = home
         self._door = door
         self.binding = binding
 
     def ask(self, action: str, **fields: Any) -> dict[str, Any]:
-        """A request as this instance. Raises IpcError."""
+        """A request as this instance, whose session is renewed where it ended meanwhile. Raises IpcError."""
+        try:
+            return self._request(action, fields)
+        except RemoteError as e:
+            if e.kind.http != 401:
+                raise
+            from bridges.renewal import renew
+
+            place, bound = Place(self._home), self.binding
+            path = bindings.path_of(self._home, bound.session)
+            bound.token = renew(place, bound.name, bound.token, path, door="hook")
+            self._request("presence", {"reach": bound.reach})
+        return self._request(action, fields)
+
+    def _request(self, action: str, fields: dict[str, Any]) -> dict[str, Any]:
         body = {"action": action, "session_token": self.binding.token, **fields}
         return self._door.request(body, timeout_s=_REQUEST_S)
+
+    def revive(self, working: bool) -> None:
+        """The session goes on, though its end was said, or its host was taken for dead."""
+        self.binding.ended = False
+        self.binding.pid, self.binding.started = bindings.host_process()
+        bindings.save(self._home, self.binding)
+        self.say_presence("working" if working else "idle", reach=self.binding.reach)
 
     def fetch(self, land: str, limit_bytes: int) -> tuple[list[dict[str, Any]], int]:
         """(messages that may land now, how many more wait)."""
         reply = self.ask("check", land=land, limit=_FETCH, max_bytes=limit_bytes)
+        if reply["messages"] and (name := reply["messages"][0]["to"]) != self.binding.name:  # renamed through another door
+            from bridges import sessions
+
+            sessions.follow(self._home, self.binding.token, name)
+            self.binding.name = name
         messages = [m for m in reply["messages"] if _RANK.get(m.get("land", "tool"), 1) >= _RANK[land]]
         return messages, int(reply.get("more", 0)) + len(reply["messages"]) - len(messages)
 

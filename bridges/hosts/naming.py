@@ -14,6 +14,7 @@ from bridges.hosts import binding as bindings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _LENGTH = 32
@@ -29,26 +30,36 @@ def choose(
     wanted: str | None,
     session: str,
     process: tuple[int, str],
-    registered: list[str],
-) -> Iterator[str]:
-    """Names to try, best first. ``registered`` are the names that the broker knows."""
+    registered: dict[str, bool],
+) -> Iterator[tuple[str, str]]:
+    """(name, token of a session that had it or an empty one) to try, best first. ``registered`` are the names that the
+    broker knows: True for those that it counts as present."""
     others = [b for b in bindings.all_of(home) if b.session != session and not bindings.follows(b, session, process, host)]
-    live = [b for b in others if b.live()]
+    live = [b for b in others if b.live() or (b.elsewhere() and registered.get(b.name))]
     busy = {b.name for b in live}
-    own = [name for name, _ in sessions.of_project(home, project, host)]
+    ours = {name: stored for name, stored in _ours(home, project, host, session, process).items() if name not in busy}
     tails = [clean(git_branch(project) or host), host]
     if any(b.project == project for b in live):
         tails.reverse()  # a branch tells folders apart, not sessions of one folder
-    if wanted:
-        names = _variants(wanted, tails)
-        yield from (n for n in names if n not in busy and (n == wanted or n in own or n not in registered))
-        return
+    names = [name for name, stored in ours.items() if wanted in (None, name) or wanted in stored.get("was", ())]
+    names += _variants(wanted or clean(os.path.basename(project)), tails)
+    for name in dict.fromkeys(names):
+        if name in ours:
+            yield name, str(ours[name].get("token"))
+        elif name not in busy and (name == wanted or name not in registered):
+            yield name, ""
+
+
+def _ours(home: str, project: str, host: str, session: str, process: tuple[int, str]) -> dict[str, dict[str, Any]]:
+    """What is kept of the names that this session or its folder had, the best first: its own, that of the session before it
+    in the same process, the folder's first one."""
     before = bindings.load(home, session)
-    if before is not None and before.name not in busy:
-        yield before.name
-    yield from (name for name in own if name not in busy)
-    names = _variants(clean(os.path.basename(project)), tails)
-    yield from (n for n in names if n not in busy and n not in registered)
+    bound = [before] if before is not None else []
+    if host != "codex":  # whose sessions may share a process
+        bound += [b for b in bindings.all_of(home) if bindings.follows(b, session, process, host)]
+    paths = dict(sessions.of_project(home, project, host))
+    found = {b.name: {"token": b.token, **sessions.find(home, b.project, b.name)} for b in bound}
+    return found | {name: sessions.read_json(path) for name, path in paths.items() if name not in found}
 
 
 def _variants(name: str, tails: list[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from bridges import sessions
 from bridges.hosts import binding as bindings
 from bridges.hosts import config, naming, wake
 from bridges.hosts.queue import can_queue, stand_by
+from bridges.renewal import proof, resumed
 from broker.errors import IpcError, RemoteError
 from broker.names import is_name
 
@@ -40,9 +41,9 @@ def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
         return door.request({"action": action, **fields}, timeout_s=timeout_s)
 
     status = ask("status")  # starts the service, if it does not run
-    registered = [row["id"] for row in status["instances"]]
+    registered = {str(row["id"]): row.get("presence") != "gone" for row in status["instances"]}
     process = bindings.host_process()
-    with _one_at_a_time(hook.home):
+    with sessions.one_at_a_time(hook.home):
         names = naming.choose(
             hook.home,
             hook.project,
@@ -80,40 +81,25 @@ def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
     return binding
 
 
-def _first_free(ask: Ask, hook: Hook, names: Iterator[str], secret: str, others: list[str]) -> tuple[str, str]:
+def _first_free(ask: Ask, hook: Hook, names: Iterator[tuple[str, str]], secret: str, others: list[str]) -> tuple[str, str]:
     """The first name that can be had without taking it from another, with its session's token."""
-    for name in names:
-        stored = sessions.read_json(sessions.path_of(hook.home, hook.project, name)).get("token")
-        if isinstance(stored, str) and _still_ours(ask, name, stored):
-            return name, stored
+    for name, token in names:
+        try:
+            if token:
+                return resumed(ask, hook.home, name, token, secret)
+        except RemoteError as e:
+            if e.kind.http != 401 and e.code not in _TAKEN:
+                raise
         if name in others:  # it was ours, and another program has taken it since
             continue
         try:
-            proof = _proof(name, secret)
-            reply = ask("register", instance_id=name, auth_token=proof)
+            reply = ask("register", instance_id=name, auth_token=proof(name, secret))
         except RemoteError as e:
             if e.code not in _TAKEN:
                 raise
             continue
         return name, str(reply["session_token"])
     raise IpcError("name_taken", name=hook.wanted or os.path.basename(hook.project))
-
-
-def _still_ours(ask: Ask, name: str, token: str) -> bool:
-    try:
-        return bool(ask("whoami", session_token=token)["instance_id"] == name)
-    except RemoteError as e:
-        if e.kind.http != 401:
-            raise
-        return False
-
-
-def _proof(name: str, secret: str) -> str:
-    if not secret:
-        return ""
-    import hashlib
-
-    return hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()
 
 
 def _say(ask: Ask, binding: Binding) -> None:
@@ -123,19 +109,3 @@ def _say(ask: Ask, binding: Binding) -> None:
     except RemoteError as e:
         if e.code != "unknown_action":
             raise
-
-
-class _one_at_a_time:
-    """Sessions that start at the same instant choose one after the other."""
-
-    def __init__(self, home: str) -> None:
-        os.makedirs(sessions.folder(home), mode=0o700, exist_ok=True)
-        self._fd = os.open(os.path.join(sessions.folder(home), "naming.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def __enter__(self) -> None:
-        import fcntl
-
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)

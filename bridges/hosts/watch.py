@@ -17,6 +17,7 @@ import time
 from bridges import sessions
 from bridges.hosts import binding as bindings
 from bridges.hosts import wake
+from bridges.hosts.hook import Session
 from bridges.hosts.notes import failure, note
 from broker.errors import IpcError
 from broker.local import connected
@@ -137,6 +138,7 @@ def notices(home: str, session: str, way: str) -> Iterator[dict[str, Any]]:
                 yield from _pushes(home, session, way, door)
         except (OSError, ValueError, IpcError) as e:  # the service is down, restarts, or refuses: it will come back
             note(home, "info", "watch_lost", way=way, error=str(e))
+            unread(home, session)  # which renews a session that ended
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, _RETRY_S[1])
 
@@ -187,7 +189,7 @@ def unread(home: str, session: str) -> dict[str, Any] | None:
         return None
     try:
         with QuickConnection(Place(home), autostart=False, door="hook") as door:
-            found = door.request({"action": "count", "session_token": binding.token}, timeout_s=5.0)
+            found = Session(home, door, binding).ask("count")
     except IpcError as e:
         note(home, "info", "count_failed", code=e.code, text=e.text)
         return None

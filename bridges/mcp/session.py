@@ -8,6 +8,7 @@ Mail goes three steps: *fetched* by a request of the host; *shown* once that req
 host's next request, or when the host says that it leaves. What is not shown, or not known to have arrived, is given back.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -15,12 +16,16 @@ import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from anyio import to_thread
 
 from bridges import sessions
 from bridges.hosts import binding as bindings
 from bridges.hosts.binding import Binding
+from bridges.renewal import renew
 from broker.actions import ACTIONS
 from broker.aio import AsyncConnection
 from broker.client import DEFAULT_TIMEOUT_S
@@ -92,6 +97,8 @@ class BridgeSession:
         self._fetched: dict[str, list[str]] = {}
         self._shown: list[str] = []
         self._watch: int | None = None
+        self._renewing = asyncio.Lock()
+        self._rejoining: asyncio.Task[None] | None = None
         self.name: str | None = None
         self.on_arrival: Callable[[dict[str, Any]], None] | None = None
         """Told of new mail, with the broker's push, in place of the mail."""
@@ -138,6 +145,10 @@ class BridgeSession:
             await self._resume()
         await self._settle()
         fields = {k: v for k, v in fields.items() if v is not None}
+        if action == "list":
+            for gone in bindings.lost(str(self._settings.home)):
+                with contextlib.suppress(RemoteError):  # its name may be another's by now
+                    await self._ask(gone)
         if action in STORES:
             fields["message_id"] = self._message_id(action, fields)
         if action == "rename" and fields["new_id"] == self.name:
@@ -147,7 +158,7 @@ class BridgeSession:
         if mail and ACTIONS[action].delivers:
             self._fetched.setdefault(_REQUEST.get() or "", []).extend(m["id"] for m in mail)
         if action == "rename":
-            self._forget_file()
+            sessions.follow(str(self._settings.home), str(self._token), fields["new_id"])
             self._take(fields["new_id"], str(self._token))
         elif "autocheck" in reply and self.on_autocheck is not None:
             self.on_autocheck(reply.get("minutes", 0))
@@ -237,7 +248,8 @@ class BridgeSession:
 
     async def _go_on(self, name: str, shown: list[str]) -> None:
         """Be what the process before this one was: acknowledge what it had shown, free what it had only fetched."""
-        token = sessions.read_json(self._path(name)).get("token")
+        stored = sessions.find(str(self._settings.home), self.agent.project, name)
+        token = stored.get("token")
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before if it died in the middle of a rename
         self._shown = shown
@@ -246,11 +258,15 @@ class BridgeSession:
 
     async def _join(self, binding: Binding) -> bool:
         """Be the instance that the host's hooks registered; False if it is no more."""
+        name, token = binding.name, binding.token
         try:
-            found = await self._ask({"action": "whoami", "session_token": binding.token})
+            name = (await self._ask({"action": "whoami", "session_token": token}))["instance_id"]
         except RemoteError:
-            return False
-        self._take(found["instance_id"], binding.token)
+            try:
+                name, token = await self._renewed(name, token)
+            except RemoteError:
+                return False
+        self._take(name, token)
         return True
 
     async def _ask(self, body: dict[str, Any], timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
@@ -258,9 +274,28 @@ class BridgeSession:
             self._connection = AsyncConnection(self._settings, autostart=self._autostart, door="mcp")
             self._connection.on_orphan = self._give_back
         reply = await self._connection.request(body, timeout_s)
-        if reply.get("status") != "ok":
-            raise RemoteError(reply)
-        return reply
+        if reply.get("status") == "ok":
+            return reply
+        error, token = RemoteError(reply), body.get("session_token")
+        if error.kind.http != 401 or token is None or token != self._token:
+            raise error
+        await self._renew(token)
+        return await self._ask({**body, "session_token": self._token}, timeout_s)
+
+    async def _renew(self, token: str) -> None:
+        """Go on with the session that the host's hooks, or another process of ours, have by now, or register it again.
+        Raises the refusal where the name is another's."""
+        async with self._renewing:
+            if self._token == token:
+                self._take(*await self._renewed(str(self.name), token))
+
+    async def _renewed(self, name: str, token: str) -> tuple[str, str]:
+        """(present name, token) for a token that was refused."""
+        binding = self.agent.binding(self._settings.home)
+        path = self._path(name) if binding is None else bindings.path_of(str(self._settings.home), binding.session)
+        renewed = await to_thread.run_sync(partial(renew, self._settings, name, token, path, door="mcp"))
+        found = await self._ask({"action": "whoami", "session_token": renewed})
+        return str(found["instance_id"]), renewed
 
     def _give_back(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
         """The reply of a ``check`` that the client cancelled: nobody saw the mail."""
@@ -301,10 +336,13 @@ class BridgeSession:
     def _told(self, push: dict[str, Any]) -> None:
         if push.get("push") == "new" and self.on_arrival is not None:
             self.on_arrival(push)
+        elif push.get("push") == "session_replaced" and self._token is not None:
+            self._rejoining = asyncio.get_running_loop().create_task(self._rejoin(self._token))
 
-    def _forget_file(self) -> None:
-        if self.name is not None:
-            sessions.forget(self._path(self.name))
+    async def _rejoin(self, token: str) -> None:
+        """The session was registered again: by a hook or command of the same agent, whose token is in the file, or not."""
+        with contextlib.suppress(IpcError):
+            await self._renew(token)
 
     def _free_names(self) -> list[str]:
         """Names of this project's stored sessions that no living bridge uses."""

@@ -63,6 +63,8 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
         raise IpcError("name_forwarding", name=name, target=forward.mailbox.name, minutes=minutes)
     if name in turn.state.groups:
         raise IpcError("name_taken", name=name)
+    if body.get("renews") is not None:
+        check_renewal(turn, name, body["renews"])
     mailbox = turn.state.mailboxes.get(name) or new_mailbox(turn, name)
     replace_sessions(turn, mailbox)
     turn.journal.set(mailbox, "claimed", True)
@@ -86,6 +88,14 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     queued = mailbox.queued
     text = f"Registered {name} with {queued} queued messages" if queued else f"Registered {name}"
     return {"session_token": token, "message": text, "queued": queued}
+
+
+def check_renewal(turn: Turn, name: str, token: str) -> None:
+    """Refuse to renew an ended session under a name that is another's by now."""
+    mailbox, ended = turn.state.mailboxes.get(name), turn.state.sessions.get(token_hash(token))
+    free = mailbox is None or not mailbox.claimed
+    if not free and (ended is None or ended.replaced or ended.mailbox is not mailbox):
+        raise IpcError("name_taken", name=name)
 
 
 def check_right_to_register(turn: Turn, request: Incoming, name: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from bridges.hosts import binding as bindings
 from bridges.hosts.naming import clean, git_branch, joined
 from broker.names import is_name
-from tests.conftest import Service
-from tests.hosts.conftest import Agent
+from tests.conftest import Service, wait_for
+from tests.hosts.conftest import IPC, Agent
+from tests.hosts.test_sharing import Tools
 
 
 def host_process(processes: list[Any]) -> dict[str, str]:
@@ -114,3 +116,127 @@ def test_sessions_that_share_a_daemon_are_different_agents(service: Service) -> 
     assert bindings.of_process(str(service.home), os.getpid(), str(first.project)) is None
     second.hook("SessionEnd")
     assert Agent(service, "codex").start() == "web-codex"
+
+
+def ipc(agent: Agent, *arguments: str) -> str:
+    """A command in the agent's shell."""
+    env = {**agent.env, "CLAUDE_CODE_SESSION_ID": agent.session}
+    done = subprocess.run([*IPC, *arguments], env=env, cwd=agent.project, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def names(service: Service) -> list[str]:
+    """Who is registered, but for who asks."""
+    with service.connect("observer") as observer:
+        return [i["id"] for i in observer.request("list")["instances"] if i["id"] != "observer"]
+
+
+@pytest.mark.parametrize("wanted", [(), ("--name", "web")])
+def test_a_name_taken_in_the_agent_s_shell_stays_over_compaction_resume_and_a_new_session(
+    service: Service, processes: list[Any], wanted: tuple[str, ...]
+) -> None:
+    agent = Agent(service, **host_process(processes))
+    assert agent.start(*wanted) == "web"
+    ipc(agent, "rename", "site")
+    for event in ("SessionStart-compact", "SessionStart-resume"):
+        assert "under the name site." in agent.context(event, *wanted)
+    agent.hook("SessionEnd")
+    assert Agent(service, **host_process(processes)).start(*wanted) == "site"
+    assert names(service) == ["site"]
+
+
+def test_mail_tells_the_hooks_of_a_name_taken_elsewhere(service: Service) -> None:
+    agent = Agent(service)
+    agent.start()
+    token = bindings.load(str(service.home), agent.session).token  # type: ignore[union-attr]
+    assert service.ask({"action": "rename", "new_id": "site", "session_token": token})["status"] == "ok"
+    with service.connect("bob") as bob:
+        bob.send("site", "hello")
+    assert "1 new message for site." in agent.context("UserPromptSubmit")
+    assert agent.start() == "site"
+
+
+def test_a_lone_session_has_the_folder_s_first_name_again(service: Service, processes: list[Any]) -> None:
+    first, second = Agent(service, **host_process(processes)), Agent(service, **host_process(processes))
+    assert (first.start(), second.start()) == ("web", "web-claude")
+    second.context("SessionStart-compact")
+    first.hook("SessionEnd"), second.hook("SessionEnd")
+    assert Agent(service, **host_process(processes)).start() == "web"
+
+
+def test_after_clear_a_second_session_keeps_the_name_of_its_process(service: Service, processes: list[Any]) -> None:
+    first, second = Agent(service, **host_process(processes)), Agent(service, **host_process(processes))
+    first.start(), second.start()
+    first.hook("SessionEnd"), second.hook("SessionEnd", reason="clear")
+    assert Agent(service, CLAUDE_PID=second.env["CLAUDE_PID"]).start() == "web-claude"
+
+
+def test_a_session_that_ended_by_its_timeout_is_renewed_by_whoever_comes_first(make_service: Any, processes: list[Any]) -> None:
+    service = make_service(IPC_SESSION_TIMEOUT="1").start()
+    agent = Agent(service, **host_process(processes))
+    agent.start()
+
+    def after_its_end() -> None:
+        end_s = time.monotonic() + 1.1
+        wait_for("the session's end", lambda: time.monotonic() > end_s)
+        with service.connect("bob") as bob:
+            bob.send("web", "still there?")
+
+    after_its_end()
+    assert "still there?" in agent.context("UserPromptSubmit")
+    after_its_end()
+    assert "still there?" in agent.context("PostToolUse")
+    after_its_end()
+    assert "web, 1 unread" in ipc(agent, "whoami")
+    assert "still there?" in agent.context("PostToolUse")
+    after_its_end()
+    assert "under the name web." in (text := agent.context("SessionStart-resume")) and "still there?" in text
+    tools = Tools(agent, CLAUDE_CODE_SESSION_ID=agent.session)
+    processes.append(tools.process)
+    assert "web" in tools.call("list_instances")
+    after_its_end()
+    assert "still there?" in tools.call("check")
+    assert "under the name web." in agent.context("SessionStart-resume")
+
+
+def test_the_name_of_an_ended_session_that_another_has_by_now_is_not_taken_back(make_service: Any) -> None:
+    service = make_service(IPC_SESSION_TIMEOUT="1").start()
+    agent = Agent(service)
+    agent.start()
+    token = bindings.load(str(service.home), agent.session).token  # type: ignore[union-attr]
+    service.connect("web").close()
+    reply = service.ask({"action": "register", "instance_id": "web", "renews": token})
+    assert reply["status"] == "error" and reply["message"] == "Instance web already exists"
+    assert agent.hook("UserPromptSubmit") == {}
+
+
+def test_a_host_that_was_killed_within_a_turn_is_gone_for_who_asks(service: Service, processes: list[Any]) -> None:
+    agent = Agent(service, **host_process(processes))
+    agent.start()
+    agent.hook("UserPromptSubmit")
+    processes[0].kill()
+    processes[0].wait()
+    service.connect("bob").close()
+    other = Agent(service, project="other")
+    other.start()
+    (row,) = [r for r in json.loads(ipc(other, "list", "--json")) if r["id"] == "web"]
+    assert row["presence"] == "gone" and "reach" not in row
+    agent.env |= host_process(processes)
+    agent.hook("PostToolUse")  # it was another process that had died
+    (row,) = [r for r in json.loads(ipc(other, "list", "--json")) if r["id"] == "web"]
+    assert (row["presence"], row["reach"]) == ("working", ["prompt", "tool", "stop"])
+
+
+def test_a_session_in_another_pid_namespace_keeps_its_name_while_it_is_present(service: Service, processes: list[Any]) -> None:
+    first = Agent(service, **host_process(processes))
+    first.start()
+    bound = bindings.load(str(service.home), first.session)
+    assert bound is not None and bound.live() and not bound.elsewhere()
+    start, _, place = bound.started.partition("@")
+    bound.started = f"{start}@1.{place.partition('.')[2]}"
+    bindings.save(str(service.home), bound)
+    assert bound.elsewhere() and not bound.live()
+    assert Agent(service, **host_process(processes)).start() == "web-claude"
+    bound.started = start  # as version 0.3.0 wrote it
+    assert bound.live() and not bound.elsewhere()
