@@ -43,6 +43,8 @@ class Context:
 
     me: str | None = None
     known: tuple[str, ...] = ()
+    """Instances and groups."""
+    groups: tuple[str, ...] = ()
     last_from: str | None = None
     last_id: str | None = None
 
@@ -55,7 +57,7 @@ class Plan:
     understood: dict[str, Any]
     requests: tuple[dict[str, Any], ...] = ()
     question: str | None = None
-    """To ask back; with yes, ``requests`` is what to do."""
+    """To ask back; with yes, ``requests`` is what to do. Without requests words are missing, and a yes is no answer."""
     problem: str | None = None
     """Why there is nothing to do."""
 
@@ -63,9 +65,10 @@ class Plan:
 def read_context(replies: list[dict[str, Any]]) -> Context:
     """Of the replies to ``CONTEXT``. Raises the first error among them."""
     whoami, listed, groups, history = replies
-    known = [row["id"] for row in listed["instances"]] + [row["name"] for row in groups["groups"]]
+    named = tuple(row["name"] for row in groups["groups"])
+    known = (*(row["id"] for row in listed["instances"]), *named)
     last = next((m for m in history["messages"] if m["direction"] == "in" and m.get("read") and m["from"] != "system"), None)
-    return Context(whoami["instance_id"], tuple(known), last["from"] if last else None, last["id"] if last else None)
+    return Context(whoami["instance_id"], known, named, last["from"] if last else None, last["id"] if last else None)
 
 
 def vocabulary(home: Path) -> nlparse.Vocabulary:
@@ -89,7 +92,7 @@ def understand(text: str, context: Context, words: nlparse.Vocabulary) -> Plan:
     """What to do for a text, what to ask back, or why neither."""
     command = nlparse.parse(text, me=context.me, known=context.known, last_from=context.last_from, vocabulary=words)
     if command.question is not None:
-        would_be = command.question.would_be
+        would_be = command.question.would_be or command
         return Plan("unknown", would_be.answer(), requests_for(would_be, context), question=command.question.text)
     if isinstance(command, c.Unknown):
         return Plan("unknown", command.answer(), problem="That is no command I know")
@@ -99,6 +102,9 @@ def understand(text: str, context: Context, words: nlparse.Vocabulary) -> Plan:
     requests = requests_for(command, context)
     if command.did_you_mean is not None:
         question = f"Nobody is registered as {_strangers(command, context)}. Did you mean {command.did_you_mean}? Send anyway?"
+        return Plan(command.intent, command.answer(), requests, question=question)
+    if isinstance(command, c.ShareFile):
+        question = f"Share the file {command.path} with {' and '.join(command.to)}?"
         return Plan(command.intent, command.answer(), requests, question=question)
     return Plan(command.intent, command.answer(), requests)
 
@@ -111,9 +117,8 @@ def _strangers(command: c.Command, context: Context) -> str:
 def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], ...]:
     """The one place that says which requests a command stands for. Names are spelled as they are registered."""
     match command:
-        case c.Send(to=to, content=content):
-            message = {"content": content}
-            return tuple({"action": "send", "to_id": _spelled(n, context), "message": message} for n in to)
+        case c.Send(to=to):
+            return tuple(_send(command, _spelled(n, context), context) for n in to)
         case c.Broadcast(content=content):
             return ({"action": "broadcast", "message": {"content": content}},)
         case c.Reply(content=content):
@@ -130,6 +135,12 @@ def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], 
             return ({"action": "autocheck_start", "minutes": minutes},)
     plain = {"autocheck_stop", "autocheck_status", "check", "list", "whoami"}
     return ({"action": command.intent},) if command.intent in plain else ()
+
+
+def _send(command: c.Send, name: str, context: Context) -> dict[str, Any]:
+    """``ask fred: …`` is a question, so that it stands among the open ones until it is answered; a group is only written to."""
+    request = {"action": "send", "to_id": name, "message": {"content": command.content}}
+    return {**request, "action": "ask", "wait_s": 0} if command.asking and name not in context.groups else request
 
 
 def _spelled(name: str, context: Context) -> str:

@@ -56,7 +56,8 @@ def explain(command: Command) -> str:
         lines.append(f"question    {command.question.text}")
         if command.question.candidates:
             lines.append(f"or meant    {', '.join(command.question.candidates)}")
-        lines.append(f"yes means   {json.dumps(command.question.would_be.answer(), ensure_ascii=False)}")
+        if command.question.would_be:
+            lines.append(f"yes means   {json.dumps(command.question.would_be.answer(), ensure_ascii=False)}")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from nlparse import commands as c
-from nlparse.content import Content, is_deferred, read_content
+from nlparse.content import Content, is_code, is_deferred, is_value, read_content
 from nlparse.phrases import Matcher
 from nlparse.reading import Reading
 from nlparse.tokens import tokenize
@@ -15,7 +15,10 @@ _LONGEST_NARROWING = 40
 """Characters."""
 
 
-def make_broadcast(r: Reading, content: Content) -> c.Broadcast:
+def make_broadcast(r: Reading, content: Content) -> c.Broadcast | None:
+    """None for what is code rather than a message (RULES.md §4)."""
+    if is_code(content.text) or is_value(content.text):
+        return None
     return c.Broadcast(content=content.text, spans={"content": content.span}, confidence=0.9 if r.fuzzy else 1.0)
 
 
@@ -40,9 +43,11 @@ def to_audience(
     asking: bool = False,
     colon: bool = False,
     misspelt: bool = False,
+    mention: bool = False,
     place: Callable[[int], int | None] = lambda end: end,
 ) -> c.Command | None:
-    """``everyone`` and its like in place of names. A misspelt verb is too little to reach everyone, unless ``misspelt``."""
+    """``everyone`` and its like in place of names. A misspelt verb is too little to reach everyone, unless ``misspelt``.
+    After a ``mention``, as in ``@all who broke main``, a question may begin with ``who``."""
     index = r.index_at(at)
     if index is None or (r.fuzzy and not misspelt):
         return None
@@ -53,16 +58,19 @@ def to_audience(
             continue
         if content.joins or is_deferred(content, r.grammar, asking=asking):
             return None
-        return make_broadcast(r, content) if asking or not _is_narrowed(r, content, end) else None
+        narrowed = not asking and _is_narrowed(r, content, end, mention)
+        return None if narrowed else make_broadcast(r, content)
     return None
 
 
-def _is_narrowed(r: Reading, content: Content, audience_end: int) -> bool:
+def _is_narrowed(r: Reading, content: Content, audience_end: int, mention: bool) -> bool:
     """``tell the team lead …`` and ``tell everyone except fred …`` are for others than everyone."""
     if content.separator or content.quoted or content.introduced:
         return False
     head = Matcher(tokenize(content.text[:_LONGEST_NARROWING]))
-    parts = ["narrowing", "team_people"] if r.tokens[audience_end - 1].word == "team" else ["narrowing"]
+    parts = ["narrowing"] if mention else ["narrowing", "whose"]
+    if r.tokens[audience_end - 1].word == "team":
+        parts.append("team_people")
     if any(True for part in parts for _ in head.ends(r.grammar.parts[part], 0)):
         return True
     return _OTHER_GROUP.match(content.text) is not None
@@ -77,6 +85,9 @@ def read_broadcast(r: Reading) -> c.Command | None:
             if found is not None:
                 return found
         content = read_content(r.text, r.after(end), r.grammar)
-        if content is not None and content.set_off and not content.joins and not is_deferred(content, r.grammar, asking=False):
+        if content is None or content.joins or is_deferred(content, r.grammar, asking=False):
+            continue
+        if content.set_off:
             return make_broadcast(r, content)
+        r.asks = r.asks or make_broadcast(r, content)
     return None

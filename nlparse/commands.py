@@ -13,10 +13,10 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What to ask back. ``would_be`` is the command that a yes would mean."""
+    """What to ask back. ``would_be`` is the command that a yes would mean; None where words are missing."""
 
     text: str
-    would_be: "Command"
+    would_be: "Command | None" = None
     candidates: tuple[str, ...] = ()
     """The registered names nearest in spelling to those that are not, if any is near."""
 
@@ -79,6 +79,8 @@ class Rename(_Named):
 class Send(Command):
     to: tuple[str, ...]
     content: str
+    asking: bool = False
+    """The verb was ``ask``: an answer is wanted."""
     intent = "send"
 
     def slots(self) -> dict[str, Any]:

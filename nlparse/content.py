@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from nlparse.commands import Span
-from nlparse.grammar import Grammar
+from nlparse.grammar import SAYING, Grammar
 from nlparse.names import blanks
 from nlparse.phrases import Matcher
 from nlparse.times import is_time
@@ -16,6 +16,9 @@ _DASH = re.compile(r"\s*+[–—]|\s++--?(?=\s|$)")
 _COMMA = re.compile(r",")
 _WORD = re.compile(r"[^\s:：,]+")
 _LONGEST_CONDITION = 80
+_CODE_ENDS = (",", "{", "(", "[", ";")
+_LITERAL = re.compile(r"true|false|null|[-+]?(?:\d[\d_]*+(?:\.[\d_]*+)?|\.\d++)(?:e[-+]?\d++)?|0x[\da-f]++", re.IGNORECASE)
+_BRACKETS = {"{": "}", "[": "]", "(": ")", "<": ">"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def read_content(text: str, at: int, grammar: Grammar, *, introduce: bool = True
     if not body.strip():
         return None
     joins = separator in ("", ",") and grammar.bad_start.match(text, first) is not None
-    return Content(body, (start, end), separator, bool(introducer), introducer[:1] == ("saying",), quoted, joins)
+    return Content(body, (start, end), separator, bool(introducer), introducer[:1] == (SAYING,), quoted, joins)
 
 
 def _separator(text: str, at: int) -> tuple[str, int]:
@@ -83,7 +86,7 @@ def _separator(text: str, at: int) -> tuple[str, int]:
 def _introduced(text: str, at: int, grammar: Grammar) -> tuple[tuple[str, ...], int]:
     """(one leading ``that``, ``saying`` or ``saying that``, the offset after it and a colon or comma attached to it)."""
     for phrase in grammar.introducers:
-        end = _phrase_end(text, at, phrase)
+        end = _phrase_end(text, at, phrase, grammar)
         if end is None:
             continue
         if text[end : end + 1] in (":", "：", ","):
@@ -94,11 +97,12 @@ def _introduced(text: str, at: int, grammar: Grammar) -> tuple[tuple[str, ...], 
     return (), at
 
 
-def _phrase_end(text: str, at: int, phrase: tuple[str, ...]) -> int | None:
+def _phrase_end(text: str, at: int, phrase: tuple[str, ...], grammar: Grammar) -> int | None:
     end = at
     for word in phrase:
         found = _WORD.match(text, blanks(text, end))
-        if found is None or found[0].lower() != word:
+        typed = found[0].lower() if found else ""
+        if found is None or not (typed == word or (word == SAYING and grammar.is_saying(typed))):
             return None
         end = found.end()
     return end
@@ -120,3 +124,27 @@ def is_deferred(content: Content, grammar: Grammar, *, asking: bool) -> bool:
     if not asking and any(True for _ in head.ends(grammar.parts["deferring"], 0)):
         return True
     return is_time(content.text)
+
+
+def is_code(text: str) -> bool:
+    """An assignment or the beginning of more code; after a bare label (``fred: …``) that is no message."""
+    return " = " in text or text.rstrip().endswith(_CODE_ENDS)
+
+
+def is_value(text: str) -> bool:
+    """A literal of a program: wholly in brackets, true, false, null or a number."""
+    body = text.strip()
+    return _LITERAL.fullmatch(body) is not None or _is_bracketed(body)
+
+
+def _is_bracketed(body: str) -> bool:
+    """True if the bracket that begins a text is closed by the one that ends it."""
+    opening, closing = body[:1], _BRACKETS.get(body[:1])
+    if closing is None or not body.endswith(closing):
+        return False
+    depth = 0
+    for found in re.finditer(f"[{re.escape(opening + closing)}]", body):
+        depth += 1 if found[0] == opening else -1
+        if not depth:
+            return found.end() == len(body)
+    return False

@@ -5,8 +5,10 @@ from dataclasses import fields
 from functools import cached_property, lru_cache
 
 from nlparse.phrases import Part
-from nlparse.spelling import Spelling
+from nlparse.spelling import Spelling, is_typo
 from nlparse.vocabulary import NO_COMMAND_WORDS, Vocabulary, ordinary_words
+
+SAYING = "saying"
 
 
 class Grammar:
@@ -24,9 +26,17 @@ class Grammar:
     @cached_property
     def spelling(self) -> Spelling:
         """Built at the first text that no exact reading knows."""
-        every_word = frozenset(word for part in self.parts.values() for word in part.words)
         commands = {w for name, part in self.parts.items() if name not in NO_COMMAND_WORDS for w in part.words}
-        return Spelling(commands - {"i", "a"}, ordinary_words() | every_word)
+        return Spelling(commands - {"i", "a", "u"}, self.ordinary)
+
+    @cached_property
+    def ordinary(self) -> frozenset[str]:
+        """Words that are no misspelling of another."""
+        return ordinary_words() | frozenset(word for part in self.parts.values() for word in part.words)
+
+    def is_saying(self, typed: str) -> bool:
+        """True for ``saying``, which may be misspelt in any reading: content begins after it."""
+        return typed == SAYING or (is_typo(typed, SAYING) and typed not in self.ordinary)
 
 
 def _around(phrases: tuple[str, ...]) -> list[tuple[Part, Part]]:

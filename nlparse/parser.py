@@ -1,8 +1,8 @@
 """``parse``: the readers of the intents one after the other, and the question where a send was likely meant.
 
-A text is read twice, exactly and then with misspelt command words, so that the exact reading of any intent comes before
-the misspelt one of another (RULES.md §8). In each reading the first reader that knows the text wins; one that knows only
-half of it says nothing. What no reader knows is ``Unknown``.
+A text is read exactly, then with misspelt politeness, then with misspelt command words, so that the exact reading of any
+intent comes before the misspelt one of another (RULES.md §8). In each reading the first reader that knows the text wins; one
+that knows only half of it says nothing. What no reader knows is ``Unknown``.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,8 +37,8 @@ READERS: tuple[Reader, ...] = (
     read_send,
     read_text_first,
 )
-MISSPELT_READERS = tuple(reader for reader in READERS if reader not in (read_short, read_text_first))
-"""Short forms have no verb, and ``say`` and a quoted ``send`` give too little else to go by."""
+MISSPELT_READERS = tuple(reader for reader in READERS if reader is not read_short)
+"""Short forms have no verb."""
 
 DEFAULT = Vocabulary()
 _DEFAULT_GRAMMAR = Grammar(DEFAULT)
@@ -65,14 +65,30 @@ def parse(
         return c.Unknown(confidence=0.0)
     command = _first(r, READERS)
     if command is None:
-        r.allow_typos()
-        command = _first(r, MISSPELT_READERS)
+        command = _misspelt(r)
     shift = len(text) - len(text.lstrip())
     if command is not None:
         return _shifted(command, shift)
-    if r.asks is None:
-        return c.Unknown(confidence=0.0)
-    return c.Unknown(confidence=0.4, question=_question(_shifted(r.asks, shift), directory))
+    if r.asks is not None:
+        return c.Unknown(confidence=0.4, question=_question(_shifted(r.asks, shift), directory))
+    if r.lacks:
+        names = " and ".join(name.text for name in r.lacks)
+        return c.Unknown(confidence=0.4, question=c.Question(text=f"Tell {names} what?"))
+    return c.Unknown(confidence=0.0)
+
+
+def _misspelt(r: Reading) -> c.Command | None:
+    """Politeness first, so that a command after it is still read exactly; a word taken for it may be a command's after all."""
+    begin = r.begin
+    command = _first(r, READERS) if r.forgive_politeness() else None
+    if command is not None:
+        return command
+    r.forgive_commands()
+    command = _first(r, MISSPELT_READERS)
+    if command is None and r.begin != begin:
+        r.begin = begin
+        command = _first(r, MISSPELT_READERS)
+    return command
 
 
 def _first(r: Reading, readers: tuple[Reader, ...]) -> c.Command | None:
@@ -91,6 +107,8 @@ def _shifted(command: c.Command, by: int) -> c.Command:
 
 
 def _question(would_be: c.Command, directory: Directory) -> c.Question:
+    if isinstance(would_be, c.Broadcast):
+        return c.Question(text="Send this to everyone?", would_be=would_be)
     to = would_be.slots()["to"]
     strangers = [name for name in to if not directory.exact(name)]
     if not strangers:

@@ -10,6 +10,7 @@ from nlparse.tokens import Token
 
 LONGEST_CLOSER = 3
 """Words of a closing phrase."""
+_PAUSES = ".,!"
 
 
 class Reading:
@@ -27,11 +28,20 @@ class Reading:
         self.fuzzy = False
         self.asks: c.Command | None = None
         """A send that only lacked a registered name or a separator."""
-        self._plain = self._matcher = Matcher(tokens)
+        self.lacks: list[Name] = []
+        """The recipients of a send that has no text."""
+        self._plain = self._matcher = self._polite = Matcher(tokens)
         self.begin = self._skip_politeness()
 
-    def allow_typos(self) -> None:
-        """Read words as what they may be misspelt for from now on."""
+    def forgive_politeness(self) -> bool:
+        """Read words of politeness as what they may be misspelt for from now on. False if that changes nothing."""
+        exact = self.begin, self.stop()
+        self._polite = Matcher(self.tokens, self.grammar.spelling.meant)
+        self.begin = self._skip_politeness()
+        return exact != (self.begin, self.stop())
+
+    def forgive_commands(self) -> None:
+        """Read command words as what they may be misspelt for from now on."""
         self._matcher = Matcher(self.tokens, self.grammar.spelling.meant)
         self.fuzzy = True
 
@@ -85,27 +95,37 @@ class Reading:
     def _addressed_to_me(self, at: int) -> int | None:
         """``ME,``"""
         token = self.tokens[at]
-        own = self.me is not None and token.tail == "," and token.word.removeprefix("@") == self.me.lower()
-        return at + 1 if own else None
+        return at + 1 if token.tail == "," and self._is_me(token.word) else None
 
     def _opener(self, at: int) -> int | None:
-        for end in self.exact_ends("openers", at):
-            if self.tokens[end - 1].tail in ("", ",") and end < len(self.tokens):
+        for end in self._polite_ends("openers", at):
+            if not self.tokens[end - 1].tail.strip(_PAUSES) and end < len(self.tokens):
                 return end
         return None
 
     def _greeting(self, at: int) -> int | None:
-        for end in self.exact_ends("greetings", at):
-            if self.tokens[end - 1].tail not in ("", ",", "!"):
-                continue
-            if end < len(self.tokens) and self.tokens[end].tail == "," and not self.tokens[end - 1].tail:
-                if self.is_in("greeted", self.tokens[end].word):
-                    return end + 1
-                name = read_name(self.text, self.tokens[end].start, self.directory)
-                if name is not None and self.text.startswith(",", name.end):
-                    return end + 1
-            return end
+        for end in self._polite_ends("greetings", at):
+            if not self.tokens[end - 1].tail.strip(_PAUSES):
+                return end + self._is_greeted(end)
         return None
+
+    def _is_greeted(self, at: int) -> bool:
+        """True for the caller's own name, and for anyone's with a comma after it, in the breath of a greeting."""
+        if at >= len(self.tokens) or self.tokens[at - 1].tail:
+            return False
+        token = self.tokens[at]
+        if self._is_me(token.word) and not token.tail.strip(_PAUSES):
+            return True
+        if token.tail != ",":
+            return False
+        name = read_name(self.text, token.start, self.directory)
+        return self.is_in("greeted", token.word) or (name is not None and self.text.startswith(",", name.end))
+
+    def _is_me(self, word: str) -> bool:
+        return self.me is not None and word.removeprefix("@") == self.me.lower()
+
+    def _polite_ends(self, part: str, at: int) -> Iterator[int]:
+        return self._polite.ends(self.grammar.parts[part], at)
 
     def only_closers(self, at: int, extra: str | None = None) -> bool:
         """True if nothing but closing words stands from token ``at`` on."""
@@ -124,7 +144,7 @@ class Reading:
         return not tail.strip(".!?") or (tail == "," and at < len(self.tokens))
 
     def _closer(self, at: int, part: str) -> int | None:
-        for end in self.exact_ends(part, at):
+        for end in self._polite_ends(part, at):
             if self._may_end(end):
                 return end
         return None
@@ -134,7 +154,7 @@ class Reading:
         stop = len(self.tokens)
         while stop > self.begin:
             for start in range(max(self.begin, stop - LONGEST_CLOSER), stop):
-                if any(end == stop and self._may_end(end) for end in self.exact_ends("closers", start)):
+                if any(end == stop and self._may_end(end) for end in self._polite_ends("closers", start)):
                     stop = start
                     break
             else:

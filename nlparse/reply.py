@@ -4,7 +4,7 @@ import re
 
 from nlparse import commands as c
 from nlparse.audience import audience_ends
-from nlparse.content import Content, is_deferred, read_content
+from nlparse.content import Content, is_code, is_deferred, is_value, read_content
 from nlparse.names import read_name
 from nlparse.reading import Reading
 from nlparse.send import make_send, recipients, texts
@@ -27,7 +27,10 @@ def read_reply(r: Reading) -> c.Command | None:
     return _bare_reply(r)
 
 
-def _make_reply(r: Reading, content: Content) -> c.Reply:
+def _make_reply(r: Reading, content: Content) -> c.Reply | None:
+    """None for what is code rather than a message (RULES.md §4)."""
+    if is_code(content.text) or is_value(content.text):
+        return None
     return c.Reply(content=content.text, spans={"content": content.span}, confidence=0.9 if r.fuzzy else 1.0)
 
 
@@ -67,7 +70,7 @@ def _to_names(r: Reading, at: int) -> c.Command | None:
 
 
 def _bare_reply(r: Reading) -> c.Command | None:
-    if r.last_from is None:
+    if r.last_from is None or r.fuzzy:
         return None
     for end in r.open_ends("bare_reply", r.begin):
         content = read_content(r.text, r.after(end), r.grammar)
@@ -75,6 +78,8 @@ def _bare_reply(r: Reading) -> c.Command | None:
             continue
         if r.is_in("not_replies", r.tokens[end].word) or _is_addressed(r, end) or _only_asks(r, end):
             continue
+        if content.text.startswith("="):
+            continue  # ``reply == source``
         return _make_reply(r, content)
     return None
 

@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from nlparse import commands as c
 from nlparse.audience import make_broadcast, to_audience, whole_audience
-from nlparse.content import Content, is_deferred, read_content
+from nlparse.content import Content, is_code, is_deferred, read_content
 from nlparse.names import Name, blanks, read_name
 from nlparse.phrases import Part
 from nlparse.reading import Reading
@@ -26,11 +26,12 @@ def texts(names: Iterable[Name]) -> tuple[str, ...]:
     return tuple(n.text for n in names)
 
 
-def make_send(r: Reading, names: list[Name], content: Content) -> c.Send:
+def make_send(r: Reading, names: list[Name], content: Content, *, asking: bool = False) -> c.Send:
     to = texts(names)
     hint = r.directory.suggestion(to)
     spans = {"to": (names[0].start, names[-1].end), "content": content.span}
-    return c.Send(to=to, content=content.text, did_you_mean=hint, spans=spans, confidence=_confidence(r, content, hint))
+    sure = _confidence(r, content, hint)
+    return c.Send(to=to, content=content.text, asking=asking, did_you_mean=hint, spans=spans, confidence=sure)
 
 
 def _confidence(r: Reading, content: Content, hint: str | None) -> float:
@@ -51,10 +52,11 @@ def read_send(r: Reading) -> c.Command | None:
             found = addressed(r, r.offset(end), place=_after(r, after))
             if found is not None:
                 return found
-    for end in r.open_ends("send_colon", r.begin):
-        found = addressed(r, r.offset(end), colon=True)
-        if found is not None:
-            return found
+    for part in ("send_colon", "noun_colon"):
+        for end in r.open_ends(part, r.begin):
+            found = addressed(r, r.offset(end), colon=True, registered_only=part == "noun_colon")
+            if found is not None:
+                return found
     return None
 
 
@@ -70,6 +72,10 @@ def _after(r: Reading, phrase: Part) -> Place:
     return place
 
 
+def _right_there(end: int) -> int:
+    return end
+
+
 def addressed(
     r: Reading,
     at: int,
@@ -77,7 +83,7 @@ def addressed(
     registered_only: bool = False,
     asking: bool = False,
     colon: bool = False,
-    place: Place = lambda end: end,
+    place: Place = _right_there,
 ) -> c.Command | None:
     """Recipients, separator and content from offset ``at``."""
     broadcast = to_audience(r, at, asking=asking, colon=colon, place=place)
@@ -87,22 +93,50 @@ def addressed(
     if not chain:
         return None
     names, content = recipients(r, chain, place)
-    if content is None or is_deferred(content, r.grammar, asking=asking):
+    if content is None:
+        _note_what_lacks(r, chain, place)
         return None
-    command = make_send(r, names, content)
+    if is_deferred(content, r.grammar, asking=asking):
+        return None
+    command = make_send(r, names, content, asking=asking)
     if content.joins:
         if len(chain) > len(names):
             _ask_about_all(r, chain, place)
         return None
-    if r.directory.registered(names[0].text):
-        if colon and not content.hard:
-            r.asks = r.asks or command
-            return None
-        return command
-    if registered_only or r.fuzzy or not content.explicit or _is_other_work(r, names[0], content, colon):
-        r.asks = r.asks or (None if colon else command)
+    if place is _right_there and begins_with_list(r, content):
+        _ask_about_all(r, [*names, *r.names(content.span[0])], place)
         return None
-    return command
+    if _is_enough(r, names, content, colon=colon, registered_only=registered_only):
+        return command
+    r.asks = r.asks or (command if r.directory.registered(names[0].text) or not colon else None)
+    return None
+
+
+def _is_enough(r: Reading, names: list[Name], content: Content, *, colon: bool, registered_only: bool) -> bool:
+    """Registered names, or an explicit separator after names of whom one is registered where the verb may be something else."""
+    if colon and not content.hard:
+        return False
+    if r.directory.registered(names[0].text):
+        return True
+    if registered_only or r.fuzzy or _is_other_work(r, names[0], content, colon):
+        return content.explicit and any(r.directory.registered(name.text) for name in names)
+    return content.explicit
+
+
+def begins_with_list(r: Reading, content: Content) -> bool:
+    """``tell fred maya and barney that …`` may be for all three: speech has no commas."""
+    if content.separator or content.introduced or content.quoted:
+        return False
+    return [r.directory.registered(name.text) for name in r.names(content.span[0])[:2]] == [True, True]
+
+
+def _note_what_lacks(r: Reading, chain: list[Name], place: Place) -> None:
+    """``tell fred`` and ``msg fred:`` lack the text."""
+    start = place(chain[-1].end)
+    if start is None or r.text[start:].strip(" .!?:："):
+        return
+    if all(r.directory.exact(name.text) for name in chain):
+        r.lacks = r.lacks or chain
 
 
 def recipients(r: Reading, chain: list[Name], place: Place) -> tuple[list[Name], Content | None]:
@@ -140,6 +174,8 @@ def read_text_first(r: Reading) -> c.Command | None:
             found = _text_then_names(r, r.offset(end), quotes_needed=part == "send_quoted")
             if found is not None:
                 return found
+    for end in r.open_ends("send_text", r.begin):
+        r.asks = r.asks or (None if r.lacks else _text_then_names(r, r.offset(end), quotes_needed=False))
     return None
 
 
@@ -149,11 +185,11 @@ def _text_then_names(r: Reading, start: int, *, quotes_needed: bool) -> c.Comman
     if cut is None or content is None:
         return None
     if whole_audience(r, cut[1]):
-        return make_broadcast(r, content)
+        return None if r.fuzzy else make_broadcast(r, content)
     names = r.names_to_end(cut[1])
     if not names or not all(r.directory.registered(name.text) for name in names[1:]):
         return None
-    first = r.directory.registered(names[0].text) or quotes_needed
+    first = r.directory.registered(names[0].text) or (quotes_needed and not r.fuzzy)
     return make_send(r, names, content) if first else None
 
 
@@ -185,7 +221,7 @@ def read_short(r: Reading) -> c.Command | None:
     at_sign = r.text.startswith("@", start)
     name = read_name(r.text, start, r.directory)
     if name is None or not _short_name(r, name.text):
-        return to_audience(r, start) if at_sign else None
+        return to_audience(r, start, mention=True) if at_sign else None
     if not at_sign and not _SPACED_COLON.match(r.text, name.end):
         return None
     if _LABEL_LINE.search(r.text, name.end):
@@ -195,6 +231,8 @@ def read_short(r: Reading) -> c.Command | None:
         return None
     if content.text.startswith("@") and not content.separator:
         return None  # two mentions: not clear to whom
+    if is_code(content.text) or begins_with_list(r, content):
+        return None
     return make_send(r, [name], content)
 
 

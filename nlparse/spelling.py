@@ -27,14 +27,15 @@ class Spelling:
         if len(typed) > LONGEST_TYPO or typed in self._ordinary or not typed.replace("-", "").isalpha():
             return frozenset()
         near = {word for key in _shortened(typed, 2) for word in self._index.get(key, ())}
-        return frozenset(word for word in near if _is_typo(typed, word))
+        return frozenset(word for word in near if is_typo(typed, word))
 
 
 def allowed_edits(word: str) -> int:
     return 2 if len(word) >= 7 else 1
 
 
-def _is_typo(typed: str, meant: str) -> bool:
+def is_typo(typed: str, meant: str) -> bool:
+    """True if a word is at most as many edits from another, and at least one, as a typing error may be."""
     if len(meant) <= 3 and sorted(typed) != sorted(meant):  # so short a word only by a swap
         return False
     return bool(distance(typed, meant, allowed_edits(meant)))

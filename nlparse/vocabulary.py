@@ -22,14 +22,15 @@ class Vocabulary:
     openers: Phrases = (
         "please|pls|plz|kindly|just|also|quickly",
         "go ahead and",
-        "can|could|would|will you",
+        "can|could|would|will you|u",
         "i want|need|would_like you to",
         "i'd like you to",
+        "so|um|uh|well|alright",
     )
     greetings: Phrases = ("hey|hi|hello|ok|okay|yo",)
     greeted: Phrases = ("there|all|team|everyone|everybody|folks|guys",)
     """Whom a greeting may name, with a comma after, besides any name."""
-    closers: Phrases = ("right now", "for me", "real quick", "thank you", "please|pls|plz|thanks|now|again")
+    closers: Phrases = ("right now", "for me", "real quick", "thank you", "please|pls|plz|thanks|thx|ty|now|rn|again")
     # 2: who
     never_names: Phrases = (
         "me|us|you|him|her|them|it|the|a|an|my|your|our|his|their|its|this|that|these|those",
@@ -57,14 +58,15 @@ class Vocabulary:
         "@all|@everyone",
     )
     bare_all: Phrases = ("all",)
-    narrowing: Phrases = ("except|excluding|besides|who|whose", "other than", "apart from")
-    """After an audience without punctuation these mean fewer people."""
+    narrowing: Phrases = ("except|excluding|besides", "other than", "apart from")
+    whose: Phrases = ("who|whose",)
+    """After an audience without punctuation these mean fewer people; after ``@all`` those of ``whose`` ask."""
     team_people: Phrases = ("lead|leads|leader|leaders|member|members|captain|mate|mates",)
     """``the team lead`` is not the team."""
     # 3: send
-    send_verbs: Phrases = ("msg", "dm", "tell", "ask", "notify", "inform", "alert", "warn", "remind")
-    noun_verbs: Phrases = ("message", "text", "ping")
-    """Nouns too: these always need a registered name."""
+    send_verbs: Phrases = ("msg", "dm", "tell", "ask", "inform", "warn", "remind")
+    noun_verbs: Phrases = ("message", "text", "ping", "alert", "notify")
+    """Nouns and code, too: these always need a registered name."""
     asking: Phrases = ("ask",)
     """After these a condition is a question and no job for later."""
     send_to: Phrases = ("send (a) message|msg|note|dm|word to", "leave a message|note for")
@@ -76,11 +78,14 @@ class Vocabulary:
         "give NAMES a heads-up",
         "give NAMES a heads up",
     )
-    send_colon: Phrases = ("send (to)", "write (to)")
-    """These need a colon after the names."""
+    send_colon: Phrases = ("send (to)",)
+    noun_colon: Phrases = ("write (to)",)
+    """These need a colon after the names, those of ``noun_colon`` a registered name, too."""
     say: Phrases = ("say",)
     send_quoted: Phrases = ("send",)
     towards: Phrases = ("to",)
+    send_text: Phrases = ("send",)
+    """Before a text without quotes: asked back, since ``send the report to fred`` may be a job."""
     not_short: Phrases = ("test|build|docs|ci|fix|feat|chore|perf|refactor|style|revert",)
     introducers: Phrases = ("saying that", "saying", "that")
     deferring: Phrases = ("as soon as", "if|when|whenever|once|whether|after|before|until|unless")
@@ -240,7 +245,7 @@ def _check(part: str, phrase: object) -> None:
 
 _AROUND = ("send_around", "is_online")
 _NO_COMMANDS = (
-    "openers greetings greeted closers never_names work_words joiners narrowing team_people not_short introducers deferring "
+    "greeted never_names work_words joiners narrowing whose team_people not_short introducers deferring "
     "not_replies not_answers not_self_names not_registered numbers ordinary audiences bare_all"
 )
 NO_COMMAND_WORDS = frozenset(_NO_COMMANDS.split())

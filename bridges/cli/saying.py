@@ -29,7 +29,7 @@ def say_it(place: Place, options: argparse.Namespace) -> int:
         shell = session.resume(place, options.as_)
     except session.NotRegistered:
         plan = understand(" ".join(options.words), Context(), words)
-        if plan.intent not in ("register", "help", "unknown"):
+        if plan.requests and plan.intent != "register":
             raise
         return _unregistered(place, plan, options)
     with shell as me:
@@ -75,13 +75,13 @@ def _go_ahead(plan: Plan, options: argparse.Namespace) -> bool:
         say(style(f"→ {plan.understood['intent']} {slots}".rstrip(), "dim"))
     if plan.intent == "help":
         say(help_text())
-    if plan.question is None or options.yes:
+    if plan.question is None or (options.yes and plan.requests):
         return True
-    if sys.stdin.isatty() and not options.json:
+    if plan.requests and sys.stdin.isatty() and not options.json:
         return input(f"{plan.question} [y/N] ").strip().lower() in ("y", "yes")
     if options.json:
         say_json({"understood": plan.understood, "question": plan.question})
-    complain(plan.question, "say it again with --yes")
+    complain(plan.question, "say it again with --yes" if plan.requests else "say it again with the text")
     return False
 
 
@@ -93,7 +93,7 @@ def _carry_out(place: Place, me: session.Shell, request: dict[str, Any]) -> dict
     if action == SHARE_FILE:
         content, data = read_file(Path(os.getcwd(), os.path.expanduser(fields["path"])))
         return me.request("send", to_id=fields["to_id"], message={"content": content, "data": data}, person=sys.stdin.isatty())
-    if action in ("send", "reply"):
+    if action in ("send", "ask", "reply"):
         fields["person"] = sys.stdin.isatty()
     answer = me.request(action, **fields)
     if action == "rename":
@@ -116,6 +116,8 @@ def _show(action: str, answer: dict[str, Any]) -> None:
         say(table(("NAME", "LAST SEEN", "PRESENCE"), rows))
     elif action == "whoami":
         say(f"{answer['instance_id']}, {answer['queued']} unread")
+    elif action == "ask":
+        say(f"{answer['message']}. The answer will come as mail; ipc asks lists open questions")
     elif "autocheck" in answer:
         on = answer["autocheck"] == "on"
         say(f"Automatic checks every {answer['minutes']} minutes" if on else "Automatic checks are off")

@@ -118,13 +118,18 @@ async def _said(text: str, confirm: bool) -> str:
         return f"{one_line(plan.problem)}. Next: {help_text()}"
     if plan.intent == "help":
         return help_text()
+    if plan.question is not None and not plan.requests:
+        return one_line(f"{plan.question} Ask your user; then say it again with the text.")
     if plan.question is not None and not confirm:
         asked = f"{plan.question} Understood: {_shown(plan)}. Ask your user; then say it again with confirm=true."
         return one_line(asked)
     sentences = []
     for request in plan.requests:
         reply = await _carry_out(dict(request))
-        sentences += [to_text(reply)] if "messages" in reply else [one_line(line) for line in _sentences(reply)]
+        if request["action"] == "ask":
+            sentences.append(f"{reply['message']}. The answer to question {reply['message_id']} will come as mail.")
+        else:
+            sentences += [to_text(reply)] if "messages" in reply else [one_line(line) for line in _sentences(reply)]
     return "\n".join([f"Understood: {_shown(plan)}", *sentences])
 
 
@@ -141,7 +146,7 @@ async def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
     if action == SHARE_FILE:
         content, data = await to_thread.run_sync(read_file, Path(session.agent.path(request["path"])))
         return await session.request("send", to_id=request["to_id"], message=message_of(content, data), person=True)
-    if action in ("send", "reply"):
+    if action in ("send", "ask", "reply"):
         request["person"] = True
     return await session.request(action, **request)
 

@@ -59,14 +59,15 @@ class Saying:
         plan = understand(self._text, read_context(self._replies), self._words)
         if plan.problem is not None:
             raise IpcError("not_understood", problem=plan.problem)
-        if plan.question is not None and not self._confirm:
-            self._answer({"status": "ok", "done": False, "understood": plan.understood, "question": plan.question})
-            return
         for request in plan.requests:
             if request["action"] in ("register", SHARE_FILE):
                 raise refuse(request["action"])
+        if plan.question is not None and not (self._confirm and plan.requests):
+            self._answer({"status": "ok", "done": False, "understood": plan.understood, "question": plan.question})
+            return
         self._understood, self._replies = plan.understood, []
-        self._todo.extend({**request, "person": True} if request["action"] == "send" else request for request in plan.requests)
+        written = ("send", "ask")
+        self._todo.extend({**request, "person": True} if request["action"] in written else request for request in plan.requests)
         if plan.intent == "help":
             self._replies.append({"status": "ok", "message": help_text()})
         self.go_on()

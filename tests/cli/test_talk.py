@@ -119,7 +119,9 @@ def test_plain_words_are_understood_shown_and_done(pair: Shell) -> None:
     assert "claude" in pair.ok("say", "who's online?")
     assert "fred, 0 unread" in pair.ok("say", "who am I?")
     (pair.home / "notes.md").write_text("as agreed")
-    pair.ok("say", "share notes.md with claude")
+    assert "Share the file notes.md with claude?" in pair.fails(2, "say", "share notes.md with claude")
+    assert "No new messages" in pair.ok("check", "--as", "claude")
+    pair.ok("say", "share notes.md with claude", "--yes")
     assert "as agreed" in pair.ok("check", "--as", "claude")
     assert pair.ok("say", "change my name to freddy").endswith("Renamed fred to freddy\n")
     assert pair.ok("whoami") == "freddy, 0 unread\n"
@@ -139,13 +141,22 @@ def test_a_dry_run_shows_what_was_understood_and_does_nothing(pair: Shell) -> No
 def test_what_is_unsure_is_asked_back_and_done_with_yes(pair: Shell) -> None:
     assert "nessa isn't registered. Send anyway?" in pair.fails(2, "say", "msg nessa welcome")
     assert "Did you mean claude?" in pair.fails(2, "say", "msg cluade: hi")
+    assert "Tell claude what?" in pair.fails(2, "say", "tell claude", "--yes")
+    assert "Send this to claude?" in pair.fails(2, "say", "send hi to claude")
+    assert "No new messages" in pair.ok("check", "--as", "claude")
     assert "no command" in pair.fails(2, "say", "write a test for send()")
     assert "no message yet to answer" in pair.fails(2, "say", "reply: ok")
     assert "Message queued for nessa" in pair.ok("say", "msg nessa welcome", "--yes")
 
 
+def test_a_question_in_plain_words_stands_among_the_open_ones(pair: Shell) -> None:
+    assert "ipc asks lists open questions" in pair.ok("say", "ask claude: which branch?")
+    assert "which branch?" in pair.ok("asks")
+
+
 def test_plain_words_register_a_shell_that_has_no_name(shell: Shell) -> None:
     assert "Not registered" in shell.fails(4, "say", "msg fred: hi")
+    assert "Not registered" in shell.fails(4, "say", "msg nessa welcome", "--yes")
     assert shell.ok("say", "call me jarvis").endswith("Registered jarvis\n")
     assert shell.ok("whoami") == "jarvis, 0 unread\n"
 

@@ -150,6 +150,13 @@ async def test_plain_words_do_what_the_user_says(agent: Any) -> None:
         asked = await text_of(fred, "say", text="msg nessa welcome")
         assert "nessa isn't registered. Send anyway?" in asked
         assert "Message queued for nessa" in await text_of(fred, "say", text="msg nessa welcome", confirm=True)
+        assert "Tell claude what?" in await text_of(fred, "say", text="tell claude", confirm=True)
+        unsure = await text_of(fred, "say", text="send the build is green to claude")
+        assert "send(to=['claude'], content='the build is green')" in unsure
+        assert "Share the file /etc/passwd with claude?" in await text_of(fred, "say", text="share /etc/passwd with claude")
+        assert (await ok(claude, "check"))["messages"] == []
+        assert "will come as mail" in await text_of(fred, "say", text="ask claude: which branch?")
+        assert [m["content"] for m in (await ok(claude, "check"))["messages"]] == ["which branch?"]
         assert "no command" in await text_of(fred, "say", text="write a test for send()")
         assert "on every 3 minutes" in await text_of(fred, "say", text="start auto checking every 3 minutes")
 

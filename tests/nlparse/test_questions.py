@@ -25,6 +25,9 @@ def test_a_likely_send_to_a_stranger_asks_back() -> None:
         ("message nessa: hi", "nessa isn't registered. Send anyway?", ["nessa"]),
         ("mesage nessa: hi", "nessa isn't registered. Send anyway?", ["nessa"]),
         ("send fred hello", "Send this to fred?", ["fred"]),
+        ("send hi to fred", "Send this to fred?", ["fred"]),
+        ("send the build is green to fred", "Send this to fred?", ["fred"]),
+        ("tell fred barney and wilma that X", "Send this to fred and barney and wilma?", ["fred", "barney", "wilma"]),
     ],
 )
 def test_the_question_comes_with_the_command_that_a_yes_means(text: str, question: str, to: list[str]) -> None:
@@ -58,3 +61,21 @@ def test_spans_are_offsets_of_the_text_as_given() -> None:
     assert {slot: text[a:b] for slot, (a, b) in command.spans.items()} == {"to": '"fred", barney', "content": "ünï"}
     start, end = command.byte_spans(text)["content"]
     assert text.encode()[start:end].decode() == "ünï"
+
+
+def test_a_broadcast_without_a_separator_is_asked_back() -> None:
+    asked = parse("broadcast hello", known=KNOWN).question
+    assert asked is not None and asked.would_be is not None
+    assert (asked.text, asked.would_be.answer()) == ("Send this to everyone?", {"intent": "broadcast", "content": "hello"})
+
+
+@pytest.mark.parametrize("text", ["tell fred", "msg fred:", "please tell fred.", "let fred know", "send a message to fred"])
+def test_a_send_without_a_text_is_asked_for_it(text: str) -> None:
+    asked = parse(text, known=KNOWN).question
+    assert asked is not None and asked.text == "Tell fred what?" and asked.would_be is None
+
+
+@pytest.mark.parametrize(("text", "asking"), [("ask fred: why?", True), ("aks fred if X", True), ("tell fred hi", False)])
+def test_a_question_is_told_from_a_statement(text: str, asking: bool) -> None:
+    command = parse(text, known=KNOWN)
+    assert isinstance(command, Send) and command.asking is asking

@@ -46,6 +46,49 @@ def test_what_is_unsure_is_asked_back_and_done_when_confirmed(service: Service) 
 
 
 @pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("send hi to fred", "Send this to fred?"),
+        ("send the build is green to fred", "Send this to fred?"),
+        ("broadcast hello", "Send this to everyone?"),
+    ],
+)
+def test_what_may_be_a_job_is_sent_only_when_confirmed(service: Service, text: str, question: str) -> None:
+    fred, claude = register(service, "fred", "claude")
+    asked = say(service, claude, text)
+    assert (asked["done"], asked["question"]) == (False, question)
+    assert check(service, fred, "fred")["messages"] == []
+    assert say(service, claude, text, confirm=True)["understood"] == asked["understood"]
+    (mail,) = check(service, fred, "fred")["messages"]
+    assert mail["message"]["content"] == asked["understood"]["content"]
+
+
+def test_a_message_without_a_text_is_asked_for_it_even_when_confirmed(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    asked = say(service, claude, "tell fred", confirm=True)
+    assert (asked["done"], asked["question"], asked["understood"]) == (False, "Tell fred what?", {"intent": "unknown"})
+    assert check(service, fred, "fred")["messages"] == []
+
+
+def test_a_question_that_was_said_stands_among_the_open_ones(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    assert say(service, claude, "ask fred: which branch?")["results"][0]["state"] == "open"
+    (row,) = service.ask({"action": "asks", "session_token": claude})["asks"]
+    assert (row["to"], row["content"], row["state"]) == ("fred", "which branch?", "open")
+    say(service, fred, "check messages")
+    say(service, fred, "reply: main")
+    assert service.ask({"action": "asks", "session_token": claude})["asks"][0]["state"] == "answered"
+
+
+def test_a_group_is_asked_by_a_message(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    for token, action in ((fred, "group_create"), (claude, "group_join")):
+        service.ask({"action": action, "group": "crew", "session_token": token})
+    assert say(service, claude, "ask crew: which branch?")["results"][0]["status"] == "ok"
+    assert [m["message"]["content"] for m in check(service, fred, "fred")["messages"]] == ["which branch?"]
+
+
+@pytest.mark.parametrize(
     ("text", "code"),
     [
         ("write a test for send()", "not_understood"),
