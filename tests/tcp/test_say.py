@@ -19,7 +19,7 @@ def test_a_sentence_is_understood_and_carried_out(service: Service) -> None:
         "status": "ok",
         "done": True,
         "understood": {"intent": "send", "to": ["claude"], "content": "the build is green"},
-        "results": [{"status": "ok", "message": "Message sent", "message_id": "1"}],
+        "results": [{"status": "ok", "message": "Message sent", "message_id": "1", "number": "1"}],
     }
     checked = say(service, claude, "chekc my mesages")
     assert [m["message"]["content"] for m in checked["results"][0]["messages"]] == ["the build is green"]
