@@ -112,6 +112,14 @@ class AsyncConnection:
         self._plan_flush()
         return number
 
+    def end_pushes(self, number: int, late: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """A subscription ends: its pushes go to ``late`` or nowhere, and it is not begun anew at a broker started anew."""
+        self._subscribes.pop(number, None)
+        if late is None:
+            self.on_push.pop(number, None)
+        else:
+            self.on_push[number] = late
+
     def _time_out(self, number: int, timeout_s: float) -> None:
         self._timers.pop(number, None)
         body, on_reply = self._pending.pop(number, (None, None))

@@ -327,7 +327,7 @@ class BridgeSession:
         if connection is None:
             return
         if self._watch is not None:
-            connection.on_push.pop(self._watch, None)
+            connection.end_pushes(self._watch)
         self._watch, _ = connection.begin({"action": "subscribe", "session_token": self._token, "notify": True})
         connection.on_push[self._watch] = self._told
         if self.on_name is not None:

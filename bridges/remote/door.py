@@ -14,6 +14,7 @@ from typing import Any
 import zmq
 
 from bridges.remote.gate import Gate
+from bridges.upstream import Client, Upstream
 from broker import wire
 from broker.actions import ACTIONS, Access
 from broker.aio import AsyncConnection
@@ -30,7 +31,6 @@ _SHOWN = frozenset({"id", "status", "version", "protocol", "uptime_s", "limits"}
 SUBSCRIPTIONS_LIMIT = 64
 """Of one connection: an agent has one, or one for each of its tools."""
 WHOLE_BYTES = 32 * 1024 * 1024
-_TIMEOUT_S = 20.0
 _OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name"})
 """Fields that are this door's to fill in."""
 
@@ -44,15 +44,14 @@ _PART_REPLIES = 256
 class Peer:
     """One connection of another machine, for as long as something is due to it."""
 
-    __slots__ = ("key", "name", "outbox", "route", "subscriptions", "waiting")
+    __slots__ = ("client", "key", "name", "outbox", "route", "waiting")
 
-    def __init__(self, route: bytes, key: str, name: str) -> None:
+    def __init__(self, route: bytes, key: str, name: str, client: Client) -> None:
         self.route = route
         self.key = key
         self.name = name
+        self.client = client
         self.waiting = 0
-        self.subscriptions: dict[Any, tuple[int, Any]] = {}
-        """The id of a subscribe request to its number at the broker, and its token."""
         self.outbox: list[Reply] = []
 
 
@@ -61,7 +60,7 @@ class Door:
 
     def __init__(self, settings: Settings, broker: AsyncConnection, allowed: AllowList, log: Log) -> None:
         self._settings = settings
-        self._broker = broker
+        self._upstream = Upstream(broker, log)
         self._allowed = allowed
         self._log = log
         self._peers: dict[bytes, Peer] = {}
@@ -69,7 +68,6 @@ class Door:
         self._unsent: dict[Peer, None] = {}
         self._loop = asyncio.get_running_loop()
         self._gate: Gate | None = None
-        broker.on_orphan = self._orphan
 
     def open(self, address: str, pair: Pair, frame_limit_bytes: int) -> str:
         """Let other machines in; the address with its port. Raises zmq.ZMQError."""
@@ -93,8 +91,8 @@ class Door:
         peer = self._peers.get(route)
         if peer is None or (peer.key, peer.name) != (key, name):
             if peer is not None:
-                self._end_subscriptions(peer)
-            peer = self._peers[route] = Peer(route, key, name or "")
+                peer.client.end()
+            peer = self._peers[route] = Peer(route, key, name or "", Client(self._upstream))
         try:
             bodies = wire.decode(frame)
         except wire.FrameError as e:
@@ -119,34 +117,33 @@ class Door:
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
         if self._waiting.get(peer.key, 0) >= WAITING_LIMIT:
             raise IpcError("overloaded", limit=WAITING_LIMIT, retry_after_s=0.1)
-        if action == "subscribe" and len(peer.subscriptions) >= SUBSCRIPTIONS_LIMIT:
+        if action == "subscribe" and peer.client.subscriptions >= SUBSCRIPTIONS_LIMIT:
             raise IpcError("overloaded", limit=SUBSCRIPTIONS_LIMIT, retry_after_s=1.0)
         request = {k: v for k, v in body.items() if k not in _OURS}
         request |= {"session_token": token, "bound_name": peer.name}
         if action == "register":
             request["auth_token"] = auth_token(peer.name, self._settings.shared_secret)
-        if action == "unsubscribe":
-            request["subscription"] = self._forget_subscription(peer, body.get("subscription"))
-        ours = 0
 
         def replied(reply: dict[str, Any]) -> bool:
             self._settle(peer)
             reply["id"] = number
             if action == "status" and reply.get("status") == "ok":
                 reply = outside_view(reply)
-            if action == "subscribe" and reply.get("status") != "ok":
-                self._broker.on_push.pop(ours, None)
-                peer.subscriptions.pop(number, None)
             self._answer(peer, reply, token)
             return True
 
-        wait_s = body.get("wait_s")
-        patience_s = _TIMEOUT_S + wait_s if isinstance(wait_s, (int, float)) and 0 < wait_s <= 3600 else None
-        ours = self._broker.submit(request, replied, patience_s)
+        def receive(push: dict[str, Any]) -> None:
+            push["id"] = number
+            self._answer(peer, push, token)
+
+        if action == "subscribe":
+            peer.client.subscribe(request, number, receive, replied)
+        elif action == "unsubscribe":
+            peer.client.unsubscribe(request, replied)
+        else:
+            peer.client.ask(request, replied)
         peer.waiting += 1
         self._waiting[peer.key] = self._waiting.get(peer.key, 0) + 1
-        if action == "subscribe":
-            self._subscribe(peer, ours, number, token)
 
     def _settle(self, peer: Peer) -> None:
         peer.waiting -= 1
@@ -155,26 +152,6 @@ class Door:
             self._waiting[peer.key] = left
         else:
             del self._waiting[peer.key]
-
-    def _subscribe(self, peer: Peer, ours: int, number: Any, token: Any) -> None:
-        def receive(push: dict[str, Any]) -> None:
-            push["id"] = number
-            self._answer(peer, push, token)
-
-        replaced, _token = peer.subscriptions.get(number, (-1, None))
-        self._broker.on_push.pop(replaced, None)
-        peer.subscriptions[number] = (ours, token)
-        self._broker.on_push[ours] = receive
-
-    def _forget_subscription(self, peer: Peer, number: Any) -> int:
-        """The number at the broker of a subscription that ends; without its id all of the connection end."""
-        if number is None:
-            self._end_subscriptions(peer)
-        if not isinstance(number, (int, str)):
-            return -1
-        ours, _token = peer.subscriptions.pop(number, (-1, None))
-        self._broker.on_push.pop(ours, None)
-        return ours
 
     # replies
 
@@ -193,7 +170,7 @@ class Door:
                 self._turn_away(peer, outbox)
             else:
                 self._send_all(peer, outbox)
-            if not peer.waiting and not peer.subscriptions and self._peers.get(peer.route) is peer:
+            if not peer.waiting and not peer.client.subscriptions and self._peers.get(peer.route) is peer:
                 del self._peers[peer.route]
 
     def _send_all(self, peer: Peer, outbox: list[Reply]) -> None:
@@ -212,13 +189,13 @@ class Door:
     def _undeliverable(self, peer: Peer, replies: list[Reply]) -> None:
         self._log.info("reply_undeliverable", name=peer.name, replies=len(replies))
         self._give_back(replies)
-        self._end_subscriptions(peer)
+        peer.client.end()
 
     def _turn_away(self, peer: Peer, replies: list[Reply]) -> None:
         """The key was revoked while requests waited: the mail goes back, and the client is told."""
         self._log.warning("key_turned_away", key=peer.key, name=peer.name)
         self._give_back(replies)
-        self._end_subscriptions(peer)
+        peer.client.end()
         refusal = _refused(peer.key).to_wire()
         told = [{"id": r["id"], **({"push": "key_refused"} if "push" in r else {}), **refusal} for r, _token in replies]
         for part in wire.batches(told):
@@ -230,20 +207,7 @@ class Door:
     def _give_back(self, replies: list[Reply]) -> None:
         for reply, token in replies:
             ids = [m["id"] for m in reply.get("messages", ()) if "direction" not in m]
-            if ids:
-                self._spawn({"action": "release", "session_token": token, "ids": ids})
-
-    def _end_subscriptions(self, peer: Peer) -> None:
-        subscriptions, peer.subscriptions = peer.subscriptions, {}
-        for ours, token in subscriptions.values():
-            self._broker.on_push.pop(ours, None)
-            self._spawn({"action": "unsubscribe", "session_token": token, "subscription": ours})
-
-    def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
-        self._give_back([(reply, request.get("session_token"))])
-
-    def _spawn(self, body: dict[str, Any]) -> None:
-        self._broker.submit(body, lambda _reply: True)  # where it fails the lease ends by itself
+            self._upstream.give_back(token, ids)
 
 
 def make_whole(messages: Iterable[dict[str, Any]]) -> int:

@@ -22,7 +22,7 @@ from bridges.tcp.local import private_socket
 from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, Owner, bound
 from bridges.tcp.tls import TlsListener, context_of
-from bridges.tcp.upstream import Upstream
+from bridges.tcp.upstream import JsonUpstream
 from broker.aio import AsyncConnection
 from broker.child import allow_many_files, collect_seldom, die_with_parent, hear_parent_in
 from broker.logs import Log, open_log
@@ -52,7 +52,7 @@ def check_binding(settings: Settings) -> None:
         )
 
 
-async def bind(settings: Settings, upstream: Upstream, log: Log, stopping: asyncio.Event) -> Listener | None:
+async def bind(settings: Settings, upstream: JsonUpstream, log: Log, stopping: asyncio.Event) -> Listener | None:
     """The listener; waits while the port is taken. None when told to stop before that."""
     told = False
     while not stopping.is_set():
@@ -102,7 +102,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     if supervised:
         hear_parent_in(loop, stopping)
     broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
-    upstream = Upstream(settings, broker, log)
+    upstream = JsonUpstream(settings, broker, log)
     with private_socket(settings, log) as listening:
         local = None
         if listening is not None:

@@ -16,18 +16,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from bridges.tcp.fitting import ONE_SHOT_BYTES, fit
 from bridges.tcp.framing import FirstObject, parse, to_json
 from bridges.tcp.guest import Guest
-from bridges.tcp.leased import Leased
 from bridges.tcp.pace import LONG, LONG_AT_ONCE, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
 from bridges.tcp.peer import has_ended, unread_bytes
 from bridges.tcp.saying import Saying
 from bridges.tcp.stream import Stream
-from bridges.tcp.upstream import DELIVERING, Upstream
+from bridges.tcp.upstream import DELIVERING, JsonUpstream, legacy_message, shown
+from bridges.upstream import Client, Handed
 from broker.errors import IpcError
 
-LEGACY_REPLY_BYTES = 65_536
-"""Existing clients read a reply with a single recv(65536)."""
 GRACE_S = 0.2
 CLOSE_WAIT_S = 30.0
 _WRITE_AT_ONCE = 256
@@ -39,18 +38,19 @@ _DRAIN_POLL_S = 0.005
 class Connection(Guest):
     """State of one client. ``upstream`` is shared by all; a ``private`` one came by the Unix socket."""
 
-    def __init__(self, upstream: Upstream, *, private: bool = False) -> None:
+    def __init__(self, upstream: JsonUpstream, *, private: bool = False) -> None:
         super().__init__(upstream, private=private)
         self._first: FirstObject | None = FirstObject(upstream.request_limit_bytes)
         self._lines = bytearray()
         self._lasting = False
         self._answered = False
         self._peer_closed = False
-        self._leased = Leased(upstream)
-        self._subscriptions: dict[str, int] = {}
+        self._client = Client(upstream)
+        self._written = 0
+        """Bytes of replies and pushes, in all."""
         self._slots: deque[Slot] = deque()
         self._checks: deque[Slot] = deque()
-        """Checks in order: the mail of each is what the next acknowledges."""
+        """Checks in order; one is asked at a time."""
         self._checking = False
         """The first of them has been asked."""
         self._flush_planned = False
@@ -101,10 +101,8 @@ class Connection(Guest):
     def connection_lost(self, error: OSError | None) -> None:
         self._closing = True
         self._leave()
-        for token in self._subscriptions:
-            self._up.unsubscribe(self._subscriptions[token], token)
         clean = error is None and self._answered and not self._lasting and self._peer_closed
-        self._leased.hand_back(acknowledge=clean)
+        self._client.end(acknowledge=clean)
 
     def pause_writing(self) -> None:
         self._can_write = False
@@ -152,6 +150,7 @@ class Connection(Guest):
     def _take_lines(self, data: bytes) -> None:
         self._active_s = self._up.now_s()
         self._pace.taken_bytes += len(data)
+        taken = self._taken() if self._client.holds_mail else 0
         *lines, rest = data.split(b"\n")
         if self._lines and lines:
             lines[0] = bytes(self._lines) + lines[0]
@@ -160,16 +159,20 @@ class Connection(Guest):
         for line in lines:
             line = line.strip()
             if line:
-                self._submit(line, None)
+                self._submit(line, None, taken)
         limit = self._up.request_limit_bytes
         if len(self._lines) > limit:
             raise IpcError("too_large", what="A line", size=len(self._lines), limit=limit)
         if self._pace.taken_bytes > TAKEN_BYTES and self._slots:
             self._pace_down()
 
-    def _submit(self, raw: bytes, request: dict[str, Any] | None) -> None:
+    def _taken(self) -> int:
+        """Bytes of replies and pushes that have reached the client's side."""
+        return self._written - self._stream.unsent_bytes - unread_bytes(self._stream.socket)
+
+    def _submit(self, raw: bytes, request: dict[str, Any] | None, taken: int = 0) -> None:
         """Start a request; replies are written in the order of requests."""
-        slot = Slot(len(raw))
+        slot = Slot(len(raw), taken)
         self._asked_bytes += len(raw)
         self._slots.append(slot)
         if len(self._slots) == PIPELINE:
@@ -202,41 +205,39 @@ class Connection(Guest):
                 Saying(request, self._up.words, partial(self._ask_for, slot), partial(self._answer, slot)).go_on()
             else:
                 self._ask(slot)
-        elif action == "ask":
-            self._up.check(request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
         elif action == "subscribe":
             self._subscribe(slot)
-        elif action == "release":
-            self._leased.forget(request)
-            self._ask(slot)
+        elif action == "unsubscribe":
+            self._client.unsubscribe(self._body(request), partial(self._guarded, slot, self._listened))
         else:
+            if action == "release":
+                self._client.disown(request)
             self._ask(slot)
+
+    def _body(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._up.body(request, self._peer, private=self._private)
 
     def _ask(self, slot: Slot) -> None:
-        self._up.ask(
-            slot.request, self._peer, self._limit(), partial(self._guarded, slot, self._replied), private=self._private
-        )
+        self._ask_for(slot, slot.request, partial(self._answer, slot))
 
-    def _ask_for(self, slot: Slot, body: dict[str, Any], then: Callable[[dict[str, Any]], None]) -> None:
-        """A request that a sentence stands for; its mail is acknowledged like that of any other."""
+    def _ask_for(self, slot: Slot, request: dict[str, Any], then: Callable[[dict[str, Any]], None]) -> None:
+        """Make a request, or one that a sentence stands for; mail that its reply brings is the slot's."""
+        body = self._body(request)
+        action, legacy, token = body["action"], "door" not in body, body.get("session_token")
+        if action == "check" and not self._lasting:
+            self._up.limit_mail(body, ONE_SHOT_BYTES // (1 if request is slot.request else 2))
 
-        def replied(_slot: Slot, reply: dict[str, Any], ids: tuple[str, ...] | list[str] = ()) -> None:
-            self._leased.fetched(str(body.get("session_token")), ids)
+        def replied(slot: Slot, reply: dict[str, Any]) -> None:
+            reply = shown(reply, delivers=action in DELIVERING, legacy=legacy)
+            if reply["status"] == "ok" and action in DELIVERING:
+                slot.mail.append(self._client.hand(token, [m["id"] for m in reply["messages"]]))
+                if self._stream.is_closing:
+                    self._client.settle(acknowledge=False)
+            elif reply["status"] == "ok" and action == "ack":
+                self._client.disown(request)
             then(reply)
 
-        limit = self._limit() and LEGACY_REPLY_BYTES - 4096  # for what is said beside
-        if body["action"] in DELIVERING:
-            self._up.check(body, limit, partial(self._guarded, slot, replied), private=self._private)
-        else:
-            self._up.ask(body, self._peer, limit, partial(self._guarded, slot, replied), private=self._private)
-
-    def _limit(self) -> int | None:
-        return None if self._lasting else LEGACY_REPLY_BYTES
-
-    def _replied(self, slot: Slot, reply: dict[str, Any]) -> None:
-        if slot.request["action"] == "ack" and reply.get("status") == "ok":
-            self._leased.forget(slot.request)
-        self._answer(slot, reply)
+        self._client.ask(body, partial(self._guarded, slot, replied))
 
     def _next_check(self) -> None:
         """Go on with the checks, unless their client does not take what it has been given."""
@@ -245,47 +246,38 @@ class Connection(Guest):
             self._guarded(self._checks[0], self._check)
 
     def _check(self, slot: Slot) -> None:
-        """Ask for mail, after acknowledging what the check before it brought; the broker keeps the order of the two.
+        """Ask for mail, after acknowledging what the client had taken before it asked; the broker keeps the order of the two.
 
-        A client that has closed its sending side may be gone: a check it had sent before says nothing about that mail.
+        A check that was sent before the reply to another had come says nothing about the mail of that one.
         """
-        token = str(slot.request.get("session_token"))
-        if not self._peer_closed:
-            self._leased.read(token)
-        self._up.check(slot.request, self._limit(), partial(self._guarded, slot, self._delivered), private=self._private)
-
-    def _delivered(self, slot: Slot, reply: dict[str, Any], ids: list[str]) -> None:
-        if ids:
-            self._leased.fetched(str(slot.request.get("session_token")), ids)
-            if self._stream.is_closing:
-                self._leased.hand_back(acknowledge=False)
-        self._answer(slot, reply)
+        self._client.taken(slot.request.get("session_token"), slot.taken)
+        self._ask(slot)
 
     def _subscribe(self, slot: Slot) -> None:
         if not self._lasting:
             raise IpcError("bad_request", detail="subscribe needs a lasting connection: end the request with a newline")
-        token, echo = str(slot.request.get("session_token")), slot.request.get("id")
+        token, echo = slot.request.get("session_token"), slot.request.get("id")
 
         def receive(push: dict[str, Any]) -> None:
+            push.pop("id", None)
             if echo is not None:
                 push["id"] = echo
-            self._leased.pushed(token, [m["id"] for m in push.get("messages", [])])
+            mail = self._client.hand(token, [m["id"] for m in push.get("messages", ())], pushed=True)
+            for message in push.get("messages", ()):
+                legacy_message(message)
             self._flush()  # its subscribe's reply comes before it
-            self._write(push)
+            self._send([to_json(push)], [mail])
             if not self._can_write and self._stream.unsent_bytes > UNREAD_PUSHES_BYTES:
                 self.drop()
 
-        self._up.subscribe(slot.request, receive, partial(self._guarded, slot, self._subscribed), private=self._private)
+        self._client.subscribe(self._body(slot.request), echo, receive, partial(self._guarded, slot, self._listened))
 
-    def _subscribed(self, slot: Slot, number: int, reply: dict[str, Any]) -> None:
-        if reply.get("status") == "ok":
-            token = str(slot.request.get("session_token"))
-            self._subscriptions[token] = number
-            if self._stream.is_closing:
-                self._up.unsubscribe(number, token)
-            elif self._timer is not None:
-                self._timer.cancel()  # silence is what a subscriber does
-        self._answer(slot, reply)
+    def _listened(self, slot: Slot, reply: dict[str, Any]) -> None:
+        if not self._client.subscriptions:
+            self._restart_timer(self._silence_s)
+        elif self._timer is not None:
+            self._timer.cancel()  # silence is what a subscriber does
+        self._answer(slot, shown(reply, delivers=False, legacy=True))
 
     # replies
 
@@ -293,6 +285,8 @@ class Connection(Guest):
         request = slot.request
         if "id" in request:
             reply["id"] = request["id"]
+        if not self._lasting:
+            self._fit(slot, reply)
         slot.reply = reply
         self._asked_bytes -= slot.size_bytes
         if not self._proven and reply.get("status") == "ok":
@@ -306,6 +300,12 @@ class Connection(Guest):
                 self._up.loop.call_soon(self._next_check)
         self._plan_flush()
 
+    def _fit(self, slot: Slot, reply: dict[str, Any]) -> None:
+        """Make of a reply what a one-shot client can take; mail that is not in it any more has been shown to nobody."""
+        fit(reply, ONE_SHOT_BYTES)
+        for mail in slot.mail:
+            self._client.keep(mail, {m["id"] for part in (reply, *reply.get("results", ())) for m in part.get("messages", ())})
+
     def _plan_flush(self) -> None:
         if not self._flush_planned:
             self._flush_planned = True
@@ -314,37 +314,42 @@ class Connection(Guest):
     def _flush(self) -> None:
         """Write the replies that are there, up to the first that is not."""
         self._flush_planned = False
-        slots, texts = self._slots, []
+        slots = self._slots
+        texts: list[bytes] = []
+        mail: list[Handed] = []
         before = len(slots)
         first_long = self._pace.first_long
         while slots and slots[0].reply is not None and self._can_write:
             texts.append(to_json(slots[0].reply))
+            mail += slots[0].mail
             if slots.popleft() is first_long:
-                self._send(texts)
-                texts = []
+                self._send(texts, mail)
+                texts, mail = [], []
                 for held, raw, request in self._pace.written():
                     self._guarded(held, self._start, raw, request)
                 first_long = self._pace.first_long
             if len(texts) == _WRITE_AT_ONCE:
-                self._send(texts)
-                texts = []
-        self._send(texts)
+                self._send(texts, mail)
+                texts, mail = [], []
+        self._send(texts, mail)
         if self._pace.goes_on(before, len(slots)):
             self._pace_up()
         if before != len(slots):
             self._count()
             self._after_replies()
 
-    def _send(self, texts: list[bytes]) -> None:
-        if not texts:
+    def _send(self, texts: list[bytes], mail: list[Handed]) -> None:
+        if not texts or self._stream.is_closing:
             return
         if self._lasting:
             texts.append(b"")
-            self._stream.write(b"\n".join(texts))
-            return
-        if len(texts[0]) > _ONE_PACKET_BYTES and not self._private:
+        elif len(texts[0]) > _ONE_PACKET_BYTES and not self._private:
             self._stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its end must not wait for an ACK
-        self._stream.write(texts[0])
+        data = b"\n".join(texts)
+        self._written += len(data)
+        for handed in mail:
+            handed.end = self._written
+        self._stream.write(data)
 
     def _after_replies(self) -> None:
         if not self._lasting:
@@ -355,21 +360,18 @@ class Connection(Guest):
         elif self._peer_closed and not self._slots:
             self._begin_end()
 
-    def _write(self, reply: dict[str, Any]) -> None:
-        self._send([to_json(reply)])
-
     def refuse(self, error: IpcError) -> None:
         """One clear error, then close; nothing of the input is run."""
         if not self._closing:
             self._flush()
-            self._write(error.to_wire())
+            self._send([to_json(error.to_wire())], [])
             self._closing = True
             self._begin_end()
 
     # the end
 
     def _restart_timer(self, delay_s: float, action: Callable[[], None] | None = None) -> None:
-        if not self._subscriptions and not self._stream.is_closing:
+        if not self._client.subscriptions and not self._stream.is_closing:
             self._start_timer(delay_s, action or self._idle)
 
     def _idle(self) -> None:
@@ -399,7 +401,7 @@ class Connection(Guest):
                 self._start_timer(CLOSE_WAIT_S, self._stream.abort)
 
     def _settle(self, *, acknowledge: bool) -> None:
-        self._leased.hand_back(acknowledge=acknowledge)
+        self._client.settle(acknowledge=acknowledge)
         self._stream.close()
 
     def _await_drained(self, waited_s: float = 0.0) -> None:

@@ -123,9 +123,9 @@ class FirstObject:
             return bytes(buffer[:end]), None, bytes(buffer[end:])
 
 
-def to_json(reply: dict[str, Any] | None) -> bytes:
-    """A reply's bytes, its keys in their order."""
-    return orjson.dumps(reply)
+def to_json(value: Any) -> bytes:
+    """The bytes of a reply, or of a part of it, keys in their order."""
+    return orjson.dumps(value)
 
 
 def parse(raw: bytes) -> dict[str, Any]:

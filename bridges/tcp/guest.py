@@ -8,14 +8,14 @@ from collections.abc import Callable
 from bridges.tcp.peer import UNKNOWN
 from bridges.tcp.room import HOLD_S
 from bridges.tcp.stream import Stream
-from bridges.tcp.upstream import Upstream
+from bridges.tcp.upstream import JsonUpstream
 from broker.errors import IpcError
 
 
 class Guest(ABC):
     """The part of a connection that ``Admission`` and ``Room`` deal with."""
 
-    def __init__(self, upstream: Upstream, *, private: bool) -> None:
+    def __init__(self, upstream: JsonUpstream, *, private: bool) -> None:
         self._up = upstream
         self._private = private
         self._stream: Stream = None  # type: ignore[assignment]  # set before any other callback

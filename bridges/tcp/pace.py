@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from bridges.upstream import Handed
+
 PIPELINE = 320
 TAKEN_BYTES = 8 * 1024 * 1024
 """Bytes read while something waits for its reply, after which nothing more is read until all is answered."""
@@ -23,13 +25,16 @@ LONG = frozenset({"history", "search", "list", "groups", "claims", "asks", "rece
 class Slot:
     """The place of one request's reply among those of its connection."""
 
-    __slots__ = ("reply", "request", "size_bytes")
+    __slots__ = ("mail", "reply", "request", "size_bytes", "taken")
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, taken: int) -> None:
         self.size_bytes = size_bytes
         """Of the request."""
+        self.taken = taken
+        """So many bytes of replies and pushes the client had taken when its request came."""
         self.request: dict[str, Any] = {}
         self.reply: dict[str, Any] | None = None
+        self.mail: list[Handed] = []
 
 
 Held = tuple[Slot, bytes, dict[str, Any] | None]

@@ -238,14 +238,14 @@ def subscribe(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]
 
 
 def unsubscribe(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    """End one subscription of this connection, or all of them."""
+    """End one of the session's subscriptions by this connection, or all of those; others' connections keep theirs."""
     act_as(turn, session, request, "instance_id")
     mailbox, route, number = session.mailbox, request.route, request.body.get("subscription")
 
     def meant(one: Subscription | Watcher) -> bool:
         return one.route == route and number in (None, one.request_id)
 
-    if mailbox.subscription is not None and (number is None or meant(mailbox.subscription)):
+    if mailbox.subscription is not None and meant(mailbox.subscription):
         turn.journal.set(mailbox, "subscription", None)
     turn.journal.set(mailbox, "watchers", [w for w in mailbox.watchers if not meant(w)])
     return {"message": f"Unsubscribed {mailbox.name}"}

@@ -295,7 +295,8 @@ def subscribe(judge: Judge, call: Call) -> None:
 
 def unsubscribe(judge: Judge, call: Call) -> None:
     call.refused(None)
-    call.box.subscription = None
+    if call.box.subscription is not None and call.box.subscription.key[0] == call.key[0]:
+        call.box.subscription = None
     call.box.watchers = [w for w in call.box.watchers if w.key[0] != call.key[0]]
 
 

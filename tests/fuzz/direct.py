@@ -74,6 +74,11 @@ class DirectBroker:
         asyncio.get_running_loop().call_soon(self._ask, {**body, "id": number}, on_reply)
         return number
 
+    def end_pushes(self, number: int, late: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.on_push.pop(number, None)
+        if late is not None:
+            self.on_push[number] = late
+
     def _ask(self, body: dict[str, Any], on_reply: Callable[[dict[str, Any]], bool]) -> None:
         for reply in self._direct.ask(body):
             if "push" in reply:

@@ -25,7 +25,7 @@ from bridges.mcp.server import build
 from bridges.mcp.session import Agent
 from bridges.tcp.connection import Connection
 from bridges.tcp.stream import Stream
-from bridges.tcp.upstream import Upstream
+from bridges.tcp.upstream import JsonUpstream
 from broker.actions import LANDINGS
 from broker.errors import IpcError
 from broker.logs import Log
@@ -72,8 +72,8 @@ def streams(home: Path, inputs: Inputs) -> Iterator[None]:
         direct.close()
 
 
-async def _upstream(direct: Direct) -> Upstream:
-    return Upstream(direct.settings, DirectBroker(direct), FaultLog("fuzz"))  # type: ignore[arg-type]
+async def _upstream(direct: Direct) -> JsonUpstream:
+    return JsonUpstream(direct.settings, DirectBroker(direct), FaultLog("fuzz"))  # type: ignore[arg-type]
 
 
 def _conversation(inputs: Inputs, tokens: list[str]) -> bytes:
@@ -102,7 +102,7 @@ def _conversation(inputs: Inputs, tokens: list[str]) -> bytes:
     return b"\n".join(lines) + rng.choice((b"", b"\n", b"\r\n", b" "))
 
 
-async def _converse(inputs: Inputs, upstream: Upstream, raw: bytes) -> bytes:
+async def _converse(inputs: Inputs, upstream: JsonUpstream, raw: bytes) -> bytes:
     """Say it in pieces and close; what was answered."""
     client, server = socket.socketpair()
     client.setblocking(False)

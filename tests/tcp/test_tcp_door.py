@@ -54,6 +54,11 @@ def queued(service: Service) -> int:
     return int(service.connect("observer").request("status")["queued"])
 
 
+def lines_unread(s: socket.socket) -> int:
+    """Lines that have come and were not read."""
+    return s.recv(1_000_000, socket.MSG_PEEK).count(b"\n")
+
+
 def read_all(s: socket.socket) -> bytes:
     chunks = []
     while chunk := s.recv(65536):
@@ -360,7 +365,7 @@ def test_a_slow_reader_does_not_hold_up_others(service: Service) -> None:
     slow.close()
 
 
-def test_checks_that_are_pipelined_acknowledge_each_the_one_before(service: Service) -> None:
+def test_checks_that_are_pipelined_acknowledge_only_what_was_taken_before_they_came(service: Service) -> None:
     fred, claude = register(service, "fred", "claude")
     for number in range(6):
         send(service, fred, "fred", "claude", str(number))
@@ -369,7 +374,21 @@ def test_checks_that_are_pipelined_acknowledge_each_the_one_before(service: Serv
     replies = [door.read() for _ in range(4)]
     assert [r["id"] for r in replies] == [0, 1, 2, 3]
     assert [[m["message"]["content"] for m in r["messages"]] for r in replies] == [["0", "1"], ["2", "3"], ["4", "5"], []]
-    wait_for("the acknowledgement", lambda: queued(service) == 0)
+    assert queued(service) == 6, "all four were sent before the first was answered"
+    assert door.ask({"action": "check", "session_token": claude})["messages"] == []
+    assert queued(service) == 0
+
+
+def test_mail_of_pipelined_checks_comes_back_when_their_client_dies_unread(service: Service) -> None:
+    fred, claude = register(service, "fred", "claude")
+    for number in range(3):
+        send(service, fred, "fred", "claude", str(number))
+    door = Lasting(service)
+    door.write(*({"action": "check", "session_token": claude, "limit": 2} for n in range(2)))
+    wait_for("both replies", lambda: lines_unread(door.socket) == 2)
+    door.close()
+    again = wait_for("the mail", lambda: check(service, claude, "claude")["messages"])
+    assert [m["message"]["content"] for m in again] == ["0", "1", "2"]
 
 
 def test_replies_that_come_out_of_order_are_written_in_order(service: Service) -> None:

@@ -1,0 +1,253 @@
+"""A door's clients over its one connection to the broker.
+
+    client --ask, subscribe--> Upstream --> broker
+       ^                          |
+       '----- replies, pushes ----'
+
+A ``Client`` owns what the broker does for it: its subscriptions and the mail that it was handed. When it goes, its
+subscriptions end at the broker, and mail goes back that it has not acknowledged.
+
+    handed --written--> sent --evidence that it was taken--> acknowledged
+       '------------------+---- the client is gone --------> given back; what was never written, as never shown
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from broker.aio import AsyncConnection
+from broker.errors import IpcError
+from broker.logs import Log
+
+OnReply = Callable[[dict[str, Any]], bool]
+"""Gets the reply to a request, also an error; False if nobody is there any more to take what it brings."""
+Receive = Callable[[dict[str, Any]], None]
+_TIMEOUT_S = 20.0
+_FINISH_S = 2.0
+_LONGEST_WAIT_S = 3600
+_IDS_AT_ONCE = 10_000
+_UNCERTAIN = ("timeout", "unavailable")
+"""Errors after which the broker may have done what it was asked."""
+_NOBODY = 0
+"""A number that no subscribe request has."""
+
+
+class Upstream:
+    """The connection, and requests that no client waits for."""
+
+    def __init__(self, broker: AsyncConnection, log: Log) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._broker = broker
+        self._log = log
+        self._background = 0
+        self._idle: asyncio.Future[None] | None = None
+        broker.on_orphan = self._orphan
+
+    def submit(self, body: dict[str, Any], on_reply: OnReply) -> int:
+        """Pass a request on, whose map is then ours; its number. Raises IpcError once the connection is closed."""
+        wait_s = body.get("wait_s")
+        patience_s = None
+        if isinstance(wait_s, (int, float)) and 0 < wait_s <= _LONGEST_WAIT_S:
+            patience_s = _TIMEOUT_S + wait_s
+        return self._broker.submit(body, on_reply, patience_s)
+
+    def acknowledge(self, token: Any, ids: list[str]) -> None:
+        """Mail was read. Nobody waits for it to be noted."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            self._spawn({"action": "ack", "session_token": token, "ids": ids[start : start + _IDS_AT_ONCE]})
+
+    def give_back(self, token: Any, ids: list[str]) -> None:
+        """Mail was not read."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            self._spawn({"action": "release", "session_token": token, "ids": ids[start : start + _IDS_AT_ONCE]})
+
+    async def finish(self) -> None:
+        """Wait for what was left to be done in the background."""
+        end_s = self.loop.time() + _FINISH_S
+        while self._background and self.loop.time() < end_s:
+            self._idle = self.loop.create_future()
+            await asyncio.wait([self._idle], timeout=end_s - self.loop.time())
+
+    def listen(self, number: int, receive: Receive) -> None:
+        """Have the pushes of a subscribe request go to ``receive``."""
+        self._broker.on_push[number] = receive
+
+    def forget(self, number: int) -> None:
+        """A subscription has ended at the broker."""
+        self._broker.end_pushes(number)
+
+    def unsubscribe(self, number: int, token: Any) -> None:
+        """End a subscription; what is pushed before the broker has heard of that goes back."""
+
+        def late(push: dict[str, Any]) -> None:
+            self.give_back(token, [m["id"] for m in push.get("messages", ())])
+
+        self._broker.end_pushes(number, late)
+        body = {"action": "unsubscribe", "session_token": token, "subscription": number}
+        self._spawn(body, lambda: self.forget(number))
+
+    def _spawn(self, body: dict[str, Any], then: Callable[[], object] = lambda: None) -> None:
+        def done(reply: dict[str, Any]) -> bool:
+            self._background -= 1
+            then()
+            if reply.get("status") != "ok":  # the lease ends by itself
+                self._log.warning("settle_failed", action=body["action"], code=reply.get("code"))
+            if not self._background and self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+            return True
+
+        with contextlib.suppress(IpcError):  # closed: the broker gives back what is on lease
+            self._broker.submit(body, done)
+            self._background += 1
+
+    def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
+        """A reply came after its time was over."""
+        self.give_back(request.get("session_token"), [m["id"] for m in reply["messages"]])
+
+
+class Handed:
+    """The mail of one reply or push, until it is settled."""
+
+    __slots__ = ("end", "ids", "pushed", "token")
+
+    def __init__(self, token: Any, ids: list[str], *, pushed: bool) -> None:
+        self.token = token
+        self.ids = ids
+        self.pushed = pushed
+        self.end: int | None = None
+        """Where it ends among the bytes that were written to the client; None before it was."""
+
+
+class Subscription:
+    """What a subscribe request began. ``name`` is the client's own id of the request."""
+
+    __slots__ = ("name", "token")
+
+    def __init__(self, name: Any, token: Any) -> None:
+        self.name = name
+        self.token = token
+
+
+class Client:
+    """One client of a door, from its first request until ``end``. It may act for several sessions."""
+
+    __slots__ = ("_handed", "_subscriptions", "_up")
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._up = upstream
+        self._subscriptions: dict[int, Subscription] = {}
+        """By the number of the subscribe request at the broker."""
+        self._handed: list[Handed] = []
+
+    # requests
+
+    def ask(self, body: dict[str, Any], on_reply: OnReply) -> None:
+        """Make a request, whose map is then ours. Raises IpcError once the connection is closed."""
+        self._up.submit(body, on_reply)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many there are."""
+        return len(self._subscriptions)
+
+    def subscribe(self, body: dict[str, Any], name: Any, receive: Receive, on_reply: OnReply) -> None:
+        """Make a subscribe request; ``receive`` gets its pushes until it ends. Raises IpcError."""
+
+        def answered(reply: dict[str, Any]) -> bool:
+            if reply.get("status") != "ok":
+                self._end_subscription(number, certain=reply.get("code") not in _UNCERTAIN)
+            return on_reply(reply)
+
+        def pushed(push: dict[str, Any]) -> None:
+            if push.get("status") == "error":  # the broker has ended it
+                self._end_subscription(number, certain=True)
+            receive(push)
+
+        subscription = Subscription(name, body.get("session_token"))
+        number = self._up.submit(body, answered)
+        self._subscriptions[number] = subscription
+        self._up.listen(number, pushed)
+
+    def unsubscribe(self, body: dict[str, Any], on_reply: OnReply) -> None:
+        """End the session's subscription that the request names, or without a name all that it has here. Raises IpcError."""
+        token, name = body.get("session_token"), body.get("subscription")
+        if not isinstance(name, (int, str, type(None))) or isinstance(name, bool):  # the broker says what is wrong with it
+            self.ask(body, on_reply)
+            return
+        for number, one in list(self._subscriptions.items()):
+            if one.token == token and name in (None, one.name):
+                self._end_subscription(number)
+        self.ask({**body, "subscription": _NOBODY}, on_reply)  # answered after those
+
+    def _end_subscription(self, number: int, *, certain: bool = False) -> None:
+        """``certain``: the broker has none of that number."""
+        one = self._subscriptions.pop(number, None)
+        if one is None:
+            return
+        if certain:
+            self._up.forget(number)
+        else:
+            self._up.unsubscribe(number, one.token)
+
+    # mail
+
+    @property
+    def holds_mail(self) -> bool:
+        return bool(self._handed)
+
+    def hand(self, token: Any, ids: list[str], *, pushed: bool = False) -> Handed:
+        """Note mail that the client is about to get."""
+        handed = Handed(token, ids, pushed=pushed)
+        if ids:
+            self._handed.append(handed)
+        return handed
+
+    def keep(self, handed: Handed, shown: set[str]) -> None:
+        """Only the mail in ``shown`` will reach the client: the rest goes back."""
+        gone = [i for i in handed.ids if i not in shown]
+        if gone:
+            handed.ids = [i for i in handed.ids if i in shown]
+            self._up.give_back(handed.token, gone)
+
+    def taken(self, token: Any, end: int) -> None:
+        """The client has read so much of what was written to it: acknowledge what a session fetched there."""
+        read: list[str] = []
+        left = []
+        for handed in self._handed:
+            if handed.token == token and not handed.pushed and handed.end is not None and handed.end <= end:
+                read += handed.ids
+            else:
+                left.append(handed)
+        self._handed = left
+        self._up.acknowledge(token, read)
+
+    def disown(self, request: dict[str, Any]) -> None:
+        """Mail that the client acknowledges or gives back itself is not settled when it leaves."""
+        token, given = request.get("session_token"), request.get("ids")
+        if given is not None and not isinstance(given, list):  # which the broker refuses
+            return
+        ids = None if given is None else {str(i) for i in given}
+        for handed in self._handed:
+            if handed.token == token:
+                handed.ids = [] if ids is None else [i for i in handed.ids if i not in ids]
+        self._handed = [h for h in self._handed if h.ids]
+
+    def settle(self, *, acknowledge: bool) -> None:
+        """Acknowledge what was fetched, or give it back; what was pushed or never written goes back."""
+        read: dict[Any, list[str]] = {}
+        unread: dict[Any, list[str]] = {}
+        for handed in self._handed:
+            is_read = acknowledge and not handed.pushed and handed.end is not None
+            (read if is_read else unread).setdefault(handed.token, []).extend(handed.ids)
+        self._handed = []
+        for token, ids in read.items():
+            self._up.acknowledge(token, ids)
+        for token, ids in unread.items():
+            self._up.give_back(token, ids)
+
+    def end(self, *, acknowledge: bool = False) -> None:
+        """The client is gone."""
+        for number in list(self._subscriptions):
+            self._end_subscription(number)
+        self.settle(acknowledge=acknowledge)
