@@ -268,7 +268,18 @@ _ROWS = (
     Action(
         "search",
         Access.SESSION,
-        (Field("query", (str,), "words; all must occur", required=True, low=1, high=1000), _BEFORE, _PAGE),
+        (
+            Field(
+                "query",
+                (str,),
+                "words; all must occur, the last may be the beginning of one of three letters or more",
+                required=True,
+                low=1,
+                high=1000,
+            ),
+            _BEFORE,
+            _PAGE,
+        ),
         "messages: [{..., snippet}], newest first; more; behind",
         "Full-text search in mail one got and sent.",
         slow=True,

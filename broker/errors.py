@@ -187,6 +187,13 @@ _ROWS = (
         "Free disk space, then retry; mail that is stored can still be read.",
         retryable=True,
     ),
+    ErrorKind(
+        "storage_locked",
+        503,
+        "The mail store is held by another program: {detail}. Nothing was stored",
+        "Close what has ipc.db of the data folder open (fuser tells who), then retry; mail that is stored can still be read.",
+        retryable=True,
+    ),
     ErrorKind("unavailable", 503, "The broker can't be reached: {detail}", "ipc doctor", retryable=True),
     ErrorKind("timeout", 504, "No answer within {limit:g} s", "Retry; a send keeps its id and is stored once.", True),
     ErrorKind("internal", 500, "Internal error, reference {ref}", "The log has the details: ipc doctor", retryable=True),

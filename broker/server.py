@@ -38,7 +38,9 @@ from broker.version import VERSION
 
 _TURN_REQUESTS = 2048
 """Requests taken into one transaction: enough to share a sync among many, few enough to answer soon."""
-_WARNINGS = frozenset({"spoof_refused", "auth_refused", "token_refused", "user_refused", "storage_full", "session_replaced"})
+_WARNINGS = frozenset(
+    {"spoof_refused", "auth_refused", "token_refused", "user_refused", "storage_full", "storage_locked", "session_replaced"}
+)
 
 
 def now() -> Moment:

@@ -25,7 +25,6 @@ _HURRY_S, _HURRY_STEP = 0.001, 400
 _ACTIVITY_S = 30.0
 _QUIET_S = 0.1
 """Without requests for so long, there is time to write the archive's indexes."""
-_INDEX_STEP = 200
 
 
 class Sweeper:
@@ -88,7 +87,7 @@ class Sweeper:
 
     def _index(self, now: Moment) -> None:
         try:
-            self._store.index(_INDEX_STEP)
+            self._store.index()
         except StoreError as e:
             self._log.warning("index_postponed", detail=str(e))
             self._busy_s = now.mono_s + _REST_S

@@ -36,8 +36,10 @@ def search(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     words = request.body["query"].replace("\0", " ").split()  # FTS5 takes a NUL for the end of the query
     if not words:
         raise IpcError("bad_request", detail="query must hold a word")
-    # each word as a quoted string, so that nothing in it is query syntax; the last may be the beginning of one
-    query = " ".join('"' + word.replace('"', '""') + '"' for word in words) + "*"
+    # each word as a quoted string, so that nothing in it is query syntax; the last may be the beginning of one, unless half
+    # of all words begin with it
+    beginning = "*" if len(words[-1]) > 2 or not words[-1].isascii() else ""
+    query = " ".join('"' + word.replace('"', '""') + '"' for word in words) + beginning
     return page(turn, session, request, Filter(query=query))
 
 
@@ -46,11 +48,8 @@ def page(turn: Turn, session: Session, request: Incoming, wanted: Filter) -> dic
     if body.get("before") is not None:
         wanted = wanted._replace(before=party_letter(turn, mailbox, body["before"]).id)
     limit = body.get("limit") or DEFAULT_PAGE
-    found = turn.store.archive(mailbox.id, wanted, limit + 1)
-    reply: dict[str, Any] = {
-        "messages": [render(turn, mailbox.id, row) for row in found[:limit]],
-        "more": len(found) > limit,
-    }
+    found, more = turn.store.archive(mailbox.id, wanted, limit)
+    reply: dict[str, Any] = {"messages": [render(turn, mailbox.id, row) for row in found], "more": more}
     behind = turn.store.archive_behind()
     if behind:
         reply["behind"] = behind

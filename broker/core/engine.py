@@ -17,7 +17,7 @@ from typing import Any
 
 from broker.actions import ACTIONS, Access, Action
 from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, guesses, mail, presence
-from broker.core.port import IdConflict, Store, StoreError
+from broker.core.port import IdConflict, Store, StoreError, StoreLocked
 from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
 from broker.core.turn import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Pace, Turn
@@ -151,9 +151,10 @@ class Engine:
         try:
             return self._attempt([request], now, careful=True, marks=False)
         except StoreError:
-            error = IpcError("storage_full", detail=str(first))
+            code = "storage_locked" if isinstance(first, StoreLocked) else "storage_full"
+            error = IpcError(code, detail=str(first))
             told = {"door": request.door, "request": request.body.get("id"), "action": request.body.get("action")}
-            event = Event("storage_full", {**told, "detail": str(first)})
+            event = Event(code, {**told, "detail": str(first)})
             return [answer(request, error.to_wire())], [event]
 
     def _attempt(

@@ -12,7 +12,7 @@ from typing import Any
 
 import peewee
 
-from broker.core.port import ORDINARY, IdConflict, NewMessage, StoreDamaged, StoreError, StoreFull
+from broker.core.port import ORDINARY, IdConflict, NewMessage, StoreDamaged, StoreError, StoreFull, StoreLocked
 from broker.settings import Settings
 from broker.store.large import LargeFiles
 
@@ -24,6 +24,8 @@ _ROWS_AT_ONCE = (32, 8, 1)
 SQLite the journal that would take back one statement."""
 _MARK_DELIVERED = "UPDATE queue SET attempts = attempts + 1 WHERE mailbox_id = ? AND message_id = ?"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PATIENCE_MS = 250
+"""A write waits so long for another program, such as a person's sqlite3, that holds the database."""
 _MEASURE_BATCHES = 32
 _MEASURE_ROWS = 8
 _NEAR_BYTES = 64 * 1024 * 1024
@@ -42,6 +44,8 @@ class Transactions:
         self._full = settings.durability == "full"
         self._synchronous = ""
         self._sync_failed = False
+        self._patience_ms = -1
+        self._wait_for_others(_PATIENCE_MS)
         self._open = False
         self._messages: list[NewMessage] = []
         self._ordinary: list[Any] = []
@@ -120,8 +124,20 @@ class Transactions:
         if synchronous != self._synchronous:  # SQLite refuses the change inside a transaction
             self._sql.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
-        self._sql.execute("BEGIN IMMEDIATE")
+        try:
+            self._sql.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as e:
+            if is_locked(e):
+                self._wait_for_others(0)  # what waits behind this request must not wait as long again, each for itself
+            raise
+        self._wait_for_others(_PATIENCE_MS)
         self._open = True
+
+    def _wait_for_others(self, milliseconds: int) -> None:
+        """How long a write waits for another program that holds the database."""
+        if self._patience_ms != milliseconds:
+            self._sql.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._patience_ms = milliseconds
 
     def _start_wal_anew(self) -> None:
         """After a sync has failed the kernel may take lost pages of the WAL for written, and a later sync succeeds without
@@ -207,9 +223,16 @@ def is_damage(error: BaseException | None) -> bool:
     return code & 0xFF in _DAMAGE and code != sqlite3.SQLITE_CORRUPT_VTAB
 
 
+def is_locked(error: sqlite3.Error) -> bool:
+    """True where another program holds the database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def translate(error: sqlite3.Error) -> Exception:
     if is_damage(error):
         return StoreDamaged(str(error))
     if isinstance(error, sqlite3.IntegrityError):
         return IdConflict(str(error))
+    if is_locked(error):
+        return StoreLocked(str(error))
     return StoreFull(str(error))

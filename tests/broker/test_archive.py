@@ -95,7 +95,7 @@ def test_a_query_that_would_read_too_much_is_refused(team: Core, monkeypatch: py
 def test_the_index_is_written_when_the_broker_is_idle_and_a_query_says_what_is_missing(
     team: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.store.archive._CATCH_UP", 10)
+    monkeypatch.setattr("broker.store.archive._CATCH_UP_BYTES", 10 * (64 + len("m0")))
     for number in range(450):
         team.send("fred", "claude", f"m{number}")
     answer = team.ask("claude", "history", limit=50)
@@ -164,7 +164,7 @@ def test_a_database_of_any_earlier_version_becomes_the_present_one(home: Path, v
     if version:
         assert (state.mailboxes["old"].queued, state.last_message_id, store.archive_behind()) == (1, 1, 1)
         assert [m.content for m in store.fetch(1, [], 0, 0.0)] == ["kept"]
-        store.index(10)
+        store.index()
         assert store.archive_behind() == 0
     store.close()
 
@@ -176,3 +176,36 @@ def test_the_steps_make_the_tables_that_the_models_describe(home: Path) -> None:
             columns = [(r[1], r[3]) for r in db.execute(f"PRAGMA table_info({model._meta.table_name})")]
             described = [(f.column_name, int(not f.null)) for f in model._meta.sorted_fields]
             assert columns == described, model
+
+
+def test_a_page_ends_where_its_texts_are_too_much_for_one_answer(team: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.store.archive._PAGE_BYTES", 3000)
+    monkeypatch.setattr("broker.store.archive._SNIPPETS_BYTES", 2000)
+    for number in range(6):
+        team.send("fred", "claude", f"word{number} " + "word " * 200)
+    for action, fields, at_once in (("history", {}, 3), ("search", {"query": "word"}, 2)):
+        seen: list[str] = []
+        more, before = True, {}
+        while more:
+            page = team.ask("claude", action, **fields, **before)
+            assert 0 < len(page["messages"]) <= at_once
+            seen += [m["message"]["content"].split()[0] for m in page["messages"]]
+            more, before = page["more"], {"before": page["messages"][-1]["id"]}
+        assert seen == [f"word{number}" for number in reversed(range(6))]
+
+
+def test_the_index_takes_steps_of_bytes_and_always_one_message(team: Core) -> None:
+    for number in range(4):
+        team.send("fred", "claude", f"m{number} " + "x" * 1000)
+    team.store.index(1)
+    assert team.store.archive_behind() == 3
+    team.store.index(2 * 1067)
+    assert team.store.archive_behind() == 1
+    team.store.index()
+    assert team.store.archive_behind() == 0
+
+
+def test_only_the_beginning_of_a_longer_word_finds_it(team: Core) -> None:
+    team.send("fred", "claude", "building 日本語")
+    found = {q: len(team.ask("claude", "search", query=q)["messages"]) for q in ("b", "bu", "bui", "building", "日")}
+    assert found == {"b": 0, "bu": 0, "bui": 1, "building": 1, "日": 1}
