@@ -231,7 +231,13 @@ _ROWS = (
         "released: how many went back to the mailbox",
         "Give leased mail back unread.",
     ),
-    Action("count", Access.SESSION, (_INSTANCE,), "unread, interrupt, from: {name: n}", "How much mail waits; delivers none."),
+    Action(
+        "count",
+        Access.SESSION,
+        (_INSTANCE,),
+        "unread, interrupt, from: {name: n}, newest, instance_id",
+        "How much mail waits; delivers none.",
+    ),
     Action(
         "subscribe",
         Access.SESSION,

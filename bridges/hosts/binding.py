@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 STOP_HOLDS = 3
 CONTEXT_CHARS = 9_000
+LOOK_S = 8.0
 _KEPT_S = 30 * 86_400
 _BUSY_S = 120
 """A turn of which no hook has told for so long may be over: an interrupted one ends without a hook."""
@@ -33,6 +34,7 @@ class Binding:
         "ended",
         "holds",
         "host",
+        "look_s",
         "name",
         "pid",
         "project",
@@ -56,6 +58,7 @@ class Binding:
         ended: bool = False,
         holds: int = STOP_HOLDS,
         chars: int = CONTEXT_CHARS,
+        look_s: float = LOOK_S,
         channel: bool = False,
         wake: bool = False,
         reach: list[str] | None = None,
@@ -72,6 +75,8 @@ class Binding:
         """At most so many times in a row a finished agent is held for urgent mail."""
         self.chars = chars
         """At most so many characters of mail are added to a model's context at once."""
+        self.look_s = look_s
+        """So long after a notice it is looked whether it began a turn, or the mail was read."""
         self.channel = channel
         """The host was started so that it takes channel notifications: that can't be seen from inside."""
         self.wake = wake
@@ -237,6 +242,14 @@ def touch_turns(home: str, session: str) -> None:
     path = _turns_path(home, session)
     if os.path.exists(path):
         os.utime(path)
+
+
+def stirred(home: str, session: str) -> int:
+    """When a hook of the session last ran at the beginning or end of a turn or after a tool, ns; 0 if none did."""
+    try:
+        return os.stat(_turns_path(home, session)).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def busy(home: str, session: str, now_s: float) -> bool:

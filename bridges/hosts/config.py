@@ -3,6 +3,7 @@
 [hosts]
 stop_holds = 3          # at most so many times in a row a finished agent is held for urgent mail; 0 = never
 context_chars = 9000    # at most so many characters of mail are added at once
+look_s = 8              # after a notice that began no turn within so many seconds the next way is tried
 channel = false         # the host was started so that it takes our channel's notifications
 
 [hosts.names]
@@ -19,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KNOWN: dict[str, type] = {"stop_holds": int, "context_chars": int, "channel": bool, "wake": bool, "names": dict}
-_LIMITS: dict[str, tuple[int, int]] = {"stop_holds": (0, 8), "context_chars": (1000, 9500)}
+KNOWN: dict[str, type] = {"stop_holds": int, "context_chars": int, "look_s": int, "channel": bool, "wake": bool, "names": dict}
+_LIMITS: dict[str, tuple[int, int]] = {"stop_holds": (0, 8), "context_chars": (1000, 9500), "look_s": (1, 600)}
 
 
 def read(home: str) -> tuple[dict[str, Any], str]:

@@ -65,6 +65,7 @@ def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
             started=process[1],
             holds=table.get("stop_holds", bindings.STOP_HOLDS),
             chars=table.get("context_chars", bindings.CONTEXT_CHARS),
+            look_s=table.get("look_s", bindings.LOOK_S),
             channel=table.get("channel", False),
             wake=key is None and hook.host.NAME == "codex" and table.get("wake", True) and can_queue(process[0]),
         )

@@ -2,7 +2,8 @@
 
 Ways, best first: of Claude Code the session's inbox socket, a channel notification, a plugin monitor's line, an asyncRewake
 hook; of Codex CLI its queue of messages. Each that is armed for a session holds a lock, and gives notice only while no
-better one is armed: so nothing is said twice. While a turn runs no way is needed, because hooks bring the mail.
+better one is armed: so nothing is said twice. One that brought no turn rests, and the next one speaks. While a turn runs no
+way is needed, because hooks bring the mail. A session has one notice outstanding, and a burst of mail is one notice.
 
 Nothing here waits: the process that serves MCP for all agents calls it from its event loop.
 """
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from bridges.hosts.binding import Binding
 
+GATHER_S = 0.3
+"""How long a burst of mail is gathered before a notice."""
 WAYS = ("socket", "channel", "monitor", "queue", "rewake")
 CHANNEL_CAPABILITY: dict[str, dict[str, Any]] = {"claude/channel": {}}
 """Claude Code takes a server that announces this for a channel: what it pushes reaches an idle agent."""
@@ -32,17 +35,21 @@ SOCKET_VARIABLE = "CLAUDE_CODE_MESSAGING_SOCKET"
 TOKEN_VARIABLE = "CLAUDE_CODE_MESSAGING_TOKEN"  # noqa: S105 (the variable's name)
 
 
-def notice(name: str, push: Mapping[str, Any]) -> str:
-    """What a notice says: ``push`` has ``unread``, ``interrupt`` and ``from`` as the broker's pushes have them."""
-    unread, urgent = int(push.get("unread", 1)), int(push.get("interrupt", 0))
-    senders = [str(name) for name in push.get("from") or ()]
-    parts = [f"agent-ipc: {unread} unread message{'s' if unread != 1 else ''} for {name}"]
+def notice(count: Mapping[str, Any]) -> str:
+    """What a notice says of the broker's ``count``. It names the newest message, because Claude Code drops a text that is
+    the same as the one before; and where the host's prompt hook runs in the turn that it begins, the mail is there already."""
+    unread, urgent, newest = int(count.get("unread", 1)), int(count.get("interrupt", 0)), count.get("newest")
+    senders = [str(sender) for sender in count.get("from") or ()]
+    one = unread == 1
+    parts = [f"agent-ipc: {unread} unread message{'' if one else 's'} for {count.get('instance_id')}"]
+    if newest:
+        parts[0] += f" ({'' if one else 'newest '}#{newest})"
     if urgent:
         parts.append(f"{urgent} urgent")
     if senders:
         more = f" and {len(senders) - 3} others" if len(senders) > 3 else ""
         parts.append(f"from {', '.join(senders[:3])}{more}")
-    return f"{', '.join(parts)}. The check tool of the ipc server reads {'it' if unread == 1 else 'them'}."
+    return f"{', '.join(parts)}. What does not come with this notice, the check tool of the ipc server reads."
 
 
 # the inbox socket of a Claude Code session
@@ -86,9 +93,32 @@ def listens(path: str) -> bool:
 # which way is armed
 
 
-def arm(home: str, session: str, way: str) -> int | None:
-    """Say that this process can wake the session in this way, while the descriptor is open; None if another does already."""
-    return sessions.hold(_way_path(home, session, way))
+class Way:
+    """One way by which this process can wake the session, armed while it holds the way's lock."""
+
+    def __init__(self, home: str, session: str, name: str) -> None:
+        self._home, self._session, self.name = home, session, name
+        self._fd: int | None = None
+
+    def arm(self) -> bool:
+        """False if another process has the way."""
+        if self._fd is None:
+            self._fd = sessions.hold(_way_path(self._home, self._session, self.name))
+        return self._fd is not None
+
+    def rest(self) -> None:
+        """Leave it to worse ways, until it is armed again."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def resting(self) -> bool:
+        return self._fd is None
+
+    def wanted(self) -> bool:
+        """True if a notice in this way is wanted now: no turn runs, whose hooks bring the mail, and no better way is armed."""
+        busy = bindings.busy(self._home, self._session, time.time())
+        return self._fd is not None and not busy and not better_armed(self._home, self._session, self.name)
 
 
 def better_armed(home: str, session: str, way: str) -> bool:
@@ -101,9 +131,25 @@ def _way_path(home: str, session: str, way: str) -> str:
     return bindings.path_of(home, session).removesuffix(".json") + f".{way}"
 
 
-def wanted(home: str, session: str, way: str) -> bool:
-    """True if a notice in this way is wanted now: no turn runs, and no better way is armed."""
-    return not bindings.busy(home, session, time.time()) and not better_armed(home, session, way)
+class Outlook:
+    """Whether a notice that was given brought something: a turn of the session, seen by its hooks. (That the mail was read
+    is the other sign.)
+
+        mail comes --> a burst is gathered --> no turn runs --> notice --> heeded: done
+                                                                  `-- nothing for ``look_s`` --> the next way
+    """
+
+    def __init__(self, home: str, session: str) -> None:
+        binding = bindings.load(home, session)
+        self._home, self._session = home, session
+        self._before = bindings.stirred(home, session)
+        self.until_s = time.monotonic() + (binding.look_s if binding is not None else bindings.LOOK_S)
+
+    def heeded(self) -> bool:
+        return bindings.stirred(self._home, self._session) != self._before
+
+    def over(self) -> bool:
+        return time.monotonic() >= self.until_s
 
 
 def reach_of_hooks(binding: Binding) -> list[str]:

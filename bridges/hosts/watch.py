@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _BOUND_S = 600.0
 """How long the session's first hook may take to come: a host asks its user for trust before."""
 _POLL_S = 0.25
+_LOOK_S = 0.2
+"""How often it is looked, while mail has to be told of, whether the moment has come."""
 _RETRY_S = (0.2, 5.0)
 REWAKE = 2
 """The exit status that wakes the model."""
@@ -84,14 +86,14 @@ def _run(arguments: list[str], way: str, tell: Any) -> int:
             return 0  # the door that says when mail comes is this machine's; the hooks bring it at prompts and tool calls
         if not session and way == "rewake":
             session = _session_on_stdin()
-        binding = _bound(home, session)
-        if binding is None or (fd := wake.arm(home, session, way)) is None:
+        armed = wake.Way(home, session, way)
+        if _bound(home, session) is None or not armed.arm():
             return 0
         try:
-            for push in notices(home, session, way):
-                tell(wake.notice(_name(home, session), push))
+            for count in notices(home, session, armed):
+                tell(wake.notice(count))
         finally:
-            os.close(fd)
+            armed.rest()
     except _Woken:
         return REWAKE
     except (BrokenPipeError, KeyboardInterrupt):
@@ -123,13 +125,8 @@ def _bound(home: str, session: str) -> Binding | None:
     return None
 
 
-def _name(home: str, session: str) -> str:
-    binding = bindings.load(home, session)
-    return binding.name if binding else "this session"
-
-
-def notices(home: str, session: str, way: str) -> Iterator[dict[str, Any]]:
-    """Pushes that ask for a notice now, for ever; ends with the host's process."""
+def notices(home: str, session: str, way: wake.Way) -> Iterator[dict[str, Any]]:
+    """What waits, each time that it asks for a notice now, for ever; ends with the host's process."""
     pause_s = _RETRY_S[0]
     while (binding := bindings.load(home, session)) is not None and binding.live():
         try:
@@ -137,7 +134,7 @@ def notices(home: str, session: str, way: str) -> Iterator[dict[str, Any]]:
                 pause_s = _RETRY_S[0]
                 yield from _pushes(home, session, way, door)
         except (OSError, ValueError, IpcError) as e:  # the service is down, restarts, or refuses: it will come back
-            note(home, "info", "watch_lost", way=way, error=str(e))
+            note(home, "info", "watch_lost", way=way.name, error=str(e))
             unread(home, session)  # which renews a session that ended
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, _RETRY_S[1])
@@ -154,17 +151,23 @@ def _subscribed(home: str, token: str) -> socket.socket:
     return door
 
 
-def _pushes(home: str, session: str, way: str, door: socket.socket) -> Iterator[dict[str, Any]]:
-    """Read pushes; one that comes while a turn runs is kept until the turn is over. Ends with the connection."""
+def _pushes(home: str, session: str, way: wake.Way, door: socket.socket) -> Iterator[dict[str, Any]]:
+    """What waits, when it has to be told of: after a burst, not while a turn runs, one notice at a time. Ends with the
+    connection."""
     received = b""
-    pending: dict[str, Any] | None = None
+    due_s: float | None = None
+    given: wake.Outlook | None = None
+    way.arm()
     while True:
-        if pending is not None and wake.wanted(home, session, way):
-            pending = unread(home, session)  # a hook may have brought it meanwhile
-            if pending is not None:
-                yield pending
-            pending = None
-        ready, _, _ = select.select([door], [], [], 1.0 if pending else 30.0)
+        if given is not None and (given.heeded() or given.over()):
+            given = _next_way(home, session, way, given)
+        if given is None and due_s is not None and time.monotonic() >= due_s and way.wanted():
+            due_s, count = None, unread(home, session)  # a hook may have brought it meanwhile
+            if count is not None:
+                given = wake.Outlook(home, session)
+                yield count
+        idle = due_s is None and given is None
+        ready, _, _ = select.select([door], [], [], 30.0 if idle else _LOOK_S)
         if not ready:
             if (binding := bindings.load(home, session)) is None or not binding.live():
                 return
@@ -178,8 +181,17 @@ def _pushes(home: str, session: str, way: str, door: socket.socket) -> Iterator[
             if told.get("status") == "error":
                 raise ValueError(told.get("message"))
             # the reply to subscribe counts what came before; asked for apart, mail that comes meanwhile would be told twice
-            if told.get("push") == "new" or told.get("unread"):
-                pending = told
+            if due_s is None and (told.get("push") == "new" or told.get("unread")):
+                due_s = time.monotonic() + wake.GATHER_S
+
+
+def _next_way(home: str, session: str, way: wake.Way, given: wake.Outlook) -> wake.Outlook | None:
+    """A notice that was not heeded is left to a worse way for as long again; None once this one may speak again."""
+    if given.heeded() or way.resting() or unread(home, session) is None:
+        way.arm()
+        return None
+    way.rest()
+    return wake.Outlook(home, session)
 
 
 def unread(home: str, session: str) -> dict[str, Any] | None:
@@ -193,4 +205,4 @@ def unread(home: str, session: str) -> dict[str, Any] | None:
     except IpcError as e:
         note(home, "info", "count_failed", code=e.code, text=e.text)
         return None
-    return found if found["unread"] else None
+    return {"instance_id": binding.name, **found} if found["unread"] else None

@@ -1,7 +1,7 @@
 """Mail that reaches an agent by itself. It is stored first: a push only points to it, and acknowledges nothing.
 
     new mail --> inbox resource updated, for clients that asked to be told (both protocol eras)
-             --> a notice that wakes an idle Claude Code: by its inbox socket, else as a channel (bridges.hosts.wake)
+             --> one notice that wakes an idle Claude Code: by its inbox socket, then as a channel (bridges.hosts.wake)
              --> the line at the end of the next tool result (bridges.mcp.results), for every host
 
 While a turn runs, hooks bring the mail at its tool calls and its end: a notice waits until the turn is over, unless the mail
@@ -10,7 +10,6 @@ is to interrupt. No host acknowledges a push and each may drop it, so automatic 
 
 import asyncio
 import contextlib
-import os
 import time
 from typing import Any
 
@@ -38,8 +37,10 @@ class Notifier:
         self._host_session = environment.get("CLAUDE_CODE_SESSION_ID", "")
         self._socket = environment.get(wake.SOCKET_VARIABLE, "")
         self._token = environment.get(wake.TOKEN_VARIABLE)
-        self._armed: dict[str, int] = {}
+        self._ways = [wake.Way(self._home, self._host_session, name) for name in ("socket", "channel")]
+        self._pending = self._urgent = False
         self._telling: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[None] | None = None
         self._checks: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         session.on_arrival = self.arrived
@@ -52,13 +53,17 @@ class Notifier:
             task.cancel()
         if self._checks is not None:
             self._checks.cancel()
-        for fd in self._armed.values():
-            os.close(fd)
+        for way in self._ways:
+            way.rest()
 
     def arrived(self, push: dict[str, Any]) -> None:
         """The broker says that mail has come."""
-        if self._telling is None or self._telling.done() or int(push.get("interrupt", 0)):
-            self._telling = self._spawn(self._tell(push))
+        if self._saying is None or self._saying.done():
+            self._saying = self._spawn(self._say_changed())
+        self._pending = True
+        self._urgent = self._urgent or int(push.get("interrupt", 0)) > 0
+        if self._telling is None or self._telling.done():
+            self._telling = self._spawn(self._tell())
 
     def check_every(self, minutes: int) -> None:
         """Say again every so many minutes what is still unread; 0 ends that."""
@@ -101,37 +106,61 @@ class Notifier:
     async def _say_reach(self) -> None:
         binding = self._session.agent.binding(self._session.home)
         ways = [] if binding is None else [way for way in binding.reach if way not in wake.WAYS]
-        if self._arm("socket"):
-            ways.insert(0, "socket")
-        elif binding is not None and binding.channel and self._arm("channel"):
-            ways.insert(0, "channel")
-        await self._session.say_reach([*ways, "footer"])
+        self._arm()
+        await self._session.say_reach([*(way.name for way in self._ways if not way.resting()), *ways, "footer"])
 
-    def _arm(self, way: str) -> bool:
-        """Whether this process can wake the host in this way."""
-        if way in self._armed:
-            return True
-        if not self._host_session or (way == "socket" and not wake.listens(self._socket)):
-            return False
-        fd = wake.arm(self._home, self._host_session, way)
-        if fd is not None:
-            self._armed[way] = fd
-        return fd is not None
+    def _arm(self) -> None:
+        """Take the ways by which this process can wake the host now."""
+        binding = self._session.agent.binding(self._session.home)
+        for way in self._ways if self._host_session else ():
+            if wake.listens(self._socket) if way.name == "socket" else binding is not None and binding.channel:
+                way.arm()
 
-    async def _tell(self, push: dict[str, Any]) -> None:
+    async def _say_changed(self) -> None:
+        await asyncio.sleep(wake.GATHER_S)
         await self._voice.inbox_changed()
-        if not self._armed:
-            return
-        urgent = int(push.get("interrupt", 0)) > 0
-        while not urgent and bindings.busy(self._home, self._host_session, time.time()):
-            await asyncio.sleep(_TURN_POLL_S)
-        count = await self._session.count()
-        if not count or not count["unread"]:
-            return  # it was read meanwhile
-        text = wake.notice(str(self._session.name), count)
-        if "socket" in self._armed and wake.post(self._socket, self._token, text):
-            self._log.info("woken", name=self._session.name, way="socket")
-        elif "channel" in self._armed or self._arm("channel"):
+
+    async def _tell(self) -> None:
+        """Give notice of what has come, as long as something comes. What a running turn leaves is told at its end."""
+        while self._pending:
+            await asyncio.sleep(wake.GATHER_S)
+            while not self._urgent and bindings.busy(self._home, self._host_session, time.time()):
+                await asyncio.sleep(_TURN_POLL_S)
+            self._pending, self._urgent = bindings.busy(self._home, self._host_session, time.time()), False
+            if not await self._wake():
+                for way in self._ways:
+                    way.rest()  # worse ways, of other processes, have as long to speak
+                await self._heeded(wake.Outlook(self._home, self._host_session))
+            self._arm()
+
+    async def _wake(self) -> bool:
+        """Give notice in one way after the other; False if none brought anything."""
+        armed = [way for way in self._ways if not way.resting()]
+        for way in armed:
+            count = await self._session.count()
+            if not count or not count["unread"]:
+                return True  # it was read meanwhile
+            given = wake.Outlook(self._home, self._host_session)
+            if await self._give(way.name, {"instance_id": self._session.name, **count}) and await self._heeded(given):
+                return True
+        return not armed
+
+    async def _give(self, way: str, count: dict[str, Any]) -> bool:
+        text = wake.notice(count)
+        if way == "socket":
+            given = wake.post(self._socket, self._token, text)
+        else:
             with contextlib.suppress(ConnectionError):
-                await self._voice.channel(text, {"unread": str(count["unread"]), "name": str(self._session.name)})
-            self._log.info("woken", name=self._session.name, way="channel")
+                await self._voice.channel(text, {"unread": str(count["unread"]), "name": str(count["instance_id"])})
+            given = True
+        self._log.info("woken" if given else "wake_failed", name=count["instance_id"], way=way)
+        return given
+
+    async def _heeded(self, given: wake.Outlook) -> bool:
+        """Wait until a turn began or the mail was read; False if neither comes in time."""
+        while not given.over():
+            await asyncio.sleep(min(_TURN_POLL_S, max(0.0, given.until_s - time.monotonic())))
+            if given.heeded():
+                return True
+        count = await self._session.count()
+        return not count or not count["unread"]

@@ -181,8 +181,11 @@ def count(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     """What a ``check`` would find, without one."""
     act_as(turn, session, request, "instance_id")
     mailbox = session.mailbox
-    senders = turn.store.senders(mailbox.id) if mailbox.available > 0 else {}
-    return {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys()), "from": senders}
+    found = {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys())}
+    if mailbox.available <= 0:
+        return {**found, "from": {}}
+    newest = str(turn.store.newest(mailbox.id))
+    return {**found, "from": turn.store.senders(mailbox.id), "newest": newest, "instance_id": mailbox.name}
 
 
 def read_ids(request: Incoming) -> list[int]:

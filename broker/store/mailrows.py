@@ -113,6 +113,12 @@ class MailRows(Transactions):
         )
         return dict(rows.fetchall())
 
+    def newest(self, mailbox_id: int) -> int:
+        """The number of the message that was queued last, 0 if none is: one end of the index."""
+        self._flush()
+        row = self._sql.execute("SELECT max(message_id) FROM queue WHERE mailbox_id = ?", (mailbox_id,)).fetchone()
+        return int(row[0] or 0)
+
     def find_letter(self, message_id: int) -> Letter | None:
         self._flush()
         row = self._sql.execute(_FIND, (message_id,)).fetchone()

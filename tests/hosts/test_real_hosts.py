@@ -313,7 +313,7 @@ def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session
     binding = machine.binding()
     assert binding is not None and binding.reach[0] == "socket"
     env = _environment_of_a_child(binding.pid)
-    text = wake.notice("web", {"unread": 1, "from": ["bob"]})
+    text = wake.notice({"unread": 1, "from": {"bob": 1}, "newest": "1", "instance_id": "web"})
     assert wake.post(env[wake.SOCKET_VARIABLE], env.get(wake.TOKEN_VARIABLE), text)
     claude.wait("the notice at the model", lambda: model.saw(text))
 
@@ -322,7 +322,7 @@ def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session
 def test_an_idle_claude_code_without_a_monitor_wakes_by_its_background_hook(machine: Machine, session: Any) -> None:
     claude, model = session(rewake=True)
     machine.ipc("send", "web", "the build is broken")
-    claude.wait("the notice at the model", lambda: model.saw("1 unread message for web, from bob."))
+    claude.wait("the notice at the model", lambda: model.saw("1 unread message for web (#"))
 
 
 def _environment_of_a_child(pid: int) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Mail that reaches an agent by itself: told to its client, and to an idle Claude Code."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from mcp.client.stdio import stdio_client
 from pydantic import BaseModel
 
 from bridges.hosts import binding as bindings
+from bridges.hosts import wake
 from bridges.hosts.binding import Binding
 from bridges.mcp.sdk import INBOX
 from tests.conftest import Service, wait_for
@@ -83,7 +85,7 @@ async def test_an_idle_claude_code_is_woken_by_its_inbox_socket_and_acknowledges
     wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
     service.connect("fred").send("claude", "the build is red")
     (text,) = wait_for("the notice", lambda: inbox.texts)
-    assert ("1 unread message for claude" in text, "from fred" in text, "the build is red" in text) == (True, True, False)
+    assert ("1 unread message for claude (#" in text, "from fred" in text, "the build is red" in text) == (True, True, False)
     assert inbox.tokens == ["secret"]
     assert [m["content"] for m in host.call(2, "check")["messages"]] == ["the build is red"]
 
@@ -102,10 +104,47 @@ async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
     fred.send("claude", "later")
     fred.send("claude", "now", land="interrupt")
     wait_for("the urgent notice", lambda: inbox.texts)
-    assert "2 unread messages for claude, 1 urgent" in inbox.texts[0]
+    assert re.search(r"2 unread messages for claude \(newest #\d+\), 1 urgent", inbox.texts[0])
     turns.working = False
     bindings.save_turns(str(service.home), "s1", turns)
     wait_for("the notice after the turn", lambda: len(inbox.texts) == 2)
+
+
+async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
+    service: Service, raw_host: Raw, inbox: InboxSocket
+) -> None:
+    bindings.save(str(service.home), Binding(host="claude", session="s1", name="", token="", project="", look_s=0.5))
+    host = raw_host(service, "claude", **claude(inbox))
+    host.initialize("claude-code")
+    host.call(1, "register", instance_id="claude")
+    wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
+    fred = service.connect("fred")
+    for number in range(50):
+        fred.send("claude", f"{number}")
+    wait_for("a notice", lambda: inbox.texts)
+    host.call(2, "check")
+    fred.send("claude", "one more")
+    wait_for("a notice of it", lambda: "1 unread message for" in inbox.texts[-1])
+    host.call(3, "check")
+    fred.send("claude", "and one more")
+    wait_for("another notice", lambda: len(set(inbox.texts)) == len(inbox.texts) > 2)
+    assert len(inbox.texts) <= 4
+
+
+async def test_a_notice_that_nobody_heeds_is_left_to_the_monitor(service: Service, raw_host: Raw, inbox: InboxSocket) -> None:
+    token = service.register("claude")
+    bound = Binding(host="claude", session="s1", name="claude", token=token, project="", look_s=0.5)
+    bindings.save(str(service.home), bound)
+    host = raw_host(service, "claude", **claude(inbox))
+    host.initialize("claude-code")
+    host.call(1, "list_instances")
+    wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
+    home = str(service.home)
+    assert wake.better_armed(home, "s1", "monitor")
+    service.connect("fred").send("claude", "x")
+    wait_for("the notice", lambda: inbox.texts)
+    wait_for("the turn of the next way", lambda: not wake.better_armed(home, "s1", "monitor"))
+    wait_for("the socket again", lambda: wake.better_armed(home, "s1", "monitor"))
 
 
 async def test_a_configured_name_is_reached_before_its_agent_has_called_any_tool(
