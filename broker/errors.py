@@ -57,20 +57,6 @@ _ROWS = (
     ErrorKind("session_expired", 401, "Invalid or missing session token", "The session expired: register again."),
     ErrorKind("invalid_auth", 401, "Invalid auth token", "auth_token is the hex SHA-256 of NAME:SHARED_SECRET."),  # legacy
     ErrorKind(
-        "too_many_guesses",
-        429,
-        "Too many wrong proofs of the shared secret",
-        "Registering is closed for {retry_after_s:.1f} s.",
-        retryable=True,
-    ),
-    ErrorKind(
-        "too_many_tokens",
-        429,
-        "Too many wrong session tokens came over this connection",
-        "Wrong ones are not looked at for {retry_after_s:.1f} s; a right one works. Register to get one.",
-        retryable=True,
-    ),
-    ErrorKind(
         "spoofed_sender",
         403,
         "This session is {name} and can't act as {claimed}",

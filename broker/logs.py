@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 _FILE_BYTES = 5 * 1024 * 1024
+_AT_ONCE, _A_SECOND = 20.0, 0.5
+"""Lines about one kind of refusal."""
 
 
 class JsonLines(logging.Formatter):
@@ -29,17 +31,48 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class Brake:
+    """How many lines about one kind of event may still be written."""
+
+    def __init__(self) -> None:
+        self.left = _AT_ONCE
+        self.counted_s = time.monotonic()
+        self.left_out = 0
+
+    def lets_through(self) -> bool:
+        now_s = time.monotonic()
+        self.left = min(_AT_ONCE, self.left + (now_s - self.counted_s) * _A_SECOND)
+        self.counted_s = now_s
+        if self.left < 1:
+            self.left_out += 1
+            return False
+        self.left -= 1
+        return True
+
+
 class Log:
     """A process's log. Fields are keyword arguments, never part of the sentence."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(f"agent_ipc.{name}")
+        self._brakes: dict[str, Brake] = {}
 
     def info(self, event: str, /, **fields: Any) -> None:
         self._logger.info(event, extra={"fields": fields})
 
     def warning(self, event: str, /, **fields: Any) -> None:
         self._logger.warning(event, extra={"fields": fields})
+
+    def refusal(self, event: str, /, **fields: Any) -> None:
+        """A warning that others can cause at will: of each event 20 lines at once and one in two seconds.
+
+        ``left_out`` says how many were not written since the one before.
+        """
+        brake = self._brakes.setdefault(event, Brake())
+        if brake.lets_through():
+            if brake.left_out:
+                fields["left_out"], brake.left_out = brake.left_out, 0
+            self.warning(event, **fields)
 
     def error(self, event: str, /, **fields: Any) -> None:
         self._logger.error(event, extra={"fields": fields})

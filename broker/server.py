@@ -38,9 +38,7 @@ from broker.version import VERSION
 
 _TURN_REQUESTS = 2048
 """Requests taken into one transaction: enough to share a sync among many, few enough to answer soon."""
-_WARNINGS = frozenset(
-    {"spoof_refused", "auth_refused", "token_refused", "user_refused", "storage_full", "storage_locked", "session_replaced"}
-)
+_WARNINGS = frozenset({"storage_full", "storage_locked", "session_replaced"})
 
 
 def now() -> Moment:
@@ -164,7 +162,9 @@ class Server:
         out, events = decided
         self._send(out)
         for event in events:
-            if event.name in _WARNINGS:
+            if event.name.endswith("_refused"):
+                self.log.refusal(event.name, **event.fields)
+            elif event.name in _WARNINGS:
                 self.log.warning(event.name, **event.fields)
             else:
                 self.log.info(event.name, **event.fields)

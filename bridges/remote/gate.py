@@ -140,5 +140,5 @@ class Gate:
             if len(frames) == 1 and len(route) == _ROUTE_BYTES and route.bytes[0] == 0:
                 self._on_frame(route.bytes, str(key), frames[0].bytes)
             else:
-                self._log.warning("remote_frame_refused", key=str(key), parts=len(frames))
+                self._log.refusal("remote_frame_refused", key=str(key), parts=len(frames))
         return True

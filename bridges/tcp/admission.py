@@ -58,14 +58,14 @@ class Admission:
         kind[client] = unproven[client] = None
         peer = unix_peer(connected) if private else self._peers(connected)
         if peer.verdict == "foreign" and (private or not self._settings.shared_secret):
-            self._log.warning("user_refused", uid=peer.uid)
+            self._log.refusal("user_refused", uid=peer.uid)
             raise IpcError("forbidden_user")
         return peer
 
     def check_register(self, peer: Peer) -> None:
         """Raises IpcError for who may not take a name at the port."""
         if peer.verdict == "unknown" and not self._settings.shared_secret:
-            self._log.warning("user_refused", uid=None)
+            self._log.refusal("user_refused", uid=None)
             raise IpcError("unknown_user")
 
     def no_place(self) -> IpcError:

@@ -42,9 +42,7 @@ class Connection(Guest):
         super().__init__(upstream, private=private)
         self._first: FirstObject | None = FirstObject(upstream.request_limit_bytes)
         self._lines = bytearray()
-        self._lasting = False
-        self._answered = False
-        self._peer_closed = False
+        self._lasting = self._answered = self._peer_closed = False
         self._client = Client(upstream)
         self._written = 0
         """Bytes of replies and pushes, in all."""
@@ -70,7 +68,7 @@ class Connection(Guest):
     def begun(self) -> None:
         """Most clients have sent their request by now; the others have so long."""
         if self._first is not None and not self._closing:
-            self._restart_timer(self._up.settings.idle_timeout_s)
+            self._restart_timer(self._silence_s)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -287,7 +285,7 @@ class Connection(Guest):
             reply["id"] = request["id"]
         if not self._lasting:
             self._fit(slot, reply)
-        slot.reply = reply
+        slot.reply, slot.due_s = reply, self._due_s(reply)
         self._asked_bytes -= slot.size_bytes
         if not self._proven and reply.get("status") == "ok":
             self._prove()
@@ -320,6 +318,8 @@ class Connection(Guest):
         before = len(slots)
         first_long = self._pace.first_long
         while slots and slots[0].reply is not None and self._can_write:
+            if slots[0].due_s and self._waits_until(slots[0].due_s, self._plan_flush):
+                break
             texts.append(to_json(slots[0].reply))
             mail += slots[0].mail
             if slots.popleft() is first_long:

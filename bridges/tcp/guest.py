@@ -4,12 +4,18 @@ import asyncio
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from bridges.tcp.peer import UNKNOWN
 from bridges.tcp.room import HOLD_S
 from bridges.tcp.stream import Stream
 from bridges.tcp.upstream import JsonUpstream
 from broker.errors import IpcError
+
+_WRONG = frozenset({"invalid_auth", "unauthorized"})
+WRONG_AT_ONCE = 3
+_SLOW_S, _DOUBLINGS = 0.03, 4
+"""The next wrong one waits so long for its reply, and each after it twice as long, so many times."""
 
 
 class Guest(ABC):
@@ -28,6 +34,9 @@ class Guest(ABC):
         """Its time without one is up, but for the reply to what it has asked."""
         self._paced = self._held_up = False
         """Nothing is read: for its own pace, for want of room."""
+        self._wrong = 0
+        self._slow_until_s = 0.0
+        self._slow_timer: asyncio.TimerHandle | None = None
         self._asked_bytes = 0
         """Of requests that have no reply yet."""
 
@@ -50,6 +59,26 @@ class Guest(ABC):
         if not self._stream.is_closing:
             self._up.admission.prove(self, private=self._private)
 
+    def _due_s(self, reply: dict[str, Any]) -> float:
+        """When a reply may be written: those to wrong proofs and tokens come slower and slower, and so does what is behind."""
+        if reply.get("code") not in _WRONG:
+            return 0.0
+        self._wrong += 1
+        if self._wrong <= WRONG_AT_ONCE:
+            return 0.0
+        delay_s = _SLOW_S * 2 ** min(self._wrong - WRONG_AT_ONCE - 1, _DOUBLINGS)
+        self._slow_until_s = max(self._slow_until_s, self._up.now_s()) + delay_s
+        return self._slow_until_s
+
+    def _waits_until(self, due_s: float, then: Callable[[], None]) -> bool:
+        """False if the time has come; else ``then`` is called when it has."""
+        if due_s <= self._up.now_s():
+            return False
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+        self._slow_timer = self._up.loop.call_at(due_s, then)
+        return True
+
     @property
     def _silence_s(self) -> float:
         """So long a lasting connection may be silent."""
@@ -62,8 +91,9 @@ class Guest(ABC):
         self._timer = self._up.loop.call_later(delay_s, action)
 
     def _leave(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._slow_timer):
+            if timer is not None:
+                timer.cancel()
         self._up.admission.leave(self)
         self._up.room.leave(self)
 

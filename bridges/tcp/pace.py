@@ -25,9 +25,11 @@ LONG = frozenset({"history", "search", "list", "groups", "claims", "asks", "rece
 class Slot:
     """The place of one request's reply among those of its connection."""
 
-    __slots__ = ("mail", "reply", "request", "size_bytes", "taken")
+    __slots__ = ("due_s", "mail", "reply", "request", "size_bytes", "taken")
 
     def __init__(self, size_bytes: int, taken: int) -> None:
+        self.due_s = 0.0
+        """When the reply may be written."""
         self.size_bytes = size_bytes
         """Of the request."""
         self.taken = taken

@@ -9,12 +9,11 @@ from typing import Any
 import msgpack
 
 from broker.core.port import NewMessage
-from broker.core.state import GUESSES, Forward, Mailbox, Session, Subscription, Watcher
+from broker.core.state import Forward, Mailbox, Session, Subscription, Watcher
 from broker.core.turn import Incoming, Outgoing, Turn, act_as
 from broker.errors import IpcError
 from broker.names import SYSTEM, is_name
 
-_GUESSES_A_SECOND = 0.5
 _NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",)}
 """The fields by which a request makes a name its own."""
 
@@ -99,28 +98,20 @@ def check_renewal(turn: Turn, name: str, token: str) -> None:
 
 
 def check_right_to_register(turn: Turn, request: Incoming, name: str) -> None:
-    """With a shared secret: proof of it. Without one: only the OS user who owns the service."""
+    """With a shared secret: proof of it. Without one: only the OS user who owns the service.
+
+    A right proof is taken whatever others try: who could close this for all would need no secret.
+    """
     secret = turn.settings.shared_secret
     if secret:
-        limit_guesses(turn)
         wanted = hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()
         given = str(request.body.get("auth_token") or "")
         if not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
             turn.event("auth_refused", name=name)
-            turn.state.guesses -= 1  # not journaled: what is refused has been guessed all the same
             raise IpcError("invalid_auth")
     elif request.body.get("peer_uid") is not None:
         turn.event("user_refused", name=name, uid=request.body["peer_uid"])
         raise IpcError("forbidden_user")
-
-
-def limit_guesses(turn: Turn) -> None:
-    """Refuse any proof, also a right one, while too many wrong ones came: a secret that a person chose could be guessed."""
-    state, now_s = turn.state, turn.now.mono_s
-    state.guesses = min(GUESSES, state.guesses + max(0.0, now_s - state.guessed_s) * _GUESSES_A_SECOND)
-    state.guessed_s = now_s
-    if state.guesses < 1:
-        raise IpcError("too_many_guesses", retry_after_s=(1 - state.guesses) / _GUESSES_A_SECOND)
 
 
 def check_bound(turn: Turn, session: Session | None, request: Incoming) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.actions import ACTIONS, Access, Action
-from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, guesses, mail, presence
+from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, mail, presence
 from broker.core.port import IdConflict, Store, StoreError, StoreLocked
 from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
@@ -220,8 +220,8 @@ class Engine:
                 self._decide(turn, request)
                 turn.careful = False
                 return
-            if error.code == "unauthorized":
-                error = guesses.wrong_token(turn, request, error)
+            if error.code == "unauthorized" and request.token:
+                turn.event("token_refused", action=str(request.body.get("action"))[:64])
             reply = error.to_wire()
         except StoreError:
             raise

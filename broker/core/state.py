@@ -17,8 +17,6 @@ Route = bytes
 WAITS = 1000
 """Long polls of one mailbox at once, and watchers."""
 _TIDY = 1024
-GUESSES = 20.0
-"""Wrong proofs of the shared secret at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +250,6 @@ class State:
     """Heap of (monotonic second, mailbox id) of long polls; stale entries are skipped likewise."""
     tidy_at: tuple[int, int] = (_TIDY, _TIDY)
     """Lengths at which these two are looked through for stale entries."""
-    guesses: float = GUESSES
-    """Wrong proofs of the shared secret that are still allowed, and ``guessed_s`` as of when (monotonic)."""
-    guessed_s: float = 0.0
-    guessers: dict[tuple[Route, str], Any] = field(default_factory=dict)
-    """Connections that showed wrong tokens, by door (``broker.core.guesses``)."""
     given_back: set[int] = field(default_factory=set)
     """Ids of mailboxes that got undeliverable mail back between turns; the next turn hands it to whoever waits."""
     touched: set[int] = field(default_factory=set)
