@@ -13,6 +13,7 @@ from typing import Any
 
 import nlparse
 from broker.errors import IpcError, SettingsError
+from broker.place import read_trusted
 from nlparse import commands as c
 
 CONTEXT: tuple[dict[str, Any], ...] = (
@@ -77,9 +78,11 @@ def vocabulary(home: Path) -> nlparse.Vocabulary:
 
     path = home / "config.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_trusted(str(path)))
     except FileNotFoundError:
         return nlparse.Vocabulary()
+    except PermissionError as e:
+        raise SettingsError(str(e)) from None
     except (OSError, ValueError) as e:
         raise SettingsError(f"{path}: {e}") from None
     try:

@@ -24,14 +24,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from broker.bodies import NAME, is_ours, locate
 from broker.runtime import lock, make_folder, prepare_home, sync_folder
 from broker.settings import Settings
 from broker.store.numbers import NumbersUsedUp, go_on_beyond
+from broker.text import visible
 from broker.version import VERSION
 
 _FORMAT = 1
 _MEMBER = re.compile(
-    r"manifest\.json|ipc\.db|config\.toml|owner\.key|(sessions|large-messages)/[^/\x00]{1,255}|keys/(server|allowed)\.json"
+    r"manifest\.json|ipc\.db|config\.toml|owner\.key|sessions/[^/\x00]{1,255}|keys/(server|allowed)\.json"
+    rf"|large-messages/{NAME}",
+    re.ASCII,
 )
 _OTHERS = ("config.toml", "owner.key", "keys/server.json", "keys/allowed.json")
 _KEPT = frozenset({"run", "logs"})
@@ -67,19 +71,20 @@ def backup(settings: Settings, target: Path) -> Saved:
             source = f"{(home / 'ipc.db').as_uri()}?mode=ro"
             with closing(sqlite3.connect(source, uri=True, timeout=10)) as live, closing(sqlite3.connect(copy)) as db:
                 live.backup(db, pages=-1)
-                files, missing = _files(db, live)
+                files, missing = _files(settings, db, live)
                 saved = _counts(db)
             return _write(settings, target, copy, files, missing, saved)
     except (OSError, sqlite3.Error) as e:
         raise BackupError(f"no backup was made: {e}") from e
 
 
-def _files(db: sqlite3.Connection, live: sqlite3.Connection) -> tuple[list[Path], int]:
+def _files(settings: Settings, db: sqlite3.Connection, live: sqlite3.Connection) -> tuple[list[Path], int]:
     """The large files of the copy that are there, and how many someone has deleted."""
     files, missing = [], 0
     for message_id, name in db.execute("SELECT id, file_path FROM message WHERE file_path IS NOT NULL").fetchall():
-        if Path(name).is_file():
-            files.append(Path(name))
+        path = locate(name, settings)
+        if path is not None and path.is_file() and not path.is_symlink():
+            files.append(path)
         elif live.execute("SELECT 1 FROM message WHERE id = ?", (message_id,)).fetchone():
             missing += 1
         else:  # swept since: its time was over
@@ -239,6 +244,9 @@ def _begin_another_life(db: sqlite3.Connection, source: Path) -> None:
 def _move_files(db: sqlite3.Connection, found: Path, folder: Path) -> int:
     """Let the messages name their files where they will be; how many files are missing."""
     rows = db.execute("SELECT id, file_path FROM message WHERE file_path IS NOT NULL").fetchall()
+    for message_id, old in rows:
+        if not is_ours(Path(old).name):
+            raise BackupError(f"message {message_id} of the backup names a file that is not ours: {visible(old)[:80]}")
     moved = [(str(folder / Path(old).name), old, i) for i, old in rows if (found / Path(old).name).is_file()]
     if any(new != old for new, old, _ in moved):
         rename = "UPDATE message SET content = replace(content, ?2, ?1), file_path = ?1 WHERE id = ?3"

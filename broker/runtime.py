@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from broker.local import WAY_OUT, check_peer
-from broker.place import socket_folder
+from broker.place import read_trusted, socket_folder
 from broker.settings import Settings
 
 
@@ -78,7 +78,23 @@ def prepare_home(settings: Settings) -> None:
     """The data folder and its parts, private."""
     for folder in (settings.home, settings.home / "run", settings.home / "logs", settings.home / "sessions"):
         private_folder(folder)
+    check_large_folder(settings.large_message_path)
     prepare_sockets(settings)
+
+
+def check_large_folder(path: Path) -> None:
+    """Raise FolderError where the folder for large messages is another user's, or others may write in it: they could put
+    another text in a message's place."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return  # it is made when it is needed
+    if found.st_uid != os.getuid():
+        raise FolderError(f"{path}, the folder for large messages, belongs to another user; set large_message_dir to another")
+    if found.st_mode & 0o022:
+        raise FolderError(
+            f"{path}, the folder for large messages, can be written by others; run: chmod go-w {shlex.quote(str(path))}"
+        )
 
 
 def prepare_sockets(settings: Settings) -> None:
@@ -178,9 +194,9 @@ def owner_key(settings: Settings) -> str:
     """The key that proves its reader to own the data folder; made at first use, mode 0600."""
     path = settings.home / "owner.key"
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text().strip()
+        return read_trusted(str(path)).strip()
     write_private(path, secrets.token_urlsafe(32) + "\n", replace=False)
-    return path.read_text().strip()
+    return read_trusted(str(path)).strip()
 
 
 def write_private(path: Path, text: str, *, replace: bool = True, durable: bool = False) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.errors import SettingsError as SettingsError  # it is caught by this name beside Settings
-from broker.place import home_folder
+from broker.place import home_folder, read_trusted
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -101,7 +101,7 @@ class Settings:
             rows.append(("key_file", self.key_file, "env IPC_KEY_FILE"))
         for name in _SPECS:
             value = str(getattr(self, name))
-            if name == "shared_secret":
+            if name in _SECRETS:
                 value = "(set)" if value else ""
             rows.append((name, value, self.origins.get(name, "default")))
         return rows
@@ -124,27 +124,30 @@ def _specs() -> dict[str, dict[str, Any]]:
 
 _SPECS = _specs()
 _TCP_ADDRESS = re.compile(r"tcp://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]):[0-9]{1,5}")
+_SECRETS = frozenset({"shared_secret"})
+"""Settings whose value is never shown, not even in an error."""
 _CHOICES = {"durability": ("full", "normal"), "log_level": ("debug", "info", "warning", "error")}
 
 
 def _convert(spec: Mapping[str, Any], raw: Any, where: str) -> Any:
     kind, name = spec["type"], spec["name"]
+    given = "what is there (it is a secret, so it is not shown)" if name in _SECRETS else repr(raw)
     if isinstance(raw, bool) or (kind is str and not isinstance(raw, str)):
-        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)}, not {raw!r}")
+        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)}, not {given}")
     try:
         value = kind(raw)
-    except (ValueError, TypeError):
-        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)} ({spec['unit']}), not {raw!r}") from None
+    except (ValueError, TypeError, OverflowError):
+        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)} ({spec['unit']}), not {given}") from None
     if kind is int and isinstance(raw, float) and raw != value:
-        raise SettingsError(f"{where}: {name} must be a whole number, not {raw!r}")
+        raise SettingsError(f"{where}: {name} must be a whole number, not {given}")
     if name in _CHOICES and value not in _CHOICES[name]:
-        raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {raw!r}")
+        raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {given}")
     if name == "remote" and value and not _TCP_ADDRESS.fullmatch(value):
-        raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {raw!r}")
+        raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {given}")
     low, high = spec["low"], spec["high"]
     if kind is not str and not ((low is None or value >= low) and (high is None or value <= high)):
         bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-        raise SettingsError(f"{where}: {name} must be {bounds} ({spec['unit']}), not {raw!r}")
+        raise SettingsError(f"{where}: {name} must be {bounds} ({spec['unit']}), not {given}")
     return value
 
 
@@ -155,9 +158,11 @@ def _kind_word(kind: type) -> str:
 def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) -> dict[str, float]:
     """Fill ``values`` and ``origins`` from config.toml if there is one; return the rate limits by instance."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_trusted(str(path))
     except FileNotFoundError:
         return {}
+    except PermissionError as e:
+        raise SettingsError(str(e)) from None
     except (OSError, UnicodeDecodeError) as e:
         raise SettingsError(f"{path}: {e}") from None
     import tomllib  # costs 16 ms, and most homes have no config file

@@ -5,9 +5,10 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from broker.settings import Settings
 _TABLES = ("messages", "instances", "sessions", "name_history")
 _COLUMNS = "id, from_id, to_id, content, timestamp, data, read_flag"
 _BATCH = 200
+_SINGLE_LOOKUPS = 200_000
 
 
 @dataclass
@@ -32,22 +34,25 @@ class Report:
     imported: int = 0
     already_there: int = 0
     read: int = 0
+    unreadable: int = 0
+    """Numbers between the rows of a damaged table that could not be read; some may never have had a row."""
     refused: list[dict[str, Any]] = field(default_factory=list)
     not_taken: dict[str, int] = field(default_factory=dict)
     """Rows of other tables: instances and sessions register anew, name history is older than a forward lasts."""
 
     def refuse(self, row_id: Any, reason: str) -> None:
-        self.refused.append({"row": row_id, "reason": reason})
+        shown = row_id if isinstance(row_id, int) else one_line(str(row_id))[:40]
+        self.refused.append({"row": shown, "reason": one_line(reason)})
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Exit status 0 if every unread message was taken, 1 if some could not be."""
+    """Exit status 0 if every unread message was taken, 1 if some could not be read or taken."""
     report = Report()
     requests = list(_read(Path(options.file), report))
     if requests:
         _import(settings, requests, report)
     _show(report, options.json)
-    return 1 if report.refused else 0
+    return 1 if report.refused or report.unreadable else 0
 
 
 def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -63,8 +68,9 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
                 raise IpcError("bad_request", detail=detail)
             for table in _TABLES[1:]:
                 if table in found:
-                    report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
-            rows = db.execute(f"SELECT {_COLUMNS} FROM messages ORDER BY id").fetchall()  # noqa: S608 (a constant)
+                    with suppress(sqlite3.DatabaseError):  # damaged, and nothing of it is taken anyway
+                        report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
+            rows = _salvage(db, report)
     except (sqlite3.Error, UnicodeDecodeError) as e:  # SQLite may quote bytes of a spoiled file
         raise IpcError("bad_request", detail=f"{path} can't be read as a database of the seed system: {e}") from None
     for row in rows:
@@ -75,6 +81,39 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
             yield row[0], _request(row)
         except ValueError as e:
             report.refuse(row[0], str(e))
+
+
+def _salvage(db: sqlite3.Connection, report: Report) -> list[tuple[Any, ...]]:
+    """The rows of ``messages`` in their order; of a damaged table those before the damage, those behind it, and those between
+    that can be found one by one. Raises sqlite3.Error where none can be read."""
+    rows: dict[int, tuple[Any, ...]] = {}
+    select = f"SELECT rowid, {_COLUMNS} FROM messages"  # noqa: S608 (a constant)
+    damage: sqlite3.DatabaseError | None = None
+    for order in ("ASC", "DESC"):
+        try:
+            for row in db.execute(f"{select} ORDER BY rowid {order}"):
+                rows.setdefault(row[0], row[1:])
+        except sqlite3.OperationalError:  # no damage: a table of another form, a file that can't be read
+            raise
+        except sqlite3.DatabaseError as e:
+            damage = e
+        else:
+            return [rows[key] for key in sorted(rows)]
+    if not rows and damage is not None:
+        raise damage
+    known = sorted(rows)
+    gaps = [range(a + 1, b) for a, b in pairwise([0, *known]) if b - a > 1]
+    left = _SINGLE_LOOKUPS
+    for gap in sorted(gaps, key=len):
+        for number in gap[:left]:
+            with suppress(sqlite3.DatabaseError):
+                row = db.execute(f"{select} WHERE rowid = ?", (number,)).fetchone()
+                if row is not None:
+                    rows[number] = row[1:]
+                    continue
+            report.unreadable += 1
+        left = max(0, left - len(gap))
+    return [rows[key] for key in sorted(rows)]
 
 
 def _request(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -95,7 +134,7 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
             message["data"] = json.loads(data)
         except (ValueError, TypeError, RecursionError):
             raise ValueError("the data is not JSON") from None
-    digest = hashlib.sha256(json.dumps([row_id, sender, to, content, timestamp, data]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([row_id, sender, to, content, timestamp, data], default=bytes.hex).encode()).hexdigest()
     body = {"action": "import", "from_id": sender, "to_id": to, "message": message}
     return {**body, "message_id": f"legacy-{digest[:40]}", "timestamp": written_s}
 
@@ -127,5 +166,7 @@ def _show(report: Report, as_json: bool) -> None:
     for table, count in report.not_taken.items():
         why = "old forwards have lapsed" if table == "name_history" else "each agent registers anew"
         say(f"{table}: {count} not taken ({why})")
+    if report.unreadable:
+        say(f"The database is damaged: at most {report.unreadable} rows could not be read")
     for row in report.refused:
         say(f"row {row['row']}: not taken, {row['reason']}")

@@ -15,6 +15,7 @@ from typing import Any
 
 from bridges.cli.output import ago, complain, say, say_json, style, table
 from broker import keys
+from broker.bodies import locate
 from broker.client import Connection
 from broker.errors import IpcError, SettingsError
 from broker.launcher import ensure_running
@@ -284,7 +285,8 @@ def _database(settings: Settings) -> Finding:
         return "FAIL", f"{settings.home / 'ipc.db'}: {e}. To save what is readable: ipc down, ipc doctor --repair"
     if found != "ok":
         return "FAIL", f"{found}. To save what is readable: ipc down, ipc doctor --repair"
-    missing = sum(not Path(row[0]).is_file() for row in _rows(settings, _FILES))
+    located = [locate(row[0], settings) for row in _rows(settings, _FILES)]
+    missing = sum(path is None or not path.is_file() for path in located)
     if missing:
         return "warn", f"schema {version}, consistent; but the files of {missing} unread large messages have been deleted"
     return "ok", f"schema {version}, consistent"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 
 from broker.errors import SettingsError
+from broker.place import read_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def read(home: str) -> tuple[dict[str, Any], str]:
     import tomllib  # costs 16 ms, and most homes have no config file
 
     try:
-        with open(path, "rb") as f:
-            whole = tomllib.load(f)
+        whole = tomllib.loads(read_trusted(path))
+    except PermissionError as e:
+        raise SettingsError(str(e)) from None
     except (OSError, ValueError) as e:
         raise SettingsError(f"{path}: {e}") from None
     table = whole.get("hosts", {})

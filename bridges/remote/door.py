@@ -6,9 +6,7 @@ shared secret's place; large messages arrive whole; and nothing goes out to a ke
 """
 
 import asyncio
-import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import zmq
@@ -18,6 +16,7 @@ from bridges.upstream import Client, Upstream
 from broker import wire
 from broker.actions import ACTIONS, Access
 from broker.aio import AsyncConnection
+from broker.bodies import original
 from broker.errors import IpcError
 from broker.ids import auth_token
 from broker.keys import AllowList, Pair
@@ -219,22 +218,13 @@ def make_whole(messages: Iterable[dict[str, Any]]) -> int:
     left, characters = WHOLE_BYTES, 0
     for m in messages:
         file = m.get("file")
-        original = None if file is None or file["size_bytes"] > left else _original(file)
-        if original is not None:
-            left -= len(original)
-            m["message"]["content"] = original.decode("utf-8", "replace")
+        text = None if file is None or file["size_bytes"] > left else original(file["path"], file["sha256"])
+        if text is not None:
+            left -= len(text)
+            m["message"]["content"] = text.decode("utf-8", "replace")
             del m["file"]
         characters += len(m.get("message", {}).get("content", ""))
     return characters
-
-
-def _original(file: dict[str, Any]) -> bytes | None:
-    """The stored text of a large message, None where the file is not what was stored."""
-    try:
-        found = Path(file["path"]).read_bytes().partition(b"\n---\n\n")[2]
-    except OSError:
-        return None
-    return found if hashlib.sha256(found).hexdigest() == file["sha256"] else None
 
 
 def outside_view(status: dict[str, Any]) -> dict[str, Any]:

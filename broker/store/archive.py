@@ -125,7 +125,7 @@ class Archive(Transactions):
             for row in rows:
                 if len(found) == limit or left_bytes <= 0:
                     return found, True
-                letter = Letter._make(row[:-2])
+                letter = self._with_file(Letter._make(row[:-2]))
                 found.append(Archived(letter, row[-2], row[-1]))
                 left_bytes -= len(letter.content) + len(letter.data or b"")
         except sqlite3.OperationalError as e:

@@ -15,10 +15,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
+from broker.bodies import is_ours, locate
 from broker.core.port import LargeFile, StoreFull
 from broker.runtime import make_folder, sync_folder
+from broker.settings import Settings
 
-_OURS = re.compile(r"\d{8}-\d{6}_[A-Za-z0-9_-]{1,32}_[A-Za-z0-9_-]{1,32}_message(-\d+)?\.md", re.ASCII)
 _LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.tmp", re.ASCII)
 _MARK = "Store: "
 _AT_ONCE = 64
@@ -37,8 +38,9 @@ class Unsynced(NamedTuple):
 class LargeFiles:
     """The folder of large bodies. ``store_id`` marks our files, so that a shared folder's others are never touched."""
 
-    def __init__(self, folder: Path, store_id: str) -> None:
-        self.folder = folder
+    def __init__(self, settings: Settings, store_id: str) -> None:
+        self._settings = settings
+        self.folder = settings.large_message_path
         self.store_id = store_id
         self._unsynced: dict[Path, Unsynced] = {}
         """By the name each is to have."""
@@ -81,7 +83,7 @@ class LargeFiles:
             with os.fdopen(fd, "wb", closefd=False) as out:
                 out.write(text)
         except BaseException:
-            self.remove(str(path))
+            self._forget(path)
             raise
         return path
 
@@ -138,8 +140,15 @@ class LargeFiles:
         one.temporary.unlink(missing_ok=True)
         return True
 
-    def remove(self, path: str) -> None:
-        if self._forget(Path(path)):
+    def locate(self, stored: str) -> str | None:
+        """Where the file of a stored path is, if it can be one of ours."""
+        found = locate(stored, self._settings)
+        return None if found is None else str(found)
+
+    def remove(self, stored: str) -> None:
+        """Remove the file that a stored path stands for."""
+        path = locate(stored, self._settings)
+        if path is None or self._forget(path):
             return
         try:
             os.unlink(path)
@@ -161,9 +170,9 @@ class LargeFiles:
                 continue
             leftover = _LEFTOVER.fullmatch(entry.name)
             if (leftover and self.folder.name == "large-messages") or (
-                (leftover or _OURS.fullmatch(entry.name)) and self._is_orphan(entry, file_of)
+                (leftover or is_ours(entry.name)) and self._is_orphan(entry, file_of)
             ):
-                self.remove(entry.path)
+                os.unlink(entry.path)
                 removed.append(entry.name)
         return removed
 

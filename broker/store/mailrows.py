@@ -67,12 +67,12 @@ class MailRows(Transactions):
         for message_id in ids:
             row = self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone()
             if row:
-                mail = Mail._make(row)
+                mail = self._with_file(Mail._make(row))
                 yield mail._replace(attempts=mail.attempts + 1) if (mailbox_id, message_id) in marked else mail
         rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))
         try:
             for row in rows:
-                yield Mail._make(row)
+                yield self._with_file(Mail._make(row))
         finally:
             rows.close()
 
@@ -122,7 +122,7 @@ class MailRows(Transactions):
     def find_letter(self, message_id: int) -> Letter | None:
         self._flush()
         row = self._sql.execute(_FIND, (message_id,)).fetchone()
-        return Letter._make(row) if row else None
+        return self._with_file(Letter._make(row)) if row else None
 
     def state_of(self, mailbox_id: int, message_id: int) -> tuple[str, float] | None:
         """(queued, times handed out), (read, Unix time), (muted, Unix time), or None if the mailbox does not have it."""

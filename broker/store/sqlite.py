@@ -120,4 +120,4 @@ def open_store(settings: Settings) -> SqliteStore:
         if is_damage(e) or is_damage(e.__cause__) or is_damage(e.__context__):  # peewee wraps SQLite's errors
             raise StoreDamaged(str(e)) from e
         raise StoreError(f"{path}: {e}") from e
-    return SqliteStore(db, settings, LargeFiles(settings.large_message_path, store_id))
+    return SqliteStore(db, settings, LargeFiles(settings, store_id))

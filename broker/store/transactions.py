@@ -8,14 +8,25 @@ committed with NORMAL, which survives any crash of the process and costs no sync
 """
 
 import sqlite3
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 
-from broker.core.port import ORDINARY, IdConflict, NewMessage, StoreDamaged, StoreError, StoreFull, StoreLocked
+from broker.core.port import (
+    ORDINARY,
+    IdConflict,
+    Letter,
+    Mail,
+    NewMessage,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+)
 from broker.settings import Settings
 from broker.store.large import LargeFiles
 
+Row = TypeVar("Row", Mail, Letter)
 _INSERT_MESSAGE = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_ORDINARY = f"INSERT OR FAIL INTO message ({','.join(ORDINARY)}, copies) VALUES ", "(?,?,?,?,?,?,?,?,1)"
 _INSERT_QUEUE = "INSERT OR FAIL INTO queue VALUES ", "(?,?,0)"
@@ -113,6 +124,10 @@ class Transactions:
         self._queue.clear()
         self._statements.clear()
         self._marks.clear()
+
+    def _with_file(self, row: Row) -> Row:
+        """A message as it leaves the store: with the path where its large file really is."""
+        return row if row.file_path is None else row._replace(file_path=self._large.locate(row.file_path))
 
     def _add(self, query: Any) -> None:
         sql, parameters = query.sql()

@@ -1,9 +1,11 @@
 """Settings: precedence, origins, errors that name their place."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from broker.runtime import FolderError, owner_key, prepare_home
 from broker.settings import Settings, SettingsError
 
 
@@ -40,3 +42,40 @@ def test_a_bad_variable_is_named(home: Path) -> None:
 def test_the_shared_secret_is_not_shown(home: Path) -> None:
     s = Settings.load(env={"IPC_HOME": str(home), "IPC_SHARED_SECRET": "hush"})
     assert "hush" not in str(s.public())
+
+
+@pytest.mark.parametrize("text", ["shared_secret = 12345", "shared_secret = true", 'shared_secret = ["12345"]'])
+def test_a_bad_secret_is_not_quoted(home: Path, text: str) -> None:
+    (home / "config.toml").write_text(text)
+    with pytest.raises(SettingsError, match="line 1: shared_secret must be text") as refused:
+        Settings.load(env={"IPC_HOME": str(home)})
+    assert text.partition("= ")[2] not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "owner.key"])
+@pytest.mark.parametrize(("change", "says"), [("mode", "can be written by others"), ("owner", "belongs to another user")])
+def test_files_that_others_could_have_written_are_not_read(home: Path, name: str, change: str, says: str) -> None:
+    path = home / name
+    path.write_text("port = 1")
+    if change == "mode":
+        path.chmod(0o646)
+    elif os.geteuid() == 0:
+        os.chown(path, 12345, 12345)
+    else:
+        pytest.skip("giving a file to another user needs root")
+    with pytest.raises((SettingsError, OSError), match=says):
+        owner_key(Settings.load(env={"IPC_HOME": str(home)}))
+
+
+@pytest.mark.parametrize(("change", "says"), [("mode", "chmod go-w"), ("owner", "belongs to another user")])
+def test_a_folder_for_large_messages_that_others_can_change_is_refused(
+    home: Path, tmp_path: Path, change: str, says: str
+) -> None:
+    if change == "mode":
+        tmp_path.chmod(0o777)
+    elif os.geteuid() == 0:
+        os.chown(tmp_path, 12345, 12345)
+    else:
+        pytest.skip("giving a folder to another user needs root")
+    with pytest.raises(FolderError, match=says):
+        prepare_home(Settings.load(env={"IPC_HOME": str(home), "IPC_LARGE_MESSAGE_DIR": str(tmp_path)}))

@@ -210,6 +210,21 @@ def test_large_files_outlive_a_move_of_the_data_folder(home: Path) -> None:
     moved.store.close()
 
 
+def test_only_files_of_our_own_form_in_our_own_folder_are_named_or_removed(pair: Core, tmp_path: Path) -> None:
+    victims = [tmp_path / "precious.txt", tmp_path / "20270101-000000_a_b_message.md", pair.home / "owner.key"]
+    for victim in victims:
+        victim.write_text("precious")
+        pair.send("fred", "claude", "x" * 20_000, ttl_s=60)
+    for number, victim in enumerate(victims, 1):
+        pair.store._sql.execute("UPDATE message SET file_path = ? WHERE id = ?", (str(victim), number))
+    shown = [m.get("file", {}).get("path") for m in pair.check("claude")]
+    assert shown == [None, str(pair.home / "large-messages" / victims[1].name), None]
+    pair.pass_time(61)
+    Sweeper(pair.engine, pair.store, Log("test")).step(Moment(pair.wall_s, pair.mono_s))
+    assert rows(pair, "message") == 0
+    assert all(victim.exists() for victim in victims)
+
+
 def test_a_store_whose_first_start_was_cut_short_opens(home: Path) -> None:
     core = Core(home)
     core.store._sql.execute("DELETE FROM meta")  # a crash between the tables and their first row

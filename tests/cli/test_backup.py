@@ -1,5 +1,6 @@
 """Backup while the service works, restore while it does not; compared by bytes."""
 
+import hashlib
 import io
 import json
 import os
@@ -198,6 +199,26 @@ def test_a_backup_that_calls_other_files_tls_files_is_refused(filled: Service, e
         done = ipc(elsewhere, "restore", str(changed(source, tmp_path / f"{number}.tar", change)), "--force")
         assert (done.returncode, "no place in a backup" in done.stderr) == (1, True), (name, done.stderr)
     assert not (elsewhere.parent / "evil").exists()
+
+
+def test_a_backup_whose_messages_name_files_elsewhere_is_refused(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
+    source, copy = tmp_path / "b.tar", tmp_path / "copy.db"
+    assert ipc(filled.home, "backup", str(source)).returncode == 0
+    with tarfile.open(source) as tar:
+        content = tar.extractfile("ipc.db")
+        assert content is not None
+        copy.write_bytes(content.read())
+    with closing(sqlite3.connect(copy)) as db:
+        db.execute("UPDATE message SET file_path = '/etc/passwd' WHERE file_path IS NOT NULL")
+        db.commit()
+
+    def change(member: tarfile.TarInfo, raw: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if member.name == "manifest.json":
+            raw = json.dumps({**json.loads(raw), "sha256": hashlib.sha256(copy.read_bytes()).hexdigest()}).encode()
+        return member, copy.read_bytes() if member.name == "ipc.db" else raw
+
+    done = ipc(elsewhere, "restore", str(changed(source, tmp_path / "changed.tar", change)))
+    assert (done.returncode, "names a file that is not ours: /etc/passwd" in done.stderr) == (1, True), done.stderr
 
 
 def test_certificate_and_key_in_the_data_folder_are_saved_and_restored(
