@@ -6,7 +6,8 @@ import signal
 import sys
 from dataclasses import asdict
 
-from broker.child import allow_many_files, collect_seldom, die_with_parent
+from broker import swap
+from broker.child import allow_many_files, answer_parent, collect_seldom, die_with_parent
 from broker.logs import open_log
 from broker.runtime import FolderError, lock, prepare_home
 from broker.settings import Settings, SettingsError
@@ -37,7 +38,13 @@ def main(argv: list[str] | None = None) -> int:
             print(f"broker: another broker serves {settings.home}", file=sys.stderr)
             return 3
         try:
-            repair, check_beside = recovery.begin(settings)
+            if swap.finish(settings.home):
+                log.warning("restore_finished")
+                settings = Settings.load()
+            for name in swap.sweep(settings.home):
+                log.info("leftover_removed", folder=name)
+            pipe = sys.stdin.fileno() if options.supervised else None
+            repair, check_beside = recovery.begin(settings, lambda: None if pipe is None else answer_parent(pipe))
             store = open_store(settings)
             for name in store.sweep_orphans():
                 log.info("orphan_removed", file=name)
@@ -66,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             recovery.check_beside(settings, damaged_beside)
         collect_seldom()
         try:
-            server.serve(parent_pipe=sys.stdin.fileno() if options.supervised else None)
+            server.serve(parent_pipe=pipe)
         except StoreDamaged as e:
             damaged(str(e))
             return 1

@@ -19,13 +19,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from broker import swap
 from broker.bodies import NAME, is_ours, locate
-from broker.runtime import lock, make_folder, prepare_home, sync_folder
+from broker.names import is_name
+from broker.runtime import lock, make_folder, prepare_home, sync_folder, write_private
 from broker.settings import Settings
 from broker.store.numbers import NumbersUsedUp, go_on_beyond
 from broker.text import visible
@@ -38,8 +40,6 @@ _MEMBER = re.compile(
     re.ASCII,
 )
 _OTHERS = ("config.toml", "owner.key", "keys/server.json", "keys/allowed.json")
-_KEPT = frozenset({"run", "logs"})
-"""What a folder may hold and still count as empty; nothing in it is saved."""
 
 
 class BackupError(Exception):
@@ -66,7 +66,7 @@ def backup(settings: Settings, target: Path) -> Saved:
     if os.path.lexists(target):
         raise BackupError(f"{target} exists already; choose another name")
     try:
-        with tempfile.TemporaryDirectory(dir=home, prefix=".backup-") as folder:
+        with tempfile.TemporaryDirectory(dir=home, prefix=swap.COPY) as folder, swap.held(Path(folder)):
             copy = Path(folder) / "ipc.db"
             source = f"{(home / 'ipc.db').as_uri()}?mode=ro"
             with closing(sqlite3.connect(source, uri=True, timeout=10)) as live, closing(sqlite3.connect(copy)) as db:
@@ -117,13 +117,13 @@ def _may_be_tls(name: str) -> bool:
     """True for a path within the data folder that is not one of ours."""
     parts = name.split("/")
     plain = "\0" not in name and not any(part in ("", ".", "..") for part in parts)
-    return plain and parts[0] not in _KEPT and not name.startswith("ipc.db") and not _MEMBER.fullmatch(name)
+    return plain and parts[0] not in swap.KEPT and not name.startswith("ipc.db") and not _MEMBER.fullmatch(name)
 
 
 def _write(settings: Settings, target: Path, copy: Path, files: list[Path], missing: int, counts: tuple[int, int]) -> Saved:
     home, tls = settings.home, _tls_files(settings)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    fd, named = _open_new(temporary)
     try:
         with os.fdopen(fd, "wb") as out:
             with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -137,11 +137,22 @@ def _write(settings: Settings, target: Path, copy: Path, files: list[Path], miss
                     tar.add(path, f"large-messages/{path.name}", recursive=False, filter=_private)
             out.flush()
             os.fsync(out.fileno())
-        os.link(temporary, target)  # unlike a rename it never replaces a file
+            if named:
+                os.link(temporary, target)  # unlike a rename it never replaces a file
+            else:
+                os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd, follow_symlinks=True)
         sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
     return Saved(*counts, len(files), missing, target.stat().st_size)
+
+
+def _open_new(temporary: Path) -> tuple[int, bool]:
+    """(descriptor, whether the file has a name). Where Linux can make one without, a killed backup leaves nothing behind."""
+    if hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd"):
+        with suppress(OSError):  # this file system can't
+            return os.open(temporary.parent, os.O_WRONLY | os.O_TMPFILE, 0o600), False
+    return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), True
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -161,29 +172,63 @@ def _digest(path: Path) -> str:
 
 
 def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
-    """Make the data folder what the backup holds. With ``force`` a folder in use before is set aside. Raises BackupError."""
+    """Make the data folder what the backup holds. With ``force`` what was there is set aside. Raises BackupError."""
     home = settings.home
-    held = [e.name for e in home.iterdir() if e.name not in _KEPT] if home.is_dir() else []
-    if held and not force:
-        raise BackupError(f"{home} is not empty; --force sets it aside (it is renamed, not removed)")
     try:
         prepare_home(settings)
+        if _held(home) and not force:
+            raise BackupError(f"{home} is not empty; --force sets aside what is in it (it is renamed, not removed)")
         with ExitStack() as locks:
             for name in ("supervisor.lock", "broker.lock"):
                 if not locks.enter_context(lock(home / "run" / name)):
                     raise BackupError("the service is running; stop it first: ipc down")
-            new = Path(tempfile.mkdtemp(prefix=f".{home.name}.restore-", dir=home.parent))
+            swap.finish(home)
+            swap.sweep(home)
+            held = _held(home)
+            new = Path(tempfile.mkdtemp(prefix=swap.NEW, dir=home))
             try:
                 saved = _unpack(source, new, home)
-                aside = _swap(home, new)
-            finally:
+                _keep_shell(home, new)
+                aside = _aside(home)
+            except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
+                raise
+            swap.begin(home, new, aside)
     except (OSError, tarfile.TarError, sqlite3.Error) as e:
         raise BackupError(f"nothing was restored: {e}") from e
-    if aside is not None and not held:
+    if not held:
         shutil.rmtree(aside, ignore_errors=True)
-        aside = None
-    return Saved(*saved, set_aside=str(aside) if aside else None)
+    return Saved(*saved, set_aside=str(aside) if held else None)
+
+
+def _held(home: Path) -> list[Path]:
+    """What is in use in the data folder; a start makes an empty folder of sessions."""
+    return [e for e in swap.entries(home) if not (e.name == "sessions" and e.is_dir() and not any(e.iterdir()))]
+
+
+def _aside(home: Path) -> Path:
+    """A new folder that keeps what was there: beside the data folder, in it where that is a file system of its own."""
+    when = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    name = f"before-restore-{when}-{secrets.token_hex(2)}"
+    own = os.stat(home).st_dev != os.stat(home.parent).st_dev
+    aside = home / "logs" / name if own else home.with_name(f"{home.name}.{name}")
+    aside.mkdir(mode=0o700)
+    return aside
+
+
+def _keep_shell(home: Path, new: Path) -> None:
+    """The shell stays who it was, although the backup knows nothing of who that is."""
+    current = home / "sessions" / "cli-current"
+    with suppress(FileNotFoundError, UnicodeDecodeError):
+        name = current.read_text(encoding="utf-8").strip()
+        copy = new / "sessions" / current.name
+        if is_name(name) and not copy.exists():
+            write_private(copy, name + "\n", durable=True)
+            session = f"cli-{name}.json"
+            if not (new / "sessions" / session).exists():
+                write_private(
+                    new / "sessions" / session, (home / "sessions" / session).read_text(encoding="utf-8"), durable=True
+                )
 
 
 def _members(tar: tarfile.TarFile, manifest: dict[str, Any]) -> Iterator[tarfile.TarInfo]:
@@ -201,7 +246,7 @@ def _members(tar: tarfile.TarFile, manifest: dict[str, Any]) -> Iterator[tarfile
 def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, int]:
     """Write all members below ``new``, with the paths of large files as they will be in ``home``."""
     manifest: dict[str, Any] = {}
-    for name in ("sessions", "large-messages", "keys", "run", "logs"):
+    for name in ("sessions", "large-messages", "keys"):
         (new / name).mkdir(mode=0o700)
     with tarfile.open(source, "r:") as tar:
         for member in _members(tar, manifest):
@@ -257,18 +302,3 @@ def _move_files(db: sqlite3.Connection, found: Path, folder: Path) -> int:
             db.execute("DELETE FROM meta WHERE key = 'indexed_id'")
         db.commit()
     return len(rows) - len(moved)
-
-
-def _swap(home: Path, new: Path) -> Path | None:
-    """Put the new folder in the old one's place; where the old one is now."""
-    make_folder(home.parent)
-    when = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    aside = home.with_name(f"{home.name}.before-restore-{when}-{secrets.token_hex(2)}")
-    home.rename(aside)
-    try:
-        new.rename(home)
-    except OSError:
-        aside.rename(home)
-        raise
-    sync_folder(home.parent)
-    return aside

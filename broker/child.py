@@ -5,6 +5,7 @@ import ctypes
 import gc
 import os
 import resource
+import select
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -25,6 +26,12 @@ def heard_parent(pipe: int) -> bool:
     with contextlib.suppress(OSError):
         os.write(1, b".")
     return True
+
+
+def answer_parent(pipe: int) -> None:
+    """Answer the supervisor if it has asked, from within a long work."""
+    if select.select([pipe], [], [], 0)[0]:
+        heard_parent(pipe)
 
 
 def hear_parent_in(loop: "asyncio.AbstractEventLoop", stopping: "asyncio.Event") -> None:

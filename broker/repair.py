@@ -1,5 +1,6 @@
 """Repair of the database by hand, while no broker has it: what ``ipc doctor --repair`` does."""
 
+from broker import swap
 from broker.core.port import StoreError
 from broker.runtime import lock, prepare_home
 from broker.settings import Settings
@@ -18,6 +19,10 @@ def repair_now(settings: Settings) -> str:
         if not mine:
             raise InUse
         path = settings.home / "ipc.db"
+        swap.finish(settings.home)
+        finished = recovery.finish(settings)
+        if finished is not None:
+            return finished.sentence()
         if not path.exists():
             return "There is no database yet."
         reason = recovery.examine(path, thorough=True)
@@ -28,3 +33,10 @@ def repair_now(settings: Settings) -> str:
             return recovery.repair(settings, reason).sentence()
         except StoreError as e:
             raise OSError(str(e)) from e
+
+
+def loss(saved: int, lost: int | None) -> str:
+    """How much a repair could not save, in words."""
+    if lost is not None:
+        return f"{lost} unread {'one' if lost == 1 else 'ones'} could not be read"
+    return "how many are lost is unknown" + ("" if saved else ", perhaps all")

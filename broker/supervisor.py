@@ -22,6 +22,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from broker import swap
 from broker.heartbeat import LOOKS, Heartbeat
 from broker.logs import Log, open_log
 from broker.place import mcp_socket
@@ -268,6 +269,10 @@ def main() -> int:
         if not mine:
             print(f"already running for {settings.home}", file=sys.stderr)
             return ALREADY_RUNNING
+        with lock(settings.home / "run" / "broker.lock") as alone:
+            if alone and swap.finish(settings.home):  # now, since the doors' settings are part of what was restored
+                log.warning("restore_finished")
+                settings = Settings.load()
         Supervisor(settings, log).run()
     return 0
 

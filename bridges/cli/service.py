@@ -19,6 +19,7 @@ from broker.bodies import locate
 from broker.client import Connection
 from broker.errors import IpcError, SettingsError
 from broker.launcher import ensure_running
+from broker.repair import loss
 from broker.runtime import endpoint, lock, prepare_home, socket_answers
 from broker.settings import Settings
 from broker.version import VERSION
@@ -40,6 +41,9 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
         return main()
     ensure_running(settings)
     say(f"Running in {settings.home}")
+    kept = _repair_kept(settings)
+    if kept:
+        say(style(f"The database was repaired: {kept}", "yellow"))
     door = _wait_for_door(settings)
     if door.get("error"):
         complain(f"the TCP door is closed: {door['error']}")
@@ -153,10 +157,20 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
     repaired = found.get("repaired")
     if repaired:
-        kept = f"{repaired['saved']} messages saved, {repaired['lost']} lost; kept: {repaired['kept_as']}"
-        say(style(f"repaired {kept}", "yellow"))
+        say(style(f"repaired {_repaired(repaired)}", "yellow"))
     limits = found["limits"]
     say(f"limits   {limits['mailbox_limit']} messages a mailbox, {limits['rate_limit']:g} messages/s a session")
+
+
+def _repaired(told: dict[str, Any]) -> str:
+    """What the last repair saved, what it could not, and where the rest is."""
+    return f"{told['saved']} messages saved, {loss(told['saved'], told['lost'])}; the old database is kept: {told['kept_as']}"
+
+
+def _repair_kept(settings: Settings) -> str | None:
+    """The same as long as the old database is there."""
+    told = _read(settings.home / "repair.json")
+    return _repaired(told) if told and (settings.home / told["kept_as"]).exists() else None
 
 
 def instances(rows: list[dict[str, Any]]) -> str:
@@ -289,6 +303,9 @@ def _database(settings: Settings) -> Finding:
     missing = sum(path is None or not path.is_file() for path in located)
     if missing:
         return "warn", f"schema {version}, consistent; but the files of {missing} unread large messages have been deleted"
+    kept = _repair_kept(settings)
+    if kept:
+        return "warn", f"schema {version}, consistent; repaired: {kept} (remove it once nothing is missed)"
     return "ok", f"schema {version}, consistent"
 
 

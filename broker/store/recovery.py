@@ -5,13 +5,15 @@ the database first: with SQLite's quick_check at once where that takes no notice
 the database is large (3 to 5 ms a MiB: 1.2 to 1.9 s measured for a million messages, 369 MiB). Damage that is met at work,
 or by the thread, is written to ``run/broken`` and ends the broker; the next start repairs.
 
-A repair renames ``ipc.db`` and its WAL to ``ipc.db.broken-TIME``, reads every table of it forwards up to the damage and
-backwards down to it, looks for what is known to be missing one by one, and builds the new database beside, which takes the
-name only when it is whole. Nothing of the old one is removed. The new one has another store id, so large files of messages
-that could not be read are never taken for orphans.
+A repair reads every table forwards up to the damage and backwards down to it, looks for what is known to be missing one by
+one, and builds the new database beside. When that is whole and on disk, a journal says so, the old one with its WAL gets the
+name ``ipc.db.broken-TIME``, and the new one takes its place. A repair that is killed before there is a journal has changed
+nothing; what the journal tells of is finished by the next start. Nothing of the old one is removed. The new one has another
+store id, so large files of messages that could not be read are never taken for orphans.
 """
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -25,6 +27,7 @@ from typing import Any
 import peewee
 
 from broker.core.port import StoreError
+from broker.repair import loss
 from broker.runtime import sync_folder, write_private
 from broker.settings import Settings
 from broker.store.migrations import SCHEMA_VERSION, migrate
@@ -49,31 +52,46 @@ class Repair:
     saved: int
     """Messages that are in the new database; ``unread`` of them wait."""
     unread: int
-    lost: int
-    """Unread deliveries whose message could not be read."""
+    lost: int | None
+    """Unread deliveries whose message could not be read; None where that is not known."""
 
     def sentence(self) -> str:
         return (
             f"The mail database was damaged ({self.reason}). {self.saved} messages were saved, {self.unread} of them unread; "
-            f"{self.lost} unread ones could not be read. The old database is kept as {self.kept_as}."
+            f"{loss(self.saved, self.lost)}. The old database is kept as {self.kept_as}."
         )
+
+
+Beat = Callable[[], None]
+"""Called all along a long work, so that the process can say that it lives."""
+
+
+def _no_beat() -> None:
+    """Nobody asks."""
+
+
+_BEAT_INSTRUCTIONS = 10_000
+"""Of SQLite's machine between two beats: about a millisecond."""
 
 
 # the life of a broker
 
 
-def begin(settings: Settings) -> tuple[Repair | None, bool]:
+def begin(settings: Settings, beat: Beat = _no_beat) -> tuple[Repair | None, bool]:
     """Before the store is opened, under the broker's lock: (the repair that was made, whether to check beside the work)."""
     path, opened, broken = settings.home / "ipc.db", settings.home / "run" / "open", settings.home / "run" / "broken"
-    unclean, made, later = opened.exists(), None, False
+    unclean, later = opened.exists(), False
+    made = finish(settings)
     reason = None
-    if path.exists() and broken.exists():
-        reason = examine(path, thorough=True)
+    if made is not None:
+        pass
+    elif path.exists() and broken.exists():
+        reason = examine(path, thorough=True, beat=beat)
     elif path.exists() and unclean:
         later = path.stat().st_size > CHECK_AT_ONCE_BYTES
-        reason = None if later else examine(path)
+        reason = None if later else examine(path, beat=beat)
     if reason is not None:
-        made = repair(settings, reason)
+        made = repair(settings, reason, beat)
     broken.unlink(missing_ok=True)
     write_private(opened, "")
     sync_folder(opened.parent)
@@ -116,10 +134,11 @@ def last_repair(settings: Settings) -> dict[str, Any] | None:
 # looking
 
 
-def examine(path: Path, *, thorough: bool = False) -> str | None:
+def examine(path: Path, *, thorough: bool = False, beat: Beat = _no_beat) -> str | None:
     """What is wrong with a database, or None. Another trouble than damage, such as a disk that can't be read, is not judged."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+            db.set_progress_handler(beat, _BEAT_INSTRUCTIONS)
             verdict = str(db.execute(f"PRAGMA {'integrity_check' if thorough else 'quick_check'}(1)").fetchone()[0])
     except sqlite3.Error as e:
         return str(e) if is_damage(e) else None
@@ -138,26 +157,63 @@ def renew_text_index(path: Path) -> None:
 # saving
 
 
-def repair(settings: Settings, reason: str) -> Repair:
-    """Set the database aside and save what can be read. Raises StoreError with the old one back in its place."""
-    path = settings.home / "ipc.db"
-    now_s = time.time()
+def repair(settings: Settings, reason: str, beat: Beat = _no_beat) -> Repair:
+    """Save what can be read and set the old database aside. Raises StoreError; then the old one may still be in its place, and
+    the next start goes on."""
+    path, now_s = settings.home / "ipc.db", time.time()
     kept = _free_name(path.with_name(f"ipc.db.broken-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now_s))}"))
-    new = path.with_name("ipc.db.saving")
-    _move(path, kept)
     try:
-        _remove(new)
-        saved, unread, lost = _save(kept, new)
+        _remove(_new(settings))
+        saved, unread, lost = _save(path, _new(settings), beat)
+        with _new(settings).open("rb") as whole:
+            os.fsync(whole.fileno())
+        made = Repair(now_s, reason, kept.name, saved, unread, lost)
+        write_private(_journal(settings), json.dumps(asdict(made)), durable=True)
+        finish(settings)
+    except (OSError, sqlite3.Error, peewee.PeeweeException) as e:
+        raise StoreError(f"{path} is damaged ({reason}) and can't be repaired now: {e}") from e
+    return made
+
+
+def _new(settings: Settings) -> Path:
+    return settings.home / "ipc.db.saving"
+
+
+def _journal(settings: Settings) -> Path:
+    return settings.home / "ipc.db.repaired"
+
+
+def finish(settings: Settings) -> Repair | None:
+    """Let the new database take the place of the damaged one; None if there is none that waits for it. Each step finds what
+    the last one left, so this can be begun again after a kill at any instant. Raises OSError."""
+    path, new = settings.home / "ipc.db", _new(settings)
+    try:
+        made = Repair(**json.loads(_journal(settings).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        if not path.exists():
+            _take_back(settings)
+        return None
+    if new.exists():
+        _move(path, settings.home / made.kept_as)
         for suffix in ("-wal", "-shm"):
             new.with_name(new.name + suffix).unlink(missing_ok=True)
+        sync_folder(path.parent)
         new.rename(path)
         sync_folder(path.parent)
-    except (OSError, sqlite3.Error, peewee.PeeweeException) as e:
-        _move(kept, path)
-        raise StoreError(f"{path} is damaged ({reason}) and can't be repaired now: {e}") from e
-    made = Repair(now_s, reason, kept.name, saved, unread, lost)
-    write_private(settings.home / "repair.json", json.dumps(asdict(made)) + "\n")
+    write_private(settings.home / "repair.json", json.dumps(asdict(made)) + "\n", durable=True)
+    _journal(settings).unlink()
+    sync_folder(path.parent)
     return made
+
+
+def _take_back(settings: Settings) -> None:
+    """A repair of version 0.3.0 that was killed has left no database: put the one that it set aside back."""
+    told = (last_repair(settings) or {}).get("kept_as")
+    kept = [p for p in settings.home.glob("ipc.db.broken-*") if not p.name.endswith(("-wal", "-shm"))]
+    newest = max(kept, key=lambda p: p.stat().st_mtime, default=None)
+    if newest is not None and newest.name != told:
+        _move(newest, settings.home / "ipc.db")
+        note(settings, "a repair was cut short")
 
 
 def _free_name(path: Path) -> Path:
@@ -181,16 +237,18 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _save(kept: Path, new: Path) -> tuple[int, int, int]:
+def _save(kept: Path, new: Path, beat: Beat) -> tuple[int, int, int | None]:
     """Build the new database; (messages, unread deliveries, unread deliveries without message)."""
     new.touch(mode=0o600)
     target = peewee.SqliteDatabase(str(new), pragmas={"journal_mode": "wal"})
     target.connect()
     try:
         with closing(sqlite3.connect(f"{kept.as_uri()}?mode=ro", uri=True, timeout=5)) as source:
+            source.set_progress_handler(beat, _BEAT_INSTRUCTIONS)
             source.text_factory = lambda raw: raw.decode("utf-8", "replace")
             migrate(target, to=_version(source))
             sql = target.connection()
+            sql.set_progress_handler(beat, _BEAT_INSTRUCTIONS)
             with target.atomic("IMMEDIATE"):
                 whole = {table: _copy(source, sql, table) for table in _tables(sql)}
                 counts = _mend(sql, queue_is_whole=whole.get("queue", False), marks_are_whole=whole.get("meta", False))
@@ -250,7 +308,7 @@ def _singly(source: sqlite3.Connection, sql: sqlite3.Connection, columns: list[s
                     yield row
 
 
-def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool, marks_are_whole: bool) -> tuple[int, int, int]:
+def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool, marks_are_whole: bool) -> tuple[int, int, int | None]:
     """Make the saved tables agree with each other."""
     for table, column in (("message", "id"), ("queue", "message_id"), ("mailbox", "id"), ("queue", "mailbox_id")):
         # a spoiled page may hold any number, and those that follow must be larger
@@ -276,4 +334,4 @@ def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool, marks_are_whole: boo
     sql.execute("DELETE FROM meta WHERE key = 'indexed_id'")
     saved = sql.execute("SELECT count(*) FROM message").fetchone()[0]
     unread = sql.execute("SELECT count(*) FROM queue").fetchone()[0]
-    return int(saved), int(unread), int(lost)
+    return int(saved), int(unread), int(lost) if queue_is_whole else None

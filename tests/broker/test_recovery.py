@@ -1,5 +1,7 @@
 """A damaged database: set aside whole, what can be read is saved, the rest is said."""
 
+import os
+import select
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +13,7 @@ from broker.core.state import Moment
 from broker.settings import Settings
 from broker.store import open_store, recovery
 from tests.broker.conftest import Core
+from tests.faults.steps import deaths
 
 MESSAGES = 400
 
@@ -161,3 +164,61 @@ def test_a_large_database_is_checked_beside_the_work(settings: Settings, filled:
     assert len(found) == 1
     recovery.note(settings, found[0])
     assert recovery.begin(settings)[0] is not None
+
+
+def test_a_repair_killed_at_any_step_is_done_by_the_next_start(settings: Settings, filled: Path, home: Path) -> None:
+    overwrite(filled, page_of(filled, "message"))
+    damaged = filled.read_bytes()
+
+    def prepare() -> None:
+        for path in home.glob("ipc.db*"):
+            path.unlink()
+        (home / "repair.json").unlink(missing_ok=True)
+        filled.write_bytes(damaged)
+        recovery.note(settings, "a test")
+
+    tried = 0
+    for step in deaths(prepare, lambda: recovery.begin(settings)):
+        tried += 1
+        recovery.begin(settings)
+        told = recovery.last_repair(settings)
+        assert told is not None, step
+        assert (len(unread(home)), told["unread"]) == (MESSAGES - told["lost"],) * 2, step
+        assert (home / told["kept_as"]).read_bytes() == damaged, step
+        left = {p.name.removesuffix("-wal").removesuffix("-shm") for p in home.glob("ipc.db*")}
+        assert left == {"ipc.db", told["kept_as"]}, step
+    assert tried > 10
+
+
+def test_a_database_that_an_earlier_version_had_set_aside_when_it_was_killed_is_put_back(
+    settings: Settings, filled: Path, home: Path
+) -> None:
+    overwrite(filled, page_of(filled, "message"))
+    filled.rename(home / "ipc.db.broken-20270101-000000")
+    made, _ = recovery.begin(settings)
+    assert made is not None
+    assert len(unread(home)) == made.unread > MESSAGES - 10
+
+
+def test_where_nothing_could_be_read_the_loss_is_unknown(settings: Settings, filled: Path, home: Path) -> None:
+    filled.write_bytes(b"\xa5" * 8192)
+    made = recovery.repair(settings, "file is not a database")
+    assert made.lost is None
+    assert "how many are lost is unknown, perhaps all" in made.sentence()
+    assert made.kept_as in made.sentence()
+
+
+def test_a_long_repair_says_all_along_that_it_lives(settings: Settings, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "_BEAT_INSTRUCTIONS", 100)  # some hundred messages are repaired at once
+    overwrite(filled, page_of(filled, "message"))
+    read, write = os.pipe()
+    beats: list[bool] = []
+    os.write(write, b"?" * 3)
+
+    def beat() -> None:
+        beats.append(bool(select.select([read], [], [], 0)[0] and os.read(read, 1)))
+
+    recovery.repair(settings, "a test", beat)
+    assert sum(beats) == 3
+    os.close(read)
+    os.close(write)

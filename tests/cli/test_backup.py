@@ -5,6 +5,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -19,9 +20,12 @@ from typing import Any
 
 import pytest
 
-from broker import keys
+from broker import backup, keys, swap
+from broker.runtime import prepare_home
 from broker.settings import Settings
+from tests.broker.conftest import Core
 from tests.conftest import Service, alive, wait_for
+from tests.faults.steps import deaths
 
 _NOT_MAIL = ("message_text", "letter", "thread", "sqlite_", "meta")
 
@@ -284,3 +288,91 @@ def test_ids_that_were_given_out_after_the_backup_are_not_given_again(filled: Se
         given = [int(m.id) for m in mail]
         assert given == sorted(given)
         assert 2**53 > given[0] > max(held) + 2**29
+
+
+@pytest.fixture
+def saved(home: Path, tmp_path: Path) -> Path:
+    """A backup of one message, and a data folder without a service that has another one since."""
+    settings = Settings.load(env={"IPC_HOME": str(home)})
+    prepare_home(settings)
+    core = Core(home)
+    core.register("fred")
+    core.send("fred", "fred", "saved")
+    (home / "config.toml").write_text("port = 0")
+    backup.backup(settings, tmp_path / "b.tar")
+    core.send("fred", "fred", "written since")
+    core.store.close()
+    return tmp_path / "b.tar"
+
+
+def texts(home: Path) -> list[str]:
+    with closing(sqlite3.connect(home / "ipc.db")) as db:
+        return [row[0] for row in db.execute("SELECT content FROM message ORDER BY id")]
+
+
+def test_a_restore_killed_at_any_step_is_finished_or_has_changed_nothing(home: Path, saved: Path) -> None:
+    shutil.copytree(home, saved.parent / "before")
+    settings = Settings.load(env={"IPC_HOME": str(home)})
+
+    def kept() -> list[Path]:
+        return list(home.parent.glob(f"{home.name}.before-restore-*"))
+
+    def prepare() -> None:
+        for folder in (home, *kept()):
+            shutil.rmtree(folder)
+        shutil.copytree(saved.parent / "before", home)
+
+    ends = set()
+    for step in deaths(prepare, lambda: backup.restore(settings, saved, force=True)):
+        swap.finish(home)
+        swap.sweep(home)
+        found = texts(home)
+        ends.add(len(found))
+        assert found in (["saved"], ["saved", "written since"]), step
+        if found == ["saved"]:
+            assert texts(kept()[0]) == ["saved", "written since"], step
+        assert {p.name for p in home.iterdir()} <= {
+            *("ipc.db", "ipc.db-wal", "ipc.db-shm", "config.toml", "owner.key"),
+            *("sessions", "large-messages", "keys", "run", "logs"),
+        }, step
+    assert ends == {1, 2}
+    for folder in kept():
+        shutil.rmtree(folder)
+
+
+def test_a_start_finishes_what_a_killed_restore_began(home: Path, saved: Path, make_service: Callable[..., Service]) -> None:
+    settings = Settings.load(env={"IPC_HOME": str(home)})
+    for _ in deaths(lambda: None, lambda: backup.restore(settings, saved, force=True)):
+        if (home / swap.JOURNAL).exists():
+            break
+    service = make_service().start()
+    with service.connect("fred") as fred:
+        assert [m.content for m in fred.check()] == ["saved"]
+    assert not (home / swap.JOURNAL).exists()
+    for folder in home.parent.glob(f"{home.name}.before-restore-*"):
+        shutil.rmtree(folder)
+
+
+def test_a_killed_backup_leaves_nothing_behind(home: Path, saved: Path) -> None:
+    settings = Settings.load(env={"IPC_HOME": str(home)})
+    target = saved.with_name("c.tar")
+    for step in deaths(lambda: target.unlink(missing_ok=True), lambda: backup.backup(settings, target)):
+        swap.sweep(home)
+        assert [p.name for p in home.iterdir() if p.name.startswith(".")] == [], step
+        assert {p.name for p in saved.parent.iterdir()} <= {"b.tar", "c.tar"}, step
+
+
+def test_a_backup_that_is_at_work_is_left_alone(home: Path) -> None:
+    (home / ".backup-other").mkdir()
+    with swap.held(home / ".backup-other"):
+        assert swap.sweep(home) == []
+    assert swap.sweep(home) == [".backup-other"]
+
+
+def test_a_restore_keeps_who_the_shell_is(home: Path, saved: Path) -> None:
+    (home / "sessions" / "cli-current").write_text("nova\n")
+    (home / "sessions" / "cli-nova.json").write_text('{"name": "nova"}')
+    made = backup.restore(Settings.load(env={"IPC_HOME": str(home)}), saved, force=True)
+    assert (home / "sessions" / "cli-current").read_text() == "nova\n"
+    assert (home / "sessions" / "cli-nova.json").read_text() == '{"name": "nova"}'
+    shutil.rmtree(str(made.set_aside))
