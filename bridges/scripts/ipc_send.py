@@ -1,18 +1,18 @@
-"""Send a message: ipc_send.py TO MESSAGE..."""
+"""Send a message: ipc_send.py [--id ID] TO MESSAGE...
+
+With an id of your own (up to 64 characters) the command can be run again: the message is stored once.
+"""
 
 import sys
-import uuid
 
 import ipc_client
 
 
 def main(arguments):
-    message = {"content": " ".join(arguments[1:])}
-    reply = ipc_client.call("send", to_id=arguments[0], message=message, message_id=uuid.uuid4().hex)
-    ipc_client.show("%s: %s" % (reply["message"], arguments[0]))
-    if reply.get("did_you_mean"):
-        ipc_client.show("Did you mean %s?" % reply["did_you_mean"])
+    message_id, (to, *words) = ipc_client.take_id(arguments)
+    reply = ipc_client.call("send", to_id=to, message={"content": " ".join(words)}, message_id=message_id)
+    ipc_client.sent(reply, "%s: %s" % (reply["message"], to))
 
 
 if __name__ == "__main__":
-    sys.exit(ipc_client.run(main, "ipc_send.py TO MESSAGE...", 2))
+    sys.exit(ipc_client.run(main, "ipc_send.py [--id ID] TO MESSAGE...", 2))

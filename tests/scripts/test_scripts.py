@@ -23,9 +23,16 @@ class Agent:
         shutil.copytree(SCRIPTS, self.folder / "scripts")
         self.env = {"HOME": str(self.folder), "IPC_PORT": str(port), "PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8"}
 
+    def command(self, script: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-S", str(self.folder / "scripts" / f"ipc_{script}.py"), *arguments]
+
     def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-S", str(self.folder / "scripts" / f"ipc_{script}.py"), *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, encoding="utf-8", timeout=20)
+        return subprocess.run(self.command(script, *arguments), env=self.env, capture_output=True, encoding="utf-8", timeout=20)
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """``ipc_check.py`` in a shell's line, where it is called $CHECK."""
+        env = {**self.env, "CHECK": " ".join(self.command("check"))}
+        return subprocess.run(["sh", "-c", line], env=env, capture_output=True, encoding="utf-8", timeout=20)
 
     def ok(self, script: str, *arguments: str) -> str:
         done = self.run(script, *arguments)
@@ -50,6 +57,45 @@ def test_two_agents_talk_with_the_scripts_alone(agents: tuple[Agent, Agent]) -> 
     assert claude.ok("list").startswith("claude (last seen: 20")
     assert claude.ok("rename", "claude2") == "Renamed claude to claude2\n"
     assert "Message sent" in claude.ok("send", "fred", "still me")
+
+
+@pytest.mark.parametrize("line", ["$CHECK > /dev/full", "$CHECK >&-", "PYTHONIOENCODING=nonsense $CHECK"])
+def test_mail_that_could_not_be_printed_comes_again(agents: tuple[Agent, Agent], line: str) -> None:
+    fred, claude = agents
+    fred.ok("register", "fred")
+    claude.ok("register", "claude")
+    fred.ok("send", "claude", "x" * 5000)
+    done = claude.shell(line)
+    assert "Traceback" not in done.stderr
+    assert "Content: xxx" in claude.ok("check")
+    assert claude.ok("check") == "No new messages\n"
+
+
+def test_what_the_terminal_has_no_characters_for_is_marked_and_read(agents: tuple[Agent, Agent]) -> None:
+    fred, claude = agents
+    fred.ok("register", "fred")
+    claude.ok("register", "claude")
+    fred.ok("send", "claude", "smörgås")
+    claude.env["PYTHONIOENCODING"] = "ascii"
+    assert "Content: sm?rg?s" in claude.ok("check")
+    assert claude.ok("check") == "No new messages\n"
+
+
+def test_the_port_is_found_from_the_data_folder(service: Service, agents: tuple[Agent, Agent]) -> None:
+    fred, _ = agents
+    del fred.env["IPC_PORT"]
+    fred.env["IPC_HOME"] = str(service.home)
+    assert "Registered as fred" in fred.ok("register", "fred")
+
+
+def test_a_send_with_an_id_of_ones_own_can_be_repeated(agents: tuple[Agent, Agent]) -> None:
+    fred, claude = agents
+    fred.ok("register", "fred")
+    claude.ok("register", "claude")
+    assert fred.ok("send", "--id", "build-7", "claude", "green") == "Message sent: claude\n"
+    assert "before" in fred.ok("send", "--id", "build-7", "claude", "green")
+    assert claude.ok("check").count("green") == 1
+    assert fred.run("send", "--id", "build-7", "claude").returncode == 2
 
 
 def test_the_session_file_is_private(agents: tuple[Agent, Agent]) -> None:
