@@ -4,12 +4,14 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 
 from broker import swap
 from broker.child import allow_many_files, answer_parent, collect_seldom, die_with_parent
+from broker.ground import Ground, GroundGone
 from broker.logs import open_log
-from broker.runtime import FolderError, lock, prepare_home
+from broker.runtime import FolderError, lock, prepare_home, write_private
 from broker.settings import Settings, SettingsError
 
 
@@ -21,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.supervised:
         die_with_parent()
     allow_many_files()
-    from broker.core.port import StoreDamaged, StoreError
+    from broker.core.port import StoreDamaged, StoreError, StoreGone
     from broker.server import Server
     from broker.store import DATABASE_ERRORS, open_store, recovery
     from broker.store.migrations import SchemaTooNew
@@ -33,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"broker: {e}", file=sys.stderr)
         return 1
     log = open_log("broker", settings.home / "logs", settings.log_level)
-    with lock(settings.home / "run" / "broker.lock") as mine:
-        if not mine:
+    with ExitStack() as locks:
+        if not locks.enter_context(lock(settings.home / "run" / "broker.lock")):
             print(f"broker: another broker serves {settings.home}", file=sys.stderr)
             return 3
         try:
@@ -45,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
                 log.info("leftover_removed", folder=name)
             pipe = sys.stdin.fileno() if options.supervised else None
             repair, check_beside = recovery.begin(settings, lambda: None if pipe is None else answer_parent(pipe))
+            if not hold_database(settings, locks):
+                print(f"broker: another broker has the database {settings.home / 'ipc.db'}", file=sys.stderr)
+                return 3
             store = open_store(settings)
             for name in store.sweep_orphans():
                 log.info("orphan_removed", file=name)
@@ -52,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             if repair is not None:
                 log.error("database_repaired", **asdict(repair))
                 server.engine.tell_all(repair.sentence(), server.clock())
+            keep_ground(settings, server.ground, locks)
             server.open()
         except (StoreDamaged, StoreError, SchemaTooNew, OSError, *DATABASE_ERRORS) as e:
             log.error("broker_cannot_start", detail=str(e))
@@ -77,10 +83,34 @@ def main(argv: list[str] | None = None) -> int:
         except StoreDamaged as e:
             damaged(str(e))
             return 1
+        except (StoreGone, GroundGone) as e:
+            log.error("ground_gone", detail=str(e))
+            print(f"broker: {e}", file=sys.stderr)
+            return 1
         finally:
             server.close()
         recovery.end(settings)
     return 0
+
+
+def hold_database(settings: Settings, locks: ExitStack) -> bool:
+    """Lock the database file itself, under whatever name or path another broker might open it; False if one has it.
+
+    Elsewhere than on Linux this lock and SQLite's would be in each other's way, and run/broker.lock decides alone.
+    """
+    return sys.platform != "linux" or locks.enter_context(lock(settings.home / "ipc.db"))
+
+
+def keep_ground(settings: Settings, ground: Ground, locks: ExitStack) -> None:
+    """Have the files in ``run`` that say that we are here made again when they are gone."""
+    held, opened = settings.home / "run" / "broker.lock", settings.home / "run" / "open"
+
+    def hold_again() -> None:
+        if not locks.enter_context(lock(held)):
+            raise GroundGone(f"another broker has taken {held}")
+
+    ground.keep(held, hold_again)
+    ground.keep(opened, lambda: write_private(opened, ""))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from typing import Any
 from broker import swap
 from broker.bodies import NAME, is_ours, locate
 from broker.names import is_name
-from broker.runtime import lock, make_folder, prepare_home, sync_folder, write_private
+from broker.runtime import make_folder, no_service, prepare_home, sync_folder, write_private
 from broker.settings import Settings
 from broker.store.numbers import NumbersUsedUp, go_on_beyond
 from broker.text import visible
@@ -178,10 +178,9 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
         prepare_home(settings)
         if _held(home) and not force:
             raise BackupError(f"{home} is not empty; --force sets aside what is in it (it is renamed, not removed)")
-        with ExitStack() as locks:
-            for name in ("supervisor.lock", "broker.lock"):
-                if not locks.enter_context(lock(home / "run" / name)):
-                    raise BackupError("the service is running; stop it first: ipc down")
+        with no_service(settings) as stopped:
+            if not stopped:
+                raise BackupError("the service is running; stop it first: ipc down")
             swap.finish(home)
             swap.sweep(home)
             held = _held(home)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 
@@ -34,12 +35,16 @@ def answer_parent(pipe: int) -> None:
         heard_parent(pipe)
 
 
-def hear_parent_in(loop: "asyncio.AbstractEventLoop", stopping: "asyncio.Event") -> None:
-    """Answer the supervisor from an event loop, and set ``stopping`` when it is gone."""
+def hear_parent_in(
+    loop: "asyncio.AbstractEventLoop", stopping: "asyncio.Event", look: "Callable[[], None] | None" = None
+) -> None:
+    """Answer the supervisor from an event loop, and set ``stopping`` when it is gone. ``look`` is called at each beat."""
 
     def readable() -> None:
         if not heard_parent(sys.stdin.fileno()):
             stopping.set()
+        elif look is not None:
+            look()
 
     loop.add_reader(sys.stdin.fileno(), readable)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from broker.version import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +73,22 @@ def socket_folder(home: str) -> str:
     if len(os.fsencode(base)) > 60:
         base = "/tmp"  # noqa: S108 (the folder made in it is checked to be ours and private)
     return os.path.join(base, f"agent-ipc-{os.getuid()}-{tag}")
+
+
+def runs_older(home: str) -> bool:
+    """True if the service of the data folder was last started by a version before this one. 20 us; see broker.launcher."""
+    try:
+        with open(os.path.join(home, "run", "supervisor.json"), "rb") as f:
+            said = f.read()
+    except OSError:
+        return False
+    _, found, rest = said.partition(b'"version": "')
+    return version_number(rest.partition(b'"')[0].decode("ascii", "replace") if found else "") < version_number(VERSION)
+
+
+def version_number(version: str) -> tuple[int, ...]:
+    """Of ``0.10.2`` (0, 10, 2); what follows other marks than points does not count."""
+    return tuple(int(part) for part in version.split("+")[0].split(".") if part.isdecimal())
 
 
 def wire_socket(home: str) -> str:

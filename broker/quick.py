@@ -18,7 +18,7 @@ import time
 from broker.errors import IpcError, RemoteError
 from broker.ids import STORES, new_message_id
 from broker.local import connected
-from broker.place import Place, door_socket
+from broker.place import Place, door_socket, runs_older
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ class QuickConnection:
         """A connection to the door, after starting the service if there is none. Raises _NoDoor."""
         path = door_socket(self._home)
         wait_until_s = 0.0
+        if self._autostart and runs_older(self._home):
+            self._start_service()
         while True:
             try:
                 self._socket = connected(path, max(0.001, end_s - time.monotonic()))
@@ -168,7 +170,8 @@ class QuickConnection:
 
     def _start_service(self) -> None:
         """Make sure that a broker runs, and that a supervisor does, which will bring a door."""
-        from broker.launcher import ensure_running, is_supervised
+        from broker.launcher import ensure_running
+        from broker.runtime import is_supervised
 
         settings = self._settings()
         ensure_running(settings)

@@ -2,12 +2,12 @@
 
 from broker import swap
 from broker.core.port import StoreError
-from broker.runtime import lock, prepare_home
+from broker.runtime import no_service, prepare_home
 from broker.settings import Settings
 
 
 class InUse(Exception):
-    """A broker serves this data folder."""
+    """The service runs in this data folder."""
 
 
 def repair_now(settings: Settings) -> str:
@@ -15,8 +15,8 @@ def repair_now(settings: Settings) -> str:
     from broker.store import recovery
 
     prepare_home(settings)
-    with lock(settings.home / "run" / "broker.lock") as mine:
-        if not mine:
+    with no_service(settings) as stopped:
+        if not stopped:
             raise InUse
         path = settings.home / "ipc.db"
         swap.finish(settings.home)

@@ -30,12 +30,17 @@ class Router:
         s.setsockopt(zmq.RCVHWM, 1000)
         s.setsockopt(zmq.MAXMSGSIZE, wire.FRAME_LIMIT_BYTES)
         s.setsockopt(zmq.BACKLOG, 1024)
+        self.bind(settings, address)
+
+    def bind(self, settings: Settings, address: str) -> None:
+        """Bind, or bind again after the socket was removed from its place; connections go on. To unbind before would have
+        libzmq remove the new file, so a descriptor of the old one stays."""
         if not address.startswith("ipc://"):
-            s.bind(address)
+            self._socket.bind(address)
             return
         path = address.removeprefix("ipc://")
         clear_socket(settings, path)
-        s.bind(address)
+        self._socket.bind(address)
         os.chmod(path, 0o600)
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ from broker.local import WAY_OUT, check_peer
 from broker.place import read_trusted, socket_folder
 from broker.settings import Settings
 
+Identity = tuple[int, int]
+
 
 class FolderError(OSError):
     """A folder that others could write to or that isn't ours."""
@@ -175,19 +177,98 @@ def socket_answers(settings: Settings) -> bool:
     return True
 
 
+def identity(path: str | Path) -> Identity | None:
+    """(device, inode) of what has the name now, links followed; None if nothing has."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextlib.contextmanager
 def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold an exclusive flock on the file; yields False if someone else has it. The kernel drops it with the process."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold an exclusive flock on the file or folder; yields False if someone else has it. The kernel drops it with the process.
+
+    A file is made if there is none. A file system that locks no folders yields True: the locks of files decide there.
+    """
+    fd = _open_to_lock(path)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            while _flock(fd, wait) and not _is(fd, path):  # it was replaced before we had it
+                os.close(fd)
+                fd = _open_to_lock(path)
         except BlockingIOError:
             yield False
             return
         yield True
     finally:
         os.close(fd)
+
+
+def is_held(path: Path) -> bool:
+    """True if somebody holds the lock. Nothing is made or written."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as e:
+        if e.errno not in _NO_LOCKS:
+            raise
+    finally:
+        os.close(fd)
+    return False
+
+
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP)
+
+
+def _open_to_lock(path: Path) -> int:
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _flock(fd: int, wait: bool) -> bool:
+    """False where the file system has no lock for this. Raises BlockingIOError."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError as e:
+        if e.errno not in _NO_LOCKS or not stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise
+        return False
+    return True
+
+
+def _is(fd: int, path: Path) -> bool:
+    """Whether the path still names what is open."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+# A supervisor locks the data folder itself, which can't be replaced beside the database that is in it, and run/supervisor.lock,
+# which is all that versions before 0.4 know of; a broker locks the database and run/broker.lock.
+
+
+@contextlib.contextmanager
+def no_service(settings: Settings) -> Iterator[bool]:
+    """Hold every lock of supervisor and broker; yields False if one of them is held, by whatever version."""
+    run = settings.home / "run"
+    with contextlib.ExitStack() as held:
+        paths = (settings.home, run / "supervisor.lock", run / "broker.lock")
+        yield all(held.enter_context(lock(path)) for path in paths)
+
+
+def is_supervised(settings: Settings) -> bool:
+    """True if a supervisor lives, of whatever version: what it looks after will come up."""
+    return is_held(settings.home) or is_held(settings.home / "run" / "supervisor.lock")
 
 
 def owner_key(settings: Settings) -> str:

@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from broker import wire
@@ -25,6 +26,7 @@ from broker.core.port import StoreDamaged
 from broker.core.state import Moment, Route, Session
 from broker.core.turn import Answers, Frame, Incoming, Outgoing, Turn
 from broker.errors import IpcError
+from broker.ground import Ground, note
 from broker.logs import Log
 from broker.place import wire_socket
 from broker.router import Router
@@ -53,6 +55,7 @@ class Server:
         self.log = log
         self.clock = clock
         self.store = store
+        self.ground = Ground(settings)
         self.started = clock()
         self.engine = Engine(
             state=store.load(),
@@ -81,9 +84,12 @@ class Server:
     def open(self) -> None:
         """Bind, or raise OSError. The caller holds the folder's lock."""
         check_endpoint(self.settings)
-        address = endpoint(self.settings)
-        self._stream.open(self.settings, wire_socket(str(self.settings.home)))
+        address, path = endpoint(self.settings), wire_socket(str(self.settings.home))
+        self._stream.open(self.settings, path)
+        self.ground.keep(path, partial(self._stream.reopen, self.settings, path))
         self._router.open(self.settings, address)  # last: who finds this one finds the other, too
+        if address.startswith("ipc://"):
+            self.ground.keep(address.removeprefix("ipc://"), partial(self._router.bind, self.settings, address))
         self._selector.register(self._router, selectors.EVENT_READ, self._router)
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
@@ -128,9 +134,17 @@ class Server:
                 routed = True
             elif source is self._stream:
                 self._stream.accept(time.monotonic())
-            elif key.fd == self._parent_pipe and not heard_parent(key.fd):
-                self._running = False
+            elif key.fd == self._parent_pipe:
+                self._beat()
         self.turn(peers, routed)
+
+    def _beat(self) -> None:
+        """The supervisor asked, or is gone. Raises GroundGone, StoreGone."""
+        if not heard_parent(self._parent_pipe):
+            self._running = False
+            return
+        self.store.check_names()
+        note(self.log, self.ground.look())
 
     def _timeout_s(self) -> float | None:
         if self._stream.departed or self._slow or self._backlog.has_work(self._stream.is_full):

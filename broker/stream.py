@@ -77,6 +77,15 @@ class StreamDoor:
         listening.listen(1024)
         self._selector.register(listening, _READ, self)
 
+    def reopen(self, settings: Settings, path: str) -> None:
+        """Bind again, after the socket was removed from its place; connections go on."""
+        if self._listening is not None:
+            if self.listen_again_s is None:
+                self._selector.unregister(self._listening)
+            self.listen_again_s = None
+            self._listening.close()
+        self.open(settings, path)
+
     def close(self) -> None:
         for peer in list(self._peers.values()):
             self.drop(peer)

@@ -7,7 +7,8 @@ so a killed one leaves nothing that holds a lock or a port. What is running stan
 A child on demand is started by the first connection to its Unix socket, which is the supervisor's and is handed down: who
 connects while the child starts, or between two of them, waits in the socket's queue and is not refused.
 
-A child that hangs is killed, and so started again (see broker.heartbeat).
+A child that hangs is killed, and so started again (see broker.heartbeat). At each beat, and when a child has ended, the
+supervisor looks whether the data folder is still the one it was started in (broker.ground); if not, all ends at once.
 """
 
 import contextlib
@@ -21,13 +22,17 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from broker import swap
+from broker.ground import Ground, GroundGone, note
 from broker.heartbeat import LOOKS, Heartbeat
 from broker.logs import Log, open_log
 from broker.place import mcp_socket
-from broker.runtime import FolderError, lock, prepare_home, prepare_sockets, write_private
+from broker.processes import process_started
+from broker.runtime import FolderError, clear_socket, lock, prepare_home, write_private
 from broker.settings import Settings, SettingsError
+from broker.version import VERSION
 
 DOORS = ("bridges.tcp",)
 """Modules of the doors that run with the broker; one that is not installed is left out."""
@@ -40,6 +45,8 @@ _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
 _HEALTHY_S = 30.0
 _STOP_S = 5.0
+BEAT_S = 15.0
+"""Three beats where ``heartbeat_s`` is 0, and nobody is killed."""
 
 
 @dataclass(slots=True)
@@ -95,16 +102,27 @@ class Child:
 class Supervisor:
     """Runs children until told to stop."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, locks: contextlib.ExitStack) -> None:
         self._settings = settings
         self._log = log
+        self._ground = Ground(settings)
+        held = settings.home / "run" / "supervisor.lock"
+        self._ground.keep(held, lambda: take(held, locks))
+        self._state_path = settings.home / "run" / "supervisor.json"
+        self._state = ""
+        self._identity = {
+            "pid": os.getpid(),
+            "started": process_started(os.getpid()),
+            "version": VERSION,
+            "settings": {name: value for name, value, _origin in settings.public()},
+        }
         wanted = [*DOORS, *(module for module, setting in DOORS_IF_SET.items() if getattr(settings, setting))]
         modules = ["broker", *(m for m in wanted if importlib.util.find_spec(m) is not None)]
         self._children = [Child(module) for module in modules]
         for module, socket_of in ON_DEMAND.items():
             if importlib.util.find_spec(module) is not None:
                 self._listen(module, socket_of(str(settings.home)))
-        self._beat_s = settings.heartbeat_s / LOOKS
+        self._beat_s = (settings.heartbeat_s or BEAT_S) / LOOKS
         self._next_beat_s = time.monotonic() + self._beat_s
         self._running = True
         self._read, self._write = os.pipe()
@@ -128,20 +146,24 @@ class Supervisor:
                     answers[fd].listen_to()
             with contextlib.suppress(BlockingIOError):
                 os.read(self._read, 4096)
-        self._end_children()
 
-    def _timeout_s(self) -> float | None:
-        """Until the next restart or beat; None if neither is due ever."""
+    def _timeout_s(self) -> float:
+        """Until the next restart or beat."""
         dues = [c.due_s for c in self._children if c.due_s is not None]
-        if self._beat_s:
-            dues.append(self._next_beat_s)
-        return max(0.0, min(dues) - time.monotonic()) if dues else None
+        return max(0.0, min([*dues, self._next_beat_s]) - time.monotonic())
+
+    def _look(self) -> None:
+        """Make again what was removed from the data folder. Raises GroundGone."""
+        note(self._log, self._ground.look())
+        if self._state and self._read_state() != self._state:
+            self._write_state()
 
     def _beat(self, now_s: float) -> None:
-        """Ask each child whether it lives; kill one that hangs."""
-        if not self._beat_s or now_s < self._next_beat_s:
+        """Ask each child whether it lives; kill one that hangs, unless ``heartbeat_s`` is 0."""
+        if now_s < self._next_beat_s:
             return
         self._next_beat_s = now_s + self._beat_s
+        self._look()
         for child in self._children:
             heartbeat, process = child.heartbeat, child.process
             if heartbeat is None or process is None:
@@ -149,25 +171,39 @@ class Supervisor:
             if not heartbeat.asked:
                 heartbeat.ask()
                 child.ask()
-            elif heartbeat.look():
+            elif heartbeat.look() and self._settings.heartbeat_s:
                 self._log.error("child_hangs", child=child.name, pid=process.pid, silent_looks=heartbeat.silent)
                 process.kill()
 
     def _listen(self, module: str, path: str) -> None:
-        """Offer the socket of a child on demand. We hold the supervisor's lock: a file that is there is a dead one's."""
+        """Offer the socket of a child on demand."""
+        child = Child(module, due_s=None)
+        try:
+            self._offer(child, path)
+        except OSError as e:  # its clients run one for themselves
+            self._log.error("socket_cannot_listen", path=path, detail=str(e))
+            return
+        self._children.append(child)
+        self._ground.keep(path, lambda: self._offer(child, path))
+
+    def _offer(self, child: Child, path: str) -> None:
+        """Bind the child's socket. We hold the supervisor's lock: a file that is there is a dead one's. Raises OSError.
+
+        A child that runs has the socket that is gone, and ends, in order; its clients come to the new one."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            prepare_sockets(self._settings)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+            clear_socket(self._settings, path)
             listening.bind(path)
             os.chmod(path, 0o600)
             listening.listen(1024)
-        except OSError as e:  # its clients run one for themselves
-            self._log.error("socket_cannot_listen", path=path, detail=str(e))
+        except OSError:
             listening.close()
-            return
-        self._children.append(Child(module, listening, due_s=None))
+            raise
+        if child.listening is not None:
+            child.listening.close()
+        child.listening = listening
+        if child.process is not None:
+            child.process.terminate()
 
     def _stop(self) -> None:
         self._running = False
@@ -179,6 +215,7 @@ class Supervisor:
             if child.process is not None and child.process.poll() is not None:
                 self._note_exit(child, now_s)
                 changed = True
+                self._look()  # perhaps it ended because the folder is gone
             if child.due_s is not None and child.due_s <= now_s:
                 self._start(child, now_s)
                 changed = True
@@ -207,8 +244,11 @@ class Supervisor:
 
     def _start(self, child: Child, now_s: float) -> None:
         errors = self._settings.home / "logs" / f"{child.name}.stderr"
-        fd = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        fd = -1
         try:
+            self._ground.check_home()
+            prepare_home(self._settings)
+            fd = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             child.process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
                 child.command(),
                 pass_fds=[] if child.listening is None else [child.listening.fileno()],
@@ -223,18 +263,22 @@ class Supervisor:
             child.backoff_s = min(child.backoff_s * 2, _LAST_BACKOFF_S)
             return
         finally:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
         child.started_s, child.due_s = now_s, None
         child.heartbeat = Heartbeat(child.process.pid)
         self._log.info("child_started", child=child.name, pid=child.process.pid, restarts=child.restarts)
 
-    def _end_children(self) -> None:
-        """Doors first, so that their last requests are answered; then the broker."""
+    def end(self, *, in_order: bool) -> None:
+        """Stop the children: doors first, so that their last requests are answered; then the broker."""
         for child in reversed(self._children):
             process = child.process
             if process is None:
                 continue
-            process.terminate()
+            if in_order:
+                process.terminate()
+            else:
+                process.kill()
             try:
                 process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
@@ -248,11 +292,23 @@ class Supervisor:
             c.name: {"pid": c.process.pid if c.process else None, "restarts": c.restarts, "exits": c.exits}
             for c in self._children
         }
-        state = {"pid": os.getpid(), "children": children}
+        self._state = json.dumps({**self._identity, "children": children})
         try:
-            write_private(self._settings.home / "run" / "supervisor.json", json.dumps(state))
+            write_private(self._state_path, self._state)
         except OSError as e:  # a full disk must not stop the service
             self._log.warning("state_not_written", detail=str(e))
+
+    def _read_state(self) -> str:
+        try:
+            return self._state_path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+def take(path: Path, locks: contextlib.ExitStack) -> None:
+    """Hold a lock until ``locks`` ends. Raises GroundGone if another supervisor has it."""
+    if not locks.enter_context(lock(path)):
+        raise GroundGone(f"another supervisor has {path}")
 
 
 def main() -> int:
@@ -265,15 +321,26 @@ def main() -> int:
         print(e, file=sys.stderr)
         return 1
     log = open_log("supervisor", settings.home / "logs", settings.log_level)
-    with lock(settings.home / "run" / "supervisor.lock") as mine:
-        if not mine:
+    with contextlib.ExitStack() as locks:
+        try:
+            for path in (settings.home, settings.home / "run" / "supervisor.lock"):
+                take(path, locks)
+        except GroundGone:
             print(f"already running for {settings.home}", file=sys.stderr)
             return ALREADY_RUNNING
         with lock(settings.home / "run" / "broker.lock") as alone:
             if alone and swap.finish(settings.home):  # now, since the doors' settings are part of what was restored
                 log.warning("restore_finished")
                 settings = Settings.load()
-        Supervisor(settings, log).run()
+        supervisor = Supervisor(settings, log, locks)
+        try:
+            supervisor.run()
+        except GroundGone as e:  # there is nobody left to be answered
+            log.error("ground_gone", detail=str(e))
+            print(e, file=sys.stderr)
+            supervisor.end(in_order=False)
+            return 1
+        supervisor.end(in_order=True)
     return 0
 
 

@@ -1,3 +1,3 @@
 """The version, in the one place that everything reads it from."""
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"

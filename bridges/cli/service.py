@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import sys
@@ -14,36 +13,40 @@ from pathlib import Path
 from typing import Any
 
 from bridges.cli.output import ago, complain, say, say_json, style, table
+from bridges.cli.running import differences, shown
 from broker import keys
 from broker.bodies import locate
 from broker.client import Connection
 from broker.errors import IpcError, SettingsError
-from broker.launcher import ensure_running
+from broker.launcher import STOP_DEADLINE_S, ensure_running, running_supervisor, stop, stop_older, supervisor_state
+from broker.place import runs_older
 from broker.repair import loss
-from broker.runtime import endpoint, lock, prepare_home, socket_answers
+from broker.runtime import endpoint, is_supervised, prepare_home, socket_answers
 from broker.settings import Settings
 from broker.version import VERSION
 
 OK, FAILED, NOT_RUNNING = 0, 1, 3
-_STOP_DEADLINE_S = 15.0
 _FILES = """SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL
 AND EXISTS (SELECT 1 FROM queue q WHERE q.message_id = m.id)"""
 _LOW_DISK_BYTES = 256 * 1024 * 1024
 
 
 def up(settings: Settings, options: argparse.Namespace) -> int:
-    if socket_answers(settings):
+    if socket_answers(settings) and not runs_older(str(settings.home)):
         say(f"Already running in {settings.home}")
+        say_differences(settings)
         return OK
     if options.foreground:
         from broker.supervisor import main
 
+        stop_older(settings)
         return main()
     ensure_running(settings)
     say(f"Running in {settings.home}")
     kept = _repair_kept(settings)
     if kept:
         say(style(f"The database was repaired: {kept}", "yellow"))
+    say_differences(settings)
     door = _wait_for_door(settings)
     if door.get("error"):
         complain(f"the TCP door is closed: {door['error']}")
@@ -58,6 +61,11 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
         elif gate:
             say(f"Other machines, with keys, on {gate['endpoint']}")
     return OK
+
+
+def say_differences(settings: Settings) -> None:
+    for line in differences(settings):
+        complain(line)
 
 
 def _wait_for_door(settings: Settings, file: str = "tcp.json", deadline_s: float = 5.0) -> dict[str, Any]:
@@ -94,33 +102,23 @@ def _alive(pid: int) -> bool:
 
 
 def down(settings: Settings, _options: argparse.Namespace) -> int:
-    path = settings.home / "run" / "supervisor.lock"
-    if not path.exists() or _free(path):
+    if not is_supervised(settings):
         say("Not running")
         return OK
-    pid = int(_read(settings.home / "run" / "supervisor.json").get("pid", 0))
-    if not pid:
-        complain("the supervisor has not said which process it is", "try again in a second")
+    running = running_supervisor(settings)
+    if running is None:
+        complain(f"{settings.home / 'run' / 'supervisor.json'} does not name the supervisor that runs", "try again in 5 s")
         return FAILED
-    os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + _STOP_DEADLINE_S
-    while not _free(path):
-        if time.monotonic() > end:
-            complain(f"process {pid} has not stopped within {_STOP_DEADLINE_S:g} s", f"kill {pid}")
-            return FAILED
-        time.sleep(0.02)
+    if not stop(settings, running):
+        complain(f"process {running.pid} has not stopped within {STOP_DEADLINE_S:g} s", f"kill {running.pid}")
+        return FAILED
     say("Stopped")
     return OK
 
 
-def _free(path: Path) -> bool:
-    with lock(path) as mine:
-        return mine
-
-
 def status(settings: Settings, options: argparse.Namespace) -> int:
     if options.config:
-        rows = settings.public()
+        rows = shown(settings)
         if options.json:
             say_json({n: {"value": v, "origin": o} for n, v, o in rows})
         else:
@@ -134,11 +132,13 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     found = ask(settings, "status")
     door = door_state(settings)
     if options.json:
-        children = _read(settings.home / "run" / "supervisor.json").get("children", {})
+        children = supervisor_state(settings).get("children", {})
         gate = {"remote": door_state(settings, "remote.json") or None, "keys": _count_keys(settings)}
-        say_json({"running": True, **found, "tcp": door or None, **gate, "children": children})
+        other = {"differs": differences(settings)}
+        say_json({"running": True, **found, "tcp": door or None, **gate, "children": children, **other})
         return OK
     _say_service(settings, found, door)
+    say_differences(settings)
     if found["instances"]:
         say()
         say(instances(found["instances"]))
@@ -233,11 +233,15 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "database": _database,
         "clock": _clock,
         "broker": _broker,
+        "settings": _settings,
         "tcp door": _tcp,
         "remote": _remote,
     }
     for name, examine in checks.items():
-        verdict, text = examine(settings)
+        try:
+            verdict, text = examine(settings)
+        except OSError as e:
+            verdict, text = "FAIL", str(e)
         colour = {"ok": "green", "warn": "yellow", "FAIL": "red"}[verdict]
         say(f"{style(verdict.ljust(4), colour)}  {name.ljust(9)} {text}")
         if verdict == "FAIL":
@@ -330,6 +334,11 @@ def _broker(settings: Settings) -> Finding:
     except IpcError as e:
         return "FAIL", f"listens at {endpoint(settings)} but does not answer ({e.text}); run: ipc down, ipc up"
     return "ok", f"process {found['pid']} answers"
+
+
+def _settings(settings: Settings) -> Finding:
+    found = differences(settings)
+    return ("warn", "; ".join(found)) if found else ("ok", "the service has those of this shell")
 
 
 def _tcp(settings: Settings) -> Finding:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 
 from bridges import sessions
+from broker.processes import parent_of as parent_of
+from broker.processes import process_started as process_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -284,15 +286,6 @@ def above_shells(pid: int) -> int:
     return pid
 
 
-def parent_of(pid: int) -> int:
-    """The parent's process id; 0 where that can't be told."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            return int(f.read().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
 def _shell_parent(pid: int) -> int:
     """The parent of a process that is a shell; 0 for any other, and where there is no /proc."""
     try:
@@ -301,34 +294,3 @@ def _shell_parent(pid: int) -> int:
     except OSError:
         return 0
     return int(rest.split()[1]) if name in ("sh", "bash", "dash", "zsh", "fish", "ksh", "env") else 0
-
-
-def process_started(pid: int) -> str:
-    """When the process began and in which pid namespace, so that another one of the same id is not taken for it; empty if
-    it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            fields = f.read().rpartition(")")[2].split()
-    except OSError:
-        return _running(pid) if not os.path.isdir("/proc/self") else ""
-    return "" if fields[0] in "ZX" else f"{fields[19]}@{_namespace()}"
-
-
-def _namespace() -> str:
-    """This process's pid namespace and the machine's present run: a process id and its start say nothing without them."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
-            return f"{os.stat('/proc/self/ns/pid').st_ino}.{f.read(8)}"
-    except OSError:
-        return ""
-
-
-def _running(pid: int) -> str:
-    """Where there is no /proc, all that can be told is whether the process runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        return "running"
-    return "running"

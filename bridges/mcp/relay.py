@@ -24,7 +24,7 @@ from bridges.mcp.exchange import Exchange, Lines, id_in
 from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
 from broker.errors import IpcError, SettingsError
 from broker.local import connected
-from broker.place import Place, mcp_socket
+from broker.place import Place, mcp_socket, runs_older
 from broker.version import VERSION
 
 TYPE_CHECKING = False
@@ -180,11 +180,11 @@ class Relay:
         if os.environ.get("IPC_ENDPOINT") or os.environ.get("IPC_KEY_FILE"):  # another broker than the data folder's
             return self._own_process() if start else None
         path = mcp_socket(self._place.home)
-        server = _connected(path)
+        server = None if start and runs_older(self._place.home) else _connected(path)
         if server is not None or not start:
             return server
-        from broker.launcher import ensure_running, is_supervised
-        from broker.runtime import socket_answers
+        from broker.launcher import ensure_running
+        from broker.runtime import is_supervised, socket_answers
 
         settings = self._place.settings()
         ensure_running(settings, answers=lambda s: _listens(path) or socket_answers(s))

@@ -10,12 +10,14 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 
 import zmq
 
 from bridges.remote.door import Door
 from broker.aio import AsyncConnection
 from broker.child import allow_many_files, die_with_parent, hear_parent_in
+from broker.ground import Ground
 from broker.keys import AllowList, server_pair
 from broker.logs import Log, open_log
 from broker.runtime import FolderError, prepare_home, write_private
@@ -30,8 +32,13 @@ def frame_limit_bytes(settings: Settings) -> int:
     return settings.message_limit_bytes + settings.data_limit_bytes + _ENVELOPE_BYTES
 
 
-async def open_gate(settings: Settings, door: Door, log: Log, stopping: asyncio.Event) -> None:
+async def open_gate(settings: Settings, door: Door, log: Log, stopping: asyncio.Event, ground: Ground) -> None:
     """Bind the address; try again while it is taken, until told to stop."""
+
+    def say(address: str, error: str | None) -> None:
+        write_state(settings, address, error)
+        ground.keep(settings.home / "run" / "remote.json", partial(write_state, settings, address, error))
+
     told = ""
     while not stopping.is_set():
         try:
@@ -40,14 +47,14 @@ async def open_gate(settings: Settings, door: Door, log: Log, stopping: asyncio.
             error = f"{settings.remote}: {e.strerror if isinstance(e, zmq.ZMQError) else e}"
             if error != told:
                 log.error("remote_cannot_listen", endpoint=settings.remote, detail=error)
-                write_state(settings, settings.remote, error)
+                say(settings.remote, error)
                 told = error
             try:
                 await asyncio.wait_for(stopping.wait(), _RETRY_BIND_S)
             except TimeoutError:
                 continue
         else:
-            write_state(settings, address, None)
+            say(address, None)
             log.info("remote_listening", endpoint=address)
             return
 
@@ -63,12 +70,13 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     stopping = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
+    ground = Ground(settings)
     if supervised:
-        hear_parent_in(loop, stopping)
+        hear_parent_in(loop, stopping, partial(ground.tend, log, stopping))
     broker = AsyncConnection(settings, autostart=not supervised, door="remote")
     allowed = AllowList(settings, lambda detail: log.error("keys_unreadable", detail=detail))
     door = Door(settings, broker, allowed, log)
-    await open_gate(settings, door, log, stopping)
+    await open_gate(settings, door, log, stopping, ground)
     await stopping.wait()
     door.close()
     await broker.close()

@@ -16,15 +16,18 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from bridges.tcp.connection import Connection
-from bridges.tcp.local import private_socket
+from bridges.tcp.local import PrivateSocket
 from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, Owner, bound
 from bridges.tcp.tls import TlsListener, context_of
 from bridges.tcp.upstream import JsonUpstream
 from broker.aio import AsyncConnection
 from broker.child import allow_many_files, collect_seldom, die_with_parent, hear_parent_in
+from broker.ground import Ground
 from broker.logs import Log, open_log
 from broker.runtime import FolderError, prepare_home, write_private
 from broker.settings import Settings, SettingsError
@@ -52,8 +55,16 @@ def check_binding(settings: Settings) -> None:
         )
 
 
-async def bind(settings: Settings, upstream: JsonUpstream, log: Log, stopping: asyncio.Event) -> Listener | None:
+async def bind(
+    settings: Settings, upstream: JsonUpstream, log: Log, stopping: asyncio.Event, ground: Ground
+) -> Listener | None:
     """The listener; waits while the port is taken. None when told to stop before that."""
+
+    def say(port: int, error: str | None, **more: Any) -> None:
+        write = partial(write_state, settings, port, error, **more)
+        write()
+        ground.keep(settings.home / "run" / "tcp.json", write)
+
     told = False
     while not stopping.is_set():
         try:
@@ -67,7 +78,7 @@ async def bind(settings: Settings, upstream: JsonUpstream, log: Log, stopping: a
                 error = f"port {settings.port} is held by {holder}; stop it or set IPC_PORT (port in config.toml)"
             if not told:
                 log.error("tcp_cannot_listen", host=settings.host, port=settings.port, detail=error)
-                write_state(settings, settings.port, error)
+                say(settings.port, error)
                 told = True
             try:
                 await asyncio.wait_for(stopping.wait(), _RETRY_BIND_S)
@@ -76,7 +87,7 @@ async def bind(settings: Settings, upstream: JsonUpstream, log: Log, stopping: a
         else:
             port = listener.sockets[0].getsockname()[1]
             warning = upstream.admission.warning
-            write_state(settings, port, None, tls=context is not None, warning=warning)
+            say(port, None, tls=context is not None, warning=warning)
             log.info("tcp_listening", host=settings.host, port=port, tls=context is not None)
             if warning:
                 log.warning("tcp_users_unknown", detail=warning)
@@ -99,20 +110,17 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     stopping = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
+    ground = Ground(settings)
     if supervised:
-        hear_parent_in(loop, stopping)
+        hear_parent_in(loop, stopping, partial(ground.tend, log, stopping))
     broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
     upstream = JsonUpstream(settings, broker, log)
-    with private_socket(settings, log) as listening:
-        local = None
-        if listening is not None:
-            local = Listener([listening], lambda: Connection(upstream, private=True))
-        listener = await bind(settings, upstream, log, stopping)
+    with PrivateSocket(settings, log, ground, lambda: Connection(upstream, private=True)):
+        listener = await bind(settings, upstream, log, stopping, ground)
         collect_seldom()
         await stopping.wait()
-        for one in (listener, local):
-            if one is not None:
-                one.close()
+        if listener is not None:
+            listener.close()
     upstream.admission.drop()
     await upstream.finish()
     await broker.close()

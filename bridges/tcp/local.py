@@ -3,31 +3,55 @@
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable
 
+from bridges.tcp.stream import Listener, Owner
+from broker.ground import Ground
 from broker.logs import Log
 from broker.place import door_socket
 from broker.runtime import clear_socket, lock
 from broker.settings import Settings
 
 
-@contextlib.contextmanager
-def private_socket(settings: Settings, log: Log) -> Iterator[socket.socket | None]:
-    """The bound socket, or None where it can't be had: the port is served all the same.
+class PrivateSocket:
+    """Listens there if it can; if not, the port is served all the same. Use it as a context manager.
 
     A lock says whose socket it is, so a file that is there when the lock is free is a dead door's and is replaced.
     """
-    with contextlib.ExitStack() as held:
+
+    def __init__(self, settings: Settings, log: Log, ground: Ground, make_owner: Callable[[], Owner]) -> None:
+        self._settings = settings
+        self._make_owner = make_owner
+        self._locks = contextlib.ExitStack()
+        self._listener: Listener | None = None
+        path, held = door_socket(str(settings.home)), settings.home / "run" / "door.lock"
         try:
-            mine = held.enter_context(lock(settings.home / "run" / "door.lock"))
-            listening = _bind(settings) if mine else None
+            self._hold()
+            self._listen()
         except OSError as e:
-            log.error("socket_cannot_listen", path=door_socket(str(settings.home)), detail=str(e))
-            listening = None
+            log.error("socket_cannot_listen", path=path, detail=str(e))
         else:
-            if not mine:
-                log.error("socket_cannot_listen", path=door_socket(str(settings.home)), detail="another door has it")
-        yield listening
+            ground.keep(held, self._hold)
+            ground.keep(path, self._listen)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        self._locks.close()
+
+    def _hold(self) -> None:
+        if not self._locks.enter_context(lock(self._settings.home / "run" / "door.lock")):
+            raise OSError("another door has it")
+
+    def _listen(self) -> None:
+        """Bind, or bind again; connections go on. Raises OSError."""
+        listening = _bind(self._settings)
+        if self._listener is not None:
+            self._listener.close()
+        self._listener = Listener([listening], self._make_owner)
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -23,6 +23,11 @@ class StoreDamaged(Exception):
     """The database is damaged. No request can be served any more: the process ends, and its next start repairs."""
 
 
+class StoreGone(Exception):
+    """The database is no longer the one under its name: what was written since may be in a file that nobody will find. No
+    request can be answered any more, and the process ends."""
+
+
 class IdConflict(StoreError):
     """A sender's message id is stored already; the batch must look its ids up."""
 

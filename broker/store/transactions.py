@@ -21,8 +21,10 @@ from broker.core.port import (
     StoreDamaged,
     StoreError,
     StoreFull,
+    StoreGone,
     StoreLocked,
 )
+from broker.runtime import identity
 from broker.settings import Settings
 from broker.store.large import LargeFiles
 
@@ -71,6 +73,8 @@ class Transactions:
         self._unmeasured = 0
         """Batches, large ones counted as several, since the size of the database was looked at."""
         self._unmeasured_most = 0
+        path = settings.home / "ipc.db"
+        self._names = {str(name): identity(name) for name in (path, path.with_name("ipc.db-wal"))}
         self._page_bytes = int(self._sql.execute("PRAGMA page_size").fetchone()[0])
 
     def savepoint(self) -> tuple[int, ...]:
@@ -109,7 +113,16 @@ class Transactions:
         except sqlite3.Error as e:
             self._sync_failed |= getattr(e, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
             raise translate(e) from e
+        self.check_names()
         self._forget()
+
+    def check_names(self) -> None:
+        """Raise StoreGone if the database or its WAL was removed, moved or replaced. It comes after the commit and before
+        the replies: what is answered was in the file of that name when it was. 2 us."""
+        for path, was in self._names.items():
+            now = identity(path)
+            if now != was:
+                raise StoreGone(f"{path} was removed, moved or replaced while the broker ran")
 
     def rollback(self) -> None:
         if self._sql.in_transaction:

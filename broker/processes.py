@@ -1,0 +1,45 @@
+"""Which process it is: a number alone is given again, to another one. No more is imported than a hook can afford."""
+
+from __future__ import annotations
+
+import os
+
+
+def process_started(pid: int) -> str:
+    """When the process began and in which pid namespace, so that another one of the same id is not taken for it; empty if
+    it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            fields = f.read().rpartition(")")[2].split()
+    except OSError:
+        return _running(pid) if not os.path.isdir("/proc/self") else ""
+    return "" if fields[0] in "ZX" else f"{fields[19]}@{_namespace()}"
+
+
+def _namespace() -> str:
+    """This process's pid namespace and the machine's present run: a process id and its start say nothing without them."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+            return f"{os.stat('/proc/self/ns/pid').st_ino}.{f.read(8)}"
+    except OSError:
+        return ""
+
+
+def _running(pid: int) -> str:
+    """Where there is no /proc, all that can be told is whether the process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        return "running"
+    return "running"
+
+
+def parent_of(pid: int) -> int:
+    """The parent's process id; 0 where that can't be told."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return int(f.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
