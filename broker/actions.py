@@ -239,6 +239,17 @@ _ROWS = (
         "How much mail waits; delivers none.",
     ),
     Action(
+        "touch",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            _IDS,
+            Field("lease_s", (int, float), "from now on (default: the lease of a check)", low=1, high=3600),
+        ),
+        "touched: how many are on lease",
+        "Keep leased mail longer, whatever becomes of the connection.",
+    ),
+    Action(
         "subscribe",
         Access.SESSION,
         (

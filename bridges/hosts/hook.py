@@ -10,8 +10,9 @@ twice, and never breaks its host: whatever goes wrong, it says nothing and exits
     stop    holds the agent for urgent mail, at most so many times in a row
     end     says that the agent is gone
 
-Mail is acknowledged only after the answer was written: a hook that is killed before gives its mail back, because the
-broker gets back at once what a lost connection had fetched.
+Mail is kept once the answer was written, and acknowledged at the session's next event, which shows that the model has it
+(bridges.hosts.shown). A hook that is killed before gives its mail back, because the broker gets back at once what a lost
+connection had fetched.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import os
 
 from bridges.fence import digest
 from bridges.hosts import binding as bindings
+from bridges.hosts import shown
 from bridges.hosts.notes import failure, note
 from broker.errors import IpcError, RemoteError
 from broker.place import Place
@@ -143,6 +145,7 @@ class Hook:
             session = Session(self.home, door, binding)
             if binding.ended and self.moment != "end":
                 session.revive(turns.working)
+            session.settle(self.moment, _text(self.given, "tool_name"))
             return work[self.moment](session, turns)
 
     def start(self) -> bool:
@@ -154,6 +157,7 @@ class Hook:
             turns = bindings.load_turns(self.home, self.session)
             if self.given.get("source") != "compact":  # that happens within a turn
                 turns.working = self.moment == "prompt"
+                session.begin_anew()
             turns.told = ""
             bindings.save_turns(self.home, self.session, turns)
             intro = (
@@ -190,9 +194,8 @@ class Hook:
                 turns.working = True
                 bindings.save_turns(self.home, self.session, turns)
                 text, ids = digest(messages, more, to=session.binding.name, limit_chars=session.binding.chars, read=_READ)
-                written = _write(self.home, self.host.hold(text))
-                if written:
-                    session.acknowledge(ids)
+                if _write(self.home, self.host.hold(text)):
+                    session.keep(ids)
                 return True
         self.set_working(session, turns, False)
         return False
@@ -214,7 +217,7 @@ class Hook:
             session.say_presence("working" if working else "idle")
 
     def deliver(self, session: Session, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
-        """Add the new mail to what the model reads, then acknowledge it."""
+        """Add the new mail to what the model reads, and keep it until the next event."""
         binding = session.binding
         messages, more = session.fetch(land, binding.chars)
         text = ""
@@ -233,7 +236,7 @@ class Hook:
         if not whole:
             return False
         if _write(self.home, self.host.context(self.event, whole)):
-            session.acknowledge(ids)
+            session.keep(ids)
         return True
 
 
@@ -293,12 +296,50 @@ class Session:
 
             sessions.follow(self._home, self.binding.token, name)
             self.binding.name = name
-        messages = [m for m in reply["messages"] if _RANK.get(m.get("land", "tool"), 1) >= _RANK[land]]
-        return messages, int(reply.get("more", 0)) + len(reply["messages"]) - len(messages)
+        found = reply["messages"]
+        known = shown.held(self._home, self.binding.session) if any(m.get("redelivered") for m in found) else set[str]()
+        if known:  # back by the end of a lease, or a broker's: it is not new to the model
+            self._touch([m["id"] for m in found if m["id"] in known])
+            found = [m for m in found if m["id"] not in known]
+        messages = [m for m in found if _RANK.get(m.get("land", "tool"), 1) >= _RANK[land]]
+        return messages, int(reply.get("more", 0)) + len(found) - len(messages)
 
-    def acknowledge(self, ids: list[str]) -> None:
-        if ids:
-            self.ask("ack", ids=ids)
+    def keep(self, ids: list[str]) -> None:
+        """The model was given this mail; the next event shows that it has it."""
+        if not ids:
+            return
+        try:
+            shown.add(self._home, self.binding.session, ids, by="hook")
+        except OSError as e:  # nothing can be written: it comes again
+            note(self._home, "warning", "shown_not_kept", error=str(e))
+        else:
+            self._touch(ids)
+
+    def settle(self, moment: str, tool: str) -> None:
+        """What this event shows about mail that was given before."""
+        proven, lost = shown.settle(self._home, self.binding.session, moment, tool)
+        try:
+            if proven:
+                self.ask("ack", ids=proven)
+            if lost:
+                self.ask("release", ids=lost)
+        except IpcError:
+            shown.add(self._home, self.binding.session, proven, by="hook")  # the next event settles it
+            raise
+
+    def begin_anew(self) -> None:
+        """What an earlier run of the session, or of the name, was given and has not shown to have comes again."""
+        shown.drop(self._home, self.binding.session)
+        self.ask("release")
+
+    def _touch(self, ids: list[str]) -> None:
+        try:
+            self.ask("touch", ids=ids, lease_s=shown.HELD_S)
+        except IpcError as e:
+            if e.code != "unknown_action":
+                raise
+            self.ask("ack", ids=ids)  # a broker of an older version holds nothing for longer
+            shown.drop(self._home, self.binding.session)
 
     def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:
         """Tell the others what this agent does; a broker of an older version has no such request."""

@@ -7,7 +7,9 @@ that begins with ``{"relay":``, which no MCP message does:
                         "version": TEXT, "environment": {...}, "state": what the last state note held, or null}}
     relay <- {"relay": {"ready": VERSION}}
     relay <- {"relay": {"state": {...}}}     to be kept and said again in the hello to the next process
-    relay -> {"relay": {"bye": true}}        the host closed its end: what it was shown has arrived
+    relay -> {"relay": {"bye": true, "taken": BOOL}}
+                                             the host closed its end; whether it had taken all that was written to it, and
+                                             lives on: left so, it has what it was shown. Without ``taken`` (0.3.0): true
 
 Nothing heavy is imported here: the relay lives on the standard library.
 """

@@ -6,8 +6,9 @@ The SDK costs 0.7 s and 66 MB a process, this relay 0.1 s and a fifth of the mem
 handshake: it keeps each request until it is answered. When the shared process goes away it connects to the next one, says
 the handshake again (whose second answer it swallows), and sends again what has no answer yet. The host notices a delay.
 
-One thread, one poll; nothing runs while nothing comes. Host closes its end: a ``bye`` goes to the shared process, which
-acknowledges what the host was shown. A relay that is killed says no bye, and the mail comes back.
+One thread, one poll; nothing runs while nothing comes. Host closes its end: what it asked is still answered, then a ``bye``
+goes to the shared process with whether the host has taken its answers (bridges.mcp.leaving). A relay that is killed says no
+bye, and the mail comes back.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import socket
 import sys
 import time
 
+from bridges.mcp import leaving
 from bridges.mcp.exchange import Exchange, Lines, id_in
 from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
 from broker.errors import IpcError, SettingsError
@@ -38,6 +40,10 @@ _SOCKET_S = 3.0
 _RETRY_S = 2.0
 """How often to look for a service that went away, while there is nothing to ask it."""
 _END_S = 5.0
+_LEAVE_S = (0.05, 1.0)
+"""After the host closed its end: when to look first whether it lives and has taken its answers, and when at last. Hosts kill
+what needs 2 s."""
+_LOOK_S = 0.02
 _PIECE = 4096
 """What a pipe that is ready surely takes without blocking (PIPE_BUF)."""
 _HIGH_BYTES = 4 * 1024 * 1024
@@ -60,6 +66,7 @@ class Relay:
         self._server: socket.socket | None = None
         self._ready_by_s: float | None = None
         self._host_open = True
+        self._leaving_since_s: float | None = None
         self._retry_s: float | None = None
 
     def run(self) -> int:
@@ -91,6 +98,8 @@ class Relay:
             wanted = select.POLLIN if len(self._to_host) < _HIGH_BYTES else 0
             poller.register(self._server, wanted | (select.POLLOUT if self._to_server else 0))
         times = [t for t in (self._ready_by_s, self._retry_s, end_s) if t is not None]
+        if self._leaving_since_s is not None:
+            times.append(time.monotonic() + _LOOK_S)
         return poller.poll(max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None)
 
     def _look_at_clock(self) -> None:
@@ -101,6 +110,16 @@ class Relay:
             self._fail_all("it does not answer")
         if self._retry_s is not None and now_s > self._retry_s:
             self._connect(start=False)
+        if self._leaving_since_s is not None and self._ready_by_s is None:
+            self._look_at_host(now_s - self._leaving_since_s)
+
+    def _look_at_host(self, gone_for_s: float) -> None:
+        """Say the bye once the host has all it asked for, or as much as can be waited for."""
+        busy = bool(self._exchange.pending or self._to_host or leaving.unread(1))
+        if gone_for_s < _LEAVE_S[0] or (busy and gone_for_s < _LEAVE_S[1]):
+            return
+        self._leaving_since_s = None
+        self._to_server += note(bye=True, taken=not busy and leaving.host_lives())
 
     # the host's side
 
@@ -116,7 +135,7 @@ class Relay:
         self._host_lines.too_long.clear()
         if not data:
             self._host_open = False
-            self._to_server += note(bye=True)
+            self._leaving_since_s = time.monotonic()
             self._retry_s = None
 
     def _from_host(self, line: bytes) -> None:
@@ -172,8 +191,6 @@ class Relay:
         for key in given_up:
             self._fail(key, "The process that should answer died of it, or beside it, again and again. Next: ipc doctor.")
         self._to_server = bytearray(self._hello() + b"".join(line + b"\n" for line in lines))
-        if not self._host_open:
-            self._to_server += note(bye=True)
         self._ready_by_s = time.monotonic() + _READY_S
 
     def _open(self, start: bool) -> socket.socket | None:
@@ -222,7 +239,7 @@ class Relay:
         try:
             if self._to_server and events & select.POLLOUT:
                 del self._to_server[: self._server.send(self._to_server)]
-                if not self._to_server and not self._host_open:
+                if not self._to_server and not self._host_open and self._leaving_since_s is None:
                     self._server.shutdown(socket.SHUT_WR)
             data = self._server.recv(1 << 16) if events & (select.POLLIN | select.POLLHUP | select.POLLERR) else None
         except BlockingIOError:

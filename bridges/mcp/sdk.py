@@ -150,6 +150,26 @@ def answered(message: SessionMessage) -> str | None:
     return None
 
 
+def client_of(message: SessionMessage) -> str | None:
+    """The client's name, where a message tells it: ``initialize``, or each request of the later protocol."""
+    inner = message.message
+    if not isinstance(inner, types.JSONRPCRequest):
+        return None
+    params = inner.params or {}
+    meta = params.get("_meta")
+    info = params.get("clientInfo") if inner.method == "initialize" else None
+    client = info or (meta.get(types.CLIENT_INFO_META_KEY) if isinstance(meta, Mapping) else None)
+    return str(client.get("name", "")) if isinstance(client, Mapping) else None
+
+
+def cancelled(message: SessionMessage) -> str | None:
+    """The key of the request that a message says is given up."""
+    inner = message.message
+    if isinstance(inner, types.JSONRPCNotification) and inner.method == "notifications/cancelled":
+        return request_key((inner.params or {}).get("requestId"))
+    return None
+
+
 def refusal(message: SessionMessage, environment: Mapping[str, str]) -> bytes | None:
     """The answer to a message that the SDK must not see, None for all others.
 
@@ -159,9 +179,7 @@ def refusal(message: SessionMessage, environment: Mapping[str, str]) -> bytes | 
     inner = message.message
     if not isinstance(inner, types.JSONRPCRequest) or inner.method != "server/discover":
         return None
-    meta = (inner.params or {}).get("_meta")
-    client = meta.get(types.CLIENT_INFO_META_KEY) if isinstance(meta, Mapping) else None
-    named = isinstance(client, Mapping) and str(client.get("name", "")).lower().startswith(_CLAUDE_CODE)
+    named = (client_of(message) or "").lower().startswith(_CLAUDE_CODE)
     if not named and not any(name == "CLAUDECODE" or name.startswith("CLAUDE_CODE_") for name in environment):
         return None
     return error_line(inner.id, METHOD_NOT_FOUND, "Method not found")

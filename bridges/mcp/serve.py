@@ -21,6 +21,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 
 from bridges.mcp import sdk
+from bridges.mcp.given import patience_of
 from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, note, read_note
 from bridges.mcp.push import Notifier
 from bridges.mcp.server import build
@@ -62,7 +63,7 @@ class Bridge:
                 voice = sdk.Voice()
                 notifier = Notifier(session, voice, self._log)
                 try:
-                    await Conversation(session, self._template, reader, writer, voice).run()
+                    await Conversation(session, self._template, reader, writer, voice, self.stopping).run()
                 finally:
                     notifier.close()
         except (ConnectionError, TimeoutError) as e:
@@ -116,13 +117,15 @@ class Conversation:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         voice: sdk.Voice,
+        stopping: asyncio.Event,
     ) -> None:
+        self._stopping = stopping
         self._session = session
         self._voice = voice
         self._template = template
         self._reader = reader
         self._writer = writer
-        self._orderly = False
+        self._orderly = self._left = False
         self._told = session.state()
 
     async def run(self) -> None:
@@ -135,7 +138,8 @@ class Conversation:
                 await sdk.run(self._template, sdk_reads, sdk_writes, self._voice)
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
-                await self._session.close(orderly=self._orderly)
+                going_on = self._stopping.is_set() and not self._left
+                await self._session.close(orderly=self._orderly, going_on=going_on)
 
     async def _read(self, to_sdk: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
         async with to_sdk:
@@ -150,34 +154,42 @@ class Conversation:
                 if not line:
                     return
                 if line.startswith(NOTE):
-                    self._orderly = self._orderly or self._is_bye(line)
+                    self._take_bye(line)
                     continue
                 try:
                     message = sdk.parse(line)
                 except ValueError:
                     self._writer.write(sdk.error_line(None, sdk.PARSE_ERROR, "Not a JSON-RPC message"))
                     continue
+                client = sdk.client_of(message)
+                if client is not None:
+                    self._session.given.patience_s = patience_of(client)
+                cancelled = sdk.cancelled(message)
+                if cancelled is not None:
+                    await self._session.given.cancel(cancelled)
                 refusal = sdk.refusal(message, self._session.agent.environment)
                 if refusal is not None:
                     self._writer.write(refusal)
                     continue
                 await to_sdk.send(message)
 
-    def _is_bye(self, line: bytes) -> bool:
-        try:
-            return bool(read_note(line).get("bye"))
-        except (ValueError, KeyError):
-            return False
+    def _take_bye(self, line: bytes) -> None:
+        """A relay of 0.3.0 says no more than that its host left."""
+        with contextlib.suppress(ValueError, KeyError):
+            said = read_note(line)
+            self._left = self._left or bool(said.get("bye"))
+            self._orderly = self._orderly or (bool(said.get("bye")) and said.get("taken") is not False)
 
     async def _write(self, from_sdk: MemoryObjectReceiveStream[SessionMessage]) -> None:
         async with from_sdk:
             async for message in from_sdk:
+                answered = sdk.answered(message)
+                if answered is not None and not self._writer.is_closing():
+                    await self._session.given.show(answered)
                 self._writer.write(sdk.to_line(message))
                 with contextlib.suppress(ConnectionError):  # the reader notices, too, and ends all
                     await self._writer.drain()
-                answered = sdk.answered(message)
                 if answered is not None and not self._writer.is_closing():
-                    self._session.end_request(answered)
                     self._tell_state()
 
     def _tell_state(self) -> None:

@@ -4,8 +4,8 @@ The token is kept in ``sessions/mcp-*.json`` of the data folder, named for proje
 session of the same project and name resumes it. A session holds a lock beside the file it uses: a second one in the same
 folder never takes up by itself what is in use.
 
-Mail goes three steps: *fetched* by a request of the host; *shown* once that request's answer is written; acknowledged by the
-host's next request, or when the host says that it leaves. What is not shown, or not known to have arrived, is given back.
+What becomes of mail that the host was given is told in bridges.mcp.given. Requests go to the broker in the order in which
+tools were called: nothing is waited for before one is sent.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ from anyio import to_thread
 from bridges import sessions
 from bridges.hosts import binding as bindings
 from bridges.hosts.binding import Binding
+from bridges.hosts.shown import HELD_S
+from bridges.mcp.given import Given
 from bridges.renewal import renew
 from broker.actions import ACTIONS
 from broker.aio import AsyncConnection
@@ -36,6 +38,10 @@ from broker.settings import Settings
 
 _REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)
 """Key of the MCP request on whose behalf the present task runs."""
+
+
+_NAMES_MAIL = ("to_message", "forward_id", "thread")
+"""Fields by which a model shows that it has read a message."""
 
 
 class NotRegistered(Exception):
@@ -94,8 +100,7 @@ class BridgeSession:
         self._connection: AsyncConnection | None = None
         self._token: str | None = None
         self._lock_fd: int | None = None
-        self._fetched: dict[str, list[str]] = {}
-        self._shown: list[str] = []
+        self.given = Given(str(settings.home), lambda: agent.binding(settings.home), self._begin)
         self._watch: int | None = None
         self._renewing = asyncio.Lock()
         self._rejoining: asyncio.Task[None] | None = None
@@ -110,18 +115,16 @@ class BridgeSession:
     def begin_request(self, key: str) -> None:
         """What the present task asks from here on belongs to this request of the host."""
         _REQUEST.set(key)
-
-    def end_request(self, key: str) -> None:
-        """The request's answer has been written: the host was shown its mail."""
-        self._shown += self._fetched.pop(key, [])
+        self.given.begin(key)
 
     def state(self) -> dict[str, Any]:
         """What the next process must know to go on for this one."""
-        return {"name": self.name, "shown": list(self._shown)} if self.name is not None else dict(self.agent.state)
+        return {"name": self.name, "shown": self.given.state()} if self.name is not None else dict(self.agent.state)
 
     async def register(self, name: str) -> dict[str, Any]:
         """Resume this project's session of that name, or register it anew; the reply of the broker."""
-        await self._settle()
+        if self._token is not None:
+            self.given.settle()
         prepare_home(self._settings)
         path = self._path(name)
         token = sessions.read_json(path).get("token")
@@ -140,11 +143,11 @@ class BridgeSession:
         return reply
 
     async def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
-        """A request as this session. Acknowledges first what the host was shown. Raises NotRegistered, IpcError."""
+        """A request as this session. It is evidence for what the host was shown before. Raises NotRegistered, IpcError."""
         if self._token is None:
             await self._resume()
-        await self._settle()
         fields = {k: v for k, v in fields.items() if v is not None}
+        self.given.settle(next((fields[k] for k in _NAMES_MAIL if k in fields), None))
         if action == "list":
             for gone in bindings.lost(str(self._settings.home)):
                 with contextlib.suppress(RemoteError):  # its name may be another's by now
@@ -156,7 +159,7 @@ class BridgeSession:
         reply = await self._ask({"action": action, "session_token": self._token, **fields}, timeout_s)
         mail = reply.get("messages")
         if mail and ACTIONS[action].delivers:
-            self._fetched.setdefault(_REQUEST.get() or "", []).extend(m["id"] for m in mail)
+            reply["messages"] = await self.given.fetched(_REQUEST.get() or "", mail)
         if action == "rename":
             sessions.follow(str(self._settings.home), str(self._token), fields["new_id"])
             self._take(fields["new_id"], str(self._token))
@@ -199,18 +202,20 @@ class BridgeSession:
     async def status(self) -> dict[str, Any]:
         return await self._ask({"action": "status"})
 
-    async def close(self, *, orderly: bool) -> None:
-        """The end. An orderly one says that what was shown has arrived; all other mail on lease is given back."""
+    def left_out(self, ids: list[str]) -> None:
+        """Mail that the present request fetched and does not show."""
+        self.given.left_out(_REQUEST.get() or "", ids)
+
+    async def close(self, *, orderly: bool, going_on: bool = False) -> None:
+        """The end. ``orderly``: the host has taken what it was shown; ``going_on``: another process of ours goes on."""
         if orderly and self._token is None and self.agent.state.get("shown"):
             with contextlib.suppress(IpcError):
                 await self._resume()  # which acknowledges what the process before this one had shown
         if self._connection is not None:
             with contextlib.suppress(IpcError):
-                if orderly:
-                    await self._settle()
-                fetched = [i for ids in self._fetched.values() for i in ids] + self._shown
-                if fetched and self._token is not None:
-                    await self._ask({"action": "release", "session_token": self._token, "ids": fetched})
+                await self.given.close(orderly=orderly, going_on=going_on)
+                if self._token is not None:
+                    await self._ask({"action": "ping"})  # its answer comes after what was begun before
             await self._connection.close()
         if self._lock_fd is not None:
             os.close(self._lock_fd)
@@ -223,17 +228,17 @@ class BridgeSession:
         said = json.dumps([self.agent.relay, key, action, fields], sort_keys=True, ensure_ascii=False)
         return "mcp-" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
-    async def _settle(self) -> None:
-        """The client came back after a ``check``: what it was shown has arrived."""
-        if self._shown and self._token is not None:
-            ids, self._shown = self._shown, []
-            await self._ask({"action": "ack", "session_token": self._token, "ids": ids})
+    def _begin(self, action: str, ids: list[str]) -> None:
+        """Begin an ``ack``, ``release`` or ``touch``; of a token that was refused its mail is free anyway."""
+        if self._connection is not None and self._token is not None:
+            lease = {"lease_s": HELD_S} if action == "touch" else {}
+            self._connection.begin({"action": action, "session_token": self._token, "ids": ids, **lease})
 
     async def _resume(self) -> None:
         """Take up a session without being asked: of the process before this one, of the configured name, or the only one of
         this project."""
         if self.agent.state.get("name"):
-            await self._go_on(str(self.agent.state["name"]), [str(i) for i in self.agent.state.get("shown") or ()])
+            await self._go_on(str(self.agent.state["name"]), list(self.agent.state.get("shown") or ()))
             return
         binding = self.agent.binding(self._settings.home)
         if binding is not None and await self._join(binding):
@@ -246,14 +251,14 @@ class BridgeSession:
             raise NotRegistered
         await self.register(names[0])
 
-    async def _go_on(self, name: str, shown: list[str]) -> None:
+    async def _go_on(self, name: str, shown: list[Any]) -> None:
         """Be what the process before this one was: acknowledge what it had shown, free what it had only fetched."""
         stored = sessions.find(str(self._settings.home), self.agent.project, name)
         token = stored.get("token")
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before if it died in the middle of a rename
-        self._shown = shown
-        await self._settle()
+        self.given.restore(shown)
+        self.given.settle()
         await self._ask({"action": "release", "session_token": token})
 
     async def _join(self, binding: Binding) -> bool:

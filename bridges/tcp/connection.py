@@ -231,7 +231,7 @@ class Connection(Guest):
                 slot.mail.append(self._client.hand(token, [m["id"] for m in reply["messages"]]))
                 if self._stream.is_closing:
                     self._client.settle(acknowledge=False)
-            elif reply["status"] == "ok" and action == "ack":
+            elif reply["status"] == "ok" and action in ("ack", "touch"):
                 self._client.disown(request)
             then(reply)
 

@@ -2,6 +2,7 @@
 
     queued --fetch--> leased --ack--> read
        ^                |
+       |                +--- touch: leased for longer
        +--- release, lease end, session replaced, undeliverable reply: comes back as ``redelivered``
 
 A lease lives in memory; that a message was handed out once is marked on disk (``attempts``), so that after a crash it
@@ -223,6 +224,17 @@ def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     count = turn.state.return_leases(session.mailbox, ids, turn.journal)
     turn.offer_again(session.mailbox)
     return {"released": count}
+
+
+def touch(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+    """Hold leased mail for longer; what is not on lease any more stays so."""
+    act_as(turn, session, request, "instance_id")
+    mailbox = session.mailbox
+    held = [i for i in dict.fromkeys(read_ids(request)) if i in mailbox.leased]
+    for message_id in held:
+        until_s = turn.now.mono_s + (request.body.get("lease_s") or turn.settings.lease_s)
+        turn.state.add_lease(mailbox, message_id, until_s, turn.journal)
+    return {"touched": len(held)}
 
 
 def subscribe(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:

@@ -45,6 +45,7 @@ HANDLERS: dict[str, Handler] = {
     "check": delivery.check,
     "ack": delivery.ack,
     "release": delivery.release,
+    "touch": delivery.touch,
     "count": delivery.count,
     "subscribe": delivery.subscribe,
     "unsubscribe": delivery.unsubscribe,

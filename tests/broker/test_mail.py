@@ -114,6 +114,22 @@ def test_mail_released_and_taken_again_in_one_instant_comes_back_once(pair: Core
     assert len(pair.check("claude")) == 1
 
 
+def test_touched_mail_is_held_for_so_long_from_then_on(pair: Core) -> None:
+    for text in "abc":
+        pair.send("fred", "claude", text)
+    a, b, c = (m["id"] for m in pair.check("claude"))
+    pair.ask("claude", "release", ids=[c])
+    assert pair.ask("claude", "touch", ids=[a, a, c, "999"], lease_s=100)["touched"] == 1
+    assert pair.ask("claude", "touch", ids=[b], lease_s=1)["touched"] == 1
+    assert pair.ask("fred", "touch", ids=[a])["touched"] == 0
+    pair.pass_time(2)
+    assert pair.contents("claude") == ["b", "c"]
+    pair.pass_time(97)
+    assert pair.contents("claude") == ["b", "c"]
+    pair.pass_time(2)
+    assert pair.contents("claude") == ["a"]
+
+
 def test_nobody_acknowledges_or_releases_anothers_mail(pair: Core) -> None:
     pair.send("fred", "claude")
     ids = [m["id"] for m in pair.check("claude")]

@@ -18,6 +18,7 @@ __all__ = ["shell"]
 BY_COMMAND = {
     "ack": "check",
     "release": "check",
+    "touch": "check",
     "subscribe": "watch",
     "unsubscribe": "watch",
     "group_create": "group",

@@ -156,6 +156,10 @@ def _release(rng: random.Random, agent: Agent) -> dict[str, Any]:
     return {"action": "release"} if rng.random() < 0.5 else {"action": "release", "ids": agent.ids[:3]}
 
 
+def _touch(rng: random.Random, agent: Agent) -> dict[str, Any]:
+    return {"action": "touch", "ids": agent.ids[:3], "lease_s": rng.choice((1, 60, 3600, None))}
+
+
 def _subscribe(rng: random.Random, _agent: Agent) -> dict[str, Any]:
     if rng.random() < 0.3:
         return {"action": "subscribe", "notify": True}
@@ -216,6 +220,7 @@ DRAWN: dict[str, tuple[float, Draw]] = {
     "check": (25, _check),
     "ack": (22, _ack),
     "release": (3, _release),
+    "touch": (1, _touch),
     "count": (1, _plain("count")),
     "subscribe": (1, _subscribe),
     "unsubscribe": (1, _plain("unsubscribe")),

@@ -272,6 +272,11 @@ def release(judge: Judge, call: Call) -> None:
     call.must_say(released=judge.model.releases(call.box, call.body.get("ids")))
 
 
+def touch(judge: Judge, call: Call) -> None:
+    call.refused(None)
+    call.must_say(touched=judge.model.touches(call.box, call.body["ids"], judge.mono_s, call.body.get("lease_s")))
+
+
 def count(judge: Judge, call: Call) -> None:
     call.refused(None)
     box = call.box
@@ -344,6 +349,6 @@ def import_(judge: Judge, call: Call) -> None:
 
 HANDLERS = {
     **{"send": send, "broadcast": broadcast, "reply": reply, "ask": ask, "forward": forward, "withdraw": withdraw},
-    **{"receipts": receipts, "asks": asks, "check": check, "ack": ack, "release": release, "count": count},
+    **{"receipts": receipts, "asks": asks, "check": check, "ack": ack, "release": release, "touch": touch, "count": count},
     **{"subscribe": subscribe, "unsubscribe": unsubscribe, "history": archive, "search": archive, "import": import_},
 }

@@ -289,6 +289,12 @@ class Mail:
                 count += 1
         return count
 
+    def touches(self, box: Box, ids: Iterable[str], mono_s: float, lease_s: float | None) -> int:
+        held = [e for e in box.unread if e.held_until_s is not None and str(e.letter.number) in set(ids)]
+        for entry in held:
+            entry.held_until_s = mono_s + (lease_s or self.lease_s)
+        return len(held)
+
     def takes_back(self, letter: Letter, count: int, waits: Callable[[Box, int], bool]) -> None:
         """So many copies were withdrawn: all that nobody has been given. ``waits`` says whether a mailbox still has one,
         for those of which the model does not know."""

@@ -43,6 +43,13 @@ class Tools:
                 return result
         raise AssertionError("the server ended")
 
+    def close(self) -> None:
+        """The host ends, and with it both ends of the pipes."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(20)
+
     def call(self, tool: str, **arguments: Any) -> str:
         """The result's text."""
         return str(self._ask("tools/call", {"name": tool, "arguments": arguments})["content"][0]["text"])

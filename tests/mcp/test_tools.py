@@ -33,6 +33,7 @@ TOOL_OF = {
     "release": "check",
     "search": "history",
     "subscribe": "check",
+    "touch": "check",
     "unblock": "manage",
     "unsubscribe": "check",
     "whoami": "say",
