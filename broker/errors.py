@@ -39,7 +39,7 @@ _ROWS = (
     ErrorKind("unknown_action", 404, "Unknown action: {action}", "Known actions: {known}."),  # legacy
     ErrorKind("invalid_name", 400, f"Invalid instance ID format. {_FORMAT}"),  # legacy
     ErrorKind("invalid_recipient", 400, f"Invalid recipient ID format. {_FORMAT}"),  # legacy
-    ErrorKind("name_reserved", 400, "The name {name} is reserved", "Choose another name."),
+    ErrorKind("name_reserved", 400, "The name {name} is reserved", "Choose another name. To write to everyone, broadcast."),
     ErrorKind(
         "too_large",
         413,
@@ -127,6 +127,7 @@ _ROWS = (
     ErrorKind(
         "claims_full", 429, "All agents together hold {limit} claims", "Wait until some end: claims lists them.", retryable=True
     ),
+    ErrorKind("too_many_memberships", 429, "An agent may be in {limit} groups", "Leave some: groups lists them."),
     ErrorKind("too_many_groups", 429, "There may be {limit} groups", "Join one of those: groups lists them."),
     ErrorKind(
         "too_many_hops", 409, "The message was passed on {limit} times already", "Write a message of your own if it matters."
@@ -149,8 +150,15 @@ _ROWS = (
     ErrorKind(
         "too_many_mailboxes",
         429,
-        "{limit} names that nobody has registered have mail waiting already",
+        "You have written to {limit} names that nobody has registered; there is no room for more",
         "Send to a registered name: list shows them.",
+        retryable=True,
+    ),
+    ErrorKind(
+        "too_many_names",
+        429,
+        "{limit} names are registered, and all were active within a quarter of an hour",
+        "End some, or register later.",
         retryable=True,
     ),
     ErrorKind(
@@ -202,6 +210,8 @@ class IpcError(Exception):
         self.data = data
         self.text = self.kind.text.format(**data)
         self.hint = self.kind.hint.format(**data)
+        if data.get("did_you_mean"):
+            self.hint = f"Did you mean {data['did_you_mean']}? {self.hint}"
         super().__init__(f"{self.text}. {self.hint}" if self.hint else self.text)
 
     @property
@@ -218,6 +228,8 @@ class IpcError(Exception):
         wire: dict[str, Any] = {"status": "error", "code": self.code, "message": self.text}
         if self.hint:
             wire["hint"] = self.hint
+        if self.data.get("did_you_mean"):
+            wire["did_you_mean"] = self.data["did_you_mean"]
         if self.retryable:
             wire["retryable"] = True
         if self.retry_after_s is not None:

@@ -61,6 +61,11 @@ def _ends(parts: list[str]) -> list[int]:
     return [len(parts), len(parts) - 2] if len(parts) > 2 and parts[-2:] == ["/", _ANY] else [len(parts)]
 
 
+def prepare(pattern: str) -> None:
+    """Do once what every comparison with a pattern needs, when it is claimed and not when others ask."""
+    _automaton(pattern)
+
+
 class _Automaton:
     """One pattern: a mask of places for each part that it has, as bytes of one length."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.errors import SettingsError
-from broker.names import SYSTEM, is_name
+from broker.names import is_name, is_reserved
 from broker.runtime import FolderError, lock, private_folder, read_private, write_private
 from broker.settings import Settings
 
@@ -103,7 +103,7 @@ def read_list(path: Path) -> list[Allowed]:
 
 def check_name(name: str) -> None:
     """Raises SettingsError."""
-    if not is_name(name) or name.lower() == SYSTEM:
+    if not is_name(name) or is_reserved(name):
         raise SettingsError(f"{name!r} is no name: those have 1-32 letters, digits, hyphens or underscores")
 
 

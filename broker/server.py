@@ -300,7 +300,7 @@ class Server:
             "uptime_s": round(turn.now.mono_s - self.started.mono_s, 1),
             "endpoint": endpoint(settings),
             "instances": [{**presence.describe(turn, m), "queued": m.queued} for m in sorted(claimed, key=lambda m: m.name)],
-            "unclaimed": sum(1 for m in state.mailboxes.values() if not m.claimed),
+            "unclaimed": len(state.mailboxes) - state.registered,
             "queued": sum(m.queued for m in state.mailboxes.values()),
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
             "requests": self.requests,

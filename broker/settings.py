@@ -44,6 +44,7 @@ class Settings:
     message_limit_bytes: int = _setting(16 * MIB, "IPC_MESSAGE_LIMIT", "bytes a message", 256, 256 * MIB)
     data_limit_bytes: int = _setting(16 * KIB, "IPC_DATA_LIMIT", "bytes of a message's data as JSON", 0, 40 * KIB)
     mailbox_limit: int = _setting(10_000, "IPC_MAILBOX_LIMIT", "unread messages a mailbox, 0 = none", 0)
+    name_limit: int = _setting(12_000, "IPC_NAME_LIMIT", "registered names", 1)
     unclaimed_limit: int = _setting(10_000, "IPC_UNCLAIMED_LIMIT", "mailboxes of names nobody has registered", 1)
     storage_limit_mib: int = _setting(8192, "IPC_STORAGE_LIMIT", "MiB of database, 0 = none", 0)
     rate_limit: float = _setting(2000.0, "IPC_RATE_LIMIT", "messages/s a session, 0 = none", 0)

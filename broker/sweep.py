@@ -7,11 +7,12 @@ does not come to its end, mail comes in faster than it goes: then steps are larg
 """
 
 import gc
-from dataclasses import replace
 
+from broker.core.accounts import drop_mailbox, drop_session, release_name
 from broker.core.engine import Engine
 from broker.core.pairs import prune
 from broker.core.port import StoreError
+from broker.core.standing import forgotten_forwards, leave_group
 from broker.core.state import Journal, Mailbox, Moment
 from broker.logs import Log
 from broker.store import SqliteStore
@@ -172,30 +173,37 @@ class Sweeper:
     def _retire(self, now: Moment) -> None:
         """Names whose sessions have all lapsed are free again; empty mailboxes nobody claims are dropped."""
         state, store, settings = self._engine.state, self._store, self._engine.settings
-        oldest_s, idle_s = now.wall_s - settings.session_timeout_s, now.wall_s - settings.unread_ttl_s
+        oldest_s = now.wall_s - settings.session_timeout_s
         lapsed = [s for s in state.sessions.values() if s.last_seen_s < oldest_s]
         held = {s.mailbox.id for s in state.sessions.values() if not s.replaced and s.last_seen_s >= oldest_s}
         freed = [m for m in state.by_id.values() if m.claimed and m.id not in held and m.last_seen_s < oldest_s]
-        dead = [m for m in state.by_id.values() if not m.claimed and not m.queued and m.last_seen_s < idle_s]
-        ended = [name for name, forward in state.forwards.items() if forward.until_s <= now.wall_s]
-        for session in lapsed:
-            store.drop_session(session.token_hash)
-        for mailbox in freed:
-            store.save_mailbox(replace(mailbox, claimed=False))
-        for mailbox in dead:
-            store.drop_mailbox(mailbox.id)
-        for name in ended:
-            store.drop_forward(name)
-        store.commit()
-        for session in lapsed:
-            del state.sessions[session.token_hash]
-            if session.mailbox.session is session:
-                session.mailbox.session = None
+        journal = Journal()
+        try:
+            for session in lapsed:
+                drop_session(state, store, session, journal)
+            for mailbox in freed:
+                release_name(state, store, mailbox, journal)
+            for mailbox in self._nobodys(now):
+                drop_mailbox(state, store, mailbox, journal)
+            for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.wall_s):
+                journal.drop(state.forwards, name)
+                store.drop_forward(name)
+            for group in [g for g in state.groups.values() if state.by_id.keys().isdisjoint(g.members)]:
+                leave_group(state, group, journal)
+                store.drop_group(group.id)
+            store.commit()
+        except StoreError:
+            journal.rollback()
+            raise
+        journal.commit()
         prune(state.pairs, now.mono_s)
         for mailbox in freed:
-            mailbox.claimed = False
             self._log.info("name_released", name=mailbox.name)
-        for mailbox in dead:
-            del state.by_id[mailbox.id], state.mailboxes[mailbox.name]
-        for name in ended:
-            del state.forwards[name]
+
+    def _nobodys(self, now: Moment) -> list[Mailbox]:
+        """Empty mailboxes that nobody has: those that are old, and the oldest beyond as many as there may be."""
+        settings = self._engine.settings
+        empty = [m for m in self._engine.state.by_id.values() if not m.claimed and not m.queued]
+        empty.sort(key=lambda m: m.last_seen_s)
+        over, idle_s = len(empty) - settings.unclaimed_limit, now.wall_s - settings.unread_ttl_s
+        return [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]

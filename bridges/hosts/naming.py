@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _LENGTH = 32
 _NUMBERS = 100
-_RESERVED = ("system", "all")
+_RESERVED = ("system", "all", "everyone", "everybody")
 
 
 def choose(

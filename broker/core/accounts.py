@@ -4,18 +4,24 @@ import hashlib
 import hmac
 import math
 from datetime import datetime, timezone
+from heapq import nsmallest
 from typing import Any
 
-import msgpack
-
-from broker.core.port import NewMessage
-from broker.core.state import Forward, Mailbox, Session, Subscription, Watcher
+from broker.core.notices import tell_of_rename
+from broker.core.port import Store
+from broker.core.standing import Kind, Standing, enter, give_name, leave, set_claimed, standing
+from broker.core.state import Forward, Journal, Mailbox, Session, State, Subscription, Watcher
 from broker.core.turn import Incoming, Outgoing, Turn, act_as
 from broker.errors import IpcError
-from broker.names import SYSTEM, is_name
+from broker.names import is_name
 
-_NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",)}
+_NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",), "group_create": ("group",)}
 """The fields by which a request makes a name its own."""
+_ENDED_KEPT = 16
+"""Replaced sessions of a name that are told so; an older one's token is unknown."""
+_CROWDED_S = 1.0
+GONE_AFTER_S = 15 * 60.0
+"""Without a request or an open connection for so long, an agent counts as gone."""
 
 
 def token_hash(token: str) -> bytes:
@@ -50,23 +56,21 @@ def authenticate(turn: Turn, token: str | None) -> Session:
 def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     body = request.body
     name = body["instance_id"]
-    if not is_name(name):
-        raise IpcError("invalid_name")
-    if name.lower() == SYSTEM:
-        raise IpcError("name_reserved", name=name)
+    found = wanted(turn, name)
     check_right_to_register(turn, request, name)
-    drop_lapsed_forward(turn, name)
-    forward = turn.state.forwards.get(name)
-    if forward is not None:
-        minutes = math.ceil((forward.until_s - turn.now.wall_s) / 60)
-        raise IpcError("name_forwarding", name=name, target=forward.mailbox.name, minutes=minutes)
-    if name in turn.state.groups:
+    if found.kind is Kind.FORWARDED and found.mailbox is not None:
+        minutes = math.ceil((found.until_s - turn.now.wall_s) / 60)
+        raise IpcError("name_forwarding", name=name, target=found.mailbox.name, minutes=minutes)
+    if found.kind is Kind.GROUP:
         raise IpcError("name_taken", name=name)
     if body.get("renews") is not None:
-        check_renewal(turn, name, body["renews"])
-    mailbox = turn.state.mailboxes.get(name) or new_mailbox(turn, name)
+        check_renewal(turn, found, body["renews"])
+    if found.kind is Kind.FREE:
+        make_room(turn)
+        drop_lapsed_forward(turn, name)
+    mailbox = found.mailbox or found.waiting or new_mailbox(turn, name)
     replace_sessions(turn, mailbox)
-    turn.journal.set(mailbox, "claimed", True)
+    set_claimed(turn.state, mailbox, turn.journal, claimed=True)
     turn.state.names_version += 1
     turn.journal.set(mailbox, "last_seen_s", turn.now.wall_s)
     turn.store.save_mailbox(mailbox)
@@ -89,12 +93,11 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     return {"session_token": token, "message": text, "queued": queued}
 
 
-def check_renewal(turn: Turn, name: str, token: str) -> None:
+def check_renewal(turn: Turn, found: Standing, token: str) -> None:
     """Refuse to renew an ended session under a name that is another's by now."""
-    mailbox, ended = turn.state.mailboxes.get(name), turn.state.sessions.get(token_hash(token))
-    free = mailbox is None or not mailbox.claimed
-    if not free and (ended is None or ended.replaced or ended.mailbox is not mailbox):
-        raise IpcError("name_taken", name=name)
+    ended = turn.state.sessions.get(token_hash(token))
+    if found.mailbox is not None and (ended is None or ended.replaced or ended.mailbox is not found.mailbox):
+        raise IpcError("name_taken", name=found.mailbox.name)
 
 
 def check_right_to_register(turn: Turn, request: Incoming, name: str) -> None:
@@ -138,15 +141,82 @@ def end_session(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]
     return {"ended": True}
 
 
-def new_mailbox(turn: Turn, name: str) -> Mailbox:
+def wanted(turn: Turn, name: str) -> Standing:
+    """A name that someone wants to have. Raises ``invalid_name`` or ``name_reserved`` where nobody can."""
+    if not is_name(name):
+        raise IpcError("invalid_name")
+    found = standing(turn.state, name, turn.now.wall_s)
+    if found.kind is Kind.RESERVED:
+        raise IpcError("name_reserved", name=name)
+    return found
+
+
+def known_mailbox(turn: Turn, name: str) -> Mailbox:
+    """The mailbox that a name means, of those who are there or will be. Raises ``unknown_name``."""
+    found = standing(turn.state, name, turn.now.wall_s)
+    mailbox = found.mailbox or found.waiting
+    if mailbox is None:
+        raise IpcError("unknown_name", name=name[:64], did_you_mean=resembling(turn, name, found))
+    return mailbox
+
+
+def resembling(turn: Turn, name: str, found: Standing) -> str | None:
+    """What the writer of a free name probably meant: its agent's present name, or one that is typed nearly so."""
+    return turn.state.nearby.miss(name) if found.formerly is None else found.formerly.name
+
+
+def new_mailbox(turn: Turn, name: str, maker: int = 0) -> Mailbox:
+    """A mailbox that nobody has yet. ``maker`` is the mailbox of the sender whose message makes it."""
     state = turn.state
     mailbox_id = state.last_mailbox_id + 1
     turn.journal.set(state, "last_mailbox_id", mailbox_id)
-    mailbox = Mailbox(mailbox_id, name, claimed=False, created_s=turn.now.wall_s, last_seen_s=turn.now.wall_s)
-    turn.journal.put(state.mailboxes, name, mailbox)
-    turn.journal.put(state.by_id, mailbox_id, mailbox)
+    mailbox = Mailbox(mailbox_id, name, claimed=False, created_s=turn.now.wall_s, last_seen_s=turn.now.wall_s, maker=maker)
+    enter(state, mailbox, turn.journal)
     turn.store.save_mailbox(mailbox)
     return mailbox
+
+
+def make_room(turn: Turn) -> None:
+    """Before a new name: where there are as many as there may be, those that are silent longest are nobody's any more.
+
+    They have no mail and have been silent for as long as it takes to count as gone. Raises ``too_many_names`` without any.
+    """
+    state, limit, now = turn.state, turn.settings.name_limit, turn.now
+    if state.registered < limit:
+        return
+    silent: list[Mailbox] = []
+    if now.mono_s >= state.crowded_s:
+        oldest_s = now.wall_s - GONE_AFTER_S
+        silent = [m for m in state.by_id.values() if m.claimed and not m.queued and m.last_seen_s < oldest_s and not m.awaited]
+    if not silent:
+        state.crowded_s = max(state.crowded_s, now.mono_s + _CROWDED_S)
+        raise IpcError("too_many_names", limit=limit)
+    for mailbox in nsmallest(max(1, limit // 100), silent, key=lambda m: m.last_seen_s):
+        turn.event("name_released", name=mailbox.name)
+        release_name(state, turn.store, mailbox, turn.journal)
+
+
+def release_name(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:
+    """A name is nobody's any more: its sessions end, its mail stays for the next who takes it."""
+    for token in (*mailbox.ended, *([mailbox.session.token_hash] if mailbox.session is not None else [])):
+        drop_session(state, store, state.sessions[token], journal)
+    set_claimed(state, mailbox, journal, claimed=False)
+    store.save_mailbox(mailbox)
+
+
+def drop_session(state: State, store: Store, session: Session, journal: Journal) -> None:
+    """Forget a session; its token is unknown from now on."""
+    mailbox = session.mailbox
+    journal.drop(state.sessions, session.token_hash)
+    store.drop_session(session.token_hash)
+    if mailbox.session is session:
+        journal.set(mailbox, "session", None)
+    journal.set(mailbox, "ended", tuple(one for one in mailbox.ended if one != session.token_hash))
+
+
+def drop_mailbox(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:
+    leave(state, mailbox, journal)
+    store.drop_mailbox(mailbox.id)
 
 
 def replace_sessions(turn: Turn, mailbox: Mailbox) -> None:
@@ -154,6 +224,7 @@ def replace_sessions(turn: Turn, mailbox: Mailbox) -> None:
     if mailbox.session is not None:
         turn.journal.set(mailbox.session, "replaced", True)
         turn.store.save_session(mailbox.session)
+        keep_ended(turn, mailbox, mailbox.session)
         turn.event("session_replaced", name=mailbox.name)
     told = IpcError("session_replaced", name=mailbox.name).to_wire()
     for waiter in (*mailbox.waiters, *mailbox.askers):
@@ -170,6 +241,14 @@ def replace_sessions(turn: Turn, mailbox: Mailbox) -> None:
     turn.state.return_leases(mailbox, list(mailbox.leased), turn.journal)
 
 
+def keep_ended(turn: Turn, mailbox: Mailbox, session: Session) -> None:
+    """Remember a replaced session, so that its holder is told; the oldest is forgotten."""
+    if session.token_hash not in mailbox.ended:  # the owner may have ended it before
+        turn.journal.set(mailbox, "ended", (*mailbox.ended, session.token_hash))
+    for token in mailbox.ended[:-_ENDED_KEPT]:
+        drop_session(turn.state, turn.store, turn.state.sessions[token], turn.journal)
+
+
 def drop_claims(turn: Turn, mailbox: Mailbox) -> int:
     """Claims end with the session that made them; how many there were."""
     ids = [claim.id for claim in turn.state.claims.values() if claim.mailbox is mailbox]
@@ -180,46 +259,43 @@ def drop_claims(turn: Turn, mailbox: Mailbox) -> int:
 
 
 def drop_lapsed_forward(turn: Turn, name: str) -> None:
+    """Someone takes the name: who had it before need not be known any more."""
     forward = turn.state.forwards.get(name)
     if forward is not None and forward.until_s <= turn.now.wall_s:
-        turn.journal.drop(turn.state.forwards, name)
-        turn.store.drop_forward(name)
+        drop_forward(turn, name)
+
+
+def drop_forward(turn: Turn, name: str) -> None:
+    turn.journal.drop(turn.state.forwards, name)
+    turn.store.drop_forward(name)
 
 
 def rename(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(turn, session, request, "old_id")
     mailbox, state, journal, now_s = session.mailbox, turn.state, turn.journal, turn.now.wall_s
     old, new = mailbox.name, request.body["new_id"]
-    if not is_name(new):
-        raise IpcError("invalid_name")
-    if new.lower() == SYSTEM:
-        raise IpcError("name_reserved", name=new)
     if new == old:  # also what a retry of a rename that worked looks like
         return {"message": f"Renamed {request.body.get('old_id') or old} to {new}"}
-    drop_lapsed_forward(turn, new)
-    taken = state.mailboxes.get(new)
-    forward = state.forwards.get(new)
-    if new in state.groups or (taken is not None and taken.claimed) or (forward is not None and forward.mailbox is not mailbox):
+    found = wanted(turn, new)
+    back = found.kind is Kind.FORWARDED and found.mailbox is mailbox
+    if found.kind is not Kind.FREE and not back:
         raise IpcError("name_taken", name=new)
     wait_s = mailbox.renamed_s + turn.settings.rename_interval_s - now_s if mailbox.renamed_s else 0.0
     wait_s = min(wait_s, turn.settings.rename_interval_s)  # a clock that was set back must not lock a name for days
     if wait_s > 0:
         raise IpcError("rename_too_soon", minutes=math.ceil(wait_s / 60), retry_after_s=wait_s)
-    if taken is not None:
-        take_over_mail(turn, taken, mailbox)
-    journal.drop(state.mailboxes, old)
-    journal.put(state.mailboxes, new, mailbox)
-    journal.set(mailbox, "name", new)
+    if found.waiting is not None:
+        take_over_mail(turn, found.waiting, mailbox)
+    give_name(state, mailbox, new, journal)
     state.names_version += 1
     journal.set(mailbox, "renamed_s", now_s)
     turn.store.save_mailbox(mailbox)
-    if forward is not None:  # back to a name it had: the way back must not forward to itself
-        journal.drop(state.forwards, new)
-        turn.store.drop_forward(new)
-    back = Forward(mailbox, now_s + turn.settings.forward_s)
-    journal.put(state.forwards, old, back)
-    turn.store.save_forward(old, back)
-    notify_all(turn, mailbox, f"📝 {old} renamed to {new}")
+    if new in state.forwards:  # lapsed, or the way back, which must not forward to itself
+        drop_forward(turn, new)
+    forward = Forward(mailbox, now_s + turn.settings.forward_s)
+    journal.put(state.forwards, old, forward)
+    turn.store.save_forward(old, forward)
+    tell_of_rename(turn, mailbox, f"📝 {old} renamed to {new}")
     turn.event("renamed", old=old, new=new)
     return {"message": f"Renamed {old} to {new}"}
 
@@ -232,9 +308,7 @@ def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
         ids = [i for i in ids if i not in both]
         turn.store.mark_read(unclaimed.id, sorted(both), turn.now.wall_s)
     turn.store.move_mail(unclaimed.id, mailbox.id)
-    turn.store.drop_mailbox(unclaimed.id)
-    turn.journal.drop(turn.state.by_id, unclaimed.id)
-    turn.journal.drop(turn.state.mailboxes, unclaimed.name)
+    drop_mailbox(turn.state, turn.store, unclaimed, turn.journal)
     turn.journal.set(mailbox, "queued", mailbox.queued + len(ids))
     for mine, theirs in ((mailbox.urgent, unclaimed.urgent), (mailbox.later, unclaimed.later)):
         for message_id in theirs:
@@ -242,31 +316,6 @@ def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     seen = [i for i in ids if i <= mailbox.cursor]
     turn.journal.set(mailbox, "returned", sorted([*mailbox.returned, *seen]))
     turn.wake(mailbox)
-
-
-def notify_all(turn: Turn, about: Mailbox | None, text: str) -> None:
-    """A notice from ``system`` to every registered instance but the one it is about, if it is about one."""
-    notify(turn, [m for m in turn.state.mailboxes.values() if m.claimed and m is not about], text)
-
-
-def notify(turn: Turn, to: list[Mailbox], text: str) -> None:
-    """A notice from ``system``."""
-    if not to:
-        return
-    message_id = turn.state.last_message_id + 1
-    turn.journal.set(turn.state, "last_message_id", message_id)
-    now_s = turn.now.wall_s
-    expires_s = now_s + turn.settings.unread_ttl_s
-    to_id, extra = (to[0].id, None) if len(to) == 1 else (None, msgpack.packb({"to": [m.id for m in to]}))
-    notice = NewMessage(
-        message_id, 0, SYSTEM, None, now_s, expires_s, text, None, None, len(to), None, None, None, to_id=to_id, extra=extra
-    )
-    turn.store.add_message(notice, [m.id for m in to])
-    for mailbox in to:
-        turn.journal.set(mailbox, "queued", mailbox.queued + 1)
-        turn.wake(mailbox)
-        if mailbox.watchers:
-            turn.note_arrival(mailbox, SYSTEM, notice.land)
 
 
 def whoami(_turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:

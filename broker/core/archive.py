@@ -5,7 +5,7 @@ from typing import Any
 import msgpack
 
 from broker.actions import LANDINGS
-from broker.core.accounts import iso
+from broker.core.accounts import iso, known_mailbox
 from broker.core.delivery import render_extra
 from broker.core.letters import party_letter, recipients, thread_of
 from broker.core.port import Archived, Filter
@@ -20,13 +20,7 @@ def history(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     body, mailbox = request.body, session.mailbox
     peer_id = thread_id = None
     if body.get("peer") is not None:
-        peer = turn.state.mailboxes.get(body["peer"])
-        forward = turn.state.forwards.get(body["peer"])
-        if peer is None and forward is not None:
-            peer = forward.mailbox
-        if peer is None:
-            raise IpcError("unknown_name", name=str(body["peer"])[:64])
-        peer_id = peer.id
+        peer_id = known_mailbox(turn, body["peer"]).id
     if body.get("thread") is not None:
         thread_id = thread_of(party_letter(turn, mailbox, body["thread"]))
     return page(turn, session, request, Filter(peer_id, thread_id, float(body.get("since_s") or 0.0)))

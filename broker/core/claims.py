@@ -13,7 +13,7 @@ from broker.core.accounts import drop_claims, iso
 from broker.core.state import Claim, Session
 from broker.core.turn import Incoming, Turn
 from broker.errors import IpcError
-from broker.globs import overlapping
+from broker.globs import overlapping, prepare
 
 DEFAULT_TTL_S = 1800.0
 _SESSIONS = 10
@@ -53,6 +53,7 @@ def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
         now_s + (body.get("ttl_s") or DEFAULT_TTL_S),
         str(note),
     )
+    prepare(resource)
     turn.journal.put(state.claims, held.id, held)
     turn.store.save_claim(held)
     return {"claimed": {"resource": resource, "since": iso(held.since_s), "until": iso(held.until_s)}}

@@ -91,7 +91,7 @@ def ask(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | Non
         if question is None:
             raise IpcError("id_conflict", id=client_id, what="a message that is no question")
         return answer_ask(turn, session, request, question, answered_before(known, str(client_id)))
-    target = resolve(turn, body["to_id"])
+    target = resolve(turn, sender, body["to_id"])
     if target.group is not None:
         raise IpcError("bad_request", detail="ask takes one name; write to the group with send")
     deadline_s = turn.now.wall_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
@@ -135,7 +135,7 @@ def forward(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     if known is not None:
         return answered_before(known, str(client_id))
     check_size(turn, content)
-    draft = Draft(sender, resolve(turn, body["to_id"]), content, letter.data, client_id, land=read_land(body))
+    draft = Draft(sender, resolve(turn, sender, body["to_id"]), content, letter.data, client_id, land=read_land(body))
     first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}
     draft.extra |= {"forwarded": first, "hops": next_hop(turn, letter)}
     return post(turn, session, draft)[1]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.actions import ACTIONS, Access, Action
-from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, mail, presence
+from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, mail, notices, presence
 from broker.core.port import IdConflict, Store, StoreError, StoreLocked
 from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
@@ -116,7 +116,7 @@ class Engine:
         """Store a notice from ``system`` for everyone registered. Raises StoreError."""
         turn = Turn(self.state, self.store, self.settings, now, self.make_token)
         try:
-            accounts.notify_all(turn, None, text)
+            notices.notify_all(turn, text)
             self.store.commit()
         except BaseException:
             self.store.rollback()

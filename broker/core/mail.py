@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.core.accounts import new_mailbox
+from broker.core.accounts import new_mailbox, wanted
 from broker.core.letters import party_letter, take_back, thread_of
 from broker.core.pairs import take_turn
 from broker.core.posting import (
@@ -18,10 +18,10 @@ from broker.core.posting import (
     store_message,
     with_room,
 )
+from broker.core.standing import Kind
 from broker.core.state import Session
 from broker.core.turn import Incoming, Turn, act_as, take_tokens
 from broker.errors import IpcError
-from broker.names import is_name
 
 _OPTIONS = frozenset({"land", "ttl_s", "thread", "supersedes"})
 
@@ -34,7 +34,7 @@ def send(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     known = sent_before(turn, sender, Repeat(client_id, content, data, body["to_id"]))
     if known is not None:
         return answered_before(known, str(client_id))
-    draft = Draft(sender, resolve(turn, body["to_id"]), content, data, client_id)
+    draft = Draft(sender, resolve(turn, sender, body["to_id"]), content, data, client_id)
     if not _OPTIONS.isdisjoint(body):
         read_options(turn, session, body, draft)
     reply = post(turn, session, draft, person=bool(body.get("person")))[1]
@@ -105,13 +105,14 @@ def import_mail(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]
     body = request.body
     content, data = read_message(turn, body["message"])
     writer = body["from_id"]
-    if not is_name(writer):
-        raise IpcError("invalid_name")
-    sender = turn.state.mailboxes.get(writer) or new_mailbox(turn, writer)
+    found = wanted(turn, writer)
+    if found.kind is Kind.GROUP:
+        raise IpcError("name_taken", name=writer)
+    sender = found.mailbox or found.waiting or new_mailbox(turn, writer)
     known = sent_before(turn, sender, Repeat(body["message_id"], content, data, body["to_id"]), forever=True)
     if known is not None:
         return answered_before(known, body["message_id"])
-    target, _full = with_room(turn, sender, resolve(turn, body["to_id"]))
+    target, _full = with_room(turn, sender, resolve(turn, sender, body["to_id"]))
     when_s = min(float(body["timestamp"]), turn.now.wall_s)
     message_id = store_message(turn, Draft(sender, target, content, data, body["message_id"], written_s=when_s))
     return {"message": target.outcome or SENT, "message_id": str(message_id)}

@@ -4,7 +4,7 @@ Counted are turns: one writes after the other has. Many messages one way are no 
 begins the count anew. At the limit both are told; further messages between them wait until the minute is over.
 """
 
-from broker.core.accounts import notify
+from broker.core.notices import notify
 from broker.core.state import Mailbox, Pair
 from broker.core.turn import Turn
 from broker.errors import IpcError

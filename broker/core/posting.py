@@ -17,16 +17,19 @@ from broker.actions import LANDINGS
 from broker.core.accounts import new_mailbox
 from broker.core.letters import extra_of
 from broker.core.port import LargeFile, Letter, NewMessage, Sent
+from broker.core.standing import Kind, standing
 from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox
 from broker.core.turn import Turn, check_json
 from broker.errors import IpcError
-from broker.names import BROADCAST, SYSTEM, is_name, near_miss
+from broker.names import BROADCAST, is_name
 
 SENT = "Message sent"
 _LEGACY_REPLY_BYTES = 48 * 1024
 """A message's JSON stays below this, so that one always fits a legacy reply of 65,536 bytes."""
-_HINT_NAMES = 1000
-"""With more mailboxes than this, comparing names would cost a send more than the suggestion is worth."""
+_UNBORN_SHARE = 10
+"""One sender may make a tenth of the mailboxes of names that nobody has."""
+_UNBORN_ALWAYS = 10
+"""So many a sender may make however many others have made."""
 BROADCAST_TO = re.compile(r"Broadcast to (\d+) instances")
 """The outcome of a broadcast, by which it is known from a message to one."""
 MESSAGE_FIELDS = {"content", "data"}
@@ -44,6 +47,8 @@ class Target(NamedTuple):
     hint: str | None = None
     """A near-miss among registered names."""
     group: str | None = None
+    many: bool = False
+    """A group or everyone: who can't have it is passed over."""
 
 
 @dataclass(slots=True)
@@ -180,34 +185,39 @@ def answered_before(sent: Sent, client_id: str) -> dict[str, Any]:
     return reply
 
 
-def resolve(turn: Turn, name: Any) -> Target:
+def resolve(turn: Turn, sender: Mailbox, name: str) -> Target:
     """Who gets mail for a name; a mailbox is made for a name that nobody has yet."""
     state = turn.state
-    mailbox = state.mailboxes.get(name)
-    if mailbox is not None and mailbox.claimed:
-        return Target([mailbox], name)
+    found = standing(state, name, turn.now.wall_s)
+    if found.mailbox is not None:
+        new = found.mailbox.name
+        return Target([found.mailbox], new, forwarded(name, new) if found.kind is Kind.FORWARDED else None)
+    if found.group is not None:
+        members = [m for i in found.group.members if (m := state.by_id.get(i)) is not None and m.claimed]
+        return Target(members, name, group=name, many=True)
     if not is_name(name):
         raise IpcError("invalid_recipient")
-    forward = state.forwards.get(name)
-    if forward is not None and forward.until_s > turn.now.wall_s:
-        new = forward.mailbox.name
-        return Target([forward.mailbox], new, forwarded(name, new))
-    group = state.groups.get(name)
-    if group is not None:
-        members = [m for i in group.members if (m := state.by_id.get(i)) is not None and m.claimed]
-        return Target(members, name, group=name)
-    if mailbox is None:
-        if name.lower() == SYSTEM:
-            raise IpcError("name_reserved", name=name)
-        unclaimed = sum(1 for m in state.mailboxes.values() if not m.claimed)
-        if unclaimed >= turn.settings.unclaimed_limit:
-            limit = turn.settings.unclaimed_limit
-            raise IpcError("too_many_mailboxes", limit=limit)
-        mailbox = new_mailbox(turn, name)
-    if mailbox.hint[0] != state.names_version and len(state.mailboxes) <= _HINT_NAMES:
-        close = near_miss(name, (m.name for m in state.mailboxes.values() if m.claimed))
-        mailbox.hint = (state.names_version, close)
-    return Target([mailbox], name, f"Message queued for {name} (not yet registered)", mailbox.hint[1])
+    if found.kind is Kind.RESERVED:
+        raise IpcError("name_reserved", name=name)
+    mailbox = found.waiting or unborn_mailbox(turn, sender, name)
+    outcome = f"Message queued for {name} (not yet registered)"
+    if found.formerly is not None:
+        return Target([mailbox], name, f"{outcome}. {name} is now called {found.formerly.name}", found.formerly.name)
+    if mailbox.hint[0] != state.names_version:
+        mailbox.hint = (state.names_version, state.nearby.miss(name))
+    return Target([mailbox], name, outcome, mailbox.hint[1])
+
+
+def unborn_mailbox(turn: Turn, sender: Mailbox, name: str) -> Mailbox:
+    """The mailbox of a name that nobody has.
+
+    Raises ``too_many_mailboxes`` beyond the sender's share, and for who has made a few where there are as many as there may be.
+    """
+    limit, made = turn.settings.unclaimed_limit, turn.state.unborn
+    mine = made.get(sender.id, 0)
+    if mine >= max(1, limit // _UNBORN_SHARE) or (mine >= _UNBORN_ALWAYS and sum(made.values()) >= limit):
+        raise IpcError("too_many_mailboxes", limit=mine)
+    return new_mailbox(turn, name, sender.id)
 
 
 def forwarded(name: str, new: str) -> str:
@@ -217,7 +227,7 @@ def forwarded(name: str, new: str) -> str:
 
 def everyone(turn: Turn, sender: Mailbox) -> Target:
     """Every registered instance but the sender."""
-    return Target([m for m in turn.state.mailboxes.values() if m.claimed and m is not sender], BROADCAST)
+    return Target([m for m in turn.state.mailboxes.values() if m.claimed and m is not sender], BROADCAST, many=True)
 
 
 def with_room(turn: Turn, sender: Mailbox, target: Target) -> tuple[Target, list[str]]:
@@ -226,7 +236,7 @@ def with_room(turn: Turn, sender: Mailbox, target: Target) -> tuple[Target, list
     Raises ``mailbox_full`` or ``blocked`` where one name alone was written to.
     """
     limit = turn.settings.mailbox_limit
-    alone = target.group is None and target.name != BROADCAST
+    alone = not target.many
     kept, full = [], []
     for mailbox in target.mailboxes:
         if mailbox.blocked and mailbox.blocked.get(sender.id) == "block":

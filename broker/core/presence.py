@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from broker.core.accounts import iso
+from broker.core.accounts import GONE_AFTER_S, iso, known_mailbox
 from broker.core.state import Mailbox, Session
 from broker.core.turn import Incoming, Turn
 from broker.errors import IpcError
 
-GONE_AFTER_S = 15 * 60.0
-"""Without a request or an open connection for so long, an agent counts as gone."""
 DEFAULT_MINUTES = 5
 _WAY_LENGTH = 32
 
@@ -73,7 +71,7 @@ def set_autocheck(turn: Turn, mailbox: Mailbox, minutes: int) -> dict[str, Any]:
 
 
 def block(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    other, mode = find(turn, request), request.body.get("mode") or "block"
+    other, mode = known_mailbox(turn, request.body["name"]), request.body.get("mode") or "block"
     if other is session.mailbox:
         raise IpcError("bad_request", detail="One can't block oneself")
     set_block(turn, session.mailbox, other, mode)
@@ -81,7 +79,7 @@ def block(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def unblock(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    other = find(turn, request)
+    other = known_mailbox(turn, request.body["name"])
     set_block(turn, session.mailbox, other, None)
     return {"message": f"Unblocked {other.name}"}
 
@@ -102,14 +100,3 @@ def blocks(turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:
         if (other := turn.state.by_id.get(i)) is not None
     ]
     return {"blocks": sorted(rows, key=lambda r: r["name"])}
-
-
-def find(turn: Turn, request: Incoming) -> Mailbox:
-    name = request.body["name"]
-    mailbox = turn.state.mailboxes.get(name)
-    forward = turn.state.forwards.get(name)
-    if mailbox is None and forward is not None and forward.until_s > turn.now.wall_s:
-        mailbox = forward.mailbox
-    if mailbox is None:
-        raise IpcError("unknown_name", name=str(name)[:64])
-    return mailbox

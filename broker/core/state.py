@@ -7,7 +7,9 @@ committed is undone as a whole; a request that is refused is undone alone.
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from broker.names import Nearby
 
 Ids = set[int]
 Route = bytes
@@ -66,6 +68,16 @@ class Watcher:
     session: "Session"
 
 
+class Notice(NamedTuple):
+    """What ``system`` told of renames in one message."""
+
+    message_id: int
+    written_s: float
+    lines: tuple[str, ...]
+    left_out: int
+    """Earlier lines that did not fit."""
+
+
 @dataclass(slots=True)
 class Mailbox:
     """Where mail for one agent waits. A rename moves the name, not the mailbox."""
@@ -78,6 +90,8 @@ class Mailbox:
     renamed_s: float = 0.0
     queued: int = 0
     """Unread messages, leased ones included."""
+    maker: int = 0
+    """Of an unclaimed mailbox that a send has made: the sender's mailbox."""
     hint: tuple[int, str | None] = (-1, None)
     """Of an unclaimed mailbox: the near-miss among registered names, as of ``State.names_version``."""
     # Delivery state of this process's life; a restart returns everything that is not acknowledged.
@@ -92,6 +106,10 @@ class Mailbox:
     subscription: Subscription | None = None
     session: "Session | None" = None
     """The live one: a name has one session."""
+    ended: tuple[bytes, ...] = ()
+    """Hashes of the tokens that were replaced last, the newest at the end."""
+    notice: Notice | None = None
+    """The last one of renames that this process has written to it, if it is unread."""
     watchers: list[Watcher] = field(default_factory=list)
     urgent: set[int] = field(default_factory=set)
     """Unread messages that land at once; ``later`` those that wait for the end of a turn."""
@@ -239,6 +257,14 @@ class State:
     last_message_id: int = 0
     last_group_id: int = 0
     last_claim_id: int = 0
+    registered: int = 0
+    """Mailboxes that somebody has."""
+    unborn: dict[int, int] = field(default_factory=dict)
+    """Sender's mailbox id to how many mailboxes of names that nobody has its sends have made."""
+    nearby: Nearby = field(default_factory=Nearby)
+    """Registered names and groups, of which a mistyped one may mean one."""
+    crowded_s: float = 0.0
+    """Until this monotonic second no silent name is looked for: none was there a moment ago."""
     next_expiry_s: float | None = None
     """Unix time at which the first message with an expiry of its own may be swept."""
     names_version: int = 0
@@ -278,6 +304,8 @@ class State:
         for special in (mailbox.urgent, mailbox.later):
             for message_id in ids & special if special else ():
                 journal.discard(special, message_id)
+        if mailbox.notice is not None and mailbox.notice.message_id in ids:
+            journal.set(mailbox, "notice", None)
         journal.set(mailbox, "queued", mailbox.queued - len(ids))
 
     def drop_route(self, mailbox: Mailbox, route: Route) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from broker.core.port import Store
+from broker.core.standing import standing
 from broker.core.state import Journal, Mailbox, Moment, Route, Session, State
 from broker.errors import IpcError
 from broker.settings import Settings
@@ -144,13 +145,12 @@ class Turn:
 
 
 def act_as(turn: Turn, session: Session, request: Incoming, field_name: str) -> None:
-    """Refuse a request that claims to be someone else. An old name that forwards to this mailbox is itself."""
+    """Refuse a request that claims to be someone else. An old name is itself as long as it forwards."""
     claimed = request.body.get(field_name)
     mailbox = session.mailbox
     if claimed is None or claimed == mailbox.name:
         return
-    forward = turn.state.forwards.get(claimed)
-    if forward is not None and forward.mailbox is mailbox:
+    if isinstance(claimed, str) and standing(turn.state, claimed, turn.now.wall_s).mailbox is mailbox:
         return
     turn.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
     raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])

@@ -84,6 +84,16 @@ class Archive(Transactions):
         self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('indexed_id', ?)", (str(upto),))
         return upto, len(rows)
 
+    def rewrite(self, message_id: int, old: str, new: str) -> None:
+        """Give a message another text; the index of texts has to be told the one that it must forget."""
+        known = message_id <= self._indexed_id
+        if known:
+            forget = "INSERT INTO message_text(message_text, rowid, content) VALUES ('delete', ?, ?)"
+            self._statements.append((forget, (message_id, old)))
+        self._statements.append(("UPDATE message SET content = ? WHERE id = ?", (new, message_id)))
+        if known:
+            self._statements.append(("INSERT INTO message_text(rowid, content) VALUES (?, ?)", (message_id, new)))
+
     def commit(self, *, marks: bool = True) -> None:
         super().commit(marks=marks)
         self._indexed_durably = self._indexed_id

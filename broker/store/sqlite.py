@@ -8,7 +8,8 @@ from typing import Any
 import peewee
 
 from broker.core.port import StoreDamaged, StoreError
-from broker.core.state import INTERRUPT, Claim, Forward, Group, Mailbox, Session, State
+from broker.core.standing import enter, enter_group
+from broker.core.state import INTERRUPT, Claim, Forward, Group, Journal, Mailbox, Session, State
 from broker.settings import Settings
 from broker.store.archive import several
 from broker.store.expiry import Expiry
@@ -27,6 +28,11 @@ _USED_IDS = (
     "(SELECT ifnull(max(mailbox_id), 0) FROM letter))"
 )
 """Both ends of an index: a start must not read all mail."""
+_MAKERS = (
+    "SELECT b.id, (SELECT m.sender_id FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = b.id "
+    "ORDER BY q.message_id LIMIT 1) AS maker FROM mailbox b WHERE NOT b.claimed AND maker IS NOT NULL"
+)
+"""Whose message made a mailbox that nobody has: the sender of the oldest that waits."""
 
 
 class SqliteStore(MailRows, Records, Expiry):
@@ -35,19 +41,26 @@ class SqliteStore(MailRows, Records, Expiry):
     def load(self) -> State:
         """The state in memory as the disk has it. Leases are not kept: what was out is back."""
         state = State()
+        journal = Journal()
+        makers = dict(self._sql.execute(_MAKERS).fetchall())
         queued = dict(self._sql.execute("SELECT mailbox_id, count(*) FROM queue GROUP BY mailbox_id"))
         for row in MailboxRow.select().tuples():
             mailbox = Mailbox(row[0], row[1], bool(row[2]), row[3], row[4], row[5], queued.get(row[0], 0))
             mailbox.presence, mailbox.note, mailbox.autocheck_min = row[6:9]
-            state.mailboxes[mailbox.name] = state.by_id[mailbox.id] = mailbox
+            mailbox.maker = makers.get(mailbox.id, 0)
+            enter(state, mailbox, journal)
         for name, mailbox_id, until_s in ForwardRow.select().tuples():
             if mailbox_id in state.by_id:
                 state.forwards[name] = Forward(state.by_id[mailbox_id], until_s)
-        for token_hash, mailbox_id, uid, created_s, seen_s, replaced in SessionRow.select().tuples():
+        for token_hash, mailbox_id, uid, created_s, seen_s, replaced in (
+            SessionRow.select().order_by(SessionRow.created_s).tuples()
+        ):
             if mailbox_id in state.by_id:
                 session = Session(bytes(token_hash), state.by_id[mailbox_id], uid, created_s, seen_s, 0.0, 0.0, bool(replaced))
                 state.sessions[session.token_hash] = session
-                if not session.replaced:
+                if session.replaced:
+                    session.mailbox.ended += (session.token_hash,)
+                else:
                     session.mailbox.session = session
         used_id = self._sql.execute(_USED_IDS).fetchone()[0]  # by mail of mailboxes that are gone
         state.last_mailbox_id = max(int(self._meta("last_mailbox_id") or 0), max(state.by_id, default=0), used_id)
@@ -76,7 +89,9 @@ class SqliteStore(MailRows, Records, Expiry):
         for group_id, mailbox_id in self._sql.execute("SELECT group_id, mailbox_id FROM member"):
             if group_id in groups and mailbox_id in state.by_id:
                 groups[group_id].members[mailbox_id] = None
-        state.groups = {group.name: group for group in groups.values()}
+        journal = Journal()
+        for group in groups.values():
+            enter_group(state, group, journal)
         state.last_group_id = max(groups, default=0)
         for mailbox_id, sender_id, mode in BlockRow.select().tuples():
             if mailbox_id in state.by_id:

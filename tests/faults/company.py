@@ -7,6 +7,9 @@ from tests.faults.model import Box, Mail, Wrong
 
 GONE_AFTER_S = 900.0
 _PAIR_S = 60.0
+_ENDED_KEPT = 16
+_NOTICE_LINES = 20
+_NOTICE_S = 3600.0
 RESOURCES = ("src/a.py", "src/b.py", "src/*.py", "src/**", "docs")
 _OVERLAPS = {
     "src/a.py": {"src/a.py", "src/*.py", "src/**"},
@@ -70,6 +73,7 @@ class Company(Mail):
     def registers(self, name: str, token: str, wall_s: float) -> Box:
         box = self.box(name, wall_s)
         self.ends_session(box)
+        self.drop_lapsed_forward(name, wall_s)
         self.sessions[token] = Session(box, wall_s)
         box.claimed, box.seen_s = True, wall_s
         return box
@@ -82,6 +86,10 @@ class Company(Mail):
         session = self.session_of(box)
         if session is not None:
             session.replaced = True
+            box.ended.append(next(token for token, s in self.sessions.items() if s is session))
+        box.ended = [token for token in box.ended if token in self.sessions]
+        for token in box.ended[:-_ENDED_KEPT]:
+            del self.sessions[token]
         box.reach = []
         self.releases(box, None)
         self.claims = [c for c in self.claims if c.box is not box]
@@ -91,8 +99,13 @@ class Company(Mail):
         if name in self.forwards and self.forwards[name][1] <= wall_s:
             del self.forwards[name]
 
-    def is_own(self, box: Box, name: str) -> bool:
-        return name == box.name or (name in self.forwards and self.forwards[name][0] is box)
+    def is_own(self, box: Box, name: str, wall_s: float) -> bool:
+        return name == box.name or self.leads_to(name, wall_s) is box
+
+    def leads_to(self, name: str, wall_s: float) -> Box | None:
+        """Whom an old name means as long as it forwards."""
+        box, until_s = self.forwards.get(name, (None, 0.0))
+        return box if until_s > wall_s and not (name in self.names and self.names[name].claimed) else None
 
     def rename_refusal(self, box: Box, new: str, wall_s: float) -> str | None:
         forward = self.forwards.get(new)
@@ -114,12 +127,33 @@ class Company(Mail):
         self.forwards.pop(new, None)
         self.forwards[old] = box, wall_s + self.settings.forward_s
 
+    def tell_of_rename(self, about: Box, line: str, wall_s: float) -> None:
+        """Who has an unread notice of renames finds it in there, everyone else in a new one."""
+        others = [b for b in self.boxes if b.claimed and b is not about]
+        fresh = [b for b in others if self.may_grow(b, wall_s)]
+        for letter in {b.notice.number: b.notice for b in fresh if b.notice is not None}.values():
+            letter.lines.append(line)
+            over = len(letter.lines) - _NOTICE_LINES
+            head = [f"📝 {over} earlier renames"] if over > 0 else []
+            letter.content = "\n".join([*head, *letter.lines[-_NOTICE_LINES:]])
+            self.counts["notices grown"] += 1
+        told = self.notice([b for b in others if b not in fresh], line, wall_s, self.settings.mailbox_limit)
+        if told is not None:
+            told.lines = [line]
+            for box in told.to:
+                box.notice = told
+
+    def may_grow(self, box: Box, wall_s: float) -> bool:
+        """Whether the notice is unread and has never been handed out."""
+        letter = box.notice
+        entry = box.entry(letter.number) if letter is not None else None
+        if letter is None or entry is None:
+            return False
+        return entry.shown is False and entry.held_until_s is None and 0 <= wall_s - letter.created_s < _NOTICE_S
+
     def find(self, name: str, wall_s: float) -> Box | None:
         """Whom a name means, of those who are or were there."""
-        if name in self.names:
-            return self.names[name]
-        forward = self.forwards.get(name)
-        return forward[0] if forward is not None and forward[1] > wall_s else None
+        return self.leads_to(name, wall_s) or self.names.get(name)
 
     def resolve(self, name: str, wall_s: float) -> tuple[list[Box] | None, str | None, str]:
         """(who gets mail for a name, None for a mailbox that is to be made; the group; the reply's sentence)."""
@@ -131,7 +165,10 @@ class Company(Mail):
             return [forward[0]], None, f"Message forwarded from {name} to {forward[0].name}"
         if name in self.groups:
             return [b for b in self.groups[name] if b.claimed and b in self.boxes], name, ""
-        return ([box] if box is not None else None), None, f"Message queued for {name} (not yet registered)"
+        sentence = f"Message queued for {name} (not yet registered)"
+        if forward is not None and forward[0].claimed:
+            sentence += f". {name} is now called {forward[0].name}"
+        return ([box] if box is not None else None), None, sentence
 
     # who may write to whom
 
@@ -175,18 +212,25 @@ class Company(Mail):
             wait_s = pair.since_s + _PAIR_S - mono_s
             for one, two in ((sender, other), (other, sender)):
                 text = f"⏳ You and {two.name} have exchanged {limit} messages within a minute without a person: "
-                self.notice([one], f"{text}what you write to each other is refused for {wait_s:.0f} s.", wall_s)
+                self.notice(
+                    [one],
+                    f"{text}what you write to each other is refused for {wait_s:.0f} s.",
+                    wall_s,
+                    self.settings.mailbox_limit,
+                )
             self.counts["pairs slowed"] += 1
 
     # groups
 
-    def group_refusal(self, name: str) -> str | None:
+    def group_refusal(self, name: str, wall_s: float) -> str | None:
         """The code with which a new group of this name must be refused."""
         box = self.names.get(name)
-        taken = name in self.groups or name in self.forwards or (box is not None and (box.claimed or box.unread))
+        forwards = self.leads_to(name, wall_s) is not None
+        taken = name in self.groups or forwards or (box is not None and (box.claimed or box.unread))
         return "name_taken" if taken else None
 
-    def creates(self, name: str, box: Box) -> None:
+    def creates(self, name: str, box: Box, wall_s: float) -> None:
+        self.drop_lapsed_forward(name, wall_s)
         if name in self.names:  # nobody's, and empty
             self.boxes.remove(self.names.pop(name))
         self.groups[name] = [box]
@@ -242,6 +286,9 @@ class Company(Mail):
         for name in [n for n in self.forwards if n not in state.forwards]:
             if self.forwards.pop(name)[1] > wall_s:
                 raise Wrong(f"{name} forwards no more, too soon")
+        for name in [n for n in self.groups if n not in state.groups]:
+            if any(b.name in state.mailboxes for b in self.groups.pop(name) if b in self.boxes):
+                raise Wrong(f"the group {name} ended with members")
         for box in list(self.boxes):
             mailbox = state.mailboxes.get(box.name)
             if box.claimed and (mailbox is None or not mailbox.claimed):

@@ -14,7 +14,6 @@ def register(judge: Judge, call: Call) -> None:
         refusal = "name_forwarding"
     if call.refused(refusal):
         return
-    model.drop_lapsed_forward(name, judge.wall_s)
     if name in model.names:
         judge.replaced(model.names[name])
     box = model.registers(name, call.told()["session_token"], judge.wall_s)
@@ -44,8 +43,7 @@ def rename(judge: Judge, call: Call) -> None:
     old = box.name
     model.renames(box, new, judge.wall_s)
     call.must_say(message=f"Renamed {old} to {new}")
-    others = [b for b in model.boxes if b.claimed and b is not box]
-    model.notice(others, f"📝 {old} renamed to {new}", judge.wall_s)
+    model.tell_of_rename(box, f"📝 {old} renamed to {new}", judge.wall_s)
 
 
 def whoami(_judge: Judge, call: Call) -> None:
@@ -95,8 +93,8 @@ def groups(judge: Judge, call: Call) -> None:
 
 def group_create(judge: Judge, call: Call) -> None:
     name = call.body["group"]
-    if not call.refused(judge.model.group_refusal(name)):
-        judge.model.creates(name, call.box)
+    if not call.refused(judge.model.group_refusal(name, judge.wall_s)):
+        judge.model.creates(name, call.box, judge.wall_s)
 
 
 def group_join(judge: Judge, call: Call) -> None:

@@ -60,7 +60,7 @@ def _text(judge: Judge, number: int, content: str) -> str:
 
 def _spoofed(judge: Judge, call: Call, field: str = "from_id") -> bool:
     claimed = call.body.get(field)
-    own = claimed is None or judge.model.is_own(call.box, claimed)
+    own = claimed is None or judge.model.is_own(call.box, claimed, judge.wall_s)
     return not own and call.refused("spoofed_sender")
 
 
@@ -325,7 +325,9 @@ def archive(judge: Judge, call: Call) -> None:
 def import_(judge: Judge, call: Call) -> None:
     """Mail of another system; its writer gets a mailbox without a session."""
     model, body = judge.model, call.body
-    known = model.names.get(body["from_id"])
+    known = model.find(body["from_id"], judge.wall_s)
+    if known is None and call.refused("name_taken" if body["from_id"] in model.groups else None):
+        return
     before = model.known(known, body["message_id"], judge.wall_s, forever=True) if known else None
     if before is not None:
         call.must_say(duplicate=True)
@@ -334,7 +336,7 @@ def import_(judge: Judge, call: Call) -> None:
     writer = known or Box(0, body["from_id"])
     if group is None and call.refused(model.one_refusal(writer, boxes[0] if boxes else None, judge.mono_s, person=True)):
         return
-    writer = model.box(body["from_id"], judge.wall_s)
+    writer = known or model.box(body["from_id"], judge.wall_s)
     if boxes is None:
         boxes = [model.box(body["to_id"], judge.wall_s)]
     if group is not None:

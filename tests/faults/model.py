@@ -53,6 +53,8 @@ class Letter:
     supersedes: int | None = None
     hops: int = 0
     brief: bool = False
+    lines: list[str] = field(default_factory=list)
+    """Of a notice of renames: what it tells."""
     question: Question | None = None
     forwarded: dict[str, str] | None = None
     to: "list[Box]" = field(default_factory=list)
@@ -106,6 +108,10 @@ class Box:
     asks: list[Wait] = field(default_factory=list)
     watchers: list[Wait] = field(default_factory=list)
     subscription: Wait | None = None
+    notice: Letter | None = None
+    """The last one of renames in this life."""
+    ended: list[str] = field(default_factory=list)
+    """Tokens that were replaced, the newest at the end."""
     blocked: "dict[Box, str]" = field(default_factory=dict)
     presence: str = ""
     note: str = ""
@@ -172,11 +178,14 @@ class Mail:
         if len(self.letters) > _LETTERS:
             self._forget()
 
-    def notice(self, to: Iterable[Box], text: str, wall_s: float) -> None:
-        """Mail of ``system``; none where there is nobody to tell."""
-        boxes = list(to)
-        if boxes:
-            self.store(Letter(self.number + 1, None, "system", text, wall_s, wall_s + self.unread_ttl_s), boxes)
+    def notice(self, to: Iterable[Box], text: str, wall_s: float, limit: int) -> Letter | None:
+        """Mail of ``system`` to those with room for it; none where there is nobody to tell."""
+        boxes = [box for box in to if len(box.unread) < limit]
+        if not boxes:
+            return None
+        letter = Letter(self.number + 1, None, "system", text, wall_s, wall_s + self.unread_ttl_s)
+        self.store(letter, boxes)
+        return letter
 
     def known(self, sender: Box, client_id: str | None, wall_s: float, *, forever: bool = False) -> tuple[Letter, str] | None:
         """What was stored under this id before, within the time that ids are remembered."""
@@ -352,7 +361,7 @@ class Mail:
         for box in self.boxes:
             for entry in box.unread:
                 entry.held_until_s = None
-            box.waits, box.asks, box.watchers, box.subscription, box.reach = [], [], [], None, []
+            box.waits, box.asks, box.watchers, box.subscription, box.reach, box.notice = [], [], [], None, [], None
 
 
 _TOLD = (

@@ -10,7 +10,7 @@ import pytest
 
 from bridges.hosts import binding as bindings
 from bridges.hosts.naming import clean, git_branch, joined
-from broker.names import is_name
+from broker.names import RESERVED, is_name
 from tests.conftest import Service, wait_for
 from tests.hosts.conftest import IPC, Agent
 from tests.hosts.test_sharing import Tools
@@ -25,11 +25,24 @@ def host_process(processes: list[Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("web", "web"), ("my site!", "my-site"), ("ünïcode", "n-code"), ("…", "agent"), ("system", "agent"), ("x" * 50, "x" * 32)],
+    [
+        ("web", "web"),
+        ("my site!", "my-site"),
+        ("ünïcode", "n-code"),
+        ("…", "agent"),
+        ("system", "agent"),
+        ("All", "agent"),
+        ("x" * 50, "x" * 32),
+    ],
 )
 def test_any_folder_s_name_becomes_a_name(text: str, name: str) -> None:
     assert clean(text) == name and is_name(clean(text))
     assert is_name(joined(clean(text), clean("feature/long " * 9)))
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_folder_named_like_a_reserved_name_is_called_otherwise(name: str) -> None:
+    assert clean(name) == clean(name.upper()) == "agent"
 
 
 def test_a_folder_keeps_its_name_over_restart_resume_compaction_and_clear(service: Service, processes: list[Any]) -> None:
