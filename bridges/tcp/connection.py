@@ -18,9 +18,9 @@ from typing import Any
 
 from bridges.tcp.fitting import ONE_SHOT_BYTES, fit
 from bridges.tcp.framing import FirstObject, parse, to_json
-from bridges.tcp.guest import Guest
-from bridges.tcp.pace import LONG, LONG_AT_ONCE, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
-from bridges.tcp.peer import has_ended, unread_bytes
+from bridges.tcp.guest import CLOSE_WAIT_S, Guest
+from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
+from bridges.tcp.peer import unread_bytes
 from bridges.tcp.saying import Saying
 from bridges.tcp.stream import Stream
 from bridges.tcp.upstream import DELIVERING, JsonUpstream, legacy_message, shown
@@ -28,11 +28,9 @@ from bridges.upstream import Client, Handed
 from broker.errors import IpcError
 
 GRACE_S = 0.2
-CLOSE_WAIT_S = 30.0
 _WRITE_AT_ONCE = 256
 """Replies in one write; before the next one it is seen whether the client keeps up."""
 _ONE_PACKET_BYTES = 1400
-_DRAIN_POLL_S = 0.005
 
 
 class Connection(Guest):
@@ -73,6 +71,7 @@ class Connection(Guest):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
+        self._pace.shares = self._up.turns.heard(id(self), self._up.now_s())
         try:
             if self._lasting:
                 self._take_lines(data)
@@ -99,6 +98,8 @@ class Connection(Guest):
     def connection_lost(self, error: OSError | None) -> None:
         self._closing = True
         self._leave()
+        for slot, raw, held in self._pace.rest():
+            self._guarded(slot, self._start_blind, raw, held)
         clean = error is None and self._answered and not self._lasting and self._peer_closed
         self._client.end(acknowledge=clean)
 
@@ -175,7 +176,7 @@ class Connection(Guest):
         self._slots.append(slot)
         if len(self._slots) == PIPELINE:
             self._pace_down()
-        if len(self._pace.long) >= LONG_AT_ONCE:
+        if self._pace.holds:
             self._pace.hold(slot, raw, request)
         else:
             self._guarded(slot, self._start, raw, request)
@@ -190,9 +191,20 @@ class Connection(Guest):
             self._answer(slot, IpcError("internal", ref=self._up.note_fault(error)).to_wire())
         return True
 
+    def _begin_held(self) -> None:
+        for slot, raw, request in self._pace.next():
+            self._guarded(slot, self._start, raw, request)
+
+    def _start_blind(self, slot: Slot, raw: bytes, request: dict[str, Any] | None) -> None:
+        """The client has left: run what it had sent, unless that brings something to it alone."""
+        slot.request = request = parse(raw) if request is None else request
+        if request.get("action") not in FOR_ITSELF:
+            self._ask(slot)
+
     def _start(self, slot: Slot, raw: bytes, request: dict[str, Any] | None) -> None:
         slot.request = request = parse(raw) if request is None else request
         action = request.get("action")
+        self._pace.begins(slot)
         if action == "check":
             self._checks.append(slot)
             if len(self._checks) == 1:
@@ -287,6 +299,7 @@ class Connection(Guest):
             self._fit(slot, reply)
         slot.reply, slot.due_s = reply, self._due_s(reply)
         self._asked_bytes -= slot.size_bytes
+        self._pace.answered(slot)
         if not self._proven and reply.get("status") == "ok":
             self._prove()
             if self._lasting:
@@ -325,13 +338,13 @@ class Connection(Guest):
             if slots.popleft() is first_long:
                 self._send(texts, mail)
                 texts, mail = [], []
-                for held, raw, request in self._pace.written():
-                    self._guarded(held, self._start, raw, request)
+                self._pace.long.popleft()
                 first_long = self._pace.first_long
             if len(texts) == _WRITE_AT_ONCE:
                 self._send(texts, mail)
                 texts, mail = [], []
         self._send(texts, mail)
+        self._begin_held()
         if self._pace.goes_on(before, len(slots)):
             self._pace_up()
         if before != len(slots):
@@ -403,17 +416,3 @@ class Connection(Guest):
     def _settle(self, *, acknowledge: bool) -> None:
         self._client.settle(acknowledge=acknowledge)
         self._stream.close()
-
-    def _await_drained(self, waited_s: float = 0.0) -> None:
-        """The client had closed its sending side before our reply: the reply counts as read once its kernel has it."""
-        raw = self._stream.socket
-        if self._stream.is_closing:
-            return
-        if has_ended(raw):
-            self._stream.abort(ConnectionResetError())
-        elif unread_bytes(raw) == 0:
-            self._settle(acknowledge=True)
-        elif waited_s < CLOSE_WAIT_S:
-            self._up.loop.call_later(_DRAIN_POLL_S, self._await_drained, waited_s + _DRAIN_POLL_S)
-        else:
-            self._stream.abort(ConnectionResetError())

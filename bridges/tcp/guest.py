@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from bridges.tcp.peer import UNKNOWN
+from bridges.tcp.peer import UNKNOWN, has_ended, unread_bytes
 from bridges.tcp.room import HOLD_S
 from bridges.tcp.stream import Stream
 from bridges.tcp.upstream import JsonUpstream
 from broker.errors import IpcError
 
+CLOSE_WAIT_S = 30.0
+_DRAIN_POLL_S = 0.005
 _WRONG = frozenset({"invalid_auth", "unauthorized"})
 WRONG_AT_ONCE = 3
 _SLOW_S, _DOUBLINGS = 0.03, 4
@@ -44,6 +46,10 @@ class Guest(ABC):
     @abstractmethod
     def half_read_bytes(self) -> int:
         """Of a request that has not come whole."""
+
+    @abstractmethod
+    def _settle(self, *, acknowledge: bool) -> None:
+        """Acknowledge what was written, or give it back, and end."""
 
     @abstractmethod
     def refuse(self, error: IpcError) -> None:
@@ -131,6 +137,20 @@ class Guest(ABC):
     def give_way(self) -> None:
         self.refuse(self._up.admission.no_place())
         self._stream.abort()
+
+    def _await_drained(self, waited_s: float = 0.0) -> None:
+        """The client had closed its sending side before our reply: the reply counts as read once its kernel has it."""
+        raw = self._stream.socket
+        if self._stream.is_closing:
+            return
+        if has_ended(raw):
+            self._stream.abort(ConnectionResetError())
+        elif unread_bytes(raw) == 0:
+            self._settle(acknowledge=True)
+        elif waited_s < CLOSE_WAIT_S:
+            self._up.loop.call_later(_DRAIN_POLL_S, self._await_drained, waited_s + _DRAIN_POLL_S)
+        else:
+            self._stream.abort(ConnectionResetError())
 
     def drop(self) -> None:
         self._closing = True

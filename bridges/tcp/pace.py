@@ -1,6 +1,8 @@
 """How much of one connection may be on the way, so that who sends and does not read costs a bounded amount of memory.
 
     read from the client --at most 8 MiB, 320 requests--> asked --at most 4 long replies--> written --64 KiB--> client
+                                                            |
+                                                            '--at most 16 at once while another client asks, too
 
 Beyond a bound nothing more is read: the client's kernel holds it up. Only pushes can't be held up so; a subscriber that
 leaves too much of them unread is dropped, and its mail comes back.
@@ -15,19 +17,46 @@ from bridges.upstream import Handed
 PIPELINE = 320
 TAKEN_BYTES = 8 * 1024 * 1024
 """Bytes read while something waits for its reply, after which nothing more is read until all is answered."""
+SHARE = 16
+"""Requests of one client that may be at the broker while others ask: theirs stand behind so many, not behind a pipeline."""
+SHARED_S = 1.0
+"""So long after another client has asked, since it will probably ask again."""
 LONG_AT_ONCE = 4
 """Requests with long replies that may be on the way; what comes behind waits unasked until the client has taken one."""
 UNREAD_PUSHES_BYTES = 16 * 1024 * 1024
 LONG = frozenset({"history", "search", "list", "groups", "claims", "asks", "receipts", "blocks", "status", "say"})
 """Actions whose reply may be many times as long as the request, beside ``check``, of which one is asked at a time."""
+FOR_ITSELF = LONG | {"check", "ask", "subscribe", "unsubscribe"}
+"""Actions that are of no use to anybody once their client has left."""
+
+
+class Turns:
+    """Whether clients have to share: two of them have asked lately."""
+
+    __slots__ = ("_last", "_last_s", "_until_s")
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._last_s = self._until_s = -SHARED_S
+
+    def heard(self, client: int, now_s: float) -> bool:
+        """Note that a client asks, by a number of its own; True if it has to share."""
+        if client != self._last:
+            if now_s - self._last_s < SHARED_S:
+                self._until_s = now_s + SHARED_S
+            self._last = client
+        self._last_s = now_s
+        return now_s < self._until_s
 
 
 class Slot:
     """The place of one request's reply among those of its connection."""
 
-    __slots__ = ("due_s", "mail", "reply", "request", "size_bytes", "taken")
+    __slots__ = ("counts", "due_s", "mail", "reply", "request", "size_bytes", "taken")
 
     def __init__(self, size_bytes: int, taken: int) -> None:
+        self.counts = False
+        """It is at the broker and will be answered soon."""
         self.due_s = 0.0
         """When the reply may be written."""
         self.size_bytes = size_bytes
@@ -43,14 +72,17 @@ Held = tuple[Slot, bytes, dict[str, Any] | None]
 
 
 class Pace:
-    """Long replies on the way, and what waits behind them."""
+    """What of one connection is on the way, and what waits behind that, in order."""
 
-    __slots__ = ("_held", "long", "taken_bytes")
+    __slots__ = ("_held", "_running", "long", "shares", "taken_bytes")
 
     def __init__(self) -> None:
         self.taken_bytes = 0
+        self.shares = False
+        """Others ask, too."""
         self.long: deque[Slot] = deque()
         """Requests with long replies that are not written yet, in order."""
+        self._running = 0
         self._held: deque[Held] = deque()
 
     def goes_on(self, before: int, left: int) -> bool:
@@ -63,12 +95,38 @@ class Pace:
     def hold(self, slot: Slot, raw: bytes, request: dict[str, Any] | None) -> None:
         self._held.append((slot, raw, request))
 
+    def begins(self, slot: Slot) -> None:
+        """Count a request that the broker answers at once. Those for its client itself have bounds of their own."""
+        action = slot.request.get("action")
+        if "wait_s" not in slot.request and isinstance(action, str) and action not in FOR_ITSELF:
+            slot.counts = True
+            self._running += 1
+
+    def answered(self, slot: Slot) -> None:
+        if slot.counts:
+            slot.counts = False
+            self._running -= 1
+
+    @property
+    def holds(self) -> bool:
+        """Whether a request has to wait behind what is on the way."""
+        return bool(self._held) or self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.long) >= LONG_AT_ONCE or (self.shares and self._running >= SHARE)
+
     @property
     def first_long(self) -> Slot | None:
         return self.long[0] if self.long else None
 
-    def written(self) -> Iterator[Held]:
-        """The first long reply is on its way: what may be asked now, one at a time since it may bring a long reply itself."""
-        self.long.popleft()
-        while self._held and len(self.long) < LONG_AT_ONCE:
+    def next(self) -> Iterator[Held]:
+        """What may be asked now, one at a time since each may fill what is left."""
+        while self._held and not self._is_full:
             yield self._held.popleft()
+
+    def rest(self) -> list[Held]:
+        """What has not been asked, to be asked or dropped."""
+        rest = list(self._held)
+        self._held.clear()
+        return rest

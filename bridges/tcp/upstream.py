@@ -6,6 +6,7 @@ from typing import Any
 import nlparse
 from bridges.say import vocabulary
 from bridges.tcp.admission import Admission
+from bridges.tcp.pace import Turns
 from bridges.tcp.peer import Peer
 from bridges.tcp.room import Room
 from bridges.upstream import Upstream
@@ -31,6 +32,7 @@ class JsonUpstream(Upstream):
         self.settings = settings
         self.admission = Admission(settings, log)
         self.room = Room(self.loop)
+        self.turns = Turns()
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
 

@@ -5,12 +5,14 @@ that floods with all that its window holds, beside one that pipelines searches o
 the processor costs by itself, beside one that only counts. The conditions take turns within one run, since the machine's own
 mood is larger than what is measured.
 
-``python -m tests.faults.fairness --rounds N``: with the rate limit as it is by default, and without.
+``python -m tests.faults.fairness --rounds N``: with the rate limit as it is by default, and without. With ``--door tcp`` quiet
+and flood are two connections at the TCP door, which share its one connection to the broker.
 """
 
 import argparse
 import json
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -70,10 +72,55 @@ def quiet(me: Client) -> None:
     print(json.dumps(times))
 
 
+class Line:
+    """A lasting connection to the TCP door."""
+
+    def __init__(self, me: Client) -> None:
+        port = json.loads((Settings.load().home / "run" / "tcp.json").read_text())["port"]
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._replies = self._socket.makefile("rb")
+        self._token = me.token
+
+    def send(self, to: str, count: int) -> None:
+        body = {"action": "send", "to_id": to, "message": {"content": "x" * 256}, "session_token": self._token}
+        self._socket.sendall((json.dumps(body).encode() + b"\n") * count)
+
+    def reply(self) -> str:
+        return str(json.loads(self._replies.readline()).get("code", "ok"))
+
+
+def flood_tcp(me: Client) -> None:
+    """Send without end over the port, so many in flight as the door takes."""
+    line = Line(me)
+    line.send("sink", _WINDOW)
+    while True:
+        told: Counter[str] = Counter()
+        while told.total() < _BURST:
+            told.update(line.reply() for _ in range(_WINDOW // 4))
+            line.send("sink", _WINDOW // 4)
+        print(json.dumps(told), flush=True)
+
+
+def quiet_tcp(me: Client) -> None:
+    """Send in turn over the port."""
+    line = Line(me)
+    times = []
+    for _ in range(_SENDS):
+        began_s = time.perf_counter()
+        line.send("quiet-sink", 1)
+        line.reply()
+        times.append((time.perf_counter() - began_s) * 1000)
+        time.sleep(0.0005)
+    print(json.dumps(times))
+
+
 ROLES: dict[str, Callable[[Client], None]] = {"count": count, "flood": flood, "search": search, "quiet": quiet}
+ROLES |= {"flood-tcp": flood_tcp, "quiet-tcp": quiet_tcp}
+_WINDOW = 256
 
 
-def measure(rounds: int, rate_limit: str) -> dict[str, Any]:
+def measure(rounds: int, rate_limit: str, door: str) -> dict[str, Any]:
     """Medians over the rounds of p50 and p99 in each condition, and what the flood got."""
     rows: dict[str, list[tuple[float, float]]] = {what: [] for what in CONDITIONS}
     flood_got: Counter[str] = Counter()
@@ -87,7 +134,7 @@ def measure(rounds: int, rate_limit: str) -> dict[str, Any]:
             for _ in range(rounds):
                 for what, role in CONDITIONS.items():
                     began_s = time.monotonic()
-                    times, told = _beside(role)
+                    times, told = _beside(role, door)
                     rows[what].append((statistics.median(times), times[int(len(times) * 0.99)]))
                     if role == "flood":
                         flood_got += told
@@ -106,14 +153,15 @@ def measure(rounds: int, rate_limit: str) -> dict[str, Any]:
     return found
 
 
-def _beside(role: str) -> tuple[list[float], Counter[str]]:
+def _beside(role: str, door: str) -> tuple[list[float], Counter[str]]:
     """(the quiet agent's milliseconds, ascending; what the other was answered)"""
+    other_door = door if role == "flood" else ""
     if not role:
-        return sorted(json.loads(_start("quiet").communicate()[0])), Counter()
-    other = _start(role)
+        return sorted(json.loads(_start("quiet" + door).communicate()[0])), Counter()
+    other = _start(role + other_door)
     try:
         time.sleep(_SETTLE_S)  # it registers and fills its window
-        times = sorted(json.loads(_start("quiet").communicate()[0]))
+        times = sorted(json.loads(_start("quiet" + door).communicate()[0]))
     finally:
         told = _end(other)
     return times, told
@@ -146,14 +194,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
+    parser.add_argument("--door", choices=["wire", "tcp"], default="wire", help="where quiet and flood come in")
     options = parser.parse_args(argv)
     if options.role:
-        with connect(options.role) as me:
+        with connect(options.role.removesuffix("-tcp")) as me:
             ROLES[options.role](me)
         return 0
     found = {}
     for name, limit in (("default rate limit", "2000"), ("no rate limit", "0")):
-        found[name] = measure(options.rounds, limit)
+        found[name] = measure(options.rounds, limit, "-tcp" if options.door == "tcp" else "")
         print(name, json.dumps(found[name], indent=1), flush=True)
     if options.json:
         report.keep(options.json, "fairness", found)

@@ -49,17 +49,17 @@ def test_a_client_that_asks_for_long_replies_and_reads_none_costs_a_few_of_them(
         s.sendall(line)
         with s.makefile("rb") as lines:
             reply_bytes = len(lines.readline())
-        assert reply_bytes > MIB
+        assert reply_bytes > 100_000
         before = memory_bytes(pid)
-        s.sendall(line * 100)
+        s.sendall(line * 300)
         with service.tcp() as other, other.makefile("rb") as answers:  # served meanwhile, and after the flood was taken in
             for _ in range(200):
                 other.sendall(json.dumps({"action": "whoami", "session_token": client.token}).encode() + b"\n")
                 assert json.loads(answers.readline())["status"] == "ok"
-        assert memory_bytes(pid) - before < 40 * reply_bytes, "100 replies are on the way or waiting"
+        assert memory_bytes(pid) - before < 100 * reply_bytes, "300 replies are on the way or waiting"
         with s.makefile("rb") as lines:
             s.settimeout(30)
-            assert all(json.loads(lines.readline())["status"] == "ok" for _ in range(100)), "none is lost when it reads"
+            assert all(json.loads(lines.readline())["status"] == "ok" for _ in range(300)), "none is lost when it reads"
 
 
 def test_a_client_that_sends_and_reads_nothing_is_read_no_more(service: Service) -> None:

@@ -1,0 +1,92 @@
+"""Clients of the port share one connection to the broker, and take turns there."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+
+from bridges.tcp.pace import SHARED_S, Turns
+from tests.conftest import Service, wait_for
+
+COUNT = 200
+
+
+class Line:
+    """A lasting connection of one session."""
+
+    def __init__(self, service: Service, token: str) -> None:
+        self.socket, self.token = service.tcp(30), token
+        self.replies = self.socket.makefile("rb")
+
+    def ask(self, action: str) -> None:
+        self.socket.sendall(json.dumps({"action": action, "session_token": self.token}).encode() + b"\n")
+        self.replies.readline()
+
+    def send(self, count: int) -> None:
+        body = {"action": "send", "to_id": "sink", "message": {"content": "x"}, "session_token": self.token}
+        self.socket.sendall((json.dumps(body).encode() + b"\n") * count)
+
+    def numbers(self, count: int) -> list[int]:
+        return [int(json.loads(self.replies.readline())["number"]) for _ in range(count)]
+
+
+@contextlib.contextmanager
+def stopped(service: Service) -> Iterator[None]:
+    """While the broker does nothing."""
+    broker = wait_for("the broker", lambda: service.pid("broker"))
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(broker, signal.SIGCONT)
+
+
+def two(service: Service) -> tuple[Line, Line]:
+    """Both have just asked."""
+    flood, quiet = Line(service, service.register("flood")), Line(service, service.register("quiet"))
+    flood.ask("whoami")
+    quiet.ask("whoami")
+    return flood, quiet
+
+
+def let_the_door_read(line: Line) -> None:
+    """It turns to all its sockets before it has answered this by itself, again and again."""
+    for _ in range(3):
+        line.ask("no such action")
+
+
+def test_one_request_stands_behind_a_share_of_anothers_pipeline_and_not_behind_all(service: Service) -> None:
+    flood, quiet = two(service)
+    with stopped(service):
+        flood.send(COUNT)
+        let_the_door_read(quiet)
+        quiet.send(1)
+    [mine], theirs = quiet.numbers(1), flood.numbers(COUNT)
+    assert theirs == sorted(theirs), "each client's own order is kept"
+    assert sum(number < mine for number in theirs) <= COUNT // 4
+
+
+def test_what_waits_for_its_turn_when_its_client_is_cut_off_is_run_all_the_same(service: Service) -> None:
+    flood, quiet = two(service)
+    with stopped(service):
+        flood.send(COUNT)
+        let_the_door_read(quiet)
+        flood.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        flood.replies.close()
+        flood.socket.close()
+        let_the_door_read(quiet)
+    looker = service.connect("looker")
+    wait_for("all of them", lambda: looker.request("status")["queued"] == COUNT)
+
+
+def test_clients_share_while_two_have_asked_lately() -> None:
+    turns = Turns()
+    assert [turns.heard(1, 0.1 * n) for n in range(5)] == [False] * 5
+    assert turns.heard(2, 0.5), "another asks"
+    assert turns.heard(1, 0.6)
+    assert turns.heard(1, 0.6 + SHARED_S / 2)
+    assert not turns.heard(1, 0.7 + SHARED_S)
+    assert not turns.heard(2, 0.8 + 3 * SHARED_S), "the other has been silent for long"
