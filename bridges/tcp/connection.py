@@ -395,7 +395,7 @@ class Connection(Guest):
             self._restart_timer(limit_s)  # a long poll is not idleness
         elif self._lasting and self._proven and not self._closing and left_s > 0.001:
             self._restart_timer(left_s)  # something came since; moving the timer for each line would cost more
-        elif self._closing or self._answered:
+        elif self._closing or self._answered or (self._lasting and not self._proven):  # a line now would pass for a reply
             self._stream.abort()
         else:
             self.refuse(IpcError("idle_timeout", limit=limit_s))
