@@ -278,6 +278,8 @@ def _install(command: Parser) -> None:
     command.add_argument("--name", help="register this name by itself in each session")
     command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
     command.add_argument("--rewake", action="store_true", help="claude: wake by a background hook too (not for claude -p)")
+    allow = "let the host call the mail tools without asking, all but share_file (asked at a terminal)"
+    command.add_argument("--allow", action=argparse.BooleanOptionalAction, default=None, help=allow)
     command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
 
 

@@ -11,12 +11,14 @@ import itertools
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from bridges.cli.installed import check
 from bridges.cli.output import complain, say
+from bridges.hosts import allowance
 from bridges.hosts.entries import read
 from bridges.hosts.plan import HOSTS, Edit, Options, Plan, plan
 from broker.errors import IpcError
@@ -36,8 +38,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         return _check_all(settings, options)
     record = Record(settings, options.host, options.scope)
     if options.check:
-        return check(plan(options.host, options.scope, record.options()))
-    chosen = Options(options.name, options.claims, options.rewake)
+        return check(plan(options.host, options.scope, record.options()), allowed=record.options().allow)
+    allow = _allow(options, record.options().allow)
+    chosen = Options(options.name, options.claims, options.rewake, allow)
     wanted = plan(options.host, options.scope, chosen)
     if options.print_only:
         _show(wanted)
@@ -61,8 +64,28 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         record.edited(edit.path, text, after, replace(edit.path, text, after))
     record.save()
     say(f"Installed in {_place(wanted)}")
+    say(f"tools    {allowance.sentence() if chosen.allow else allowance.MODES[options.host, False]}")
     say(f"next: {_NEXT[options.host]}")
     return 0
+
+
+def _allow(options: argparse.Namespace, before: bool) -> bool:
+    """Whether the mail tools are allowed: as the flag says, as the user says at a terminal, else as it was."""
+    if _is_for_user_only(options):
+        if options.allow:
+            raise IpcError("bad_request", detail="Gemini CLI takes such rules for the user only: without --scope project")
+        return False
+    if options.allow is None and not options.print_only and sys.stdin.isatty():
+        say(f"{options.host} may call the mail tools {allowance.sentence()}")
+        try:
+            return str(input("Allow that? [Y/n] ")).strip().lower() in ("", "y", "yes")
+        except EOFError:
+            return False
+    return before if options.allow is None else bool(options.allow)
+
+
+def _is_for_user_only(options: argparse.Namespace) -> bool:
+    return options.host == "gemini" and options.scope == "project"
 
 
 def remove(settings: Settings, options: argparse.Namespace) -> int:
@@ -93,12 +116,12 @@ def _check_all(settings: Settings, options: argparse.Namespace) -> int:
     if not there:
         complain(f"no host has anything of ours ({options.scope})", "ipc install claude")
         return 1
-    return max([check(one) for one in there])
+    return max([check(one, allowed=r.options().allow) for one, r in zip(wanted, records, strict=True) if one in there])
 
 
 def _is_there(wanted: Plan) -> bool:
-    if wanted.folder is not None:
-        return wanted.folder.exists()
+    if wanted.folder is not None and wanted.folder.exists():
+        return True
     return any(edit.take(text := read(edit.path)) != text for edit in wanted.edits)
 
 
@@ -107,7 +130,8 @@ def _files(wanted: Plan) -> list[tuple[Path, str]]:
 
 
 def _place(wanted: Plan) -> str:
-    return str(wanted.folder) if wanted.folder else " and ".join(str(e.path) for e in wanted.edits)
+    edited = [str(e.path) for e in wanted.edits if wanted.folder is None or e.path.exists()]
+    return " and ".join([str(wanted.folder), *edited] if wanted.folder else edited)
 
 
 def _show(wanted: Plan) -> None:
@@ -167,7 +191,7 @@ class Record:
     def begin(self, chosen: Options) -> None:
         self._mine.setdefault("folders", [])
         self._mine.setdefault("edits", {})
-        self._mine["options"] = {"name": chosen.name, "claims": chosen.claims, "rewake": chosen.rewake}
+        self._mine["options"] = {"name": chosen.name, "claims": chosen.claims, "rewake": chosen.rewake, "allow": chosen.allow}
 
     def folders_of(self, folder: Path) -> None:
         """Make the folder, and note which of its parents were made for it."""

@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 from bridges.cli.output import say, style
+from bridges.hosts import allowance
 from bridges.hosts.entries import read
 from bridges.hosts.plan import Plan
 from broker.errors import IpcError
@@ -21,7 +22,7 @@ _INITIALIZE = {
 }
 
 
-def check(wanted: Plan) -> int:
+def check(wanted: Plan, *, allowed: bool) -> int:
     """Exit status 0: all of it is well; 1: something is not, and the lines say what."""
     rows = [*_files(wanted), *_entries(wanted)]
     if all(good for good, _, _ in rows):  # else it is known what to do, and starting a server is slow
@@ -29,6 +30,9 @@ def check(wanted: Plan) -> int:
     for good, what, problem in rows:
         mark = style("ok  ", "green") if good else style("FAIL", "red")
         say(f"{mark}  {what}{'' if good else f': {problem}'}")
+    say(f"tools {allowance.MODES[wanted.host, allowed]}")
+    if allowed:
+        say(f"      {allowance.sentence()}")
     bad = any(not good for good, _, _ in rows)
     if bad:
         say(f"next: ipc install {wanted.host}{' --scope project' if wanted.scope == 'project' else ''}")

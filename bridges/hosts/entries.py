@@ -152,7 +152,7 @@ def without_toml_server(text: str) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A text, list of texts or table of texts as TOML; JSON's escapes are TOML's."""
+    """A text, list of texts or table of such as TOML; JSON's escapes are TOML's."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {json.dumps(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
     return json.dumps(value)

@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bridges.hosts import entries
+from bridges.hosts import allowance, entries
 from bridges.hosts.command import environment, ipc_command, shell_words
+from broker.errors import IpcError
 from broker.version import VERSION
 
 FILES = Path(__file__).with_name("files")
@@ -27,11 +28,13 @@ PLUGIN = "agent-ipc"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose: a name for each session, the warning before edits, the background hook that wakes."""
+    """What the user chose: a name for each session, the warning before edits, the background hook that wakes, and that the
+    mail tools are called without asking."""
 
     name: str | None = None
     claims: bool = False
     rewake: bool = False
+    allow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def plan(host: str, scope: str, options: Options) -> Plan:
         return of_host(
             folder=user / ".gemini" / "extensions" / PLUGIN,
             files=_files(words, "gemini", ("gemini-extension.json", "hooks/hooks.json", "AGENT-MAIL.md")),
+            edits=[_gemini_policy(user / ".gemini" / "policies" / f"{PLUGIN}.toml", options.allow)],
             retired=[_without_server(user / ".gemini" / "settings.json")],
         )
     if host == "gemini":
@@ -113,10 +117,12 @@ def _claude_files(words: Words, options: Options, scope: str) -> dict[str, str]:
         names.append("monitors/monitors.json")
     files = _files(words, "claude", tuple(names))
     more = [n for n, wanted in (("claims", options.claims), ("rewake", options.rewake)) if wanted]
-    if more:
+    if more or options.allow:
         hooks = json.loads(files["hooks/hooks.json"])
         for name in more:
             entries.merge(hooks["hooks"], json.loads(words.fill((FILES / "claude" / "hooks" / f"{name}.json").read_text())))
+        if options.allow:
+            entries.merge(hooks["hooks"], allowance.claude_hooks())
         files["hooks/hooks.json"] = json.dumps(hooks, indent=2) + "\n"
     return files
 
@@ -129,6 +135,17 @@ def _claude_json(user: Path) -> Path:
 
 def _without_server(path: Path) -> Edit:
     return Edit(path.resolve(), lambda text: entries.without_json_server(text, path), lambda text: text)
+
+
+def _gemini_policy(path: Path, allow: bool) -> Edit:
+    """A file of ours alone, or none; one that is not ours stays."""
+
+    def put(text: str) -> str:
+        if text and not text.startswith(allowance.POLICY_MARK):
+            raise IpcError("bad_request", detail=f"{path} is not ours; it was left as it is")
+        return allowance.gemini_policy() if allow else ""
+
+    return Edit(path.resolve(), put, lambda text: "" if text.startswith(allowance.POLICY_MARK) else text)
 
 
 def _gemini_settings(path: Path, words: Words) -> Edit:
@@ -145,8 +162,9 @@ def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
     hooks = json.loads(words.fill((FILES / "codex" / "hooks.json").read_text()))["hooks"]
     if options.claims:
         entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
+    server = {**words.server, **({"tools": allowance.codex_tools()} if options.allow else {})}
     return [
-        Edit(toml, lambda text: entries.with_toml_server(text, toml, words.server), entries.without_toml_server),
+        Edit(toml, lambda text: entries.with_toml_server(text, toml, server), entries.without_toml_server),
         Edit(
             hooks_path,
             lambda text: entries.with_json(text, hooks_path, server=None, hooks=hooks),

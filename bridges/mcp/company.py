@@ -1,6 +1,5 @@
 """Tools for working together: claims, and all that an agent says of itself; and plain words for everything."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
@@ -9,9 +8,8 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from bridges.fence import NOTES_LABEL, one_line, quoted
-from bridges.files import read_file
 from bridges.mcp.render import to_text
-from bridges.mcp.results import Answerer, Done, Rows, Told, done, hints, message_of
+from bridges.mcp.results import Answerer, Done, Rows, Told, done, hints
 from bridges.mcp.sdk import current
 from bridges.resources import resource_of
 from bridges.say import CONTEXT, SHARE_FILE, Context, Plan, help_text, read_context, understand, vocabulary
@@ -118,6 +116,8 @@ async def _said(text: str, confirm: bool) -> str:
         return f"{one_line(plan.problem)}. Next: {help_text()}"
     if plan.intent == "help":
         return help_text()
+    if any(request["action"] == SHARE_FILE for request in plan.requests):
+        return one_line(f"Understood: {_shown(plan)}. Nothing was sent: call share_file, for which your user is asked.")
     if plan.question is not None and not plan.requests:
         return one_line(f"{plan.question} Ask your user; then say it again with the text.")
     if plan.question is not None and not confirm:
@@ -143,9 +143,6 @@ async def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
     action = request.pop("action")
     if action == "register":
         return await session.register(request["instance_id"])
-    if action == SHARE_FILE:
-        content, data = await to_thread.run_sync(read_file, Path(session.agent.path(request["path"])))
-        return await session.request("send", to_id=request["to_id"], message=message_of(content, data), person=True)
     if action in ("send", "ask", "reply"):
         request["person"] = True
     return await session.request(action, **request)

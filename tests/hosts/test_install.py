@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bridges.hosts.allowance import ALLOWED, ASKED
 from tests.hosts.conftest import IPC
 
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'
@@ -266,3 +268,77 @@ def test_check_without_a_host_looks_at_all_that_are_installed(user: User) -> Non
     user.ok("install", "gemini")
     assert "FAIL" not in (text := user.ok("install", "--check")) and ".gemini" in text and ".claude" not in text
     assert "name a host" in user.run("install").stderr
+
+
+ALLOWED_FILES = {
+    "claude": ".claude/skills/agent-ipc/hooks/hooks.json",
+    "gemini": ".gemini/policies/agent-ipc.toml",
+    "codex": ".codex/config.toml",
+}
+
+
+def allowed_in(user: User, host: str) -> dict[str, str]:
+    """What each tool is in the host's file: allow, or how it is asked for."""
+    path = user.home / ALLOWED_FILES[host]
+    if host == "claude":
+        found: dict[str, str] = {}
+        for group in json.loads(path.read_text())["hooks"].get("PreToolUse", []):
+            done = subprocess.run(["/bin/sh", "-c", group["hooks"][0]["command"]], capture_output=True, check=True)
+            verdict = json.loads(done.stdout)["hookSpecificOutput"]["permissionDecision"]
+            names = [f"mcp__plugin_agent-ipc_ipc__{tool}" for tool in (*ALLOWED, *ASKED)]
+            found |= {n.rpartition("__")[2]: verdict for n in names if re.search(group["matcher"], n)}
+        return found
+    if not path.exists():
+        return {}
+    table = tomllib.loads(path.read_text())
+    if host == "gemini":
+        return {rule["toolName"]: rule["decision"] for rule in table["rule"] if rule["mcpName"] == "ipc"}
+    return {tool: row["approval_mode"] for tool, row in table["mcp_servers"]["ipc"].get("tools", {}).items()}
+
+
+@pytest.mark.parametrize("host", ["claude", "gemini", "codex"])
+def test_the_mail_tools_are_allowed_where_the_user_says_so_and_share_file_never(user: User, host: str) -> None:
+    before = user.files()
+    assert "without asking" not in user.ok("install", host)
+    assert allowed_in(user, host) == {}
+    said = user.ok("install", host, "--allow")
+    assert f"without asking: {', '.join(ALLOWED)}; asking you each time: share_file" in said
+    word = {"codex": "approve"}.get(host, "allow")
+    prompts = {"share_file": "prompt"} if host == "codex" else {}
+    assert allowed_in(user, host) == dict.fromkeys(ALLOWED, word) | prompts
+    assert "Already installed" in user.ok("install", host)  # what was chosen stays
+    assert "without asking" in user.ok("install", host, "--check")
+    user.ok("install", host, "--no-allow")
+    assert allowed_in(user, host) == {}
+    assert "without asking" not in user.ok("install", host, "--check")
+    user.ok("install", host, "--allow")
+    user.ok("uninstall", host)
+    assert user.files() == before
+
+
+def test_the_user_is_asked_at_a_terminal_and_yes_is_the_default(user: User) -> None:
+    leader, follower = os.openpty()
+    command = [*IPC, "install", "claude"]
+    with subprocess.Popen(command, cwd=user.project, env=user.env, stdin=follower, stdout=subprocess.PIPE) as install:
+        os.write(leader, b"\n")
+        said, _ = install.communicate(timeout=50)
+    os.close(leader), os.close(follower)
+    assert b"Allow that? [Y/n]" in said and set(allowed_in(user, "claude")) == set(ALLOWED)
+
+
+def test_a_project_s_gemini_has_no_such_rules_and_a_policy_of_others_stays(user: User) -> None:
+    done = user.run("install", "gemini", "--scope", "project", "--allow")
+    assert done.returncode == 2 and "for the user only" in done.stderr
+    mine = user.write(".gemini/policies/agent-ipc.toml", "# mine\n")
+    assert "is not ours" in user.run("install", "gemini", "--allow").stderr
+    assert mine.read_text() == "# mine\n"
+
+
+def test_every_tool_of_the_server_is_either_allowed_or_asked_for() -> None:
+    import asyncio
+
+    from bridges.mcp.server import build
+    from broker.logs import Log
+
+    tools = asyncio.run(build(Log("mcp")).list_tools())
+    assert sorted(tool.name for tool in tools) == sorted((*ALLOWED, *ASKED))

@@ -154,7 +154,9 @@ async def test_plain_words_do_what_the_user_says(agent: Any) -> None:
         assert "Tell claude what?" in await text_of(fred, "say", text="tell claude", confirm=True)
         unsure = await text_of(fred, "say", text="send the build is green to claude")
         assert "send(to=['claude'], content='the build is green')" in unsure
-        assert "Share the file /etc/passwd with claude?" in await text_of(fred, "say", text="share /etc/passwd with claude")
+        for confirm in (False, True):
+            said = await text_of(fred, "say", text="share /etc/passwd with claude", confirm=confirm)
+            assert "Nothing was sent: call share_file" in said
         assert (await ok(claude, "check"))["messages"] == []
         assert "will come as mail" in await text_of(fred, "say", text="ask claude: which branch?")
         assert [m["content"] for m in (await ok(claude, "check"))["messages"]] == ["which branch?"]
