@@ -42,6 +42,14 @@ class Place:
         return Settings.load(home=self.home)
 
 
+def working_folder() -> str:
+    """The folder that this process works in, by its last path where it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return os.environ.get("PWD", os.sep)
+
+
 def home_folder(env: Mapping[str, str], given: str | None = None) -> str:
     """The data folder's absolute path: given, $IPC_HOME, or the platform's."""
     return os.path.abspath(os.path.expanduser(given or env.get("IPC_HOME") or default_home(env)))

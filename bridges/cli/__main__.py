@@ -24,6 +24,7 @@ _BY_HOSTS = {"hook": "hook:main", "monitor": "watch:monitor", "wait": "watch:wai
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    _hold_standard_descriptors()
     arguments = sys.argv[1:] if argv is None else argv
     if arguments and arguments[0] in _BY_HOSTS and arguments[1:] not in (["-h"], ["--help"]):
         module, _, function = _BY_HOSTS[arguments[0]].partition(":")
@@ -60,6 +61,17 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _hold_standard_descriptors() -> None:
+    """Open what was closed of 0 to 2, for nothing to be written: else a socket of ours gets the number, and a hook's answer
+    or a command's output goes into it."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
+            setattr(sys, name, open(os.devnull, "w" if fd else "r"))  # noqa: SIM115 (for the life of the process)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import os
 from bridges import sessions
 from broker.errors import IpcError, RemoteError
 from broker.names import is_name
-from broker.place import Place
+from broker.place import Place, working_folder
 from broker.quick import DEFAULT_TIMEOUT_S, QuickConnection
 
 TYPE_CHECKING = False
@@ -172,6 +172,6 @@ def _of_host(place: Place) -> Shell | None:
 
 def _of_folder(place: Place, name: str | None) -> Shell | None:
     """The session that an agent of this folder has under a name, or its only one."""
-    found = [(n, path) for n, path in sessions.of_project(place.home, os.getcwd()) if name in (None, n)]
+    found = [(n, path) for n, path in sessions.of_project(place.home, working_folder()) if name in (None, n)]
     token = sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
     return Shell(place, found[0][0], str(token), found[0][1]) if token else None

@@ -20,13 +20,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
 
 from bridges.fence import digest
 from bridges.hosts import binding as bindings
 from bridges.hosts import shown
 from bridges.hosts.notes import failure, note
 from broker.errors import IpcError, RemoteError
-from broker.place import Place
+from broker.place import Place, working_folder
 from broker.quick import QuickConnection
 
 TYPE_CHECKING = False
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 HOSTS = ("claude", "gemini", "codex")
 _INPUT_BYTES = 32 * 1024 * 1024
 """A tool's output is in the input of its hook; what is larger is read past, not kept."""
+_SILENCE_S = 2.0
 _START_S = 8.0
 _REQUEST_S = 2.0
 _FETCH = 50
@@ -79,17 +81,26 @@ def _parsed(arguments: list[str]) -> tuple[ModuleType, str, str | None]:
 
 
 def _input() -> dict[str, Any]:
-    """The event that the host describes on standard input; empty if that is no object. All of it is read."""
+    """The event that the host describes on standard input; empty if that is no object. All of it is read, up to its end, to
+    the end of an object where the host leaves the pipe open, or until nothing has come for some seconds."""
     parts, size = [], 0
-    while part := os.read(0, 1024 * 1024):
+    while select.select([0], [], [], _SILENCE_S)[0]:
+        part = os.read(0, 1024 * 1024)
         size += len(part)
         if size <= _INPUT_BYTES:
             parts.append(part)
+        whole = part.rstrip().endswith(b"}") and not select.select([0], [], [], 0)[0]
+        if not part or (whole and _object(b"".join(parts))):
+            break
     raw = b"".join(parts)
+    return _object(raw) or (_head(raw) if size > _INPUT_BYTES else {})
+
+
+def _object(raw: bytes) -> dict[str, Any]:
     try:
         given = json.loads(raw)
     except (ValueError, RecursionError):
-        return _head(raw) if size > _INPUT_BYTES else {}
+        return {}
     return given if isinstance(given, dict) else {}
 
 
@@ -128,7 +139,7 @@ class Hook:
         self.wanted = name or os.environ.get("IPC_NAME") or None
         self.given = given
         self.session = _text(given, "session_id") or os.environ.get(host.SESSION_VARIABLE, "")
-        self.project = os.environ.get(host.PROJECT_VARIABLE) or _folder(given) or os.getcwd()
+        self.project = os.environ.get(host.PROJECT_VARIABLE) or _folder(given) or working_folder()
         self.moment = host.EVENTS.get(event, "")
 
     def work(self) -> bool:

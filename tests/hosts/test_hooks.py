@@ -316,3 +316,35 @@ def test_every_recorded_event_is_known_to_its_host(service: Service) -> None:
     for path in RECORDED.glob("*.json"):
         host, event = path.stem.split("-")[:2]
         assert event in importlib.import_module(f"bridges.hosts.{host}").EVENTS
+
+
+def test_a_host_that_leaves_the_pipe_open_is_answered_when_its_object_is_whole(service: Service, processes: list[Any]) -> None:
+    agent = Agent(service)
+    agent.start()
+    with service.connect("bob") as bob:
+        bob.send("web", "hello")
+    command = [*IPC, "hook", "claude", "UserPromptSubmit"]
+    hook = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=agent.env)
+    processes.append(hook)
+    assert hook.stdin is not None and hook.stdout is not None
+    hook.stdin.write(agent.given("UserPromptSubmit") + b"\n")
+    hook.stdin.flush()
+    assert b"hello" in hook.stdout.read() and hook.wait(20) == 0
+
+
+def test_an_answer_that_has_nowhere_to_go_is_not_written_into_a_socket(service: Service) -> None:
+    agent = Agent(service)
+    agent.start()
+    with service.connect("bob") as bob:
+        bob.send("web", "precious")
+    agent.run("PostToolUse", agent.given("PostToolUse"), stdout=None, preexec_fn=lambda: os.close(1))
+    assert agent.log()[-1]["event"] == "answer_not_written"
+    assert "precious" in agent.context("PostToolUse")
+
+
+def test_a_command_in_a_removed_folder_says_what_is_wrong_in_words(service: Service) -> None:
+    agent = Agent(service)
+    env = {**agent.env, "IPC_NAME": "somebody"}
+    script = f"cd {agent.project} && rmdir {agent.project} && exec {' '.join(IPC)} send x hello"
+    done = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 4 and "Traceback" not in done.stderr and "not registered" in done.stderr
