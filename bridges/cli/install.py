@@ -85,7 +85,7 @@ def _allow(options: argparse.Namespace, before: bool) -> bool:
 
 
 def _is_for_user_only(options: argparse.Namespace) -> bool:
-    return options.host == "gemini" and options.scope == "project"
+    return bool(options.host == "gemini" and options.scope == "project")
 
 
 def remove(settings: Settings, options: argparse.Namespace) -> int:
