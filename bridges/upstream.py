@@ -13,11 +13,14 @@ subscriptions end at the broker, and mail goes back that it has not acknowledged
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from broker.aio import AsyncConnection
 from broker.errors import IpcError
+from broker.ids import STORES, new_message_id
 from broker.logs import Log
 
 OnReply = Callable[[dict[str, Any]], bool]
@@ -40,12 +43,20 @@ class Upstream:
         self.loop = asyncio.get_running_loop()
         self._broker = broker
         self._log = log
+        self._prefix = new_message_id()
+        self._messages = itertools.count(1)
         self._background = 0
         self._idle: asyncio.Future[None] | None = None
         broker.on_orphan = self._orphan
 
     def submit(self, body: dict[str, Any], on_reply: OnReply) -> int:
-        """Pass a request on, whose map is then ours; its number. Raises IpcError once the connection is closed."""
+        """Pass a request on, whose map is then ours; its number. Raises IpcError once the connection is closed.
+
+        A message without an id gets one of this door: the connection asks again after a broker's death, and it is stored once.
+        """
+        if body.get("action") in STORES and body.get("message_id") is None:
+            body["message_id"] = f"{self._prefix}-{next(self._messages):x}"
+            on_reply = partial(_as_unnamed, on_reply)
         wait_s = body.get("wait_s")
         patience_s = None
         if isinstance(wait_s, (int, float)) and 0 < wait_s <= _LONGEST_WAIT_S:
@@ -57,10 +68,11 @@ class Upstream:
         for start in range(0, len(ids), _IDS_AT_ONCE):
             self._spawn({"action": "ack", "session_token": token, "ids": ids[start : start + _IDS_AT_ONCE]})
 
-    def give_back(self, token: Any, ids: list[str]) -> None:
-        """Mail was not read."""
+    def give_back(self, token: Any, ids: list[str], *, unseen: bool) -> None:
+        """Mail was not read; ``unseen``: nor shown to anybody."""
         for start in range(0, len(ids), _IDS_AT_ONCE):
-            self._spawn({"action": "release", "session_token": token, "ids": ids[start : start + _IDS_AT_ONCE]})
+            some = ids[start : start + _IDS_AT_ONCE]
+            self._spawn({"action": "release", "session_token": token, "ids": some, "unseen": unseen})
 
     async def finish(self) -> None:
         """Wait for what was left to be done in the background."""
@@ -81,7 +93,7 @@ class Upstream:
         """End a subscription; what is pushed before the broker has heard of that goes back."""
 
         def late(push: dict[str, Any]) -> None:
-            self.give_back(token, [m["id"] for m in push.get("messages", ())])
+            self.give_back(token, [m["id"] for m in push.get("messages", ())], unseen=True)
 
         self._broker.end_pushes(number, late)
         body = {"action": "unsubscribe", "session_token": token, "subscription": number}
@@ -103,7 +115,16 @@ class Upstream:
 
     def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
         """A reply came after its time was over."""
-        self.give_back(request.get("session_token"), [m["id"] for m in reply["messages"]])
+        self.give_back(request.get("session_token"), [m["id"] for m in reply["messages"]], unseen=True)
+
+
+def _as_unnamed(on_reply: OnReply, reply: dict[str, Any]) -> bool:
+    """The reply as to a message without an id of its own: it is known by its number."""
+    if "number" in reply:
+        reply["message_id"] = reply["number"]
+        for name in ("duplicate", "note"):
+            reply.pop(name, None)
+    return on_reply(reply)
 
 
 class Handed:
@@ -208,7 +229,7 @@ class Client:
         gone = [i for i in handed.ids if i not in shown]
         if gone:
             handed.ids = [i for i in handed.ids if i in shown]
-            self._up.give_back(handed.token, gone)
+            self._up.give_back(handed.token, gone, unseen=True)
 
     def taken(self, token: Any, end: int) -> None:
         """The client has read so much of what was written to it: acknowledge what a session fetched there."""
@@ -236,15 +257,18 @@ class Client:
     def settle(self, *, acknowledge: bool) -> None:
         """Acknowledge what was fetched, or give it back; what was pushed or never written goes back."""
         read: dict[Any, list[str]] = {}
-        unread: dict[Any, list[str]] = {}
+        unread: dict[tuple[Any, bool], list[str]] = {}
         for handed in self._handed:
-            is_read = acknowledge and not handed.pushed and handed.end is not None
-            (read if is_read else unread).setdefault(handed.token, []).extend(handed.ids)
+            unseen = handed.end is None
+            if acknowledge and not handed.pushed and not unseen:
+                read.setdefault(handed.token, []).extend(handed.ids)
+            else:
+                unread.setdefault((handed.token, unseen), []).extend(handed.ids)
         self._handed = []
         for token, ids in read.items():
             self._up.acknowledge(token, ids)
-        for token, ids in unread.items():
-            self._up.give_back(token, ids)
+        for (token, unseen), ids in unread.items():
+            self._up.give_back(token, ids, unseen=unseen)
 
     def end(self, *, acknowledge: bool = False) -> None:
         """The client is gone."""

@@ -87,7 +87,7 @@ _FROM = Field("from_id", (str,), "optional; must be the session's own name")
 _INSTANCE = Field("instance_id", (str,), "optional; must be the session's own name")
 _IDS = Field("ids", (list,), "ids of messages of the session's mailbox", required=True, low=0, high=10_000)
 _LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000)
-_MAX_BYTES = Field("max_bytes", (int,), "stop before the texts together exceed this", low=1, high=64 * 1024 * 1024)
+_MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * 1024 * 1024)
 _TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
 _LAND = Field("land", (str,), "when it should land: interrupt, tool (default) or turn", choices=LANDINGS)
 _PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines")
@@ -227,7 +227,11 @@ _ROWS = (
     Action(
         "release",
         Access.SESSION,
-        (_INSTANCE, Field("ids", (list,), "as for ack; without it everything on lease", low=0, high=10_000)),
+        (
+            _INSTANCE,
+            Field("ids", (list,), "as for ack; without it everything on lease", low=0, high=10_000),
+            Field("unseen", (bool,), "nobody has been shown them: they come again without redelivered"),
+        ),
         "released: how many went back to the mailbox",
         "Give leased mail back unread.",
     ),

@@ -42,7 +42,7 @@ class Settings:
     large_message_dir: str = _setting("", "IPC_LARGE_MESSAGE_DIR", "folder, empty = large-messages in the data folder")
     large_message_bytes: int = _setting(10 * KIB, "IPC_LARGE_MESSAGE_BYTES", "bytes of content kept in the store", 256)
     message_limit_bytes: int = _setting(16 * MIB, "IPC_MESSAGE_LIMIT", "bytes a message", 256, 256 * MIB)
-    data_limit_bytes: int = _setting(16 * KIB, "IPC_DATA_LIMIT", "bytes of a message's data as JSON", 0, 40 * KIB)
+    data_limit_bytes: int = _setting(16 * KIB, "IPC_DATA_LIMIT", "bytes of a message's data as JSON", 0, 24 * KIB)
     mailbox_limit: int = _setting(10_000, "IPC_MAILBOX_LIMIT", "unread messages a mailbox, 0 = none", 0)
     name_limit: int = _setting(12_000, "IPC_NAME_LIMIT", "registered names", 1)
     unclaimed_limit: int = _setting(10_000, "IPC_UNCLAIMED_LIMIT", "mailboxes of names nobody has registered", 1)

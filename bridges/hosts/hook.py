@@ -205,6 +205,7 @@ class Hook:
                 turns.working = True
                 bindings.save_turns(self.home, self.session, turns)
                 text, ids = digest(messages, more, to=session.binding.name, limit_chars=session.binding.chars, read=_READ)
+                session.put_back(messages, ids)
                 if _write(self.home, self.host.hold(text)):
                     session.keep(ids)
                 return True
@@ -236,6 +237,7 @@ class Hook:
         if messages:
             limit_chars = binding.chars - len(intro)
             text, ids = digest(messages, more, to=binding.name, limit_chars=limit_chars, read=_READ)
+            session.put_back(messages, ids)
             first = str(messages[0]["id"])
             if not ids and not announce:
                 if turns.told == first:
@@ -314,6 +316,12 @@ class Session:
             found = [m for m in found if m["id"] not in known]
         messages = [m for m in found if _RANK.get(m.get("land", "tool"), 1) >= _RANK[land]]
         return messages, int(reply.get("more", 0)) + len(found) - len(messages)
+
+    def put_back(self, messages: list[dict[str, Any]], given: list[str]) -> None:
+        """What did not fit has been shown to nobody: it comes again as new."""
+        left = [str(m["id"]) for m in messages if str(m["id"]) not in given]
+        if left:
+            self.ask("release", ids=left, unseen=True)
 
     def keep(self, ids: list[str]) -> None:
         """The model was given this mail; the next event shows that it has it."""

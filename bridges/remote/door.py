@@ -6,17 +6,16 @@ shared secret's place; large messages arrive whole; and nothing goes out to a ke
 """
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import zmq
 
 from bridges.remote.gate import Gate
+from bridges.remote.outside import make_whole, outside_view
 from bridges.upstream import Client, Upstream
 from broker import wire
 from broker.actions import ACTIONS, Access
 from broker.aio import AsyncConnection
-from broker.bodies import original
 from broker.errors import IpcError
 from broker.ids import auth_token
 from broker.keys import AllowList, Pair
@@ -26,12 +25,12 @@ from broker.settings import Settings
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status"))
 WAITING_LIMIT = 1024
 """Requests of one key that may wait for replies at once."""
-_SHOWN = frozenset({"id", "status", "version", "protocol", "uptime_s", "limits"})
+WAITING_BYTES = 64 * 1024 * 1024
+"""Of requests of one key that may wait, but for a first one: a client that sends without reading must not fill this machine."""
 SUBSCRIPTIONS_LIMIT = 64
 """Of one connection: an agent has one, or one for each of its tools."""
-WHOLE_BYTES = 32 * 1024 * 1024
-_OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name"})
-"""Fields that are this door's to fill in."""
+_OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name", "person"})
+"""Fields that are this door's to fill in, and ``person``, which lifts a limit: a key says nothing of who types."""
 
 
 Reply = tuple[dict[str, Any], Any]
@@ -54,16 +53,34 @@ class Peer:
         self.outbox: list[Reply] = []
 
 
+class Load:
+    """What waits for replies, of one key over all its connections."""
+
+    __slots__ = ("requests", "size_bytes")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.size_bytes = 0
+
+    def check(self, size_bytes: int) -> None:
+        """Raises IpcError where one more request would be too much."""
+        if self.requests >= WAITING_LIMIT:
+            raise IpcError("overloaded", limit=WAITING_LIMIT, retry_after_s=0.1)
+        if self.requests and self.size_bytes + size_bytes > WAITING_BYTES:
+            raise IpcError("overloaded", limit=self.requests, retry_after_s=0.1)
+
+
 class Door:
     """All peers over one connection to the broker."""
 
     def __init__(self, settings: Settings, broker: AsyncConnection, allowed: AllowList, log: Log) -> None:
         self._settings = settings
+        self._home = str(settings.home)
         self._upstream = Upstream(broker, log)
         self._allowed = allowed
         self._log = log
         self._peers: dict[bytes, Peer] = {}
-        self._waiting: dict[str, int] = {}
+        self._loads: dict[str, Load] = {}
         self._unsent: dict[Peer, None] = {}
         self._loop = asyncio.get_running_loop()
         self._gate: Gate | None = None
@@ -97,25 +114,26 @@ class Door:
         except wire.FrameError as e:
             self._answer(peer, {"id": None, **IpcError("bad_request", detail=f"Bad frame: {e}").to_wire()})
             return
+        size_bytes = len(frame) // len(bodies) + 1
         token: Any = None
         for body in bodies:
             token = body.get("session_token", token)
             try:
                 if name is None:
                     raise _refused(key)
-                self._submit(peer, body, token)
+                self._submit(peer, body, token, size_bytes)
             except IpcError as error:
                 self._answer(peer, {"id": body.get("id"), **error.to_wire()})
             except Exception as error:  # the one broad catch of this process: the client gets a reference, the log the rest
                 ref = self._log.exception(error, door="remote", name=name)
                 self._answer(peer, {"id": body.get("id"), **IpcError("internal", ref=ref).to_wire()})
 
-    def _submit(self, peer: Peer, body: dict[str, Any], token: Any) -> None:
+    def _submit(self, peer: Peer, body: dict[str, Any], token: Any, size_bytes: int) -> None:
         action, number = body.get("action"), body.get("id")
         if not isinstance(action, str) or action not in OPEN_ACTIONS:
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
-        if self._waiting.get(peer.key, 0) >= WAITING_LIMIT:
-            raise IpcError("overloaded", limit=WAITING_LIMIT, retry_after_s=0.1)
+        load = self._loads.get(peer.key) or Load()
+        load.check(size_bytes)
         if action == "subscribe" and peer.client.subscriptions >= SUBSCRIPTIONS_LIMIT:
             raise IpcError("overloaded", limit=SUBSCRIPTIONS_LIMIT, retry_after_s=1.0)
         request = {k: v for k, v in body.items() if k not in _OURS}
@@ -124,11 +142,8 @@ class Door:
             request["auth_token"] = auth_token(peer.name, self._settings.shared_secret)
 
         def replied(reply: dict[str, Any]) -> bool:
-            self._settle(peer)
-            reply["id"] = number
-            if action == "status" and reply.get("status") == "ok":
-                reply = outside_view(reply)
-            self._answer(peer, reply, token)
+            self._settle(peer, size_bytes)
+            self._answer(peer, {**outside_view(action, reply, self._home), "id": number}, token)
             return True
 
         def receive(push: dict[str, Any]) -> None:
@@ -142,15 +157,17 @@ class Door:
         else:
             peer.client.ask(request, replied)
         peer.waiting += 1
-        self._waiting[peer.key] = self._waiting.get(peer.key, 0) + 1
+        load = self._loads.setdefault(peer.key, load)
+        load.requests += 1
+        load.size_bytes += size_bytes
 
-    def _settle(self, peer: Peer) -> None:
+    def _settle(self, peer: Peer, size_bytes: int) -> None:
         peer.waiting -= 1
-        left = self._waiting[peer.key] - 1
-        if left:
-            self._waiting[peer.key] = left
-        else:
-            del self._waiting[peer.key]
+        load = self._loads[peer.key]
+        load.requests -= 1
+        load.size_bytes -= size_bytes
+        if not load.requests:
+            del self._loads[peer.key]
 
     # replies
 
@@ -206,32 +223,7 @@ class Door:
     def _give_back(self, replies: list[Reply]) -> None:
         for reply, token in replies:
             ids = [m["id"] for m in reply.get("messages", ()) if "direction" not in m]
-            self._upstream.give_back(token, ids)
-
-
-def make_whole(messages: Iterable[dict[str, Any]]) -> int:
-    """Put the text of large messages back: its file is on this machine, where the reader can't open it. Returns the
-    characters of all texts.
-
-    Beyond ``WHOLE_BYTES`` together, or where the file is not what was stored, the summary and the file's name stay.
-    """
-    left, characters = WHOLE_BYTES, 0
-    for m in messages:
-        file = m.get("file")
-        text = None if file is None or file["size_bytes"] > left else original(file["path"], file["sha256"])
-        if text is not None:
-            left -= len(text)
-            m["message"]["content"] = text.decode("utf-8", "replace")
-            del m["file"]
-        characters += len(m.get("message", {}).get("content", ""))
-    return characters
-
-
-def outside_view(status: dict[str, Any]) -> dict[str, Any]:
-    """Of the broker's status what another machine needs: no paths, no sizes, and not how much mail others have."""
-    shown = {name: value for name, value in status.items() if name in _SHOWN}
-    shown["instances"] = [{k: v for k, v in row.items() if k != "queued"} for row in status["instances"]]
-    return shown
+            self._upstream.give_back(token, ids, unseen=True)
 
 
 def _refused(key: str) -> IpcError:

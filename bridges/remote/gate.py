@@ -21,6 +21,8 @@ HANDSHAKE_S = 10.0
 """A peer that has not shown its key by then is dropped."""
 _AT_ONCE = 64
 """Frames or handshakes taken in one turn of the loop, so that neither holds up the other, or the replies."""
+_UNREAD_FRAMES = 16
+"""Of one connection that libzmq reads ahead: each may be as long as the longest message."""
 _ROUTE_BYTES = 5
 """Length of the ids that ZeroMQ makes, whose first byte is 0."""
 _ZAP_ENDPOINT = "inproc://zeromq.zap.01"
@@ -59,7 +61,7 @@ class Gate:
         router.setsockopt(zmq.ROUTER_MANDATORY, 1)
         router.setsockopt(zmq.LINGER, 200)
         router.setsockopt(zmq.SNDHWM, 1000)
-        router.setsockopt(zmq.RCVHWM, 1000)
+        router.setsockopt(zmq.RCVHWM, _UNREAD_FRAMES)
         router.setsockopt(zmq.MAXMSGSIZE, frame_limit_bytes)
         router.setsockopt(zmq.BACKLOG, 1024)
         router.setsockopt(zmq.TCP_KEEPALIVE, 1)

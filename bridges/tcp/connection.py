@@ -88,6 +88,8 @@ class Connection(Guest):
     def eof_received(self) -> None:
         """The client sends no more; replies may still be due to one that closed only its sending side."""
         self._peer_closed = True
+        if self._lasting and self._lines and not self._closing:
+            self._take_lines(b"\n")  # the last one needs none
         if self._lasting or self._closing:
             self._begin_end()
         elif self._answered:
@@ -256,10 +258,8 @@ class Connection(Guest):
             self._guarded(self._checks[0], self._check)
 
     def _check(self, slot: Slot) -> None:
-        """Ask for mail, after acknowledging what the client had taken before it asked; the broker keeps the order of the two.
-
-        A check that was sent before the reply to another had come says nothing about the mail of that one.
-        """
+        """Ask for mail, after acknowledging what the client had taken before it asked: a check that was sent before the reply
+        to another had come says nothing about the mail of that one."""
         self._client.taken(slot.request.get("session_token"), slot.taken)
         self._ask(slot)
 

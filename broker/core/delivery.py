@@ -9,9 +9,11 @@ A lease lives in memory; that a message was handed out once is marked on disk (`
 comes back as redelivered. Acknowledgement is durable before it is answered.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgpack
+import orjson
 
 from broker.actions import LANDINGS
 from broker.core.accounts import iso
@@ -89,6 +91,7 @@ def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int, land: int = 
     # all that came back is offered: some of it may have expired, and hide what is behind it until it is swept
     first = [i for i in mailbox.returned if i not in passed_over]
     taken: list[Mail] = []
+    shown: list[dict[str, Any]] = []
     skipped: list[int] = []
     size, cursor = 0, mailbox.cursor
     for mail in turn.store.fetch(mailbox.id, first, mailbox.cursor, turn.now.wall_s):
@@ -99,43 +102,50 @@ def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int, land: int = 
         if mail.id in passed_over:
             skipped.append(mail.id)
         else:
-            size += len(mail.content) + len(mail.data or b"")
+            body = render(turn, mail, mailbox.name)
+            size += encoded_size(body)
             if taken and size > max_bytes:
                 break
             taken.append(mail)
+            shown.append(body)
         cursor = max(cursor, mail.id)
     if not taken and not skipped:
         return []
-    got = {m.id for m in taken}
+    got = {m.id: None for m in taken}
     if skipped or mailbox.returned:
         turn.journal.set(mailbox, "returned", sorted([*(i for i in mailbox.returned if i not in got), *skipped]))
     turn.journal.set(mailbox, "cursor", cursor)
-    return lease(turn, mailbox, taken)
+    lease(turn, mailbox, got)
+    return shown
 
 
 def fetch_ids(turn: Turn, mailbox: Mailbox, ids: list[int], limit: int, max_bytes: int) -> list[dict[str, Any]]:
     """Lease these messages out of turn, as far as they are unread and nobody holds them."""
-    taken: list[Mail] = []
+    shown: dict[int, dict[str, Any]] = {}
     size = 0
     for mail in turn.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, turn.now.wall_s):
-        size += len(mail.content) + len(mail.data or b"")
-        if len(taken) >= limit or (taken and size > max_bytes):
+        body = render(turn, mail, mailbox.name)
+        size += encoded_size(body)
+        if len(shown) >= limit or (shown and size > max_bytes):
             break
-        taken.append(mail)
-    got = {m.id for m in taken}
-    if mailbox.returned and got:
-        turn.journal.set(mailbox, "returned", [i for i in mailbox.returned if i not in got])
-    return lease(turn, mailbox, taken)
+        shown[mail.id] = body
+    if mailbox.returned and shown:
+        turn.journal.set(mailbox, "returned", [i for i in mailbox.returned if i not in shown])
+    lease(turn, mailbox, shown)
+    return list(shown.values())
 
 
-def lease(turn: Turn, mailbox: Mailbox, mail: list[Mail]) -> list[dict[str, Any]]:
-    """Hand messages out until the lease ends; as they go over the wire."""
+def lease(turn: Turn, mailbox: Mailbox, ids: Iterable[int]) -> None:
+    """Hand messages out until the lease ends."""
     until_s = turn.now.mono_s + turn.settings.lease_s
-    for one in mail:
-        turn.state.add_lease(mailbox, one.id, until_s, turn.journal)
-    if mail:
-        turn.store.mark_delivered(mailbox.id, [m.id for m in mail])
-    return [render(turn, m, mailbox.name) for m in mail]
+    for message_id in ids:
+        turn.state.add_lease(mailbox, message_id, until_s, turn.journal)
+    turn.store.mark_delivered(mailbox.id, list(ids))
+
+
+def encoded_size(message: dict[str, Any]) -> int:
+    """Bytes of a message as JSON in a list, which no door's form of it exceeds but for the names of large files."""
+    return len(orjson.dumps(message)) + 1
 
 
 def render(turn: Turn, mail: Mail, to: str) -> dict[str, Any]:
@@ -221,8 +231,11 @@ def ack(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(turn, session, request, "instance_id")
     ids = read_ids(request) if request.body.get("ids") is not None else list(session.mailbox.leased)
-    count = turn.state.return_leases(session.mailbox, ids, turn.journal)
-    turn.offer_again(session.mailbox)
+    mailbox = session.mailbox
+    if request.body.get("unseen"):
+        turn.store.unmark_delivered(mailbox.id, [i for i in dict.fromkeys(ids) if i in mailbox.leased])
+    count = turn.state.return_leases(mailbox, ids, turn.journal)
+    turn.offer_again(mailbox)
     return {"released": count}
 
 

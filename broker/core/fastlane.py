@@ -18,7 +18,7 @@ from typing import Any
 
 from broker.core.accounts import authenticate
 from broker.core.pairs import settled
-from broker.core.posting import SENT
+from broker.core.posting import ESCAPED, MESSAGE_JSON_BYTES, SENT
 from broker.core.state import TOOL, Mailbox, Session
 from broker.core.turn import Answers, Frame, Turn, bucket
 from broker.errors import IpcError
@@ -29,6 +29,7 @@ _CHECKED = frozenset({"session_token", "door", "from_id"})
 _ORDINARY = _NEEDED | _CHECKED | {"message_id"}
 _ID_LENGTH = 64
 _NO_LIMIT = 2**62
+_LONGEST = MESSAGE_JSON_BYTES // ESCAPED
 _SHARE = 4
 """Bytes that a character of text can take."""
 
@@ -55,7 +56,7 @@ def take_run(turn: Turn, frame: Frame, start: int, token: Any, door: Any) -> int
         return 0
     sender, now_s = session.mailbox, turn.now.wall_s
     sender_id, name, expires_s = sender.id, sender.name, now_s + turn.settings.unread_ttl_s
-    longest = min(turn.settings.large_message_bytes, turn.settings.message_limit_bytes) // _SHARE
+    longest = min(turn.settings.large_message_bytes // _SHARE, turn.settings.message_limit_bytes // _SHARE, _LONGEST)
     first_id = message_id = turn.state.last_message_id
     boxes: dict[str, Box] = {}
     rows: list[Any] = []

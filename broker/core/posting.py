@@ -24,8 +24,8 @@ from broker.errors import IpcError
 from broker.names import BROADCAST, is_name
 
 SENT = "Message sent"
-_LEGACY_REPLY_BYTES = 48 * 1024
-"""A message's JSON stays below this, so that one always fits a legacy reply of 65,536 bytes."""
+MESSAGE_JSON_BYTES = 30_000
+"""Text and data as JSON stay below this, so that a message always fits a one-shot reply of 32,767 bytes."""
 _UNBORN_SHARE = 10
 """One sender may make a tenth of the mailboxes of names that nobody has."""
 _UNBORN_ALWAYS = 10
@@ -33,7 +33,7 @@ _UNBORN_ALWAYS = 10
 BROADCAST_TO = re.compile(r"Broadcast to (\d+) instances")
 """The outcome of a broadcast, by which it is known from a message to one."""
 MESSAGE_FIELDS = {"content", "data"}
-_ESCAPED = 6
+ESCAPED = 6
 """Bytes that one byte of text can take in JSON (\\u0000)."""
 
 
@@ -83,7 +83,7 @@ def read_message(turn: Turn, message: dict[str, Any]) -> tuple[str, bytes | None
     check_json(data)
     packed: bytes = msgpack.packb(data)
     settings = turn.settings
-    if len(packed) * _ESCAPED > settings.data_limit_bytes:
+    if len(packed) * ESCAPED > settings.data_limit_bytes:
         size = json_size(data)
         if size > settings.data_limit_bytes:
             raise IpcError("too_large", what="The data of a message", size=size, limit=settings.data_limit_bytes)
@@ -325,13 +325,11 @@ def deliver(turn: Turn, draft: Draft, mailbox: Mailbox, message_id: int) -> None
 
 def needs_file(turn: Turn, content: str, data: bytes | None) -> bool:
     limit = turn.settings.large_message_bytes
-    if len(content) * 4 <= limit:
-        return False
-    if len(content.encode()) > limit:
+    if len(content) * 4 > limit and len(content.encode()) > limit:
         return True
-    if len(content) * 4 + len(data or b"") <= _LEGACY_REPLY_BYTES // _ESCAPED:
+    if (len(content) + len(data or b"")) * ESCAPED <= MESSAGE_JSON_BYTES:
         return False
-    return json_size(content) + turn.settings.data_limit_bytes > _LEGACY_REPLY_BYTES
+    return json_size(content) + (json_size(msgpack.unpackb(data)) if data is not None else 0) > MESSAGE_JSON_BYTES
 
 
 def summary(content: str) -> str:

@@ -63,12 +63,13 @@ class MailRows(Transactions):
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Mail]:
         """The messages ``ids``, then those above ``after``, in order, as far as the caller reads; none that has expired."""
         self._flush()
-        marked = set(self._marks) if ids else set()  # handed out and given back within one batch
+        marked = self._marked() if ids else {}
         for message_id in ids:
             row = self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone()
             if row:
                 mail = self._with_file(Mail._make(row))
-                yield mail._replace(attempts=mail.attempts + 1) if (mailbox_id, message_id) in marked else mail
+                change = marked.get((mailbox_id, message_id), 0)
+                yield mail._replace(attempts=mail.attempts + change) if change else mail
         rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))
         try:
             for row in rows:
@@ -77,7 +78,18 @@ class MailRows(Transactions):
             rows.close()
 
     def mark_delivered(self, mailbox_id: int, ids: list[int]) -> None:
-        self._marks.extend((mailbox_id, i) for i in ids)
+        self._marks.extend((1, mailbox_id, i) for i in ids)
+
+    def unmark_delivered(self, mailbox_id: int, ids: list[int]) -> None:
+        """They were handed out and given back, and nobody has seen them."""
+        self._marks.extend((-1, mailbox_id, i) for i in ids)
+
+    def _marked(self) -> dict[tuple[int, int], int]:
+        """By mailbox and message how often it was handed out in this batch, less how often it came back unseen."""
+        found: dict[tuple[int, int], int] = {}
+        for change, *key in self._marks:
+            found[key[0], key[1]] = found.get((key[0], key[1]), 0) + change
+        return found
 
     def waiting(self, mailbox_id: int, ids: list[int]) -> list[int]:
         """Those of ``ids`` that are unread mail of the mailbox and were handed out before."""
@@ -130,7 +142,7 @@ class MailRows(Transactions):
         key = (mailbox_id, message_id)
         row = self._sql.execute("SELECT attempts FROM queue WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
         if row:
-            return "queued", float(row[0] + (key in self._marks))  # perhaps handed out and given back within this batch
+            return "queued", float(row[0] + self._marked().get(key, 0))
         row = self._sql.execute("SELECT read_s, muted FROM receipt WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
         return ("muted" if row[1] else "read", row[0]) if row else None
 

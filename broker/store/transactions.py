@@ -35,7 +35,7 @@ _INSERT_QUEUE = "INSERT OR FAIL INTO queue VALUES ", "(?,?,0)"
 _ROWS_AT_ONCE = (32, 8, 1)
 """Rows of one INSERT. With 32 a row costs half of what it costs alone; FAIL, since the batch is rolled back anyway, spares
 SQLite the journal that would take back one statement."""
-_MARK_DELIVERED = "UPDATE queue SET attempts = attempts + 1 WHERE mailbox_id = ? AND message_id = ?"
+_MARK_DELIVERED = "UPDATE queue SET attempts = max(0, attempts + ?) WHERE mailbox_id = ? AND message_id = ?"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PATIENCE_MS = 250
 """A write waits so long for another program, such as a person's sqlite3, that holds the database."""
@@ -65,7 +65,8 @@ class Transactions:
         """Values of plain messages, end to end: a flat list makes no garbage and is what the INSERT takes."""
         self._queue: list[int] = []
         self._statements: list[tuple[str, Any]] = []
-        self._marks: list[tuple[int, int]] = []
+        self._marks: list[tuple[int, int, int]] = []
+        """(1 or -1, mailbox, message): handed out, or given back unseen."""
         self._flushed = 0
         """Rows that this transaction has already passed to SQLite."""
         self._last_id = 0

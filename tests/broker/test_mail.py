@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from broker.core.posting import summary
@@ -103,6 +104,27 @@ def test_released_mail_is_first_in_the_next_check(pair: Core) -> None:
     assert pair.contents("claude") == ["a", "b", "c"]
     assert pair.ask("claude", "release")["released"] == 3
     assert pair.contents("claude") == ["a", "b", "c"]
+
+
+def test_mail_that_is_given_back_unseen_comes_again_as_new(pair: Core) -> None:
+    for text in ("a", "b"):
+        pair.ask("fred", "send", to_id="claude", message={"content": text})
+    first, second = pair.ask("claude", "check")["messages"]
+    assert pair.ask("claude", "release", ids=[first["id"]], unseen=True)["released"] == 1
+    assert pair.ask("claude", "release", ids=[second["id"]])["released"] == 1
+    again = pair.ask("claude", "check")["messages"]
+    assert [(m["id"], m.get("redelivered", False)) for m in again] == [(first["id"], False), (second["id"], True)]
+    assert pair.ask("claude", "release", ids=[second["id"]], unseen=True)["released"] == 1
+    assert pair.ask("claude", "check")["messages"][0]["redelivered"] is True, "it was seen before"
+
+
+def test_max_bytes_counts_a_message_as_it_is_sent(pair: Core) -> None:
+    for _ in range(20):
+        pair.ask("fred", "send", to_id="claude", message={"content": "\x01" * 10, "data": {"k": [1, "ü"]}})
+    messages = pair.ask("claude", "check", max_bytes=1000)["messages"]
+    sizes = [len(orjson.dumps(m)) + 1 for m in messages]
+    assert 1 < len(messages) < 7
+    assert sum(sizes) <= 1000 < sum(sizes) + sizes[0]
 
 
 def test_mail_released_and_taken_again_in_one_instant_comes_back_once(pair: Core) -> None:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ class Home:
         finally:
             broker.launcher.start_supervisor = before
 
-    def start_supervisor(self, _settings: Settings) -> "subprocess.Popen[bytes]":
+    def start_supervisor(self, _settings: Settings, _environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         errors = os.open(self.path / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         command = [sys.executable, "-m", "tests.faults.points", "supervisor"]
         process = subprocess.Popen(

@@ -14,6 +14,8 @@ from broker.core.accounts import iso
 
 TURN, TOOL, INTERRUPT = 0, 1, 2
 LANDS = ("turn", "tool", "interrupt")
+_ENVELOPE_BYTES = 100
+"""Of a message as JSON, beside its text, at least."""
 _LETTERS = 20_000
 """Letters kept; of older ones that nobody has unread the model can't tell any more."""
 
@@ -230,7 +232,7 @@ class Mail:
         wanted: list[Entry] = []
         size = 0
         for entry in self.free(box, wait.land, now[0], {m["id"] for m in messages})[: wait.limit]:
-            size += len(entry.letter.content)
+            size += len(entry.letter.content) + _ENVELOPE_BYTES
             if wanted and size > wait.max_bytes:
                 break
             wanted.append(entry)

@@ -156,6 +156,24 @@ def _readable(fd: int) -> int:
     return count[0]
 
 
+def test_what_did_not_fit_comes_later_as_new(service: Service) -> None:
+    agent = Agent(service)
+    agent.start()
+    with service.connect("bob") as bob:
+        sizes = {n: 100 + 20 * n for n in range(30)}
+        bob.send_many(
+            [("web", f"<{n}>" + "\u200b" * size) for n, size in sizes.items()]
+        )  # which grow when they are made visible
+        told = agent.context("UserPromptSubmit")
+        assert "<0>" in told and "more wait" in told
+        for _ in sizes:
+            assert "delivered before" not in told
+            if "<29>" in told:
+                break
+            told = agent.context("UserPromptSubmit")
+        assert "<29>" in told
+
+
 def test_what_does_not_fit_is_said_to_wait(service: Service) -> None:
     agent = Agent(service)
     agent.start()
