@@ -58,17 +58,16 @@ def to_audience(
             continue
         if content.joins or is_deferred(content, r.grammar, asking=asking):
             return None
-        narrowed = not asking and _is_narrowed(r, content, end, mention)
-        return None if narrowed else make_broadcast(r, content)
+        return None if _is_narrowed(r, content, end, asks=asking or mention) else make_broadcast(r, content)
     return None
 
 
-def _is_narrowed(r: Reading, content: Content, audience_end: int, mention: bool) -> bool:
+def _is_narrowed(r: Reading, content: Content, audience_end: int, *, asks: bool) -> bool:
     """``tell the team lead …`` and ``tell everyone except fred …`` are for others than everyone."""
     if content.separator or content.quoted or content.introduced:
         return False
     head = Matcher(tokenize(content.text[:_LONGEST_NARROWING]))
-    parts = ["narrowing"] if mention else ["narrowing", "whose"]
+    parts = ["narrowing"] if asks else ["narrowing", "whose"]
     if r.tokens[audience_end - 1].word == "team":
         parts.append("team_people")
     if any(True for part in parts for _ in head.ends(r.grammar.parts[part], 0)):

@@ -18,6 +18,10 @@ _WORD = re.compile(r"[^\s:：,]+")
 _LONGEST_CONDITION = 80
 _CODE_ENDS = (",", "{", "(", "[", ";")
 _LITERAL = re.compile(r"true|false|null|[-+]?(?:\d[\d_]*+(?:\.[\d_]*+)?|\.\d++)(?:e[-+]?\d++)?|0x[\da-f]++", re.IGNORECASE)
+_ANNOTATION = re.compile(
+    r"(?:[\w.]+\[.*\]|_\w+|(?:[A-Z][a-z0-9]+){2,}|str|int|bool|float|bytes|dict|tuple)(?:,? \w+: .*)?|[\w.]+(?: \| [\w.\[\]]+)+"
+)
+_LONGEST_ANNOTATION = 200
 _BRACKETS = {"{": "}", "[": "]", "(": ")", "<": ">"}
 
 
@@ -129,6 +133,11 @@ def is_deferred(content: Content, grammar: Grammar, *, asking: bool) -> bool:
 def is_code(text: str) -> bool:
     """An assignment or the beginning of more code; after a bare label (``fred: …``) that is no message."""
     return " = " in text or text.rstrip().endswith(_CODE_ENDS)
+
+
+def is_type(text: str) -> bool:
+    """What a program annotates a name with: ``dict[str, Any]``, ``QueueBackend``, ``Plugin | None``."""
+    return _ANNOTATION.fullmatch(text, 0, _LONGEST_ANNOTATION) is not None
 
 
 def is_value(text: str) -> bool:

@@ -17,6 +17,9 @@ class Grammar:
     def __init__(self, vocabulary: Vocabulary) -> None:
         phrases: dict[str, tuple[str, ...]] = {f.name: getattr(vocabulary, f.name) for f in fields(vocabulary)}
         self.parts = {name: Part(p.replace("NAMES", "") for p in part) for name, part in phrases.items()}
+        commands = (part for name, part in self.parts.items() if name not in NO_COMMAND_WORDS)
+        self.beginnings = frozenset(word for part in commands for word in part.first_words)
+        """The words that a command may begin with."""
         self.around = {name: _around(phrases[name]) for name in ("send_around", "is_online")}
         self.introducers = tuple(tuple(phrase.lower().split()) for phrase in vocabulary.introducers)
         self.numbers = {word: int(value) for word, _, value in (n.partition("=") for n in self.parts["numbers"].words)}

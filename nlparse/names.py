@@ -32,6 +32,7 @@ class Directory:
     def __init__(self, known: Iterable[str], grammar: Grammar) -> None:
         self.known = {name.lower(): name for name in known}
         self._never = grammar.parts["never_names"].words
+        self._work = grammar.parts["work_words"].words
         self._everyone = [word for word in self._never & grammar.parts["audiences"].words if len(word) >= LONG]
         self._near: dict[str, tuple[bool, str | None]] = {}
 
@@ -47,6 +48,8 @@ class Directory:
 
     def _measure(self, low: str) -> tuple[bool, str | None]:
         found: list[tuple[int, str]] = []
+        if low in self._work:
+            return False, None  # ``text`` is no misspelt ``test``
         for other, spelled in self.known.items():
             if min(len(low), len(other)) < 3:
                 continue

@@ -24,7 +24,6 @@ from nlparse.vocabulary import Vocabulary
 Reader = Callable[[Reading], c.Command | None]
 
 READERS: tuple[Reader, ...] = (
-    read_short,
     read_self_naming,
     read_plain,
     read_autocheck,
@@ -37,8 +36,6 @@ READERS: tuple[Reader, ...] = (
     read_send,
     read_text_first,
 )
-MISSPELT_READERS = tuple(reader for reader in READERS if reader is not read_short)
-"""Short forms have no verb."""
 
 DEFAULT = Vocabulary()
 _DEFAULT_GRAMMAR = Grammar(DEFAULT)
@@ -63,7 +60,7 @@ def parse(
     r = Reading(body, tokenize(body), me, directory, last_from, grammar)
     if r.begin >= len(r.tokens):
         return c.Unknown(confidence=0.0)
-    command = _first(r, READERS)
+    command = _exactly(r)
     if command is None:
         command = _misspelt(r)
     shift = len(text) - len(text.lstrip())
@@ -80,19 +77,26 @@ def parse(
 def _misspelt(r: Reading) -> c.Command | None:
     """Politeness first, so that a command after it is still read exactly; a word taken for it may be a command's after all."""
     begin = r.begin
-    command = _first(r, READERS) if r.forgive_politeness() else None
+    command = _exactly(r) if r.forgive_politeness() else None
     if command is not None:
         return command
     r.forgive_commands()
-    command = _first(r, MISSPELT_READERS)
+    command = _by_verb(r)
     if command is None and r.begin != begin:
         r.begin = begin
-        command = _first(r, MISSPELT_READERS)
+        command = _by_verb(r)
     return command
 
 
-def _first(r: Reading, readers: tuple[Reader, ...]) -> c.Command | None:
-    for reader in readers:
+def _exactly(r: Reading) -> c.Command | None:
+    """Short forms have no verb, so nothing of them can be misspelt."""
+    return read_short(r) or _by_verb(r)
+
+
+def _by_verb(r: Reading) -> c.Command | None:
+    if not r.may_begin():
+        return None
+    for reader in READERS:
         command = reader(r)
         if command is not None:
             return command

@@ -41,6 +41,10 @@ class Part:
             for word in _first_words(phrase):
                 self._by_first.setdefault(word, []).append(phrase)
 
+    @property
+    def first_words(self) -> Iterable[str]:
+        return self._by_first.keys()
+
     def starting(self, word: str) -> list[Phrase]:
         return self._by_first.get(word, _NONE)
 

@@ -35,15 +35,23 @@ class Reading:
 
     def forgive_politeness(self) -> bool:
         """Read words of politeness as what they may be misspelt for from now on. False if that changes nothing."""
-        exact = self.begin, self.stop()
+        begin, stop = self.begin, self.stop() if self.may_begin() else 0
         self._polite = Matcher(self.tokens, self.grammar.spelling.meant)
         self.begin = self._skip_politeness()
-        return exact != (self.begin, self.stop())
+        return self.begin != begin or (self.may_begin() and self.stop() != stop)
 
     def forgive_commands(self) -> None:
         """Read command words as what they may be misspelt for from now on."""
         self._matcher = Matcher(self.tokens, self.grammar.spelling.meant)
         self.fuzzy = True
+
+    def may_begin(self) -> bool:
+        """False if no command begins with the first word, a look that most texts end with."""
+        if self.begin >= len(self.tokens):
+            return False
+        word = self.tokens[self.begin].word
+        beginnings = self.grammar.beginnings
+        return word in beginnings or (self.fuzzy and not beginnings.isdisjoint(self.grammar.spelling.meant(word)))
 
     # phrases
 

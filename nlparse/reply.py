@@ -45,6 +45,8 @@ def _set_off(r: Reading, at: int) -> Content | None:
         return None
     if content.introduced and not content.quoted and _first_in(r, "not_answers", content.text):
         return None
+    if content.separator == "," and r.fuzzy:
+        return None  # ``Reston, VA`` is no misspelt ``respond``
     if content.separator == "," and content.text.rstrip(".!?").lower() in r.grammar.parts["closers"].words:
         return None  # ``answer, please``
     return content

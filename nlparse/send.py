@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from nlparse import commands as c
 from nlparse.audience import make_broadcast, to_audience, whole_audience
-from nlparse.content import Content, is_code, is_deferred, read_content
+from nlparse.content import Content, is_code, is_deferred, is_type, read_content
 from nlparse.names import Name, blanks, read_name
 from nlparse.phrases import Part
 from nlparse.reading import Reading
@@ -114,7 +114,7 @@ def addressed(
 
 def _is_enough(r: Reading, names: list[Name], content: Content, *, colon: bool, registered_only: bool) -> bool:
     """Registered names, or an explicit separator after names of whom one is registered where the verb may be something else."""
-    if colon and not content.hard:
+    if colon and content.separator != ":" and not (content.hard and r.directory.exact(names[0].text)):
         return False
     if r.directory.registered(names[0].text):
         return True
@@ -153,8 +153,10 @@ def recipients(r: Reading, chain: list[Name], place: Place) -> tuple[list[Name],
 
 
 def _is_other_work(r: Reading, name: Name, content: Content, colon: bool) -> bool:
-    """``write tests: …`` and ``send report: …`` speak of things; only a registered name is a recipient there."""
-    return colon and (content.separator != ":" or r.is_in("not_short", name.text) or r.is_in("work_words", name.text))
+    """``write tests: …``, ``send report: …`` and ``tell application "…"`` speak of things, unless they are registered."""
+    if colon:
+        return content.separator != ":" or r.is_in("not_short", name.text) or r.is_in("work_words", name.text)
+    return not content.separator and r.is_in("work_words", name.text)
 
 
 def _ask_about_all(r: Reading, chain: list[Name], place: Place) -> None:
@@ -231,7 +233,7 @@ def read_short(r: Reading) -> c.Command | None:
         return None
     if content.text.startswith("@") and not content.separator:
         return None  # two mentions: not clear to whom
-    if is_code(content.text) or begins_with_list(r, content):
+    if is_code(content.text) or is_type(content.text) or begins_with_list(r, content):
         return None
     return make_send(r, [name], content)
 

@@ -47,7 +47,7 @@ class Vocabulary:
         "mail|email|e-mail|emails|slack|discord|teams|telegram|whatsapp|sms|disk|file|files|stdout|stderr|stdin|log|logs",
         "database|db|cache|socket|report|reports|summary|readme|script|function|class|module|comment|comments|review|thread",
         "ticket|issue|issues|customer|customers|patch|data|request|requests|response|responses|tests|channel|manager|endpoint",
-        "hook|flag|config|settings|dialog|banner|icon|sound|page|price|level|list|table|event|events|error|errors|color|size",
+        "application|hook|flag|config|settings|dialog|banner|icon|sound|page|price|level|list|table|event|events|error|errors|color|size",
     )
     """After ``write``, ``send`` and ``reply to`` these are things of other work; mail goes to them only if registered."""
     joiners: Phrases = ("and", "&", "+")
