@@ -1,16 +1,16 @@
 """``python -m bench.plain_words``: what reading plain words costs in processor time, in this process and as a new one.
 
-``python -m bench.plain_words --corpus [FOLDER ...]`` reads a million different lines of real code and documentation (by default of the
-standard library, of the packages installed beside this one, and of the system's), with agents that are named like modules,
-and prints those that would have sent or changed something: none of them was meant for the messenger.
+``python -m bench.plain_words --corpus [FOLDER ...]`` reads a million different lines of real code and documentation (by
+default of the packages installed beside this one, of the standard library and of the system), with agents that are named like
+modules, and prints those that would have sent or changed something: none of them was meant for the messenger.
 """
 
 import json
 import os
 import subprocess
 import sys
-import time
 import sysconfig
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path

@@ -18,8 +18,9 @@ _WORD = re.compile(r"[^\s:：,]+")
 _LONGEST_CONDITION = 80
 _CODE_ENDS = (",", "{", "(", "[", ";")
 _LITERAL = re.compile(r"true|false|null|[-+]?(?:\d[\d_]*+(?:\.[\d_]*+)?|\.\d++)(?:e[-+]?\d++)?|0x[\da-f]++", re.IGNORECASE)
+_ONE_TYPE = r"_\w+|(?=\w*[a-z])[A-Z]\w*[A-Z]\w*|str|int|bool|float|bytes|dict|tuple"
 _ANNOTATION = re.compile(
-    r"(?:[\w.]+\[.*\]|_\w+|(?:[A-Z][a-z0-9]+){2,}|str|int|bool|float|bytes|dict|tuple)(?:,? \w+: .*)?|[\w.]+(?: \| [\w.\[\]]+)+"
+    rf"(?:[\w.]+\[.*\]|\w+(?:\.\w+){{2,}}|[\w.]+(?: \| [\w.\[\]]+)+|(?P<one>{_ONE_TYPE}))(?:,? \w+: .*)?(?:\s+#.*)?"
 )
 _LONGEST_ANNOTATION = 200
 _BRACKETS = {"{": "}", "[": "]", "(": ")", "<": ">"}
@@ -135,15 +136,16 @@ def is_code(text: str) -> bool:
     return " = " in text or text.rstrip().endswith(_CODE_ENDS)
 
 
-def is_type(text: str) -> bool:
-    """What a program annotates a name with: ``dict[str, Any]``, ``QueueBackend``, ``Plugin | None``."""
-    return _ANNOTATION.fullmatch(text, 0, _LONGEST_ANNOTATION) is not None
+def is_type(text: str, *, one_word: bool) -> bool:
+    """What a program annotates a name with: ``dict[str, Any]``, ``Plugin | None``; with ``one_word`` ``QueueBackend``, too."""
+    found = _ANNOTATION.fullmatch(text, 0, _LONGEST_ANNOTATION)
+    return found is not None and (one_word or not found["one"])
 
 
 def is_value(text: str) -> bool:
-    """A literal of a program: wholly in brackets, true, false, null or a number."""
+    """A literal or a type of a program: wholly in brackets, true, false, null or a number."""
     body = text.strip()
-    return _LITERAL.fullmatch(body) is not None or _is_bracketed(body)
+    return _LITERAL.fullmatch(body) is not None or _is_bracketed(body) or is_type(body, one_word=False)
 
 
 def _is_bracketed(body: str) -> bool:

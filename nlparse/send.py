@@ -233,7 +233,7 @@ def read_short(r: Reading) -> c.Command | None:
         return None
     if content.text.startswith("@") and not content.separator:
         return None  # two mentions: not clear to whom
-    if is_code(content.text) or is_type(content.text) or begins_with_list(r, content):
+    if is_code(content.text) or is_type(content.text, one_word=True) or begins_with_list(r, content):
         return None
     return make_send(r, [name], content)
 

@@ -60,3 +60,13 @@ def _upper(expect: dict[str, Any]) -> dict[str, Any]:
     typed = {slot: value.upper() for slot, value in expect.items() if slot in ("content", "name", "path")}
     to = {"to": [name.upper() for name in expect["to"]]} if "to" in expect else {}
     return {**expect, **typed, **to}
+
+
+TYPES = ["APIClient", "_Backend", "str", "dict[str, Any]", "Plugin | None", "Wire | None, x: int", "a.B.C  # 1"]
+
+
+@pytest.mark.parametrize("content", TYPES)
+def test_a_type_after_a_label_is_code_and_after_a_verb_a_text(content: str) -> None:
+    assert parse(f"backend: {content}", known=["backend"]).intent == "unknown"
+    assert content in TYPES[:3] or parse(f"broadcast: {content}").intent == "unknown"
+    assert parse(f"msg backend: {content}", known=["backend"]).slots() == {"to": ["backend"], "content": content}
