@@ -20,6 +20,7 @@ _NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",), "group_crea
 _ENDED_KEPT = 16
 """Replaced sessions of a name that are told so; an older one's token is unknown."""
 _CROWDED_S = 1.0
+_UNUSED_S = 60.0
 GONE_AFTER_S = 15 * 60.0
 """Without a request or an open connection for so long, an agent counts as gone."""
 
@@ -179,21 +180,27 @@ def new_mailbox(turn: Turn, name: str, maker: int = 0) -> Mailbox:
 def make_room(turn: Turn) -> None:
     """Before a new name: where there are as many as there may be, those that are silent longest are nobody's any more.
 
-    They have no mail and have been silent for as long as it takes to count as gone. Raises ``too_many_names`` without any.
+    They have no mail and have been silent for as long as it takes to count as gone, or for a minute since they registered if
+    they have done nothing else: those go first. Raises ``too_many_names`` without any.
     """
     state, limit, now = turn.state, turn.settings.name_limit, turn.now
     if state.registered < limit:
         return
     silent: list[Mailbox] = []
     if now.mono_s >= state.crowded_s:
-        oldest_s = now.wall_s - GONE_AFTER_S
-        silent = [m for m in state.by_id.values() if m.claimed and not m.queued and m.last_seen_s < oldest_s and not m.awaited]
+        quiet = (m for m in state.by_id.values() if m.claimed and not m.queued and not m.awaited)
+        silent = [m for m in quiet if now.wall_s - m.last_seen_s > (GONE_AFTER_S if used(m) else _UNUSED_S)]
     if not silent:
         state.crowded_s = max(state.crowded_s, now.mono_s + _CROWDED_S)
         raise IpcError("too_many_names", limit=limit)
-    for mailbox in nsmallest(max(1, limit // 100), silent, key=lambda m: m.last_seen_s):
+    for mailbox in nsmallest(max(1, limit // 100), silent, key=lambda m: (used(m), m.last_seen_s)):
         turn.event("name_released", name=mailbox.name)
         release_name(state, turn.store, mailbox, turn.journal)
+
+
+def used(mailbox: Mailbox) -> bool:
+    """Whether its session has done anything since it was registered."""
+    return mailbox.session is not None and mailbox.session.last_seen_s > mailbox.session.created_s
 
 
 def release_name(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:

@@ -290,6 +290,19 @@ def test_where_all_names_are_taken_the_longest_silent_one_without_mail_is_free_a
     assert (kind(team, "claude"), team.engine.state.registered) == (Kind.FREE, 3)
 
 
+def test_names_that_were_only_registered_make_room_after_a_minute(team: Core) -> None:
+    small(team, name_limit=4)
+    for who in ("fred", "claude", "bob"):
+        team.pass_time(1)
+        team.ask(who, "whoami")
+    team.register("flood")
+    team.pass_time(59)
+    assert team.ask(None, "register", instance_id="dan")["code"] == "too_many_names"
+    team.pass_time(2)
+    team.register("dan")
+    assert [row["id"] for row in team.ask("dan", "list")["instances"]] == ["bob", "claude", "dan", "fred"]
+
+
 def test_empty_mailboxes_of_names_that_nobody_has_are_bounded(core: Core) -> None:
     small(core, name_limit=2, unclaimed_limit=3)
     for n in range(8):

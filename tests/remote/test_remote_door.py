@@ -215,6 +215,7 @@ def test_a_key_acts_as_its_own_name_only(host: Host, machine: Machine) -> None:
     assert refusal(machine.connect, key, "wilma") == "key_bound"
     assert refusal(machine.connect, key, "wilma", token=wilma.token) == "key_bound"  # stolen
     assert refusal(fred.rename, "barney") == "key_bound"
+    assert refusal(fred.request, "group_create", group="barney") == "key_bound"
     assert fred.rename("fred") == "Renamed fred to fred"
     forged = {"to_id": "wilma", "message": {"content": "x"}}
     assert refusal(fred.request, "send", from_id="wilma", **forged) == "spoofed_sender"
