@@ -84,7 +84,7 @@ def socket_folder(home: str) -> str:
 
 
 def runs_older(home: str) -> bool:
-    """True if the service of the data folder was last started by a version before this one. 20 us; see broker.launcher."""
+    """True if the service of the data folder was last started by a version before this one. Some 30 us; see broker.launcher."""
     try:
         with open(os.path.join(home, "run", "supervisor.json"), "rb") as f:
             said = f.read()

@@ -119,7 +119,7 @@ class Transactions:
 
     def check_names(self) -> None:
         """Raise StoreGone if the database or its WAL was removed, moved or replaced. It comes after the commit and before
-        the replies: what is answered was in the file of that name when it was. 2 us."""
+        the replies: what is answered was in the file of that name when it was. Two stats, some 2 us each."""
         for path, was in self._names.items():
             now = identity(path)
             if now != was:
