@@ -279,6 +279,7 @@ _ROWS = (
             Field("peer", (str,), "only mail to and from this name", low=1, high=64),
             Field("thread", (str,), "only this thread", low=1, high=64),
             Field("since_s", (int, float), "only from this Unix time on", low=0, high=_YEAR_2200_S),
+            Field("history_id", (str,), "only the message of this id", low=1, high=64),
             _BEFORE,
             _PAGE,
         ),

@@ -215,14 +215,21 @@ def sweep(home: str, now_s: float) -> None:
 
 class Turns:
     """``working``: a turn runs; ``held``: so many times in a row it was held at its end; ``told``: the id of the first of
-    the messages that were said to wait, so that the same ones are announced once."""
+    the messages that were said to wait, so that the same ones are announced once; ``added``: characters of mail that hooks
+    added in this turn; ``spent``: it was said that there is no room for more."""
 
-    __slots__ = ("held", "told", "working")
+    __slots__ = ("added", "held", "spent", "told", "working")
 
-    def __init__(self, working: bool = False, held: int = 0, told: str = "") -> None:
+    def __init__(self, working: bool = False, held: int = 0, told: str = "", added: int = 0, spent: bool = False) -> None:
         self.working = working
         self.held = held
         self.told = told
+        self.added = added
+        self.spent = spent
+
+    def begin(self) -> None:
+        """A turn begins, or is over: there is room for mail again."""
+        self.added, self.spent = 0, False
 
 
 def _turns_path(home: str, session: str) -> str:
@@ -231,8 +238,14 @@ def _turns_path(home: str, session: str) -> str:
 
 def load_turns(home: str, session: str) -> Turns:
     stored = sessions.read_json(_turns_path(home, session))
-    held, told = stored.get("held"), stored.get("told")
-    return Turns(stored.get("working") is True, held if isinstance(held, int) else 0, told if isinstance(told, str) else "")
+    held, told, added = stored.get("held"), stored.get("told"), stored.get("added")
+    return Turns(
+        stored.get("working") is True,
+        held if isinstance(held, int) else 0,
+        told if isinstance(told, str) else "",
+        added if isinstance(added, int) else 0,
+        stored.get("spent") is True,
+    )
 
 
 def save_turns(home: str, session: str, turns: Turns) -> None:

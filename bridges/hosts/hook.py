@@ -45,6 +45,8 @@ _START_S = 8.0
 _REQUEST_S = 2.0
 _FETCH = 50
 _READ = "The check tool of the ipc server reads them"
+_LEAST_CHARS = 800
+"""With less room left in a turn, no mail is looked for."""
 _RANK = {"turn": 0, "tool": 1, "interrupt": 2}
 
 
@@ -168,6 +170,7 @@ class Hook:
             turns = bindings.load_turns(self.home, self.session)
             if self.given.get("source") != "compact":  # that happens within a turn
                 turns.working = self.moment == "prompt"
+                turns.begin()
                 session.begin_anew()
             turns.told = ""
             bindings.save_turns(self.home, self.session, turns)
@@ -178,6 +181,7 @@ class Hook:
             return self.deliver(session, turns, "turn", intro=intro)
 
     def prompt(self, session: Session, turns: Turns) -> bool:
+        turns.begin()
         self.set_working(session, turns, True)
         return self.deliver(session, turns, "turn", announce=True)
 
@@ -199,16 +203,19 @@ class Hook:
         if self.given.get("stop_hook_active") is not True:
             turns.held = 0
         if turns.held < session.binding.holds:
-            messages, more = session.fetch("interrupt", session.binding.chars)
+            left = max(1, session.binding.chars - turns.added)
+            messages, more = session.fetch("interrupt", left)
             if messages:
+                text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ)
                 turns.held += 1
+                turns.added += len(text)
                 turns.working = True
                 bindings.save_turns(self.home, self.session, turns)
-                text, ids = digest(messages, more, to=session.binding.name, limit_chars=session.binding.chars, read=_READ)
                 session.put_back(messages, ids)
                 if _write(self.home, self.host.hold(text)):
                     session.keep(ids)
                 return True
+        turns.begin()
         self.set_working(session, turns, False)
         return False
 
@@ -230,27 +237,40 @@ class Hook:
 
     def deliver(self, session: Session, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
         """Add the new mail to what the model reads, and keep it until the next event."""
-        binding = session.binding
-        messages, more = session.fetch(land, binding.chars)
-        text = ""
-        ids: list[str] = []
-        if messages:
-            limit_chars = binding.chars - len(intro)
-            text, ids = digest(messages, more, to=binding.name, limit_chars=limit_chars, read=_READ)
-            session.put_back(messages, ids)
-            first = str(messages[0]["id"])
-            if not ids and not announce:
-                if turns.told == first:
-                    text = ""  # said before; they wait for the check tool or the next prompt
-                else:
-                    turns.told = first
-                    bindings.save_turns(self.home, self.session, turns)
+        binding, before = session.binding, (turns.added, turns.told, turns.spent)
+        left = binding.chars - len(intro) - turns.added
+        text, ids = self.spent(session, turns) if left < _LEAST_CHARS else self.digest(session, turns, land, left, announce)
+        turns.added += len(text)
+        if (turns.added, turns.told, turns.spent) != before:
+            bindings.save_turns(self.home, self.session, turns)
         whole = "\n".join(part for part in (intro, text) if part)
         if not whole:
             return False
         if _write(self.home, self.host.context(self.event, whole)):
             session.keep(ids)
         return True
+
+    def digest(self, session: Session, turns: Turns, land: str, left: int, announce: bool) -> tuple[str, list[str]]:
+        """(mail that has room, its ids). What is too long for any turn is said once after tools, and at each prompt."""
+        messages, more = session.fetch(land, left)
+        if not messages:
+            return "", []
+        text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ)
+        session.put_back(messages, ids)
+        first = str(messages[0]["id"])
+        if ids or announce:
+            return text, ids
+        known, turns.told = turns.told == first, first
+        return ("" if known else text), []
+
+    def spent(self, session: Session, turns: Turns) -> tuple[str, list[str]]:
+        """One line a turn, once its hooks have added as much mail as they may."""
+        unread = 0 if turns.spent else session.ask("count")["unread"]
+        if not unread:
+            return "", []
+        turns.spent = True
+        more = f"{unread} more wait{'s' if unread == 1 else ''} for {session.binding.name}"
+        return f"{more}; no more is added in this turn. {_READ}.", []
 
 
 def _text(given: dict[str, Any], key: str) -> str:

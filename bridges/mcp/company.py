@@ -1,5 +1,6 @@
 """Tools for working together: claims, and all that an agent says of itself; and plain words for everything."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
@@ -8,7 +9,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from bridges.fence import NOTES_LABEL, one_line, quoted
-from bridges.mcp.render import to_text
+from bridges.mcp.render import fitting, mail_text
 from bridges.mcp.results import Answerer, Done, Rows, Told, done, hints
 from bridges.mcp.sdk import current
 from bridges.resources import resource_of
@@ -28,11 +29,12 @@ def add_claims(server: MCPServer[None], answer: Answerer) -> None:
         do: Literal["claim", "release", "list"] = "claim",
         note: str | None = None,
         minutes: Annotated[float, Field(ge=1, le=1440)] = 30,
+        after: str | None = None,
     ) -> Annotated[CallToolResult, Rows]:
         async def work() -> tuple[list[str], Told]:
             named = None if resource is None else resource_of(resource, current().agent.cwd)
             if do == "list" or (named is None and do == "claim"):
-                return _claims((await current().request("claims", resource=named))["claims"])
+                return _claims((await current().request("claims", resource=named))["claims"], after)
             if do == "release":
                 released = (await current().request("claim_release", resource=named))["released"]
                 return [f"Released {released}."], Rows(message=f"Released {released}.", rows=[])
@@ -43,10 +45,15 @@ def add_claims(server: MCPServer[None], answer: Answerer) -> None:
         return await answer(work)
 
 
-def _claims(rows: list[dict[str, Any]]) -> tuple[list[str], Rows]:
-    label = NOTES_LABEL if rows else "Nothing is claimed."
-    lines = [f"{quoted(r['resource'], 512)}  {r['holder']} since {r['since']} until {r['until']}  {_note(r)}" for r in rows]
-    return [label, *lines], Rows(message=label, rows=rows)
+def _claims(rows: list[dict[str, Any]], after: str | None) -> tuple[list[str], Rows]:
+    """One page, in the order of resources; ``after`` is the last resource of the page before."""
+    rows = [r for r in rows if after is None or r["resource"] > after]
+    shown = rows[: fitting([json.dumps(r) for r in rows])]
+    label, more = NOTES_LABEL if rows else "Nothing is claimed.", len(rows) - len(shown)
+    if more:
+        label += f' {more} more: claim(do="list", after=the last resource here).'
+    lines = [f"{quoted(r['resource'], 512)}  {r['holder']} since {r['since']} until {r['until']}  {_note(r)}" for r in shown]
+    return [label, *lines], Rows(message=label, rows=shown, more=more)
 
 
 def _note(row: dict[str, Any]) -> str:
@@ -129,7 +136,7 @@ async def _said(text: str, confirm: bool) -> str:
         if request["action"] == "ask":
             sentences.append(f"{reply['message']}. The answer to question {reply['message_id']} will come as mail.")
         else:
-            sentences += [to_text(reply)] if "messages" in reply else [one_line(line) for line in _sentences(reply)]
+            sentences += [mail_text(reply)] if "messages" in reply else [one_line(line) for line in _sentences(reply)]
     return "\n".join([f"Understood: {_shown(plan)}", *sentences])
 
 
@@ -150,7 +157,9 @@ async def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
 
 def _sentences(reply: dict[str, Any]) -> list[str]:
     if "instances" in reply:
-        return [f"{r['id']}  {r['presence']}" for r in reply["instances"]]
+        rows = [f"{r['id']}  {r['presence']}" for r in reply["instances"]]
+        shown = rows[: fitting(rows)]
+        return [*shown, f"{len(rows) - len(shown)} more: call list_instances"] if len(shown) < len(rows) else shown
     if "instance_id" in reply:
         return [f"You are {reply['instance_id']}, {reply['queued']} unread."]
     return _managed(reply)[0]

@@ -47,7 +47,7 @@ class Showing:
 
 
 Ask = Callable[[str, list[str]], None]
-"""Begins an ``ack``, ``release`` or ``touch`` of ids, without waiting for its reply."""
+"""Begins an ``ack``, ``release``, ``touch`` or, as ``unseen``, a release of what nobody was shown; waits for no reply."""
 
 
 class Given:
@@ -86,7 +86,7 @@ class Given:
         showing = self._fetched.get(key)
         if ids and showing is not None:
             showing.ids = [i for i in showing.ids if i not in ids]
-            self._ask("release", ids)
+            self._ask("unseen", ids)
 
     async def show(self, key: str) -> None:
         """The answer to this request is about to be written."""

@@ -1,13 +1,15 @@
 """Tools that read: mail, its history, who there is."""
 
+import json
+from bisect import bisect_right
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from bridges.fence import NOTES_LABEL, quoted
-from bridges.mcp.render import archive_text, questions_text, receipts_text, to_text
+from bridges.fence import BUDGET_CHARS, NOTES_LABEL, quoted
+from bridges.mcp.render import archive_text, fitting, mail_text, one_text, questions_text, receipts_text, some
 from bridges.mcp.results import Answerer, Own, Told, hints
 from bridges.mcp.sdk import current
 
@@ -17,10 +19,11 @@ class Instances(Told):
 
     instances: list[dict[str, Any]]
     groups: list[dict[str, Any]]
+    more: int = 0
 
 
 _AT_ONCE = 50
-_BYTES = 64 * 1024
+_BYTES = BUDGET_CHARS
 
 
 def add_reading(server: MCPServer[None], answer: Answerer) -> None:
@@ -34,18 +37,18 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
         async def work() -> str:
             if count_only:
                 found = await current().request("count", instance_id=instance_id)
-                senders = ", ".join(f"{name} {number}" for name, number in found["from"].items())
+                senders = some([f"{name} {number}" for name, number in found["from"].items()])
                 urgent = f", {found['interrupt']} urgent" if found["interrupt"] else ""
                 return f"{found['unread']} unread{urgent}{f': {senders}' if senders else ''}."
             limits = {"wait_s": wait_s, "limit": _AT_ONCE, "max_bytes": _BYTES, "timeout_s": wait_s + 30}
-            return to_text(await current().request("check", instance_id=instance_id, **limits))
+            return mail_text(await current().request("check", instance_id=instance_id, **limits))
 
         return await answer.mail(work)
 
     @server.tool(
         annotations=hints(read_only=True),
-        description="Mail you got and sent, newest first, by peer, thread or words. receipts_of says what became of messages "
-        "you sent; questions lists those asked by or of you.",
+        description="Mail you got and sent, newest first, by peer, thread or words; or one message by id, from a character on. "
+        "receipts_of says what became of messages you sent; questions lists those asked by or of you.",
     )
     async def history(
         peer: str | None = None,
@@ -53,14 +56,18 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
         words: str | None = None,
         before: str | None = None,
         limit: Annotated[int, Field(ge=1, le=100)] = 20,
+        id: str | None = None,
+        offset: Annotated[int, Field(ge=0)] = 0,
         receipts_of: list[str] | None = None,
         questions: bool = False,
     ) -> CallToolResult:
         async def work() -> str:
+            if id is not None:
+                return one_text(await current().request("history", history_id=id), offset)
             if receipts_of:
                 return receipts_text((await current().request("receipts", ids=receipts_of))["receipts"])
             if questions:
-                return questions_text((await current().request("asks"))["asks"])
+                return questions_text((await current().request("asks"))["asks"], before)
             fields: dict[str, Any] = {"before": before, "limit": limit}
             if words is not None:
                 return archive_text(await current().request("search", query=words, **fields))
@@ -68,17 +75,55 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
 
         return await answer.mail(work, footer=True)
 
-    @server.tool(annotations=hints(read_only=True), description="Who is registered and what each is doing; the groups.")
-    async def list_instances() -> Annotated[CallToolResult, Instances]:
+    @server.tool(
+        annotations=hints(read_only=True),
+        description="Who is registered and what each is doing; then the groups. Long lists come in pages: after=the last name; "
+        "group: its members only.",
+    )
+    async def list_instances(after: str | None = None, group: str | None = None) -> Annotated[CallToolResult, Instances]:
         async def work() -> tuple[list[str], Told]:
             rows = (await current().request("list"))["instances"]
             groups = (await current().request("groups"))["groups"]
-            label = NOTES_LABEL if any(r.get("note") for r in rows) else f"{len(rows)} registered."
-            lines = [label, *(_instance(r) for r in rows)]
-            lines += [f"group {g['name']}: {', '.join(g['members'])}" for g in groups]
-            return lines, Instances(message=label, instances=rows, groups=groups)
+            return _listed(rows, groups, after, group)
 
         return await answer(work)
+
+
+def _listed(
+    rows: list[dict[str, Any]], groups: list[dict[str, Any]], after: str | None, group: str | None
+) -> tuple[list[str], Instances]:
+    """One page of instances, then groups, each in the order of names."""
+    if group is not None:
+        known = {r["id"]: r for r in rows}
+        members = [m for g in groups if g["name"] == group for m in g["members"]]
+        rows, groups = [known.get(m, {"id": m, "presence": "not registered", "last_seen": "never"}) for m in members], []
+    rows, groups = sorted(rows, key=lambda r: str(r["id"])), sorted(groups, key=lambda g: str(g["name"]))
+    count = len(rows)
+    if after is not None:
+        if any(g["name"] == after for g in groups):
+            rows, groups = [], [g for g in groups if g["name"] > after]
+        else:
+            rows = rows[bisect_right([r["id"] for r in rows], after) :]
+    groups = [{**g, "members": g["members"][:_MEMBERS], "count": len(g["members"])} for g in groups]
+    shown = fitting([json.dumps(row) for row in [*rows, *groups]])
+    more = len(rows) + len(groups) - shown
+    rows, groups = rows[:shown], groups[: max(0, shown - len(rows))]
+    label = NOTES_LABEL if any(r.get("note") for r in rows) else f"{count} registered."
+    if more:
+        last = groups[-1]["name"] if groups else rows[-1]["id"]
+        label += f' {more} more: list_instances(after="{last}").'
+    lines = [label, *(_instance(r) for r in rows)]
+    lines += [f"group {g['name']}: {some(g['members'], _MEMBERS)}{_rest(g)}" for g in groups]
+    return lines, Instances(message=label, instances=rows, groups=groups, more=more)
+
+
+_MEMBERS = 10
+"""So many members stand beside a group's name."""
+
+
+def _rest(group: dict[str, Any]) -> str:
+    left = group["count"] - len(group["members"])
+    return f' and {left} more: list_instances(group="{group["name"]}")' if left else ""
 
 
 def _instance(row: dict[str, Any]) -> str:

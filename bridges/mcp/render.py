@@ -1,47 +1,83 @@
-"""Mail as the text of a tool's result: fenced for a model (bridges.fence). Never as structured content, which some hosts give
-their model in place of the text, without fence and label."""
+"""Mail as the text of a tool's result: fenced for a model (bridges.fence), within what every host passes on. Never as
+structured content, which some hosts give their model in place of the text, without fence and label."""
 
 from typing import Any
 
-from bridges.fence import LABEL, NOTES_LABEL, block, new_fence, one_line, quoted
+from bridges.fence import BUDGET_CHARS, LABEL, NOTES_LABEL, digest, new_fence, one_line, page, part, quoted
+from bridges.mcp.sdk import current
+
+_LINE_CHARS = 300
+"""For what stands above and below a page."""
 
 
-def to_text(reply: dict[str, Any]) -> str:
-    """A reply that brings mail."""
-    count, more = len(reply["messages"]), reply.get("more", 0)
-    if not count:
+def mail_text(reply: dict[str, Any]) -> str:
+    """A reply that brings mail: what fits; what does not is given back, since nobody sees it."""
+    messages = reply["messages"]
+    if not messages:
         return "No new messages."
-    head = f"{count} new message{'s' if count > 1 else ''}"
-    head += f", {more} more waiting: call check again." if more else "."
-    fence = new_fence()
-    return "\n".join([f"{head} {LABEL}", *(block(m, fence) for m in reply["messages"])])
+    name, more = str(current().name), reply.get("more", 0)
+    text, ids = digest(messages, more, to=name, limit_chars=BUDGET_CHARS, read="Call check again", begin=True)
+    current().left_out([m["id"] for m in messages if m["id"] not in ids])
+    return text
 
 
 def archive_text(reply: dict[str, Any]) -> str:
     """A page of history or search for reading: newest first, each fenced like new mail."""
-    if not reply["messages"]:
+    messages = reply["messages"]
+    if not messages:
         return "Nothing found."
-    fence = new_fence()
-    rows = []
-    for m in reply["messages"]:
-        to = m["to"] if isinstance(m["to"], str) else ", ".join(m["to"]) or "nobody"
-        unread = " (unread)" if m.get("read") is False else ""
-        rows += [f"{m['direction']}, to {one_line(to)}{unread}:", block(m, fence)]
-    older = [f"Older ones: before={reply['messages'][-1]['id']}"] if reply["more"] else []
+    blocks = page(messages, BUDGET_CHARS - _LINE_CHARS - sum(len(_direction(m)) + 1 for m in messages), begin=True)
+    rows = [line for m, block in zip(messages, blocks, strict=False) for line in (_direction(m), block)]
+    more = reply["more"] or len(blocks) < len(messages)
+    older = [f"Older ones: before={messages[len(blocks) - 1]['id']}"] if more else []
     return "\n".join([LABEL, *rows, *older])
 
 
-def questions_text(rows: list[dict[str, Any]]) -> str:
+def one_text(reply: dict[str, Any], offset: int) -> str:
+    """One message of the archive, from a character on."""
+    if not reply["messages"]:
+        return "Nothing found."
+    (m,) = reply["messages"]
+    return "\n".join([LABEL, _direction(m), part(m, new_fence(), offset, BUDGET_CHARS - _LINE_CHARS)])
+
+
+def _direction(m: dict[str, Any]) -> str:
+    to = m["to"] if isinstance(m["to"], str) else some(m["to"]) or "nobody"
+    return one_line(f"{m['direction']}, to {to}{' (unread)' if m.get('read') is False else ''}:")
+
+
+def some(names: list[str], limit: int = 10) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def questions_text(rows: list[dict[str, Any]], before: str | None) -> str:
     """Questions asked by or of this session; their words are another's, or this session's own."""
+    rows = [row for row in rows if before is None or int(row["id"]) < int(before)]
     lines = []
     for row in rows:
         answer = f", answer {row['answer']}" if "answer" in row else ""
         about = f"id {row['id']} from {row['from']} to {row['to']} asked {row['asked_at']} deadline {row['deadline']}"
         lines.append(f"{one_line(about)}, {row['state']}{answer}: {quoted(row['content'])}")
-    return "\n".join([NOTES_LABEL, *lines]) if lines else "No questions."
+    shown = lines[: fitting(lines)]
+    older = [f"Older ones: before={rows[len(shown) - 1]['id']}"] if len(shown) < len(lines) else []
+    return "\n".join([NOTES_LABEL, *shown, *older]) if lines else "No questions."
 
 
 def receipts_text(rows: list[dict[str, Any]]) -> str:
     """What became of messages this session sent."""
-    lines = [f"{row['id']} to {row['to']}: {row['state']}{' ' + row['at'] if 'at' in row else ''}" for row in rows]
-    return "\n".join(one_line(line) for line in lines) or "None."
+    lines = [one_line(f"{row['id']} to {row['to']}: {row['state']}{' ' + row['at'] if 'at' in row else ''}") for row in rows]
+    shown = lines[: fitting(lines)]
+    left = [f"{len(lines) - len(shown)} more rows: ask for fewer messages."] if len(shown) < len(lines) else []
+    return "\n".join([*shown, *left]) or "None."
+
+
+def fitting(lines: list[str]) -> int:
+    """How many of the lines fit one result; one at least."""
+    left = BUDGET_CHARS - 2 * _LINE_CHARS
+    for count, line in enumerate(lines):
+        left -= len(line) + 1
+        if left < 0:
+            return max(1, count)
+    return len(lines)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from mcp_types import CallToolResult, ContentBlock, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from bridges.fence import one_line, one_line_json
 from bridges.mcp.sdk import current
@@ -21,6 +21,8 @@ _NOT_REGISTERED = "Not registered. Next: call register with the name you want (y
 
 Name = Annotated[str, Field(description="1-32 of A-Z a-z 0-9 _ -")]
 Own = Annotated[str | None, Field(description="your own name")]
+Data = Annotated[Any, WithJsonSchema({"type": "object", "description": "for programs"})]
+"""Any JSON value; hosts refuse a schema without a type, and some a list of types."""
 Id = Annotated[str, Field(description="a message's id")]
 
 
@@ -115,6 +117,9 @@ def hints(*, read_only: bool = False, idempotent: bool = False) -> ToolAnnotatio
 
 
 def message_of(content: str, data: Any = None) -> dict[str, Any]:
+    """Raises IpcError where there is nothing to send."""
+    if not content and data is None:
+        raise IpcError("bad_request", detail="There is nothing to send: give the text as content")
     return {"content": content} if data is None else {"content": content, "data": data}
 
 

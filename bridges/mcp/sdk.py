@@ -18,6 +18,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, S
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
+from bridges.fence import one_line
 from bridges.hosts.wake import CHANNEL_CAPABILITY, CHANNEL_METHOD
 from bridges.mcp.session import BridgeSession
 
@@ -26,6 +27,10 @@ _ChannelMessage = types.Notification[dict[str, Any], str]
 INBOX = "ipc://inbox"
 """The resource that changes when mail comes."""
 _CLAUDE_CODE = "claude-code"
+_MEANT = {"text": "content", "message": "content", "body": "content", "to": "to_id", "name": "instance_id"}
+"""What a model means by some names that the tools don't have."""
+_HOSTS_OWN = frozenset({"wait_for_previous"})
+"""Arguments that a host adds to every tool for itself (Gemini CLI)."""
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
 
 
@@ -92,16 +97,36 @@ async def run(
         version=template.version,
         instructions=template.instructions,
         log_level="ERROR",
-        middleware=[remember_request, voice.hear],
+        middleware=[remember_request, voice.hear, _argument_check(template)],
         subscriptions=voice._bus,
     )
     server._tool_manager = template._tool_manager
     server._resource_manager = template._resource_manager
-    server._prompt_manager = template._prompt_manager
     low = server._lowlevel_server
+    for method in ("prompts/list", "prompts/get"):  # we have none, and say so by not announcing them
+        low._request_handlers.pop(method, None)
     low.add_request_handler("resources/subscribe", types.SubscribeRequestParams, voice.subscribe)
     low.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, voice.unsubscribe)
     await low.run(read, write, low.create_initialization_options(experimental_capabilities=CHANNEL_CAPABILITY))
+
+
+def _argument_check(template: MCPServer[None]) -> Any:
+    """Middleware: a call with an argument that the tool does not have is refused, since its value would be lost."""
+    known = {tool.name: list(tool.parameters.get("properties", {})) for tool in template._tool_manager.list_tools()}
+
+    async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        params = ctx.params or {}
+        name, given = params.get("name"), params.get("arguments")
+        if ctx.method == "tools/call" and name in known and isinstance(given, Mapping):
+            unknown = [k for k in given if k not in known[name] and k not in _HOSTS_OWN]
+            if unknown:
+                meant = _MEANT.get(unknown[0], "")
+                hint = f" Did you mean {meant}?" if meant in known[name] else ""
+                text = f"{name} has no argument {unknown[0][:64]!r}.{hint} It takes: {', '.join(known[name])}."
+                return types.CallToolResult(content=[types.TextContent(type="text", text=one_line(text))], is_error=True)
+        return await call_next(ctx)
+
+    return check
 
 
 def trim_schemas(server: MCPServer[None]) -> None:
@@ -136,6 +161,30 @@ def parse(line: bytes) -> SessionMessage:
         return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValidationError as e:
         raise ValueError(str(e)) from None
+
+
+def refused(line: bytes) -> bytes:
+    """The answer to a line that ``parse`` refused: by its id, where it has one."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return error_line(None, PARSE_ERROR, "Not JSON")
+    number = value.get("id") if isinstance(value, dict) else None
+    if isinstance(number, bool) or not isinstance(number, (int, str)):
+        number = None
+    if number is None or value.get("method") != "tools/call" or not _has_half_a_pair(value):
+        return error_line(number, INVALID_REQUEST, "Not a JSON-RPC message")
+    text = "The arguments hold half of a surrogate pair, which is no character. Next: leave it out."
+    result = {"content": [{"type": "text", "text": text}], "isError": True, "resultType": "complete"}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode() + b"\n"
+
+
+def _has_half_a_pair(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def to_line(message: SessionMessage) -> bytes:

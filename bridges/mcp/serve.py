@@ -159,7 +159,7 @@ class Conversation:
                 try:
                     message = sdk.parse(line)
                 except ValueError:
-                    self._writer.write(sdk.error_line(None, sdk.PARSE_ERROR, "Not a JSON-RPC message"))
+                    self._writer.write(sdk.refused(line))
                     continue
                 client = sdk.client_of(message)
                 if client is not None:

@@ -12,6 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from bridges.fence import one_line_json
 from bridges.mcp.company import add_claims, add_manage, add_say
 from bridges.mcp.reading import add_reading
+from bridges.mcp.render import fitting
 from bridges.mcp.results import Answerer
 from bridges.mcp.sdk import INBOX, current, trim_schemas
 from bridges.mcp.writing import add_files, add_letters, add_names
@@ -45,6 +46,8 @@ def build(log: Log) -> MCPServer[None]:
     async def status() -> str:
         found = await current().status()
         shown = {k: found[k] for k in ("version", "uptime_s", "instances", "queued")}
+        count = fitting([json.dumps(row) for row in found["instances"]])
+        shown |= {"instances": found["instances"][:count], "more_instances": len(found["instances"]) - count}
         return json.dumps(one_line_json({"name": current().name, **shown}))
 
     @server.resource(INBOX, mime_type="application/json", description="How much mail waits; subscribe to be told of more")

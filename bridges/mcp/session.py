@@ -231,8 +231,10 @@ class BridgeSession:
     def _begin(self, action: str, ids: list[str]) -> None:
         """Begin an ``ack``, ``release`` or ``touch``; of a token that was refused its mail is free anyway."""
         if self._connection is not None and self._token is not None:
-            lease = {"lease_s": HELD_S} if action == "touch" else {}
-            self._connection.begin({"action": action, "session_token": self._token, "ids": ids, **lease})
+            more: dict[str, Any] = {"lease_s": HELD_S} if action == "touch" else {}
+            if action == "unseen":
+                action, more = "release", {"unseen": True}
+            self._connection.begin({"action": action, "session_token": self._token, "ids": ids, **more})
 
     async def _resume(self) -> None:
         """Take up a session without being asked: of the process before this one, of the configured name, or the only one of

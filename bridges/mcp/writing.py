@@ -9,8 +9,8 @@ from pydantic import Field
 
 from bridges.fence import one_line
 from bridges.files import read_file
-from bridges.mcp.render import to_text
-from bridges.mcp.results import Answerer, Done, Id, Name, Own, Told, done, hints, message_of
+from bridges.mcp.render import mail_text
+from bridges.mcp.results import Answerer, Data, Done, Id, Name, Own, Told, done, hints, message_of
 from bridges.mcp.sdk import current
 
 Land = Literal["interrupt", "tool", "turn"] | None
@@ -60,7 +60,7 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
     async def send(
         to_id: Name,
         content: str = "",
-        data: Any = None,
+        data: Data = None,
         from_id: Own = None,
         land: When = None,
         thread: str | None = None,
@@ -85,7 +85,7 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
 
     @server.tool(annotations=hints(), description="Send a message to every registered agent.")
     async def broadcast(
-        content: str, data: Any = None, from_id: Own = None, land: Land = None
+        content: str, data: Data = None, from_id: Own = None, land: Land = None
     ) -> Annotated[CallToolResult, Broadcasted]:
         async def work() -> tuple[list[str], Told]:
             fields: dict[str, Any] = {"message": message_of(content, data), "from_id": from_id, "land": land}
@@ -96,7 +96,7 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
         return await answer(work)
 
     @server.tool(annotations=hints(), description="Answer a message by its id, in its thread. Also a question.")
-    async def reply(message_id: Id, content: str, data: Any = None, land: Land = None) -> Annotated[CallToolResult, Done]:
+    async def reply(message_id: Id, content: str, data: Data = None, land: Land = None) -> Annotated[CallToolResult, Done]:
         async def work() -> tuple[list[str], Told]:
             fields: dict[str, Any] = {"to_message": message_id, "message": message_of(content, data), "land": land}
             return done(await current().request("reply", **fields))
@@ -113,7 +113,7 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
         content: str,
         wait_s: Annotated[float, Field(ge=0, le=300)] = 60,
         deadline_s: Annotated[float, Field(ge=1)] = 600,
-        data: Any = None,
+        data: Data = None,
         land: Land = None,
     ) -> CallToolResult:
         async def work() -> str:
@@ -125,7 +125,7 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
             }
             answered = await current().request("ask", to_id=to_id, timeout_s=wait_s + 30, **fields)
             text = f"{answered['message']}. No answer yet (question {answered['message_id']}): it will come as mail."
-            return to_text(answered) if answered["messages"] else one_line(text)
+            return mail_text(answered) if answered["messages"] else one_line(text)
 
         return await answer.mail(work, footer=True)
 

@@ -23,7 +23,10 @@ def history(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
         peer_id = known_mailbox(turn, body["peer"]).id
     if body.get("thread") is not None:
         thread_id = thread_of(party_letter(turn, mailbox, body["thread"]))
-    return page(turn, session, request, Filter(peer_id, thread_id, float(body.get("since_s") or 0.0)))
+    wanted = Filter(peer_id, thread_id, float(body.get("since_s") or 0.0))
+    if body.get("history_id") is not None:
+        wanted = wanted._replace(only=party_letter(turn, mailbox, body["history_id"]).id)
+    return page(turn, session, request, wanted)
 
 
 def search(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:

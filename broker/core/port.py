@@ -132,6 +132,7 @@ class Filter(NamedTuple):
     since_s: float = 0.0
     before: int | None = None
     query: str | None = None
+    only: int | None = None
 
 
 class Archived(NamedTuple):

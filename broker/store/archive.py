@@ -175,6 +175,9 @@ def _query(mailbox_id: int, wanted: Filter) -> tuple[str, dict[str, object]]:
     parameters |= {"since": wanted.since_s, "peer": wanted.peer_id, "thread": wanted.thread_id, "query": wanted.query}
     tables, where, snippet = "letter l JOIN message m ON m.id = l.message_id", ["l.mailbox_id = :me"], "NULL"
     where += ["l.message_id < :before", "m.created_s >= :since"]
+    if wanted.only is not None:
+        where.append("l.message_id = :only")
+        parameters["only"] = wanted.only
     if wanted.peer_id is not None:
         where.append("l.peer_id = :peer")
     if wanted.thread_id is not None:

@@ -48,6 +48,15 @@ def test_history_is_paged(team: Core) -> None:
     assert ([m["message"]["content"] for m in second["messages"]], second["more"]) == (["2", "1", "0"], False)
 
 
+def test_history_of_one_message_is_for_its_parties(team: Core) -> None:
+    team.send("fred", "claude", "one")
+    team.send("fred", "claude", "two")
+    wanted = team.check("claude")[0]["id"]
+    assert history(team, "claude", history_id=wanted) == [("in", "one")]
+    assert history(team, "fred", history_id=wanted) == [("out", "one")]
+    assert team.ask("bob", "history", history_id=wanted)["code"] == "unknown_message"
+
+
 def test_history_of_a_thread_and_from_a_time_on(team: Core) -> None:
     team.send("fred", "claude", "root")
     root = team.check("claude")[0]["id"]

@@ -174,16 +174,34 @@ def test_what_did_not_fit_comes_later_as_new(service: Service) -> None:
         assert "<29>" in told
 
 
-def test_what_does_not_fit_is_said_to_wait(service: Service) -> None:
+def test_what_does_not_fit_is_said_to_wait_for_the_next_turn(service: Service) -> None:
     agent = Agent(service)
     agent.start()
     with service.connect("bob") as bob:
         for number in range(8):
             bob.send("web", f"letter {number} " + "x" * 2000)
-        text = agent.context("PostToolUse")
+        text = agent.context("UserPromptSubmit")
         assert len(text) <= 9000 and "letter 3" in text and "letter 4" not in text
         assert text.endswith("4 more wait. The check tool of the ipc server reads them.")
-        assert "letter 7" in agent.context("PostToolUse")
+        assert agent.context("PostToolUse") == (
+            "4 more wait for web; no more is added in this turn. The check tool of the ipc server reads them."
+        )
+        assert agent.context("PostToolUse") == ""
+        assert agent.hook("Stop") == {}
+        assert "letter 7" in agent.context("UserPromptSubmit")
+
+
+def test_a_storm_adds_no_more_to_a_turn_than_one_context_s_worth(service: Service) -> None:
+    agent = Agent(service)
+    agent.start()
+    with service.connect("loud") as loud:
+        for number in range(300):
+            loud.send("web", f"line {number} of a build log " + "w" * 80)
+        added = [agent.context("UserPromptSubmit"), *(agent.context("PostToolUse") for _ in range(5))]
+        loud.request("send", to_id="web", message={"content": "urgent"}, land="interrupt")
+        held = agent.hook("Stop")["reason"]
+    assert len("".join(added)) <= 9000 + 120 and "line 0 of" in added[0] and added[2:] == [""] * 4
+    assert "the first, from loud, has 6 characters." in held
 
 
 def test_a_message_too_long_for_a_context_is_announced_once_after_tools_and_stays_unread(service: Service) -> None:
