@@ -13,17 +13,19 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from broker import wire
 from broker.backlog import LIMIT, SLOW_LIMIT, Backlog, Pace, SlowLane
 from broker.child import heard_parent
+from broker.clock import Clock, reading
 from broker.core import accounts, presence
 from broker.core.engine import Decided, Engine
-from broker.core.port import StoreDamaged
-from broker.core.state import Moment, Route, Session
+from broker.core.port import StoreDamaged, StoreError
+from broker.core.state import Route, Session
+from broker.core.terms import Terms
 from broker.core.turn import Answers, Frame, Incoming, Outgoing, Turn
 from broker.errors import IpcError
 from broker.ground import Ground, note
@@ -43,20 +45,17 @@ _TURN_REQUESTS = 2048
 _WARNINGS = frozenset({"storage_full", "storage_locked", "session_replaced"})
 
 
-def now() -> Moment:
-    return Moment(time.time(), time.monotonic())
-
-
 class Server:
     """The sockets over an engine."""
 
-    def __init__(self, settings: Settings, store: SqliteStore, log: Log, clock: Callable[[], Moment] = now) -> None:
+    def __init__(self, settings: Settings, store: SqliteStore, log: Log) -> None:
         self.settings = settings
         self.log = log
-        self.clock = clock
         self.store = store
         self.ground = Ground(settings)
-        self.started = clock()
+        self.terms = Terms.begin(store.last_reading(), reading(), settings.clock_hold_s)
+        self.clock = Clock(self.terms)
+        self.started = self.clock()
         self.engine = Engine(
             state=store.load(),
             store=store,
@@ -78,6 +77,7 @@ class Server:
         self._wake_read, self._wake_write = socket.socketpair()
         self._parent_pipe = -1
         self._running = True
+        self._jumps = 0
 
     # life
 
@@ -100,6 +100,7 @@ class Server:
     def close(self) -> None:
         with contextlib.suppress(StoreDamaged):  # then there is nothing to be saved here
             self.sweeper.flush_activity(force=True)
+            self._note_clock()
         self._stream.close()
         self._router.close()
         self._selector.close()
@@ -171,6 +172,20 @@ class Server:
         if self._slow:
             self._answer(self.engine.run([self._slow.take()], self.clock()))
         self.sweeper.step(self.clock(), busy=bool(frames))
+        if self.terms.changed:
+            self._note_clock()
+
+    def _note_clock(self) -> None:
+        """The wall clock was set, or an hour is over in which nothing ended."""
+        for step_s in self.terms.jumps:
+            self.log.warning("clock_jumped", by_s=round(step_s, 1), ahead_s=round(self.terms.at.ahead_s, 1))
+            self._jumps += 1
+        self.terms.jumps.clear()
+        self.terms.changed = False
+        try:
+            self.store.save_reading(self.terms.at)
+        except StoreError as e:  # the next start counts from an earlier one
+            self.log.warning("clock_not_written", detail=str(e))
 
     def _answer(self, decided: Decided) -> None:
         out, events = decided
@@ -305,6 +320,7 @@ class Server:
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
             "requests": self.requests,
             "repaired": last_repair(settings),
+            "clock": {"jumps": self._jumps, "ahead_s": round(turn.now.ahead_s, 1), "held_s": round(turn.now.held_s, 1)},
             "bad_frames": self.bad_frames,
             "overloaded": self.refused,
             "limits": {
@@ -324,4 +340,4 @@ class Server:
         return sum(m.queued for m in self.engine.state.mailboxes.values())
 
 
-__all__ = ["Server", "now"]
+__all__ = ["Server"]

@@ -59,6 +59,7 @@ class Settings:
     dedupe_s: float = _setting(DAY_S, "IPC_DEDUPE", "s that a sender's message ids are remembered", 1)
     rename_interval_s: float = _setting(HOUR_S, "IPC_RENAME_INTERVAL", "s between renames of a mailbox", 0)
     forward_s: float = _setting(2 * HOUR_S, "IPC_FORWARD", "s that an old name forwards", 0)
+    clock_hold_s: float = _setting(HOUR_S, "IPC_CLOCK_HOLD", "s after a start of the machine in which nothing ends", 0)
     durability: str = _setting("full", "IPC_DURABILITY", "full (survives power loss) or normal (survives a crash)")
     connection_limit: int = _setting(12_000, "IPC_CONNECTION_LIMIT", "TCP connections", 1)
     idle_timeout_s: float = _setting(30.0, "IPC_IDLE_TIMEOUT", "s for a first request to arrive", 0.05)

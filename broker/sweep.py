@@ -101,12 +101,12 @@ class Sweeper:
         if state.next_expiry_s is None:
             self._expiry_s = None
             return
-        left_s = state.next_expiry_s - now.wall_s
+        left_s = state.next_expiry_s - now.due_s
         if left_s > 0:
             self._expiry_s = now.mono_s + min(left_s, _REST_S)  # the clock may be set, so look again soon
             return
         try:
-            gone, state.next_expiry_s = self._store.sweep_brief(now.wall_s, _STEP)
+            gone, state.next_expiry_s = self._store.sweep_brief(now.due_s, _STEP)
         except StoreError as e:
             self._log.warning("sweep_postponed", detail=str(e))
             self._expiry_s = now.mono_s + _REST_S
@@ -140,7 +140,7 @@ class Sweeper:
         for _ in range(min(_STEP, len(self._todo))):
             mailbox = state.by_id.get(self._todo[-1])
             if mailbox is not None and mailbox.queued:
-                ids = self._store.sweep_unread(mailbox.id, now.wall_s, _STEP)
+                ids = self._store.sweep_unread(mailbox.id, now.due_s, _STEP)
                 if ids:
                     self._forget(mailbox, ids)
                     return True
@@ -148,7 +148,7 @@ class Sweeper:
         if self._todo:
             return True
         most = _HURRY_STEP if self._in_a_hurry(now) else _STEP
-        if self._store.sweep_read(now.wall_s - settings.read_ttl_s, most) == most:
+        if self._store.sweep_read(now.due_s - settings.read_ttl_s, most) == most:
             self._steady = True
             return True
         self._todo = None
@@ -173,7 +173,7 @@ class Sweeper:
     def _retire(self, now: Moment) -> None:
         """Names whose sessions have all lapsed are free again; empty mailboxes nobody claims are dropped."""
         state, store, settings = self._engine.state, self._store, self._engine.settings
-        oldest_s = now.wall_s - settings.session_timeout_s
+        oldest_s = now.due_s - settings.session_timeout_s
         lapsed = [s for s in state.sessions.values() if s.last_seen_s < oldest_s]
         held = {s.mailbox.id for s in state.sessions.values() if not s.replaced and s.last_seen_s >= oldest_s}
         freed = [m for m in state.by_id.values() if m.claimed and m.id not in held and m.last_seen_s < oldest_s]
@@ -185,7 +185,7 @@ class Sweeper:
                 release_name(state, store, mailbox, journal)
             for mailbox in self._nobodys(now):
                 drop_mailbox(state, store, mailbox, journal)
-            for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.wall_s):
+            for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.due_s):
                 journal.drop(state.forwards, name)
                 store.drop_forward(name)
             for group in [g for g in state.groups.values() if state.by_id.keys().isdisjoint(g.members)]:
@@ -205,5 +205,5 @@ class Sweeper:
         settings = self._engine.settings
         empty = [m for m in self._engine.state.by_id.values() if not m.claimed and not m.queued]
         empty.sort(key=lambda m: m.last_seen_s)
-        over, idle_s = len(empty) - settings.unclaimed_limit, now.wall_s - settings.unread_ttl_s
+        over, idle_s = len(empty) - settings.unclaimed_limit, now.due_s - settings.unread_ttl_s
         return [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]

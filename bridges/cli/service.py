@@ -1,6 +1,7 @@
 """Start, stop and look at the service."""
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from broker.version import VERSION
 OK, FAILED, NOT_RUNNING = 0, 1, 3
 _FILES = """SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL
 AND EXISTS (SELECT 1 FROM queue q WHERE q.message_id = m.id)"""
+_SET_S = 2.0
 _LOW_DISK_BYTES = 256 * 1024 * 1024
 
 
@@ -155,6 +157,9 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
         say(f"remote   {gate_line(settings, gate)}")
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
+    clock = clock_line(found)
+    if clock:
+        say(style(f"clock    {clock}", "yellow"))
     repaired = found.get("repaired")
     if repaired:
         say(style(f"repaired {_repaired(repaired)}", "yellow"))
@@ -171,6 +176,18 @@ def _repair_kept(settings: Settings) -> str | None:
     """The same as long as the old database is there."""
     told = _read(settings.home / "repair.json")
     return _repaired(told) if told and (settings.home / told["kept_as"]).exists() else None
+
+
+def clock_line(found: dict[str, Any]) -> str:
+    """What the service's clock has to say; empty where nothing was set and nothing waits."""
+    told = found.get("clock") or {}
+    ahead_s, held_s = told.get("ahead_s", 0.0), told.get("held_s", 0.0)
+    if held_s:
+        return f"nothing ends for an hour: the machine was off, or its clock was set ({held_s:.0f} s)"
+    if told.get("jumps") or abs(ahead_s) > _SET_S:
+        now = f"ahead by {ahead_s:.0f} s" if ahead_s > 0 else f"behind by {-ahead_s:.0f} s" if ahead_s < 0 else "as before"
+        return f"was set while the service ran, and is {now} now; nothing ends earlier or later for that"
+    return ""
 
 
 def instances(rows: list[dict[str, Any]]) -> str:
@@ -314,6 +331,11 @@ def _database(settings: Settings) -> Finding:
 
 
 def _clock(settings: Settings) -> Finding:
+    if socket_answers(settings):
+        with contextlib.suppress(IpcError):  # which the broker's own row tells
+            line = clock_line(ask(settings, "status"))
+            if line:
+                return "warn", f"the wall clock {line}" if line.startswith("was set") else line
     try:
         newest = _query(
             settings, "SELECT coalesce(max(created_s), 0) FROM (SELECT created_s FROM message ORDER BY id DESC LIMIT 100)"

@@ -35,6 +35,11 @@ def iso(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")
 
 
+def iso_term(turn: Turn, term_s: float) -> str:
+    """The time of a term, or of what began one, by the wall clock as it is now."""
+    return iso(term_s + turn.now.ahead_s)
+
+
 def authenticate(turn: Turn, token: str | None) -> Session:
     """The session of a token; raises ``unauthorized``, ``session_replaced`` or ``session_expired``.
 
@@ -46,10 +51,9 @@ def authenticate(turn: Turn, token: str | None) -> Session:
         raise IpcError("unauthorized")
     if session.replaced:
         raise IpcError("session_replaced", name=session.mailbox.name)
-    now_s = turn.now.wall_s
-    if now_s - session.last_seen_s > turn.settings.session_timeout_s:
+    if turn.now.due_s - session.last_seen_s > turn.settings.session_timeout_s:
         raise IpcError("session_expired")
-    session.last_seen_s = session.mailbox.last_seen_s = now_s
+    session.last_seen_s = session.mailbox.last_seen_s = turn.now.term_s
     turn.state.touched.add(session.mailbox.id)
     return session
 
@@ -60,7 +64,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     found = wanted(turn, name)
     check_right_to_register(turn, request, name)
     if found.kind is Kind.FORWARDED and found.mailbox is not None:
-        minutes = math.ceil((found.until_s - turn.now.wall_s) / 60)
+        minutes = math.ceil((found.until_s - turn.now.due_s) / 60)
         raise IpcError("name_forwarding", name=name, target=found.mailbox.name, minutes=minutes)
     if found.kind is Kind.GROUP:
         raise IpcError("name_taken", name=name)
@@ -73,7 +77,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
     replace_sessions(turn, mailbox)
     set_claimed(turn.state, mailbox, turn.journal, claimed=True)
     turn.state.names_version += 1
-    turn.journal.set(mailbox, "last_seen_s", turn.now.wall_s)
+    turn.journal.set(mailbox, "last_seen_s", turn.now.term_s)
     turn.store.save_mailbox(mailbox)
     token = turn.make_token()
     session = Session(
@@ -81,7 +85,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
         mailbox=mailbox,
         uid=body.get("peer_uid"),
         created_s=turn.now.wall_s,
-        last_seen_s=turn.now.wall_s,
+        last_seen_s=turn.now.term_s,
         tokens=float(turn.settings.rate_burst),
         refilled_s=turn.now.mono_s,
     )
@@ -146,7 +150,7 @@ def wanted(turn: Turn, name: str) -> Standing:
     """A name that someone wants to have. Raises ``invalid_name`` or ``name_reserved`` where nobody can."""
     if not is_name(name):
         raise IpcError("invalid_name")
-    found = standing(turn.state, name, turn.now.wall_s)
+    found = standing(turn.state, name, turn.now.due_s)
     if found.kind is Kind.RESERVED:
         raise IpcError("name_reserved", name=name)
     return found
@@ -154,7 +158,7 @@ def wanted(turn: Turn, name: str) -> Standing:
 
 def known_mailbox(turn: Turn, name: str) -> Mailbox:
     """The mailbox that a name means, of those who are there or will be. Raises ``unknown_name``."""
-    found = standing(turn.state, name, turn.now.wall_s)
+    found = standing(turn.state, name, turn.now.due_s)
     mailbox = found.mailbox or found.waiting
     if mailbox is None:
         raise IpcError("unknown_name", name=name[:64], did_you_mean=resembling(turn, name, found))
@@ -171,7 +175,7 @@ def new_mailbox(turn: Turn, name: str, maker: int = 0) -> Mailbox:
     state = turn.state
     mailbox_id = state.last_mailbox_id + 1
     turn.journal.set(state, "last_mailbox_id", mailbox_id)
-    mailbox = Mailbox(mailbox_id, name, claimed=False, created_s=turn.now.wall_s, last_seen_s=turn.now.wall_s, maker=maker)
+    mailbox = Mailbox(mailbox_id, name, claimed=False, created_s=turn.now.wall_s, last_seen_s=turn.now.term_s, maker=maker)
     enter(state, mailbox, turn.journal)
     turn.store.save_mailbox(mailbox)
     return mailbox
@@ -189,7 +193,7 @@ def make_room(turn: Turn) -> None:
     silent: list[Mailbox] = []
     if now.mono_s >= state.crowded_s:
         quiet = (m for m in state.by_id.values() if m.claimed and not m.queued and not m.awaited)
-        silent = [m for m in quiet if now.wall_s - m.last_seen_s > (GONE_AFTER_S if used(m) else _UNUSED_S)]
+        silent = [m for m in quiet if now.due_s - m.last_seen_s > (GONE_AFTER_S if used(m) else _UNUSED_S)]
     if not silent:
         state.crowded_s = max(state.crowded_s, now.mono_s + _CROWDED_S)
         raise IpcError("too_many_names", limit=limit)
@@ -268,7 +272,7 @@ def drop_claims(turn: Turn, mailbox: Mailbox) -> int:
 def drop_lapsed_forward(turn: Turn, name: str) -> None:
     """Someone takes the name: who had it before need not be known any more."""
     forward = turn.state.forwards.get(name)
-    if forward is not None and forward.until_s <= turn.now.wall_s:
+    if forward is not None and forward.until_s <= turn.now.due_s:
         drop_forward(turn, name)
 
 
@@ -279,7 +283,7 @@ def drop_forward(turn: Turn, name: str) -> None:
 
 def rename(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(turn, session, request, "old_id")
-    mailbox, state, journal, now_s = session.mailbox, turn.state, turn.journal, turn.now.wall_s
+    mailbox, state, journal, now_s = session.mailbox, turn.state, turn.journal, turn.now.term_s
     old, new = mailbox.name, request.body["new_id"]
     if new == old:  # also what a retry of a rename that worked looks like
         return {"message": f"Renamed {request.body.get('old_id') or old} to {new}"}
@@ -313,7 +317,7 @@ def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     if ids:  # a broadcast may have reached both, when the name was last held by someone
         both = set(ids) & set(turn.store.queued_ids(mailbox.id))
         ids = [i for i in ids if i not in both]
-        turn.store.mark_read(unclaimed.id, sorted(both), turn.now.wall_s)
+        turn.store.mark_read(unclaimed.id, sorted(both), turn.now.term_s)
     turn.store.move_mail(unclaimed.id, mailbox.id)
     drop_mailbox(turn.state, turn.store, unclaimed, turn.journal)
     turn.journal.set(mailbox, "queued", mailbox.queued + len(ids))

@@ -9,7 +9,7 @@ A claim that overlaps another's is refused with its holder. Patterns overlap whe
 
 from typing import Any
 
-from broker.core.accounts import drop_claims, iso
+from broker.core.accounts import drop_claims, iso_term
 from broker.core.state import Claim, Session
 from broker.core.turn import Incoming, Turn
 from broker.errors import IpcError
@@ -21,7 +21,7 @@ _SESSIONS = 10
 
 
 def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    body, state, mailbox, now_s = request.body, turn.state, session.mailbox, turn.now.wall_s
+    body, state, mailbox, now_s = request.body, turn.state, session.mailbox, turn.now.term_s
     drop_lapsed(turn)
     resource = body["resource"]
     mine = [c for c in state.claims.values() if c.mailbox is mailbox]
@@ -32,8 +32,8 @@ def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
             "claim_conflict",
             holder=other.mailbox.name,
             resource=other.resource,
-            since=iso(other.since_s),
-            until=iso(other.until_s),
+            since=iso_term(turn, other.since_s),
+            until=iso_term(turn, other.until_s),
             note=other.note,
             retry_after_s=other.until_s - now_s,
         )
@@ -56,7 +56,7 @@ def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     prepare(resource)
     turn.journal.put(state.claims, held.id, held)
     turn.store.save_claim(held)
-    return {"claimed": {"resource": resource, "since": iso(held.since_s), "until": iso(held.until_s)}}
+    return {"claimed": {"resource": resource, "since": iso_term(turn, held.since_s), "until": iso_term(turn, held.until_s)}}
 
 
 def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def claims(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     rows = []
     for held in sorted(found if resource is None else among(found, resource), key=lambda c: (c.resource, c.id)):
         row = {"resource": held.resource, "holder": held.mailbox.name, "note": held.note}
-        row |= {"since": iso(held.since_s), "until": iso(held.until_s)}
+        row |= {"since": iso_term(turn, held.since_s), "until": iso_term(turn, held.until_s)}
         rows.append({**row, "mine": held.mailbox is session.mailbox})
     return {"claims": rows}
 
@@ -90,7 +90,7 @@ def among(held: list[Claim], resource: str) -> list[Claim]:
 
 def drop_lapsed(turn: Turn) -> None:
     """Claims whose time, or whose holder's session, is over."""
-    now_s, oldest_s = turn.now.wall_s, turn.now.wall_s - turn.settings.session_timeout_s
+    now_s, oldest_s = turn.now.due_s, turn.now.due_s - turn.settings.session_timeout_s
     for held in list(turn.state.claims.values()):
         if held.until_s <= now_s or held.mailbox.last_seen_s < oldest_s:
             turn.journal.drop(turn.state.claims, held.id)

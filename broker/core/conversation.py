@@ -9,7 +9,7 @@ An ``ask`` that waits gets its answer in its own reply, on lease like the mail o
 
 from typing import Any
 
-from broker.core.accounts import iso
+from broker.core.accounts import iso, iso_term
 from broker.core.delivery import answer_ask
 from broker.core.letters import extra_of, party_letter, recipients, take_back, thread_of
 from broker.core.mail import post
@@ -94,7 +94,7 @@ def ask(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | Non
     target = resolve(turn, sender, body["to_id"])
     if target.group is not None:
         raise IpcError("bad_request", detail="ask takes one name; write to the group with send")
-    deadline_s = turn.now.wall_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
+    deadline_s = turn.now.term_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
     draft = Draft(sender, target, content, data, client_id, land=read_land(body))
     draft.extra["question"] = {"deadline": deadline_s, "asker": sender.id}
     message_id, answer = post(turn, session, draft, person=bool(body.get("person")))
@@ -114,7 +114,7 @@ def asks(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
         state = state_of_question(turn, question)
         if request.body.get("state") in (None, state) and len(rows) < _LISTED:
             row = {"id": str(letter.id), "from": letter.sender, "to": asked.name, "content": letter.content[:_EXCERPT]}
-            row |= {"asked_at": iso(letter.created_s), "deadline": iso(question.deadline_s), "state": state}
+            row |= {"asked_at": iso(letter.created_s), "deadline": iso_term(turn, question.deadline_s), "state": state}
             rows.append(row if question.answer_id is None else {**row, "answer": str(question.answer_id)})
     return {"asks": rows}
 
@@ -122,7 +122,7 @@ def asks(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
 def state_of_question(turn: Turn, question: Question) -> str:
     if question.answer_id is not None:
         return "answered"
-    return "stale" if question.deadline_s <= turn.now.wall_s else "open"
+    return "stale" if question.deadline_s <= turn.now.due_s else "open"
 
 
 def forward(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def receipts(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
             if question is not None and question.answer_id is not None and state == "read":
                 state = "answered"
             row = {"id": text_id, "to": mailbox.name, "state": state}
-            rows.append({**row, "at": iso(at_s)} if at_s else row)
+            rows.append({**row, "at": iso_term(turn, at_s)} if at_s else row)
     return {"receipts": rows}
 
 

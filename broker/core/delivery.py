@@ -16,7 +16,7 @@ import msgpack
 import orjson
 
 from broker.actions import LANDINGS
-from broker.core.accounts import iso
+from broker.core.accounts import iso, iso_term
 from broker.core.port import Mail, Question
 from broker.core.state import INTERRUPT, TOOL, TURN, WAITS, Mailbox, Session, Subscription, Waiter, Watcher
 from broker.core.turn import Arrival, Incoming, Outgoing, Turn, act_as
@@ -94,7 +94,7 @@ def fetch(turn: Turn, mailbox: Mailbox, limit: int, max_bytes: int, land: int = 
     shown: list[dict[str, Any]] = []
     skipped: list[int] = []
     size, cursor = 0, mailbox.cursor
-    for mail in turn.store.fetch(mailbox.id, first, mailbox.cursor, turn.now.wall_s):
+    for mail in turn.store.fetch(mailbox.id, first, mailbox.cursor, turn.now.due_s):
         if len(taken) >= limit or len(skipped) >= _SKIPPED:
             break
         if mail.id in mailbox.leased:  # it was taken out of turn
@@ -123,7 +123,7 @@ def fetch_ids(turn: Turn, mailbox: Mailbox, ids: list[int], limit: int, max_byte
     """Lease these messages out of turn, as far as they are unread and nobody holds them."""
     shown: dict[int, dict[str, Any]] = {}
     size = 0
-    for mail in turn.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, turn.now.wall_s):
+    for mail in turn.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, turn.now.due_s):
         body = render(turn, mail, mailbox.name)
         size += encoded_size(body)
         if len(shown) >= limit or (shown and size > max_bytes):
@@ -184,7 +184,7 @@ def render_extra(turn: Turn, message_id: int, extra: dict[str, Any]) -> dict[str
     if "question" in extra:
         asker = turn.state.by_id.get(extra["question"]["asker"])
         waiting = asker is not None and any(w.question_id == message_id for w in asker.askers)
-        shown["question"] = {"deadline": iso(extra["question"]["deadline"]), "waiting": waiting}
+        shown["question"] = {"deadline": iso_term(turn, extra["question"]["deadline"]), "waiting": waiting}
     return shown
 
 
@@ -222,7 +222,7 @@ def ack(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     if not gone:
         return {"acked": 0}
     turn.state.forget_mail(mailbox, gone, turn.journal)
-    turn.store.mark_read(mailbox.id, sorted(gone), turn.now.wall_s)
+    turn.store.mark_read(mailbox.id, sorted(gone), turn.now.term_s)
     if mailbox.available > 0:
         turn.wake(mailbox)
     return {"acked": len(gone)}

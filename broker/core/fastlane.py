@@ -55,7 +55,7 @@ def take_run(turn: Turn, frame: Frame, start: int, token: Any, door: Any) -> int
     except IpcError:
         return 0
     sender, now_s = session.mailbox, turn.now.wall_s
-    sender_id, name, expires_s = sender.id, sender.name, now_s + turn.settings.unread_ttl_s
+    sender_id, name, expires_s = sender.id, sender.name, turn.now.term_s + turn.settings.unread_ttl_s
     longest = min(turn.settings.large_message_bytes // _SHARE, turn.settings.message_limit_bytes // _SHARE, _LONGEST)
     first_id = message_id = turn.state.last_message_id
     boxes: dict[str, Box] = {}

@@ -64,7 +64,7 @@ def take_back(turn: Turn, sender: Mailbox, message_id: int) -> int:
     gone = 0
     for mailbox in recipients(turn, letter):
         if message_id not in mailbox.leased and turn.store.state_of(mailbox.id, message_id) == ("queued", 0.0):
-            turn.store.take_back(mailbox.id, message_id, turn.now.wall_s)
+            turn.store.take_back(mailbox.id, message_id, turn.now.term_s)
             turn.state.forget_mail(mailbox, {message_id}, turn.journal)
             gone += 1
     return gone

@@ -26,7 +26,7 @@ def notify(turn: Turn, to: list[Mailbox], text: str) -> int:
     message_id = turn.state.last_message_id + 1
     turn.journal.set(turn.state, "last_message_id", message_id)
     now_s = turn.now.wall_s
-    expires_s = now_s + turn.settings.unread_ttl_s
+    expires_s = turn.now.term_s + turn.settings.unread_ttl_s
     to_id, extra = (to[0].id, None) if len(to) == 1 else (None, msgpack.packb({"to": [m.id for m in to]}))
     notice = NewMessage(
         message_id, 0, SYSTEM, None, now_s, expires_s, text, None, None, len(to), None, None, None, to_id=to_id, extra=extra
@@ -66,12 +66,12 @@ def tell_of_rename(turn: Turn, about: Mailbox, line: str) -> None:
     told = [m for m in others if limit <= 0 or m.queued < limit]
     message_id = notify(turn, told, line)
     for mailbox in told:
-        turn.journal.set(mailbox, "notice", Notice(message_id, turn.now.wall_s, (line,), 0))
+        turn.journal.set(mailbox, "notice", Notice(message_id, turn.now.term_s, (line,), 0))
 
 
 def may_grow(turn: Turn, mailbox: Mailbox, notice: Notice) -> bool:
     """True if nobody has been handed it yet (what leaves the mailbox otherwise takes ``Mailbox.notice`` away)."""
-    fresh = 0 <= turn.now.wall_s - notice.written_s < min(_GATHERED_S, turn.settings.unread_ttl_s)
+    fresh = 0 <= turn.now.term_s - notice.written_s < min(_GATHERED_S, turn.settings.unread_ttl_s)
     return fresh and notice.message_id > mailbox.cursor and notice.message_id not in mailbox.leased
 
 

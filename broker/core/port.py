@@ -150,6 +150,7 @@ class Sent(NamedTuple):
     created_s: float
     outcome: str | None
     copies: int
+    expires_s: float
 
 
 class Store(Protocol):

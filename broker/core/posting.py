@@ -130,7 +130,9 @@ def sent_before(turn: Turn, sender: Mailbox, said: Repeat, *, forever: bool = Fa
     sent = turn.store.find_sent(sender.id, said.client_id)
     if sent is None:
         return None
-    if not forever and turn.now.wall_s - sent.created_s > turn.settings.dedupe_s:
+    # by the terms' clock where the message was kept for the usual time; either way too long rather than too short
+    sent_s = max(sent.created_s, sent.expires_s - turn.settings.unread_ttl_s)
+    if not forever and turn.now.due_s - sent_s > turn.settings.dedupe_s:
         turn.store.forget_client_id(sent.id)
         return None
     letter = turn.store.find_letter(sent.id)
@@ -188,7 +190,7 @@ def answered_before(sent: Sent, client_id: str) -> dict[str, Any]:
 def resolve(turn: Turn, sender: Mailbox, name: str) -> Target:
     """Who gets mail for a name; a mailbox is made for a name that nobody has yet."""
     state = turn.state
-    found = standing(state, name, turn.now.wall_s)
+    found = standing(state, name, turn.now.due_s)
     if found.mailbox is not None:
         new = found.mailbox.name
         return Target([found.mailbox], new, forwarded(name, new) if found.kind is Kind.FORWARDED else None)
@@ -256,8 +258,7 @@ def store_message(turn: Turn, draft: Draft) -> int:
     journal, state, to = turn.journal, turn.state, draft.target.mailboxes
     message_id = state.last_message_id + 1
     journal.set(state, "last_message_id", message_id)
-    now_s = turn.now.wall_s
-    created_s = now_s if draft.written_s is None else draft.written_s
+    created_s = turn.now.wall_s if draft.written_s is None else draft.written_s
     content, file = draft.content, None
     if needs_file(turn, content, draft.data):
         file = turn.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
@@ -268,11 +269,11 @@ def store_message(turn: Turn, draft: Draft) -> int:
     turn.store.add_message(row, [m.id for m in to if m.id not in muting])
     for mailbox in to:
         if mailbox.id in muting:
-            turn.store.file_muted(mailbox.id, message_id, now_s)
+            turn.store.file_muted(mailbox.id, message_id, turn.now.term_s)
         else:
             deliver(turn, draft, mailbox, message_id)
     if not to:
-        turn.store.take_back(0, message_id, now_s)  # nobody's: kept for the sender's history
+        turn.store.take_back(0, message_id, turn.now.term_s)  # nobody's: kept for the sender's history
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):
         journal.set(state, "next_expiry_s", row.expires_s)
     return message_id
@@ -294,7 +295,7 @@ def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, conten
         sender.name,
         draft.client_id,
         created_s,
-        turn.now.wall_s + (draft.ttl_s if brief and draft.ttl_s is not None else ttl_s),
+        turn.now.term_s + (draft.ttl_s if brief and draft.ttl_s is not None else ttl_s),
         content,
         draft.data,
         target.outcome,

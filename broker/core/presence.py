@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.core.accounts import GONE_AFTER_S, iso, known_mailbox
+from broker.core.accounts import GONE_AFTER_S, iso_term, known_mailbox
 from broker.core.state import Mailbox, Session
 from broker.core.turn import Incoming, Turn
 from broker.errors import IpcError
@@ -18,7 +18,11 @@ def list_instances(turn: Turn, _session: Session, _request: Incoming) -> dict[st
 
 def describe(turn: Turn, mailbox: Mailbox) -> dict[str, Any]:
     """A row of ``list``; what is empty is left out."""
-    row: dict[str, Any] = {"id": mailbox.name, "last_seen": iso(mailbox.last_seen_s), "presence": presence_of(turn, mailbox)}
+    row: dict[str, Any] = {
+        "id": mailbox.name,
+        "last_seen": iso_term(turn, mailbox.last_seen_s),
+        "presence": presence_of(turn, mailbox),
+    }
     if mailbox.note and row["presence"] != "gone":
         row["note"] = mailbox.note
     if mailbox.reach:
@@ -27,7 +31,7 @@ def describe(turn: Turn, mailbox: Mailbox) -> dict[str, Any]:
 
 
 def presence_of(turn: Turn, mailbox: Mailbox) -> str:
-    silent_s = turn.now.wall_s - mailbox.last_seen_s
+    silent_s = turn.now.term_s - mailbox.last_seen_s
     if mailbox.presence == "gone" or (silent_s > GONE_AFTER_S and not mailbox.awaited):
         return "gone"
     return mailbox.presence or "idle"

@@ -23,10 +23,23 @@ _TIDY = 1024
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When something happens. ``wall_s``: Unix time, for what is stored. ``mono_s``: never steps, for leases and waits."""
+    """When something happens. ``wall_s``: Unix time, for what people are shown. ``mono_s``: never steps, for leases and waits.
+
+    ``term_s`` is the Unix time from which new terms are counted, ``due_s`` the one by which they end (``broker.core.terms``).
+    """
 
     wall_s: float
     mono_s: float
+    ahead_s: float = 0.0
+    held_s: float = 0.0
+
+    @property
+    def term_s(self) -> float:
+        return self.wall_s - self.ahead_s
+
+    @property
+    def due_s(self) -> float:
+        return self.wall_s - self.ahead_s - self.held_s
 
 
 TURN, TOOL, INTERRUPT = 0, 1, 2

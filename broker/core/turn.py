@@ -150,7 +150,7 @@ def act_as(turn: Turn, session: Session, request: Incoming, field_name: str) -> 
     mailbox = session.mailbox
     if claimed is None or claimed == mailbox.name:
         return
-    if isinstance(claimed, str) and standing(turn.state, claimed, turn.now.wall_s).mailbox is mailbox:
+    if isinstance(claimed, str) and standing(turn.state, claimed, turn.now.due_s).mailbox is mailbox:
         return
     turn.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
     raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])

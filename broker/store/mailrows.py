@@ -47,7 +47,8 @@ class MailRows(Transactions):
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None:
         self._flush()
         row = self._sql.execute(
-            "SELECT id, created_s, outcome, copies FROM message WHERE sender_id = ? AND client_id = ?", (sender_id, client_id)
+            "SELECT id, created_s, outcome, copies, expires_s FROM message WHERE sender_id = ? AND client_id = ?",
+            (sender_id, client_id),
         ).fetchone()
         return Sent(*row) if row else None
 

@@ -1,5 +1,6 @@
 """The store over SQLite: its parts put together, opened and loaded."""
 
+import json
 import os
 import sqlite3
 import uuid
@@ -10,6 +11,7 @@ import peewee
 from broker.core.port import StoreDamaged, StoreError
 from broker.core.standing import enter, enter_group
 from broker.core.state import INTERRUPT, Claim, Forward, Group, Journal, Mailbox, Session, State
+from broker.core.terms import Reading
 from broker.settings import Settings
 from broker.store.archive import several
 from broker.store.expiry import Expiry
@@ -100,6 +102,19 @@ class SqliteStore(MailRows, Records, Expiry):
             if row[1] in state.by_id:
                 state.claims[row[0]] = Claim(row[0], state.by_id[row[1]], *row[2:])
         state.last_claim_id = max(state.claims, default=0)
+
+    def last_reading(self) -> Reading | None:
+        """The clocks as the last life of the broker left them; None in a new database."""
+        told = self._meta("clock")
+        if told is not None:
+            return Reading(**json.loads(told))
+        # of a version that did not keep them: somebody was there at this time
+        seen_s = self._sql.execute("SELECT max(last_seen_s) FROM mailbox").fetchone()[0]
+        return None if seen_s is None else Reading(seen_s, 0.0, "")
+
+    def save_reading(self, at: Reading) -> None:
+        """Between batches. Raises StoreError."""
+        self._write_now(("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", [(json.dumps(at.to_map()),)]))
 
     def _meta(self, key: str) -> str | None:
         row = MetaRow.get_or_none(MetaRow.key == key)

@@ -10,6 +10,7 @@ import pytest
 from broker.core import accounts
 from broker.core.engine import Engine
 from broker.core.state import Moment
+from broker.core.terms import Terms
 from broker.core.turn import Event, Incoming
 from broker.settings import Settings
 from broker.store import SqliteStore, open_store
@@ -25,6 +26,8 @@ class Core:
     env: dict[str, str] = field(default_factory=dict)
     wall_s: float = 1_800_000_000.0
     mono_s: float = 1000.0
+    terms: Terms | None = None
+    """What the wall clock is held against; without one it is right."""
     tokens: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     late: list[dict[str, Any]] = field(default_factory=list)
@@ -46,6 +49,9 @@ class Core:
         self.wall_s += seconds
         self.mono_s += seconds
 
+    def now(self) -> Moment:
+        return Moment(self.wall_s, self.mono_s, *(self.terms.read(self.wall_s, self.mono_s) if self.terms else ()))
+
     def batch(self, *bodies: dict[str, Any], name: str | None = None) -> list[dict[str, Any]]:
         """Run the requests as one batch; the replies in order, pushes and later replies go to ``late``."""
         requests = []
@@ -55,7 +61,7 @@ class Core:
             requests.append(
                 Incoming((who or "?").encode(), body, body.get("session_token", self.tokens.get(who or "")), "test")
             )
-        out, events = self.engine.run(requests, Moment(self.wall_s, self.mono_s))
+        out, events = self.engine.run(requests, self.now())
         self.events += events
         asked = {(r.route, r.body["id"]) for r in requests}
         mine = [o.body for o in out if "push" not in o.body and (o.route, o.body["id"]) in asked]

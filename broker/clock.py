@@ -1,0 +1,31 @@
+"""The clocks of this machine, as the broker reads them."""
+
+import time
+
+from broker.core.state import Moment
+from broker.core.terms import Reading, Terms
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Counts suspension, on Linux by its name; CLOCK_MONOTONIC does elsewhere."""
+
+
+def reading() -> Reading:
+    """The clocks now, and which boot of the machine this is."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as f:
+            boot_id = f.read().strip()
+    except OSError:
+        boot_id = ""
+    return Reading(time.time(), time.clock_gettime(_BOOT_CLOCK), boot_id)
+
+
+class Clock:
+    """Says what moment it is: call it."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+
+    def __call__(self) -> Moment:
+        wall_s = time.time()
+        return Moment(wall_s, time.monotonic(), *self.terms.read(wall_s, time.clock_gettime(_BOOT_CLOCK)))
