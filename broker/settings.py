@@ -46,7 +46,7 @@ class Settings:
     mailbox_limit: int = _setting(10_000, "IPC_MAILBOX_LIMIT", "unread messages a mailbox, 0 = none", 0)
     name_limit: int = _setting(12_000, "IPC_NAME_LIMIT", "registered names", 1)
     unclaimed_limit: int = _setting(10_000, "IPC_UNCLAIMED_LIMIT", "mailboxes of names nobody has registered", 1)
-    storage_limit_mib: int = _setting(8192, "IPC_STORAGE_LIMIT", "MiB of database, 0 = none", 0)
+    storage_limit_mib: int = _setting(8192, "IPC_STORAGE_LIMIT", "MiB of database and large messages, 0 = none", 0)
     rate_limit: float = _setting(2000.0, "IPC_RATE_LIMIT", "messages/s a session, 0 = none", 0)
     rate_burst: int = _setting(4000, "IPC_RATE_BURST", "messages at once", 1)
     pair_limit: int = _setting(60, "IPC_PAIR_LIMIT", "turns a minute between two agents without a person, 0 = none", 0)

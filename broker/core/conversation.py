@@ -130,7 +130,8 @@ def forward(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     body, sender = request.body, session.mailbox
     client_id = body.get("message_id")
     letter = party_letter(turn, sender, body["forward_id"])
-    content = f"{body['note']}\n\n{letter.content}" if body.get("note") else letter.content
+    text = whole_text(turn, letter)
+    content = f"{body['note']}\n\n{text}" if body.get("note") else text
     known = sent_before(turn, sender, Repeat(client_id, content, letter.data, body["to_id"]))
     if known is not None:
         return answered_before(known, str(client_id))
@@ -139,6 +140,16 @@ def forward(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}
     draft.extra |= {"forwarded": first, "hops": next_hop(turn, letter)}
     return post(turn, session, draft)[1]
+
+
+def whole_text(turn: Turn, letter: Letter) -> str:
+    """The text of a message: what is forwarded is a message of its own, with a file of its own where it is large."""
+    if letter.file_sha256 is None:
+        return letter.content
+    found = turn.store.read_large(letter.file_path, letter.file_sha256)
+    if found is None:
+        raise IpcError("bad_request", detail="The file with that message's text is gone, so it can't be forwarded")
+    return found
 
 
 def withdraw(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The files of a batch are written as they come and synced together, by a few thre
 half the time of one after the other. Only then do they get their names, and the folder is synced once for all.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -41,6 +42,9 @@ class LargeFiles:
     def __init__(self, settings: Settings, store_id: str) -> None:
         self._settings = settings
         self.folder = settings.large_message_path
+        self.size_bytes = 0
+        """Of the files that messages name, and ``grown`` whether some came since that was last looked at."""
+        self.grown = False
         self.store_id = store_id
         self._unsynced: dict[Path, Unsynced] = {}
         """By the name each is to have."""
@@ -79,11 +83,13 @@ class LargeFiles:
         temporary = self.folder / f".{secrets.token_hex(8)}.tmp"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._unsynced[path] = Unsynced(fd, temporary)
+        self.size_bytes += len(text)
+        self.grown = True
         try:
             with os.fdopen(fd, "wb", closefd=False) as out:
                 out.write(text)
         except BaseException:
-            self._forget(path)
+            self.remove(str(path))
             raise
         return path
 
@@ -148,7 +154,12 @@ class LargeFiles:
     def remove(self, stored: str) -> None:
         """Remove the file that a stored path stands for."""
         path = locate(stored, self._settings)
-        if path is None or self._forget(path):
+        if path is None:
+            return
+        with contextlib.suppress(OSError):
+            unsynced = self._unsynced.get(path)
+            self.size_bytes -= os.stat(path if unsynced is None else unsynced.fd).st_size
+        if self._forget(path):
             return
         try:
             os.unlink(path)

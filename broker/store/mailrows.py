@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
+from broker.bodies import original
 from broker.core.port import ORDINARY, LargeFile, Letter, Mail, NewMessage, Question, Sent
 from broker.store.schema import QuestionRow
 from broker.store.transactions import Transactions, translate
@@ -169,6 +170,10 @@ class MailRows(Transactions):
 
     def write_large(self, sender: str, recipient: str, created_s: float, message_id: int, content: str) -> LargeFile:
         return self._large.write(sender, recipient, created_s, message_id, content)
+
+    def read_large(self, path: str | None, sha256: str) -> str | None:
+        found = original(path, sha256) if path is not None else None
+        return None if found is None else found.decode("utf-8", "replace")
 
     def remove_file(self, path: str) -> None:
         self._large.remove(path)

@@ -35,6 +35,7 @@ _MAKERS = (
     "ORDER BY q.message_id LIMIT 1) AS maker FROM mailbox b WHERE NOT b.claimed AND maker IS NOT NULL"
 )
 """Whose message made a mailbox that nobody has: the sender of the oldest that waits."""
+_FILES_BYTES = "SELECT ifnull(sum(file_size), 0) FROM message WHERE file_path IS NOT NULL"
 
 
 class SqliteStore(MailRows, Records, Expiry):
@@ -70,6 +71,7 @@ class SqliteStore(MailRows, Records, Expiry):
         state.last_message_id = max(int(self._meta("last_message_id") or 0), last_message_id)
         self._last_id = state.last_message_id
         self._indexed_id = self._indexed_durably = int(self._meta("indexed_id") or 0)
+        self._large.size_bytes = self._sql.execute(_FILES_BYTES).fetchone()[0]
         self._load_landings(state)
         self._load_company(state)
         return state

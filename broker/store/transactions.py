@@ -228,12 +228,13 @@ class Transactions:
         if not limit_mib:
             return
         self._unmeasured += 1 + (len(self._messages) + len(self._ordinary) // len(ORDINARY)) // _MEASURE_ROWS
-        if self._unmeasured <= self._unmeasured_most:
+        if self._unmeasured <= self._unmeasured_most and not self._large.grown:
             return
-        room = limit_mib * 1024 * 1024 - self.size_bytes()
+        self._large.grown = False
+        room = limit_mib * 1024 * 1024 - self.size_bytes() - self._large.size_bytes
         self._unmeasured, self._unmeasured_most = 0, _MEASURE_BATCHES if room > _NEAR_BYTES else 0
         if room < 0:
-            raise StoreFull(f"the database has reached its limit of {limit_mib} MiB (storage_limit_mib)")
+            raise StoreFull(f"the mail has reached its limit of {limit_mib} MiB, large files included (storage_limit_mib)")
 
     def size_bytes(self) -> int:
         """Pages in use, free ones not counted."""

@@ -1,5 +1,9 @@
 """Replies, questions, threads, forwards, what became of a message."""
 
+import hashlib
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.broker.conftest import Core
@@ -370,3 +374,17 @@ def test_the_brake_lets_go_after_a_minute(home: object) -> None:
     core.pass_time(61)
     assert core.send("a", "b")["status"] == "ok"
     core.store.close()
+
+
+def test_a_forwarded_large_message_keeps_its_text_when_the_original_is_gone(pair: Core) -> None:
+    text = "Large report. " + "0123456789" * 3000
+    number = pair.send("fred", "claude", text)["message_id"]
+    pair.register("nova")
+    assert pair.ask("fred", "forward", forward_id=number, to_id="nova", note="fyi")["status"] == "ok"
+    original: Any = one(pair, "claude")["file"]
+    Path(original["path"]).unlink()
+    file: Any = one(pair, "nova")["file"]
+    assert Path(file["path"]).read_text().endswith(f"\n---\n\nfyi\n\n{text}")
+    assert file["sha256"] == hashlib.sha256(f"fyi\n\n{text}".encode()).hexdigest()
+    refused = pair.ask("fred", "forward", forward_id=number, to_id="nova")
+    assert (refused["code"], "is gone" in refused["message"]) == ("bad_request", True)

@@ -74,6 +74,22 @@ def test_the_storage_limit_refuses_new_mail_only(home: Path) -> None:
     core.store.close()
 
 
+def test_the_storage_limit_counts_large_files_also_after_a_restart(home: Path) -> None:
+    core = Core(home, env={"IPC_STORAGE_LIMIT": "2"})
+    core.register("fred", "claude")
+    big = "x" * 700_000
+    assert [core.send("fred", "claude", big).get("code") for _ in range(4)] == [None, None, "storage_full", "storage_full"]
+    assert len(list((home / "large-messages").iterdir())) == 2  # what was refused left nothing
+    core.restart()
+    assert core.send("fred", "claude", big)["code"] == "storage_full"
+    core.pass_time(7 * 86400 - 1)
+    core.register("fred")
+    core.pass_time(2)
+    sweep(core)
+    assert core.send("fred", "claude", big)["status"] == "ok"
+    core.store.close()
+
+
 def test_a_database_of_a_later_version_is_not_touched(home: Path) -> None:
     with sqlite3.connect(home / "ipc.db") as db:
         db.execute("PRAGMA user_version = 99")

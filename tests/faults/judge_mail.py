@@ -43,7 +43,7 @@ def _post(
     client_id = body.get("message_id")
     letter = Letter(number, sender, sender.name, _text(judge, number, content), wall_s, wall_s + ttl_s, client_id)
     letter.land = TOOL if body.get("land") is None else LANDS.index(body["land"])
-    letter.group, letter.brief = group, ttl_s < model.unread_ttl_s
+    letter.group, letter.brief, letter.whole = group, ttl_s < model.unread_ttl_s, content
     for name, value in fields.items():
         setattr(letter, name, value)
     model.store(letter, boxes)
@@ -188,7 +188,8 @@ def forward(judge: Judge, call: Call) -> None:
         return
     if _repeated(judge, call):
         return
-    content = f"{body['note']}\n\n{first.content}" if body.get("note") else first.content
+    text = first.whole or first.content
+    content = f"{body['note']}\n\n{text}" if body.get("note") else text
     shown = first.forwarded or {"from": first.name, "id": str(first.number), "timestamp": iso(first.created_s)}
     hops = first.hops + 1
     to = model.resolve(body["to_id"], judge.wall_s)

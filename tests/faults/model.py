@@ -48,6 +48,8 @@ class Letter:
     created_s: float
     expires_s: float
     client_id: str | None = None
+    whole: str | None = None
+    """The text of a large one, whose ``content`` is its summary."""
     land: int = TOOL
     thread: int | None = None
     reply_to: int | None = None
