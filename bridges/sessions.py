@@ -9,10 +9,13 @@ broker.place).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import time
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,11 +80,22 @@ def write_json(path: str, value: dict[str, Any]) -> None:
         raise
 
 
+def keep_json(path: str, value: dict[str, Any]) -> bool:
+    """The same where the work goes on without: False where the disk is full or can't be written."""
+    try:
+        write_json(path, value)
+    except OSError as e:
+        if e.errno not in _NO_ROOM:
+            raise
+        return False
+    return True
+
+
 def store(home: str, project: str, name: str, token: str, host: str = "") -> str:
     """Keep a session; the file's path. ``host`` says whose hooks made it; what else the file holds stays."""
     path = path_of(home, project, name)
     stored = {"since": time.time(), **read_json(path), "name": name, "token": token, "project": project}
-    write_json(path, {**stored, **({"host": host} if host else {})})
+    keep_json(path, {**stored, **({"host": host} if host else {})})
     return path
 
 

@@ -135,13 +135,13 @@ def _binding(stored: dict[str, Any]) -> Binding | None:
 
 
 def save(home: str, binding: Binding) -> None:
-    sessions.write_json(path_of(home, binding.session), {k: getattr(binding, k) for k in Binding.__slots__})
+    sessions.keep_json(path_of(home, binding.session), {k: getattr(binding, k) for k in Binding.__slots__})
 
 
 def redirect(home: str, old: Binding, new: Binding) -> None:
     """The old session's file now leads to the new one's."""
     stored = {k: getattr(old, k) for k in Binding.__slots__}
-    sessions.write_json(path_of(home, old.session), {**stored, "next": new.session})
+    sessions.keep_json(path_of(home, old.session), {**stored, "next": new.session})
 
 
 def lost(home: str) -> list[dict[str, Any]]:
@@ -249,7 +249,7 @@ def load_turns(home: str, session: str) -> Turns:
 
 
 def save_turns(home: str, session: str, turns: Turns) -> None:
-    sessions.write_json(_turns_path(home, session), {k: getattr(turns, k) for k in Turns.__slots__})
+    sessions.keep_json(_turns_path(home, session), {k: getattr(turns, k) for k in Turns.__slots__})
 
 
 def touch_turns(home: str, session: str) -> None:

@@ -381,10 +381,11 @@ class Session:
             shown.drop(self._home, self.binding.session)
 
     def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:
-        """Tell the others what this agent does; a broker of an older version has no such request."""
+        """Tell the others what this agent does. A broker of an older version has no such request, and one whose disk is full
+        can't keep it: neither holds mail back."""
         fields: dict[str, Any] = {"state": state} if reach is None else {"state": state, "reach": reach}
         try:
             self.ask("presence", **fields)
         except IpcError as e:
-            if e.code != "unknown_action":
+            if e.code not in ("unknown_action", "storage_full"):
                 raise

@@ -108,5 +108,5 @@ def _say(ask: Ask, binding: Binding) -> None:
     try:
         ask("presence", session_token=binding.token, state="idle", reach=binding.reach)
     except RemoteError as e:
-        if e.code != "unknown_action":
+        if e.code not in ("unknown_action", "storage_full"):  # an older service; a full disk, which keeps no mail back
             raise

@@ -1,7 +1,10 @@
 """A disk that is full: new mail is refused, reads go on, and it recovers by itself."""
 
+import contextlib
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,3 +46,27 @@ def test_a_full_disk_refuses_new_mail_keeps_what_it_has_and_recovers(
         while mail := receiver.check():
             got += [m.content.split()[0] for m in mail]
     assert got == [*stored, "last"]
+
+
+def test_hooks_bring_stored_mail_and_a_new_session_its_name_though_the_disk_is_full(
+    small_disk: Path, make_service: Callable[..., Service]
+) -> None:
+    service = make_service().start()
+    project = small_disk / "web"
+    project.mkdir()
+
+    def hook(event: str, session: str) -> str:
+        given = json.dumps({"session_id": session, "cwd": str(project), "source": "startup"})
+        env = {**os.environ, **service.env, "CLAUDE_PID": str(os.getpid())}
+        command = [sys.executable, "-m", "bridges.cli", "hook", "claude", event]
+        return subprocess.run(command, input=given, env=env, capture_output=True, text=True).stdout
+
+    assert "under the name web" in hook("SessionStart", "one")
+    service.connect("bob").send("web", "stored before")
+    fill = small_disk / "fill"
+    with contextlib.suppress(OSError), fill.open("wb", buffering=0) as out:
+        while True:
+            out.write(b"x" * 4096)
+    assert "stored before" in hook("UserPromptSubmit", "one")
+    assert "under the name web" in hook("SessionStart", "two")
+    fill.unlink()
