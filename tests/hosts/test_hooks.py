@@ -200,7 +200,8 @@ def test_a_storm_adds_no_more_to_a_turn_than_one_context_s_worth(service: Servic
         added = [agent.context("UserPromptSubmit"), *(agent.context("PostToolUse") for _ in range(5))]
         loud.request("send", to_id="web", message={"content": "urgent"}, land="interrupt")
         held = agent.hook("Stop")["reason"]
-    assert len("".join(added)) <= 9000 + 120 and "line 0 of" in added[0] and added[2:] == [""] * 4
+    assert len("".join(added)) <= 9000 + 120 and "line 0 of" in added[0]
+    assert "".join(added).count("no more is added in this turn") == 1 and added[-1] == ""
     assert "the first, from loud, has 6 characters." in held
 
 
