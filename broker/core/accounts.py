@@ -84,7 +84,7 @@ def register(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
         token_hash=token_hash(token),
         mailbox=mailbox,
         uid=body.get("peer_uid"),
-        created_s=turn.now.wall_s,
+        created_s=turn.now.term_s,
         last_seen_s=turn.now.term_s,
         tokens=float(turn.settings.rate_burst),
         refilled_s=turn.now.mono_s,
@@ -329,6 +329,6 @@ def take_over_mail(turn: Turn, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     turn.wake(mailbox)
 
 
-def whoami(_turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:
+def whoami(turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:
     mailbox = session.mailbox
-    return {"instance_id": mailbox.name, "queued": mailbox.queued, "registered_at": iso(session.created_s)}
+    return {"instance_id": mailbox.name, "queued": mailbox.queued, "registered_at": iso_term(turn, session.created_s)}

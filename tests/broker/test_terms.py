@@ -168,7 +168,6 @@ def test_only_what_people_are_shown_is_told_by_the_wall_clock() -> None:
             read += [f"{path.stem}.{function.name}"] * len(found)
     assert sorted(read) == [
         "accounts.new_mailbox",
-        "accounts.register",
         "fastlane.take_run",
         "groups.create",
         "mail.import_mail",
