@@ -1,11 +1,23 @@
 """The calls that the synchronous and the asyncio client share: one method an action, made of one ``request``."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from broker.ids import new_message_id
 
 Reply = TypeVar("Reply")
 """What a request gives: a reply map, or in asyncio something to await for one."""
+
+
+class HasId(Protocol):
+    """A message, such as ``Mail``."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def id_of(message: str | HasId) -> str:
+    """The id of a message that is given by its id or itself."""
+    return message if isinstance(message, str) else message.id
 
 
 class Calls(Generic[Reply]):
@@ -28,30 +40,36 @@ class Calls(Generic[Reply]):
         """Send to every registered instance but this one; the reply has ``count``."""
         return self._write("broadcast", content, data, message_id, **options)
 
-    def reply(self, to_message: str, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
-        """Answer a message, by its id, in its thread. ``options``: land, auto, person."""
-        return self._write("reply", content, data, message_id, to_message=to_message, **options)
+    def reply(
+        self, to_message: str | HasId, content: str, data: Any = None, *, message_id: str | None = None, **options: Any
+    ) -> Reply:
+        """Answer a message, given by its id or as ``check`` gave it, in its thread. ``options``: land, auto, person."""
+        return self._write("reply", content, data, message_id, to_message=id_of(to_message), **options)
 
     def forward(
-        self, message: str, to: str, note: str | None = None, *, land: str | None = None, message_id: str | None = None
+        self, message: str | HasId, to: str, note: str | None = None, *, land: str | None = None, message_id: str | None = None
     ) -> Reply:
-        """Pass on a message one got or sent, by its id."""
-        fields: dict[str, Any] = {"forward_id": message, "to_id": to, "note": note, "land": land}
+        """Pass on a message one got or sent, given by its id or as ``check`` gave it."""
+        fields: dict[str, Any] = {"forward_id": id_of(message), "to_id": to, "note": note, "land": land}
         return self.request("forward", message_id=message_id or new_message_id(), **fields)
 
-    def withdraw(self, message: str) -> Reply:
+    def withdraw(self, message: str | HasId) -> Reply:
         """Take back a message that nobody has been given yet; ``withdrawn`` counts the copies."""
-        return self.request("withdraw", withdraw_id=message)
+        return self.request("withdraw", withdraw_id=id_of(message))
 
-    def receipts(self, *messages: str) -> Reply:
+    def receipts(self, *messages: str | HasId) -> Reply:
         """What became of messages one sent: ``receipts`` with a state for each recipient."""
-        return self.request("receipts", ids=list(messages))
+        return self.request("receipts", ids=[id_of(m) for m in messages])
 
     def asks(self, state: str | None = None) -> Reply:
         """Questions asked by and of this session."""
         return self.request("asks", state=state)
 
     # mail that waits, and that was
+
+    def touch(self, *messages: str | HasId, lease_s: float | None = None) -> Reply:
+        """Keep messages of the last check for ``lease_s`` seconds more (default: as long as a check does)."""
+        return self.request("touch", ids=[id_of(m) for m in messages], lease_s=lease_s)
 
     def count(self) -> Reply:
         """How much mail waits, without delivering any: unread, interrupt, from."""

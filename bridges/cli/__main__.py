@@ -24,21 +24,27 @@ _BY_HOSTS = {"hook": "hook:main", "monitor": "watch:monitor", "wait": "watch:wai
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    _hold_standard_descriptors()
+    shown = _hold_standard_descriptors()
     arguments = sys.argv[1:] if argv is None else argv
     if arguments and arguments[0] in _BY_HOSTS and arguments[1:] not in (["-h"], ["--help"]):
         module, _, function = _BY_HOSTS[arguments[0]].partition(":")
         done: int = getattr(importlib.import_module(f"bridges.hosts.{module}"), function)(arguments[1:])
         return done
     from bridges.cli.commands import COMMANDS, parser_of, whole_parser
-    from bridges.cli.output import complain
+    from bridges.cli.output import complain, give_up_output
+    from bridges.cli.parsing import parsed
 
+    if not shown:
+        complain("standard output is closed, so nothing can be shown", "ipc --help")
+        return FAILED
+    # a text that the terminal's encoding has no letter for must not stop the mail behind it
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not arguments:
         whole_parser().print_help()
         return 0
     name = arguments[0]
     if name in COMMANDS:
-        options = parser_of(name).parse_args(arguments[1:])
+        options = parsed(parser_of(name), arguments[1:])
     elif name.startswith("-"):
         options = whole_parser().parse_args(arguments)
     else:
@@ -57,26 +63,28 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run(options)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain again
+        give_up_output()
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _hold_standard_descriptors() -> None:
+def _hold_standard_descriptors() -> bool:
     """Open what was closed of 0 to 2, for nothing to be written: else a socket of ours gets the number, and a hook's answer
-    or a command's output goes into it."""
+    or a command's output goes into it. False where standard output was closed."""
+    shown = sys.stdout is not None
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDONLY)
             setattr(sys, name, open(os.devnull, "w" if fd else "r"))  # noqa: SIM115 (for the life of the process)
+    return shown
 
 
 def run(options: argparse.Namespace) -> int:
     """Import and run the command's function; errors become a sentence, a next step and a status."""
-    from bridges.cli.output import complain
+    from bridges.cli.output import complain, give_up_output
     from bridges.cli.session import NotRegistered
 
     work_of = options.run
@@ -99,12 +107,15 @@ def run(options: argparse.Namespace) -> int:
         complain(str(e), "ipc register NAME")
         return NOT_ALLOWED
     except IpcError as e:
-        complain(e.text, e.hint or "ipc --help")
+        from bridges.cli.hints import hint
+
+        complain(e.text, hint(e, options.command))
         return exit_status(e)
     except BrokenPipeError:
         raise
     except OSError as e:  # a folder that is not ours, or can't be read or written
-        complain(str(e), "ipc doctor")
+        give_up_output()
+        complain(f"{e.filename}: {e.strerror}" if e.filename else str(e.strerror or e), "ipc doctor")
         return FAILED
     return status
 

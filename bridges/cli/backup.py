@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bridges.cli.output import complain, say, say_json
+from bridges.cli.output import complain, number_of, say, say_json
 from broker.backup import BackupError, Saved
 from broker.backup import backup as make
 from broker.backup import restore as put_back
@@ -36,7 +36,8 @@ def _show(saved: Saved, where: str, as_json: bool) -> int:
         fields = ("messages", "unread", "files", "missing", "size_bytes", "set_aside")
         say_json({name: getattr(saved, name) for name in fields})
         return OK
-    say(f"{saved.messages} messages, {saved.unread} of them unread, and {saved.files} large files {where}")
+    large = number_of(saved.files, "large file")
+    say(f"{number_of(saved.messages, 'message')}, {saved.unread} of them unread, and {large} {where}")
     if saved.missing:
         say(f"{saved.missing} large files had been deleted before")
     if saved.set_aside:

@@ -6,18 +6,16 @@ Only the parser of the command that was typed is built: fifteen of them cost as 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 
-from bridges.cli.output import complain
+from bridges.cli import values
+from bridges.cli.parsing import Parser, form
 from broker.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
-USAGE = 2
 _EPILOG = """\
 first steps:
   ipc demo                        three agents talk over three doors, in a temporary home
@@ -29,14 +27,6 @@ first steps:
 exit status: 0 done, 1 failed, 2 usage, 3 service not reachable, 4 not registered or not allowed,
 5 refused by a limit (try again later), 130 interrupted
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Argparse whose errors say what to type next."""
-
-    def error(self, message: str) -> NoReturn:
-        complain(message, f"{self.prog} --help")
-        sys.exit(USAGE)
 
 
 class Command:
@@ -55,7 +45,7 @@ class Command:
     def options(self) -> dict[str, Any]:
         """What the parser is made with."""
         epilog = f"example:\n  {self.example}" if self.example else None
-        return {"description": self.text, "epilog": epilog, "formatter_class": _form}
+        return {"description": self.text, "epilog": epilog, "formatter_class": form}
 
     def fill(self, parser: Parser) -> None:
         parser.set_defaults(run=self.run, quick=self.quick)
@@ -70,15 +60,6 @@ HERE = frozenset({"backup", "demo", "keys", "legacy", "service"})
 ELSEWHERE = {"service:status": "elsewhere:status", "service:doctor": "elsewhere:doctor"}
 """What runs in their place where there is a counterpart."""
 QUICK_MODULES = frozenset({"company", "mail", "saying", "talk", "watch"})
-
-
-def _form(prog: str) -> argparse.HelpFormatter:
-    """Help that keeps line ends. The width is found here because argparse would import shutil for it (4 ms), in each parse."""
-    try:
-        width = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
-    except (OSError, ValueError):
-        width = 80
-    return argparse.RawDescriptionHelpFormatter(prog, width=max(20, width - 2))
 
 
 def _up(command: Parser) -> None:
@@ -102,21 +83,29 @@ LANDINGS = ("interrupt", "tool", "turn")
 def _send(command: Parser) -> None:
     command.add_argument("to", metavar="TO", help="the recipient's name, or a group's")
     _text(command)
-    command.add_argument("--ttl", type=_seconds, metavar="S", help="withdraw it if it is unread after S seconds")
-    command.add_argument("--thread", metavar="ID", help="continue the thread of that message")
-    command.add_argument("--supersedes", metavar="ID", help="withdraw that message of yours if it is still unread")
+    command.add_argument("--ttl", type=values.seconds, metavar="S", help="withdraw it if it is unread after S seconds")
+    command.add_argument("--thread", type=values.message_id, metavar="ID", help="continue the thread of that message")
+    command.add_argument(
+        "--supersedes", type=values.message_id, metavar="ID", help="withdraw that message of yours if it is still unread"
+    )
 
 
 def _reply(command: Parser) -> None:
-    command.add_argument("message", metavar="ID", help="the message that is answered: the number after #")
+    command.add_argument(
+        "message", type=values.message_id, metavar="ID", help="the message that is answered: the number after #"
+    )
     _text(command)
 
 
 def _ask(command: Parser) -> None:
     command.add_argument("to", metavar="TO", help="who is asked")
     _text(command)
-    command.add_argument("--wait", type=_wait, default=60.0, metavar="S", help="wait S seconds for the answer (default 60)")
-    command.add_argument("--deadline", type=_seconds, metavar="S", help="the question is stale after S seconds (default 600)")
+    command.add_argument(
+        "--wait", type=values.wait_s, default=60.0, metavar="S", help="wait S seconds for the answer (default 60)"
+    )
+    command.add_argument(
+        "--deadline", type=values.seconds, metavar="S", help="the question is stale after S seconds (default 600)"
+    )
 
 
 def _asks(command: Parser) -> None:
@@ -125,25 +114,29 @@ def _asks(command: Parser) -> None:
 
 
 def _forward(command: Parser) -> None:
-    command.add_argument("message", metavar="ID", help="the message: the number after #")
+    command.add_argument("message", type=values.message_id, metavar="ID", help="the message: the number after #")
     command.add_argument("to", metavar="TO", help="who gets it")
     command.add_argument("--note", metavar="TEXT", help="a line of your own before it")
     _common(command)
 
 
 def _one_message(command: Parser) -> None:
-    command.add_argument("message", metavar="ID", help="a message you sent")
+    command.add_argument(
+        "message", type=values.message_id, metavar="ID", help="a message you sent: the number that send printed"
+    )
     _common(command)
 
 
 def _receipts(command: Parser) -> None:
-    command.add_argument("messages", metavar="ID", nargs="+", help="messages you sent")
+    command.add_argument(
+        "messages", type=values.message_id, metavar="ID", nargs="+", help="messages you sent: the numbers that send printed"
+    )
     _common(command)
 
 
 def _history(command: Parser) -> None:
     command.add_argument("--peer", metavar="NAME", help="only mail to and from that name")
-    command.add_argument("--thread", metavar="ID", help="only the thread of that message")
+    command.add_argument("--thread", type=values.message_id, metavar="ID", help="only the thread of that message")
     _page(command)
 
 
@@ -153,8 +146,8 @@ def _search(command: Parser) -> None:
 
 
 def _page(command: Parser) -> None:
-    command.add_argument("--before", metavar="ID", help="older than that message")
-    command.add_argument("--limit", type=_page_size, metavar="N", help="at most N messages (default 50)")
+    command.add_argument("--before", type=values.message_id, metavar="ID", help="older than that message")
+    command.add_argument("--limit", type=values.page_size, metavar="N", help="at most N messages (default 50)")
     _common(command)
 
 
@@ -183,7 +176,7 @@ def _one_name(command: Parser) -> None:
 
 def _claim(command: Parser) -> None:
     command.add_argument("resource", metavar="RESOURCE", help="a file, a pattern (quote it), or any name")
-    command.add_argument("--ttl", type=_seconds, metavar="S", help="for S seconds (default 1800)")
+    command.add_argument("--ttl", type=values.seconds, metavar="S", help="for S seconds (default 1800)")
     command.add_argument("--note", metavar="TEXT", help="what for")
     _common(command)
 
@@ -195,7 +188,7 @@ def _resource(command: Parser) -> None:
 
 def _autocheck(command: Parser) -> None:
     command.add_argument("what", nargs="?", choices=("start", "stop", "status"), default="status")
-    command.add_argument("minutes", nargs="?", type=int, default=5, metavar="MINUTES", help="1 to 60 (default 5)")
+    command.add_argument("minutes", nargs="?", type=values.minutes, default=5, metavar="MINUTES", help="1 to 60 (default 5)")
     _common(command)
 
 
@@ -241,18 +234,26 @@ def _say(command: Parser) -> None:
 
 def _watch(command: Parser) -> None:
     command.add_argument(
+        "--pause",
+        type=values.wait_s,
+        default=1.0,
+        metavar="S",
+        help="try a command that failed again after S seconds (default 1)",
+    )
+    command.add_argument(
         "--exec",
         dest="run_command",
         nargs=argparse.REMAINDER,
         metavar="COMMAND",
-        help="run this command for each message, with the message on its standard input (last option)",
+        help="run this command for each message, with the message on its standard input (last option); a message whose "
+        "command fails is unread again, and set aside after the third time",
     )
     _common(command)
 
 
 def _check(command: Parser) -> None:
-    command.add_argument("--wait", type=_wait, default=0.0, metavar="S", help="wait up to S seconds for mail")
-    command.add_argument("--limit", type=_count, default=100, metavar="N", help="at most N messages (default 100)")
+    command.add_argument("--wait", type=values.wait_s, default=0.0, metavar="S", help="wait up to S seconds for mail")
+    command.add_argument("--limit", type=values.count, default=100, metavar="N", help="at most N messages (default 100)")
     _common(command)
 
 
@@ -308,7 +309,7 @@ def _text(command: Parser) -> None:
     command.add_argument("text", nargs="*", metavar="TEXT", help="the message, or - for standard input")
     command.add_argument("--file", metavar="FILE", help="take the message from a file")
     command.add_argument("--data", metavar="JSON", help="structured data to go with it")
-    command.add_argument("--id", metavar="ID", help="your own message id: sent twice, stored once")
+    command.add_argument("--id", metavar="ID", help="your own id of this message: a script that repeats it stores it once")
     command.add_argument("--land", choices=LANDINGS, help="when it should reach a working agent (default tool)")
     _common(command)
 
@@ -320,28 +321,6 @@ def _common(command: Parser) -> None:
 
 def _json(command: Parser) -> None:
     command.add_argument("--json", action="store_true", help="as JSON")
-
-
-def _wait(text: str) -> float:
-    return _bounded(float(text), 0, 3600, "seconds")
-
-
-def _seconds(text: str) -> float:
-    return _bounded(float(text), 1, 31_536_000, "seconds")
-
-
-def _count(text: str) -> int:
-    return int(_bounded(int(text), 1, 10_000, ""))
-
-
-def _page_size(text: str) -> int:
-    return int(_bounded(int(text), 1, 200, ""))
-
-
-def _bounded(value: float, low: int, high: int, unit: str) -> float:
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"must be from {low} to {high} {unit}".rstrip())
-    return value
 
 
 COMMANDS = {
@@ -383,7 +362,7 @@ COMMANDS = {
     "claims": Command("company:claims", "who works on what", "ipc claims src/api/users.py", _resource),
     "autocheck": Command("company:autocheck", "have your doors look for mail", "ipc autocheck start 3", _autocheck),
     "mcp": Command("setup:mcp", "MCP server on standard input and output, for an agent's host to start", "", _mcp),
-    "import-legacy": Command("legacy:run", "take over unread mail from the seed system's SQLite database", "", _import_legacy),
+    "import-legacy": Command("legacy:run", "take over unread mail from an older system's SQLite database", "", _import_legacy),
     "install": Command("install:run", "connect an agent's host to the mail", "ipc install claude --print", _install),
     "uninstall": Command("install:remove", "take it out of an agent's host again", "ipc uninstall claude", _uninstall),
     "hook": Command(BY_HOSTS, "for a host's hooks: mail at the boundaries of an agent's turns", "", _hook),
@@ -399,12 +378,13 @@ def parser_of(name: str) -> Parser:
     command = COMMANDS[name]
     parser = Parser(prog=f"ipc {name}", **command.options())
     command.fill(parser)
+    parser.set_defaults(command=name)
     return parser
 
 
 def whole_parser() -> Parser:
     """The parser of ``ipc`` with all its commands, for its help."""
-    parser = Parser(prog="ipc", description="Mail between AI agents on this machine.", epilog=_EPILOG, formatter_class=_form)
+    parser = Parser(prog="ipc", description="Mail between AI agents on this machine.", epilog=_EPILOG, formatter_class=form)
     parser.add_argument("--version", action="version", version=f"agent-ipc {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser, required=True)
     for name, command in COMMANDS.items():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from bridges.cli import session
-from bridges.cli.output import ago, say, say_json, table
+from bridges.cli.output import ago, here, say, say_json, table
 from bridges.resources import resource_of
 from broker.place import Place
 
@@ -77,7 +75,7 @@ def blocks(place: Place, options: argparse.Namespace) -> int:
 
 
 def claim(place: Place, options: argparse.Namespace) -> int:
-    resource = resource_of(options.resource, os.getcwd())
+    resource = resource_of(options.resource, here())
     claimed = _do(place, options, "claim", resource=resource, ttl_s=options.ttl, note=options.note)["claimed"]
     if options.json:
         say_json(claimed)
@@ -88,7 +86,7 @@ def claim(place: Place, options: argparse.Namespace) -> int:
 
 def release(place: Place, options: argparse.Namespace) -> int:
     """Exit status 1 where there was no such claim."""
-    resource = None if options.resource is None else resource_of(options.resource, os.getcwd())
+    resource = None if options.resource is None else resource_of(options.resource, here())
     released = _do(place, options, "claim_release", resource=resource)["released"]
     if options.json:
         say_json({"released": released})
@@ -98,7 +96,7 @@ def release(place: Place, options: argparse.Namespace) -> int:
 
 
 def claims(place: Place, options: argparse.Namespace) -> int:
-    resource = None if options.resource is None else resource_of(options.resource, os.getcwd())
+    resource = None if options.resource is None else resource_of(options.resource, here())
     rows = _do(place, options, "claims", resource=resource)["claims"]
     if options.json:
         say_json(rows)
@@ -110,11 +108,19 @@ def claims(place: Place, options: argparse.Namespace) -> int:
     return OK
 
 
+def every(found: dict[str, Any]) -> str:
+    """Who looks for mail, and how often: an agent's MCP server does, a shell can't."""
+    if found["autocheck"] != "on":
+        return "Automatic checks are off"
+    often = "every minute" if found["minutes"] == 1 else f"every {found['minutes']} minutes"
+    return f"An agent of this name is told of its mail {often} by its MCP server; in a shell, ipc watch prints mail as it comes"
+
+
 def autocheck(place: Place, options: argparse.Namespace) -> int:
     fields = {"minutes": options.minutes} if options.what == "start" else {}
     found = _do(place, options, f"autocheck_{options.what}", **fields)
     if options.json:
         say_json(found)
     else:
-        say(f"Automatic checks every {found['minutes']} minutes" if found["autocheck"] == "on" else "Automatic checks are off")
+        say(every(found))
     return OK

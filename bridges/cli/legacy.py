@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bridges.cli.output import say, say_json
+from bridges.cli.output import number_of, say, say_json
 from bridges.fence import one_line
 from broker.client import Connection
 from broker.errors import IpcError
@@ -162,7 +162,8 @@ def _show(report: Report, as_json: bool) -> None:
     if as_json:
         say_json(vars(report))
         return
-    say(f"{report.imported} messages imported, {report.already_there} were there already, {report.read} read ones left out")
+    took = f"{number_of(report.imported, 'message')} imported"
+    say(f"{took}, {report.already_there} were there already, {report.read} read ones left out")
     for table, count in report.not_taken.items():
         why = "old forwards have lapsed" if table == "name_history" else "each agent registers anew"
         say(f"{table}: {count} not taken ({why})")

@@ -7,7 +7,7 @@ import os
 import sys
 
 from bridges.cli import session
-from bridges.cli.output import ago, complain, say, say_json, style, table
+from bridges.cli.output import ago, complain, number_of, say, say_json, style, table
 from broker.errors import IpcError
 from broker.place import Place
 from broker.quick import DEFAULT_TIMEOUT_S
@@ -22,7 +22,7 @@ OK = 0
 
 def register(place: Place, options: argparse.Namespace) -> int:
     reply = session.register(place, options.name)
-    waiting = f" with {reply['queued']} queued messages" if reply["queued"] else ""
+    waiting = f" with {number_of(reply['queued'], 'queued message')}" if reply["queued"] else ""
     say(f"Registered {options.name}{waiting}")
     return OK
 
@@ -45,11 +45,20 @@ def broadcast(place: Place, options: argparse.Namespace) -> int:
     return OK
 
 
+def sent(reply: dict[str, Any], to: str = "") -> str:
+    """What became of a message, with the number that withdraw, receipts and --thread take."""
+    text = f"Broadcast to {number_of(reply['count'], 'instance')}" if "count" in reply else reply["message"]
+    text = f"{text} to {to}" if to else text
+    number = f" (number {reply['number']})" if "number" in reply else ""  # a broker before 0.4.0 has none
+    again = ": sent before under this id, stored once" if reply.get("duplicate") else ""
+    return f"{text}{number}{again}"
+
+
 def show_sent(reply: dict[str, Any], as_json: bool) -> None:
     if as_json:
         say_json(reply)
         return
-    say(f"{reply['message']}{' (sent before)' if reply.get('duplicate') else ''}")
+    say(sent(reply))
     if reply.get("did_you_mean"):
         complain(f"did you mean {reply['did_you_mean']}? Nothing was sent there", "ipc list")
 

@@ -32,6 +32,29 @@ def say_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=True, indent=2 if sys.stdout.isatty() else None), flush=True)
 
 
+def give_up_output() -> None:
+    """Standard output takes no more: what is left in its buffer goes nowhere, so that the exit does not fail for it, too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def here() -> str:
+    """The present folder. Raises ``bad_request`` where it was removed."""
+    from broker.errors import IpcError
+
+    try:
+        return os.getcwd()
+    except OSError:
+        raise IpcError("bad_request", detail="the present folder is gone: change to another one") from None
+
+
+def number_of(count: int, one: str, many: str = "") -> str:
+    """``1 message``, ``2 messages``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def complain(what: str, next_step: str = "") -> None:
     """An error on standard error: what happened, and what to type next."""
     from bridges.fence import one_line

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from bridges.cli import session
-from bridges.cli.mail import show
-from bridges.cli.output import ago, complain, say, say_json, style, table
+from bridges.cli.company import every
+from bridges.cli.mail import sent, show
+from bridges.cli.output import ago, complain, here, say, say_json, style, table
 from bridges.files import read_file
 from bridges.say import CONTEXT, SHARE_FILE, Context, Plan, help_text, read_context, understand, vocabulary
 from broker.place import Place
@@ -91,7 +92,7 @@ def _carry_out(place: Place, me: session.Shell, request: dict[str, Any]) -> dict
     if action == "register":
         return _public(session.register(place, fields["instance_id"]))
     if action == SHARE_FILE:
-        content, data = read_file(Path(os.getcwd(), os.path.expanduser(fields["path"])))
+        content, data = read_file(Path(here(), os.path.expanduser(fields["path"])))
         return me.request("send", to_id=fields["to_id"], message={"content": content, "data": data}, person=sys.stdin.isatty())
     if action in ("send", "ask", "reply"):
         fields["person"] = sys.stdin.isatty()
@@ -117,9 +118,8 @@ def _show(action: str, answer: dict[str, Any]) -> None:
     elif action == "whoami":
         say(f"{answer['instance_id']}, {answer['queued']} unread")
     elif action == "ask":
-        say(f"{answer['message']}. The answer will come as mail; ipc asks lists open questions")
+        say(f"{sent(answer)}. The answer will come as mail; ipc asks lists open questions")
     elif "autocheck" in answer:
-        on = answer["autocheck"] == "on"
-        say(f"Automatic checks every {answer['minutes']} minutes" if on else "Automatic checks are off")
+        say(every(answer))
     else:
-        say(answer["message"])
+        say(sent(answer) if "number" in answer else answer["message"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from bridges.cli import session
-from bridges.cli.mail import message_of, plain, show, show_sent
-from bridges.cli.output import ago, say, say_json, style, table
+from bridges.cli.mail import message_of, plain, sent, show, show_sent
+from bridges.cli.output import ago, number_of, say, say_json, style, table
 from broker.place import Place
 from broker.quick import DEFAULT_TIMEOUT_S
 
@@ -27,7 +27,7 @@ def reply(place: Place, options: argparse.Namespace) -> int:
         say_json(answer)
     else:
         closes = " (answers their question)" if answer.get("answers") else ""
-        say(f"{answer['message']} to {answer['to']}{closes}")
+        say(f"{sent(answer, to=answer['to'])}{closes}")
     return OK
 
 
@@ -48,7 +48,7 @@ def ask(place: Place, options: argparse.Namespace) -> int:
         if mail:
             me.request("ack", ids=[m["id"] for m in mail])
     if not mail and not options.json:
-        say(f"{answer['message']}. No answer yet: it will come as mail; ipc asks lists open questions")
+        say(f"{sent(answer)}. No answer yet: it will come as mail; ipc asks lists open questions")
     return OK if mail or not options.wait else NOTHING
 
 
@@ -135,7 +135,7 @@ def _archived(page: dict[str, Any], options: argparse.Namespace, next_page: str)
     if page["more"]:
         say(f"older: {next_page.format(last=page['messages'][-1]['id'])}")
     if page.get("behind"):
-        say(f"The newest {page['behind']} messages are not indexed yet; ask again in a moment")
+        say(f"The newest mail is not indexed yet ({number_of(page['behind'], 'message')}); ask again in a moment")
     return OK
 
 

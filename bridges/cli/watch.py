@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 from bridges.cli import session
 from bridges.cli.mail import plain, show
@@ -20,19 +21,20 @@ if TYPE_CHECKING:
 
 _WAIT_S = 300.0
 _AT_ONCE = 50
+_TRIES = 3
+"""So often a command may fail for one message."""
 
 
 def watch(place: Place, options: argparse.Namespace) -> int:
-    """Until interrupted. Each message is acknowledged once it was printed or its command has ended."""
+    """Until interrupted. Each message is acknowledged once it was printed or its command has ended well."""
     if options.run_command == []:
         raise IpcError("bad_request", detail="--exec needs a command: --exec notify-send mail")
     with session.resume(place, options.as_) as me:
+        if options.run_command:
+            _hand_over(me, options.run_command, options.pause)
         while True:
-            mail = me.request("check", wait_s=_WAIT_S, limit=_AT_ONCE, timeout_s=_WAIT_S + DEFAULT_TIMEOUT_S)["messages"]
-            for m in mail:
-                if options.run_command:
-                    _run(options.run_command, m)
-                elif options.json:
+            for m in _mail(me, _AT_ONCE):
+                if options.json:
                     say_json(plain(m))
                 else:
                     show(m)
@@ -40,13 +42,46 @@ def watch(place: Place, options: argparse.Namespace) -> int:
                 me.request("ack", ids=[m["id"]])
 
 
-def _run(command: list[str], m: dict[str, Any]) -> None:
+def _mail(me: session.Shell, limit: int) -> list[dict[str, Any]]:
+    reply = me.request("check", wait_s=_WAIT_S, limit=limit, timeout_s=_WAIT_S + DEFAULT_TIMEOUT_S)
+    messages: list[dict[str, Any]] = reply["messages"]
+    return messages
+
+
+def _hand_over(me: session.Shell, command: list[str], first_pause_s: float) -> None:
+    """Run the command for each message, one at a time since the lease of what waits behind it would end meanwhile.
+
+    A message whose command fails is unread again and comes first in the next check. After ``_TRIES`` it is set aside, so that
+    one bad message does not stop the mail.
+    """
+    failed: dict[str, int] = {}
+    while True:
+        for m in _mail(me, 1):
+            status = _run(command, m)
+            tries = failed.pop(m["id"], 0) + 1
+            if status and tries < _TRIES:
+                failed[m["id"]] = tries
+                me.request("release", ids=[m["id"]])
+                pause_s = first_pause_s * 4 ** (tries - 1)
+                complain(
+                    f"{command[0]} ended with status {status} for message #{m['id']}: unread again, next try in {pause_s:g} s"
+                )
+                time.sleep(pause_s)
+                continue
+            me.request("ack", ids=[m["id"]])
+            if status:
+                complain(
+                    f"{command[0]} ended with status {status} for message #{m['id']} {tries} times: set aside as read",
+                    f"ipc history --peer {m['from']}",
+                )
+
+
+def _run(command: list[str], m: dict[str, Any]) -> int:
     """The user's command with the text on standard input and who, when and which in its environment; never a shell string,
-    and nothing of the mail among its arguments."""
+    and nothing of the mail among its arguments. Its exit status."""
     env = {**os.environ, "IPC_MAIL_FROM": m["from"], "IPC_MAIL_ID": m["id"], "IPC_MAIL_TIMESTAMP": m["timestamp"]}
     try:
         done = subprocess.run(command, input=m["message"]["content"].encode(), env=env)  # noqa: S603 (the user's own command)
     except OSError as e:
         raise IpcError("bad_request", detail=f"{command[0]} can't be run: {e.strerror}; the mail is unread again") from None
-    if done.returncode:
-        complain(f"{command[0]} ended with status {done.returncode} for message #{m['id']}")
+    return done.returncode

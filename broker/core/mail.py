@@ -63,7 +63,7 @@ def post(turn: Turn, session: Session, draft: Draft, *, person: bool = False) ->
     take_tokens(turn, session, max(1, len(target.mailboxes)))
     draft.target, full = with_room(turn, sender, target)
     if target.group is not None:
-        draft.target = draft.target._replace(outcome=f"Posted to {len(draft.target.mailboxes)} members of {target.group}")
+        draft.target = draft.target._replace(outcome=posted(len(draft.target.mailboxes), target.group))
     elif target.mailboxes[0] is not sender:
         take_turn(turn, sender, target.mailboxes[0], person=person)
     message_id = store_message(turn, draft)
@@ -77,6 +77,10 @@ def post(turn: Turn, session: Session, draft: Draft, *, person: bool = False) ->
     if full:
         reply["mailbox_full"] = full
     return message_id, reply
+
+
+def posted(count: int, group: str) -> str:
+    return f"Posted to {count} member{'' if count == 1 else 's'} of {group}"
 
 
 def broadcast(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def team(core: Core) -> Core:
 def test_mail_to_a_group_goes_to_its_members_but_the_sender(team: Core) -> None:
     team.ask("fred", "group_create", group="builders")
     team.ask("claude", "group_join", group="builders")
-    assert team.send("fred", "builders", "green")["message"] == "Posted to 1 members of builders"
+    assert team.send("fred", "builders", "green")["message"] == "Posted to 1 member of builders"
     (message,) = team.check("claude")
     assert (message["group"], message["to"]) == ("builders", "claude")
     assert (team.check("fred"), team.check("bob")) == ([], [])

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -51,14 +52,14 @@ def shell(home: Path) -> Iterator[Shell]:
 
 def test_the_first_command_starts_the_service_and_mail_flows(shell: Shell) -> None:
     assert shell.ok("register", "fred") == "Registered fred\n"
-    assert shell.ok("send", "claude", "hello", "there") == "Message queued for claude (not yet registered)\n"
-    assert shell.ok("register", "claude") == "Registered claude with 1 queued messages\n"
+    assert shell.ok("send", "claude", "hello", "there") == "Message queued for claude (not yet registered) (number 1)\n"
+    assert shell.ok("register", "claude") == "Registered claude with 1 queued message\n"
     assert "hello there" in shell.ok("check")
     assert shell.ok("check") == "No new messages\n"
-    assert shell.ok("send", "claude", "x", "--as", "fred") == "Message sent\n"
+    assert shell.ok("send", "claude", "x", "--as", "fred") == "Message sent (number 2)\n"
     assert shell.ok("whoami", IPC_NAME="fred") == "fred, 0 unread\n"
     assert shell.ok("rename", "claude-2") == "Renamed claude to claude-2\n"
-    assert shell.ok("broadcast", "to all") == "Broadcast to 1 instances\n"
+    assert shell.ok("broadcast", "to all") == "Broadcast to 1 instance (number 4)\n"
     assert [r["id"] for r in json.loads(shell.ok("list", "--json"))] == ["claude-2", "fred"]
 
 
@@ -77,8 +78,122 @@ def test_text_comes_from_arguments_standard_input_or_a_file(shell: Shell) -> Non
 
 def test_a_message_id_makes_a_send_repeatable(shell: Shell) -> None:
     shell.ok("register", "fred")
-    assert shell.ok("send", "fred", "x", "--id", "a1") == "Message sent\n"
-    assert shell.ok("send", "fred", "x", "--id", "a1") == "Message sent (sent before)\n"
+    assert shell.ok("send", "fred", "x", "--id", "a1") == "Message sent (number 1)\n"
+    assert shell.ok("send", "fred", "x", "--id", "a1") == "Message sent (number 1): sent before under this id, stored once\n"
+    refused = (
+        "ipc: The message_id a1 was used before for another text\nnext: leave --id out, or give each message an id of its own\n"
+    )
+    assert shell.fails(1, "send", "fred", "y", "--id", "a1") == refused
+
+
+def test_options_may_stand_between_the_recipient_and_the_text(shell: Shell) -> None:
+    shell.ok("register", "fred")
+    for words in (
+        ("send", "fred", "--ttl", "60", "two", "words"),
+        ("send", "--ttl", "60", "fred", "two words"),
+        ("send", "fred", "two", "--ttl=60", "words"),
+        ("broadcast", "--land", "turn", "two words"),
+        ("ask", "fred", "--wait", "0", "two", "words"),
+        ("reply", "1", "--land", "turn", "two", "words"),
+        ("send", "fred", "--ttl", "60", "--", "-x"),
+    ):
+        shell.ok(*words)
+    assert [m["content"] for m in json.loads(shell.ok("check", "--json"))] == [*["two words"] * 3, *["two words"] * 2, "-x"]
+    assert "behind --" in shell.fails(2, "send", "fred", "-x")
+
+
+def test_the_number_that_send_prints_is_the_one_that_every_command_takes(shell: Shell) -> None:
+    shell.ok("register", "fred")
+    printed = shell.ok("send", "nova", "x", "--id", "mine")
+    number = printed.partition("(number ")[2].partition(")")[0]
+    assert f"#{number}" in shell.ok("history")
+    assert shell.ok("receipts", number).split()[:3] == [number, "nova", "queued"]
+    shell.ok("send", "nova", "y", "--thread", f"#{number}")
+    assert shell.ok("withdraw", f"#{number}") == "Withdrawn (1 unread)\n"
+
+
+def test_numbers_out_of_bounds_are_refused_in_words(shell: Shell) -> None:
+    for words, told in (
+        (("send", "fred", "x", "--ttl", "soon"), "argument --ttl: 'soon' must be from 1 to 31536000 seconds"),
+        (("check", "--wait", "nan"), "argument --wait: 'nan' must be from 0 to 3600 seconds"),
+        (("check", "--limit", "0"), "argument --limit: '0' must be a whole number from 1 to 10000 messages"),
+        (("history", "--limit", "x"), "argument --limit: 'x' must be a whole number from 1 to 200 messages"),
+        (("autocheck", "start", "99"), "argument MINUTES: '99' must be a whole number from 1 to 60 minutes"),
+    ):
+        assert shell.fails(2, *words) == f"ipc: {told}\nnext: ipc {words[0]} --help\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "next_step"),
+    [
+        (("group", "join", "nobody"), "ipc groups lists them; ipc group create NAME makes one"),
+        (("withdraw", "99"), "ipc history shows the numbers of your mail"),
+        (("history", "--peer", "nobody"), "ipc list shows who is registered"),
+        (("send", "a b", "x"), "ipc list shows who is registered"),
+        (("send", "fred"), "ipc send --help"),
+        (("presence", "idle", "x" * 201), "ipc presence --help"),
+    ],
+)
+def test_what_to_do_next_is_something_to_type(shell: Shell, words: tuple[str, ...], next_step: str) -> None:
+    shell.ok("register", "fred")
+    done = shell.run(*words)
+    assert done.returncode in (1, 2) and done.stderr.endswith(f"next: {next_step}\n"), done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_letter_that_the_terminal_does_not_have_stops_no_mail(shell: Shell, encoding: str) -> None:
+    shell.ok("register", "fred")
+    shell.ok("send", "fred", "caf\u00e9 \U0001f600")
+    shell.ok("send", "fred", "plain")
+    environment = {**shell.env, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([*IPC, "check"], env=environment, capture_output=True, timeout=40, cwd=shell.home)
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = [line.strip() for line in done.stdout.decode(encoding).splitlines()]
+    assert lines[1] == "caf\u00e9 \U0001f600".encode(encoding, "backslashreplace").decode(encoding) and lines[3] == "plain"
+    assert shell.ok("check") == "No new messages\n"
+
+
+def in_shell(shell: Shell, words: str, first: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """A command with its redirections."""
+    script = f"{first}exec {shlex.join(IPC)} {words}"
+    env = {**shell.env, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(["/bin/sh", "-c", script], env=env, cwd=cwd or shell.home, capture_output=True, timeout=40)
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "2>&-", "0<&- 2>&-"])
+def test_closed_input_or_error_output_changes_nothing(shell: Shell, closed: str) -> None:
+    shell.ok("register", "fred")
+    shell.ok("send", "fred", "x")
+    for words in ("check", "whoami", "send fred y"):
+        done = in_shell(shell, f"{words} {closed}")
+        assert (done.returncode, done.stderr) == (0, b""), done
+
+
+@pytest.mark.parametrize("output", ["1>&-", "1>/dev/full", "1>&- 0<&- 2>&-"])
+def test_mail_that_could_not_be_shown_is_unread(shell: Shell, output: str) -> None:
+    shell.ok("register", "fred")
+    shell.ok("send", "fred", "keep me")
+    for words in ("check", "check --json"):
+        done = in_shell(shell, f"{words} {output}")
+        assert done.returncode == 1 and b"Traceback" not in done.stderr and b"Exception" not in done.stderr
+    assert "keep me" in shell.ok("check")
+
+
+def test_automatic_checks_promise_a_shell_nothing_that_it_does_not_do(shell: Shell) -> None:
+    shell.ok("register", "fred")
+    for minutes, often in (("1", "every minute"), ("3", "every 3 minutes")):
+        told = shell.ok("autocheck", "start", minutes)
+        assert often in told and "in a shell, ipc watch prints mail as it comes" in told
+    assert shell.ok("autocheck", "stop") == "Automatic checks are off\n"
+
+
+def test_a_folder_that_was_removed_is_no_reason_to_fail(shell: Shell) -> None:
+    shell.ok("register", "fred")
+    gone = shell.home / "gone"
+    for words, status in (("send fred x", 0), ("check", 0), ("send --as nobody fred x", 4), ("claim a.py", 2)):
+        gone.mkdir()
+        done = in_shell(shell, words, first=f"rmdir {gone}; ", cwd=gone)
+        assert done.returncode == status and b"Traceback" not in done.stderr, done
 
 
 def test_every_error_says_what_to_type_next(shell: Shell) -> None:
@@ -216,7 +331,7 @@ def test_a_hostile_seed_database_reaches_no_terminal(shell: Shell) -> None:
     done = shell.run("import-legacy", str(path))
     assert (done.returncode, done.stderr) == (1, "")
     assert "row \\x1b]0;owned\\x07: not taken" in done.stdout
-    assert done.stdout.startswith("1 messages imported")
+    assert done.stdout.startswith("1 message imported")
     assert "\x1b" not in done.stdout
 
 

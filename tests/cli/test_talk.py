@@ -86,7 +86,7 @@ def test_threads_history_search_forward_and_withdraw(pair: Shell) -> None:
 def test_groups_presence_blocks_and_automatic_checks(pair: Shell) -> None:
     assert pair.ok("group", "create", "team") == "Created group team\n"
     pair.ok("group", "join", "team", "--as", "claude")
-    assert pair.ok("send", "team", "hi") == "Posted to 1 members of team\n"
+    assert pair.ok("send", "team", "hi") == "Posted to 1 member of team (number 1)\n"
     assert "team" in pair.ok("groups")
     assert pair.ok("presence", "working", "the", "parser") == "working: the parser\n"
     assert "the parser" in pair.ok("list")
@@ -112,11 +112,11 @@ def test_a_claim_names_files_by_their_absolute_path(pair: Shell) -> None:
 
 
 def test_plain_words_are_understood_shown_and_done(pair: Shell) -> None:
-    assert pair.ok("say", "msg claude: the build is green").endswith("Message sent\n")
+    assert pair.ok("say", "msg claude: the build is green").endswith("Message sent (number 1)\n")
     assert "the build is green" in pair.ok("say", "chekc", "my", "mesages", "--as", "claude")
-    assert pair.ok("say", "reply: great", "--as", "claude").endswith("Message sent\n")
+    assert pair.ok("say", "reply: great", "--as", "claude").endswith("Message sent (number 2)\n")
     assert "great" in pair.ok("say", "any new messages?")
-    assert pair.ok("say", "start auto checking every 3 minutes").endswith("Automatic checks every 3 minutes\n")
+    assert pair.ok("say", "start auto checking every 3 minutes").endswith("ipc watch prints mail as it comes\n")
     assert "claude" in pair.ok("say", "who's online?")
     assert "fred, 0 unread" in pair.ok("say", "who am I?")
     (pair.home / "notes.md").write_text("as agreed")
@@ -131,7 +131,7 @@ def test_plain_words_are_understood_shown_and_done(pair: Shell) -> None:
 def test_plain_words_reach_several_and_groups(pair: Shell) -> None:
     pair.ok("group", "create", "team")
     result = as_json(pair, "say", "tell claude and team lunch is at noon", "--as", "claude")
-    assert [r["message"] for r in result["results"]] == ["Message sent", "Posted to 1 members of team"]
+    assert [r["message"] for r in result["results"]] == ["Message sent", "Posted to 1 member of team"]
 
 
 def test_a_dry_run_shows_what_was_understood_and_does_nothing(pair: Shell) -> None:
@@ -168,7 +168,7 @@ def test_free_words_without_a_command_are_led_to_say(shell: Shell) -> None:
 
 def test_words_of_ones_own_come_from_the_configuration(pair: Shell) -> None:
     (pair.home / "ipc" / "config.toml").write_text('[nlparse]\nsend_verbs = ["holler_at"]\n')
-    assert pair.ok("say", "holler at claude hi").endswith("Message sent\n")
+    assert pair.ok("say", "holler at claude hi").endswith("Message sent (number 1)\n")
     (pair.home / "ipc" / "config.toml").write_text('[nlparse]\nverbs = ["x"]\n')
     assert "unknown part of the vocabulary 'verbs'" in pair.fails(2, "say", "msg claude: hi")
 

@@ -40,11 +40,12 @@ def test_two_programs_hold_a_conversation(service: Service) -> None:
     fred.create_group("builders")
     claude.join_group("builders")
     claude.presence("working", "the parser")
-    assert fred.send("builders", "hello all", land="interrupt")["message"] == "Posted to 1 members of builders"
+    assert fred.send("builders", "hello all", land="interrupt")["message"] == "Posted to 1 member of builders"
     assert claude.count()["interrupt"] == 1
     (mail,) = claude.check(wait=5)
     assert (mail.group, mail.land) == ("builders", "interrupt")
-    answer = claude.reply(mail.id, "hello fred")
+    answer = claude.reply(mail, "hello fred")
+    assert claude.forward(mail, "nova")["status"] == "ok"
     (mail,) = fred.check(wait=5)
     assert (mail.thread, mail.content) == (answer["thread"], "hello fred")
     claude.claim("/repo/src/**", note="parsing")
@@ -55,6 +56,11 @@ def test_two_programs_hold_a_conversation(service: Service) -> None:
     assert fred.search("hello")["messages"][0]["snippet"]
     sent = fred.send("claude", "x")
     assert [r["state"] for r in fred.receipts(sent["message_id"])["receipts"]] == ["queued"]
+    fred.send("fred", "to myself")
+    (own,) = fred.check(wait=5)
+    assert [r["state"] for r in fred.receipts(own)["receipts"]] == ["delivered"]
+    assert fred.touch(own, lease_s=60)["touched"] == 1
+    assert fred.withdraw(own)["withdrawn"] == 0
 
 
 def test_an_ask_brings_its_answer_though_the_broker_is_killed_while_it_waits(service: Service) -> None:

@@ -119,7 +119,7 @@ async def test_groups_presence_blocks_and_automatic_checks(agent: Any) -> None:
     async with agent("fred") as fred, agent("claude") as claude:
         await ok(fred, "manage", do="group_create", name="team")
         await ok(claude, "manage", do="group_join", name="team")
-        assert "Posted to 1 members of team" in await text_of(fred, "send", to_id="team", content="hi")
+        assert "Posted to 1 member of team" in await text_of(fred, "send", to_id="team", content="hi")
         await ok(fred, "manage", do="presence", name="working", note="the parser")
         listed = await text_of(claude, "list_instances")
         assert ("the parser" in listed, "group team: fred, claude" in listed) == (True, True)

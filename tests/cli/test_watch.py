@@ -1,0 +1,88 @@
+"""``ipc watch --exec``: the user's command gets each message; one that fails does not lose it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.cli.test_ipc import IPC, Shell
+from tests.conftest import wait_for
+
+COMMAND = """
+import os, sys
+text = sys.stdin.read()
+with open("seen", "a") as seen:
+    seen.write(text + "\\n")
+sys.exit(os.path.exists("bad") and text == "bad")
+"""
+
+
+@pytest.fixture
+def shell(home: Path) -> Iterator[Shell]:
+    shell = Shell(home)
+    shell.ok("register", "fred")
+    yield shell
+    shell.run("down")
+
+
+class Watch:
+    """A running ``ipc watch --exec`` that notes what it was given in the file ``seen``."""
+
+    def __init__(self, shell: Shell) -> None:
+        (shell.home / "command.py").write_text(COMMAND)
+        self.seen = shell.home / "seen"
+        self.errors: IO[bytes] = open(shell.home / "errors", "wb")  # noqa: SIM115
+        command = [*IPC, "watch", "--pause", "0.05", "--exec", sys.executable, "command.py"]
+        self.process = subprocess.Popen(command, env=shell.env, cwd=shell.home, stderr=self.errors)
+
+    def texts(self) -> list[str]:
+        return self.seen.read_text().splitlines() if self.seen.exists() else []
+
+    def stop(self) -> str:
+        os.kill(self.process.pid, signal.SIGINT)
+        assert self.process.wait(20) == 130
+        self.errors.close()
+        return Path(self.errors.name).read_text()
+
+
+def test_a_message_whose_command_failed_is_tried_again_first(shell: Shell) -> None:
+    (shell.home / "bad").touch()
+    watch = Watch(shell)
+    shell.ok("send", "fred", "bad")
+    wait_for("the first try", watch.texts)
+    (shell.home / "bad").unlink()
+    shell.ok("send", "fred", "next")
+    wait_for("the next message", lambda: watch.texts()[-1:] == ["next"])
+    assert watch.texts()[:-1] in (["bad"] * 2, ["bad"] * 3)
+    wait_for("the last acknowledgement", lambda: shell.ok("count") == "0 unread\n")
+    assert "ended with status 1 for message #1: unread again, next try in 0.05 s" in watch.stop()
+
+
+def test_after_three_failures_a_message_is_set_aside_and_the_mail_goes_on(shell: Shell) -> None:
+    (shell.home / "bad").touch()
+    shell.ok("send", "fred", "bad")
+    shell.ok("send", "fred", "next")
+    watch = Watch(shell)
+    wait_for("the next message", lambda: "next" in watch.texts())
+    assert watch.texts() == [*["bad"] * 3, "next"]
+    told = watch.stop()
+    assert "3 times: set aside as read\nnext: ipc history --peer fred\n" in told
+    assert "bad" in shell.ok("history", "--peer", "fred")
+
+
+def test_a_watch_that_is_stopped_between_two_tries_leaves_the_message_unread(shell: Shell) -> None:
+    (shell.home / "bad").touch()
+    shell.ok("send", "fred", "bad")
+    command = [*IPC, "watch", "--pause", "3600", "--exec", sys.executable, "command.py"]
+    (shell.home / "command.py").write_text(COMMAND)
+    watch = subprocess.Popen(command, env=shell.env, cwd=shell.home, stderr=subprocess.PIPE)
+    assert watch.stderr is not None
+    assert b"unread again" in watch.stderr.readline()
+    watch.send_signal(signal.SIGINT)
+    watch.communicate(timeout=20)
+    assert "bad" in shell.ok("check")
