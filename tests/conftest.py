@@ -119,8 +119,11 @@ class Service:
 
     def kill(self, child: str, signum: int = signal.SIGKILL) -> None:
         pid = wait_for(f"a running {child}", lambda: self.pid(child))
+        state = self._read("supervisor.json") if child == "supervisor" else None
+        pids = [pid, *(row["pid"] for row in (state or {"children": {}})["children"].values() if row and row["pid"])]
         os.kill(pid, signum)
-        wait_for(f"the end of {child}", lambda: not alive(pid))
+        # a supervisor's children die with it, some later: a client that came meanwhile would find them and start nothing
+        wait_for(f"the end of {child}", lambda: not any(alive(one) for one in pids))
 
     def log(self, name: str) -> list[dict[str, Any]]:
         path = self.home / "logs" / f"{name}.log"
