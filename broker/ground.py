@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import asyncio
 
 
+_NEVER_MADE: Identity = (0, 0)
+"""What no file is identified by."""
+
+
 class GroundGone(Exception):
     """The data folder is no longer the one under its name; the text says so to a person."""
 
@@ -45,6 +49,16 @@ class Ground:
     def keep(self, path: str | Path, make_again: Callable[[], None]) -> None:
         """Watch a file as it is now; ``make_again`` is called when it is gone or another, and may raise OSError."""
         self._kept[str(path)] = identity(path), make_again
+
+    def make(self, path: str | Path, make: Callable[[], None], log: Log) -> None:
+        """Make a file and watch it. A full disk is no reason to serve nobody: then it is tried again at each beat."""
+        try:
+            make()
+        except OSError as e:
+            log.warning("file_not_made", path=str(path), detail=str(e))
+            self._kept[str(path)] = _NEVER_MADE, make
+        else:
+            self.keep(path, make)
 
     def tend(self, log: Log, stopping: "asyncio.Event") -> None:
         """Look, log what was made again, and set ``stopping`` where the data folder is gone: for the beats of a door."""

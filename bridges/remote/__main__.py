@@ -36,8 +36,7 @@ async def open_gate(settings: Settings, door: Door, log: Log, stopping: asyncio.
     """Bind the address; try again while it is taken, until told to stop."""
 
     def say(address: str, error: str | None) -> None:
-        write_state(settings, address, error)
-        ground.keep(settings.home / "run" / "remote.json", partial(write_state, settings, address, error))
+        ground.make(settings.home / "run" / "remote.json", partial(write_state, settings, address, error), log)
 
     told = ""
     while not stopping.is_set():

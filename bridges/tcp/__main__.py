@@ -61,9 +61,7 @@ async def bind(
     """The listener; waits while the port is taken. None when told to stop before that."""
 
     def say(port: int, error: str | None, **more: Any) -> None:
-        write = partial(write_state, settings, port, error, **more)
-        write()
-        ground.keep(settings.home / "run" / "tcp.json", write)
+        ground.make(settings.home / "run" / "tcp.json", partial(write_state, settings, port, error, **more), log)
 
     told = False
     while not stopping.is_set():

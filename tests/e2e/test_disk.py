@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Service
+from broker.errors import IpcError
+from broker.launcher import ensure_running
+from tests.conftest import Service, wait_for
 
 
 def mount(*arguments: str) -> bool:
@@ -70,3 +73,36 @@ def test_hooks_bring_stored_mail_and_a_new_session_its_name_though_the_disk_is_f
     assert "stored before" in hook("UserPromptSubmit", "one")
     assert "under the name web" in hook("SessionStart", "two")
     fill.unlink()
+
+
+def test_a_service_that_starts_on_a_full_disk_serves_its_doors(small_disk: Path, make_service: Callable[..., Service]) -> None:
+    service = make_service(IPC_HEARTBEAT="0.9").start()
+    port, token = service.port(), service.register("web")
+    service.connect("bob").send("web", "stored before")
+    fill = small_disk / "fill"
+    with contextlib.suppress(OSError), fill.open("wb", buffering=0) as out:
+        while True:
+            out.write(b"x" * 4096)
+    service.env["IPC_PORT"] = str(port)
+    service.kill("supervisor")
+    wait_for("the end of the door", lambda: service.port() == 0)
+    with service.environment():
+        wait_for("the broker", lambda: ensured(service))
+    request = json.dumps({"action": "check", "session_token": token}).encode()
+
+    def over_the_port() -> str:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as s:
+            s.sendall(request)
+            return s.recv(65536).decode()
+        return ""
+
+    assert "stored before" in wait_for("the port", over_the_port, 40, explain=service.describe)
+    fill.unlink()
+    wait_for("the state file, made at a later beat", service.port)
+
+
+def ensured(service: Service) -> bool:
+    with contextlib.suppress(IpcError):
+        ensure_running(service.settings)
+        return True
+    return False
