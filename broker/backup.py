@@ -242,6 +242,16 @@ def _members(tar: tarfile.TarFile, manifest: dict[str, Any]) -> Iterator[tarfile
         yield member
 
 
+def _manifest(raw: bytes, source: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(raw)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise BackupError(f"{source} is damaged: what it says of itself can't be read")
+    return told
+
+
 def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, int]:
     """Write all members below ``new``, with the paths of large files as they will be in ``home``."""
     manifest: dict[str, Any] = {}
@@ -252,7 +262,7 @@ def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, in
             content = tar.extractfile(member)
             assert content is not None
             if member.name == "manifest.json":
-                manifest.update(json.loads(content.read(65536)))
+                manifest.update(_manifest(content.read(65536), source))
                 continue
             make_folder((new / member.name).parent)
             fd = os.open(new / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -47,7 +47,7 @@ def form_group(planner: broker.Client, builder: TcpAgent, reviewer: McpAgent) ->
     tell("planner", "makes the group crew; builder and reviewer join it")
     tell("planner", planner.send("crew", "Task: a parser for dates. builder writes it, reviewer tests it.")["message"])
     expect(builder.check()[0][0], "planner")
-    expect([m["sender"] for m in reviewer.call("check")["messages"]], ["planner"])
+    expect([sender for sender, _text in reviewer.check()], ["planner"])
 
 
 def share_out(planner: broker.Client, builder: TcpAgent, reviewer: McpAgent) -> None:
@@ -82,9 +82,8 @@ def review(settings: Settings, planner: broker.Client, builder: TcpAgent, review
     tell("builder", "tells reviewer at once: src/dates.py is ready")
     kill_broker(settings)
     tell("", "(the broker is killed again, with that message in its store)")
-    (ready,) = reviewer.call("check", wait_s=10)["messages"]
-    expect((ready["content"], ready["about"]["land"]), ("src/dates.py is ready", "interrupt"))
-    reviewer.call("reply", message_id=ready["id"], content="all tests pass")
+    expect(reviewer.check(wait_s=10), [("builder", "src/dates.py is ready")])
+    reviewer.call("reply", message_id=sent["number"], content="all tests pass")
     tell("reviewer", "answers in the thread: all tests pass")
     (receipt,) = builder.ask("receipts", ids=[sent["message_id"]])["receipts"]
     expect(receipt["state"], "read")
@@ -94,7 +93,7 @@ def review(settings: Settings, planner: broker.Client, builder: TcpAgent, review
     expect(planner.claims()["claims"], [])
     tell(
         "",
-        f"both release their claims; planner finds {len(reviewer.call('history', words='tests')['rows'])} letters about tests",
+        f"both release their claims; planner finds {len(planner.search('tests')['messages'])} letters about tests",
     )
 
 

@@ -257,7 +257,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
     for name, examine in checks.items():
         try:
             verdict, text = examine(settings)
-        except OSError as e:
+        except (OSError, IpcError) as e:
             verdict, text = "FAIL", str(e)
         colour = {"ok": "green", "warn": "yellow", "FAIL": "red"}[verdict]
         say(f"{style(verdict.ljust(4), colour)}  {name.ljust(9)} {text}")

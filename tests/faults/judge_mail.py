@@ -35,7 +35,7 @@ def _post(
         boxes = [model.box(body["to_id"], wall_s)]
     if group is not None:
         boxes, full = model.room(sender, boxes)
-        sentence = f"Posted to {len(boxes)} members of {group}"
+        sentence = f"Posted to {len(boxes)} member{'' if len(boxes) == 1 else 's'} of {group}"
     elif turns:
         model.take_turn(sender, boxes[0], wall_s, judge.mono_s, person=person)
     ttl_s = min(body.get("ttl_s") or model.unread_ttl_s, model.unread_ttl_s)

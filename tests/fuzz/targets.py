@@ -14,7 +14,7 @@ from typing import Any
 
 from bridges.cli import legacy
 from bridges.cli.commands import COMMANDS, parser_of
-from bridges.mcp.render import to_text
+from bridges.fence import BUDGET_CHARS, digest
 from bridges.tcp.framing import ObjectScanner, parse
 from broker import wire
 from broker.actions import ACTIONS
@@ -288,8 +288,9 @@ def rendering(inputs: Inputs) -> Iterator[None]:
         except (TypeError, ValueError):
             data = None
         mail = {"id": "1", "from": "fred", "timestamp": "t", "message": {"content": content, "data": data}}
-        text = to_text({"messages": [mail], "more": 0})
-        if text.count("[mail ") < 1 or text.splitlines()[-1][:5] != "[end " or text.count(text.splitlines()[-1]) != 1:
+        text, _ids = digest([mail], 0, to="fred", limit_chars=BUDGET_CHARS, read="Call check again", begin=True)
+        opened = text.splitlines()[1][len("[mail ") :][:8]
+        if text.count(f"[mail {opened}]") != 1 or text.count(f"[end {opened}]") != 1:
             raise Found(f"{content!r} breaks its fence: {text!r}")
         yield
 

@@ -201,7 +201,7 @@ def test_a_session_that_ended_by_its_timeout_is_renewed_by_whoever_comes_first(m
     after_its_end()
     assert "still there?" in agent.context("PostToolUse")
     after_its_end()
-    assert "web, 1 unread" in ipc(agent, "whoami")
+    assert "web, 2 unread" in ipc(agent, "whoami")  # what the last hook brought is read when another event shows it
     assert "still there?" in agent.context("PostToolUse")
     after_its_end()
     assert "under the name web." in (text := agent.context("SessionStart-resume")) and "still there?" in text

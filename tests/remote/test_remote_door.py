@@ -273,7 +273,7 @@ def test_the_shell_of_another_machine_needs_only_the_key_file(host: Host, machin
     host.ipc("register", "wilma")
     assert "ipc register" in machine.ipc(key, "whoami", status=4)
     assert machine.ipc(key, "register", "fred") == "Registered fred\n"
-    assert machine.ipc(key, "send", "wilma", "hello") == "Message sent\n"
+    assert machine.ipc(key, "send", "wilma", "hello") == "Message sent (number 1)\n"
     assert "hello" in host.ipc("check")
     host.ipc("send", "fred", "hi")
     assert "hi" in machine.ipc(key, "check")
