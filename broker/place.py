@@ -42,6 +42,14 @@ class Place:
         return Settings.load(home=self.home)
 
 
+def python() -> list[str]:
+    """Our interpreter for a module of ours: neither the present folder nor PYTHONPATH may hold another one of its name,
+    unless it is there that ours are."""
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [sys.executable, "-P"] if ours in map(os.path.abspath, given) else [sys.executable, "-P", "-E"]
+
+
 def working_folder() -> str:
     """The folder that this process works in, by its last path where it was removed."""
     try:

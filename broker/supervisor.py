@@ -28,7 +28,7 @@ from broker import swap
 from broker.ground import Ground, GroundGone, note
 from broker.heartbeat import LOOKS, Heartbeat
 from broker.logs import Log, open_log
-from broker.place import mcp_socket
+from broker.place import mcp_socket, python
 from broker.processes import process_started
 from broker.runtime import FolderError, clear_socket, lock, prepare_home, write_private
 from broker.settings import Settings, SettingsError
@@ -75,7 +75,7 @@ class Child:
         return self.listening is not None and self.process is None and self.due_s is None
 
     def command(self) -> list[str]:
-        command = [sys.executable, "-P", "-m", self.module, "--supervised"]
+        command = [*python(), "-m", self.module, "--supervised"]
         return command if self.listening is None else [*command, "--serve", "--listening", str(self.listening.fileno())]
 
     @property

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from bridges.cli.output import complain, say, style
 from bridges.cli.service import door_state, down
 from broker.client import connect
 from broker.launcher import ensure_running
+from broker.place import python
 from broker.settings import Settings
 
 _DEADLINE_S = 10.0
@@ -72,8 +72,8 @@ class McpAgent:
     """What Claude Code does: JSON-RPC, a line each, with a process of ours."""
 
     def __init__(self, name: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bridges.mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+            [*python(), "-m", "bridges.mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self._number = 0
         client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}}

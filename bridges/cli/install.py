@@ -19,6 +19,7 @@ from typing import Any
 from bridges.cli.installed import check
 from bridges.cli.output import complain, say
 from bridges.hosts import allowance
+from bridges.hosts.command import ipc_command, lasts
 from bridges.hosts.entries import read
 from bridges.hosts.plan import HOSTS, Edit, Options, Plan, plan
 from broker.errors import IpcError
@@ -64,9 +65,14 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         record.edited(edit.path, text, after, replace(edit.path, text, after))
     record.save()
     say(f"Installed in {_place(wanted)}")
+    if not lasts(ipc_command()):
+        complain(f"{ipc_command()[0]} may be removed: it is in a folder that is cleaned now and then", _LASTING)
     say(f"tools    {allowance.sentence() if chosen.allow else allowance.MODES[options.host, False]}")
     say(f"next: {_NEXT[options.host]}")
     return 0
+
+
+_LASTING = "install agent-ipc where it stays, such as by uv tool install or pipx install, then ipc install again"
 
 
 def _allow(options: argparse.Namespace, before: bool) -> bool:
@@ -117,6 +123,11 @@ def _check_all(settings: Settings, options: argparse.Namespace) -> int:
         complain(f"no host has anything of ours ({options.scope})", "ipc install claude")
         return 1
     return max([check(one, allowed=r.options().allow) for one, r in zip(wanted, records, strict=True) if one in there])
+
+
+def installed(settings: Settings, scope: str) -> list[Plan]:
+    """What each host has of ours, as it was installed."""
+    return [wanted for host in HOSTS if _is_there(wanted := plan(host, scope, Record(settings, host, scope).options()))]
 
 
 def _is_there(wanted: Plan) -> bool:

@@ -24,9 +24,7 @@ _INITIALIZE = {
 
 def check(wanted: Plan, *, allowed: bool) -> int:
     """Exit status 0: all of it is well; 1: something is not, and the lines say what."""
-    rows = [*_files(wanted), *_entries(wanted)]
-    if all(good for good, _, _ in rows):  # else it is known what to do, and starting a server is slow
-        rows += [_server(wanted), _hook(wanted)]
+    rows = _rows(wanted)
     for good, what, problem in rows:
         mark = style("ok  ", "green") if good else style("FAIL", "red")
         say(f"{mark}  {what}{'' if good else f': {problem}'}")
@@ -40,6 +38,18 @@ def check(wanted: Plan, *, allowed: bool) -> int:
 
 
 Row = tuple[bool, str, str]
+
+
+def problems(wanted: Plan) -> list[str]:
+    """What is not well, a sentence each."""
+    return [f"{what} {problem}" for good, what, problem in _rows(wanted) if not good]
+
+
+def _rows(wanted: Plan) -> list[Row]:
+    rows = [*_files(wanted), *_entries(wanted)]
+    if all(good for good, _, _ in rows):  # else it is known what to do, and starting a server is slow
+        rows += [_server(wanted), _hook(wanted)]
+    return rows
 
 
 def _files(wanted: Plan) -> list[Row]:

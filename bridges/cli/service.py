@@ -253,6 +253,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "settings": _settings,
         "tcp door": _tcp,
         "remote": _remote,
+        "hosts": _hosts,
     }
     for name, examine in checks.items():
         try:
@@ -264,6 +265,16 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         if verdict == "FAIL":
             worst = FAILED
     return worst
+
+
+def _hosts(settings: Settings) -> Finding:
+    """What ``ipc install HOST --check`` finds, for each host of this user that has something of ours."""
+    from bridges.cli.install import installed
+    from bridges.cli.installed import problems
+
+    found = {wanted.host: problems(wanted) for wanted in installed(settings, "user")}
+    bad = [f"{host}: {told[0]}. Next: ipc install {host}" for host, told in found.items() if told]
+    return ("warn", "; ".join(bad)) if bad else ("ok", ", ".join(found) or "none is installed; ipc install connects one")
 
 
 def _repair(settings: Settings) -> int:

@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 
+from broker.place import python
 from broker.settings import Settings
 
 
 def mcp(_settings: Settings, options: argparse.Namespace) -> int:
     """Does not return: the MCP door replaces this process."""
     name = ["--name", options.name] if options.name else []
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "bridges.mcp", *name])  # noqa: S606 (our own interpreter and module)
+    os.execv(sys.executable, [*python(), "-m", "bridges.mcp", *name])  # noqa: S606 (our own interpreter and module)

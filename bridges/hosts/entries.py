@@ -39,7 +39,8 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
     try:
         config = json.loads(text) if text.strip() else {}
     except ValueError as e:
-        raise IpcError("bad_request", detail=f"{path} is not valid JSON ({e}); it was left as it is") from None
+        hint = "it was left as it is. Take comments and trailing commas out first, or install without --scope project"
+        raise IpcError("bad_request", detail=f"{path} is not plain JSON ({e}); {hint}") from None
     for key in ("mcpServers", "hooks"):
         if not isinstance(config, dict) or not isinstance(config.get(key, {}), dict):
             raise IpcError("bad_request", detail=f"{path} has no object where one should be; it was left as it is")

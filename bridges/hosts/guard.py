@@ -11,6 +11,7 @@ is refused.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -138,7 +139,8 @@ def _hook_path() -> str:
 
 
 def _block() -> str:
-    return f"{_BEGIN}{shell_words([*ipc_command(), 'guard'])} || exit 1\n{_END}"
+    there = f"[ -x {shlex.quote(ipc_command()[0])} ]"  # an installation that has moved refuses no commit
+    return f"{_BEGIN}if {there}; then {shell_words([*ipc_command(), 'guard'])} || exit 1; fi\n{_END}"
 
 
 def install() -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bridges.hosts import allowance, entries
-from bridges.hosts.command import environment, ipc_command, shell_words
+from bridges.hosts.command import environment, if_there, ipc_command, shell_words
 from broker.errors import IpcError
 from broker.version import VERSION
 
@@ -62,7 +62,7 @@ class Plan:
 
 def plan(host: str, scope: str, options: Options) -> Plan:
     """All of it for a host, for the user or for the project in the present folder."""
-    words = _words(options)
+    words = _words(host, options)
     of_host = partial(Plan, host, scope, words.server, f"{words.run} hook {host}")
     user, project = Path.home(), Path.cwd()
     if host == "claude":
@@ -90,21 +90,27 @@ def plan(host: str, scope: str, options: Options) -> Plan:
 class Words:
     """What stands for the marks in the files of ``files/``."""
 
+    host: str
     server: dict[str, Any]
     run: str
+    start: str
+    """``run`` for the event that begins a session, which says so where the installation has moved."""
     name: str
 
     def fill(self, text: str) -> str:
         """The text with the marks replaced."""
-        for mark, value in (("@VERSION@", VERSION), ("@RUN@", self.run), ("@NAME@", self.name)):
+        for mark, value in (("@VERSION@", VERSION), ("@START@", self.start), ("@RUN@", self.run), ("@NAME@", self.name)):
             text = text.replace(mark, json.dumps(value)[1:-1])
-        return text.replace('"@SERVER@"', json.dumps(self.server))
+        return text.replace("@HOST@", self.host).replace('"@SERVER@"', json.dumps(self.server))
 
 
-def _words(options: Options) -> Words:
+def _words(host: str, options: Options) -> Words:
     command, name = ipc_command(), ["--name", options.name] if options.name else []
     server = {"command": command[0], "args": [*command[1:], "mcp", *name], "env": environment()}
-    return Words(server, f"exec {shell_words(command)}", f" --name {options.name}" if options.name else "")
+    run = f"exec {shell_words(command)}"
+    moved = "{ echo 'agent-ipc is no longer where it was installed from. Next: ipc install @HOST@'; exit 0; }"
+    start = if_there(command, moved) + run
+    return Words(host, server, if_there(command) + run, start, f" --name {options.name}" if options.name else "")
 
 
 def _files(words: Words, host: str, names: tuple[str, ...]) -> dict[str, str]:
@@ -162,7 +168,9 @@ def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
     hooks = json.loads(words.fill((FILES / "codex" / "hooks.json").read_text()))["hooks"]
     if options.claims:
         entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
-    server = {**words.server, **({"tools": allowance.codex_tools()} if options.allow else {})}
+    # Codex starts a server with an environment of its own, and passes on what is named here
+    server = {**words.server, "env_vars": ["IPC_HOME", "IPC_NAME", "IPC_KEY_FILE", "IPC_SHARED_SECRET"]}
+    server |= {"tools": allowance.codex_tools()} if options.allow else {}
     return [
         Edit(toml, lambda text: entries.with_toml_server(text, toml, server), entries.without_toml_server),
         Edit(

@@ -18,7 +18,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 
 from bridges.mcp import leaving
@@ -26,7 +25,7 @@ from bridges.mcp.exchange import Exchange, Lines, id_in
 from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
 from broker.errors import IpcError, SettingsError
 from broker.local import connected
-from broker.place import Place, mcp_socket, runs_older
+from broker.place import Place, mcp_socket, python, runs_older, working_folder
 from broker.version import VERSION
 
 TYPE_CHECKING = False
@@ -216,12 +215,12 @@ class Relay:
 
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-P", "-m", "bridges.mcp", "--serve", "--connected", str(theirs.fileno())]
+            command = [*python(), "-m", "bridges.mcp", "--serve", "--connected", str(theirs.fileno())]
             subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603
         return ours
 
     def _hello(self) -> bytes:
-        cwd = os.getcwd()
+        cwd = working_folder()
         return note(
             hello=PROTOCOL,
             relay=self._id,
