@@ -192,7 +192,13 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
-            swap.begin(home, new, aside)
+            try:
+                swap.begin(home, new, aside)
+            except OSError as e:
+                if not (home / swap.JOURNAL).exists():
+                    raise
+                after = f"ipc up or ipc restore finishes it, and what was there goes to {aside}"
+                raise BackupError(f"the restore has begun and could not be finished: {e}. The next {after}") from e
     except (OSError, tarfile.TarError, sqlite3.Error) as e:
         raise BackupError(f"nothing was restored: {e}") from e
     if not held:

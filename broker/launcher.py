@@ -46,6 +46,7 @@ def ensure_running(
     again_s = 0.0
     with lock(settings.home / "run" / "start.lock") as mine:
         environment = stop_older(settings) if mine else {}
+        end = max(end, time.monotonic() + deadline_s) if environment else end  # it may have had much to answer
         while not answers(settings):
             gone = started is None or started.poll() is not None  # killed at birth, or another one was running and died
             if mine and gone and time.monotonic() >= again_s:

@@ -194,13 +194,16 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """
     fd = _open_to_lock(path)
     try:
-        try:
-            while _flock(fd, wait) and not _is(fd, path):  # it was replaced before we had it
-                os.close(fd)
-                fd = _open_to_lock(path)
-        except BlockingIOError:
-            yield False
-            return
+        while _flock(fd, wait) and not _is(fd, path):  # it was replaced before we had it
+            os.close(fd)
+            fd = _open_to_lock(path)
+    except OSError as e:
+        os.close(fd)  # now: who tries again and again may keep what this yields
+        if not isinstance(e, BlockingIOError):
+            raise
+        yield False
+        return
+    try:
         yield True
     finally:
         os.close(fd)

@@ -328,10 +328,16 @@ def main() -> int:
         except GroundGone:
             print(f"already running for {settings.home}", file=sys.stderr)
             return ALREADY_RUNNING
-        with lock(settings.home / "run" / "broker.lock") as alone:
-            if alone and swap.finish(settings.home):  # now, since the doors' settings are part of what was restored
-                log.warning("restore_finished")
-                settings = Settings.load()
+        try:
+            with lock(settings.home / "run" / "broker.lock") as alone:
+                if alone and swap.finish(settings.home):  # now, since the doors' settings are part of what was restored
+                    log.warning("restore_finished")
+                    settings = Settings.load()
+                    prepare_home(settings)
+        except (OSError, SettingsError, FolderError) as e:
+            log.error("restore_not_finished", detail=str(e))
+            print(e, file=sys.stderr)
+            return 1
         supervisor = Supervisor(settings, log, locks)
         try:
             supervisor.run()

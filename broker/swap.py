@@ -48,10 +48,16 @@ def finish(home: Path) -> bool:
     """Bring to its end what a restore began; False if there is nothing to finish. The caller holds the broker's lock."""
     try:
         told = json.loads((home / JOURNAL).read_text(encoding="utf-8"))
+        new, aside, step = home / Path(told["new"]).name, Path(told["aside"]), told["step"]
     except FileNotFoundError:
         return False
-    new, aside = home / Path(told["new"]).name, Path(told["aside"])
-    if told["step"] == "setting aside":
+    except (ValueError, KeyError, TypeError) as e:
+        raise OSError(f"{home / JOURNAL} says what a restore has begun, and can't be read ({e}); move it away") from e
+    if step == "setting aside" and not new.is_dir():  # then there is nothing to put in its place
+        _put_back(home, aside)
+        return False
+    aside.mkdir(mode=0o700, exist_ok=True)
+    if step == "setting aside":
         for entry in entries(home):
             _move(entry, aside)
         for folder in (aside, home):
@@ -67,6 +73,14 @@ def finish(home: Path) -> bool:
     (home / JOURNAL).unlink()
     sync_folder(home)
     return True
+
+
+def _put_back(home: Path, aside: Path) -> None:
+    for entry in list(aside.iterdir()) if aside.is_dir() else ():
+        if not (home / entry.name).exists():
+            entry.rename(home / entry.name)
+    (home / JOURNAL).unlink()
+    sync_folder(home)
 
 
 def _move(entry: Path, folder: Path) -> None:

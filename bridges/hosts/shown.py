@@ -42,7 +42,9 @@ _GIVERS = ("check", "ask", "say")
 
 def gives_mail(tool: str) -> bool:
     """True for a host's name of one of our tools that give mail, such as ``mcp__plugin_agent-ipc_ipc__check``."""
-    return "ipc" in tool and tool.rpartition("_")[2] in _GIVERS
+    server, _, name = tool.rpartition("_")
+    server = server.rstrip("_")
+    return name in _GIVERS and (server == "ipc" or server.endswith("_ipc"))
 
 
 def add(

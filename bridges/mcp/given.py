@@ -66,6 +66,8 @@ class Given:
     def begin(self, key: str) -> None:
         """A request of the host has come."""
         self._begun[key] = time.monotonic()
+        if key in self._cancelled:  # a host that connects again counts its requests from the beginning
+            self._cancelled.remove(key)
 
     async def fetched(self, key: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A request brings mail; what of it is new to the model."""

@@ -1,5 +1,7 @@
 """Where the broker may listen: nowhere that strangers reach it without keys."""
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.runtime import EndpointRefused, check_endpoint
+from broker.runtime import EndpointRefused, check_endpoint, lock
 from broker.settings import Settings
 from tests.conftest import Service
 
@@ -45,3 +47,12 @@ def test_mail_goes_over_a_loopback_endpoint_with_a_secret(make_service: Callable
     service = make_service(**environment).start()
     with service.connect("fred") as fred:
         assert fred.send("fred", "x")["status"] == "ok"
+
+
+def test_a_lock_that_another_has_costs_no_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock(path) as mine, contextlib.ExitStack() as kept:
+        assert mine
+        before = len(os.listdir("/proc/self/fd"))
+        assert [kept.enter_context(lock(path)) for _ in range(20)] == [False] * 20
+        assert len(os.listdir("/proc/self/fd")) == before

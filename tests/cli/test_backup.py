@@ -376,3 +376,31 @@ def test_a_restore_keeps_who_the_shell_is(home: Path, saved: Path) -> None:
     assert (home / "sessions" / "cli-current").read_text() == "nova\n"
     assert (home / "sessions" / "cli-nova.json").read_text() == '{"name": "nova"}'
     shutil.rmtree(str(made.set_aside))
+
+
+def test_a_restore_whose_new_content_is_gone_gives_back_what_was_there(tmp_path: Path) -> None:
+    aside = tmp_path / "aside"
+    home = tmp_path / "home"
+    for folder in (home, aside):
+        folder.mkdir()
+    (aside / "ipc.db").write_text("mail")
+    told = {"new": ".restore-gone", "aside": str(aside), "step": "setting aside"}
+    (home / swap.JOURNAL).write_text(json.dumps(told))
+    assert swap.finish(home) is False
+    assert (home / "ipc.db").read_text() == "mail" and not (home / swap.JOURNAL).exists()
+
+
+@pytest.mark.parametrize("journal", ["", "[]", "{}", '{"new": 1, "aside": 2, "step": 3}', "{", "null"])
+def test_a_restore_whose_journal_is_damaged_is_told_in_words(tmp_path: Path, journal: str) -> None:
+    (tmp_path / swap.JOURNAL).write_text(journal)
+    with pytest.raises(OSError, match="move it away"):
+        swap.finish(tmp_path)
+
+
+def test_a_set_aside_folder_that_was_removed_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / ".restore-x").mkdir()
+    (tmp_path / ".restore-x" / "ipc.db").write_text("restored")
+    told = {"new": ".restore-x", "aside": str(tmp_path / "logs"), "step": "putting in"}
+    (tmp_path / swap.JOURNAL).write_text(json.dumps(told))
+    assert swap.finish(tmp_path) is True
+    assert (tmp_path / "ipc.db").read_text() == "restored"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bridges.cli.installed import _INITIALIZE
+from bridges.hosts import shown
 from bridges.hosts.command import if_there, ipc_command, lasts
 from tests.conftest import Service
 
@@ -16,7 +18,6 @@ IPC = str(Path(sys.executable).with_name("ipc"))
 CALLS = {
     "whoami": (["whoami"], b"", b""),
     "hook": (["hook", "claude", "SessionStart"], b'{"session_id": "s1", "cwd": "."}', b"under the name"),
-    "mcp": (["mcp"], b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}\n', b'"check"'),
     "doctor": (["doctor"], b"", b"ok    broker"),
 }
 
@@ -47,6 +48,12 @@ def test_a_project_that_has_modules_of_our_names_is_no_hindrance(project: Path, 
         done = run(words, given)
         assert b"was imported" not in done.stdout + done.stderr, done
         assert wanted in done.stdout, done
+    server = subprocess.Popen([IPC, "mcp"], env=shadowed, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdin is not None and server.stdout is not None
+    server.stdin.write(json.dumps(_INITIALIZE).encode() + b"\n")
+    server.stdin.flush()
+    assert json.loads(server.stdout.readline())["result"]["serverInfo"]["name"] == "ipc"
+    server.communicate(timeout=20)
 
 
 def test_a_moved_installation_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
@@ -90,3 +97,20 @@ def test_doctor_tells_of_an_installation_in_a_host_that_is_not_well(service: Ser
     assert "ok    hosts     codex" in ipc("doctor")
     (service.home / ".codex" / "hooks.json").write_text("{}")
     assert "warn  hosts     codex: " in (told := ipc("doctor")) and "Next: ipc install codex" in told
+
+
+@pytest.mark.parametrize(
+    ("tool", "ours"),
+    [
+        ("mcp__plugin_agent-ipc_ipc__check", True),
+        ("mcp__ipc__ask", True),
+        ("mcp_ipc_say", True),
+        ("ipc_check", True),
+        ("mcp__ipc__send", False),
+        ("mcp__zipcode__check", False),
+        ("check", False),
+        ("Bash", False),
+    ],
+)
+def test_only_our_own_tools_give_mail(tool: str, ours: bool) -> None:
+    assert shown.gives_mail(tool) is ours
