@@ -36,6 +36,9 @@ ROOT = Path(broker.__file__).parent.parent
 def old_code() -> Iterator[Path]:
     """The packages of 0.3.0."""
     made = subprocess.run(["git", "-C", ROOT, "archive", OLD_COMMIT, "broker", "bridges", "nlparse"], capture_output=True)
+    shallow = subprocess.run(["git", "-C", ROOT, "rev-parse", "--is-shallow-repository"], capture_output=True).stdout
+    if shallow.strip() != b"false":
+        pytest.skip("a copy without the history has no 0.3.0 to upgrade from: git fetch --unshallow")
     if made.returncode:
         why = made.stderr.decode().strip()
         pytest.fail(f"commit {OLD_COMMIT} (0.3.0) is not here ({why}); fetch the whole history: git fetch --unshallow")
