@@ -226,7 +226,7 @@ def test_up_down_and_status(shell: Shell) -> None:
     found = json.loads(shell.ok("status", "--json"))
     assert (found["running"], found["instances"], found["tcp"]["error"]) == (True, [], None)
     assert "mailbox_limit" in shell.ok("status", "--config")
-    assert shell.ok("doctor").count("ok  ") == 9
+    assert shell.ok("doctor").count("ok  ") == 10
     assert shell.ok("down") == "Stopped\n"
     assert not alive(found["pid"])
     assert shell.ok("down") == "Not running\n"
