@@ -10,10 +10,17 @@ import sys
 
 def main() -> int:
     """Run the command line and return its exit status."""
-    ours = os.path.dirname(os.path.abspath(__file__))
-    given = {os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)} - {ours}
-    if "PYTHONPATH" in os.environ:
-        sys.path[:] = [path for path in sys.path if os.path.abspath(path) not in given]
+    if folders := os.environ.get("PYTHONPATH"):
+        ours = os.path.dirname(_whole(__file__))
+        given = {_whole(path) for path in folders.split(os.pathsep)} - {ours}
+        sys.path[:] = [path for path in sys.path if _whole(path) not in given]
     from bridges.cli.__main__ import main as command_line
 
     return command_line()
+
+
+def _whole(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working folder was removed
+        return path

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from broker.errors import IpcError
 from broker.local import connected, peer
-from broker.place import python, runs_older, version_number, wire_socket
+from broker.place import runs_older, version_number, wire_socket
 from broker.processes import parent_of, process_started
 from broker.runtime import endpoint, is_held, is_supervised, lock, prepare_home, socket_answers
 from broker.settings import Settings
@@ -183,8 +184,8 @@ def start_supervisor(settings: Settings, environment: Mapping[str, str]) -> "sub
     env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     errors = os.open(settings.home / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            [*python(), "-m", "broker.supervisor"],
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "broker.supervisor"],
             cwd=settings.home,
             env=env,
             stdin=subprocess.DEVNULL,

@@ -46,8 +46,9 @@ def python() -> list[str]:
     """Our interpreter for a module of ours: neither the present folder nor PYTHONPATH may hold another one of its name,
     unless it is there that ours are."""
     ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return [sys.executable, "-P"] if ours in map(os.path.abspath, given) else [sys.executable, "-P", "-E"]
+    folder, given = working_folder(), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    is_given = ours in (os.path.normpath(os.path.join(folder, path)) for path in given)
+    return [sys.executable, "-P"] if is_given else [sys.executable, "-P", "-E"]
 
 
 def working_folder() -> str:
