@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 
 
+def stat(pid: int) -> tuple[str, list[str]]:
+    """(the program's name, the fields behind it: 0 state, 1 parent, 19 start in ticks; proc(5)). No fields where the process
+    is gone or there is no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            head, _, rest = f.read().rpartition(")")
+    except OSError:
+        return "", []
+    return head.partition("(")[2], rest.split()
+
+
 def process_started(pid: int) -> str:
     """When the process began and in which pid namespace, so that another one of the same id is not taken for it; empty if
     it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            fields = f.read().rpartition(")")[2].split()
-    except OSError:
+    _name, fields = stat(pid)
+    if not fields:
         return _running(pid) if not os.path.isdir("/proc/self") else ""
     return "" if fields[0] in "ZX" else f"{fields[19]}@{_namespace()}"
 
@@ -38,8 +47,5 @@ def _running(pid: int) -> str:
 
 def parent_of(pid: int) -> int:
     """The parent's process id; 0 where that can't be told."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            return int(f.read().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+    _name, fields = stat(pid)
+    return int(fields[1]) if fields else 0

@@ -12,6 +12,7 @@ import os
 from bridges import sessions
 from broker.processes import parent_of as parent_of
 from broker.processes import process_started as process_started
+from broker.processes import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -301,9 +302,5 @@ def above_shells(pid: int) -> int:
 
 def _shell_parent(pid: int) -> int:
     """The parent of a process that is a shell; 0 for any other, and where there is no /proc."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            name, _, rest = f.read().partition("(")[2].rpartition(")")
-    except OSError:
-        return 0
-    return int(rest.split()[1]) if name in ("sh", "bash", "dash", "zsh", "fish", "ksh", "env") else 0
+    name, fields = stat(pid)
+    return int(fields[1]) if name in ("sh", "bash", "dash", "zsh", "fish", "ksh", "env") else 0

@@ -56,6 +56,18 @@ def test_a_project_that_has_modules_of_our_names_is_no_hindrance(project: Path, 
     server.communicate(timeout=20)
 
 
+@pytest.mark.parametrize("python_path", ["", "/nowhere"])
+def test_the_command_starts_in_a_folder_that_was_removed(home: Path, shadowed: dict[str, str], python_path: str) -> None:
+    gone = home / "gone"
+    env = {**shadowed, "PYTHONPATH": python_path}
+    for words in ("register fred", "whoami"):
+        gone.mkdir()
+        script = f"rmdir {gone}; exec {IPC} {words}"
+        done = subprocess.run(["/bin/sh", "-c", script], env=env, cwd=gone, capture_output=True, text=True, timeout=50)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        assert "fred" in done.stdout
+
+
 def test_a_moved_installation_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
     gone = [str(tmp_path / "gone" / "ipc")]
     for command, told in (
