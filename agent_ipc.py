@@ -1,7 +1,7 @@
 """The start of the ``ipc`` command, by a name that no project has a module of.
 
 Python looks for modules in PYTHONPATH first. Where that holds a project's own ``broker``, ``bridges`` or ``nlparse``, ours
-would not be found, so its folders are left out here and for all processes that we start (``broker.place.python``).
+would not be found, so its folders are left out here and for all processes that we start (``broker.home.paths.python``).
 """
 
 import os

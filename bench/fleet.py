@@ -19,7 +19,7 @@ Job = Callable[..., Generator[None, float, Any]]
 _DEADLINE_S = 60.0
 _LEAD_S = 0.02
 """From the order to begin until the beginning: all must have heard it."""
-_PRELOADED = ["bench.fleet", "zmq", "msgpack", "broker.client", "redis", "hiredis", "nats"]
+_PRELOADED = ["bench.fleet", "zmq", "msgpack", "broker.client.sync", "redis", "hiredis", "nats"]
 """Imported once, in the process that the clients are forked from; what is missing there is passed over."""
 
 

@@ -12,7 +12,7 @@ from bench.percentiles import percentile
 from bench.report import Results
 from bench.service import Service
 from bench.systems import System
-from broker.client import connect
+from broker.client.sync import connect
 
 TABLE = "Latency under load: one sender, one waiting receiver, 256 B, durability full, Unix socket of the broker"
 NOTE = (

@@ -18,7 +18,7 @@ from bench.sends import SHAPES, Sends, Shape
 from bench.service import TEMPORARY, running
 from bench.stand import RIVALS, standing
 from bench.systems import Skip, System
-from broker.errors import IpcError
+from broker.protocol.errors import IpcError
 
 FAILED = "Parts that failed"
 OTHER_BOOKS = "Books of the other parts"

@@ -15,8 +15,8 @@ from bench.doors.zeromq import WireSender
 from bench.report import Results
 from bench.sends import SMALL
 from bench.service import Service, running
-from broker.client import Client, Connection, connect
-from broker.runtime import endpoint
+from broker.client.sync import Client, Connection, connect
+from broker.home.files import endpoint
 
 QUEUED = "Scale: messages queued"
 MAILBOXES = "Scale: mailboxes"

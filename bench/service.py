@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.systems import System
-from broker.launcher import ensure_running
-from broker.settings import Settings
+from broker.home.settings import Settings
+from broker.service.launcher import ensure_running
 
 TEMPORARY = "/tmp"  # noqa: S108 (folders of our own are made in it; a socket's path must be short)
 _STOP_S = 15.0

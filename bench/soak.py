@@ -19,8 +19,8 @@ from bench.openloop import Load, drive, precise_sleep, pushed
 from bench.percentiles import percentile
 from bench.report import Results
 from bench.service import Service, running
-from broker.client import connect
-from broker.runtime import endpoint
+from broker.client.sync import connect
+from broker.home.files import endpoint
 
 TABLE = "Soak: steady load with short expiry"
 _KEEP_S = 60

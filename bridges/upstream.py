@@ -18,10 +18,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from broker.aio import AsyncConnection
-from broker.errors import IpcError
-from broker.ids import STORES, new_message_id
-from broker.logs import Log
+from broker.client.aio import AsyncConnection
+from broker.home.logs import Log
+from broker.protocol.errors import IpcError
+from broker.protocol.ids import STORES, new_message_id
 
 OnReply = Callable[[dict[str, Any]], bool]
 """Gets the reply to a request, also an error; False if nobody is there any more to take what it brings."""

@@ -18,19 +18,19 @@ TYPE_CHECKING = False  # the constant of typing, whose import costs 4 ms
 if TYPE_CHECKING:
     from typing import Any
 
-    from broker.aio import AsyncClient, connect_async
-    from broker.client import Client, Mail, connect
-    from broker.errors import IpcError
-    from broker.settings import Settings
+    from broker.client.aio import AsyncClient, connect_async
+    from broker.client.sync import Client, Mail, connect
+    from broker.home.settings import Settings
+    from broker.protocol.errors import IpcError
 
 _HOMES = {
-    "connect": "broker.client",
-    "Client": "broker.client",
-    "Mail": "broker.client",
-    "connect_async": "broker.aio",
-    "AsyncClient": "broker.aio",
-    "IpcError": "broker.errors",
-    "Settings": "broker.settings",
+    "connect": "broker.client.sync",
+    "Client": "broker.client.sync",
+    "Mail": "broker.client.sync",
+    "connect_async": "broker.client.aio",
+    "AsyncClient": "broker.client.aio",
+    "IpcError": "broker.protocol.errors",
+    "Settings": "broker.home.settings",
 }
 
 __all__ = ["AsyncClient", "Client", "IpcError", "Mail", "Settings", "__version__", "connect", "connect_async"]

@@ -7,12 +7,12 @@ import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 
-from broker import swap
-from broker.child import allow_many_files, answer_parent, collect_seldom, die_with_parent
-from broker.ground import Ground, GroundGone
-from broker.logs import open_log
-from broker.runtime import FolderError, lock, prepare_home, write_private
-from broker.settings import Settings, SettingsError
+from broker.home import restore_journal
+from broker.home.files import FolderError, lock, prepare_home, write_private
+from broker.home.logs import open_log
+from broker.home.settings import Settings, SettingsError
+from broker.home.watched_files import Ground, GroundGone
+from broker.service.supervised import allow_many_files, answer_parent, collect_seldom, die_with_parent
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,8 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     if options.supervised:
         die_with_parent()
     allow_many_files()
-    from broker.core.port import StoreDamaged, StoreError, StoreGone
-    from broker.server import Server
+    from broker.core.storage import StoreDamaged, StoreError, StoreGone
+    from broker.server.loop import Server
     from broker.store import DATABASE_ERRORS, open_store, recovery
     from broker.store.migrations import SchemaTooNew
 
@@ -40,10 +40,10 @@ def main(argv: list[str] | None = None) -> int:
             print(f"broker: another broker serves {settings.home}", file=sys.stderr)
             return 3
         try:
-            if swap.finish(settings.home):
+            if restore_journal.finish(settings.home):
                 log.warning("restore_finished")
                 settings = Settings.load()
-            for name in swap.sweep(settings.home):
+            for name in restore_journal.sweep(settings.home):
                 log.info("leftover_removed", folder=name)
             pipe = sys.stdin.fileno() if options.supervised else None
             repair, check_beside = recovery.begin(settings, lambda: None if pipe is None else answer_parent(pipe))

@@ -3,16 +3,17 @@
 import sys
 from dataclasses import fields
 
-from broker.actions import ACTIONS, Access, Action, Field
-from broker.errors import CATALOGUE
-from broker.settings import Settings
+from broker.home.settings import Settings
+from broker.protocol.actions import ACTIONS, Access, Action, Field
+from broker.protocol.errors import CATALOGUE
 
 _TYPES = {str: "text", int: "integer", float: "number", list: "list", dict: "object", bool: "boolean"}
 _HEAD = """\
 # Reference
 
-Made from the tables in `broker/actions.py`, `broker/errors.py` and `broker/settings.py` by `python -m broker.reference`; a
-test keeps it true. The same requests work at every door: on the wire as MessagePack maps (`broker/PROTOCOL.md`), over TCP as
+Made from the tables in `broker/protocol/actions.py`, `broker/protocol/errors.py` and `broker/home/settings.py` by
+`python -m broker.reference`; a test keeps it true.
+The same requests work at every door: on the wire as MessagePack maps (`broker/PROTOCOL.md`), over TCP as
 JSON objects, in Python as methods of `broker.Client`, in the shell as `ipc` commands, in MCP as tools.
 
 ## Requests

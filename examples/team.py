@@ -13,8 +13,8 @@ from typing import Any
 
 import broker
 from bridges.cli.demo import DemoFailed, McpAgent, TcpAgent, await_door, kill_broker, temporary_service
-from broker.launcher import ensure_running
-from broker.settings import Settings
+from broker.home.settings import Settings
+from broker.service.launcher import ensure_running
 
 
 def tell(who: str, what: str) -> None:

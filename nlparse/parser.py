@@ -13,13 +13,13 @@ from nlparse.audience import read_broadcast
 from nlparse.grammar import Grammar, grammar_of
 from nlparse.names import Directory
 from nlparse.naming import read_register, read_rename, read_self_naming
-from nlparse.plain import read_autocheck, read_plain
 from nlparse.reading import Reading
 from nlparse.reply import read_forward, read_reply
 from nlparse.send import read_send, read_short, read_text_first
 from nlparse.share import read_share
 from nlparse.tokens import tokenize
 from nlparse.vocabulary import Vocabulary
+from nlparse.without_content import read_autocheck, read_plain
 
 Reader = Callable[[Reading], c.Command | None]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from broker.client import Client, connect
-from broker.launcher import ensure_running
-from broker.settings import Settings
+from broker.client.sync import Client, connect
+from broker.home.settings import Settings
+from broker.service.launcher import ensure_running
 
 DEADLINE_S = 20.0
 # a shell starts what runs in the background with SIGINT ignored, and so would be all that the tests start

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import zmq
 
-from broker import wire
-from broker.place import wire_socket
-from broker.settings import Settings
+from broker.home.paths import wire_socket
+from broker.home.settings import Settings
+from broker.protocol import frames
 
 UNIX = "unix://"
 _READ_BYTES = 256 * 1024
@@ -77,11 +77,11 @@ class StreamPipe:
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
-        self._cutter = wire.Cutter()
+        self._cutter = frames.Cutter()
         self._frames: deque[bytes | memoryview] = deque()
 
     def send(self, frame: bytes) -> None:
-        self._socket.sendall(wire.enclose(frame))
+        self._socket.sendall(frames.enclose(frame))
 
     def receive(self) -> bytes | memoryview:
         while not self._frames:

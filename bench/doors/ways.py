@@ -18,9 +18,9 @@ from bench.doors.pipes import stream_address
 from bench.doors.zeromq import BOX
 from bench.service import TEMPORARY, Service, has_module
 from bench.systems import Address, Skip, System, Way
-from broker.client import connect
-from broker.place import door_socket
-from broker.runtime import endpoint
+from broker.client.sync import connect
+from broker.home.files import endpoint
+from broker.home.paths import door_socket
 
 _START_S = 10.0
 

@@ -9,8 +9,8 @@ import zmq
 
 from bench.doors.pipes import open_pipe
 from bench.systems import Burst, refused
-from broker.client import connect
-from broker.settings import Settings
+from broker.client.sync import connect
+from broker.home.settings import Settings
 
 BOX = "bench-box"
 """Who gets the mail."""

@@ -10,15 +10,15 @@ import importlib
 import os
 import sys
 
-from broker.errors import IpcError, SettingsError
-from broker.place import Place
+from broker.home.paths import Place
+from broker.protocol.errors import IpcError, SettingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
 FAILED, USAGE, UNAVAILABLE, NOT_ALLOWED, LIMIT, INTERRUPTED = 1, 2, 3, 4, 5, 130
-_BY_HOSTS = {"hook": "hook:main", "monitor": "watch:monitor", "wait": "watch:wait", "guard": "guard:main"}
+_BY_HOSTS = {"hook": "hook:main", "monitor": "monitor:monitor", "wait": "monitor:wait", "guard": "guard:main"}
 """Commands that hosts and git run, at every event: they take their words as they are and do without a parser."""
 
 
@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         done: int = getattr(importlib.import_module(f"bridges.hosts.{module}"), function)(arguments[1:])
         return done
     from bridges.cli.commands import COMMANDS, parser_of, whole_parser
-    from bridges.cli.output import complain, give_up_output
     from bridges.cli.parsing import parsed
+    from bridges.terminal import complain, give_up_output
 
     if not shown:
         complain("standard output is closed, so nothing can be shown", "ipc --help")
@@ -84,8 +84,8 @@ def _hold_standard_descriptors() -> bool:
 
 def run(options: argparse.Namespace) -> int:
     """Import and run the command's function; errors become a sentence, a next step and a status."""
-    from bridges.cli.output import complain, give_up_output
     from bridges.cli.session import NotRegistered
+    from bridges.terminal import complain, give_up_output
 
     work_of = options.run
     if os.environ.get("IPC_KEY_FILE"):
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             return USAGE
     module, _, function = work_of.partition(":")
     try:
-        work = getattr(importlib.import_module(f"bridges.cli.{module}"), function)
+        work = getattr(importlib.import_module(module if "." in module else f"bridges.cli.{module}"), function)
         place = Place.here()
         status: int = work(place if options.quick else place.settings(), options)
     except SettingsError as e:

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from bridges.cli.output import complain, number_of, say, say_json
-from broker.backup import BackupError, Saved
-from broker.backup import backup as make
-from broker.backup import restore as put_back
-from broker.settings import Settings
+from bridges.terminal import complain, number_of, say, say_json
+from broker.home.settings import Settings
+from broker.store.backup import BackupError, Saved
+from broker.store.backup import backup as make
+from broker.store.backup import restore as put_back
 
 OK, FAILED = 0, 1
 

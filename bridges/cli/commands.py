@@ -30,8 +30,10 @@ exit status: 0 done, 1 failed, 2 usage, 3 service not reachable, 4 not registere
 
 
 class Command:
-    """One row. ``run`` is ``module:function``, imported when it runs; the functions of ``quick`` modules take a
-    ``broker.place.Place`` and read no settings, the others take Settings."""
+    """One row. ``run`` is ``module:function``, imported when it runs: a module of this folder, or one named whole.
+
+    The functions of ``quick`` modules take a ``broker.home.paths.Place`` and read no settings, the others take Settings.
+    """
 
     __slots__ = ("arguments", "example", "quick", "run", "text")
 
@@ -55,11 +57,11 @@ class Command:
 
 BY_HOSTS = ""
 """In place of ``run``: bridges.cli.__main__ runs these before any parser is made; here they stand for their help."""
-HERE = frozenset({"backup", "demo", "keys", "legacy", "service"})
+HERE = frozenset({"backup", "demo", "keys", "import_mail", "service"})
 """Modules about the service on this machine: with a key file, there is none."""
-ELSEWHERE = {"service:status": "elsewhere:status", "service:doctor": "elsewhere:doctor"}
+ELSEWHERE = {"service:status": "other_machine:status", "service:doctor": "other_machine:doctor"}
 """What runs in their place where there is a counterpart."""
-QUICK_MODULES = frozenset({"company", "mail", "saying", "talk", "watch"})
+QUICK_MODULES = frozenset({"mail", "say", "talk", "team", "watch"})
 
 
 def _up(command: Parser) -> None:
@@ -347,24 +349,30 @@ COMMANDS = {
     "history": Command("talk:history", "mail you got and sent", "ipc history --peer claude", _history),
     "search": Command("talk:search", "find words in mail you got and sent", "ipc search parser bug", _search),
     "watch": Command("watch:watch", "print mail as it comes", "ipc watch --exec notify-send mail", _watch),
-    "say": Command("saying:say_it", "say it in plain words", 'ipc say "tell fred the build is green"', _say),
+    "say": Command("say:say_it", "say it in plain words", 'ipc say "tell fred the build is green"', _say),
     "list": Command("mail:list_instances", "who is registered", "", _common),
     "rename": Command("mail:rename", "take another name; the old one forwards for two hours", "ipc rename fred-2", _rename),
     "whoami": Command("mail:whoami", "which name this shell has", "", _common),
-    "presence": Command("company:presence", "say what you are doing", "ipc presence working the parser", _presence),
-    "groups": Command("company:groups", "every group and who is in it", "", _common),
-    "group": Command("company:group", "create, join or leave a group", "ipc group create builders", _group),
-    "block": Command("company:block", "refuse the mail of a name", "ipc block spammer", _block),
-    "unblock": Command("company:unblock", "take its mail again", "", _one_name),
-    "blocks": Command("company:blocks", "whom you have blocked or muted", "", _common),
-    "claim": Command("company:claim", "say that you work on something", "ipc claim 'src/api/**' --note routes", _claim),
-    "release": Command("company:release", "end a claim of yours, or all", "ipc release 'src/api/**'", _resource),
-    "claims": Command("company:claims", "who works on what", "ipc claims src/api/users.py", _resource),
-    "autocheck": Command("company:autocheck", "have your doors look for mail", "ipc autocheck start 3", _autocheck),
-    "mcp": Command("setup:mcp", "MCP server on standard input and output, for an agent's host to start", "", _mcp),
-    "import-legacy": Command("legacy:run", "take over unread mail from an older system's SQLite database", "", _import_legacy),
-    "install": Command("install:run", "connect an agent's host to the mail", "ipc install claude --print", _install),
-    "uninstall": Command("install:remove", "take it out of an agent's host again", "ipc uninstall claude", _uninstall),
+    "presence": Command("team:presence", "say what you are doing", "ipc presence working the parser", _presence),
+    "groups": Command("team:groups", "every group and who is in it", "", _common),
+    "group": Command("team:group", "create, join or leave a group", "ipc group create builders", _group),
+    "block": Command("team:block", "refuse the mail of a name", "ipc block spammer", _block),
+    "unblock": Command("team:unblock", "take its mail again", "", _one_name),
+    "blocks": Command("team:blocks", "whom you have blocked or muted", "", _common),
+    "claim": Command("team:claim", "say that you work on something", "ipc claim 'src/api/**' --note routes", _claim),
+    "release": Command("team:release", "end a claim of yours, or all", "ipc release 'src/api/**'", _resource),
+    "claims": Command("team:claims", "who works on what", "ipc claims src/api/users.py", _resource),
+    "autocheck": Command("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", _autocheck),
+    "mcp": Command("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", _mcp),
+    "import-legacy": Command(
+        "import_mail:run", "take over unread mail from an older system's SQLite database", "", _import_legacy
+    ),
+    "install": Command(
+        "bridges.install.install:run", "connect an agent's host to the mail", "ipc install claude --print", _install
+    ),
+    "uninstall": Command(
+        "bridges.install.install:remove", "take it out of an agent's host again", "ipc uninstall claude", _uninstall
+    ),
     "hook": Command(BY_HOSTS, "for a host's hooks: mail at the boundaries of an agent's turns", "", _hook),
     "monitor": Command(BY_HOSTS, "for Claude Code's monitors: a line for each arrival of mail", "", _session),
     "wait": Command(BY_HOSTS, "for Claude Code's asyncRewake hooks: status 2 at the first mail", "", _session),

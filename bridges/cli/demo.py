@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bridges.cli.output import complain, say, style
 from bridges.cli.service import door_state, down
-from broker.client import connect
-from broker.launcher import ensure_running
-from broker.place import python
-from broker.settings import Settings
+from bridges.terminal import complain, say, style
+from broker.client.sync import connect
+from broker.home.paths import python
+from broker.home.settings import Settings
+from broker.service.launcher import ensure_running
 
 _DEADLINE_S = 10.0
 

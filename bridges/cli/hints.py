@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from broker.errors import IpcError
+    from broker.protocol.errors import IpcError
 
 _HINTS = {
     "bad_request": "ipc {command} --help",

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bridges.cli.output import ago, complain, say, say_json, table
 from bridges.cli.service import door_state
-from broker import keys
-from broker.client import Connection
-from broker.errors import IpcError
-from broker.keyfile import KeyFile
-from broker.runtime import owner_key
-from broker.settings import Settings
+from bridges.terminal import ago, complain, say, say_json, table
+from broker.client.keyfile import KeyFile
+from broker.client.sync import Connection
+from broker.home import keys
+from broker.home.files import owner_key
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
 
 OK, FAILED = 0, 1
 _ANYWHERE = ("0.0.0.0", "*", "[::]")  # noqa: S104 (compared with, not bound)

@@ -1,4 +1,4 @@
-"""The commands an agent or a person uses all day. Each is a process of its own, so they import little (broker.place)."""
+"""The commands an agent or a person uses all day. Each is a process of its own, so they import little (broker.home.paths)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import sys
 
 from bridges.cli import session
-from bridges.cli.output import ago, complain, number_of, say, say_json, style, table
-from broker.errors import IpcError
-from broker.place import Place
-from broker.quick import DEFAULT_TIMEOUT_S
+from bridges.terminal import ago, complain, number_of, say, say_json, style, table
+from broker.client.json_lines import DEFAULT_TIMEOUT_S
+from broker.home.paths import Place
+from broker.protocol.errors import IpcError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from bridges.cli.output import complain
+from bridges.terminal import complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

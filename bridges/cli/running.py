@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.launcher import supervisor_state
-from broker.place import version_number
-from broker.runtime import is_supervised
+from broker.home.files import is_supervised
+from broker.home.paths import version_number
+from broker.service.launcher import supervisor_state
 from broker.version import VERSION
 
 if TYPE_CHECKING:
-    from broker.settings import Settings
+    from broker.home.settings import Settings
 
 _RESTART = "ipc down, then: ipc up"
 _OF_CLIENTS = ("home", "key_file")

@@ -13,17 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bridges.cli.output import ago, complain, say, say_json, style, table
 from bridges.cli.running import differences, shown
-from broker import keys
-from broker.bodies import locate
-from broker.client import Connection
-from broker.errors import IpcError, SettingsError
-from broker.launcher import STOP_DEADLINE_S, ensure_running, running_supervisor, stop, stop_older, supervisor_state
-from broker.place import runs_older
-from broker.repair import loss
-from broker.runtime import endpoint, is_supervised, prepare_home, socket_answers
-from broker.settings import Settings
+from bridges.terminal import ago, complain, say, say_json, style, table
+from broker.client.sync import Connection
+from broker.home import keys
+from broker.home.files import endpoint, is_supervised, prepare_home, socket_answers
+from broker.home.message_files import locate
+from broker.home.paths import runs_older
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError, SettingsError
+from broker.service.launcher import STOP_DEADLINE_S, ensure_running, running_supervisor, stop, stop_older, supervisor_state
+from broker.store.doctor import loss
 from broker.version import VERSION
 
 OK, FAILED, NOT_RUNNING = 0, 1, 3
@@ -39,7 +39,7 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
         say_differences(settings)
         return OK
     if options.foreground:
-        from broker.supervisor import main
+        from broker.service.supervisor import main
 
         stop_older(settings)
         return main()
@@ -269,8 +269,8 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
 
 def _hosts(settings: Settings) -> Finding:
     """What ``ipc install HOST --check`` finds, for each host of this user that has something of ours."""
-    from bridges.cli.install import installed
-    from bridges.cli.installed import problems
+    from bridges.install.check import problems
+    from bridges.install.install import installed
 
     found = {wanted.host: problems(wanted) for wanted in installed(settings, "user")}
     bad = [f"{host}: {told[0]}. Next: ipc install {host}" for host, told in found.items() if told]
@@ -278,7 +278,7 @@ def _hosts(settings: Settings) -> Finding:
 
 
 def _repair(settings: Settings) -> int:
-    from broker.repair import InUse, repair_now
+    from broker.store.doctor import InUse, repair_now
 
     try:
         say(repair_now(settings))

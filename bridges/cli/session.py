@@ -6,11 +6,11 @@ import contextlib
 import json
 import os
 
-from bridges import sessions
-from broker.errors import IpcError, RemoteError
-from broker.names import is_name
-from broker.place import Place, working_folder
-from broker.quick import DEFAULT_TIMEOUT_S, QuickConnection
+from bridges import saved_sessions
+from broker.client.json_lines import DEFAULT_TIMEOUT_S, QuickConnection
+from broker.home.paths import Place, working_folder
+from broker.protocol.errors import IpcError, RemoteError
+from broker.protocol.names import is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Shell:
         except RemoteError as e:
             if e.kind.http != 401:
                 raise
-            from bridges.renewal import renew
+            from bridges.session_renewal import renew
 
             self.token = renew(self._place, self.name, self.token, self.path, door="cli")
             reply = self._door.request({**body, "session_token": self.token}, timeout_s=timeout_s)
@@ -58,9 +58,9 @@ class Shell:
 
     def _bury(self) -> None:
         """Say of hosts that were killed that they are gone."""
-        from bridges.hosts import binding
+        from bridges import host_sessions
 
-        for request in binding.lost(self._place.home):
+        for request in host_sessions.lost(self._place.home):
             with contextlib.suppress(RemoteError):  # its name may be another's by now
                 self._door.request(request)
 
@@ -70,13 +70,13 @@ def _folder(place: Place) -> str:
 
 
 def _file(place: Place, name: str) -> str:
-    return os.path.join(_folder(place), f"{sessions.prefix('cli')}{name}.json")
+    return os.path.join(_folder(place), f"{saved_sessions.prefix('cli')}{name}.json")
 
 
 def current_name(place: Place, wanted: str | None) -> str:
     """``--as``, $IPC_NAME, or the name last registered in a shell; with a key file its name. Raises NotRegistered."""
     name = wanted or os.environ.get("IPC_NAME")
-    key = sessions.key()
+    key = saved_sessions.key()
     if key is not None:
         if name not in (None, key.name):
             raise IpcError("key_bound", name=key.name, claimed=name)
@@ -96,10 +96,10 @@ def save(place: Place, name: str, token: str) -> None:
     """Keep the session, and make it the shell's."""
     from pathlib import Path
 
-    from broker.runtime import write_private
+    from broker.home.files import write_private
 
     write_private(Path(_file(place, name)), json.dumps({"name": name, "token": token}))
-    if sessions.key() is None:
+    if saved_sessions.key() is None:
         write_private(Path(_folder(place), "cli-current"), name + "\n")
 
 
@@ -110,7 +110,7 @@ def forget(place: Place, name: str) -> None:
 
 def renamed(place: Place, shell: Shell, name: str) -> None:
     """The shell's session has another name now; an agent's hooks and tools follow."""
-    sessions.follow(place.home, shell.token, name)
+    saved_sessions.follow(place.home, shell.token, name)
     if shell.path == _file(place, shell.name):
         save(place, name, shell.token)
         if shell.name != name:
@@ -119,8 +119,8 @@ def renamed(place: Place, shell: Shell, name: str) -> None:
 
 def register(place: Place, name: str) -> dict[str, Any]:
     """Take the name anew and make it the shell's; the broker's reply."""
-    from broker.ids import auth_token
-    from broker.runtime import prepare_home
+    from broker.home.files import prepare_home
+    from broker.protocol.ids import auth_token
 
     settings = place.settings()
     prepare_home(settings)
@@ -163,15 +163,15 @@ def _of_host(place: Place) -> Shell | None:
     session = os.environ.get("CLAUDE_CODE_SESSION_ID")
     if not session:
         return None
-    from bridges.hosts import binding
+    from bridges import host_sessions
 
-    bound = binding.load(place.home, session)
-    path = binding.path_of(place.home, bound.session) if bound is not None else ""
+    bound = host_sessions.load(place.home, session)
+    path = host_sessions.path_of(place.home, bound.session) if bound is not None else ""
     return Shell(place, bound.name, bound.token, path) if bound is not None else None
 
 
 def _of_folder(place: Place, name: str | None) -> Shell | None:
     """The session that an agent of this folder has under a name, or its only one."""
-    found = [(n, path) for n, path in sessions.of_project(place.home, working_folder()) if name in (None, n)]
-    token = sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
+    found = [(n, path) for n, path in saved_sessions.of_project(place.home, working_folder()) if name in (None, n)]
+    token = saved_sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
     return Shell(place, found[0][0], str(token), found[0][1]) if token else None

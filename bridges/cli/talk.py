@@ -6,9 +6,9 @@ import sys
 
 from bridges.cli import session
 from bridges.cli.mail import message_of, plain, sent, show, show_sent
-from bridges.cli.output import ago, number_of, say, say_json, style, table
-from broker.place import Place
-from broker.quick import DEFAULT_TIMEOUT_S
+from bridges.terminal import ago, number_of, say, say_json, style, table
+from broker.client.json_lines import DEFAULT_TIMEOUT_S
+from broker.home.paths import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 
-from broker.errors import SettingsError
-from broker.place import read_trusted
+from broker.home.paths import read_trusted
+from broker.protocol.errors import SettingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ import shlex
 import subprocess
 import sys
 
-from bridges import sessions
-from bridges.hosts import binding as bindings
+from bridges import host_sessions as bindings
+from bridges import saved_sessions
 from bridges.hosts.claims import overlapping, sentence
-from bridges.hosts.command import ipc_command, shell_words
-from broker.errors import IpcError, SettingsError
-from broker.place import Place
-from broker.quick import QuickConnection
+from bridges.start_command import ipc_command, shell_words
+from broker.client.json_lines import QuickConnection
+from broker.home.paths import Place
+from broker.protocol.errors import IpcError, SettingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,18 +97,18 @@ def own_token(home: str) -> str | None:
         if found is not None:
             return found.token
         name = _name_of_shell(home)
-    file = f"{sessions.prefix('cli')}{os.path.basename(name)}.json"
-    token = sessions.read_json(os.path.join(sessions.folder(home), file)).get("token")
+    file = f"{saved_sessions.prefix('cli')}{os.path.basename(name)}.json"
+    token = saved_sessions.read_json(os.path.join(saved_sessions.folder(home), file)).get("token")
     return token if isinstance(token, str) else None
 
 
 def _name_of_shell(home: str) -> str:
     """The key's name, or the one last registered in a shell; empty if there is none."""
-    key = sessions.key()
+    key = saved_sessions.key()
     if key is not None:
         return key.name
     try:
-        with open(os.path.join(sessions.folder(home), "cli-current"), encoding="utf-8") as f:
+        with open(os.path.join(saved_sessions.folder(home), "cli-current"), encoding="utf-8") as f:
             return f.read().strip()
     except OSError:
         return ""

@@ -11,7 +11,7 @@ twice, and never breaks its host: whatever goes wrong, it says nothing and exits
     end     says that the agent is gone
 
 Mail is kept once the answer was written, and acknowledged at the session's next event, which shows that the model has it
-(bridges.hosts.shown). A hook that is killed before gives its mail back, because the broker gets back at once what a lost
+(bridges.given_mail). A hook that is killed before gives its mail back, because the broker gets back at once what a lost
 connection had fetched.
 """
 
@@ -22,20 +22,20 @@ import json
 import os
 import select
 
+from bridges import given_mail
+from bridges import host_sessions as bindings
 from bridges.fence import digest
-from bridges.hosts import binding as bindings
-from bridges.hosts import shown
-from bridges.hosts.notes import failure, note
-from broker.errors import IpcError, RemoteError
-from broker.place import Place, working_folder
-from broker.quick import QuickConnection
+from bridges.hosts.hook_log import failure, note
+from broker.client.json_lines import QuickConnection
+from broker.home.paths import Place, working_folder
+from broker.protocol.errors import IpcError, RemoteError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from bridges.hosts.binding import Binding, Turns
+    from bridges.host_sessions import Binding, Turns
 
 HOSTS = ("claude", "gemini", "codex")
 _INPUT_BYTES = 32 * 1024 * 1024
@@ -162,7 +162,7 @@ class Hook:
             return work[self.moment](session, turns)
 
     def start(self) -> bool:
-        from bridges.hosts.start import register
+        from bridges.hosts.session_start import register
 
         with QuickConnection(Place(self.home), autostart=True, door="hook") as door:
             binding = register(door, self, timeout_s=_START_S)
@@ -302,7 +302,7 @@ class Session:
         except RemoteError as e:
             if e.kind.http != 401:
                 raise
-            from bridges.renewal import renew
+            from bridges.session_renewal import renew
 
             place, bound = Place(self._home), self.binding
             path = bindings.path_of(self._home, bound.session)
@@ -325,12 +325,12 @@ class Session:
         """(messages that may land now, how many more wait)."""
         reply = self.ask("check", land=land, limit=_FETCH, max_bytes=limit_bytes)
         if reply["messages"] and (name := reply["messages"][0]["to"]) != self.binding.name:  # renamed through another door
-            from bridges import sessions
+            from bridges import saved_sessions
 
-            sessions.follow(self._home, self.binding.token, name)
+            saved_sessions.follow(self._home, self.binding.token, name)
             self.binding.name = name
         found = reply["messages"]
-        known = shown.held(self._home, self.binding.session) if any(m.get("redelivered") for m in found) else set[str]()
+        known = given_mail.held(self._home, self.binding.session) if any(m.get("redelivered") for m in found) else set[str]()
         if known:  # back by the end of a lease, or a broker's: it is not new to the model
             self._touch([m["id"] for m in found if m["id"] in known])
             found = [m for m in found if m["id"] not in known]
@@ -348,7 +348,7 @@ class Session:
         if not ids:
             return
         try:
-            shown.add(self._home, self.binding.session, ids, by="hook")
+            given_mail.add(self._home, self.binding.session, ids, by="hook")
         except OSError as e:  # nothing can be written: it comes again
             note(self._home, "warning", "shown_not_kept", error=str(e))
         else:
@@ -356,29 +356,29 @@ class Session:
 
     def settle(self, moment: str, tool: str) -> None:
         """What this event shows about mail that was given before."""
-        proven, lost = shown.settle(self._home, self.binding.session, moment, tool)
+        proven, lost = given_mail.settle(self._home, self.binding.session, moment, tool)
         try:
             if proven:
                 self.ask("ack", ids=proven)
             if lost:
                 self.ask("release", ids=lost)
         except IpcError:
-            shown.add(self._home, self.binding.session, proven, by="hook")  # the next event settles it
+            given_mail.add(self._home, self.binding.session, proven, by="hook")  # the next event settles it
             raise
 
     def begin_anew(self) -> None:
         """What an earlier run of the session, or of the name, was given and has not shown to have comes again."""
-        shown.drop(self._home, self.binding.session)
+        given_mail.drop(self._home, self.binding.session)
         self.ask("release")
 
     def _touch(self, ids: list[str]) -> None:
         try:
-            self.ask("touch", ids=ids, lease_s=shown.HELD_S)
+            self.ask("touch", ids=ids, lease_s=given_mail.HELD_S)
         except IpcError as e:
             if e.code != "unknown_action":
                 raise
             self.ask("ack", ids=ids)  # a broker of an older version holds nothing for longer
-            shown.drop(self._home, self.binding.session)
+            given_mail.drop(self._home, self.binding.session)
 
     def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:
         """Tell the others what this agent does. A broker of an older version has no such request, and one whose disk is full

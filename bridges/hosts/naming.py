@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from bridges import sessions
-from bridges.hosts import binding as bindings
+from bridges import host_sessions as bindings
+from bridges import saved_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def _ours(home: str, project: str, host: str, session: str, process: tuple[int, 
     bound = [before] if before is not None else []
     if host != "codex":  # whose sessions may share a process
         bound += [b for b in bindings.all_of(home) if bindings.follows(b, session, process, host)]
-    paths = dict(sessions.of_project(home, project, host))
-    found = {b.name: {"token": b.token, **sessions.find(home, b.project, b.name)} for b in bound}
-    return found | {name: sessions.read_json(path) for name, path in paths.items() if name not in found}
+    paths = dict(saved_sessions.of_project(home, project, host))
+    found = {b.name: {"token": b.token, **saved_sessions.find(home, b.project, b.name)} for b in bound}
+    return found | {name: saved_sessions.read_json(path) for name, path in paths.items() if name not in found}
 
 
 def _variants(name: str, tails: list[str]) -> Iterator[str]:

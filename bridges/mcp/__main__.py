@@ -34,14 +34,14 @@ def _serve(argv: list[str]) -> int:
     parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
     options = parser.parse_args(argv)
     if options.supervised:
-        from broker.child import die_with_parent
+        from broker.service.supervised import die_with_parent
 
         die_with_parent()
     from bridges.mcp.serve import serve
-    from broker.errors import SettingsError
-    from broker.logs import open_log
-    from broker.runtime import FolderError, prepare_home
-    from broker.settings import Settings
+    from broker.home.files import FolderError, prepare_home
+    from broker.home.logs import open_log
+    from broker.home.settings import Settings
+    from broker.protocol.errors import SettingsError
 
     try:
         settings = Settings.load()

@@ -7,7 +7,7 @@ handshake: it keeps each request until it is answered. When the shared process g
 the handshake again (whose second answer it swallows), and sends again what has no answer yet. The host notices a delay.
 
 One thread, one poll; nothing runs while nothing comes. Host closes its end: what it asked is still answered, then a ``bye``
-goes to the shared process with whether the host has taken its answers (bridges.mcp.leaving). A relay that is killed says no
+goes to the shared process with whether the host has taken its answers (bridges.mcp.host_exit). A relay that is killed says no
 bye, and the mail comes back.
 """
 
@@ -20,12 +20,12 @@ import signal
 import socket
 import time
 
-from bridges.mcp import leaving
-from bridges.mcp.exchange import Exchange, Lines, id_in
-from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
-from broker.errors import IpcError, SettingsError
-from broker.local import connected
-from broker.place import Place, mcp_socket, python, runs_older, working_folder
+from bridges.mcp import host_exit
+from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
+from bridges.mcp.relayed_session import Exchange, Lines, id_in
+from broker.home.local_sockets import connected
+from broker.home.paths import Place, mcp_socket, python, runs_older, working_folder
+from broker.protocol.errors import IpcError, SettingsError
 from broker.version import VERSION
 
 TYPE_CHECKING = False
@@ -114,11 +114,11 @@ class Relay:
 
     def _look_at_host(self, gone_for_s: float) -> None:
         """Say the bye once the host has all it asked for, or as much as can be waited for."""
-        busy = bool(self._exchange.pending or self._to_host or leaving.unread(1))
+        busy = bool(self._exchange.pending or self._to_host or host_exit.unread(1))
         if gone_for_s < _LEAVE_S[0] or (busy and gone_for_s < _LEAVE_S[1]):
             return
         self._leaving_since_s = None
-        self._to_server += note(bye=True, taken=not busy and leaving.host_lives())
+        self._to_server += note(bye=True, taken=not busy and host_exit.host_lives())
 
     # the host's side
 
@@ -199,8 +199,8 @@ class Relay:
         server = None if start and runs_older(self._place.home) else _connected(path)
         if server is not None or not start:
             return server
-        from broker.launcher import ensure_running
-        from broker.runtime import is_supervised, socket_answers
+        from broker.home.files import is_supervised, socket_answers
+        from broker.service.launcher import ensure_running
 
         settings = self._place.settings()
         ensure_running(settings, answers=lambda s: _listens(path) or socket_answers(s))

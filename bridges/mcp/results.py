@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from bridges.fence import one_line, one_line_json
 from bridges.mcp.sdk import current
 from bridges.mcp.session import NotRegistered
-from broker.errors import IpcError
-from broker.logs import Log
+from broker.home.logs import Log
+from broker.protocol.errors import IpcError
 
 _NOT_REGISTERED = "Not registered. Next: call register with the name you want (your project or role), then try again."
 

@@ -19,8 +19,8 @@ from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
 from bridges.fence import one_line
-from bridges.hosts.wake import CHANNEL_CAPABILITY, CHANNEL_METHOD
 from bridges.mcp.session import BridgeSession
+from bridges.ways import CHANNEL_CAPABILITY, CHANNEL_METHOD
 
 CURRENT: ContextVar[BridgeSession] = ContextVar("agent_ipc_session")
 _ChannelMessage = types.Notification[dict[str, Any], str]

@@ -1,8 +1,8 @@
 """``python -m bridges.mcp --serve``: the process that runs the MCP SDK for all agents of one data folder.
 
-Each accepted connection is a relay (see bridges.mcp.hello for what it says) and one MCP session with a BridgeSession of its
-own. The listening socket is the supervisor's: it starts this process when the first agent connects, and agents that connect
-while it is being replaced wait in the socket's queue. Without agents for an hour, it ends.
+Each accepted connection is a relay (what it says: bridges.mcp.relay_protocol) and one MCP session with its own BridgeSession.
+The listening socket is the supervisor's: it starts this process when the first agent connects. Agents that connect while it
+is being replaced wait in the socket's queue. Without agents for an hour, it ends.
 
 A session that fails ends alone. One that reads slowly holds up its own answers only: each has a task that writes.
 """
@@ -21,14 +21,14 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 
 from bridges.mcp import sdk
-from bridges.mcp.given import patience_of
-from bridges.mcp.hello import LINE_BYTES, NOTE, PROTOCOL, note, read_note
 from bridges.mcp.push import Notifier
+from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, note, read_note
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent, BridgeSession
-from broker.child import hear_parent_in
-from broker.logs import Log
-from broker.settings import Settings
+from bridges.mcp.shown_mail import patience_of
+from broker.home.logs import Log
+from broker.home.settings import Settings
+from broker.service.supervised import hear_parent_in
 from broker.version import VERSION
 
 IDLE_S = 3600.0

@@ -10,13 +10,13 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 
 from bridges.fence import one_line_json
-from bridges.mcp.company import add_claims, add_manage, add_say
-from bridges.mcp.reading import add_reading
 from bridges.mcp.render import fitting
 from bridges.mcp.results import Answerer
 from bridges.mcp.sdk import INBOX, current, trim_schemas
-from bridges.mcp.writing import add_files, add_letters, add_names
-from broker.logs import Log
+from bridges.mcp.tools.reading import add_reading
+from bridges.mcp.tools.team import add_claims, add_manage, add_say
+from bridges.mcp.tools.writing import add_files, add_letters, add_names
+from broker.home.logs import Log
 from broker.version import VERSION
 
 INSTRUCTIONS = """\

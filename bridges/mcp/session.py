@@ -4,7 +4,7 @@ The token is kept in ``sessions/mcp-*.json`` of the data folder, named for proje
 session of the same project and name resumes it. A session holds a lock beside the file it uses: a second one in the same
 folder never takes up by itself what is in use.
 
-What becomes of mail that the host was given is told in bridges.mcp.given. Requests go to the broker in the order in which
+What becomes of mail that the host was given is told in bridges.mcp.shown_mail. Requests go to the broker in the order in which
 tools were called: nothing is waited for before one is sent.
 """
 
@@ -22,19 +22,19 @@ from typing import Any
 
 from anyio import to_thread
 
-from bridges import sessions
-from bridges.hosts import binding as bindings
-from bridges.hosts.binding import Binding
-from bridges.hosts.shown import HELD_S
-from bridges.mcp.given import Given
-from bridges.renewal import renew
-from broker.actions import ACTIONS
-from broker.aio import AsyncConnection
-from broker.client import DEFAULT_TIMEOUT_S
-from broker.errors import IpcError, RemoteError
-from broker.ids import STORES, auth_token, new_message_id
-from broker.runtime import prepare_home, socket_answers
-from broker.settings import Settings
+from bridges import host_sessions as bindings
+from bridges import saved_sessions
+from bridges.given_mail import HELD_S
+from bridges.host_sessions import Binding
+from bridges.mcp.shown_mail import Given
+from bridges.session_renewal import renew
+from broker.client.aio import AsyncConnection
+from broker.client.sync import DEFAULT_TIMEOUT_S
+from broker.home.files import prepare_home, socket_answers
+from broker.home.settings import Settings
+from broker.protocol.actions import ACTIONS
+from broker.protocol.errors import IpcError, RemoteError
+from broker.protocol.ids import STORES, auth_token, new_message_id
 
 _REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)
 """Key of the MCP request on whose behalf the present task runs."""
@@ -127,7 +127,7 @@ class BridgeSession:
             self.given.settle()
         prepare_home(self._settings)
         path = self._path(name)
-        token = sessions.read_json(path).get("token")
+        token = saved_sessions.read_json(path).get("token")
         if token:
             with contextlib.suppress(RemoteError):
                 found = await self._ask({"action": "whoami", "session_token": token})
@@ -161,7 +161,7 @@ class BridgeSession:
         if mail and ACTIONS[action].delivers:
             reply["messages"] = await self.given.fetched(_REQUEST.get() or "", mail)
         if action == "rename":
-            sessions.follow(str(self._settings.home), str(self._token), fields["new_id"])
+            saved_sessions.follow(str(self._settings.home), str(self._token), fields["new_id"])
             self._take(fields["new_id"], str(self._token))
         elif "autocheck" in reply and self.on_autocheck is not None:
             self.on_autocheck(reply.get("minutes", 0))
@@ -255,7 +255,7 @@ class BridgeSession:
 
     async def _go_on(self, name: str, shown: list[Any]) -> None:
         """Be what the process before this one was: acknowledge what it had shown, free what it had only fetched."""
-        stored = sessions.find(str(self._settings.home), self.agent.project, name)
+        stored = saved_sessions.find(str(self._settings.home), self.agent.project, name)
         token = stored.get("token")
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before if it died in the middle of a rename
@@ -313,19 +313,19 @@ class BridgeSession:
     # the file
 
     def _path(self, name: str) -> str:
-        return sessions.path_of(str(self._settings.home), self.agent.project, name)
+        return saved_sessions.path_of(str(self._settings.home), self.agent.project, name)
 
     def _take(self, name: str, token: str) -> None:
         """Be this instance, for the next process of the project and for the host's hooks too."""
         self.name, self._token = name, token
         home = str(self._settings.home)
-        path = sessions.store(home, self.agent.project, name, token)
+        path = saved_sessions.store(home, self.agent.project, name, token)
         binding = self.agent.binding(self._settings.home)
         if binding is not None:
             bindings.rebind(home, binding.session, name, token)
         if self._lock_fd is not None:
             os.close(self._lock_fd)
-        self._lock_fd = sessions.hold(sessions.lock_path(path))
+        self._lock_fd = saved_sessions.hold(saved_sessions.lock_path(path))
         self._watch_mail()
 
     def _watch_mail(self) -> None:
@@ -353,5 +353,5 @@ class BridgeSession:
 
     def _free_names(self) -> list[str]:
         """Names of this project's stored sessions that no living bridge uses."""
-        found = sessions.of_project(str(self._settings.home), self.agent.project)
-        return sorted(name for name, path in found if not sessions.in_use(path))
+        found = saved_sessions.of_project(str(self._settings.home), self.agent.project)
+        return sorted(name for name, path in found if not saved_sessions.in_use(path))

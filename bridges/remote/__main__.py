@@ -15,13 +15,13 @@ from functools import partial
 import zmq
 
 from bridges.remote.door import Door
-from broker.aio import AsyncConnection
-from broker.child import allow_many_files, die_with_parent, hear_parent_in
-from broker.ground import Ground
-from broker.keys import AllowList, server_pair
-from broker.logs import Log, open_log
-from broker.runtime import FolderError, prepare_home, write_private
-from broker.settings import Settings, SettingsError
+from broker.client.aio import AsyncConnection
+from broker.home.files import FolderError, prepare_home, write_private
+from broker.home.keys import AllowList, server_pair
+from broker.home.logs import Log, open_log
+from broker.home.settings import Settings, SettingsError
+from broker.home.watched_files import Ground
+from broker.service.supervised import allow_many_files, die_with_parent, hear_parent_in
 
 _RETRY_BIND_S = 2.0
 _ENVELOPE_BYTES = 64 * 1024

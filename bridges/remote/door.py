@@ -10,17 +10,17 @@ from typing import Any
 
 import zmq
 
-from bridges.remote.gate import Gate
-from bridges.remote.outside import make_whole, outside_view
+from bridges.remote.curve_socket import Gate
+from bridges.remote.redaction import make_whole, outside_view
 from bridges.upstream import Client, Upstream
-from broker import wire
-from broker.actions import ACTIONS, Access
-from broker.aio import AsyncConnection
-from broker.errors import IpcError
-from broker.ids import auth_token
-from broker.keys import AllowList, Pair
-from broker.logs import Log
-from broker.settings import Settings
+from broker.client.aio import AsyncConnection
+from broker.home.keys import AllowList, Pair
+from broker.home.logs import Log
+from broker.home.settings import Settings
+from broker.protocol import frames
+from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.errors import IpcError
+from broker.protocol.ids import auth_token
 
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status"))
 WAITING_LIMIT = 1024
@@ -110,8 +110,8 @@ class Door:
                 peer.client.end()
             peer = self._peers[route] = Peer(route, key, name or "", Client(self._upstream))
         try:
-            bodies = wire.decode(frame)
-        except wire.FrameError as e:
+            bodies = frames.decode(frame)
+        except frames.FrameError as e:
             self._answer(peer, {"id": None, **IpcError("bad_request", detail=f"Bad frame: {e}").to_wire()})
             return
         size_bytes = len(frame) // len(bodies) + 1
@@ -214,11 +214,11 @@ class Door:
         peer.client.end()
         refusal = _refused(peer.key).to_wire()
         told = [{"id": r["id"], **({"push": "key_refused"} if "push" in r else {}), **refusal} for r, _token in replies]
-        for part in wire.batches(told):
+        for part in frames.batches(told):
             self._put(peer, part)
 
     def _put(self, peer: Peer, bodies: list[dict[str, Any]]) -> bool:
-        return self._gate is not None and self._gate.send(peer.route, wire.encode(bodies))
+        return self._gate is not None and self._gate.send(peer.route, frames.encode(bodies))
 
     def _give_back(self, replies: list[Reply]) -> None:
         for reply, token in replies:

@@ -20,17 +20,17 @@ from functools import partial
 from typing import Any
 
 from bridges.tcp.connection import Connection
+from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.local import PrivateSocket
 from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, Owner, bound
 from bridges.tcp.tls import TlsListener, context_of
-from bridges.tcp.upstream import JsonUpstream
-from broker.aio import AsyncConnection
-from broker.child import allow_many_files, collect_seldom, die_with_parent, hear_parent_in
-from broker.ground import Ground
-from broker.logs import Log, open_log
-from broker.runtime import FolderError, prepare_home, write_private
-from broker.settings import Settings, SettingsError
+from broker.client.aio import AsyncConnection
+from broker.home.files import FolderError, prepare_home, write_private
+from broker.home.logs import Log, open_log
+from broker.home.settings import Settings, SettingsError
+from broker.home.watched_files import Ground
+from broker.service.supervised import allow_many_files, collect_seldom, die_with_parent, hear_parent_in
 
 _RETRY_BIND_S = 2.0
 

@@ -4,9 +4,9 @@ import socket
 from typing import Protocol
 
 from bridges.tcp.peer import Peer, Peers, unix_peer
-from broker.errors import IpcError
-from broker.logs import Log
-from broker.settings import Settings
+from broker.home.logs import Log
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
 
 NOBODY_KNOWN = (
     "who connects can't be told on this system, so nobody registers at the port without a shared secret: set IPC_SHARED_SECRET"

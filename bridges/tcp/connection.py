@@ -19,13 +19,13 @@ from typing import Any
 from bridges.tcp.fitting import ONE_SHOT_BYTES, fit
 from bridges.tcp.framing import FirstObject, parse, to_json
 from bridges.tcp.guest import CLOSE_WAIT_S, Guest
+from bridges.tcp.json_requests import DELIVERING, JsonUpstream, legacy_message, shown
 from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
 from bridges.tcp.peer import unread_bytes
-from bridges.tcp.saying import Saying
+from bridges.tcp.say import Saying
 from bridges.tcp.stream import Stream
-from bridges.tcp.upstream import DELIVERING, JsonUpstream, legacy_message, shown
 from bridges.upstream import Client, Handed
-from broker.errors import IpcError
+from broker.protocol.errors import IpcError
 
 GRACE_S = 0.2
 _WRITE_AT_ONCE = 256

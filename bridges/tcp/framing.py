@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from broker.errors import IpcError
+from broker.protocol.errors import IpcError
 
 MAX_DEPTH = 64
 _BLANK = b" \t\r\n"

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+from bridges.tcp.json_requests import JsonUpstream
+from bridges.tcp.memory import HOLD_S
 from bridges.tcp.peer import UNKNOWN, has_ended, unread_bytes
-from bridges.tcp.room import HOLD_S
 from bridges.tcp.stream import Stream
-from bridges.tcp.upstream import JsonUpstream
-from broker.errors import IpcError
+from broker.protocol.errors import IpcError
 
 CLOSE_WAIT_S = 30.0
 _DRAIN_POLL_S = 0.005

@@ -6,11 +6,11 @@ import socket
 from collections.abc import Callable
 
 from bridges.tcp.stream import Listener, Owner
-from broker.ground import Ground
-from broker.logs import Log
-from broker.place import door_socket
-from broker.runtime import clear_socket, lock
-from broker.settings import Settings
+from broker.home.files import clear_socket, lock
+from broker.home.logs import Log
+from broker.home.paths import door_socket
+from broker.home.settings import Settings
+from broker.home.watched_files import Ground
 
 
 class PrivateSocket:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bridges.tcp.stream import Listener, Owner, Stream
-from broker.settings import Settings
+from broker.home.settings import Settings
 
 HANDSHAKE_S = 10.0
 HANDSHAKES_AT_ONCE = 1000

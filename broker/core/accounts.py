@@ -7,13 +7,13 @@ from datetime import datetime, timezone
 from heapq import nsmallest
 from typing import Any
 
+from broker.core.batch import Incoming, Outgoing, Turn, act_as
 from broker.core.notices import tell_of_rename
-from broker.core.port import Store
 from broker.core.standing import Kind, Standing, enter, give_name, leave, set_claimed, standing
 from broker.core.state import Forward, Journal, Mailbox, Session, State, Subscription, Watcher
-from broker.core.turn import Incoming, Outgoing, Turn, act_as
-from broker.errors import IpcError
-from broker.names import is_name
+from broker.core.storage import Store
+from broker.protocol.errors import IpcError
+from broker.protocol.names import is_name
 
 _NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",), "group_create": ("group",)}
 """The fields by which a request makes a name its own."""

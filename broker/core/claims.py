@@ -4,16 +4,16 @@
                |
                +-- claim_release, its time is over, or its holder's session ends --> gone
 
-A claim that overlaps another's is refused with its holder. Patterns overlap when some name matches both (``broker.globs``).
+A claim that overlaps another's is refused with its holder. Patterns overlap when some name matches both (broker.core.globs).
 """
 
 from typing import Any
 
 from broker.core.accounts import drop_claims, iso_term
+from broker.core.batch import Incoming, Turn
+from broker.core.globs import overlapping, prepare
 from broker.core.state import Claim, Session
-from broker.core.turn import Incoming, Turn
-from broker.errors import IpcError
-from broker.globs import overlapping, prepare
+from broker.protocol.errors import IpcError
 
 DEFAULT_TTL_S = 1800.0
 _SESSIONS = 10

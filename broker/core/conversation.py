@@ -10,10 +10,9 @@ An ``ask`` that waits gets its answer in its own reply, on lease like the mail o
 from typing import Any
 
 from broker.core.accounts import iso, iso_term
+from broker.core.batch import Incoming, Turn, act_as
 from broker.core.delivery import answer_ask
-from broker.core.letters import extra_of, party_letter, recipients, take_back, thread_of
-from broker.core.mail import post
-from broker.core.port import Letter, Question
+from broker.core.lookup import extra_of, party_letter, recipients, take_back, thread_of
 from broker.core.posting import (
     Draft,
     Repeat,
@@ -25,9 +24,10 @@ from broker.core.posting import (
     resolve,
     sent_before,
 )
+from broker.core.sending import post
 from broker.core.state import Mailbox, Session
-from broker.core.turn import Incoming, Turn, act_as
-from broker.errors import IpcError
+from broker.core.storage import Letter, Question
+from broker.protocol.errors import IpcError
 
 DEFAULT_DEADLINE_S = 600.0
 _EXCERPT = 200

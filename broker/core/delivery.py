@@ -15,12 +15,12 @@ from typing import Any
 import msgpack
 import orjson
 
-from broker.actions import LANDINGS
 from broker.core.accounts import iso, iso_term
-from broker.core.port import Mail, Question
+from broker.core.batch import Arrival, Incoming, Outgoing, Turn, act_as
 from broker.core.state import INTERRUPT, TOOL, TURN, WAITS, Mailbox, Session, Subscription, Waiter, Watcher
-from broker.core.turn import Arrival, Incoming, Outgoing, Turn, act_as
-from broker.errors import IpcError
+from broker.core.storage import Mail, Question
+from broker.protocol.actions import LANDINGS
+from broker.protocol.errors import IpcError
 
 DEFAULT_LIMIT = 100
 DEFAULT_MAX_BYTES = 1024 * 1024

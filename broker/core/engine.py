@@ -15,14 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.actions import ACTIONS, Access, Action
-from broker.core import accounts, archive, claims, conversation, delivery, fastlane, groups, mail, notices, presence
-from broker.core.port import IdConflict, Store, StoreError, StoreLocked
+from broker.core import accounts, claims, conversation, delivery, fast_sends, groups, history, notices, presence, sending
+from broker.core.batch import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Pace, Turn
 from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
-from broker.core.turn import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Pace, Turn
-from broker.errors import IpcError
-from broker.settings import Settings
+from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
+from broker.home.settings import Settings
+from broker.protocol.actions import ACTIONS, Access, Action
+from broker.protocol.errors import IpcError
 
 Handler = Callable[[Turn, Any, Incoming], dict[str, Any] | None]
 READ = {
@@ -34,8 +34,8 @@ Decided = tuple[list[Outgoing | Answers], list[Event]]
 
 HANDLERS: dict[str, Handler] = {
     "register": accounts.register,
-    "send": mail.send,
-    "broadcast": mail.broadcast,
+    "send": sending.send,
+    "broadcast": sending.broadcast,
     "reply": conversation.reply,
     "ask": conversation.ask,
     "forward": conversation.forward,
@@ -49,8 +49,8 @@ HANDLERS: dict[str, Handler] = {
     "count": delivery.count,
     "subscribe": delivery.subscribe,
     "unsubscribe": delivery.unsubscribe,
-    "history": archive.history,
-    "search": archive.search,
+    "history": history.history,
+    "search": history.search,
     "list": presence.list_instances,
     "presence": presence.presence,
     "rename": accounts.rename,
@@ -69,7 +69,7 @@ HANDLERS: dict[str, Handler] = {
     "autocheck_start": presence.autocheck_start,
     "autocheck_stop": presence.autocheck_stop,
     "autocheck_status": presence.autocheck_status,
-    "import": mail.import_mail,
+    "import": sending.import_mail,
 }
 """One function an action. ``ping`` and ``status`` tell of the process and are registered by the server."""
 
@@ -197,7 +197,7 @@ class Engine:
         while position < len(bodies):
             body = bodies[position]
             token, door = body.get("session_token", token), body.get("door", door)
-            taken = fastlane.take_run(turn, frame, position, token, door)
+            taken = fast_sends.take_run(turn, frame, position, token, door)
             if not taken:
                 self._decide(turn, Incoming(frame.route, body, token, str(door)[:DOOR_LENGTH]))
             position += taken or 1

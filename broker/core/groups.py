@@ -3,10 +3,10 @@
 from typing import Any
 
 from broker.core.accounts import drop_lapsed_forward, drop_mailbox, wanted
+from broker.core.batch import Incoming, Turn
 from broker.core.standing import Kind, enter_group, leave_group
 from broker.core.state import Group, Session
-from broker.core.turn import Incoming, Turn
-from broker.errors import IpcError
+from broker.protocol.errors import IpcError
 
 _MEMBERS_SHARE = 10
 """An agent may be in a tenth of the groups that there may be."""

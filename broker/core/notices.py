@@ -6,10 +6,10 @@ it has not been handed out, the next rename is a line more in it.
 
 import msgpack
 
-from broker.core.port import NewMessage
+from broker.core.batch import Turn
 from broker.core.state import Mailbox, Notice
-from broker.core.turn import Turn
-from broker.names import SYSTEM
+from broker.core.storage import NewMessage
+from broker.protocol.names import SYSTEM
 
 _LINES = 20
 """Renames that one notice names; of earlier ones it says how many there were."""

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from broker.actions import LANDINGS
 from broker.core.accounts import new_mailbox
-from broker.core.letters import extra_of
-from broker.core.port import LargeFile, Letter, NewMessage, Sent
+from broker.core.batch import Turn, check_json
+from broker.core.lookup import extra_of
 from broker.core.standing import Kind, standing
 from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox
-from broker.core.turn import Turn, check_json
-from broker.errors import IpcError
-from broker.names import BROADCAST, is_name
+from broker.core.storage import LargeFile, Letter, NewMessage, Sent
+from broker.protocol.actions import LANDINGS
+from broker.protocol.errors import IpcError
+from broker.protocol.names import BROADCAST, is_name
 
 SENT = "Message sent"
 MESSAGE_JSON_BYTES = 30_000

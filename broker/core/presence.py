@@ -3,9 +3,9 @@
 from typing import Any
 
 from broker.core.accounts import GONE_AFTER_S, iso_term, known_mailbox
+from broker.core.batch import Incoming, Turn
 from broker.core.state import Mailbox, Session
-from broker.core.turn import Incoming, Turn
-from broker.errors import IpcError
+from broker.protocol.errors import IpcError
 
 DEFAULT_MINUTES = 5
 _WAY_LENGTH = 32

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from broker.core.state import Forward, Group, Journal, Mailbox, State
-from broker.names import is_reserved
+from broker.protocol.names import is_reserved
 
 
 class Kind(Enum):

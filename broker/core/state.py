@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from broker.names import Nearby
+from broker.protocol.names import Nearby
 
 Ids = set[int]
 Route = bytes
@@ -43,7 +43,7 @@ class Moment:
 
 
 TURN, TOOL, INTERRUPT = 0, 1, 2
-"""Landings as the store keeps them, the mildest first (see ``broker.actions.LANDINGS``)."""
+"""Landings as the store keeps them, the mildest first (see ``broker.protocol.actions.LANDINGS``)."""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import sqlite3
 
 import peewee
 
-from broker.store.sqlite import SqliteStore, open_store
+from broker.store.load import SqliteStore, open_store
 from broker.store.transactions import is_damage
 
 DATABASE_ERRORS = (sqlite3.Error, peewee.PeeweeException)

@@ -4,8 +4,8 @@ import sqlite3
 from collections import Counter
 from typing import Any
 
-from broker.store.archive import Archive, several
-from broker.store.numbers import RAISE_MARK
+from broker.store.index import Archive, several
+from broker.store.last_ids import RAISE_MARK
 from broker.store.schema import ReceiptRow
 from broker.store.transactions import translate
 

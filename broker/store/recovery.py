@@ -26,18 +26,18 @@ from typing import Any
 
 import peewee
 
-from broker.core.port import StoreError
-from broker.repair import loss
-from broker.runtime import sync_folder, write_private
-from broker.settings import Settings
+from broker.core.storage import StoreError
+from broker.home.files import sync_folder, write_private
+from broker.home.settings import Settings
+from broker.store.doctor import loss
+from broker.store.last_ids import LIMIT, go_on_beyond
 from broker.store.migrations import SCHEMA_VERSION, migrate
-from broker.store.numbers import LIMIT, go_on_beyond
 from broker.store.transactions import is_damage
 
 CHECK_AT_ONCE_BYTES = 64 * 1024 * 1024
 """Up to this size the check runs before the broker serves: at most a third of a second."""
 _DERIVED = frozenset({"letter", "thread"})
-"""Indexes that are written anew (see broker.store.archive), as are the tables of the text index."""
+"""Indexes that are written anew (see broker.store.index), as are the tables of the text index."""
 _SINGLE_LOOKUPS = 200_000
 """Messages looked for one by one behind the damage, at some 5 us each."""
 

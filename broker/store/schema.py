@@ -2,7 +2,7 @@
 
 ``queue`` holds what waits, one row a delivery; an acknowledgement moves the row to ``receipt``. A message's body is stored
 once however many it went to, and goes with the last of its deliveries. ``letter``, ``thread`` and ``message_text`` (FTS5) are
-indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.archive``).
+indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.index``).
 """
 
 import peewee

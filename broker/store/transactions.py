@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import peewee
 
-from broker.core.port import (
+from broker.core.storage import (
     ORDINARY,
     IdConflict,
     Letter,
@@ -24,9 +24,9 @@ from broker.core.port import (
     StoreGone,
     StoreLocked,
 )
-from broker.runtime import identity
-from broker.settings import Settings
-from broker.store.large import LargeFiles
+from broker.home.files import identity
+from broker.home.settings import Settings
+from broker.store.large_files import LargeFiles
 
 Row = TypeVar("Row", Mail, Letter)
 _INSERT_MESSAGE = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from broker.core import accounts
+from broker.core.batch import Event, Incoming
 from broker.core.engine import Engine
 from broker.core.state import Moment
 from broker.core.terms import Terms
-from broker.core.turn import Event, Incoming
-from broker.settings import Settings
+from broker.home.settings import Settings
 from broker.store import SqliteStore, open_store
 
 OWNER = "owner-key"

@@ -7,12 +7,12 @@ import peewee
 import pytest
 
 from broker.core.state import Moment
-from broker.logs import Log
-from broker.settings import Settings
+from broker.home.logs import Log
+from broker.home.settings import Settings
+from broker.server.upkeep import Sweeper
 from broker.store import open_store
 from broker.store.migrations import SCHEMA_VERSION, migrate
 from broker.store.schema import MODELS
-from broker.sweep import Sweeper
 from tests.broker.conftest import Core
 
 
@@ -94,8 +94,8 @@ def test_no_query_is_syntax(team: Core, query: str) -> None:
 def test_a_query_that_would_read_too_much_is_refused(team: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(300):
         team.send("fred", "claude", "common")
-    monkeypatch.setattr("broker.store.archive._STEPS", 1)
-    monkeypatch.setattr("broker.store.archive._STEP_INSTRUCTIONS", 100)
+    monkeypatch.setattr("broker.store.index._STEPS", 1)
+    monkeypatch.setattr("broker.store.index._STEP_INSTRUCTIONS", 100)
     error = team.ask("claude", "search", query="common")
     assert (error["code"], "too much" in error["message"]) == ("bad_request", True)
     assert team.send("fred", "claude")["status"] == "ok"
@@ -104,7 +104,7 @@ def test_a_query_that_would_read_too_much_is_refused(team: Core, monkeypatch: py
 def test_the_index_is_written_when_the_broker_is_idle_and_a_query_says_what_is_missing(
     team: Core, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.store.archive._CATCH_UP_BYTES", 10 * (64 + len("m0")))
+    monkeypatch.setattr("broker.store.index._CATCH_UP_BYTES", 10 * (64 + len("m0")))
     for number in range(450):
         team.send("fred", "claude", f"m{number}")
     answer = team.ask("claude", "history", limit=50)
@@ -188,8 +188,8 @@ def test_the_steps_make_the_tables_that_the_models_describe(home: Path) -> None:
 
 
 def test_a_page_ends_where_its_texts_are_too_much_for_one_answer(team: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.store.archive._PAGE_BYTES", 3000)
-    monkeypatch.setattr("broker.store.archive._SNIPPETS_BYTES", 2000)
+    monkeypatch.setattr("broker.store.index._PAGE_BYTES", 3000)
+    monkeypatch.setattr("broker.store.index._SNIPPETS_BYTES", 2000)
     for number in range(6):
         team.send("fred", "claude", f"word{number} " + "word " * 200)
     for action, fields, at_once in (("history", {}, 3), ("search", {"query": "word"}, 2)):

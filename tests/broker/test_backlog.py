@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import zmq
 
-from broker import wire
-from broker.backlog import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, Backlog, Pace
-from broker.core.turn import Frame
-from broker.logs import open_log
-from broker.place import wire_socket
-from broker.runtime import endpoint, prepare_home
-from broker.server import Server
-from broker.settings import Settings
+from broker.core.batch import Frame
+from broker.home.files import endpoint, prepare_home
+from broker.home.logs import open_log
+from broker.home.paths import wire_socket
+from broker.home.settings import Settings
+from broker.protocol import frames
+from broker.server.fairness import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, Backlog, Pace
+from broker.server.loop import Server
 from broker.store import open_store
 from tests.conftest import Service
 
@@ -132,12 +132,12 @@ def test_a_flood_without_end_is_answered_whole_and_delays_another_by_a_few_turns
         for frame in range(frames):
             bodies: list[dict[str, Any]] = [{"action": "whoami", "id": frame * each + n} for n in range(each)]
             bodies[0]["session_token"] = token
-            flood.send(wire.encode(bodies))
-        quiet.send(wire.encode([{"action": "ping", "id": "quiet"}]))
-        assert wire.decode(quiet.recv())[0]["id"] == "quiet"
+            flood.send(frames.encode(bodies))
+        quiet.send(frames.encode([{"action": "ping", "id": "quiet"}]))
+        assert frames.decode(quiet.recv())[0]["id"] == "quiet"
         answers: dict[int, str] = {}
         while len(answers) < frames * each:
-            for reply in wire.decode(flood.recv()):
+            for reply in frames.decode(flood.recv()):
                 answers[reply["id"]] = reply.get("code", "ok")
     finally:
         flood.close()
@@ -167,7 +167,7 @@ def dealers(service: Service, count: int) -> Iterator[list["zmq.Socket[bytes]"]]
 def replies(s: "zmq.Socket[bytes]", count: int) -> list[dict[str, Any]]:
     got: list[dict[str, Any]] = []
     while len(got) < count:
-        got += wire.decode(s.recv())
+        got += frames.decode(s.recv())
     return got
 
 
@@ -179,11 +179,11 @@ def test_reads_of_the_archive_wait_until_whatever_else_is_asked_is_answered(serv
     with dealers(service, 1) as (s,):
         searches = [{"action": "search", "query": "word", "limit": 200, "id": f"search {n}"} for n in range(40)]
         searches[0]["session_token"] = me.token
-        s.send(wire.encode(searches))
+        s.send(frames.encode(searches))
         sends = [{"action": "send", "to_id": "fred", "message": {"content": "x"}, "id": n} for n in range(40)]
         sends[0]["session_token"] = me.token
         for body in sends:
-            s.send(wire.encode([{**body, "session_token": me.token}]))
+            s.send(frames.encode([{**body, "session_token": me.token}]))
         order = [reply["id"] for reply in replies(s, 80)]
     assert [i for i in order if isinstance(i, str)] == [f"search {n}" for n in range(40)]
     assert [i for i in order if isinstance(i, int)] == list(range(40))
@@ -212,15 +212,15 @@ class Speaker:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(stepped.path)
         self._socket.setblocking(False)
-        self._cutter = wire.Cutter()
+        self._cutter = frames.Cutter()
 
     def send(self, *bodies: dict[str, Any]) -> None:
-        self._socket.sendall(wire.enclose(wire.encode(list(bodies))))
+        self._socket.sendall(frames.enclose(frames.encode(list(bodies))))
 
     def came(self) -> list[dict[str, Any]]:
         """What has been answered since."""
         try:
-            return [reply for frame in self._cutter.feed(self._socket.recv(1 << 20)) for reply in wire.decode(frame)]
+            return [reply for frame in self._cutter.feed(self._socket.recv(1 << 20)) for reply in frames.decode(frame)]
         except BlockingIOError:
             return []
 
@@ -265,7 +265,7 @@ def test_too_many_reads_of_the_archive_are_refused_and_unsound_ones_at_once(serv
         bodies: list[dict[str, Any]] = [{"action": "history", "id": n} for n in range(SLOW_LIMIT + 10)]
         bodies[0]["session_token"] = me.token
         bodies += [{"action": "search", "id": "no query"}, {"action": "history", "id": "stranger", "session_token": "x"}]
-        s.send(wire.encode(bodies))
+        s.send(frames.encode(bodies))
         codes = {reply["id"]: reply.get("code", "ok") for reply in replies(s, len(bodies))}
     assert [codes[n] for n in range(SLOW_LIMIT)] == ["ok"] * SLOW_LIMIT
     assert [codes[n] for n in range(SLOW_LIMIT, SLOW_LIMIT + 10)] == ["overloaded"] * 10

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.core.globs import overlap, overlapping
 from broker.core.state import Moment
-from broker.globs import overlap, overlapping
-from broker.logs import Log
-from broker.sweep import Sweeper
+from broker.home.logs import Log
+from broker.server.upkeep import Sweeper
 from tests.broker.conftest import Core
 
 

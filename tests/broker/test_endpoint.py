@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.runtime import EndpointRefused, check_endpoint, lock
-from broker.settings import Settings
+from broker.home.files import EndpointRefused, check_endpoint, lock
+from broker.home.settings import Settings
 from tests.conftest import Service
 
 

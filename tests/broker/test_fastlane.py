@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.core import fastlane
+from broker.core import fast_sends
+from broker.core.batch import Answers, Frame, Incoming, Outgoing
 from broker.core.state import Moment
-from broker.core.turn import Answers, Frame, Incoming, Outgoing
 from tests.broker.conftest import Core
 
 NAMES = ("ann", "bob", "cid", "dan")
@@ -242,4 +242,4 @@ def test_a_repeated_id_in_a_run_is_stored_once(core: Core) -> None:
 
 
 def test_the_lane_is_short_enough_to_read() -> None:
-    assert len(Path(fastlane.__file__).read_text().splitlines()) < 170
+    assert len(Path(fast_sends.__file__).read_text().splitlines()) < 170

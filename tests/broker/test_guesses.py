@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from broker import logs
 from broker.core.accounts import token_hash
+from broker.home import logs
 from tests.broker.conftest import Core
 from tests.conftest import Service
 

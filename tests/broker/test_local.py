@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from bridges.hosts import watch
-from broker.aio import connect_async
-from broker.client import connect
-from broker.errors import IpcError
-from broker.local import connected, peer
-from broker.place import Place, socket_folder
-from broker.quick import request
-from broker.runtime import FolderError, prepare_home, private_folder, socket_answers
-from broker.settings import Settings
+from bridges.hosts import monitor
+from broker.client.aio import connect_async
+from broker.client.json_lines import request
+from broker.client.sync import connect
+from broker.home.files import FolderError, prepare_home, private_folder, socket_answers
+from broker.home.local_sockets import connected, peer
+from broker.home.paths import Place, socket_folder
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
 from tests.conftest import wait_for
 
 OTHER_UID = 65534
@@ -96,7 +96,7 @@ WAYS: dict[str, Callable[[Settings], object]] = {
     "synchronous client": lambda s: connect("fred", settings=s),
     "asynchronous client": lambda s: asyncio.run(_connect_async(s)),
     "quick client": _check,
-    "monitor and wait of a host": lambda s: watch._subscribed(str(s.home), "precious"),
+    "monitor and wait of a host": lambda s: monitor._subscribed(str(s.home), "precious"),
     "probe": socket_answers,
 }
 

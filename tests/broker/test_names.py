@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from broker.core.standing import Kind, standing
 from broker.core.state import Moment
-from broker.logs import Log
-from broker.names import RESERVED, Nearby, edit_distance
-from broker.sweep import Sweeper
+from broker.home.logs import Log
+from broker.protocol.names import RESERVED, Nearby, edit_distance
+from broker.server.upkeep import Sweeper
 from tests.broker.conftest import OWNER, Core
 
 HOUR = 3600.0

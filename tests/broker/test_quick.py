@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from broker import quick
-from broker.errors import CATALOGUE, IpcError, RemoteError
-from broker.place import Place, door_socket
-from broker.quick import QuickConnection, request
+from broker.client import json_lines
+from broker.client.json_lines import QuickConnection, request
+from broker.home.paths import Place, door_socket
+from broker.protocol.errors import CATALOGUE, IpcError, RemoteError
 from tests.conftest import Service, wait_for
 
 HEAVY = {"zmq", "msgpack", "asyncio", "argparse", "dataclasses", "typing", "pathlib", "subprocess", "hashlib", "peewee"}
@@ -38,8 +38,8 @@ def test_a_request_is_answered_and_an_error_is_raised(service: Service) -> None:
 def test_it_imports_nothing_but_a_little_of_the_standard_library(service: Service) -> None:
     code = (
         "import sys; before = set(sys.modules)\n"
-        "from broker import quick; from broker.place import Place\n"
-        "assert quick.request(Place.here(), {'action': 'ping'}, autostart=False)['pid']\n"
+        "from broker.client import json_lines; from broker.home.paths import Place\n"
+        "assert json_lines.request(Place.here(), {'action': 'ping'}, autostart=False)['pid']\n"
         "print(*(set(sys.modules) - before))"
     )
     env = {**os.environ, **service.env}
@@ -173,7 +173,7 @@ def test_a_time_to_wait_that_is_none_is_left_out(value: object) -> None:
 
 
 def test_an_answer_without_end_is_not_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick, "_REPLY_BYTES", 100_000)
+    monkeypatch.setattr(json_lines, "_REPLY_BYTES", 100_000)
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     with contextlib.suppress(BlockingIOError):

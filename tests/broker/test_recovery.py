@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.port import StoreDamaged
 from broker.core.state import Moment
-from broker.settings import Settings
+from broker.core.storage import StoreDamaged
+from broker.home.settings import Settings
 from broker.store import open_store, recovery
 from tests.broker.conftest import Core
 from tests.faults.steps import deaths

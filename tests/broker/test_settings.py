@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.runtime import FolderError, owner_key, prepare_home
-from broker.settings import Settings, SettingsError
+from broker.home.files import FolderError, owner_key, prepare_home
+from broker.home.settings import Settings, SettingsError
 
 
 def test_flag_beats_environment_beats_file_beats_default(home: Path) -> None:

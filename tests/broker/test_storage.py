@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.port import StoreDamaged
 from broker.core.state import Moment
-from broker.logs import Log
-from broker.settings import Settings
+from broker.core.storage import StoreDamaged
+from broker.home.logs import Log
+from broker.home.settings import Settings
+from broker.server.upkeep import Sweeper
 from broker.store import open_store
 from broker.store.expiry import among
+from broker.store.load import _USED_IDS
 from broker.store.migrations import SCHEMA_VERSION, SchemaTooNew
-from broker.store.sqlite import _USED_IDS
-from broker.sweep import Sweeper
 from tests.broker.conftest import Core
 
 

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import wire
-from broker.client import connect
-from broker.errors import IpcError
-from broker.place import wire_socket
-from broker.runtime import endpoint
+from broker.client.sync import connect
+from broker.home.files import endpoint
+from broker.home.paths import wire_socket
+from broker.protocol import frames
+from broker.protocol.errors import IpcError
 from tests.broker.test_wire import HOSTILE
 from tests.conftest import Service, wait_for
 
@@ -37,11 +37,11 @@ class Raw:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(20.0)
         self.socket.connect(wire_socket(str(service.home)))
-        self._cutter = wire.Cutter()
+        self._cutter = frames.Cutter()
         self._replies: list[dict[str, Any]] = []
 
     def send(self, *requests: dict[str, Any]) -> None:
-        self.socket.sendall(wire.enclose(msgpack.packb(list(requests))))
+        self.socket.sendall(frames.enclose(msgpack.packb(list(requests))))
 
     def receive(self) -> dict[str, Any]:
         while not self._replies:
@@ -71,9 +71,9 @@ def memory_mib(pid: int) -> float:
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.data())
 def test_a_stream_is_cut_into_the_same_frames_however_it_comes(frames: list[bytes], data: st.DataObject) -> None:
-    stream = b"".join(map(wire.enclose, frames))
+    stream = b"".join(map(frames.enclose, frames))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
-    cutter = wire.Cutter()
+    cutter = frames.Cutter()
     found = [bytes(f) for a, b in itertools.pairwise([0, *cuts, len(stream)]) for f in cutter.feed(memoryview(stream)[a:b])]
     assert found == frames
 
@@ -85,7 +85,7 @@ def test_the_socket_is_the_users_own(service: Service) -> None:
 
 
 def test_a_request_may_come_byte_by_byte(service: Service, raw: Raw) -> None:
-    for byte in wire.enclose(msgpack.packb([{"action": "ping", "id": 7}])):
+    for byte in frames.enclose(msgpack.packb([{"action": "ping", "id": 7}])):
         raw.socket.sendall(bytes([byte]))
     reply = raw.receive()
     assert reply["id"] == 7
@@ -95,14 +95,14 @@ def test_a_request_may_come_byte_by_byte(service: Service, raw: Raw) -> None:
 def test_a_hostile_frame_gets_an_error_and_the_connection_goes_on(service: Service, raw: Raw) -> None:
     pid = service.pid("broker")
     for frame in HOSTILE:
-        raw.socket.sendall(wire.enclose(frame))
+        raw.socket.sendall(frames.enclose(frame))
         reply = raw.receive()
         assert (reply["id"], reply["code"]) == (None, "bad_request"), frame[:20]
     assert raw.ask("ping")["pid"] == pid
 
 
 def test_a_length_over_the_limit_gets_an_error_and_the_end(service: Service, raw: Raw) -> None:
-    raw.socket.sendall((wire.FRAME_LIMIT_BYTES + 1).to_bytes(4, "big") + b"x")
+    raw.socket.sendall((frames.FRAME_LIMIT_BYTES + 1).to_bytes(4, "big") + b"x")
     assert raw.receive()["code"] == "bad_request"
     with pytest.raises((EOFError, ConnectionResetError)):
         raw.receive()
@@ -110,7 +110,7 @@ def test_a_length_over_the_limit_gets_an_error_and_the_end(service: Service, raw
 
 
 def test_who_leaves_in_the_middle_of_a_frame_takes_nothing_along(service: Service, raw: Raw) -> None:
-    raw.socket.sendall(wire.enclose(b"x" * 1000)[:500])
+    raw.socket.sendall(frames.enclose(b"x" * 1000)[:500])
     raw.socket.close()
     assert Raw(service).ask("ping")["status"] == "ok"
 
@@ -125,7 +125,7 @@ def test_a_client_that_does_not_read_is_read_no_more_and_costs_no_memory(service
     while rest or select.select([], [raw.socket], [], 1.0)[1]:
         if rest and not select.select([], [raw.socket], [], 1.0)[1]:
             break
-        rest = rest or wire.enclose(msgpack.packb([{"action": "ping", "id": sent + n} for n in range(100)]))
+        rest = rest or frames.enclose(msgpack.packb([{"action": "ping", "id": sent + n} for n in range(100)]))
         rest = rest[raw.socket.send(rest) :]
         sent += 0 if rest else 100
         assert sent < 2_000_000, "it is read all the same"

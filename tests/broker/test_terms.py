@@ -14,8 +14,8 @@ import pytest
 
 import broker.core
 from broker.core.terms import Reading, Terms
-from broker.logs import Log
-from broker.sweep import Sweeper
+from broker.home.logs import Log
+from broker.server.upkeep import Sweeper
 from tests.broker.conftest import Core
 from tests.conftest import Service, wait_for
 

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from bridges.scripts.ipc_client import printable
-from broker.text import one_line, one_line_json, visible
+from bridges.text import one_line, one_line_json, visible
 
 # ranges of Default_Ignorable_Code_Point, first and last (DerivedCoreProperties.txt, Unicode 16.0)
 IGNORABLE = [

@@ -8,8 +8,8 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker import wire
-from broker.runtime import endpoint
+from broker.home.files import endpoint
+from broker.protocol import frames
 from tests.conftest import Service
 
 HOSTILE = [
@@ -34,8 +34,8 @@ HOSTILE = [
 @given(st.binary(max_size=200))
 def test_bytes_are_a_frame_or_a_frame_error(raw: bytes) -> None:
     try:
-        maps = wire.decode(raw)
-    except wire.FrameError:
+        maps = frames.decode(raw)
+    except frames.FrameError:
         return
     assert all(isinstance(m, dict) for m in maps)
 
@@ -49,7 +49,7 @@ json_values = st.recursive(
 
 @given(st.lists(st.dictionaries(st.text().filter(lambda k: k != "id"), json_values, max_size=4), min_size=1, max_size=4))
 def test_what_is_encoded_is_decoded(maps: list[dict[str, Any]]) -> None:
-    assert wire.decode(wire.encode(maps)) == maps
+    assert frames.decode(frames.encode(maps)) == maps
 
 
 @pytest.fixture

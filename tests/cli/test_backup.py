@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
-from broker import backup, keys, swap
-from broker.runtime import prepare_home
-from broker.settings import Settings
+from broker.home import keys, restore_journal
+from broker.home.files import prepare_home
+from broker.home.settings import Settings
+from broker.store import backup
 from tests.broker.conftest import Core
 from tests.conftest import Service, alive, wait_for
 from tests.faults.steps import deaths
@@ -324,8 +325,8 @@ def test_a_restore_killed_at_any_step_is_finished_or_has_changed_nothing(home: P
 
     ends = set()
     for step in deaths(prepare, lambda: backup.restore(settings, saved, force=True)):
-        swap.finish(home)
-        swap.sweep(home)
+        restore_journal.finish(home)
+        restore_journal.sweep(home)
         found = texts(home)
         ends.add(len(found))
         assert found in (["saved"], ["saved", "written since"]), step
@@ -343,12 +344,12 @@ def test_a_restore_killed_at_any_step_is_finished_or_has_changed_nothing(home: P
 def test_a_start_finishes_what_a_killed_restore_began(home: Path, saved: Path, make_service: Callable[..., Service]) -> None:
     settings = Settings.load(env={"IPC_HOME": str(home)})
     for _ in deaths(lambda: None, lambda: backup.restore(settings, saved, force=True)):
-        if (home / swap.JOURNAL).exists():
+        if (home / restore_journal.JOURNAL).exists():
             break
     service = make_service().start()
     with service.connect("fred") as fred:
         assert [m.content for m in fred.check()] == ["saved"]
-    assert not (home / swap.JOURNAL).exists()
+    assert not (home / restore_journal.JOURNAL).exists()
     for folder in home.parent.glob(f"{home.name}.before-restore-*"):
         shutil.rmtree(folder)
 
@@ -357,16 +358,16 @@ def test_a_killed_backup_leaves_nothing_behind(home: Path, saved: Path) -> None:
     settings = Settings.load(env={"IPC_HOME": str(home)})
     target = saved.with_name("c.tar")
     for step in deaths(lambda: target.unlink(missing_ok=True), lambda: backup.backup(settings, target)):
-        swap.sweep(home)
+        restore_journal.sweep(home)
         assert [p.name for p in home.iterdir() if p.name.startswith(".")] == [], step
         assert {p.name for p in saved.parent.iterdir()} <= {"b.tar", "c.tar"}, step
 
 
 def test_a_backup_that_is_at_work_is_left_alone(home: Path) -> None:
     (home / ".backup-other").mkdir()
-    with swap.held(home / ".backup-other"):
-        assert swap.sweep(home) == []
-    assert swap.sweep(home) == [".backup-other"]
+    with restore_journal.held(home / ".backup-other"):
+        assert restore_journal.sweep(home) == []
+    assert restore_journal.sweep(home) == [".backup-other"]
 
 
 def test_a_restore_keeps_who_the_shell_is(home: Path, saved: Path) -> None:
@@ -385,22 +386,22 @@ def test_a_restore_whose_new_content_is_gone_gives_back_what_was_there(tmp_path:
         folder.mkdir()
     (aside / "ipc.db").write_text("mail")
     told = {"new": ".restore-gone", "aside": str(aside), "step": "setting aside"}
-    (home / swap.JOURNAL).write_text(json.dumps(told))
-    assert swap.finish(home) is False
-    assert (home / "ipc.db").read_text() == "mail" and not (home / swap.JOURNAL).exists()
+    (home / restore_journal.JOURNAL).write_text(json.dumps(told))
+    assert restore_journal.finish(home) is False
+    assert (home / "ipc.db").read_text() == "mail" and not (home / restore_journal.JOURNAL).exists()
 
 
 @pytest.mark.parametrize("journal", ["", "[]", "{}", '{"new": 1, "aside": 2, "step": 3}', "{", "null"])
 def test_a_restore_whose_journal_is_damaged_is_told_in_words(tmp_path: Path, journal: str) -> None:
-    (tmp_path / swap.JOURNAL).write_text(journal)
+    (tmp_path / restore_journal.JOURNAL).write_text(journal)
     with pytest.raises(OSError, match="move it away"):
-        swap.finish(tmp_path)
+        restore_journal.finish(tmp_path)
 
 
 def test_a_set_aside_folder_that_was_removed_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / ".restore-x").mkdir()
     (tmp_path / ".restore-x" / "ipc.db").write_text("restored")
     told = {"new": ".restore-x", "aside": str(tmp_path / "logs"), "step": "putting in"}
-    (tmp_path / swap.JOURNAL).write_text(json.dumps(told))
-    assert swap.finish(tmp_path) is True
+    (tmp_path / restore_journal.JOURNAL).write_text(json.dumps(told))
+    assert restore_journal.finish(tmp_path) is True
     assert (tmp_path / "ipc.db").read_text() == "restored"

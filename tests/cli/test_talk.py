@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridges.cli.commands import COMMANDS
-from broker.actions import ACTIONS
+from broker.protocol.actions import ACTIONS
 from tests.cli.test_ipc import IPC, Shell, shell
 from tests.conftest import wait_for
 

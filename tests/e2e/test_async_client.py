@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from broker.aio import AsyncConnection, connect_async
-from broker.errors import IpcError
+from broker.client.aio import AsyncConnection, connect_async
+from broker.protocol.errors import IpcError
 from tests.conftest import Service
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import broker
-from broker.actions import ACTIONS, Access
-from broker.calls import Calls
-from broker.runtime import endpoint
+from broker.client.pending import Calls
+from broker.home.files import endpoint
+from broker.protocol.actions import ACTIONS, Access
 from tests.conftest import Service, wait_for
 
 METHODS = {

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import IpcError
-from broker.launcher import ensure_running
+from broker.protocol.errors import IpcError
+from broker.service.launcher import ensure_running
 from tests.conftest import Service, wait_for
 
 

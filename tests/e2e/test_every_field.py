@@ -12,9 +12,9 @@ import msgpack
 import pytest
 import zmq
 
-from broker.actions import ACTIONS, Access, Action, Field
-from broker.place import door_socket, wire_socket
-from broker.runtime import endpoint, owner_key
+from broker.home.files import endpoint, owner_key
+from broker.home.paths import door_socket, wire_socket
+from broker.protocol.actions import ACTIONS, Access, Action, Field
 from tests.conftest import Service
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]

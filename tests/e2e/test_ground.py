@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from broker.local import connected
-from broker.place import door_socket, mcp_socket, wire_socket
-from broker.runtime import endpoint, is_held, is_supervised
+from broker.home.files import endpoint, is_held, is_supervised
+from broker.home.local_sockets import connected
+from broker.home.paths import door_socket, mcp_socket, wire_socket
 from tests.conftest import Service, alive, wait_for
 
 BEAT = {"IPC_HEARTBEAT": "0.6"}  # a beat each 0.2 s
@@ -95,7 +95,7 @@ def test_mail_goes_on_while_everything_in_run_is_gone_and_a_second_service_does_
     line, token, before = Line(lasting), lasting.register("busy"), pids(lasting)
     shutil.rmtree(lasting.home / "run")
     env = {**os.environ, **lasting.env}
-    for module in ("broker.supervisor", "broker"):
+    for module in ("broker.service.supervisor", "broker"):
         done = subprocess.run([sys.executable, "-m", module], env=env, capture_output=True, text=True, timeout=20)
         assert done.returncode == 3, (module, done.stderr)
     assert line.send(token, "busy", "x")["status"] == "ok"
@@ -174,7 +174,7 @@ def test_an_idle_broker_whose_database_was_removed_ends_at_a_beat(make_service: 
     assert service.connect("fred").send("fred", "x")["status"] == "ok"
 
 
-@pytest.mark.parametrize(("module", "name"), [("broker.supervisor", "supervisor.lock"), ("broker", "broker.lock")])
+@pytest.mark.parametrize(("module", "name"), [("broker.service.supervisor", "supervisor.lock"), ("broker", "broker.lock")])
 def test_a_service_of_an_earlier_version_is_respected_by_its_locks(home: Path, module: str, name: str) -> None:
     (home / "run").mkdir(mode=0o700)
     with open(home / "run" / name, "w") as held:

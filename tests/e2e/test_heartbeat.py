@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from broker.client import Client
-from broker.errors import IpcError
-from broker.heartbeat import Heartbeat, main_thread
-from broker.place import mcp_socket
+from broker.client.sync import Client
+from broker.home.paths import mcp_socket
+from broker.protocol.errors import IpcError
+from broker.service.heartbeat import Heartbeat, main_thread
 from tests.conftest import Service, alive, wait_for
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import IpcError
+from broker.protocol.errors import IpcError
 from tests.conftest import Service, alive, wait_for
 
 ROUNDS = 6

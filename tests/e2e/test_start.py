@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.runtime import endpoint
+from broker.home.files import endpoint
 from tests.conftest import Service, alive, wait_for
 
 ONE_SEND = """
@@ -45,7 +45,7 @@ def test_twenty_agents_at_the_same_instant_start_one_broker(make_service: Callab
 
 def test_a_second_broker_for_the_same_home_does_not_start(service: Service) -> None:
     env = {**os.environ, **service.env}
-    for module in ("broker", "broker.supervisor"):
+    for module in ("broker", "broker.service.supervisor"):
         done = subprocess.run([sys.executable, "-m", module], env=env, capture_output=True, text=True, timeout=20)
         assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
 

@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 import broker
-from broker.aio import connect_async
-from broker.client import Connection, connect
-from broker.errors import IpcError
-from broker.settings import Settings
+from broker.client.aio import connect_async
+from broker.client.sync import Connection, connect
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
 from broker.version import VERSION
 from tests.conftest import Service, alive, wait_for
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from broker.client import Client, Connection, new_message_id
-from broker.errors import IpcError
+from broker.client.sync import Client, Connection, new_message_id
+from broker.protocol.errors import IpcError
 from tests.faults.history import EVERYONE, History
 from tests.fenced import mail_in
 

@@ -23,12 +23,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import broker.client
-import broker.launcher
-from broker.client import Connection, connect
-from broker.launcher import ensure_running
-from broker.runtime import endpoint
-from broker.settings import Settings
+import broker.client.sync
+import broker.service.launcher
+from broker.client.sync import Connection, connect
+from broker.home.files import endpoint
+from broker.home.settings import Settings
+from broker.service.launcher import ensure_running
 from tests.faults.agents import Agent, CliDoor, ClientDoor, Door, Forger, LineDoor, McpDoor, OneShotDoor
 from tests.faults.history import History, Problem
 from tests.faults.points import FILE, POINTS
@@ -103,12 +103,12 @@ class Home:
     @contextlib.contextmanager
     def starts_services(self) -> Iterator[None]:
         """Meanwhile the clients of this process start this home's service in place of the launcher's own."""
-        before = broker.launcher.start_supervisor
-        broker.launcher.start_supervisor = self.start_supervisor
+        before = broker.service.launcher.start_supervisor
+        broker.service.launcher.start_supervisor = self.start_supervisor
         try:
             yield
         finally:
-            broker.launcher.start_supervisor = before
+            broker.service.launcher.start_supervisor = before
 
     def start_supervisor(self, _settings: Settings, _environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         errors = os.open(self.path / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

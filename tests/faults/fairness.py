@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.service import Service, environment
-from broker.client import Client, connect
-from broker.runtime import endpoint
-from broker.settings import Settings
+from broker.client.sync import Client, connect
+from broker.home.files import endpoint
+from broker.home.settings import Settings
 from tests.faults import report
 from tests.faults.soakers import ZeroMQ
 

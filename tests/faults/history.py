@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from broker.names import SYSTEM
+from broker.protocol.names import SYSTEM
 
 EVERYONE = "ALL"
 RULES = ("lost", "duplicate", "after_ack", "order", "wrong_box", "forged", "refused")

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.actions import ACTIONS, Access
+from broker.core.batch import Answers, Frame, Incoming, Outgoing, Pace
 from broker.core.engine import Decided, Engine
 from broker.core.state import Moment
-from broker.core.turn import Answers, Frame, Incoming, Outgoing, Pace
+from broker.protocol.actions import ACTIONS, Access
 from tests.faults.company import Company
 from tests.faults.model import Box, Wait, Wrong
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import peewee
 
-from broker.settings import Settings
+from broker.home.settings import Settings
 from broker.store import open_store
 from broker.store.migrations import SCHEMA_VERSION, migrate
 from tests.faults.points import wrap

@@ -49,9 +49,9 @@ def _writes(store: Any) -> bool:
 
 def arm(point: str, nth: int) -> None:
     """Wrap the method of a point."""
-    from broker.server import Server
-    from broker.store.large import LargeFiles
-    from broker.store.sqlite import SqliteStore
+    from broker.server.loop import Server
+    from broker.store.large_files import LargeFiles
+    from broker.store.load import SqliteStore
 
     def before_commit() -> None:
         wrap(SqliteStore, "commit", nth, counts=_writes)
@@ -115,7 +115,7 @@ def child(module: str, point: str | None = None, nth: str = "1") -> int:
 
 def supervisor() -> int:
     """The real supervisor, whose children may be armed."""
-    import broker.supervisor as real
+    import broker.service.supervisor as real
 
     real._LAST_BACKOFF_S = real._FIRST_BACKOFF_S
     start = subprocess.Popen

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from broker.settings import Settings
+from broker.home.settings import Settings
 from tests.faults import report
 from tests.faults.shim import Record, build, read
 
@@ -43,11 +43,11 @@ _LARGE = "This goes to a file of its own. " * 400
 
 def act(home: Path, seed: str, durability: str) -> None:
     """Send, fetch, acknowledge and sweep; after each batch note in ACKS what it was answered."""
-    import broker.store.sqlite as sqlite
+    import broker.store.load as sqlite
+    from broker.core.batch import Incoming
     from broker.core.engine import Engine
     from broker.core.state import Moment
-    from broker.core.turn import Incoming
-    from broker.runtime import prepare_home
+    from broker.home.files import prepare_home
     from broker.store import open_store
 
     sqlite._CHECKPOINT_PAGES = 60  # so that the database itself is written often

@@ -25,17 +25,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from broker.backlog import Backlog
 from broker.core.accounts import token_hash
-from broker.core.port import StoreError, StoreFull
+from broker.core.batch import Frame, Incoming, Outgoing
 from broker.core.state import Moment
-from broker.core.turn import Frame, Incoming, Outgoing
-from broker.errors import IpcError
-from broker.logs import Log
-from broker.server import Server
-from broker.settings import Settings
+from broker.core.storage import StoreError, StoreFull
+from broker.home.logs import Log
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
+from broker.server.fairness import Backlog
+from broker.server.loop import Server
+from broker.server.upkeep import Sweeper
 from broker.store import SqliteStore, open_store
-from broker.sweep import Sweeper
 from tests.faults import judge_company, judge_mail, report
 from tests.faults.company import Company
 from tests.faults.compare import compare

@@ -22,8 +22,8 @@ from typing import Any
 
 from bench.percentiles import percentile
 from bench.service import Service, running
-from broker.client import Client, connect
-from broker.runtime import endpoint
+from broker.client.sync import Client, connect
+from broker.home.files import endpoint
 from tests.faults import report
 from tests.faults.soakers import BRIEF_S, SLEEPER, Pair, read, write
 

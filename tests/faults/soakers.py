@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import zmq
 
-from broker import wire
+from broker.protocol import frames
 
 FRAME = 250
 WINDOW = 4 * FRAME
@@ -50,12 +50,12 @@ class ZeroMQ:
 
     def send(self, bodies: list[dict[str, Any]]) -> None:
         bodies[0]["session_token"] = self._token
-        self._socket.send(wire.encode(bodies))
+        self._socket.send(frames.encode(bodies))
 
     def receive(self) -> list[dict[str, Any]]:
         if not self._socket.poll(int(_DEADLINE_S * 1000)):
             raise TimeoutError("the broker does not answer")
-        return wire.decode(self._socket.recv())
+        return frames.decode(self._socket.recv())
 
 
 class Lasting:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import IpcError
-from broker.runtime import endpoint
+from broker.home.files import endpoint
+from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
 from tests.faults.shim import NoCompiler, build
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import zmq
 
-from broker import wire
-from broker.client import Client
-from broker.errors import CATALOGUE, IpcError
-from broker.runtime import endpoint
+from broker.client.sync import Client
+from broker.home.files import endpoint
+from broker.protocol import frames
+from broker.protocol.errors import CATALOGUE, IpcError
 from tests.conftest import Service, wait_for
 
 MIB = 2**20
@@ -56,10 +56,10 @@ def flood(service: Service, token: str, frames: int, each: int, text: str) -> Co
                 {"action": "send", "to_id": "sink", "message": {"content": text}, "id": frame * each + n} for n in range(each)
             ]
             bodies[0]["session_token"] = token
-            s.send(wire.encode(bodies))
+            s.send(frames.encode(bodies))
         answers: dict[int, str] = {}
         while len(answers) < frames * each:
-            for reply in wire.decode(s.recv()):
+            for reply in frames.decode(s.recv()):
                 assert reply["id"] not in answers
                 answers[reply["id"]] = reply.get("code", "ok")
     return Counter(answers.values())
@@ -133,7 +133,7 @@ def test_a_client_that_reads_no_replies_costs_bounded_memory_and_no_one_an_answe
     with dealer(service, 1) as s:
         for number in range(400):  # 700 MiB of replies
             check = {"action": "check", "limit": 200, "max_bytes": 4 * MIB, "id": number, "session_token": me.token}
-            s.send(wire.encode([check, {"action": "release", "id": -number, "session_token": me.token}]))
+            s.send(frames.encode([check, {"action": "release", "id": -number, "session_token": me.token}]))
             if number % 20 == 0:
                 assert other.send("other", "quick")["status"] == "ok"
         wait_for("all of it to be decided", lambda: other.request("status")["requests"] > 200 + 800)
@@ -151,10 +151,10 @@ def test_a_broker_with_few_descriptors_keeps_whom_it_has_and_takes_others_later(
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(dealer(service)) for _ in range(60)]
         for s in sockets:
-            s.send(wire.encode([{"action": "ping", "id": 1}]))
+            s.send(frames.encode([{"action": "ping", "id": 1}]))
         answered = sum(s.poll(200) > 0 for s in sockets)
         assert answered < 60, "the limit was not met"
         assert me.send("fred", "x")["status"] == "ok"
     with dealer(service) as s:
-        s.send(wire.encode([{"action": "ping", "id": 1}]))
-        assert wire.decode(s.recv())[0]["status"] == "ok"
+        s.send(frames.encode([{"action": "ping", "id": 1}]))
+        assert frames.decode(s.recv())[0]["status"] == "ok"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from broker.actions import ACTIONS
 from broker.core.engine import HANDLERS
+from broker.protocol.actions import ACTIONS
 from tests.faults import migration, simulation
 from tests.faults.drawing import DRAWN, NOT_DRAWN
 from tests.faults.model import Wrong

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bridges.mcp.session import Agent, BridgeSession
-from broker import wire
 from broker.core.accounts import token_hash
+from broker.core.batch import Answers, Incoming
 from broker.core.engine import Engine
 from broker.core.state import Moment
-from broker.core.turn import Answers, Incoming
-from broker.errors import CATALOGUE, IpcError, RemoteError
-from broker.settings import Settings
+from broker.home.settings import Settings
+from broker.protocol import frames
+from broker.protocol.errors import CATALOGUE, IpcError, RemoteError
 from broker.store import open_store
 
 
@@ -42,7 +42,7 @@ class Direct:
 
     def ask(self, body: dict[str, Any], route: bytes = b"r") -> list[dict[str, Any]]:
         """What comes of one request; a wait is over at once."""
-        request = wire.decode(wire.encode([body]))[0]
+        request = frames.decode(frames.encode([body]))[0]
         out, _ = self.engine.run([Incoming(route, request, request.get("session_token"), "fuzz")], self._now())
         if not out:
             self.clock_s += 3601
@@ -51,7 +51,7 @@ class Direct:
         for one in told:
             if one.get("status") == "error" and one["code"] not in CATALOGUE:
                 raise Found(f"{one} came of {short(body)}")
-        return wire.decode(wire.encode(told)) if told else []
+        return frames.decode(frames.encode(told)) if told else []
 
     def _now(self) -> Moment:
         return Moment(self.clock_s, self.clock_s)
@@ -96,7 +96,7 @@ class DirectSession(BridgeSession):
 
     async def _ask(self, body: dict[str, Any], timeout_s: float = 0) -> dict[str, Any]:
         try:
-            wire.encode([body])
+            frames.encode([body])
         except (OverflowError, ValueError, TypeError) as e:  # as the connection answers what it can't carry
             raise IpcError("bad_request", detail=str(e)) from None
         reply = next(r for r in self._direct.ask({**body, "id": 1}) if "push" not in r)

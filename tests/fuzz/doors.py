@@ -18,19 +18,19 @@ from mcp_types import CallToolResult
 
 from bridges.hosts import hook
 from bridges.mcp import sdk
-from bridges.mcp.exchange import id_in
-from bridges.mcp.hello import NOTE, read_note
 from bridges.mcp.relay import Relay
+from bridges.mcp.relay_protocol import NOTE, read_note
+from bridges.mcp.relayed_session import id_in
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent
 from bridges.tcp.connection import Connection
+from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.stream import Stream
-from bridges.tcp.upstream import JsonUpstream
-from broker.actions import LANDINGS
-from broker.errors import IpcError
-from broker.logs import Log
-from broker.place import Place, door_socket
-from broker.quick import QuickConnection
+from broker.client.json_lines import QuickConnection
+from broker.home.logs import Log
+from broker.home.paths import Place, door_socket
+from broker.protocol.actions import LANDINGS
+from broker.protocol.errors import IpcError
 from tests.fuzz.direct import Direct, DirectBroker, DirectSession, Found
 from tests.fuzz.inputs import Inputs
 

@@ -12,22 +12,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bridges.cli import legacy
+from bridges.cli import import_mail
 from bridges.cli.commands import COMMANDS, parser_of
 from bridges.fence import BUDGET_CHARS, digest
 from bridges.tcp.framing import ObjectScanner, parse
-from broker import wire
-from broker.actions import ACTIONS
-from broker.backup import BackupError, restore
+from bridges.text import visible
 from broker.core.accounts import token_hash
+from broker.core.batch import Incoming
 from broker.core.engine import Engine
+from broker.core.globs import overlap
 from broker.core.state import Moment
-from broker.core.turn import Incoming
-from broker.errors import CATALOGUE, IpcError, SettingsError
-from broker.globs import overlap
-from broker.settings import Settings
+from broker.home.settings import Settings
+from broker.protocol import frames
+from broker.protocol.actions import ACTIONS
+from broker.protocol.errors import CATALOGUE, IpcError, SettingsError
 from broker.store import open_store
-from broker.text import visible
+from broker.store.backup import BackupError, restore
 from nlparse import parse as parse_words
 from tests.fuzz import doors
 from tests.fuzz.direct import Found
@@ -50,13 +50,13 @@ def _home() -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def frames(inputs: Inputs) -> Iterator[None]:
+def wire_frames(inputs: Inputs) -> Iterator[None]:
     """Frames of the ZeroMQ wire: maps with ids, or a FrameError."""
-    good = wire.encode(_FRAME)
+    good = frames.encode(_FRAME)
     while True:
         raw = inputs.spoil(good) if inputs.rng.random() < 0.6 else inputs.spoil(inputs.packed(inputs.value()))
-        with contextlib.suppress(wire.FrameError):
-            wire.encode([{"id": m.get("id")} for m in wire.decode(raw)])
+        with contextlib.suppress(frames.FrameError):
+            frames.encode([{"id": m.get("id")} for m in frames.decode(raw)])
         yield
 
 
@@ -79,10 +79,10 @@ def _requests(inputs: Inputs) -> Iterator[None]:
         tokens: list[Any] = ["owner", None, "x"]
 
         def ask(body: dict[str, Any], token: Any) -> None:
-            frame = wire.decode(wire.encode([body]))[0]  # what the wire can't carry never comes this far
+            frame = frames.decode(frames.encode([body]))[0]  # what the wire can't carry never comes this far
             out, _events = engine.run([Incoming(b"r", frame, token, "fuzz")], Moment(clock, clock))
             for one in out:
-                wire.encode([one.body])
+                frames.encode([one.body])
                 if one.body.get("status") == "error" and one.body["code"] not in CATALOGUE:
                     raise Found(f"{one.body} came of {_short(body)}")
                 if one.body.get("session_token"):
@@ -95,8 +95,8 @@ def _requests(inputs: Inputs) -> Iterator[None]:
                 clock += inputs.rng.choice((0.0, 0.0, 0.01, 40.0))
                 body, token = _request(inputs), inputs.rng.choice(tokens[3:] if inputs.rng.random() < 0.9 else tokens)
                 try:
-                    wire.decode(wire.encode([body]))
-                except (wire.FrameError, ValueError, TypeError, OverflowError):
+                    frames.decode(frames.encode([body]))
+                except (frames.FrameError, ValueError, TypeError, OverflowError):
                     continue
                 ask(body, token)
                 yield
@@ -226,7 +226,7 @@ def old_databases(inputs: Inputs) -> Iterator[None]:
                         sql = "INSERT INTO messages (from_id, to_id, content, timestamp, data, read_flag) VALUES (?,?,?,?,?,?)"
                         db.execute(sql, [v if isinstance(v, (int, float, str, bytes)) else str(v) for v in row])
             with contextlib.suppress(IpcError):
-                for _row, request in legacy._read(path, legacy.Report()):
+                for _row, request in import_mail._read(path, import_mail.Report()):
                     json.dumps(request)
             yield
 
@@ -315,7 +315,7 @@ def _at_home(target: Callable[[Path, Inputs], Iterator[None]]) -> Target:
 
 
 TARGETS: dict[str, tuple[Target, int]] = {
-    "frames": (frames, 30),
+    "frames": (wire_frames, 30),
     "requests": (requests, 20),
     "tcp": (tcp, 25),
     "words": (words, 5),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bridges.files import read_file
+from bridges.shared_files import read_file
 from bridges.tcp.framing import parse
-from broker.actions import ACTIONS
-from broker.errors import IpcError
+from broker.protocol.actions import ACTIONS
+from broker.protocol.errors import IpcError
 from tests.conftest import Service
 from tests.fuzz.__main__ import run
 from tests.fuzz.inputs import Inputs

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridges.hosts import binding as bindings
+from bridges import host_sessions as bindings
 from tests.conftest import Service
 from tests.hosts.conftest import IPC, Agent
 

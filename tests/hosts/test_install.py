@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridges.hosts.allowance import ALLOWED, ASKED
+from bridges.install.allowance import ALLOWED, ASKED
 from tests.hosts.conftest import IPC
 
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'
@@ -338,7 +338,7 @@ def test_every_tool_of_the_server_is_either_allowed_or_asked_for() -> None:
     import asyncio
 
     from bridges.mcp.server import build
-    from broker.logs import Log
+    from broker.home.logs import Log
 
     tools = asyncio.run(build(Log("mcp")).list_tools())
     assert sorted(tool.name for tool in tools) == sorted((*ALLOWED, *ASKED))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bridges.hosts import binding as bindings
+from bridges import host_sessions as bindings
 from bridges.hosts.naming import clean, git_branch, joined
-from broker.names import RESERVED, is_name
+from broker.protocol.names import RESERVED, is_name
 from tests.conftest import Service, wait_for
 from tests.hosts.conftest import IPC, Agent
 from tests.hosts.test_sharing import Tools

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bridges.cli.installed import _INITIALIZE
-from bridges.hosts import shown
-from bridges.hosts.command import if_there, ipc_command, lasts
+from bridges import given_mail
+from bridges.install.check import _INITIALIZE
+from bridges.start_command import if_there, ipc_command, lasts
 from tests.conftest import Service
 
 IPC = str(Path(sys.executable).with_name("ipc"))
@@ -125,4 +125,4 @@ def test_doctor_tells_of_an_installation_in_a_host_that_is_not_well(service: Ser
     ],
 )
 def test_only_our_own_tools_give_mail(tool: str, ours: bool) -> None:
-    assert shown.gives_mail(tool) is ours
+    assert given_mail.gives_mail(tool) is ours

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from bridges.hosts import binding as bindings
-from bridges.hosts import wake
+from bridges import host_sessions as bindings
+from bridges import ways
 from tests.conftest import wait_for
 from tests.hosts.conftest import IPC
 from tests.hosts.fake_model import ANSWER, FakeModel
@@ -67,8 +67,8 @@ class Machine:
 
     def request(self, name: str, action: str, **fields: Any) -> dict[str, Any]:
         """A request as that agent of a shell."""
-        from broker.place import Place
-        from broker.quick import request
+        from broker.client.json_lines import request
+        from broker.home.paths import Place
 
         token = json.loads((self.data / "sessions" / f"cli-{name}.json").read_text())["token"]
         return request(Place(str(self.data)), {"action": action, "session_token": token, **fields})
@@ -313,8 +313,8 @@ def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session
     binding = machine.binding()
     assert binding is not None and binding.reach[0] == "socket"
     env = _environment_of_a_child(binding.pid)
-    text = wake.notice({"unread": 1, "from": {"bob": 1}, "newest": "1", "instance_id": "web"})
-    assert wake.post(env[wake.SOCKET_VARIABLE], env.get(wake.TOKEN_VARIABLE), text)
+    text = ways.notice({"unread": 1, "from": {"bob": 1}, "newest": "1", "instance_id": "web"})
+    assert ways.post(env[ways.SOCKET_VARIABLE], env.get(ways.TOKEN_VARIABLE), text)
     claude.wait("the notice at the model", lambda: model.saw(text))
 
 
@@ -333,7 +333,7 @@ def _environment_of_a_child(pid: int) -> dict[str, str]:
             raw = b""
             with contextlib.suppress(OSError):  # it may end while we look
                 raw = path.read_bytes() if bindings.parent_of(int(path.parent.name)) == pid else b""
-            if wake.SOCKET_VARIABLE.encode() in raw:
+            if ways.SOCKET_VARIABLE.encode() in raw:
                 return dict(e.split("=", 1) for e in raw.decode().split("\0") if "=" in e)
         return None
 

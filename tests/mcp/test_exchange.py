@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bridges.mcp.exchange import Exchange, Lines, id_in
-from bridges.mcp.hello import LINE_BYTES, NOTE, read_note
+from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, read_note
+from bridges.mcp.relayed_session import Exchange, Lines, id_in
 
 
 def line(number: Any = None, method: str | None = None, **fields: Any) -> bytes:

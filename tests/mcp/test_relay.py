@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 import pytest
 
-from bridges.mcp.hello import LINE_BYTES
-from broker.place import mcp_socket
+from bridges.mcp.relay_protocol import LINE_BYTES
+from broker.home.paths import mcp_socket
 from tests.conftest import Service, alive, wait_for
 from tests.mcp.conftest import RawHost, ok, opener, project_folder, relay_of
 

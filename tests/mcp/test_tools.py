@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from broker.actions import ACTIONS, Access
+from broker.protocol.actions import ACTIONS, Access
 from tests.mcp.test_mcp_door import ok
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from broker.client import Client, connect
-from broker.settings import Settings
+from broker.client.sync import Client, connect
+from broker.home.settings import Settings
 from tests.conftest import Service, alive, wait_for
 
 IPC = [sys.executable, "-m", "bridges.cli"]

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from broker.keys import new_pair
+from broker.home.keys import new_pair
 from tests.conftest import Service, wait_for
 from tests.remote.conftest import Host, free_port
 

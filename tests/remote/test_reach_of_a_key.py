@@ -10,11 +10,11 @@ import pytest
 import zmq
 
 from bridges.remote.door import OPEN_ACTIONS, WAITING_BYTES
-from broker import wire
-from broker.actions import ACTIONS, Access
-from broker.client import Client
-from broker.errors import RemoteError
-from broker.keyfile import KeyFile
+from broker.client.keyfile import KeyFile
+from broker.client.sync import Client
+from broker.protocol import frames
+from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.errors import RemoteError
 from tests.conftest import wait_for
 from tests.remote.conftest import Host, Machine
 
@@ -47,12 +47,12 @@ def test_large_sends_of_one_key_that_nobody_waits_for_are_bounded_and_refused(ho
     try:
         body = {"action": "send", "session_token": fred.token, "to_id": "fred", "message": {"content": "z" * (12 * MIB)}}
         for number in range(count):
-            s.send(wire.encode([{**body, "id": number, "message_id": f"m{number}"}]))
+            s.send(frames.encode([{**body, "id": number, "message_id": f"m{number}"}]))
             most = [max(m, resident_bytes(pid)) for m, pid in zip(most, pids, strict=True)]
         codes: list[str] = []
         while len(codes) < count:
             assert s.poll(60_000)
-            codes += [reply.get("code", "ok") for reply in wire.decode(s.recv())]
+            codes += [reply.get("code", "ok") for reply in frames.decode(s.recv())]
             most = [max(m, resident_bytes(pid)) for m, pid in zip(most, pids, strict=True)]
     finally:
         s.close()

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from bridges.remote.door import SUBSCRIPTIONS_LIMIT
-from broker.aio import connect_async
-from broker.client import Connection
-from broker.errors import IpcError
-from broker.keys import new_pair
-from broker.settings import Settings
+from broker.client.aio import connect_async
+from broker.client.sync import Connection
+from broker.home.keys import new_pair
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
 from tests.remote.conftest import IPC, Host, Machine, free_port
 

@@ -14,13 +14,13 @@ import pytest
 import zmq
 
 from bridges.remote.door import WAITING_LIMIT
-from broker import wire
-from broker.client import Client
-from broker.keyfile import KeyFile
-from broker.keys import AllowList, allow, allowed, new_pair, revoke, server_pair
-from broker.runtime import FolderError
-from broker.settings import Settings, SettingsError
-from broker.zmqlink import ZmqLink
+from broker.client.keyfile import KeyFile
+from broker.client.sync import Client
+from broker.client.zeromq_link import ZmqLink
+from broker.home.files import FolderError
+from broker.home.keys import AllowList, allow, allowed, new_pair, revoke, server_pair
+from broker.home.settings import Settings, SettingsError
+from broker.protocol import frames
 from tests.conftest import Service, wait_for
 from tests.remote.conftest import Host, Machine, free_port
 
@@ -85,7 +85,7 @@ def test_a_zeromq_client_without_a_key_gets_nothing(host: Host, plain: bool) -> 
                 s.setsockopt(zmq.PLAIN_USERNAME, b"fred")
                 s.setsockopt(zmq.PLAIN_PASSWORD, b"fred")
             s.connect("tcp://{}:{}".format(*host.address()))
-            s.send(wire.encode([{"action": "ping", "id": 1}]))
+            s.send(frames.encode([{"action": "ping", "id": 1}]))
             assert s.poll(WAIT_MS) == 0
     finally:
         context.term()
@@ -102,7 +102,7 @@ def test_a_client_may_not_choose_its_route(host: Host, machine: Machine) -> None
             s.setsockopt(zmq.CURVE_PUBLICKEY, bytes.fromhex(stored["public_key"]))
             s.setsockopt(zmq.CURVE_SECRETKEY, bytes.fromhex(stored["secret_key"]))
             s.connect(stored["endpoint"])
-            s.send(wire.encode([{"action": "ping", "id": 1}]))
+            s.send(frames.encode([{"action": "ping", "id": 1}]))
             assert s.poll(WAIT_MS) == 0
     finally:
         context.term()
@@ -111,10 +111,10 @@ def test_a_client_may_not_choose_its_route(host: Host, machine: Machine) -> None
 def test_frames_that_are_none_get_one_error_and_the_door_goes_on(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     s = zmq_socket(fred)
-    for frame in (b"", b"\xc1", b"\x93\x01\x02\x03", wire.encode([{"action": 7, "id": 1}])):
+    for frame in (b"", b"\xc1", b"\x93\x01\x02\x03", frames.encode([{"action": 7, "id": 1}])):
         s.send(frame)
         assert s.poll(5000)
-        reply = wire.decode(s.recv())[0]
+        reply = frames.decode(s.recv())[0]
         assert reply["code"] in ("bad_request", "unknown_action")
     assert fred.request("unsubscribe", subscription=12)["status"] == "ok"
     assert fred.whoami()["instance_id"] == "fred"
@@ -255,11 +255,11 @@ def test_a_key_can_not_have_more_waiting_than_its_share(host: Host, machine: Mac
     s = zmq_socket(fred)
     for start in range(0, WAITING_LIMIT + 256, 256):
         bodies = [{"action": "check", "wait_s": 60, "id": n, "session_token": fred.token} for n in range(start, start + 256)]
-        s.send(wire.encode(bodies))
+        s.send(frames.encode(bodies))
     refused: list[str] = []
     while len(refused) < 256:
         assert s.poll(10_000)
-        refused += [reply["code"] for reply in wire.decode(s.recv())]
+        refused += [reply["code"] for reply in frames.decode(s.recv())]
     assert set(refused) == {"overloaded"}
     assert host.service.connect("wilma").send("fred", "x")["status"] == "ok"
 
@@ -278,7 +278,7 @@ def test_a_key_that_reads_nothing_costs_a_bounded_amount_of_memory(host: Host, m
     pid = json.loads((host.service.home / "run" / "remote.json").read_text())["pid"]
     try:
         for number in range(60):
-            deaf.send(wire.encode([{"action": "history", "id": number, "limit": 1, "session_token": fred.token}]))
+            deaf.send(frames.encode([{"action": "history", "id": number, "limit": 1, "session_token": fred.token}]))
         assert fred.history(limit=1)["messages"]  # answered after those
         with open(f"/proc/{pid}/statm") as f:
             resident = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from broker.client import Client, connect
-from broker.settings import Settings
+from broker.client.sync import Client, connect
+from broker.home.settings import Settings
 from tests.conftest import Service, wait_for
 from tests.remote.conftest import Host, Machine, free_port
 

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from bridges import sessions
+from bridges import host_sessions as bindings
+from bridges import saved_sessions
 from bridges.cli import session as shell
-from bridges.hosts import binding as bindings
 from bridges.hosts import claude
 from bridges.hosts.guard import own_token
 from bridges.hosts.hook import Hook
 from bridges.mcp.relay import Relay
 from bridges.mcp.session import Agent, BridgeSession
-from broker import aio, client, wire
-from broker.ids import auth_token
-from broker.place import Place, door_socket, mcp_socket
-from broker.settings import Settings
+from broker.client import aio, sync
+from broker.home.paths import Place, door_socket, mcp_socket
+from broker.home.settings import Settings
+from broker.protocol import frames
+from broker.protocol.ids import auth_token
 from tests.remote.conftest import Host, run
 
 SECRET = "of this machine"  # noqa: S105
@@ -32,13 +33,13 @@ class Recorder:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[dict[str, Any]] = []
-        encode = wire.encode
+        encode = frames.encode
 
         def noting(maps: list[dict[str, Any]]) -> bytes:
             self.sent += [dict(body) for body in maps]
             return encode(maps)
 
-        monkeypatch.setattr(wire, "encode", noting)
+        monkeypatch.setattr(frames, "encode", noting)
 
     def actions(self) -> list[str]:
         return [body["action"] for body in self.sent]
@@ -74,7 +75,7 @@ def local(home: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[str], Any
 def test_the_mcp_door_sends_no_token_and_no_proof_of_this_machine(
     both: Path, sent: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = Path(local(both, monkeypatch, lambda home: sessions.store(home, "/web", "rem", "a-local-token")))
+    path = Path(local(both, monkeypatch, lambda home: saved_sessions.store(home, "/web", "rem", "a-local-token")))
     before = path.read_bytes()
 
     async def register() -> None:
@@ -92,7 +93,7 @@ def test_the_mcp_door_sends_no_token_and_no_proof_of_this_machine(
 
 
 def test_python_clients_send_no_proof_of_this_machines_secret(both: Path, sent: Recorder) -> None:
-    client.connect("rem").close()
+    sync.connect("rem").close()
 
     async def register() -> None:
         await (await aio.connect_async("rem")).close()
@@ -114,7 +115,7 @@ def test_the_shell_of_a_host_does_not_use_the_hosts_local_session(host: Host, bo
     files = {"host-s1.json": {k: getattr(bound, k) for k in bindings.Binding.__slots__}}
     files |= {key: {"name": "rem", "token": token, "project": str(host.folder)} for key in ("mcp-0.json", "cli-rem.json")}
     for name, stored in files.items():
-        sessions.write_json(str(both / "sessions" / name), stored)
+        saved_sessions.write_json(str(both / "sessions" / name), stored)
     env = {"IPC_HOME": str(both), "IPC_KEY_FILE": str(host.folder / "rem.key"), "CLAUDE_CODE_SESSION_ID": "s1"}
     done = run(env, host.folder, "whoami")
     assert (done.returncode, "ipc register" in done.stderr) == (4, True), done
@@ -123,7 +124,7 @@ def test_the_shell_of_a_host_does_not_use_the_hosts_local_session(host: Host, bo
 def test_hooks_send_no_token_and_no_proof_of_this_machine(
     host: Host, both: Path, sent: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = Path(local(both, monkeypatch, lambda home: sessions.store(home, "/web", "rem", "a-local-token")))
+    path = Path(local(both, monkeypatch, lambda home: saved_sessions.store(home, "/web", "rem", "a-local-token")))
     before = path.read_bytes()
     hook = Hook(str(both), claude, "SessionStart", None, {"session_id": "s1", "cwd": "/web"})
     assert hook.start()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.actions import ACTIONS, Access
+from broker.protocol.actions import ACTIONS, Access
 from tests.conftest import Service, wait_for
 from tests.tcp.test_tcp_door import Lasting, check, register, send
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridges.tcp.fitting import ONE_SHOT_BYTES
-from broker.client import Client
+from broker.client.sync import Client
 from tests.conftest import Service, wait_for
 
 NAMES = 660

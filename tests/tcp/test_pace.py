@@ -6,9 +6,9 @@ import signal
 import socket
 from typing import Any
 
+from bridges.tcp.json_requests import PRIVATE_ACTIONS
 from bridges.tcp.pace import LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES
-from bridges.tcp.upstream import PRIVATE_ACTIONS
-from broker.client import Client
+from broker.client.sync import Client
 from tests.conftest import Service, wait_for
 
 MIB = 1024 * 1024

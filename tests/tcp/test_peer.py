@@ -21,10 +21,10 @@ import pytest
 from bridges.cli.service import door_line
 from bridges.tcp.admission import NOBODY_KNOWN, Admission
 from bridges.tcp.peer import UNKNOWN, Peer, Peers
-from broker.errors import IpcError
-from broker.ids import auth_token
-from broker.logs import open_log
-from broker.settings import Settings
+from broker.home.logs import open_log
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
+from broker.protocol.ids import auth_token
 from tests.conftest import Service, wait_for
 
 NOBODY = 65534

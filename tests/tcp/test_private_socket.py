@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bridges.tcp.peer import unix_peer
-from broker.place import door_socket
+from broker.home.paths import door_socket
 from tests.conftest import Service, wait_for
 
 

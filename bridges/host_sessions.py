@@ -1,0 +1,306 @@
+"""Which instance a host's session is: ``sessions/host-SESSION.json``, written at the session's start by its hook.
+
+Hooks live for one event; this file is how the next one, the MCP door of the same host, the monitor and the git guard know
+name and token. A second small file holds what changes at every turn. SESSION is the host's own id. Where the host begins
+a new session in the same process (Claude Code's /clear), the old file points to the new one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from bridges import saved_sessions
+from broker.home.process_table import parent_of as parent_of
+from broker.home.process_table import process_started as process_started
+from broker.home.process_table import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+STOP_HOLDS = 3
+CONTEXT_CHARS = 9_000
+LOOK_S = 8.0
+_KEPT_S = 30 * 86_400
+_BUSY_S = 120
+"""A turn of which no hook has told for so long may be over: an interrupted one ends without a hook."""
+_NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+class Binding:
+    """One session of a host: ``pid`` and ``started`` identify the host's process, ``reach`` says how mail arrives."""
+
+    __slots__ = (
+        "channel",
+        "chars",
+        "ended",
+        "holds",
+        "host",
+        "look_s",
+        "name",
+        "pid",
+        "project",
+        "reach",
+        "session",
+        "started",
+        "token",
+        "wake",
+    )
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        session: str,
+        name: str,
+        token: str,
+        project: str,
+        pid: int = 0,
+        started: str = "",
+        ended: bool = False,
+        holds: int = STOP_HOLDS,
+        chars: int = CONTEXT_CHARS,
+        look_s: float = LOOK_S,
+        channel: bool = False,
+        wake: bool = False,
+        reach: list[str] | None = None,
+    ) -> None:
+        self.host = host
+        self.session = session
+        self.name = name
+        self.token = token
+        self.project = project
+        self.pid = pid
+        self.started = started
+        self.ended = ended
+        self.holds = holds
+        """At most so many times in a row a finished agent is held for urgent mail."""
+        self.chars = chars
+        """At most so many characters of mail are added to a model's context at once."""
+        self.look_s = look_s
+        """So long after a notice it is looked whether it began a turn, or the mail was read."""
+        self.channel = channel
+        """The host was started so that it takes channel notifications: that can't be seen from inside."""
+        self.wake = wake
+        """A process of ours stands by to queue a message for the session while it is idle."""
+        self.reach = reach or []
+
+    def live(self) -> bool:
+        """True while the host's process runs the session, as far as can be told from this pid namespace."""
+        return not self.ended and self.pid > 0 and self.runs_in(self.pid, process_started(self.pid))
+
+    def runs_in(self, pid: int, started: str) -> bool:
+        """True for the process that this session's host is. A binding of 0.3.0 does not name the pid namespace."""
+        return self.pid == pid and self.started in (started, started.partition("@")[0])
+
+    def elsewhere(self) -> bool:
+        """True where the host runs in another pid namespace of this machine: here its process id means nothing."""
+        there, here = (_place_of(started) for started in (self.started, process_started(os.getpid())))
+        return not self.ended and there[:1] != here[:1] and there[1:] == here[1:] != []
+
+
+def _place_of(started: str) -> list[str]:
+    """[pid namespace, boot] of a process; empty where it is not known."""
+    return started.partition("@")[2].split(".")[:2] if "@" in started else []
+
+
+def path_of(home: str, session: str) -> str:
+    return os.path.join(saved_sessions.folder(home), f"{saved_sessions.prefix('host')}{_safe(session)}.json")
+
+
+def _safe(session: str) -> str:
+    if 0 < len(session) <= 64 and _NAME_CHARS.issuperset(session):
+        return session
+    import hashlib
+
+    return hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def load(home: str, session: str) -> Binding | None:
+    """The session's binding, or that of the session which took its place in the same process."""
+    for _ in range(100):  # a chain of /clear; a ring can't be made by us, but files can be edited
+        stored = saved_sessions.read_json(path_of(home, session))
+        following = stored.pop("next", None)
+        if not isinstance(following, str):
+            return _binding(stored)
+        session = following
+    return None
+
+
+def _binding(stored: dict[str, Any]) -> Binding | None:
+    try:
+        return Binding(**stored)
+    except TypeError:  # empty, or of another version
+        return None
+
+
+def save(home: str, binding: Binding) -> None:
+    saved_sessions.keep_json(path_of(home, binding.session), {k: getattr(binding, k) for k in Binding.__slots__})
+
+
+def redirect(home: str, old: Binding, new: Binding) -> None:
+    """The old session's file now leads to the new one's."""
+    stored = {k: getattr(old, k) for k in Binding.__slots__}
+    saved_sessions.keep_json(path_of(home, old.session), {**stored, "next": new.session})
+
+
+def lost(home: str) -> list[dict[str, Any]]:
+    """Requests that say of sessions whose host was killed that they are gone, once each: whoever asks who there is makes
+    them."""
+    bound = list(all_of(home))
+    alive = {b.token for b in bound if b.live() or b.elsewhere()}
+    found = [b for b in bound if not b.ended and b.pid and not b.live() and not b.elsewhere()]
+    for binding in found:
+        binding.ended = True
+        save(home, binding)
+    gone = [b.token for b in found if b.token not in alive]
+    return [{"action": "presence", "session_token": token, "state": "gone", "reach": []} for token in dict.fromkeys(gone)]
+
+
+def rebind(home: str, session: str, name: str, token: str) -> None:
+    """The agent of this session took another name or session through its tools: the hooks follow it."""
+    binding = load(home, session)
+    if binding is not None and (binding.name, binding.token) != (name, token):
+        binding.name, binding.token = name, token
+        save(home, binding)
+
+
+def of_process(home: str, pid: int, project: str) -> Binding | None:
+    """The session that this process of a host runs in the folder, for those who know their host by its process only.
+
+    None where that could be several: Codex CLI's daemon runs all of a user's sessions.
+    """
+    started = process_started(pid)
+    found = [b for b in all_of(home) if b.runs_in(pid, started) and not b.ended]
+    mine = found if len(found) == 1 else [b for b in found if b.project == project]
+    return mine[0] if len(mine) == 1 else None
+
+
+def follows(old: Binding, session: str, process: tuple[int, str], host: str) -> bool:
+    """True if the session took the old one's place in its process, as after Claude Code's /clear.
+
+    Codex CLI's sessions may share a process, so there the old one must have said that it ended.
+    """
+    same = old.session != session and old.runs_in(*process)
+    return same and (host != "codex" or old.ended)
+
+
+def all_of(home: str) -> Iterator[Binding]:
+    """Every session's binding that leads nowhere else."""
+    try:
+        entries = os.listdir(saved_sessions.folder(home))
+    except OSError:
+        return
+    ours = saved_sessions.prefix("host")
+    for entry in entries:
+        if entry.startswith(ours) and entry.endswith(".json"):
+            stored = saved_sessions.read_json(os.path.join(saved_sessions.folder(home), entry))
+            binding = None if "next" in stored else _binding(stored)
+            if binding is not None:
+                yield binding
+
+
+def sweep(home: str, now_s: float) -> None:
+    """Remove the files of sessions that nothing has touched for 30 days."""
+    ours = saved_sessions.prefix("host")
+    for entry in os.listdir(saved_sessions.folder(home)):
+        if entry.startswith(ours):
+            path = os.path.join(saved_sessions.folder(home), entry)
+            if os.stat(path).st_mtime < now_s - _KEPT_S:
+                os.unlink(path)
+
+
+# what changes at every turn
+
+
+class Turns:
+    """``working``: a turn runs; ``held``: so many times in a row it was held at its end; ``told``: the id of the first of
+    the messages that were said to wait, so that the same ones are announced once; ``added``: characters of mail that hooks
+    added in this turn; ``spent``: it was said that there is no room for more."""
+
+    __slots__ = ("added", "held", "spent", "told", "working")
+
+    def __init__(self, working: bool = False, held: int = 0, told: str = "", added: int = 0, spent: bool = False) -> None:
+        self.working = working
+        self.held = held
+        self.told = told
+        self.added = added
+        self.spent = spent
+
+    def begin(self) -> None:
+        """A turn begins, or is over: there is room for mail again."""
+        self.added, self.spent = 0, False
+
+
+def _turns_path(home: str, session: str) -> str:
+    return path_of(home, session).removesuffix(".json") + ".turns"
+
+
+def load_turns(home: str, session: str) -> Turns:
+    stored = saved_sessions.read_json(_turns_path(home, session))
+    held, told, added = stored.get("held"), stored.get("told"), stored.get("added")
+    return Turns(
+        stored.get("working") is True,
+        held if isinstance(held, int) else 0,
+        told if isinstance(told, str) else "",
+        added if isinstance(added, int) else 0,
+        stored.get("spent") is True,
+    )
+
+
+def save_turns(home: str, session: str, turns: Turns) -> None:
+    saved_sessions.keep_json(_turns_path(home, session), {k: getattr(turns, k) for k in Turns.__slots__})
+
+
+def touch_turns(home: str, session: str) -> None:
+    """A hook of a running turn was here."""
+    path = _turns_path(home, session)
+    if os.path.exists(path):
+        os.utime(path)
+
+
+def stirred(home: str, session: str) -> int:
+    """When a hook of the session last ran at the beginning or end of a turn or after a tool, ns; 0 if none did."""
+    try:
+        return os.stat(_turns_path(home, session)).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def busy(home: str, session: str, now_s: float) -> bool:
+    """True while a turn runs, whose hooks will bring the mail: no need to wake anybody."""
+    path = _turns_path(home, session)
+    try:
+        age_s = now_s - os.stat(path).st_mtime
+    except OSError:
+        return False
+    return age_s < _BUSY_S and load_turns(home, session).working
+
+
+# the host's process
+
+
+def host_process() -> tuple[int, str]:
+    """Process id and start of the host: what Claude Code says, or the nearest ancestor that is no shell."""
+    said = os.environ.get("CLAUDE_PID", "")
+    if said.isdecimal() and process_started(int(said)):
+        return int(said), process_started(int(said))
+    pid = above_shells(os.getpid())
+    return pid, process_started(pid)
+
+
+def above_shells(pid: int) -> int:
+    """The nearest ancestor of a process that is no shell; 0 where that can't be told."""
+    pid = os.getppid() if pid == os.getpid() else parent_of(pid)
+    for _ in range(4):
+        if not (parent := _shell_parent(pid)):
+            break
+        pid = parent
+    return pid
+
+
+def _shell_parent(pid: int) -> int:
+    """The parent of a process that is a shell; 0 for any other, and where there is no /proc."""
+    name, fields = stat(pid)
+    return int(fields[1]) if name in ("sh", "bash", "dash", "zsh", "fish", "ksh", "env") else 0

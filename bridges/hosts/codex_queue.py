@@ -1,0 +1,75 @@
+"""Waking an idle Codex CLI by its queue: ``codex queue --thread SESSION --message TEXT``.
+
+An idle session takes what is queued as a prompt, and its prompt hook adds the mail to it. Codex runs no process of ours
+beside its sessions, so the hook of a session's start leaves one behind: ``ipc monitor SESSION --queue``, which ends with the
+host's process. Which program the host is, and with what environment it runs, is read from the process itself.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bridges.host_sessions import Binding
+
+_DEADLINE_S = 30.0
+
+
+def can_queue(pid: int) -> bool:
+    """True if that process is a program of the name codex, where there is a /proc to say so."""
+    return os.path.basename(_program(pid)) == "codex"
+
+
+def _program(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
+def stand_by(home: str, session: str) -> None:
+    """Leave a process behind that wakes the session; a second one of the same session ends at once."""
+    import subprocess
+
+    from bridges.start_command import ipc_command
+
+    null = subprocess.DEVNULL
+    subprocess.Popen(  # noqa: S603 (our own program)
+        [*ipc_command(), "monitor", session, "--queue"],
+        cwd=home,
+        env={**os.environ, "IPC_HOME": home},
+        stdin=null,
+        stdout=null,
+        stderr=null,
+        start_new_session=True,
+    )
+
+
+def queue(binding: Binding, text: str) -> None:
+    """Queue the text for the session. Raises OSError with what the program said if it did not take it."""
+    import subprocess
+
+    program = _program(binding.pid)
+    command = [program, "queue", "--thread", binding.session, "--message", text]
+    try:
+        done = subprocess.run(  # noqa: S603 (the host's own program)
+            command,
+            cwd=binding.project,
+            env=_environment(binding.pid),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as e:
+        raise OSError(str(e)) from None
+    if done.returncode:
+        raise OSError(os.fsdecode(done.stderr)[-500:])
+
+
+def _environment(pid: int) -> dict[str, str]:
+    """The host's own: where it keeps its sessions depends on it."""
+    with open(f"/proc/{pid}/environ", "rb") as f:
+        raw = os.fsdecode(f.read())
+    return dict(entry.split("=", 1) for entry in raw.split("\0") if "=" in entry)

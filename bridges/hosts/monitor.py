@@ -1,0 +1,207 @@
+"""``ipc monitor`` and ``ipc wait``: processes beside a host's session that tell it of new mail.
+
+The monitor runs as long as the session (monitors/monitors.json of the plugin): each line it prints reaches the model, an
+idle one too. ``ipc wait`` is for a hook with ``asyncRewake``: it ends with status 2 and a text on standard error at the
+first mail. Both learn of mail from a subscription that carries no mail, and acknowledge nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+import time
+
+from bridges import host_sessions as bindings
+from bridges import saved_sessions, ways
+from bridges.hosts.hook import Session
+from bridges.hosts.hook_log import failure, note
+from broker.client.json_lines import QuickConnection
+from broker.home.local_sockets import connected
+from broker.home.paths import Place, door_socket
+from broker.protocol.errors import IpcError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from bridges.host_sessions import Binding
+
+_BOUND_S = 600.0
+"""How long the session's first hook may take to come: a host asks its user for trust before."""
+_POLL_S = 0.25
+_LOOK_S = 0.2
+"""How often it is looked, while mail has to be told of, whether the moment has come."""
+_RETRY_S = (0.2, 5.0)
+REWAKE = 2
+"""The exit status that wakes the model."""
+
+
+def monitor(arguments: list[str]) -> int:
+    """Print a line for each arrival of mail that nothing else brings, or with ``--queue`` queue it for Codex CLI. Exit
+    status 0 when the session ends."""
+    if arguments[1:] == ["--queue"]:
+        return _run(arguments, "queue", lambda text: _queue(arguments[0], text))
+    return _run(arguments, "monitor", _print)
+
+
+def wait(arguments: list[str]) -> int:
+    """Wait for mail. Exit status 2 with a text on standard error, or 0 where another way is armed, and at once where nobody
+    attends the session: ``claude -p`` would not end before this does."""
+    if os.environ.get("CLAUDE_CODE_SESSION_ATTENDED") == "0":
+        return 0
+    return _run(arguments, "rewake", _exit)
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
+def _queue(session: str, text: str) -> None:
+    from bridges.hosts.codex_queue import queue
+
+    binding = bindings.load(Place.here().home, session)
+    if binding is not None and binding.live():
+        queue(binding, text)
+
+
+class _Woken(Exception):
+    """The notice was given, and the process ends with it."""
+
+
+def _exit(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+    raise _Woken
+
+
+def _run(arguments: list[str], way: str, tell: Any) -> int:
+    home = Place.here().home
+    session = arguments[0] if arguments else os.environ.get("CLAUDE_CODE_SESSION_ID", "")
+    try:
+        if saved_sessions.key() is not None:
+            return 0  # the door that says when mail comes is this machine's; the hooks bring it at prompts and tool calls
+        if not session and way == "rewake":
+            session = _session_on_stdin()
+        armed = ways.Way(home, session, way)
+        if _bound(home, session) is None or not armed.arm():
+            return 0
+        try:
+            for count in notices(home, session, armed):
+                tell(ways.notice(count))
+        finally:
+            armed.rest()
+    except _Woken:
+        return REWAKE
+    except (BrokenPipeError, KeyboardInterrupt):
+        return 0
+    except Exception as e:  # the one broad catch of this process: the session goes on without it
+        failure(home, e, "watch_failed", way=way)
+        return 0
+    return 0
+
+
+def _session_on_stdin() -> str:
+    """Hooks are told their session on standard input."""
+    try:
+        given = json.load(sys.stdin)
+    except ValueError:
+        return ""
+    found = given.get("session_id") if isinstance(given, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _bound(home: str, session: str) -> Binding | None:
+    """The session's binding, once its first hook has made it."""
+    end_s = time.monotonic() + _BOUND_S
+    while session and time.monotonic() < end_s:
+        binding = bindings.load(home, session)
+        if binding is not None:
+            return binding
+        time.sleep(_POLL_S)
+    return None
+
+
+def notices(home: str, session: str, way: ways.Way) -> Iterator[dict[str, Any]]:
+    """What waits, each time that it asks for a notice now, for ever; ends with the host's process."""
+    pause_s = _RETRY_S[0]
+    while (binding := bindings.load(home, session)) is not None and binding.live():
+        try:
+            with _subscribed(home, binding.token) as door:
+                pause_s = _RETRY_S[0]
+                yield from _pushes(home, session, way, door)
+        except (OSError, ValueError, IpcError) as e:  # the service is down, restarts, or refuses: it will come back
+            note(home, "info", "watch_lost", way=way.name, error=str(e))
+            unread(home, session)  # which renews a session that ended
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, _RETRY_S[1])
+
+
+def _subscribed(home: str, token: str) -> socket.socket:
+    door = connected(door_socket(home))
+    try:
+        request = {"action": "subscribe", "session_token": token, "notify": True, "door": "hook"}
+        door.sendall(json.dumps(request).encode() + b"\n")
+    except OSError:
+        door.close()
+        raise
+    return door
+
+
+def _pushes(home: str, session: str, way: ways.Way, door: socket.socket) -> Iterator[dict[str, Any]]:
+    """What waits, when it has to be told of: after a burst, not while a turn runs, one notice at a time. Ends with the
+    connection."""
+    received = b""
+    due_s: float | None = None
+    given: ways.Outlook | None = None
+    way.arm()
+    while True:
+        if given is not None and (given.heeded() or given.over()):
+            given = _next_way(home, session, way, given)
+        if given is None and due_s is not None and time.monotonic() >= due_s and way.wanted():
+            due_s, count = None, unread(home, session)  # a hook may have brought it meanwhile
+            if count is not None:
+                given = ways.Outlook(home, session)
+                yield count
+        idle = due_s is None and given is None
+        ready, _, _ = select.select([door], [], [], 30.0 if idle else _LOOK_S)
+        if not ready:
+            if (binding := bindings.load(home, session)) is None or not binding.live():
+                return
+            continue
+        data = door.recv(65536)
+        if not data:
+            return
+        *lines, received = (received + data).split(b"\n")
+        for line in lines:
+            told = json.loads(line)
+            if told.get("status") == "error":
+                raise ValueError(told.get("message"))
+            # the reply to subscribe counts what came before; asked for apart, mail that comes meanwhile would be told twice
+            if due_s is None and (told.get("push") == "new" or told.get("unread")):
+                due_s = time.monotonic() + ways.GATHER_S
+
+
+def _next_way(home: str, session: str, way: ways.Way, given: ways.Outlook) -> ways.Outlook | None:
+    """A notice that was not heeded is left to a worse way for as long again; None once this one may speak again."""
+    if given.heeded() or way.resting() or unread(home, session) is None:
+        way.arm()
+        return None
+    way.rest()
+    return ways.Outlook(home, session)
+
+
+def unread(home: str, session: str) -> dict[str, Any] | None:
+    """What waits, as a push says it; None if nothing does."""
+    binding = bindings.load(home, session)
+    if binding is None:
+        return None
+    try:
+        with QuickConnection(Place(home), autostart=False, door="hook") as door:
+            found = Session(home, door, binding).ask("count")
+    except IpcError as e:
+        note(home, "info", "count_failed", code=e.code, text=e.text)
+        return None
+    return {"instance_id": binding.name, **found} if found["unread"] else None

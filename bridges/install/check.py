@@ -1,0 +1,120 @@
+"""``ipc install HOST --check``: every piece is there, is ours, is of this version, and runs."""
+
+import json
+import os
+import select
+import subprocess
+from typing import Any
+
+from bridges.install import allowance
+from bridges.install.config_entries import read
+from bridges.install.installation import Plan
+from bridges.terminal import say, style
+from broker.protocol.errors import IpcError
+from broker.version import VERSION
+
+_DEADLINE_S = 30.0
+_INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "ipc-check", "version": VERSION}},
+}
+
+
+def check(wanted: Plan, *, allowed: bool) -> int:
+    """Exit status 0: all of it is well; 1: something is not, and the lines say what."""
+    rows = _rows(wanted)
+    for good, what, problem in rows:
+        mark = style("ok  ", "green") if good else style("FAIL", "red")
+        say(f"{mark}  {what}{'' if good else f': {problem}'}")
+    say(f"tools {allowance.MODES[wanted.host, allowed]}")
+    if allowed:
+        say(f"      {allowance.sentence()}")
+    bad = any(not good for good, _, _ in rows)
+    if bad:
+        say(f"next: ipc install {wanted.host}{' --scope project' if wanted.scope == 'project' else ''}")
+    return 1 if bad else 0
+
+
+Row = tuple[bool, str, str]
+
+
+def problems(wanted: Plan) -> list[str]:
+    """What is not well, a sentence each."""
+    return [f"{what} {problem}" for good, what, problem in _rows(wanted) if not good]
+
+
+def _rows(wanted: Plan) -> list[Row]:
+    rows = [*_files(wanted), *_entries(wanted)]
+    if all(good for good, _, _ in rows):  # else it is known what to do, and starting a server is slow
+        rows += [_server(wanted), _hook(wanted)]
+    return rows
+
+
+def _files(wanted: Plan) -> list[Row]:
+    rows = []
+    for name, text in wanted.files.items() if wanted.folder else ():
+        assert wanted.folder is not None
+        path = wanted.folder / name
+        found = read(path)
+        problem = "is missing" if not path.exists() else "is of another version, or was changed"
+        rows.append((found == text, str(path), problem))
+    return rows
+
+
+def _entries(wanted: Plan) -> list[Row]:
+    rows = []
+    for edit in wanted.edits:
+        text = read(edit.path)
+        try:
+            good, ours = edit.put(text) == text, edit.take(text) != text
+        except IpcError as e:
+            rows.append((False, str(edit.path), e.text))
+            continue
+        rows.append((good, str(edit.path), "our entries are of another version" if ours else "our entries are missing"))
+    for edit in wanted.retired:
+        text = read(edit.path)
+        if edit.put(text) != text:
+            rows.append((False, str(edit.path), "has the server of an earlier version as well"))
+    return rows
+
+
+def _server(wanted: Plan) -> Row:
+    """Start the MCP server as the host would, and shake hands."""
+    command = [wanted.command["command"], *wanted.command["args"]]
+    what = f"MCP server {' '.join(command)}"
+    try:
+        answer = _shake_hands(command, {**os.environ, **wanted.command["env"]})
+    except (OSError, ValueError) as e:
+        return False, what, str(e)
+    return answer.get("result", {}).get("serverInfo", {}).get("name") == "ipc", what, "it is not ours"
+
+
+def _shake_hands(command: list[str], env: dict[str, str]) -> dict[str, Any]:
+    """The answer to initialize. Raises OSError, ValueError."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as server:  # noqa: S603
+        assert server.stdin is not None and server.stdout is not None
+        try:
+            server.stdin.write(json.dumps(_INITIALIZE).encode() + b"\n")
+            server.stdin.flush()
+            ready, _, _ = select.select([server.stdout], [], [], _DEADLINE_S)
+            line = server.stdout.readline() if ready else b""
+        finally:
+            server.kill()  # it has said all that we asked
+    if not line:
+        raise ValueError(f"no answer within {_DEADLINE_S:.0f} s")
+    answer = json.loads(line)
+    return answer if isinstance(answer, dict) else {}
+
+
+def _hook(wanted: Plan) -> Row:
+    """Run the hook command as the host would, with an event that means nothing."""
+    command = f"{wanted.hook} Check"
+    try:
+        done = subprocess.run(["/bin/sh", "-c", command], input=b"{}", capture_output=True, timeout=_DEADLINE_S, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return False, command, str(e)
+    good = done.returncode == 0 and done.stdout.strip() in (b"", b"{}")
+    return good, f"hook {command}", f"status {done.returncode}: {os.fsdecode(done.stderr)[-200:]}"

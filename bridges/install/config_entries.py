@@ -1,0 +1,159 @@
+"""Our entries in a host's configuration files: put in, recognised, taken out. What else is there stays."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from broker.protocol.errors import IpcError
+
+_BEGIN = "# >>> agent-ipc >>>"
+_END = "# <<< agent-ipc <<<"
+_BLOCK = re.compile(rf"\n?{re.escape(_BEGIN)}\n.*?{re.escape(_END)}\n", re.DOTALL)
+_OURS = re.compile(r"(?:\bipc['\"]?|bridges\.cli['\"]?) (?:hook (?:claude|gemini|codex)|monitor|wait)\b")
+Hooks = dict[str, list[dict[str, Any]]]
+
+
+def read(path: Path) -> str:
+    """The file's text; empty if there is none. Raises IpcError."""
+    try:
+        with open(path, encoding="utf-8", newline="") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as e:
+        raise IpcError("bad_request", detail=f"{path}: {e}") from None
+
+
+def merge(hooks: Hooks, more: Hooks) -> None:
+    """Add groups of hooks to those of the same event."""
+    for event, groups in more.items():
+        hooks.setdefault(event, []).extend(groups)
+
+
+# JSON: servers under mcpServers, groups of hooks under hooks
+
+
+def _parsed(text: str, path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(text) if text.strip() else {}
+    except ValueError as e:
+        hint = "it was left as it is. Take comments and trailing commas out first, or install without --scope project"
+        raise IpcError("bad_request", detail=f"{path} is not plain JSON ({e}); {hint}") from None
+    for key in ("mcpServers", "hooks"):
+        if not isinstance(config, dict) or not isinstance(config.get(key, {}), dict):
+            raise IpcError("bad_request", detail=f"{path} has no object where one should be; it was left as it is")
+    return config
+
+
+def _text(config: dict[str, Any], like: str) -> str:
+    """The configuration as JSON, indented as the text was."""
+    indented = re.search(r"\{\r?\n([ \t]+)", like)
+    return json.dumps(config, indent=indented[1] if indented else 2, ensure_ascii=False) + "\n"
+
+
+def with_json(text: str, path: Path, *, server: dict[str, Any] | None, hooks: Hooks) -> str:
+    """The configuration with our server and our hooks; the same text if they are there already. Raises IpcError."""
+    config = _parsed(text, path)
+    before = json.dumps(config)
+    _drop(config)
+    if server is not None:
+        config.setdefault("mcpServers", {})["ipc"] = server
+    merge(config.setdefault("hooks", {}), json.loads(json.dumps(hooks)))
+    return text if json.dumps(config) == before else _text(config, text)
+
+
+def without_json(text: str, path: Path) -> str:
+    """The configuration without them; empty if nothing else was in it. Raises IpcError."""
+    config = _parsed(text, path)
+    before = json.dumps(config)
+    _drop(config)
+    if json.dumps(config) == before:
+        return text
+    return _text(config, text) if config else ""
+
+
+def without_json_server(text: str, path: Path) -> str:
+    """The configuration without a server entry that an earlier version of ours wrote. Raises IpcError."""
+    if '"ipc"' not in text:
+        return text
+    config = _parsed(text, path)
+    if not is_our_server(config.get("mcpServers", {}).get("ipc")):
+        return text
+    _drop(config, hooks=False)
+    return _text(config, text) if config else ""
+
+
+def is_our_server(entry: Any) -> bool:
+    """True for an MCP server that runs our ``ipc mcp``."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("args"), list):
+        return False
+    words = [str(entry.get("command")), *map(str, entry["args"])]
+    return "mcp" in words and (Path(words[0]).name == "ipc" or "bridges.cli" in words)
+
+
+def _drop(config: dict[str, Any], *, hooks: bool = True) -> None:
+    servers = config.get("mcpServers", {})
+    if is_our_server(servers.get("ipc")):
+        del servers["ipc"]
+        if not servers:
+            del config["mcpServers"]
+    table = config.get("hooks", {}) if hooks else {}
+    for event in list(table):
+        table[event] = [g for g in table[event] if not _is_our_group(g)] if isinstance(table[event], list) else table[event]
+        if table[event] == []:
+            del table[event]
+    if hooks and config.get("hooks") == {}:
+        del config["hooks"]
+
+
+def _is_our_group(group: Any) -> bool:
+    handlers = group.get("hooks") if isinstance(group, dict) else None
+    if not isinstance(handlers, list) or not handlers:
+        return False
+    return all(isinstance(h, dict) and _OURS.search(str(h.get("command"))) for h in handlers)
+
+
+# TOML: a marked block at the end
+
+
+def with_toml_server(text: str, path: Path, entry: dict[str, Any]) -> str:
+    """The configuration with our server in a marked block; comments and all else stay. Raises IpcError."""
+    try:
+        config = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise IpcError("bad_request", detail=f"{path} is not valid TOML ({e}); it was left as it is") from None
+    wanted = {k: v for k, v in entry.items() if v}
+    if config.get("mcp_servers", {}).get("ipc") == wanted and _BLOCK.search(text):
+        return text
+    kept = without_toml_server(text)
+    table = ["[mcp_servers.ipc]", *(f"{key} = {_toml(value)}" for key, value in wanted.items())]
+    after = kept + ("\n" if kept else "") + "\n".join([_BEGIN, *table, _END]) + "\n"
+    try:
+        found = tomllib.loads(after).get("mcp_servers", {}).get("ipc")
+    except tomllib.TOMLDecodeError:
+        found = None
+    if found != wanted:
+        raise IpcError("bad_request", detail=f"{path} defines mcp_servers.ipc in a way that can't be replaced; edit it by hand")
+    return after
+
+
+def without_toml_server(text: str) -> str:
+    """The configuration without our block, or without the table that an earlier version of ours wrote."""
+    if _BLOCK.search(text):
+        return _BLOCK.sub("", text, count=1)
+    kept, dropping = [], False
+    for line in text.splitlines(keepends=True):
+        if re.match(r"\s*\[", line):
+            dropping = re.match(r"\s*\[\s*mcp_servers\s*\.\s*[\"']?ipc[\"']?\s*[\].]", line) is not None
+        if not dropping:
+            kept.append(line)
+    return "".join(kept)
+
+
+def _toml(value: Any) -> str:
+    """A text, list of texts or table of such as TOML; JSON's escapes are TOML's."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value)

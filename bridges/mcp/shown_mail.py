@@ -1,0 +1,163 @@
+"""Mail that a host was given for its model, until there is evidence that the model has it.
+
+    fetched by a request --> shown with its answer --evidence--> acknowledged
+            |                        |
+            +------------------------+-- cancelled, or not taken --> given back
+
+Where the host's hooks work for the session, they bring the evidence, and what was shown is kept in the session's record
+(bridges.given_mail). Elsewhere the session's next request is taken for it, or the host's orderly end, unless the answer
+came after the host may have given up: many hosts do so without a word. Then the mail is shown again, marked "perhaps seen",
+once: the second showing is taken for read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+
+from bridges import given_mail
+from bridges.host_sessions import Binding
+
+PATIENCE_S = {"claude-code": 86_400.0, "codex": 55.0, "gemini-cli": 590.0, "mcp": 86_400.0}
+"""How long hosts wait for a tool unless they were told otherwise, by the beginning of the name they give as clients."""
+_UNKNOWN_S = 1.5
+"""A client of another name may give up any time: only a prompt answer is sure to have been awaited."""
+_CANCELLED = 100
+
+
+def patience_of(client: str) -> float:
+    """Seconds for which a client of that name surely waits for an answer."""
+    return next((s for name, s in PATIENCE_S.items() if client.lower().startswith(name)), _UNKNOWN_S)
+
+
+@dataclass
+class Showing:
+    """The mail of one answer. ``again``: those of the ids that were delivered before."""
+
+    key: str
+    ids: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
+    late: bool = False
+
+
+Ask = Callable[[str, list[str]], None]
+"""Begins an ``ack``, ``release``, ``touch`` or, as ``unseen``, a release of what nobody was shown; waits for no reply."""
+
+
+class Given:
+    """What one session was given. ``binding`` finds what the host's hooks made of the session, None without hooks."""
+
+    def __init__(self, home: str, binding: Callable[[], Binding | None], ask: Ask) -> None:
+        self._home = home
+        self._binding = binding
+        self._ask = ask
+        self._begun: dict[str, float] = {}
+        self._fetched: dict[str, Showing] = {}
+        self._shown: list[Showing] = []
+        self._cancelled: deque[str] = deque(maxlen=_CANCELLED)
+        self.patience_s = _UNKNOWN_S
+
+    def begin(self, key: str) -> None:
+        """A request of the host has come."""
+        self._begun[key] = time.monotonic()
+        if key in self._cancelled:  # a host that connects again counts its requests from the beginning
+            self._cancelled.remove(key)
+
+    async def fetched(self, key: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A request brings mail; what of it is new to the model."""
+        found = await self._host()
+        if found is not None:
+            known = await to_thread.run_sync(given_mail.held, self._home, found)
+            passed = [m["id"] for m in messages if m["id"] in known]
+            if passed:  # back by the end of a lease, or a broker's
+                self._ask("touch", passed)
+                messages = [m for m in messages if m["id"] not in known]
+        showing = self._fetched.setdefault(key, Showing(key))
+        showing.ids += [m["id"] for m in messages]
+        showing.again += [m["id"] for m in messages if m.get("redelivered")]
+        return messages
+
+    def left_out(self, key: str, ids: list[str]) -> None:
+        """This mail is not in the answer: nobody sees it."""
+        showing = self._fetched.get(key)
+        if ids and showing is not None:
+            showing.ids = [i for i in showing.ids if i not in ids]
+            self._ask("unseen", ids)
+
+    async def show(self, key: str) -> None:
+        """The answer to this request is about to be written."""
+        begun_s = self._begun.pop(key, None)
+        showing = self._fetched.pop(key, None)
+        if showing is None or not showing.ids:
+            return
+        if key in self._cancelled:
+            self._ask("release", showing.ids)
+            return
+        showing.late = begun_s is not None and time.monotonic() - begun_s > self.patience_s
+        found = await self._host()
+        if found is None:
+            self._shown.append(showing)
+        else:
+            keep = partial(given_mail.add, by="tool", late=showing.late, again=showing.again, key=key)
+            await to_thread.run_sync(keep, self._home, found, showing.ids)
+        self._ask("touch", showing.ids)
+
+    async def cancel(self, key: str) -> None:
+        """The host has given the request up: its answer, if there was one, has been thrown away."""
+        self._cancelled.append(key)
+        self._begun.pop(key, None)
+        lost = [s for s in (self._fetched.pop(key, None), *self._shown) if s is not None and s.key == key]
+        self._shown = [s for s in self._shown if s.key != key]
+        ids = [i for s in lost for i in s.ids]
+        found = await self._host()
+        if found is not None:
+            ids += await to_thread.run_sync(given_mail.drop, self._home, found, key)
+        if ids:
+            self._ask("release", ids)
+
+    def settle(self, named: object = ()) -> None:
+        """The host came back, or left in order: what it was shown in time has arrived, and what its model ``named``."""
+        showings, self._shown = self._shown, []
+        read: list[str] = []
+        unsure: list[str] = []
+        for s in showings:
+            sure = not s.late or named in s.ids
+            read += s.ids if sure else s.again
+            unsure += [] if sure else [i for i in s.ids if i not in s.again]
+        if read:
+            self._ask("ack", read)
+        if unsure:
+            self._ask("release", unsure)
+
+    async def close(self, *, orderly: bool, going_on: bool) -> None:
+        """The end. ``going_on``: the host's session does, with another process of ours, which is told what was shown."""
+        ids = [i for s in self._fetched.values() for i in s.ids]
+        self._fetched.clear()
+        if not going_on:
+            if orderly:
+                self.settle()
+            ids += [i for s in self._shown for i in s.ids]
+            found = await self._host()
+            if found is not None:
+                ids += await to_thread.run_sync(given_mail.drop, self._home, found)
+        if ids:
+            self._ask("release", ids)
+
+    def state(self) -> list[dict[str, Any]]:
+        """What was shown, for the next process."""
+        return [asdict(s) for s in self._shown]
+
+    def restore(self, state: list[Any]) -> None:
+        """What the process before this one had shown; one of an older version gives ids alone."""
+        self._shown = [Showing(**s) if isinstance(s, dict) else Showing("", [str(s)]) for s in state]
+
+    async def _host(self) -> str | None:
+        """The host's id of the session, where its hooks work for it."""
+        found = await to_thread.run_sync(self._binding)
+        return None if found is None or found.ended else found.session

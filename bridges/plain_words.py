@@ -1,0 +1,163 @@
+"""Plain words at any door: what the parser has to know, and the requests that a command stands for.
+
+A door asks ``CONTEXT`` of the broker, reads the replies with ``read_context``, calls ``understand`` and makes the requests
+of the plan. Two commands no request stands for alone: ``register`` changes the door's session, and ``share_file`` reads a
+file where the words were said; their requests name them and the door carries them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nlparse
+from broker.home.paths import read_trusted
+from broker.protocol.errors import IpcError, SettingsError
+from nlparse import commands as c
+
+CONTEXT: tuple[dict[str, Any], ...] = (
+    {"action": "whoami"},
+    {"action": "list"},
+    {"action": "groups"},
+    {"action": "history", "limit": 50},
+)
+"""Requests whose replies a parse needs, in this order."""
+SHARE_FILE = "share_file"
+EXAMPLES = (
+    "msg fred: the build is green",
+    "tell barney and wilma lunch is at noon",
+    "tell everyone the freeze starts",
+    "check messages",
+    "reply: on it",
+    "forward it to wilma",
+    "share notes.md with fred",
+    "who is online?",
+    "start auto checking every 5 minutes",
+    "change my name to fred-2",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a text is read against."""
+
+    me: str | None = None
+    known: tuple[str, ...] = ()
+    """Instances and groups."""
+    groups: tuple[str, ...] = ()
+    last_from: str | None = None
+    last_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a text means. ``requests`` is empty for help and for what was not understood."""
+
+    intent: str
+    understood: dict[str, Any]
+    requests: tuple[dict[str, Any], ...] = ()
+    question: str | None = None
+    """To ask back; with yes, ``requests`` is what to do. Without requests words are missing, and a yes is no answer."""
+    problem: str | None = None
+    """Why there is nothing to do."""
+
+
+def read_context(replies: list[dict[str, Any]]) -> Context:
+    """Of the replies to ``CONTEXT``. Raises the first error among them."""
+    whoami, listed, groups, history = replies
+    named = tuple(row["name"] for row in groups["groups"])
+    known = (*(row["id"] for row in listed["instances"]), *named)
+    last = next((m for m in history["messages"] if m["direction"] == "in" and m.get("read") and m["from"] != "system"), None)
+    return Context(whoami["instance_id"], known, named, last["from"] if last else None, last["id"] if last else None)
+
+
+def vocabulary(home: Path) -> nlparse.Vocabulary:
+    """The parser's words with those of ``[nlparse]`` in config.toml. Raises SettingsError."""
+    import tomllib
+
+    path = home / "config.toml"
+    try:
+        table = tomllib.loads(read_trusted(str(path)))
+    except FileNotFoundError:
+        return nlparse.Vocabulary()
+    except PermissionError as e:
+        raise SettingsError(str(e)) from None
+    except (OSError, ValueError) as e:
+        raise SettingsError(f"{path}: {e}") from None
+    try:
+        return nlparse.Vocabulary().extend(table.get("nlparse", {}))
+    except (ValueError, TypeError, AttributeError) as e:
+        raise SettingsError(f"{path}, [nlparse]: {e}") from None
+
+
+def understand(text: str, context: Context, words: nlparse.Vocabulary) -> Plan:
+    """What to do for a text, what to ask back, or why neither."""
+    command = nlparse.parse(text, me=context.me, known=context.known, last_from=context.last_from, vocabulary=words)
+    if command.question is not None:
+        would_be = command.question.would_be or command
+        return Plan("unknown", would_be.answer(), requests_for(would_be, context), question=command.question.text)
+    if isinstance(command, c.Unknown):
+        return Plan("unknown", command.answer(), problem="That is no command I know")
+    needs_last = isinstance(command, (c.Reply, c.Forward)) and context.last_id is None
+    if needs_last:
+        return Plan(command.intent, command.answer(), problem="There is no message yet to answer or forward")
+    requests = requests_for(command, context)
+    if command.did_you_mean is not None:
+        question = f"Nobody is registered as {_strangers(command, context)}. Did you mean {command.did_you_mean}? Send anyway?"
+        return Plan(command.intent, command.answer(), requests, question=question)
+    if isinstance(command, c.ShareFile):
+        question = f"Share the file {command.path} with {' and '.join(command.to)}?"
+        return Plan(command.intent, command.answer(), requests, question=question)
+    return Plan(command.intent, command.answer(), requests)
+
+
+def _strangers(command: c.Command, context: Context) -> str:
+    known = {name.lower() for name in context.known}
+    return ", ".join(name for name in command.slots()["to"] if name.lower() not in known)
+
+
+def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], ...]:
+    """The one place that says which requests a command stands for. Names are spelled as they are registered."""
+    match command:
+        case c.Send(to=to):
+            return tuple(_send(command, _spelled(n, context), context) for n in to)
+        case c.Broadcast(content=content):
+            return ({"action": "broadcast", "message": {"content": content}},)
+        case c.Reply(content=content):
+            return ({"action": "reply", "to_message": context.last_id, "message": {"content": content}},)
+        case c.Forward(to=to):
+            return tuple({"action": "forward", "forward_id": context.last_id, "to_id": _spelled(n, context)} for n in to)
+        case c.ShareFile(to=to, path=path):
+            return tuple({"action": SHARE_FILE, "to_id": _spelled(n, context), "path": path} for n in to)
+        case c.Register(name=name):
+            return ({"action": "register", "instance_id": name},)
+        case c.Rename(name=name):
+            return ({"action": "rename", "new_id": name},)
+        case c.AutocheckStart(minutes=minutes):
+            return ({"action": "autocheck_start", "minutes": minutes},)
+    plain = {"autocheck_stop", "autocheck_status", "check", "list", "whoami"}
+    return ({"action": command.intent},) if command.intent in plain else ()
+
+
+def _send(command: c.Send, name: str, context: Context) -> dict[str, Any]:
+    """``ask fred: …`` is a question, so that it stands among the open ones until it is answered; a group is only written to."""
+    request = {"action": "send", "to_id": name, "message": {"content": command.content}}
+    return {**request, "action": "ask", "wait_s": 0} if command.asking and name not in context.groups else request
+
+
+def _spelled(name: str, context: Context) -> str:
+    """A name as it is registered, where it differs in case alone from one that is and there is no other."""
+    if name in context.known:
+        return name
+    same = [known for known in context.known if known.lower() == name.lower()]
+    return same[0] if len(same) == 1 else name
+
+
+def help_text() -> str:
+    return "For example:\n" + "\n".join(f"  {example}" for example in EXAMPLES)
+
+
+def refuse(action: str) -> IpcError:
+    """A door's answer to a command that it can't carry out."""
+    return IpcError("bad_request", detail=f"{action} can't be said at this door")

@@ -1,0 +1,190 @@
+"""Sessions that doors keep in files, so that the next process of the same project and name resumes them.
+
+``sessions/mcp-TAG.json`` holds name, token and project folder, readable by the owner only; TAG is made of project and name.
+Where a key file says that the broker is another machine's, all names begin with ``key-`` and a tag of that key: a token goes
+to the broker that gave it, and to no other.
+The MCP door and the hooks share these files, so that one agent is one instance. Imports nothing that costs time (see
+broker.home.paths).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from broker.client.keyfile import KeyFile
+
+
+def folder(home: str) -> str:
+    return os.path.join(home, "sessions")
+
+
+def key() -> KeyFile | None:
+    """The key file with which this process reaches another machine's broker. Raises SettingsError."""
+    path = os.environ.get("IPC_KEY_FILE")
+    if not path:
+        return None
+    from broker.client.keyfile import KeyFile
+
+    return KeyFile.load(path)
+
+
+def prefix(kind: str) -> str:
+    """How the names of this kind's files begin, for the broker that this process reaches. Raises SettingsError."""
+    found = key()
+    return f"{kind}-" if found is None else f"key-{found.tag}-{kind}-"
+
+
+def path_of(home: str, project: str, name: str) -> str:
+    """The file of a project's session of that name."""
+    import hashlib
+
+    tag = hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return os.path.join(folder(home), f"{prefix('mcp')}{tag}.json")
+
+
+def lock_path(path: str) -> str:
+    """The lock that a living bridge holds beside the session it uses."""
+    return path.removesuffix(".json") + ".lock"
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """The file's object; empty if there is none."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            stored = json.load(f)
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def write_json(path: str, value: dict[str, Any]) -> None:
+    """Write the file whole or not at all, mode 0600."""
+    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as f:
+            json.dump(value, f)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def keep_json(path: str, value: dict[str, Any]) -> bool:
+    """The same where the work goes on without: False where the disk is full or can't be written."""
+    try:
+        write_json(path, value)
+    except OSError as e:
+        if e.errno not in _NO_ROOM:
+            raise
+        return False
+    return True
+
+
+def store(home: str, project: str, name: str, token: str, host: str = "") -> str:
+    """Keep a session; the file's path. ``host`` says whose hooks made it; what else the file holds stays."""
+    path = path_of(home, project, name)
+    stored = {"since": time.time(), **read_json(path), "name": name, "token": token, "project": project}
+    keep_json(path, {**stored, **({"host": host} if host else {})})
+    return path
+
+
+def follow(home: str, token: str, name: str, renewed: str = "") -> None:
+    """The mailbox of this token has this name now, and was registered again with another token where one is given: every
+    file that keeps the token says so. A lock that somebody holds beside a session's file moves with it."""
+    for entry in os.listdir(folder(home)):
+        path = os.path.join(folder(home), entry)
+        if not entry.endswith(".json") or (stored := read_json(path)).get("token") != token:
+            continue
+        changed = {**stored, "token": renewed or token}
+        place = path
+        if not entry.startswith(prefix("cli")) and stored.get("name") != name:
+            changed["name"] = name
+            if entry.startswith(prefix("mcp")):  # whose files are named for the name
+                changed["was"] = [*stored.get("was", ()), stored["name"]]
+                place = path_of(home, str(stored.get("project")), name)
+        if changed != stored:
+            write_json(place, changed)
+        if place != path:
+            os.unlink(path)
+            if os.path.exists(lock_path(path)):
+                os.replace(lock_path(path), lock_path(place))
+
+
+def of_project(home: str, project: str, host: str = "") -> list[tuple[str, str]]:
+    """(name, path) of the project's stored sessions, the project's first one first; with ``host``, not another host's."""
+    found = []
+    try:
+        entries = os.listdir(folder(home))
+    except OSError:
+        return []
+    ours = prefix("mcp")
+    for entry in entries:
+        if entry.startswith(ours) and entry.endswith(".json"):
+            path = os.path.join(folder(home), entry)
+            stored = read_json(path)
+            other = bool(host) and stored.get("host") not in (None, host)
+            if stored.get("project") == project and isinstance(stored.get("name"), str) and not other:
+                found.append((float(stored.get("since", 0)), str(stored["name"]), path))
+    return [(name, path) for _, name, path in sorted(found)]
+
+
+def find(home: str, project: str, name: str) -> dict[str, Any]:
+    """The project's stored session that has the name, or had it; empty if there is none."""
+    stored = [read_json(path) for path in (path_of(home, project, name), *(p for _, p in of_project(home, project)))]
+    return next((s for s in stored if name == s.get("name") or name in s.get("was", ())), {})
+
+
+class one_at_a_time:
+    """Processes that choose a name, or register one again, do so one after the other."""
+
+    def __init__(self, home: str) -> None:
+        os.makedirs(folder(home), mode=0o700, exist_ok=True)
+        self._fd = os.open(os.path.join(folder(home), "naming.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def in_use(path: str) -> bool:
+    """True while a bridge holds the lock beside the session's file."""
+    return locked(lock_path(path))
+
+
+def locked(path: str) -> bool:
+    """True while another open file holds the exclusive lock on this one."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def hold(path: str) -> int | None:
+    """Lock the file while the returned descriptor is open; None if another has it. The kernel drops it with the process."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd

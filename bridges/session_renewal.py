@@ -1,0 +1,65 @@
+"""A session that the broker no longer knows is registered again under its name, where that is still its own.
+
+Sessions end by their timeout while their agent sleeps (a week by default), and their name is free again some time after.
+Hooks, MCP door, monitor and commands keep one token in files, so whoever finds it refused renews it for all of them.
+"""
+
+from __future__ import annotations
+
+from bridges import saved_sessions
+from broker.client.json_lines import QuickConnection
+from broker.home.paths import Place
+from broker.protocol.errors import RemoteError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from broker.home.settings import Settings
+
+    Ask = Callable[..., dict[str, Any]]
+
+
+def renew(place: Place | Settings, name: str, token: str, path: str, *, door: str) -> str:
+    """The token to go on with where a session's own was refused; ``path`` is the file that keeps it. Raises the refusal
+    where another program has registered the name since, and IpcError."""
+    home = str(place.home)
+    with saved_sessions.one_at_a_time(home), QuickConnection(place, autostart=False, door=door) as connection:
+        kept = saved_sessions.read_json(path).get("token")
+        if isinstance(kept, str) and kept != token:
+            return kept  # another process was quicker
+
+        def ask(action: str, **fields: Any) -> dict[str, Any]:
+            return connection.request({"action": action, **fields}, timeout_s=5.0)
+
+        return resumed(ask, home, name, token, secret_of(place))[1]
+
+
+def resumed(ask: Ask, home: str, name: str, token: str, secret: str) -> tuple[str, str]:
+    """(present name, token) of a session that was kept under a name. Raises the refusal where it is lost."""
+    try:
+        present, renewed = str(ask("whoami", session_token=token)["instance_id"]), token
+    except RemoteError as e:
+        if e.code not in ("session_expired", "unauthorized"):
+            raise
+        reply = ask("register", instance_id=name, auth_token=proof(name, secret), renews=token)
+        present, renewed = name, str(reply["session_token"])
+    if (present, renewed) != (name, token):
+        saved_sessions.follow(home, token, present, renewed)
+    return present, renewed
+
+
+def secret_of(place: Place | Settings) -> str:
+    """The shared secret of this machine's broker; it is not told to another's."""
+    if saved_sessions.key() is not None:
+        return ""
+    return (place.settings() if isinstance(place, Place) else place).shared_secret
+
+
+def proof(name: str, secret: str) -> str:
+    if not secret:
+        return ""
+    import hashlib
+
+    return hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()

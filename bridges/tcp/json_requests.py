@@ -1,0 +1,105 @@
+"""From a JSON request to the broker's and back. Field names are the same; what differs is said here."""
+
+from functools import cached_property
+from typing import Any
+
+import nlparse
+from bridges.plain_words import vocabulary
+from bridges.tcp.admission import Admission
+from bridges.tcp.memory import Room
+from bridges.tcp.pace import Turns
+from bridges.tcp.peer import Peer
+from bridges.upstream import Upstream
+from broker.client.aio import AsyncConnection
+from broker.home.logs import Log
+from broker.home.settings import Settings
+from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.errors import IpcError, SettingsError
+
+_LEGACY_LIMIT = 1000
+DELIVERING = frozenset(n for n, a in ACTIONS.items() if a.delivers)
+"""Actions whose reply hands out mail that has to be acknowledged."""
+OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
+"""What the port passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
+PRIVATE_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is not Access.OWNER)
+
+
+class JsonUpstream(Upstream):
+    """The way to the broker with this door's rules."""
+
+    def __init__(self, settings: Settings, broker: AsyncConnection, log: Log) -> None:
+        super().__init__(broker, log)
+        self.settings = settings
+        self.admission = Admission(settings, log)
+        self.room = Room(self.loop)
+        self.turns = Turns()
+        # a message's text may take six bytes a byte as JSON
+        self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
+
+    @cached_property
+    def words(self) -> nlparse.Vocabulary:
+        """What plain words are read with. Raises IpcError where config.toml has bad ones."""
+        try:
+            return vocabulary(self.settings.home)
+        except SettingsError as e:
+            raise IpcError("bad_request", detail=str(e)) from None
+
+    def note_fault(self, error: BaseException) -> str:
+        """Log what should not have happened; the reference that the client is told."""
+        return self._log.exception(error, door="tcp")
+
+    def now_s(self) -> float:
+        return self.loop.time()
+
+    def limit_mail(self, body: dict[str, Any], limit_bytes: int) -> None:
+        """Have a ``check`` hand out no more than fits a reply of so many bytes."""
+        body.setdefault("limit", _LEGACY_LIMIT)
+        wanted = body.get("max_bytes")
+        if wanted is None or (type(wanted) is int and wanted > limit_bytes):  # what is no number the broker refuses
+            body["max_bytes"] = limit_bytes
+
+    def body(self, request: dict[str, Any], peer: Peer, *, private: bool) -> dict[str, Any]:
+        """What the broker is asked; raises IpcError for what this door does not pass on.
+
+        On the private socket a request may name its ``door``: then a door of ours speaks (the command line, a hook), the logs
+        call it so, and it gets mail in the broker's form.
+        """
+        action = request.get("action")
+        known = PRIVATE_ACTIONS if private else OPEN_ACTIONS
+        if not isinstance(action, str) or action not in known:
+            raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(known))
+        body = request.copy()  # whose id the connection sets
+        body.pop("peer_uid", None)
+        if not private or not isinstance(body.get("door"), str):
+            body.pop("door", None)
+        if action == "register" and not private:
+            self.admission.check_register(peer)
+            if peer.verdict == "foreign":
+                body["peer_uid"] = peer.uid
+        return body
+
+
+def shown(reply: dict[str, Any], *, delivers: bool, legacy: bool) -> dict[str, Any]:
+    """A reply without the wire's own id, status first as legacy clients print it, its mail on lease in their form."""
+    reply.pop("id", None)
+    if next(iter(reply), None) != "status":
+        reply = {"status": reply.pop("status", "error"), **reply}
+    if delivers and reply["status"] == "ok":
+        if legacy:
+            reply["messages"] = [legacy_message(m) for m in reply["messages"]]
+        if not reply.get("more"):
+            reply.pop("more", None)
+    return reply
+
+
+def legacy_message(m: dict[str, Any]) -> dict[str, Any]:
+    """A message in the seed's form: a large one names its file in ``data``."""
+    file = m.get("file")
+    if file is not None:
+        message = dict(m["message"])
+        data = message.get("data")
+        if data is None or isinstance(data, dict):
+            named = {"large_message_file": file["path"], "original_size_kb": round(file["size_bytes"] / 1024, 1)}
+            message["data"] = {**(data or {}), **named, "sha256": file["sha256"]}
+        m["message"] = message
+    return m

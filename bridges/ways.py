@@ -1,0 +1,164 @@
+"""Waking an idle agent. A notice points to the mail; only a read or an injected delivery acknowledges it.
+
+Ways, best first: of Claude Code the session's inbox socket, a channel notification, a plugin monitor's line, an asyncRewake
+hook; of Codex CLI its queue of messages. Each that is armed for a session holds a lock, and gives notice only while no
+better one is armed: so nothing is said twice. One that brought no turn rests, and the next one speaks. While a turn runs no
+way is needed, because hooks bring the mail. A session has one notice outstanding, and a burst of mail is one notice.
+
+Nothing here waits: the process that serves MCP for all agents calls it from its event loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+
+from bridges import host_sessions as bindings
+from bridges import saved_sessions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from bridges.host_sessions import Binding
+
+GATHER_S = 0.3
+"""How long a burst of mail is gathered before a notice."""
+WAYS = ("socket", "channel", "monitor", "queue", "rewake")
+CHANNEL_CAPABILITY: dict[str, dict[str, Any]] = {"claude/channel": {}}
+"""Claude Code takes a server that announces this for a channel: what it pushes reaches an idle agent."""
+CHANNEL_METHOD = "notifications/claude/channel"
+SOCKET_VARIABLE = "CLAUDE_CODE_MESSAGING_SOCKET"
+TOKEN_VARIABLE = "CLAUDE_CODE_MESSAGING_TOKEN"  # noqa: S105 (the variable's name)
+
+
+def notice(count: Mapping[str, Any]) -> str:
+    """What a notice says of the broker's ``count``. It names the newest message, because Claude Code drops a text that is
+    the same as the one before; and where the host's prompt hook runs in the turn that it begins, the mail is there already."""
+    unread, urgent, newest = int(count.get("unread", 1)), int(count.get("interrupt", 0)), count.get("newest")
+    senders = [str(sender) for sender in count.get("from") or ()]
+    one = unread == 1
+    parts = [f"agent-ipc: {unread} unread message{'' if one else 's'} for {count.get('instance_id')}"]
+    if newest:
+        parts[0] += f" ({'' if one else 'newest '}#{newest})"
+    if urgent:
+        parts.append(f"{urgent} urgent")
+    if senders:
+        more = f" and {len(senders) - 3} others" if len(senders) > 3 else ""
+        parts.append(f"from {', '.join(senders[:3])}{more}")
+    return f"{', '.join(parts)}. What does not come with this notice, the check tool of the ipc server reads."
+
+
+# the inbox socket of a Claude Code session
+
+
+def frames(text: str, token: str | None) -> bytes:
+    """What the inbox socket takes, a JSON object a line: the token first, then the text. Nothing is answered.
+
+    The form is not in the host's documentation: its debug log shows it, and 2.1.331 takes it.
+    """
+    lines: list[dict[str, Any]] = [{"type": "auth", "token": token}] if token else []
+    lines.append({"type": "user", "message": {"role": "user", "content": text}})
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def post(path: str, token: str | None, text: str) -> bool:
+    """Hand the text to the session that listens at the socket. False if none does, or if it would have to be waited for."""
+    raw = frames(text, token)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.setblocking(False)
+        try:
+            s.connect(path)
+            return s.send(raw) == len(raw)
+        except (OSError, ValueError):
+            return False
+
+
+def listens(path: str) -> bool:
+    """True if a session listens at the socket. Nothing is said to it."""
+    if not path:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.setblocking(False)
+        try:
+            s.connect(path)
+        except (OSError, ValueError):
+            return False
+    return True
+
+
+# which way is armed
+
+
+class Way:
+    """One way by which this process can wake the session, armed while it holds the way's lock."""
+
+    def __init__(self, home: str, session: str, name: str) -> None:
+        self._home, self._session, self.name = home, session, name
+        self._fd: int | None = None
+
+    def arm(self) -> bool:
+        """False if another process has the way."""
+        if self._fd is None:
+            self._fd = saved_sessions.hold(_way_path(self._home, self._session, self.name))
+        return self._fd is not None
+
+    def rest(self) -> None:
+        """Leave it to worse ways, until it is armed again."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def resting(self) -> bool:
+        return self._fd is None
+
+    def wanted(self) -> bool:
+        """True if a notice in this way is wanted now: no turn runs, whose hooks bring the mail, and no better way is armed."""
+        busy = bindings.busy(self._home, self._session, time.time())
+        return self._fd is not None and not busy and not better_armed(self._home, self._session, self.name)
+
+
+def better_armed(home: str, session: str, way: str) -> bool:
+    """True while a better way than this is armed for the session."""
+    better = WAYS[: WAYS.index(way)]
+    return any(saved_sessions.locked(_way_path(home, session, other)) for other in better)
+
+
+def _way_path(home: str, session: str, way: str) -> str:
+    return bindings.path_of(home, session).removesuffix(".json") + f".{way}"
+
+
+class Outlook:
+    """Whether a notice that was given brought something: a turn of the session, seen by its hooks. (That the mail was read
+    is the other sign.)
+
+        mail comes --> a burst is gathered --> no turn runs --> notice --> heeded: done
+                                                                  `-- nothing for ``look_s`` --> the next way
+    """
+
+    def __init__(self, home: str, session: str) -> None:
+        binding = bindings.load(home, session)
+        self._home, self._session = home, session
+        self._before = bindings.stirred(home, session)
+        self.until_s = time.monotonic() + (binding.look_s if binding is not None else bindings.LOOK_S)
+
+    def heeded(self) -> bool:
+        return bindings.stirred(self._home, self._session) != self._before
+
+    def over(self) -> bool:
+        return time.monotonic() >= self.until_s
+
+
+def reach_of_hooks(binding: Binding) -> list[str]:
+    """How mail arrives by hooks, and whether the session's inbox socket answers; for the presence that others see."""
+    ways = ["prompt", "tool"]
+    if binding.holds:
+        ways.append("stop")
+    if binding.wake:
+        ways.insert(0, "queue")
+    if binding.host == "claude" and listens(os.environ.get(SOCKET_VARIABLE, "")):
+        ways.insert(0, "socket")
+    return ways

@@ -1,0 +1,150 @@
+"""The file with which another machine reaches a broker: where it is, its key, and the client's own pair.
+
+``ipc keys new NAME`` writes it, $IPC_KEY_FILE names it. With one, clients connect by CURVE (RFC 26): both ends prove their
+keys before the first request, and all that passes is encrypted. A handshake that fails has a cause, which becomes the error.
+"""
+
+import hashlib
+import json
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.home.files import read_private, write_private
+from broker.home.keys import Pair, read_key
+from broker.protocol.errors import IpcError, SettingsError
+from broker.protocol.names import is_name
+
+if TYPE_CHECKING:
+    import zmq
+
+CONNECT_DEADLINE_S = 5.0
+"""How long a door that does not answer is tried: one that died is back by then."""
+_HANDSHAKE_MS = 5000
+_FAILURES = 3
+"""Handshakes in a row that may end without a cause before the broker counts as another one: a door's death looks so, too."""
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """``endpoint`` is tcp://HOST:PORT; the keys are hex."""
+
+    name: str
+    endpoint: str
+    server_key: str
+    pair: Pair
+
+    @classmethod
+    def load(cls, path: str) -> "KeyFile":
+        """Raises SettingsError."""
+        try:
+            stored = json.loads(read_private(Path(path).expanduser()))
+            pair = Pair(read_key(stored["public_key"]), read_key(stored["secret_key"]))
+            found = cls(stored["name"], stored["endpoint"], read_key(stored["server_key"]), pair)
+            _address(found.endpoint)
+        except OSError as e:
+            raise SettingsError(f"key file {path}: {e.strerror}" if e.strerror else str(e)) from None
+        except (ValueError, KeyError, TypeError, AttributeError):  # what was read is a secret, so it is not shown
+            raise SettingsError(f"{path} is no key file; ask for one: ipc keys new NAME") from None
+        if not is_name(found.name):
+            raise SettingsError(f"{path} is no key file; ask for one: ipc keys new NAME")
+        return found
+
+    def save(self, path: Path) -> None:
+        """Raises FileExistsError: a key is not replaced by accident."""
+        fields = {"name": self.name, "endpoint": self.endpoint, "server_key": self.server_key}
+        text = json.dumps({**fields, "public_key": self.pair.public, "secret_key": self.pair.secret}, indent=1) + "\n"
+        if path.exists() or path.is_symlink():
+            raise FileExistsError(f"{path} exists already; choose another with --out")
+        write_private(path, text, replace=False, durable=True)
+
+    @property
+    def tag(self) -> str:
+        """Tells sessions at this broker from those at others."""
+        return hashlib.sha256(f"{self.server_key} {self.pair.public}".encode()).hexdigest()[:12]
+
+    def wait_until_reachable(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
+        """Return once something listens there. Raises IpcError ``unavailable``."""
+        end = time.monotonic() + deadline_s
+        while True:
+            try:
+                socket.create_connection(_address(self.endpoint), timeout=deadline_s).close()
+                return
+            except OSError as e:
+                if time.monotonic() > end:
+                    detail = f"nothing answers at {self.endpoint} ({e.strerror or e})"
+                    raise IpcError("unavailable", detail=detail) from None
+            time.sleep(_POLL_S)
+
+    def wrong_server(self) -> IpcError:
+        return IpcError("wrong_server", endpoint=self.endpoint, name=self.name)
+
+    def refused(self) -> IpcError:
+        return IpcError("key_refused", name=self.name, key=self.pair.public)
+
+    def dress(self, s: "zmq.Socket[bytes]") -> None:
+        """Give a socket the keys, before it connects."""
+        import zmq
+
+        s.setsockopt(zmq.CURVE_SERVERKEY, bytes.fromhex(self.server_key))
+        s.setsockopt(zmq.CURVE_PUBLICKEY, bytes.fromhex(self.pair.public))
+        s.setsockopt(zmq.CURVE_SECRETKEY, bytes.fromhex(self.pair.secret))
+        s.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        if "[" in self.endpoint:
+            s.setsockopt(zmq.IPV6, 1)
+
+
+class Handshakes:
+    """What the monitors of a client's sockets, one after the other, tell of its connection to a broker with keys."""
+
+    def __init__(self, key: KeyFile) -> None:
+        self.key = key
+        self._failed = 0
+        self._up = self._counted = False
+
+    @staticmethod
+    def events() -> int:
+        """What to watch beside DISCONNECTED."""
+        import zmq
+
+        failures = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+        return int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | failures)
+
+    def begin(self) -> None:
+        """A new socket connects."""
+        self._up = self._counted = False
+
+    def read(self, monitor: "zmq.Socket[bytes]") -> bool:
+        """Take what the monitor has; True if the connection was lost. Raises IpcError where trying again is of no use."""
+        import zmq
+        from zmq.utils.monitor import recv_monitor_message
+
+        lost, key = False, self.key
+        while monitor.poll(0):
+            event = recv_monitor_message(monitor)["event"]
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                raise key.refused()
+            if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                raise key.wrong_server()
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._failed, self._up = 0, True
+                continue
+            lost = True
+            if not self._up and not self._counted:  # what speaks another protocol is told by DISCONNECTED alone
+                self._counted = True
+                self._failed += 1
+        if self._failed >= _FAILURES:
+            self._failed = 0
+            raise key.wrong_server()
+        return lost
+
+
+def _address(endpoint: str) -> tuple[str, int]:
+    scheme, _, rest = endpoint.partition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme != "tcp" or not host or not port.isdigit():
+        raise ValueError(endpoint)
+    return host.strip("[]"), int(port)

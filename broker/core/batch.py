@@ -1,0 +1,199 @@
+"""What one batch of requests works with, and what comes out of it."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from broker.core.standing import standing
+from broker.core.state import Journal, Mailbox, Moment, Route, Session, State
+from broker.core.storage import Store
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
+
+MAX_DEPTH = 64
+DOOR_LENGTH = 32
+_INT64 = range(-(2**63), 2**63)
+
+
+class Incoming(NamedTuple):
+    """One request as it came off the wire. ``door`` names the door in logs."""
+
+    route: Route
+    body: dict[str, Any]
+    token: str | None
+    door: str
+
+
+class Frame(NamedTuple):
+    """Requests of one connection that came together. Token and door that one names hold for those behind it, too."""
+
+    route: Route
+    bodies: list[dict[str, Any]]
+    token: str | None = None
+    door: Any = "zmq"
+
+    def requests(self) -> Iterator[Incoming]:
+        """The requests one by one."""
+        token, door = self.token, self.door
+        for body in self.bodies:
+            token, door = body.get("session_token", token), body.get("door", door)
+            yield Incoming(self.route, body, token, str(door)[:DOOR_LENGTH])
+
+    def cut(self, count: int) -> "tuple[Frame, Frame]":
+        """The first ``count`` requests, and those behind them."""
+        token, door = self.token, self.door
+        for body in self.bodies[:count]:
+            token, door = body.get("session_token", token), body.get("door", door)
+        return self._replace(bodies=self.bodies[:count]), Frame(self.route, self.bodies[count:], token, door)
+
+
+class Answers(NamedTuple):
+    """Replies to one connection that carry no mail."""
+
+    route: Route
+    bodies: list[dict[str, Any]]
+
+
+class Outgoing(NamedTuple):
+    """One reply or push. If it can't be delivered, the leases of ``mail_ids`` in ``mailbox`` are given back."""
+
+    route: Route
+    body: dict[str, Any]
+    mailbox: Mailbox | None = None
+    mail_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth a log line; the core does not log."""
+
+    name: str
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Arrival:
+    """New mail of one batch in one mailbox; without senders it is old mail that is back."""
+
+    senders: dict[str, None] = field(default_factory=dict)
+    land: int = 0
+
+
+class Pace(Protocol):
+    """How long each connection may hold a turn; who asks need not know what time it is. A connection's frames are together."""
+
+    def enter(self, route: Route) -> bool:
+        """Begin a frame of a connection, its first one in any case; False if the time of the connection is over."""
+        ...
+
+    def over(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class Turn:
+    """One batch: the state it changes, the rows it writes, the replies it will send once all is committed."""
+
+    state: State
+    store: Store
+    settings: Settings
+    now: Moment
+    make_token: Callable[[], str]
+    careful: bool = False
+    """Look each message id up before inserting (after the store reported a conflict)."""
+    pace: Pace | None = None
+    """None: everything is decided, and at once."""
+    rest: list[Frame] = field(default_factory=list)
+    """What the pace left no time for."""
+    aside: list[tuple[Session, Incoming]] = field(default_factory=list)
+    """Requests for archived mail, which are sound and wait for a moment when nobody else does."""
+    journal: Journal = field(default_factory=Journal)
+    out: list[Outgoing | Answers] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    request: Incoming | None = None
+    """The one that is being decided."""
+    ignored: dict[str, Any] = field(default_factory=dict)
+    """What its reply says of fields that nothing reads."""
+    woken: dict[int, Mailbox] = field(default_factory=dict)
+    """Mailboxes that have new mail for a waiter or subscriber."""
+    arrived: dict[int, Arrival] = field(default_factory=dict)
+    """What watchers are told, by mailbox id."""
+    answered: list[tuple[Mailbox, int, int]] = field(default_factory=list)
+    """(asker's mailbox, question, answer) of questions answered in this batch for which an ``ask`` waits."""
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Note something for the log, with the request it belongs to."""
+        if self.request is not None:
+            fields = {"door": self.request.door, "request": self.request.body.get("id"), **fields}
+        self.events.append(Event(name, fields))
+
+    def note_arrival(self, mailbox: Mailbox, sender: str, land: int) -> None:
+        """New mail of which the watchers of a mailbox are told."""
+        arrival = self.arrived.setdefault(mailbox.id, Arrival())
+        arrival.senders[sender] = None
+        arrival.land = max(arrival.land, land)
+
+    def offer_again(self, mailbox: Mailbox) -> None:
+        """Mail of a lease that ended or was given up waits again: those who would get it, or be told of it, hear so."""
+        self.wake(mailbox)
+        if mailbox.watchers:
+            self.arrived.setdefault(mailbox.id, Arrival())
+
+    def wake(self, mailbox: Mailbox) -> None:
+        if mailbox.awaited:
+            self.woken[mailbox.id] = mailbox
+
+
+def act_as(turn: Turn, session: Session, request: Incoming, field_name: str) -> None:
+    """Refuse a request that claims to be someone else. An old name is itself as long as it forwards."""
+    claimed = request.body.get(field_name)
+    mailbox = session.mailbox
+    if claimed is None or claimed == mailbox.name:
+        return
+    if isinstance(claimed, str) and standing(turn.state, claimed, turn.now.due_s).mailbox is mailbox:
+        return
+    turn.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
+    raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])
+
+
+def take_tokens(turn: Turn, session: Session, count: int) -> None:
+    """Charge the session's token bucket or raise ``rate_limited`` with the time to wait."""
+    rate, filled = bucket(turn, session)
+    if rate <= 0:
+        return
+    cost = min(float(count), float(turn.settings.rate_burst))  # more than the bucket empties it rather than never being allowed
+    if filled < cost:
+        raise IpcError("rate_limited", limit=rate, retry_after_s=(cost - filled) / rate)
+    turn.journal.set(session, "tokens", filled - cost)
+    turn.journal.set(session, "refilled_s", turn.now.mono_s)
+
+
+def bucket(turn: Turn, session: Session) -> tuple[float, float]:
+    """(messages/s that flow into the session's token bucket, 0 = it has none; tokens in it now)"""
+    settings = turn.settings
+    rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
+    return rate, min(float(settings.rate_burst), session.tokens + max(0.0, turn.now.mono_s - session.refilled_s) * rate)
+
+
+def check_json(value: Any, depth: int = 0) -> None:
+    """Raise ``bad_request`` unless every door can carry the value: what JSON can say, finite, 64 bit, at most 64 deep."""
+    if value is None or isinstance(value, (bool, str)):
+        return
+    if isinstance(value, int):
+        if value not in _INT64:
+            raise IpcError("bad_request", detail="Integers in data must fit 64 bits")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise IpcError("bad_request", detail="Numbers in data must be finite")
+    elif depth >= MAX_DEPTH:
+        raise IpcError("bad_request", detail=f"Data may be nested {MAX_DEPTH} deep")
+    elif isinstance(value, list):
+        for item in value:
+            check_json(item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise IpcError("bad_request", detail="Keys in data must be text")
+            check_json(item, depth + 1)
+    else:
+        raise IpcError("bad_request", detail=f"Data can't hold a {type(value).__name__}")

@@ -1,0 +1,138 @@
+"""Runs of ordinary sends, decided together. The general path gives the same result, one request at a time.
+
+Theory of operation. Nearly all load is one shape: an agent's frame of plain texts for names that somebody has. For a run of
+such sends the session is looked up once, the rate limit charged once, each mailbox's guards asked once; the loop that is left
+makes a row, a delivery and a reply of each, and memory is changed, through the journal, when the run is over.
+
+    frame:  send send send  check  send send{data} send
+            '-- a run ---'  general '-run'  general '-run'
+
+The lane refuses nothing and does nothing by halves. A request that is not ordinary ends the run before it leaves a trace:
+another action or session, an option, data, a long text, a name that is free, forwarded, a group or full, a sender who is
+blocked or over the rate limit, a pair that takes turns. The general path decides that one, and a new run may begin behind
+it. A batch that is decided again because a message id was stored before (``turn.careful``) takes no lane at all.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from broker.core.accounts import authenticate
+from broker.core.batch import Answers, Frame, Turn, bucket
+from broker.core.loop_guard import settled
+from broker.core.posting import ESCAPED, MESSAGE_JSON_BYTES, SENT
+from broker.core.state import TOOL, Mailbox, Session
+from broker.protocol.errors import IpcError
+
+_NEEDED = frozenset({"id", "action", "to_id", "message"})
+_CHECKED = frozenset({"session_token", "door", "from_id"})
+"""Fields that must say of each request in a run what they say of its first."""
+_ORDINARY = _NEEDED | _CHECKED | {"message_id"}
+_ID_LENGTH = 64
+_NO_LIMIT = 2**62
+_LONGEST = MESSAGE_JSON_BYTES // ESCAPED
+_SHARE = 4
+"""Bytes that a character of text can take."""
+
+
+@dataclass(slots=True)
+class Box:
+    """A mailbox that a run writes to, with room for ``room`` more messages, and how many it has taken."""
+
+    mailbox: Mailbox
+    room: int
+    taken: int = 0
+
+
+def take_run(turn: Turn, frame: Frame, start: int, token: Any, door: Any) -> int:
+    """Decide the ordinary sends of a frame from ``start`` on; how many those were.
+
+    ``token`` and ``door`` are what the request at ``start`` names or has from those before it.
+    """
+    if turn.careful or not may_begin(frame.bodies[start]):
+        return 0
+    try:
+        session = authenticate(turn, token)
+    except IpcError:
+        return 0
+    sender, now_s = session.mailbox, turn.now.wall_s
+    sender_id, name, expires_s = sender.id, sender.name, turn.now.term_s + turn.settings.unread_ttl_s
+    longest = min(turn.settings.large_message_bytes // _SHARE, turn.settings.message_limit_bytes // _SHARE, _LONGEST)
+    first_id = message_id = turn.state.last_message_id
+    boxes: dict[str, Box] = {}
+    rows: list[Any] = []
+    queue: list[int] = []
+    replies: list[dict[str, Any]] = []
+    known: tuple[str, ...] = ()
+    checked = False
+    for body in frame.bodies[start : start + affordable(turn, session)]:
+        fields = tuple(body)
+        if fields != known:
+            if not (_NEEDED.issubset(fields) and _ORDINARY.issuperset(fields)):
+                break
+            known, checked = fields, not _CHECKED.isdisjoint(fields)
+        if checked and (
+            body.get("session_token", token) != token or body.get("door", door) != door or body.get("from_id", name) != name
+        ):
+            break
+        message, to, client_id = body["message"], body["to_id"], body.get("message_id")
+        if body["action"] != "send" or type(message) is not dict or len(message) != 1 or type(to) is not str:
+            break
+        content = message.get("content")
+        if type(content) is not str or len(content) > longest:
+            break
+        box = boxes.get(to) or open_box(turn, sender, to, boxes)
+        if box is None or box.taken == box.room:
+            break
+        if client_id is not None and (type(client_id) is not str or not 0 < len(client_id) <= _ID_LENGTH):
+            break
+        message_id += 1
+        box.taken += 1
+        mailbox_id = box.mailbox.id
+        rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, mailbox_id)
+        queue += (mailbox_id, message_id)
+        number = str(message_id)
+        replies.append({"id": body["id"], "status": "ok", "message": SENT, "message_id": client_id or number, "number": number})
+    if replies:
+        turn.store.add_ordinary(rows, queue)
+        turn.out.append(Answers(frame.route, replies))
+        turn.journal.set(turn.state, "last_message_id", first_id + len(replies))
+        settle(turn, session, len(replies), boxes)
+    return len(replies)
+
+
+def may_begin(body: dict[str, Any]) -> bool:
+    """A cheap look at the first request, so that a run that can't begin costs next to nothing."""
+    message = body.get("message")
+    return body.get("action") == "send" and type(message) is dict and len(message) == 1 and _ORDINARY.issuperset(body)
+
+
+def affordable(turn: Turn, session: Session) -> int:
+    """Messages that the session's rate limit allows now."""
+    rate, filled = bucket(turn, session)
+    return int(filled) if rate > 0 else _NO_LIMIT
+
+
+def open_box(turn: Turn, sender: Mailbox, to: str, boxes: dict[str, Box]) -> Box | None:
+    """The mailbox of a name, if nothing stands between it and the sender; None leaves the message to the general path."""
+    mailbox = turn.state.mailboxes.get(to)
+    if mailbox is None or not mailbox.claimed or sender.id in mailbox.blocked or not settled(turn, sender, mailbox):
+        return None
+    limit = turn.settings.mailbox_limit
+    box = Box(mailbox, max(0, limit - mailbox.queued) if limit > 0 else _NO_LIMIT)
+    boxes[to] = box
+    return box
+
+
+def settle(turn: Turn, session: Session, count: int, boxes: dict[str, Box]) -> None:
+    """What the run changes in memory, and who is to hear of it."""
+    rate, filled = bucket(turn, session)
+    if rate > 0:
+        turn.journal.set(session, "tokens", filled - count)
+        turn.journal.set(session, "refilled_s", turn.now.mono_s)
+    for box in boxes.values():
+        mailbox = box.mailbox
+        if box.taken:
+            turn.journal.set(mailbox, "queued", mailbox.queued + box.taken)
+            turn.wake(mailbox)
+            if mailbox.watchers:
+                turn.note_arrival(mailbox, session.mailbox.name, TOOL)

@@ -1,0 +1,207 @@
+"""Every setting: one frozen dataclass, each field with default, bounds, unit and environment name beside it.
+
+Precedence: default < ``$IPC_HOME/config.toml`` < environment < flags. ``Settings.load`` also says where each value came
+from, and refuses an unknown key or a bad value with the file and line.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from broker.home.paths import home_folder, read_trusted
+from broker.protocol.errors import SettingsError as SettingsError  # it is caught by this name beside Settings
+
+KIB = 1024
+MIB = 1024 * KIB
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+
+
+def _setting(default: Any, env: str, unit: str, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"env": env, "unit": unit, "low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, typed. The unit of a number is in its name or in the field's ``unit`` metadata."""
+
+    home: Path
+    host: str = _setting("127.0.0.1", "IPC_HOST", "address the TCP door binds")
+    port: int = _setting(9876, "IPC_PORT", "TCP port", 0, 65535)
+    endpoint: str = _setting("", "IPC_ENDPOINT", "ZeroMQ endpoint, empty = a socket in the data folder")
+    shared_secret: str = _setting("", "IPC_SHARED_SECRET", "text, empty = open to this OS user")
+    remote: str = _setting("", "IPC_REMOTE", "tcp://HOST:PORT where other machines come in with keys, empty = nowhere")
+    tls_cert: str = _setting(
+        "", "IPC_TLS_CERT", "PEM file in the data folder, or its path: the TCP door's certificate, empty = no TLS"
+    )
+    tls_key: str = _setting("", "IPC_TLS_KEY", "PEM file, likewise: its private key")
+    session_timeout_s: float = _setting(7 * DAY_S, "IPC_SESSION_TIMEOUT", "s of inactivity", 1)
+    large_message_dir: str = _setting("", "IPC_LARGE_MESSAGE_DIR", "folder, empty = large-messages in the data folder")
+    large_message_bytes: int = _setting(10 * KIB, "IPC_LARGE_MESSAGE_BYTES", "bytes of content kept in the store", 256)
+    message_limit_bytes: int = _setting(16 * MIB, "IPC_MESSAGE_LIMIT", "bytes a message", 256, 256 * MIB)
+    data_limit_bytes: int = _setting(16 * KIB, "IPC_DATA_LIMIT", "bytes of a message's data as JSON", 0, 24 * KIB)
+    mailbox_limit: int = _setting(10_000, "IPC_MAILBOX_LIMIT", "unread messages a mailbox, 0 = none", 0)
+    name_limit: int = _setting(12_000, "IPC_NAME_LIMIT", "registered names", 1)
+    unclaimed_limit: int = _setting(10_000, "IPC_UNCLAIMED_LIMIT", "mailboxes of names nobody has registered", 1)
+    storage_limit_mib: int = _setting(8192, "IPC_STORAGE_LIMIT", "MiB of database and large messages, 0 = none", 0)
+    rate_limit: float = _setting(2000.0, "IPC_RATE_LIMIT", "messages/s a session, 0 = none", 0)
+    rate_burst: int = _setting(4000, "IPC_RATE_BURST", "messages at once", 1)
+    pair_limit: int = _setting(60, "IPC_PAIR_LIMIT", "turns a minute between two agents without a person, 0 = none", 0)
+    hop_limit: int = _setting(8, "IPC_HOP_LIMIT", "times a message may be forwarded or answered by a machine", 1, 64)
+    claim_limit: int = _setting(200, "IPC_CLAIM_LIMIT", "claims a session", 1)
+    group_limit: int = _setting(1000, "IPC_GROUP_LIMIT", "groups", 1)
+    lease_s: float = _setting(30.0, "IPC_LEASE", "s until unacknowledged mail comes back", 0.05, DAY_S)
+    unread_ttl_s: float = _setting(7 * DAY_S, "IPC_UNREAD_TTL", "s that unread mail is kept", 1)
+    read_ttl_s: float = _setting(30 * DAY_S, "IPC_READ_TTL", "s that read mail is kept", 1)
+    dedupe_s: float = _setting(DAY_S, "IPC_DEDUPE", "s that a sender's message ids are remembered", 1)
+    rename_interval_s: float = _setting(HOUR_S, "IPC_RENAME_INTERVAL", "s between renames of a mailbox", 0)
+    forward_s: float = _setting(2 * HOUR_S, "IPC_FORWARD", "s that an old name forwards", 0)
+    clock_hold_s: float = _setting(HOUR_S, "IPC_CLOCK_HOLD", "s after a start of the machine in which nothing ends", 0)
+    durability: str = _setting("full", "IPC_DURABILITY", "full (survives power loss) or normal (survives a crash)")
+    connection_limit: int = _setting(12_000, "IPC_CONNECTION_LIMIT", "TCP connections", 1)
+    idle_timeout_s: float = _setting(30.0, "IPC_IDLE_TIMEOUT", "s for a first request to arrive", 0.05)
+    lasting_timeout_s: float = _setting(HOUR_S, "IPC_LASTING_TIMEOUT", "s a lasting TCP connection may be idle", 0.05)
+    heartbeat_s: float = _setting(15.0, "IPC_HEARTBEAT", "s until a process that hangs is killed, 0 = never", 0, DAY_S)
+    log_level: str = _setting("info", "IPC_LOG_LEVEL", "debug, info, warning or error")
+    key_file: str = ""
+    """The key of another machine's broker ($IPC_KEY_FILE only): with it clients connect there, and nothing is started here."""
+    instance_rate_limits: Mapping[str, float] = field(default_factory=dict)
+    """Messages/s by instance name, from ``[instances.NAME] rate_limit`` in config.toml."""
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Field name to where its value came from: ``default``, ``config.toml line N``, ``env NAME`` or ``flag``."""
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] | None = None, **flags: Any) -> "Settings":
+        """Settings of this process. ``env`` is ``os.environ`` unless given; ``flags`` that are None count as not given.
+
+        Raises SettingsError.
+        """
+        env = os.environ if env is None else env
+        home = Path(home_folder(env, flags.pop("home", None)))
+        values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        rates = _read_config(home / "config.toml", values, origins)
+        for spec in _SPECS.values():
+            raw = env.get(spec["env"], "")
+            if raw != "":
+                values[spec["name"]] = _convert(spec, raw, f"environment variable {spec['env']}")
+                origins[spec["name"]] = f"env {spec['env']}"
+        for name, value in flags.items():
+            if value is not None:
+                values[name] = _convert(_SPECS[name], value, f"flag --{name}")
+                origins[name] = "flag"
+        origins["home"] = "env IPC_HOME" if env.get("IPC_HOME") else "default"
+        return cls(home=home, key_file=env.get("IPC_KEY_FILE", ""), instance_rate_limits=rates, origins=origins, **values)
+
+    def public(self) -> list[tuple[str, str, str]]:
+        """(name, value, origin) of each setting, for people. The shared secret is not shown."""
+        rows = [("home", str(self.home), self.origins.get("home", "default"))]
+        if self.key_file:
+            rows.append(("key_file", self.key_file, "env IPC_KEY_FILE"))
+        for name in _SPECS:
+            value = str(getattr(self, name))
+            if name in _SECRETS:
+                value = "(set)" if value else ""
+            rows.append((name, value, self.origins.get(name, "default")))
+        return rows
+
+    @property
+    def large_message_path(self) -> Path:
+        if self.large_message_dir:
+            return Path(self.large_message_dir).expanduser().absolute()
+        return self.home / "large-messages"
+
+
+def _specs() -> dict[str, dict[str, Any]]:
+    rows = {}
+    for f in fields(Settings):
+        if "env" in f.metadata:
+            assert f.default is not MISSING
+            rows[f.name] = {"name": f.name, "type": type(f.default), **f.metadata}
+    return rows
+
+
+_SPECS = _specs()
+_TCP_ADDRESS = re.compile(r"tcp://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]):[0-9]{1,5}")
+_SECRETS = frozenset({"shared_secret"})
+"""Settings whose value is never shown, not even in an error."""
+_CHOICES = {"durability": ("full", "normal"), "log_level": ("debug", "info", "warning", "error")}
+
+
+def _convert(spec: Mapping[str, Any], raw: Any, where: str) -> Any:
+    kind, name = spec["type"], spec["name"]
+    given = "what is there (it is a secret, so it is not shown)" if name in _SECRETS else repr(raw)
+    if isinstance(raw, bool) or (kind is str and not isinstance(raw, str)):
+        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)}, not {given}")
+    try:
+        value = kind(raw)
+    except (ValueError, TypeError, OverflowError):
+        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)} ({spec['unit']}), not {given}") from None
+    if kind is int and isinstance(raw, float) and raw != value:
+        raise SettingsError(f"{where}: {name} must be a whole number, not {given}")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {given}")
+    if name == "remote" and value and not _TCP_ADDRESS.fullmatch(value):
+        raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {given}")
+    low, high = spec["low"], spec["high"]
+    if kind is not str and not ((low is None or value >= low) and (high is None or value <= high)):
+        bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise SettingsError(f"{where}: {name} must be {bounds} ({spec['unit']}), not {given}")
+    return value
+
+
+def _kind_word(kind: type) -> str:
+    return {int: "a whole number", float: "a number", str: "text"}[kind]
+
+
+def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) -> dict[str, float]:
+    """Fill ``values`` and ``origins`` from config.toml if there is one; return the rate limits by instance."""
+    try:
+        text = read_trusted(str(path))
+    except FileNotFoundError:
+        return {}
+    except PermissionError as e:
+        raise SettingsError(str(e)) from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise SettingsError(f"{path}: {e}") from None
+    import tomllib  # costs 16 ms, and most homes have no config file
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise SettingsError(f"{path}: {e}") from None
+    rates: dict[str, float] = {}
+    for key, raw in table.items():
+        where = f"{path} line {_line_of(text, key)}"
+        if key == "instances":
+            rates = _instance_rates(path, text, raw)
+        elif key in ("nlparse", "hosts") and isinstance(raw, dict):
+            continue  # the vocabulary of plain-word commands, the behaviour of hosts' hooks: read by those who need them
+        elif key not in _SPECS:
+            raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(_SPECS)}")
+        else:
+            values[key] = _convert(_SPECS[key], raw, where)
+            origins[key] = f"config.toml line {_line_of(text, key)}"
+    return rates
+
+
+def _instance_rates(path: Path, text: str, raw: Any) -> dict[str, float]:
+    rates = {}
+    for name, table in raw.items() if isinstance(raw, dict) else ():
+        for key, value in table.items() if isinstance(table, dict) else ():
+            where = f"{path} line {_line_of(text, key)} (instances.{name})"
+            if key != "rate_limit":
+                raise SettingsError(f"{where}: unknown setting {key!r}. Known: rate_limit")
+            rates[name] = float(_convert(_SPECS["rate_limit"], value, where))
+    return rates
+
+
+def _line_of(text: str, key: str) -> int:
+    """1-based line of a key's first mention; tomllib keeps no positions."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip(" [\"'").startswith(key):
+            return number
+    return 1

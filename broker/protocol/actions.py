@@ -1,0 +1,408 @@
+"""The one table of requests: name, fields with types and limits, who may make it.
+
+Doors, the reference page, the tests and the core's dispatch are made from this table; a new action is one row here, one
+handler in ``broker.core`` and one test. Field names are the same at every door.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from broker.protocol.errors import IpcError
+
+
+class Access(Enum):
+    """Who may make a request."""
+
+    ANYONE = "anyone who can reach the socket"
+    SESSION = "the holder of a session token, as itself"
+    OWNER = "the OS user that owns the data folder, by the owner key in it"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a request: its name, its types, whether it must be there, its bounds, what it means."""
+
+    name: str
+    types: tuple[type, ...]
+    doc: str
+    required: bool = False
+    low: float | None = None
+    high: float | None = None
+    """Bounds of a number, or of the length of a text or list."""
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> None:
+        """Raise ``bad_request`` unless the value has one of the types and lies within the bounds."""
+        if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
+            wanted = " or ".join(_TYPE_WORDS[t] for t in self.types)
+            raise IpcError("bad_request", detail=f"Field {self.name} must be {wanted}")
+        if self.choices and value not in self.choices:
+            raise IpcError("bad_request", detail=f"Field {self.name} must be one of {', '.join(self.choices)}")
+        if self.low is None and self.high is None:
+            return
+        size = value if isinstance(value, (int, float)) else len(value)  # type: ignore[arg-type]  # text or list
+        if (self.low is not None and not size >= self.low) or (self.high is not None and not size <= self.high):
+            what = "" if isinstance(value, (int, float)) else "length of "
+            low = f"from {self.low:g} " if self.low is not None else ""
+            high = f"to {self.high:g}" if low and self.high is not None else f"at most {self.high:g}" if self.high else "on"
+            raise IpcError("bad_request", detail=f"The {what}field {self.name} must be {low}{high}")
+
+
+_TYPE_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "an object", bool: "a boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One row: what a client may ask for."""
+
+    name: str
+    access: Access
+    fields: tuple[Field, ...]
+    reply: str
+    doc: str
+    sends: bool = False
+    """It stores mail: it counts against the rate limit."""
+    delivers: bool = False
+    """Its reply's ``messages`` are on lease: the door that shows them acknowledges them."""
+    slow: bool = False
+    """It reads the archive: it is run when nobody waits for anything else, one at a time."""
+
+    def check(self, request: dict[str, Any]) -> None:
+        """Raise ``bad_request`` for a missing field or one of the wrong type or size."""
+        for field in self.fields:
+            value = request.get(field.name)
+            if value is not None:
+                field.check(value)
+            elif field.required:
+                raise IpcError("bad_request", detail=f"{self.name} needs the field {field.name}")
+
+
+_YEAR_2200_S = 7_258_118_400
+LANDINGS = ("turn", "tool", "interrupt")
+"""When mail may reach a working agent, the mildest first; the position is what the store keeps."""
+_MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
+_MESSAGE_ID = Field("message_id", (str,), "made by the client; the same message sent twice is stored once", low=1, high=64)
+_FROM = Field("from_id", (str,), "optional; must be the session's own name")
+_INSTANCE = Field("instance_id", (str,), "optional; must be the session's own name")
+_IDS = Field("ids", (list,), "ids of messages of the session's mailbox", required=True, low=0, high=10_000)
+_LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000)
+_MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * 1024 * 1024)
+_TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
+_LAND = Field("land", (str,), "when it should land: interrupt, tool (default) or turn", choices=LANDINGS)
+_PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines")
+_WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
+_PAGE = Field("limit", (int,), "at most so many messages (default 50)", low=1, high=200)
+_BEFORE = Field("before", (str,), "only messages older than the one of this id", low=1, high=64)
+_GROUP = Field("group", (str,), "the group's name", required=True)
+_NAME = Field("name", (str,), "whose mail it is about", required=True)
+
+_ROWS = (
+    Action(
+        "register",
+        Access.ANYONE,
+        (
+            Field("instance_id", (str,), "the name to take", required=True),
+            Field("auth_token", (str,), "hex SHA-256 of NAME:SHARED_SECRET where a secret is set"),
+            Field("renews", (str,), "the token of the session that ended: only if nobody else has the name by now"),
+            Field("peer_uid", (int,), "set by a door when its other end is another OS user than ours", low=0, high=2**32),
+        ),
+        "session_token, message, queued",
+        "Take a name and get the token that proves it.",
+    ),
+    # mail goes out
+    Action(
+        "send",
+        Access.SESSION,
+        (
+            _FROM,
+            _TO,
+            _MESSAGE,
+            _MESSAGE_ID,
+            _LAND,
+            Field("ttl_s", (int, float), "unread after so many seconds, it is withdrawn", low=1, high=31_536_000),
+            Field("thread", (str,), "id of the message whose thread it continues", low=1, high=64),
+            Field("supersedes", (str,), "id of an own message to withdraw if it is still unread", low=1, high=64),
+            _PERSON,
+        ),
+        "message, message_id, number; thread, duplicate, note, did_you_mean, superseded where they apply",
+        "Write to a name or a group; durable when answered.",
+        sends=True,
+    ),
+    Action(
+        "broadcast",
+        Access.SESSION,
+        (_FROM, _MESSAGE, _MESSAGE_ID, _LAND),
+        "message, message_id, number, count; duplicate, note",
+        "Write to every registered instance but oneself.",
+        sends=True,
+    ),
+    Action(
+        "reply",
+        Access.SESSION,
+        (
+            _FROM,
+            Field("to_message", (str,), "id of the message that is answered", required=True, low=1, high=64),
+            _MESSAGE,
+            _MESSAGE_ID,
+            _LAND,
+            Field("auto", (bool,), "written without a model or person: counts a hop"),
+            _PERSON,
+        ),
+        "message, message_id, number, to, thread; answers: the question it answered; duplicate, note",
+        "Answer a message in its thread; answers the question if it was one.",
+        sends=True,
+    ),
+    Action(
+        "ask",
+        Access.SESSION,
+        (
+            _FROM,
+            _TO,
+            _MESSAGE,
+            _MESSAGE_ID,
+            _LAND,
+            Field("deadline_s", (int, float), "the question is stale after so long (default 600)", low=1, high=604_800),
+            _WAIT,
+            _PERSON,
+        ),
+        "message, message_id, number, state: open or answered, messages: [the answer, on lease], more",
+        "Send a question and, with wait_s, wait for its answer.",
+        sends=True,
+        delivers=True,
+    ),
+    Action(
+        "forward",
+        Access.SESSION,
+        (
+            _FROM,
+            Field("forward_id", (str,), "id of a message one got or sent", required=True, low=1, high=64),
+            _TO,
+            Field("note", (str,), "a line of one's own before it", high=2000),
+            _MESSAGE_ID,
+            _LAND,
+        ),
+        "message, message_id, number; duplicate, note",
+        "Pass a message on, with its writer's name.",
+        sends=True,
+    ),
+    # what became of it
+    Action(
+        "withdraw",
+        Access.SESSION,
+        (Field("withdraw_id", (str,), "id of a message one sent", required=True, low=1, high=64),),
+        "withdrawn: how many copies were still unread and are gone",
+        "Take back a message that nobody has been given yet.",
+    ),
+    Action(
+        "receipts",
+        Access.SESSION,
+        (Field("ids", (list,), "ids of messages one sent", required=True, low=1, high=100),),
+        "receipts: [{id, to, state: queued|delivered|read|answered|gone, at}]",
+        "What became of messages one sent.",
+    ),
+    Action(
+        "asks",
+        Access.SESSION,
+        (Field("state", (str,), "only these", choices=("open", "answered", "stale")),),
+        "asks: [{id, from, to, content, asked_at, deadline, state, answer}]",
+        "Questions one asked or was asked.",
+    ),
+    # mail comes in
+    Action(
+        "check",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            _WAIT,
+            _LIMIT,
+            _MAX_BYTES,
+            Field("land", (str,), "the mildest landing to hand out: turn (all), tool or interrupt", choices=LANDINGS),
+        ),
+        "messages: [{id, from, to, timestamp, message, land, ...}], more",
+        "New mail, on lease until acknowledged.",
+        delivers=True,
+    ),
+    Action("ack", Access.SESSION, (_INSTANCE, _IDS), "acked: how many left the mailbox", "Mail was read: it never comes back."),
+    Action(
+        "release",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            Field("ids", (list,), "as for ack; without it everything on lease", low=0, high=10_000),
+            Field("unseen", (bool,), "nobody has been shown them: they come again without redelivered"),
+        ),
+        "released: how many went back to the mailbox",
+        "Give leased mail back unread.",
+    ),
+    Action(
+        "count",
+        Access.SESSION,
+        (_INSTANCE,),
+        "unread, interrupt, from: {name: n}, newest, instance_id",
+        "How much mail waits; delivers none.",
+    ),
+    Action(
+        "touch",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            _IDS,
+            Field("lease_s", (int, float), "from now on (default: the lease of a check)", low=1, high=3600),
+        ),
+        "touched: how many are on lease",
+        "Keep leased mail longer, whatever becomes of the connection.",
+    ),
+    Action(
+        "subscribe",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000),
+            Field("notify", (bool,), "push only that there is mail, not the mail"),
+        ),
+        "pushes with this request's id follow: {push: mail, id, messages} or {push: new, id, unread, interrupt, from, land}",
+        "Have mail, or word of it, pushed to this connection.",
+    ),
+    Action(
+        "unsubscribe",
+        Access.SESSION,
+        (_INSTANCE, Field("subscription", (int, str), "the id of one subscribe request; all of this connection without it")),
+        "message",
+        "No more pushes.",
+    ),
+    # the archive
+    Action(
+        "history",
+        Access.SESSION,
+        (
+            Field("peer", (str,), "only mail to and from this name", low=1, high=64),
+            Field("thread", (str,), "only this thread", low=1, high=64),
+            Field("since_s", (int, float), "only from this Unix time on", low=0, high=_YEAR_2200_S),
+            Field("history_id", (str,), "only the message of this id", low=1, high=64),
+            _BEFORE,
+            _PAGE,
+        ),
+        "messages: [{..., direction: in|out, read}], newest first; more; behind",
+        "Mail one got and sent, read or not.",
+        slow=True,
+    ),
+    Action(
+        "search",
+        Access.SESSION,
+        (
+            Field(
+                "query",
+                (str,),
+                "words; all must occur, the last may be the beginning of one of three letters or more",
+                required=True,
+                low=1,
+                high=1000,
+            ),
+            _BEFORE,
+            _PAGE,
+        ),
+        "messages: [{..., snippet}], newest first; more; behind",
+        "Full-text search in mail one got and sent.",
+        slow=True,
+    ),
+    # who there is
+    Action(
+        "list", Access.SESSION, (), "instances: [{id, last_seen, presence, note, reach}]", "Who is registered and what they do."
+    ),
+    Action(
+        "presence",
+        Access.SESSION,
+        (
+            Field("state", (str,), "what one does", choices=("working", "idle", "gone")),
+            Field("note", (str,), "on what", high=200),
+            Field("reach", (list,), "set by doors: the ways by which mail reaches this instance", low=0, high=8),
+        ),
+        "presence, note, reach",
+        "Say what one is doing.",
+    ),
+    Action(
+        "rename",
+        Access.SESSION,
+        (
+            Field("old_id", (str,), "optional; must be the session's own name"),
+            Field("new_id", (str,), "the new name", required=True),
+        ),
+        "message",
+        "Take another name; the old one forwards for two hours.",
+    ),
+    Action("whoami", Access.SESSION, (), "instance_id, queued, registered_at", "The session's own name."),
+    Action("groups", Access.SESSION, (), "groups: [{name, members, mine}]", "Every group and who is in it."),
+    Action("group_create", Access.SESSION, (_GROUP,), "message", "Make a group and join it; mail to its name goes to all."),
+    Action("group_join", Access.SESSION, (_GROUP,), "message", "Join a group."),
+    Action("group_leave", Access.SESSION, (_GROUP,), "message", "Leave a group; the last one out ends it."),
+    Action(
+        "block",
+        Access.SESSION,
+        (_NAME, Field("mode", (str,), "block: refuse it; mute: file it unread", choices=("block", "mute"))),
+        "message",
+        "Refuse or file away the mail of a name.",
+    ),
+    Action("unblock", Access.SESSION, (_NAME,), "message", "Take mail of a name again."),
+    Action("blocks", Access.SESSION, (), "blocks: [{name, mode}]", "Whom one has blocked or muted."),
+    # who works on what
+    Action(
+        "claim",
+        Access.SESSION,
+        (
+            Field("resource", (str,), "a file, or any text; * ? ** are wild", required=True, low=1, high=512),
+            Field("ttl_s", (int, float), "how long (default 1800)", low=1, high=86_400),
+            Field("note", (str,), "what for", high=200),
+        ),
+        "claimed: {resource, since, until}; again by its holder renews it",
+        "Say that one works on something, so that others keep off.",
+    ),
+    Action(
+        "claim_release",
+        Access.SESSION,
+        (Field("resource", (str,), "as claimed; all of one's own without it", low=1, high=512),),
+        "released: how many",
+        "End a claim.",
+    ),
+    Action(
+        "claims",
+        Access.SESSION,
+        (Field("resource", (str,), "only those that overlap it", low=1, high=512),),
+        "claims: [{resource, holder, since, until, note, mine}]",
+        "Who works on what.",
+    ),
+    Action(
+        "autocheck_start",
+        Access.SESSION,
+        (Field("minutes", (int,), "between checks (default 5)", low=1, high=60),),
+        "autocheck, minutes",
+        "Have one's doors look for mail every so many minutes.",
+    ),
+    Action("autocheck_stop", Access.SESSION, (), "autocheck", "End that."),
+    Action("autocheck_status", Access.SESSION, (), "autocheck: on|off, minutes", "Whether it is on."),
+    # the service
+    Action("ping", Access.ANYONE, (), "pid, version", "Whether the broker answers."),
+    Action("status", Access.ANYONE, (), "counts, limits and settings of the broker; no mail", "How the broker is."),
+    Action(
+        "end_session",
+        Access.OWNER,
+        (Field("name", (str,), "whose session", required=True),),
+        "ended: false where it had none",
+        "End a name's session; its mail stays, and the name can be registered again.",
+    ),
+    Action(
+        "import",
+        Access.OWNER,
+        (
+            Field("from_id", (str,), "who wrote it", required=True),
+            Field("to_id", (str,), "whose mail it is", required=True),
+            _MESSAGE,
+            Field("message_id", (str,), "makes a repeated import harmless", required=True, low=1, high=64),
+            Field("timestamp", (int, float), "Unix seconds when it was written", required=True, low=0, high=_YEAR_2200_S),
+        ),
+        "duplicate: true where it was imported before",
+        "Take over mail of another system.",
+    ),
+)
+
+ACTIONS: dict[str, Action] = {row.name: row for row in _ROWS}

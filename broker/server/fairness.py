@@ -1,0 +1,196 @@
+"""Requests that have been received and not been run yet, by connection, so that each gets its turn.
+
+Alone, a connection fills a whole transaction. As soon as several ask, none gets more than ``SHARE`` requests into one: a
+flood then costs the others one short transaction of waiting, not the flood. A count does not bound time where requests are
+expensive: so a turn has a ``Pace`` as well, and what it does not come to is put back. Reads of the archive, which take a tenth
+of a second at worst, wait in the ``SlowLane`` until everything else is answered, and run one at a time.
+
+What a connection sends beyond ``LIMIT`` requests or ``LIMIT_BYTES`` that wait is refused, so that a flood never costs memory
+either; likewise what a session sends to the slow lane beyond ``SLOW_LIMIT``.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from broker.core.batch import Frame, Incoming
+from broker.core.state import Route, Session
+
+SHARE = 128
+"""Requests of one connection in a transaction that others have part in: 128 rows share a sync well enough."""
+SHARE_S = 0.001
+"""So long may its requests take there, but for the first: about as long as the sync of the transaction."""
+ALONE_S = 0.02
+"""So long when no other connection asks: another may begin to meanwhile."""
+LIMIT = 8192
+LIMIT_BYTES = 128 * 1024 * 1024
+SLOW_LIMIT = 128
+_FLOOD_S, _FLOOD_MOST_S = 0.5, 1.0
+"""A connection floods that has had more than a share waiting for so much longer than not; a burst is made up for before."""
+_MOMENT_S = 0.1
+_SHARED_S = 1.0
+"""So long after another connection has asked a transaction stays short, since it will probably ask again."""
+
+
+class Waiting:
+    """What one connection waits for."""
+
+    __slots__ = ("frames", "requests", "size_bytes")
+
+    def __init__(self) -> None:
+        self.frames: deque[Frame] = deque()
+        self.requests = 0
+        self.size_bytes = 0
+
+    def move(self, most: int, taken: list[Frame]) -> int:
+        """Move up to ``most`` requests to ``taken``, a frame that is longer in part; how many those were."""
+        left = most
+        while self.frames and left > 0:
+            frame = self.frames.popleft()
+            if len(frame.bodies) > left:
+                frame, rest = frame.cut(left)
+                self.frames.appendleft(rest)
+            taken.append(frame)
+            left -= len(frame.bodies)
+        moved = most - left
+        self.size_bytes -= self.size_bytes * moved // self.requests
+        self.requests -= moved
+        return moved
+
+
+class Backlog:
+    """Queues by connection, in the order in which they get their turn."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Route, Waiting] = {}
+        self._shared_until_s = 0.0
+        self._pressure_s: dict[Route, float] = {}
+        """How much longer a connection has lately had more than a share waiting than not."""
+        self._seen_s = 0.0
+        self._small_first = False
+        self._each_bytes: dict[Route, float] = {}
+        """Of the requests that were taken last, by connection: so much each."""
+        self.pace_s = ALONE_S
+        """How long a connection may hold the turn that was taken last."""
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def has_work(self, held: Callable[[Route], bool]) -> bool:
+        """True if something waits of a connection that is not ``held``."""
+        return any(not held(route) for route in self._queues)
+
+    def is_behind(self, route: Route) -> bool:
+        """True if so much of a connection waits that a door which can leave the rest unread should."""
+        waiting = self._queues.get(route)
+        return waiting is not None and (waiting.requests > LIMIT // 4 or waiting.size_bytes > LIMIT_BYTES // 4)
+
+    def add(self, frame: Frame, size_bytes: int) -> bool:
+        """Queue a frame's requests; False if too much of its connection waits already. A first frame is always taken."""
+        waiting = self._queues.get(frame.route)
+        if waiting is None:
+            waiting = self._queues[frame.route] = Waiting()
+        elif waiting.requests + len(frame.bodies) > LIMIT or waiting.size_bytes + size_bytes > LIMIT_BYTES:
+            return False
+        waiting.frames.append(frame)
+        waiting.requests += len(frame.bodies)
+        waiting.size_bytes += size_bytes
+        return True
+
+    def take(self, limit: int, now_s: float, held: Callable[[Route], bool] = lambda _route: False) -> list[Frame]:
+        """The next transaction's requests, at most ``limit``, none of those connections that are ``held``."""
+        if len(self._queues) > 1:
+            self._shared_until_s = now_s + _SHARED_S
+        shared = now_s < self._shared_until_s
+        share, self.pace_s = (SHARE, SHARE_S) if shared else (limit, ALONE_S)
+        taken: list[Frame] = []
+        self._each_bytes.clear()
+        for route in self._in_turn(now_s):
+            if limit <= 0:
+                break
+            if held(route):
+                continue
+            waiting = self._queues.pop(route)
+            self._each_bytes[route] = waiting.size_bytes / waiting.requests
+            limit -= waiting.move(min(share, limit), taken)
+            if waiting.frames:
+                self._queues[route] = waiting  # behind the others
+        return taken
+
+    def _in_turn(self, now_s: float) -> list[Route]:
+        """Whose turn it is: every other one is without those that flood, if others wait.
+
+        Then who asks little waits for the turn that is under way and a commit of its own, and not for two shares of a flood.
+        """
+        floods = self._floods(now_s)
+        small = [route for route in self._queues if route not in floods] if floods else []
+        self._small_first = 0 < len(small) < len(self._queues) and not self._small_first
+        return small if self._small_first else list(self._queues)
+
+    def _floods(self, now_s: float) -> set[Route]:
+        pressure_s, passed_s = self._pressure_s, min(now_s - self._seen_s, _MOMENT_S)
+        self._seen_s = now_s
+        for route, waiting in self._queues.items():
+            if waiting.requests > SHARE:
+                pressure_s[route] = min(_FLOOD_MOST_S, pressure_s.get(route, 0.0) + passed_s) + passed_s
+        for route in list(pressure_s):
+            pressure_s[route] -= passed_s
+            if pressure_s[route] <= 0.0:
+                del pressure_s[route]
+        return {route for route, seconds in pressure_s.items() if seconds >= _FLOOD_S}
+
+    def put_back(self, frames: list[Frame]) -> None:
+        """Queue what a turn took and did not come to, before what the same connections have sent since."""
+        for frame in reversed(frames):
+            waiting = self._queues.setdefault(frame.route, Waiting())
+            waiting.frames.appendleft(frame)
+            waiting.requests += len(frame.bodies)
+            waiting.size_bytes += round(len(frame.bodies) * self._each_bytes.get(frame.route, 0.0))
+
+
+class Pace:
+    """How long each connection may hold one turn (``broker.core.batch.Pace``)."""
+
+    __slots__ = ("_clock", "_end_s", "_limit_s", "_route")
+
+    def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit_s = limit_s
+        self._clock = clock
+        self._route: Route | None = None
+        self._end_s = 0.0
+
+    def enter(self, route: Route) -> bool:
+        if route != self._route:
+            self._route, self._end_s = route, self._clock() + self._limit_s
+            return True
+        return not self.over()
+
+    def over(self) -> bool:
+        return self._clock() >= self._end_s
+
+
+class SlowLane:
+    """Reads of the archive that wait, by session; each session has one turn after the other."""
+
+    def __init__(self) -> None:
+        self._queues: dict[bytes, deque[Incoming]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def add(self, session: Session, request: Incoming) -> bool:
+        """False if too many of the session wait already."""
+        queue = self._queues.setdefault(session.token_hash, deque())
+        if len(queue) >= SLOW_LIMIT:
+            return False
+        queue.append(request)
+        return True
+
+    def take(self) -> Incoming:
+        """The next one. Raises StopIteration if there is none."""
+        token_hash = next(iter(self._queues))
+        queue = self._queues.pop(token_hash)
+        request = queue.popleft()
+        if queue:
+            self._queues[token_hash] = queue  # behind the others
+        return request

@@ -1,0 +1,343 @@
+"""The broker process's loop, which is the hot path whole:
+
+    sockets -> decode -> decide -> append -> commit -> reply
+
+One thread. All requests that wait are taken together, decided and committed in one transaction, then answered; the
+replies of one connection share a frame. The loop sleeps in ``select`` until a frame, a signal or the next deadline: an idle
+broker runs no code.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from broker.core import accounts, presence
+from broker.core.batch import Answers, Frame, Incoming, Outgoing, Turn
+from broker.core.engine import Decided, Engine
+from broker.core.state import Route, Session
+from broker.core.storage import StoreDamaged, StoreError
+from broker.core.terms import Terms
+from broker.home.files import check_endpoint, endpoint, owner_key
+from broker.home.logs import Log
+from broker.home.paths import wire_socket
+from broker.home.settings import Settings
+from broker.home.watched_files import Ground, note
+from broker.protocol import frames
+from broker.protocol.errors import IpcError
+from broker.server.clock import Clock, reading
+from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, Pace, SlowLane
+from broker.server.unix_socket import Peer, StreamDoor
+from broker.server.upkeep import Sweeper
+from broker.server.zeromq import Router
+from broker.service.supervised import heard_parent
+from broker.store import SqliteStore, is_damage
+from broker.store.recovery import last_repair
+from broker.version import VERSION
+
+_TURN_REQUESTS = 2048
+"""Requests taken into one transaction: enough to share a sync among many, few enough to answer soon."""
+_WARNINGS = frozenset({"storage_full", "storage_locked", "session_replaced"})
+
+
+class Server:
+    """The sockets over an engine."""
+
+    def __init__(self, settings: Settings, store: SqliteStore, log: Log) -> None:
+        self.settings = settings
+        self.log = log
+        self.store = store
+        self.ground = Ground(settings)
+        self.terms = Terms.begin(store.last_reading(), reading(), settings.clock_hold_s)
+        self.clock = Clock(self.terms)
+        self.started = self.clock()
+        self.engine = Engine(
+            state=store.load(),
+            store=store,
+            settings=settings,
+            owner_hash=accounts.token_hash(owner_key(settings)),
+            make_reference=self._note_fault,
+        )
+        self.engine.handlers["ping"] = self._ping
+        self.engine.handlers["status"] = self._status
+        self.sweeper = Sweeper(self.engine, store, log)
+        self.requests = 0
+        self.bad_frames = 0
+        self.refused = 0
+        self._backlog = Backlog()
+        self._slow = SlowLane()
+        self._selector = selectors.DefaultSelector()
+        self._router = Router()
+        self._stream = StreamDoor(self._selector)
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._parent_pipe = -1
+        self._running = True
+        self._jumps = 0
+
+    # life
+
+    def open(self) -> None:
+        """Bind, or raise OSError. The caller holds the folder's lock."""
+        check_endpoint(self.settings)
+        address, path = endpoint(self.settings), wire_socket(str(self.settings.home))
+        self._stream.open(self.settings, path)
+        self.ground.keep(path, partial(self._stream.reopen, self.settings, path))
+        self._router.open(self.settings, address)  # last: who finds this one finds the other, too
+        if address.startswith("ipc://"):
+            self.ground.keep(address.removeprefix("ipc://"), partial(self._router.bind, self.settings, address))
+        self._selector.register(self._router, selectors.EVENT_READ, self._router)
+        self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
+
+    def stop(self) -> None:
+        """Leave the loop after the present turn; for signal handlers, whose signal ends the wait."""
+        self._running = False
+
+    def close(self) -> None:
+        with contextlib.suppress(StoreDamaged):  # then there is nothing to be saved here
+            self.sweeper.flush_activity(force=True)
+            self._note_clock()
+        self._stream.close()
+        self._router.close()
+        self._selector.close()
+        self.store.close()
+        self.log.info("broker_stopped", requests=self.requests)
+
+    def serve(self, parent_pipe: int | None = None) -> None:
+        """Run until ``stop``, SIGTERM, SIGINT or the end of ``parent_pipe``."""
+        self._wake_write.setblocking(False)
+        signal.set_wakeup_fd(self._wake_write.fileno())  # a signal just before select would not end it otherwise
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        if parent_pipe is not None:
+            self._parent_pipe = parent_pipe
+            self._selector.register(parent_pipe, selectors.EVENT_READ)
+        while self._running:
+            self.step()
+
+    def step(self) -> None:
+        """Wait until there is something to do, and do it."""
+        peers: list[Peer] = []
+        routed = self._router.waits()
+        for key, mask in self._selector.select(0 if routed else self._timeout_s()):
+            source = key.data
+            if type(source) is Peer:
+                if mask & selectors.EVENT_WRITE:
+                    self._stream.flush(source)
+                if mask & selectors.EVENT_READ:
+                    peers.append(source)
+            elif source is self._router:
+                routed = True
+            elif source is self._stream:
+                self._stream.accept(time.monotonic())
+            elif key.fd == self._parent_pipe:
+                self._beat()
+        self.turn(peers, routed)
+
+    def _beat(self) -> None:
+        """The supervisor asked, or is gone. Raises GroundGone, StoreGone."""
+        if not heard_parent(self._parent_pipe):
+            self._running = False
+            return
+        self.store.check_names()
+        note(self.log, self.ground.look())
+
+    def _timeout_s(self) -> float | None:
+        if self._stream.departed or self._slow or self._backlog.has_work(self._stream.is_full):
+            return 0
+        deadlines = (self.engine.state.next_deadline(), self.sweeper.next_s, self._stream.listen_again_s)
+        times = [d for d in deadlines if d is not None]
+        if not times:
+            return None
+        return max(0.0, min(times) - self.clock().mono_s + 0.001)
+
+    # the hot path
+
+    def turn(self, peers: Sequence[Peer] = (), routed: bool = True) -> None:
+        """Take what waits, commit it, answer: of the stream door's ``peers``, of the router's if it may have some."""
+        taken = self._receive(peers, routed)
+        if self._stream.departed:
+            self._see_off()
+        self._answer(self.engine.run(taken, self.clock(), Pace(self._backlog.pace_s)))
+        if self.engine.rest:
+            self._backlog.put_back(self.engine.rest)
+        for session, request in self.engine.aside:
+            if not self._slow.add(session, request):
+                self._overloaded(request.route, [request.body], SLOW_LIMIT)
+        if self._slow:
+            self._answer(self.engine.run([self._slow.take()], self.clock()))
+        self.sweeper.step(self.clock(), busy=bool(taken))
+        if self.terms.changed:
+            self._note_clock()
+
+    def _note_clock(self) -> None:
+        """The wall clock was set, or an hour is over in which nothing ended."""
+        for step_s in self.terms.jumps:
+            self.log.warning("clock_jumped", by_s=round(step_s, 1), ahead_s=round(self.terms.at.ahead_s, 1))
+            self._jumps += 1
+        self.terms.jumps.clear()
+        self.terms.changed = False
+        try:
+            self.store.save_reading(self.terms.at)
+        except StoreError as e:  # the next start counts from an earlier one
+            self.log.warning("clock_not_written", detail=str(e))
+
+    def _answer(self, decided: Decided) -> None:
+        out, events = decided
+        self._send(out)
+        for event in events:
+            if event.name.endswith("_refused"):
+                self.log.refusal(event.name, **event.fields)
+            elif event.name in _WARNINGS:
+                self.log.warning(event.name, **event.fields)
+            else:
+                self.log.info(event.name, **event.fields)
+
+    def _overloaded(self, route: Route, bodies: list[dict[str, Any]], limit: int) -> None:
+        """More than ``limit`` wait already."""
+        self.refused += len(bodies)
+        refusal = IpcError("overloaded", limit=limit, retry_after_s=0.1).to_wire()
+        self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
+
+    def _receive(self, peers: Sequence[Peer], routed: bool) -> list[Frame]:
+        """Read what has come and take each connection's share of it."""
+        for peer in peers:
+            if self._backlog.is_behind(peer.route):
+                continue
+            try:
+                for frame in self._stream.read(peer):
+                    self._take_in(peer.route, frame)
+            except frames.FrameError as e:
+                self._refuse(peer.route, e)
+                self._stream.drop(peer)  # where the next frame begins is not known
+        read = 0 if routed else _TURN_REQUESTS
+        while read < _TURN_REQUESTS and (parts := self._router.read()) is not None:
+            if len(parts) == 2:
+                read += self._take_in(parts[0], parts[1])
+            else:
+                self._refuse(parts[0], frames.FrameError("a message has one frame"))
+                read += 1
+        now_s = self.clock().mono_s
+        if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
+            self._stream.listen_again()
+        taken = self._backlog.take(_TURN_REQUESTS, now_s, self._stream.is_full)
+        self.requests += sum(len(frame.bodies) for frame in taken)
+        return taken
+
+    def _take_in(self, route: Route, frame: bytes | memoryview) -> int:
+        """Queue the requests of a frame, or refuse it; how many they are."""
+        try:
+            bodies = frames.decode(frame)
+        except frames.FrameError as e:
+            self._refuse(route, e)
+            return 1
+        if not self._backlog.add(Frame(route, bodies), len(frame)):
+            self._overloaded(route, bodies, LIMIT)
+        return len(bodies)
+
+    def _refuse(self, route: Route, error: frames.FrameError) -> None:
+        self.bad_frames += 1
+        self._send([Answers(route, [{"id": None, **IpcError("bad_request", detail=f"Bad frame: {error}").to_wire()}])])
+
+    def _send(self, out: list[Outgoing | Answers]) -> None:
+        """Answer, the replies of one connection in one frame. Mail that can't be delivered goes back to its mailbox."""
+        by_route: dict[bytes, list[Outgoing | Answers]] = {}
+        for reply in out:
+            by_route.setdefault(reply.route, []).append(reply)
+        for route, replies in by_route.items():
+            bodies: list[dict[str, Any]] = []
+            mail: list[Outgoing] = []
+            for reply in replies:
+                some = reply.bodies if isinstance(reply, Answers) else [reply.body]
+                if len(bodies) + len(some) > frames.FRAME_REQUESTS:
+                    self._send_frame(route, bodies, mail)
+                    bodies, mail = [], []
+                bodies += some
+                if isinstance(reply, Outgoing):
+                    mail.append(reply)
+            self._send_frame(route, bodies, mail)
+
+    def _send_frame(self, route: bytes, bodies: list[dict[str, Any]], mail: list[Outgoing]) -> None:
+        door = self._stream if route in self._stream else self._router
+        if not door.send(route, frames.encode(bodies), [reply for reply in mail if reply.mail_ids]):
+            self.log.info("reply_undeliverable", replies=len(bodies))
+            self._give_back(mail)
+
+    def _give_back(self, replies: list[Outgoing]) -> None:
+        """Return the mail of replies that nobody will read, and stop pushing to their connection."""
+        state = self.engine.state
+        turn = Turn(state, self.store, self.settings, self.clock(), self.engine.make_token)
+        for reply in replies:
+            mailbox = reply.mailbox
+            if mailbox is None:
+                continue
+            state.return_leases(mailbox, list(reply.mail_ids), turn.journal)
+            state.drop_route(mailbox, reply.route)
+            if reply.mail_ids and mailbox.awaited:
+                state.given_back.add(mailbox.id)
+        turn.journal.commit()
+
+    def _see_off(self) -> None:
+        """Nothing waits any more for connections that have ended, and mail on its way to them goes back."""
+        gone, unsent = self._stream.departed.copy(), self._stream.unsent.copy()
+        self._stream.departed.clear()
+        self._stream.unsent.clear()
+        self._give_back(unsent)
+        for mailbox in self.engine.state.by_id.values():
+            for route in gone & mailbox.routes() if mailbox.awaited else ():
+                self.engine.state.drop_route(mailbox, route)
+
+    def _note_fault(self, error: BaseException, request: Incoming) -> str:
+        """Raises StoreDamaged where that is what the fault comes from: it is not one request's."""
+        if isinstance(error, StoreDamaged) or is_damage(error):
+            raise StoreDamaged(str(error)) from error
+        action = str(request.body.get("action"))[:64]
+        return self.log.exception(error, door=request.door, request=request.body.get("id"), action=action)
+
+    # what the process tells of itself
+
+    def _ping(self, _turn: Turn, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+        return {"pid": os.getpid(), "version": VERSION, "protocol": frames.VERSION}
+
+    def _status(self, turn: Turn, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+        state = turn.state
+        claimed = [m for m in state.mailboxes.values() if m.claimed]
+        settings = self.settings
+        return {
+            "pid": os.getpid(),
+            "version": VERSION,
+            "protocol": frames.VERSION,
+            "uptime_s": round(turn.now.mono_s - self.started.mono_s, 1),
+            "endpoint": endpoint(settings),
+            "instances": [{**presence.describe(turn, m), "queued": m.queued} for m in sorted(claimed, key=lambda m: m.name)],
+            "unclaimed": len(state.mailboxes) - state.registered,
+            "queued": sum(m.queued for m in state.mailboxes.values()),
+            "leased": sum(len(m.leased) for m in state.mailboxes.values()),
+            "requests": self.requests,
+            "repaired": last_repair(settings),
+            "clock": {"jumps": self._jumps, "ahead_s": round(turn.now.ahead_s, 1), "held_s": round(turn.now.held_s, 1)},
+            "bad_frames": self.bad_frames,
+            "overloaded": self.refused,
+            "limits": {
+                "mailbox_limit": settings.mailbox_limit,
+                "message_limit_bytes": settings.message_limit_bytes,
+                "rate_limit": settings.rate_limit,
+                "rate_burst": settings.rate_burst,
+                "storage_limit_mib": settings.storage_limit_mib,
+                "connection_limit": settings.connection_limit,
+                "pair_limit": settings.pair_limit,
+                "hop_limit": settings.hop_limit,
+            },
+            **self.store.stats(),
+        }
+
+    def _queued(self) -> int:
+        return sum(m.queued for m in self.engine.state.mailboxes.values())
+
+
+__all__ = ["Server"]

@@ -1,0 +1,209 @@
+"""What the broker does between batches: expiry in small steps, and noting when agents were last active.
+
+A step touches at most ``_STEP`` rows, so a sweep of any size never holds mail up; while there is more to do the next step
+follows after ``_PAUSE_S``. A round looks at every mailbox and then at the read mail; the next follows after a minute, or the
+shortest time that mail is kept. Where read mail runs out of its time all along, that is swept each ``_SOON_S``. If a round
+does not come to its end, mail comes in faster than it goes: then steps are larger with next to no pause, until it does.
+"""
+
+import gc
+
+from broker.core.accounts import drop_mailbox, drop_session, release_name
+from broker.core.engine import Engine
+from broker.core.loop_guard import prune
+from broker.core.standing import forgotten_forwards, leave_group
+from broker.core.state import Journal, Mailbox, Moment
+from broker.core.storage import StoreError
+from broker.home.logs import Log
+from broker.store import SqliteStore
+
+_STEP = 200
+_PAUSE_S = 0.02
+_REST_S = 60.0
+_SOON_S = 1.0
+_PATIENCE_S = 5.0
+_HURRY_S, _HURRY_STEP = 0.001, 400
+_ACTIVITY_S = 30.0
+_QUIET_S = 0.1
+"""Without requests for so long, there is time to write the archive's indexes."""
+
+
+class Sweeper:
+    """Takes one mailbox's expired mail, or a slice of the read mail, at a time."""
+
+    def __init__(self, engine: Engine, store: SqliteStore, log: Log) -> None:
+        self._engine = engine
+        self._store = store
+        self._log = log
+        self._rest_s = max(_SOON_S, min(_REST_S, engine.settings.read_ttl_s, engine.settings.unread_ttl_s))
+        self._todo: list[int] | None = None
+        self._round_s = 0.0
+        """When the present round began (monotonic), and when the last one that was for every mailbox."""
+        self._whole_s: float | None = None
+        self._steady = False
+        """The round found a step's worth of read mail: there will be more soon."""
+        self._next_s: float | None = None
+        self._activity_s: float | None = None
+        self._busy_s = 0.0
+        self._expiry_s: float | None = None
+
+    @property
+    def next_s(self) -> float | None:
+        """The monotonic second of the next step."""
+        times = [t for t in (self._next_s, self._activity_s, self._expiry_s) if t is not None]
+        if self._store.unindexed:
+            times.append(self._busy_s + _QUIET_S)
+        return min(times, default=0.0)
+
+    def step(self, now: Moment, *, busy: bool = False) -> None:
+        """What is due; ``busy`` where requests have just been served."""
+        if busy:
+            self._busy_s = now.mono_s
+        elif self._store.unindexed and now.mono_s >= self._busy_s + _QUIET_S:
+            self._index(now)
+        self._sweep_brief(now)
+        if self._activity_s is not None and now.mono_s >= self._activity_s:
+            self.flush_activity()
+        if self._engine.state.touched and self._activity_s is None:
+            self._activity_s = now.mono_s + _ACTIVITY_S
+        if self._next_s is not None and now.mono_s < self._next_s:
+            return
+        if not busy:
+            gc.collect()  # now it holds nobody up (see broker.service.supervised.collect_seldom)
+        try:
+            more = self._sweep(now)
+        except StoreError as e:
+            self._store.rollback()
+            self._log.warning("sweep_postponed", detail=str(e))
+            more = False
+        self._next_s = now.mono_s + self._pause_s(now, more=more)
+
+    def _in_a_hurry(self, now: Moment) -> bool:
+        return now.mono_s - self._round_s > _PATIENCE_S
+
+    def _pause_s(self, now: Moment, *, more: bool) -> float:
+        if more:
+            return _HURRY_S if self._in_a_hurry(now) else _PAUSE_S
+        return _SOON_S if self._steady else self._rest_s
+
+    def _index(self, now: Moment) -> None:
+        try:
+            self._store.index()
+        except StoreError as e:
+            self._log.warning("index_postponed", detail=str(e))
+            self._busy_s = now.mono_s + _REST_S
+        else:
+            self._busy_s = now.mono_s + _PAUSE_S - _QUIET_S  # what waits goes first
+
+    def _sweep_brief(self, now: Moment) -> None:
+        """Mail whose sender set an expiry of its own."""
+        state = self._engine.state
+        if state.next_expiry_s is None:
+            self._expiry_s = None
+            return
+        left_s = state.next_expiry_s - now.due_s
+        if left_s > 0:
+            self._expiry_s = now.mono_s + min(left_s, _REST_S)  # the clock may be set, so look again soon
+            return
+        try:
+            gone, state.next_expiry_s = self._store.sweep_brief(now.due_s, _STEP)
+        except StoreError as e:
+            self._log.warning("sweep_postponed", detail=str(e))
+            self._expiry_s = now.mono_s + _REST_S
+            return
+        self._expiry_s = now.mono_s + _PAUSE_S
+        for mailbox_id, message_id in gone:
+            if mailbox_id in state.by_id:
+                self._forget(state.by_id[mailbox_id], [message_id])
+
+    def flush_activity(self, *, force: bool = False) -> None:
+        """Write when mailboxes were last seen. If the disk refuses, the next flush has it."""
+        self._activity_s = None
+        state = self._engine.state
+        if not state.touched:
+            return
+        mailboxes = [state.by_id[i] for i in state.touched if i in state.by_id]
+        sessions = [m.session for m in mailboxes if m.session is not None]
+        try:
+            self._store.touch(mailboxes, sessions)
+        except StoreError as e:
+            self._log.warning("activity_not_written", detail=str(e), stopping=force)
+            return
+        state.touched.clear()
+
+    def _sweep(self, now: Moment) -> bool:
+        """One step; True while there is more of this round."""
+        settings, state = self._engine.settings, self._engine.state
+        if self._todo is None:
+            self._begin(now)
+        assert self._todo is not None
+        for _ in range(min(_STEP, len(self._todo))):
+            mailbox = state.by_id.get(self._todo[-1])
+            if mailbox is not None and mailbox.queued:
+                ids = self._store.sweep_unread(mailbox.id, now.due_s, _STEP)
+                if ids:
+                    self._forget(mailbox, ids)
+                    return True
+            self._todo.pop()
+        if self._todo:
+            return True
+        most = _HURRY_STEP if self._in_a_hurry(now) else _STEP
+        if self._store.sweep_read(now.due_s - settings.read_ttl_s, most) == most:
+            self._steady = True
+            return True
+        self._todo = None
+        return False
+
+    def _begin(self, now: Moment) -> None:
+        """Begin a round; one of those that follow soon is for read mail alone."""
+        self._round_s, self._steady = now.mono_s, False
+        if self._whole_s is not None and now.mono_s - self._whole_s < self._rest_s:
+            self._todo = []
+            return
+        self._whole_s = now.mono_s
+        self._todo = [m.id for m in self._engine.state.by_id.values()]
+        self._retire(now)
+
+    def _forget(self, mailbox: Mailbox, ids: list[int]) -> None:
+        journal = Journal()
+        self._engine.state.forget_mail(mailbox, set(ids), journal)
+        journal.commit()
+        self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
+
+    def _retire(self, now: Moment) -> None:
+        """Names whose sessions have all lapsed are free again; empty mailboxes nobody claims are dropped."""
+        state, store, settings = self._engine.state, self._store, self._engine.settings
+        oldest_s = now.due_s - settings.session_timeout_s
+        lapsed = [s for s in state.sessions.values() if s.last_seen_s < oldest_s]
+        held = {s.mailbox.id for s in state.sessions.values() if not s.replaced and s.last_seen_s >= oldest_s}
+        freed = [m for m in state.by_id.values() if m.claimed and m.id not in held and m.last_seen_s < oldest_s]
+        journal = Journal()
+        try:
+            for session in lapsed:
+                drop_session(state, store, session, journal)
+            for mailbox in freed:
+                release_name(state, store, mailbox, journal)
+            for mailbox in self._nobodys(now):
+                drop_mailbox(state, store, mailbox, journal)
+            for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.due_s):
+                journal.drop(state.forwards, name)
+                store.drop_forward(name)
+            for group in [g for g in state.groups.values() if state.by_id.keys().isdisjoint(g.members)]:
+                leave_group(state, group, journal)
+                store.drop_group(group.id)
+            store.commit()
+        except StoreError:
+            journal.rollback()
+            raise
+        journal.commit()
+        prune(state.pairs, now.mono_s)
+        for mailbox in freed:
+            self._log.info("name_released", name=mailbox.name)
+
+    def _nobodys(self, now: Moment) -> list[Mailbox]:
+        """Empty mailboxes that nobody has: those that are old, and the oldest beyond as many as there may be."""
+        settings = self._engine.settings
+        empty = [m for m in self._engine.state.by_id.values() if not m.claimed and not m.queued]
+        empty.sort(key=lambda m: m.last_seen_s)
+        over, idle_s = len(empty) - settings.unclaimed_limit, now.due_s - settings.unread_ttl_s
+        return [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]

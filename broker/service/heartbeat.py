@@ -1,0 +1,63 @@
+"""Whether a supervised process hangs, told apart from one that is busy.
+
+Every third of ``heartbeat_s`` the supervisor writes a byte to a child's standard input, which the child's main loop answers
+on its standard output (broker.service.supervised). A child that has not answered when the next beat is due is looked at:
+
+    still    its main thread has not run since the last look, and waits neither for processor nor disk. Three such looks on
+             end and it is killed: a stopped or dead-locked process.
+    busy     it ran, or would if it got a processor, or waits for the disk: a long sweep, a migration, a slow disk. It is
+             left alone, for twenty times ``heartbeat_s``: who is not back at its loop by then never will be.
+
+Looks are counted and not seconds, so that a supervisor or machine that slept kills nobody. Without Linux's /proc, nothing is
+known of the main thread, and every silent child counts as busy.
+"""
+
+import os
+from dataclasses import dataclass
+
+LOOKS = 3
+"""So many silent looks make ``heartbeat_s``."""
+_BUSY_LOOKS = 20 * LOOKS
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """What is known of one process."""
+
+    pid: int
+    asked: bool = False
+    """A question is out."""
+    silent: int = 0
+    still: int = 0
+    _ran_ns: int | None = None
+
+    def ask(self) -> None:
+        """A question goes out."""
+        self.asked = True
+        self.silent = self.still = 0
+        self._ran_ns = main_thread(self.pid)[1]
+
+    def heard(self) -> None:
+        """It answered."""
+        self.asked = False
+
+    def look(self) -> bool:
+        """A beat is due and the last is not answered. True if the process hangs."""
+        state, ran_ns = main_thread(self.pid)
+        busy = ran_ns is None or ran_ns != self._ran_ns or state in ("D", "R")  # R: it would run if it got a processor
+        self._ran_ns = ran_ns
+        self.silent += 1
+        self.still = 0 if busy else self.still + 1
+        return self.still >= LOOKS or self.silent >= _BUSY_LOOKS
+
+
+def main_thread(pid: int) -> tuple[str, int | None]:
+    """(state letter, ns it has run) of a process's main thread, from proc(5); (``?``, None) where that is not to be had."""
+    folder = f"/proc/{pid}/task/{pid}"
+    try:
+        with open(os.path.join(folder, "stat"), encoding="ascii", errors="replace") as f:
+            state = f.read().rpartition(")")[2].split()[0]
+        with open(os.path.join(folder, "schedstat"), encoding="ascii") as f:
+            return state, int(f.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return "?", None

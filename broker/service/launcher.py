@@ -1,0 +1,211 @@
+"""The first agent starts the service: find it, or start it and wait until it answers."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from broker.home.files import endpoint, is_held, is_supervised, lock, prepare_home, socket_answers
+from broker.home.local_sockets import connected, peer
+from broker.home.paths import runs_older, version_number, wire_socket
+from broker.home.process_table import parent_of, process_started
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
+from broker.version import VERSION
+
+START_DEADLINE_S = 10.0
+STOP_DEADLINE_S = 15.0
+_POLL_S = 0.02
+_START_AGAIN_S = 0.5
+
+
+def ensure_running(
+    settings: Settings, deadline_s: float = START_DEADLINE_S, answers: Callable[[Settings], bool] = socket_answers
+) -> bool:
+    """Return once something listens at the broker's endpoint; True if this call had to start it.
+
+    Of many callers at once one starts the supervisor, the others wait for it. A service of an earlier version is ended in
+    order and replaced; one of a later version is left alone. ``answers`` is for callers that wait for
+    something else than the broker. Raises IpcError ``unavailable``.
+    """
+    if settings.key_file:
+        raise IpcError("unavailable", detail="IPC_KEY_FILE names another machine's broker, and none is started here")
+    if answers(settings) and not runs_older(str(settings.home)):
+        return False
+    try:
+        prepare_home(settings)
+    except OSError as e:
+        raise IpcError("unavailable", detail=str(e)) from None
+    end = time.monotonic() + deadline_s
+    started: subprocess.Popen[bytes] | None = None
+    again_s = 0.0
+    with lock(settings.home / "run" / "start.lock") as mine:
+        environment = stop_older(settings) if mine else {}
+        end = max(end, time.monotonic() + deadline_s) if environment else end  # it may have had much to answer
+        while not answers(settings):
+            gone = started is None or started.poll() is not None  # killed at birth, or another one was running and died
+            if mine and gone and time.monotonic() >= again_s:
+                started = start_supervisor(settings, environment)
+                again_s = time.monotonic() + _START_AGAIN_S
+            if time.monotonic() > end:
+                raise IpcError("unavailable", detail=why_not(settings))
+            time.sleep(_POLL_S)
+            if not mine and not _someone_starts(settings, answers):
+                return ensure_running(settings, max(0.1, end - time.monotonic()), answers)
+    return started is not None
+
+
+def wait_for_broker(settings: Settings, deadline_s: float = START_DEADLINE_S) -> None:
+    """Wait for a broker that someone else (the supervisor) starts. Raises IpcError ``unavailable``."""
+    end = time.monotonic() + deadline_s
+    while not socket_answers(settings):
+        if time.monotonic() > end:
+            raise IpcError("unavailable", detail=why_not(settings))
+        time.sleep(_POLL_S)
+
+
+def _someone_starts(settings: Settings, answers: Callable[[Settings], bool]) -> bool:
+    """True while another process holds the start lock or the service answers already."""
+    if answers(settings):
+        return True
+    return is_held(settings.home / "run" / "start.lock")
+
+
+class Running(NamedTuple):
+    """The supervisor that runs now. ``version`` is empty for those before 0.4, which did not say."""
+
+    pid: int
+    started: str
+    version: str
+
+
+def running_supervisor(settings: Settings) -> Running | None:
+    """The supervisor that runs now, None where nobody can say which process that is.
+
+    ``run/supervisor.json`` is believed if the process of that number began when the file says, or is the parent of the broker
+    that answers. Where the file is stale that parent is taken, if it was started as a supervisor.
+    """
+    said = supervisor_state(settings)
+    parent = _parent_of_broker(settings)
+    pid, started = said.get("pid"), said.get("started")
+    if isinstance(pid, int) and pid > 0 and (pid == parent or (started and process_started(pid) == started)):
+        return Running(pid, process_started(pid), str(said.get("version", "")))
+    if parent and _is_supervisor(parent):
+        return Running(parent, process_started(parent), VERSION)
+    return None
+
+
+def supervisor_state(settings: Settings) -> dict[str, Any]:
+    """What ``run/supervisor.json`` says, empty if it can't be read; it may be a dead supervisor's."""
+    try:
+        state = json.loads((settings.home / "run" / "supervisor.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _parent_of_broker(settings: Settings) -> int:
+    for path in (wire_socket(str(settings.home)), endpoint(settings).removeprefix("ipc://")):
+        with contextlib.suppress(OSError), connected(path, 1.0) as s:
+            return parent_of(peer(s)[0])
+    return 0
+
+
+def _is_supervisor(pid: int) -> bool:
+    """Whether it was started as ``-m broker.service.supervisor`` or ``ipc up --foreground``."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    # before 0.4 the module had another name
+    return b"broker.service.supervisor" in words or b"broker.supervisor" in words or b"--foreground" in words
+
+
+def stop(settings: Settings, running: Running, deadline_s: float = STOP_DEADLINE_S) -> bool:
+    """End the service in order: what is asked of it by now is answered. False if it has not ended by the deadline."""
+    if not _terminate(running):
+        return not is_supervised(settings)
+    end = time.monotonic() + deadline_s
+    while is_supervised(settings):
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _terminate(running: Running) -> bool:
+    """SIGTERM to that process and no other that was given its number since. False if it is gone."""
+    try:
+        if not hasattr(os, "pidfd_open"):
+            os.kill(running.pid, signal.SIGTERM)
+            return True
+        fd = os.pidfd_open(running.pid)
+        try:
+            if process_started(running.pid) != running.started:
+                return False
+            signal.pidfd_send_signal(fd, signal.SIGTERM)
+        finally:
+            os.close(fd)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def stop_older(settings: Settings) -> dict[str, str]:
+    """End a service of an earlier version; the IPC_* environment that the next one is to have, so that it listens and asks
+    for a secret as the one before did."""
+    running = running_supervisor(settings) if runs_older(str(settings.home)) else None
+    if running is None or version_number(running.version) >= version_number(VERSION):
+        return {}
+    environment = _environment_of(running.pid)
+    stop(settings, running)
+    return environment
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    try:
+        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    pairs = (os.fsdecode(word).partition("=") for word in words)
+    return {name: value for name, _, value in pairs if name.startswith("IPC_")}
+
+
+def start_supervisor(settings: Settings, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start supervisor, broker and doors, detached from this process, its terminal and its folder. ``environment`` is added
+    to this process's."""
+    root = str(Path(__file__).resolve().parent.parent)
+    env = {**os.environ, **environment, "IPC_HOME": str(settings.home)}
+    env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    errors = os.open(settings.home / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "broker.service.supervisor"],
+            cwd=settings.home,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+    finally:
+        os.close(errors)
+
+
+def why_not(settings: Settings) -> str:
+    """What the last start left behind, for a person: the last line of the supervisor or the broker, or where to look."""
+    logs = settings.home / "logs"
+    for name in ("start.log", "broker.stderr"):
+        try:
+            said = (logs / name).read_text(errors="replace").strip().splitlines()
+        except OSError:
+            continue
+        if said:
+            return said[-1]
+    return f"nothing answers at {endpoint(settings)}; see {logs}"

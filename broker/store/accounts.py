@@ -1,0 +1,110 @@
+"""Accounts: mailboxes, sessions, forwards, groups, blocks and claims. They change rarely and live in memory too."""
+
+from collections.abc import Iterable
+
+from broker.core.state import Claim, Forward, Group, Mailbox, Session
+from broker.store.last_ids import RAISE_MARK
+from broker.store.schema import BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MemberRow, SessionRow
+from broker.store.transactions import Transactions
+
+_MOVE = (
+    "UPDATE letter SET peer_id = ?1 WHERE peer_id = ?2 AND (mailbox_id, message_id) IN "
+    "(SELECT m.sender_id, m.id FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ?2)",
+    "UPDATE OR IGNORE letter SET mailbox_id = ?1 WHERE mailbox_id = ?2",
+    "UPDATE message SET to_id = ?1 WHERE to_id = ?2 AND id IN (SELECT message_id FROM queue WHERE mailbox_id = ?2)",
+    "UPDATE question SET asked_id = ?1 WHERE asked_id = ?2",
+    "UPDATE queue SET mailbox_id = ?1 WHERE mailbox_id = ?2",
+)
+"""?1 is the mailbox that gets it, ?2 the one that had it."""
+
+
+class Records(Transactions):
+    """Rows that ``load`` makes the state of."""
+
+    def move_mail(self, from_mailbox_id: int, to_mailbox_id: int) -> None:
+        """Make one mailbox's waiting mail another's, in the archive too."""
+        ids = (to_mailbox_id, from_mailbox_id)
+        self._statements += [(sql, ids) for sql in _MOVE]
+
+    def save_mailbox(self, m: Mailbox) -> None:
+        self._add(
+            MailboxRow.replace(
+                id=m.id,
+                name=m.name,
+                claimed=m.claimed,
+                created_s=m.created_s,
+                last_seen_s=m.last_seen_s,
+                renamed_s=m.renamed_s,
+                presence=m.presence,
+                note=m.note,
+                autocheck_min=m.autocheck_min,
+            )
+        )
+
+    def drop_mailbox(self, mailbox_id: int) -> None:
+        self._add(MailboxRow.delete().where(MailboxRow.id == mailbox_id))
+        # letters, blocks and groups may still name it
+        self._statements.append((RAISE_MARK, ("last_mailbox_id", str(mailbox_id))))
+
+    def save_session(self, s: Session) -> None:
+        self._add(
+            SessionRow.replace(
+                token_hash=s.token_hash,
+                mailbox_id=s.mailbox.id,
+                uid=s.uid,
+                created_s=s.created_s,
+                last_seen_s=s.last_seen_s,
+                replaced=s.replaced,
+            )
+        )
+
+    def drop_session(self, token_hash: bytes) -> None:
+        self._add(SessionRow.delete().where(SessionRow.token_hash == token_hash))
+
+    def save_forward(self, name: str, forward: Forward) -> None:
+        self._add(ForwardRow.replace(name=name, mailbox_id=forward.mailbox.id, until_s=forward.until_s))
+
+    def drop_forward(self, name: str) -> None:
+        self._add(ForwardRow.delete().where(ForwardRow.name == name))
+
+    def touch(self, mailboxes: Iterable[Mailbox], sessions: Iterable[Session]) -> None:
+        """Note when mailboxes and sessions were last active; not worth a sync."""
+        rows = [(m.last_seen_s, m.id) for m in mailboxes]
+        keys = [(s.last_seen_s, s.token_hash) for s in sessions]
+        self._write_now(
+            ("UPDATE mailbox SET last_seen_s = ? WHERE id = ?", rows),
+            ("UPDATE session SET last_seen_s = ? WHERE token_hash = ?", keys),
+        )
+
+    def save_group(self, group: Group) -> None:
+        """The group and who is in it, in the order they joined."""
+        self._add(GroupRow.replace(id=group.id, name=group.name, created_s=group.created_s))
+        self._add(MemberRow.delete().where(MemberRow.group_id == group.id))
+        for mailbox_id in group.members:
+            self._add(MemberRow.insert(group_id=group.id, mailbox_id=mailbox_id))
+
+    def drop_group(self, group_id: int) -> None:
+        self._add(MemberRow.delete().where(MemberRow.group_id == group_id))
+        self._add(GroupRow.delete().where(GroupRow.id == group_id))
+
+    def save_block(self, mailbox_id: int, sender_id: int, mode: str | None) -> None:
+        """None takes the block away."""
+        if mode is None:
+            self._add(BlockRow.delete().where(BlockRow.mailbox_id == mailbox_id, BlockRow.sender_id == sender_id))
+        else:
+            self._add(BlockRow.replace(mailbox_id=mailbox_id, sender_id=sender_id, mode=mode))
+
+    def save_claim(self, claim: Claim) -> None:
+        self._add(
+            ClaimRow.replace(
+                id=claim.id,
+                mailbox_id=claim.mailbox.id,
+                resource=claim.resource,
+                since_s=claim.since_s,
+                until_s=claim.until_s,
+                note=claim.note,
+            )
+        )
+
+    def drop_claim(self, claim_id: int) -> None:
+        self._add(ClaimRow.delete().where(ClaimRow.id == claim_id))
