@@ -140,7 +140,7 @@ class Handed:
         """Where it ends among the bytes that were written to the client; None before it was."""
 
 
-class Subscription:
+class ClientSubscription:
     """What a subscribe request began. ``name`` is the client's own id of the request."""
 
     __slots__ = ("name", "token")
@@ -150,14 +150,14 @@ class Subscription:
         self.token = token
 
 
-class Client:
+class DoorClient:
     """One client of a door, from its first request until ``end``. It may act for several sessions."""
 
     __slots__ = ("_handed", "_subscriptions", "_up")
 
     def __init__(self, upstream: Upstream) -> None:
         self._up = upstream
-        self._subscriptions: dict[int, Subscription] = {}
+        self._subscriptions: dict[int, ClientSubscription] = {}
         """By the number of the subscribe request at the broker."""
         self._handed: list[Handed] = []
 
@@ -185,7 +185,7 @@ class Client:
                 self._end_subscription(number, certain=True)
             receive(push)
 
-        subscription = Subscription(name, body.get("session_token"))
+        subscription = ClientSubscription(name, body.get("session_token"))
         number = self._up.submit(body, answered)
         self._subscriptions[number] = subscription
         self._up.listen(number, pushed)

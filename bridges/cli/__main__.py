@@ -84,7 +84,7 @@ def _hold_standard_descriptors() -> bool:
 
 def run(options: argparse.Namespace) -> int:
     """Import and run the command's function; errors become a sentence, a next step and a status."""
-    from bridges.cli.session import NotRegistered
+    from bridges.cli.session import ShellNotRegistered
     from bridges.terminal import complain, give_up_output
 
     work_of = options.run
@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     except SettingsError as e:
         complain(str(e), "correct it, then: ipc status --config")
         return USAGE
-    except NotRegistered as e:
+    except ShellNotRegistered as e:
         complain(str(e), "ipc register NAME")
         return NOT_ALLOWED
     except IpcError as e:

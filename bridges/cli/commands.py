@@ -29,7 +29,7 @@ exit status: 0 done, 1 failed, 2 usage, 3 service not reachable, 4 not registere
 """
 
 
-class Command:
+class CommandRow:
     """One row. ``run`` is ``module:function``, imported when it runs: a module of this folder, or one named whole.
 
     The functions of ``quick`` modules take a ``broker.home.paths.Place`` and read no settings, the others take Settings.
@@ -326,58 +326,58 @@ def _json(command: Parser) -> None:
 
 
 COMMANDS = {
-    "up": Command("service:up", "start the service, if it does not run", "ipc up", _up),
-    "down": Command("service:down", "stop the service; mail stays"),
-    "status": Command("service:status", "what runs, who is registered, how much mail waits", "", _status),
-    "doctor": Command("service:doctor", "check everything and say what to do", "", _doctor),
-    "backup": Command("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", _backup),
-    "restore": Command("backup:restore", "make the data folder what a backup holds", "ipc restore ~/mail.tar", _restore),
-    "keys": Command("keys:run", "who may come in from other machines", "ipc keys new fred", _keys),
-    "register": Command("mail:register", "take a name", "ipc register fred", _register),
-    "send": Command(
+    "up": CommandRow("service:up", "start the service, if it does not run", "ipc up", _up),
+    "down": CommandRow("service:down", "stop the service; mail stays"),
+    "status": CommandRow("service:status", "what runs, who is registered, how much mail waits", "", _status),
+    "doctor": CommandRow("service:doctor", "check everything and say what to do", "", _doctor),
+    "backup": CommandRow("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", _backup),
+    "restore": CommandRow("backup:restore", "make the data folder what a backup holds", "ipc restore ~/mail.tar", _restore),
+    "keys": CommandRow("keys:run", "who may come in from other machines", "ipc keys new fred", _keys),
+    "register": CommandRow("mail:register", "take a name", "ipc register fred", _register),
+    "send": CommandRow(
         "mail:send", "send a message", 'ipc send claude "the build is green"\n  git diff | ipc send claude -', _send
     ),
-    "broadcast": Command("mail:broadcast", "send to every registered agent", 'ipc broadcast "lunch at noon"', _text),
-    "check": Command("mail:check", "read new mail", "ipc check --wait 30", _check),
-    "reply": Command("talk:reply", "answer a message", 'ipc reply 42 "done"', _reply),
-    "ask": Command("talk:ask", "ask, and wait for the answer", 'ipc ask claude "which branch?" --wait 120', _ask),
-    "asks": Command("talk:asks", "questions you asked or were asked", "ipc asks --state open", _asks),
-    "forward": Command("talk:forward", "pass a message on", "ipc forward 42 claude", _forward),
-    "withdraw": Command("talk:withdraw", "take back a message that is still unread", "ipc withdraw 42", _one_message),
-    "receipts": Command("talk:receipts", "what became of messages you sent", "ipc receipts 42", _receipts),
-    "count": Command("talk:count", "how much mail waits; delivers none", "", _common),
-    "history": Command("talk:history", "mail you got and sent", "ipc history --peer claude", _history),
-    "search": Command("talk:search", "find words in mail you got and sent", "ipc search parser bug", _search),
-    "watch": Command("watch:watch", "print mail as it comes", "ipc watch --exec notify-send mail", _watch),
-    "say": Command("say:say_it", "say it in plain words", 'ipc say "tell fred the build is green"', _say),
-    "list": Command("mail:list_instances", "who is registered", "", _common),
-    "rename": Command("mail:rename", "take another name; the old one forwards for two hours", "ipc rename fred-2", _rename),
-    "whoami": Command("mail:whoami", "which name this shell has", "", _common),
-    "presence": Command("team:presence", "say what you are doing", "ipc presence working the parser", _presence),
-    "groups": Command("team:groups", "every group and who is in it", "", _common),
-    "group": Command("team:group", "create, join or leave a group", "ipc group create builders", _group),
-    "block": Command("team:block", "refuse the mail of a name", "ipc block spammer", _block),
-    "unblock": Command("team:unblock", "take its mail again", "", _one_name),
-    "blocks": Command("team:blocks", "whom you have blocked or muted", "", _common),
-    "claim": Command("team:claim", "say that you work on something", "ipc claim 'src/api/**' --note routes", _claim),
-    "release": Command("team:release", "end a claim of yours, or all", "ipc release 'src/api/**'", _resource),
-    "claims": Command("team:claims", "who works on what", "ipc claims src/api/users.py", _resource),
-    "autocheck": Command("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", _autocheck),
-    "mcp": Command("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", _mcp),
-    "import-legacy": Command(
+    "broadcast": CommandRow("mail:broadcast", "send to every registered agent", 'ipc broadcast "lunch at noon"', _text),
+    "check": CommandRow("mail:check", "read new mail", "ipc check --wait 30", _check),
+    "reply": CommandRow("talk:reply", "answer a message", 'ipc reply 42 "done"', _reply),
+    "ask": CommandRow("talk:ask", "ask, and wait for the answer", 'ipc ask claude "which branch?" --wait 120', _ask),
+    "asks": CommandRow("talk:asks", "questions you asked or were asked", "ipc asks --state open", _asks),
+    "forward": CommandRow("talk:forward", "pass a message on", "ipc forward 42 claude", _forward),
+    "withdraw": CommandRow("talk:withdraw", "take back a message that is still unread", "ipc withdraw 42", _one_message),
+    "receipts": CommandRow("talk:receipts", "what became of messages you sent", "ipc receipts 42", _receipts),
+    "count": CommandRow("talk:count", "how much mail waits; delivers none", "", _common),
+    "history": CommandRow("talk:history", "mail you got and sent", "ipc history --peer claude", _history),
+    "search": CommandRow("talk:search", "find words in mail you got and sent", "ipc search parser bug", _search),
+    "watch": CommandRow("watch:watch", "print mail as it comes", "ipc watch --exec notify-send mail", _watch),
+    "say": CommandRow("say:say_it", "say it in plain words", 'ipc say "tell fred the build is green"', _say),
+    "list": CommandRow("mail:list_instances", "who is registered", "", _common),
+    "rename": CommandRow("mail:rename", "take another name; the old one forwards for two hours", "ipc rename fred-2", _rename),
+    "whoami": CommandRow("mail:whoami", "which name this shell has", "", _common),
+    "presence": CommandRow("team:presence", "say what you are doing", "ipc presence working the parser", _presence),
+    "groups": CommandRow("team:groups", "every group and who is in it", "", _common),
+    "group": CommandRow("team:group", "create, join or leave a group", "ipc group create builders", _group),
+    "block": CommandRow("team:block", "refuse the mail of a name", "ipc block spammer", _block),
+    "unblock": CommandRow("team:unblock", "take its mail again", "", _one_name),
+    "blocks": CommandRow("team:blocks", "whom you have blocked or muted", "", _common),
+    "claim": CommandRow("team:claim", "say that you work on something", "ipc claim 'src/api/**' --note routes", _claim),
+    "release": CommandRow("team:release", "end a claim of yours, or all", "ipc release 'src/api/**'", _resource),
+    "claims": CommandRow("team:claims", "who works on what", "ipc claims src/api/users.py", _resource),
+    "autocheck": CommandRow("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", _autocheck),
+    "mcp": CommandRow("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", _mcp),
+    "import-legacy": CommandRow(
         "import_mail:run", "take over unread mail from an older system's SQLite database", "", _import_legacy
     ),
-    "install": Command(
+    "install": CommandRow(
         "bridges.install.install:run", "connect an agent's host to the mail", "ipc install claude --print", _install
     ),
-    "uninstall": Command(
+    "uninstall": CommandRow(
         "bridges.install.install:remove", "take it out of an agent's host again", "ipc uninstall claude", _uninstall
     ),
-    "hook": Command(BY_HOSTS, "for a host's hooks: mail at the boundaries of an agent's turns", "", _hook),
-    "monitor": Command(BY_HOSTS, "for Claude Code's monitors: a line for each arrival of mail", "", _session),
-    "wait": Command(BY_HOSTS, "for Claude Code's asyncRewake hooks: status 2 at the first mail", "", _session),
-    "guard": Command(BY_HOSTS, "git pre-commit: refuse files that others have claimed", "ipc guard --install", _guard),
-    "demo": Command("demo:run", "three agents exchange messages over three doors, in a temporary home"),
+    "hook": CommandRow(BY_HOSTS, "for a host's hooks: mail at the boundaries of an agent's turns", "", _hook),
+    "monitor": CommandRow(BY_HOSTS, "for Claude Code's monitors: a line for each arrival of mail", "", _session),
+    "wait": CommandRow(BY_HOSTS, "for Claude Code's asyncRewake hooks: status 2 at the first mail", "", _session),
+    "guard": CommandRow(BY_HOSTS, "git pre-commit: refuse files that others have claimed", "ipc guard --install", _guard),
+    "demo": CommandRow("demo:run", "three agents exchange messages over three doors, in a temporary home"),
 }
 
 

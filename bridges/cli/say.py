@@ -28,7 +28,7 @@ def say_it(place: Place, options: argparse.Namespace) -> int:
     words = vocabulary(Path(place.home))
     try:
         shell = session.resume(place, options.as_)
-    except session.NotRegistered:
+    except session.ShellNotRegistered:
         plan = understand(" ".join(options.words), Context(), words)
         if plan.requests and plan.intent != "register":
             raise

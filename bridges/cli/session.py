@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class NotRegistered(Exception):
+class ShellNotRegistered(Exception):
     """The shell has no session, or not the one that was asked for."""
 
 
@@ -86,7 +86,7 @@ def current_name(place: Place, wanted: str | None) -> str:
             with open(os.path.join(_folder(place), "cli-current"), encoding="utf-8") as f:
                 name = f.read().strip()
         except (OSError, ValueError):
-            raise NotRegistered("Not registered") from None
+            raise ShellNotRegistered("Not registered") from None
     if not is_name(name):
         raise IpcError("invalid_name")
     return name
@@ -142,7 +142,7 @@ def resume(place: Place, wanted: str | None) -> Shell:
         return hosted
     try:
         name = current_name(place, wanted)
-    except NotRegistered:
+    except ShellNotRegistered:
         only = _of_folder(place, None)
         if only is None:
             raise
@@ -153,7 +153,7 @@ def resume(place: Place, wanted: str | None) -> Shell:
     except (OSError, ValueError, KeyError, TypeError):
         found = _of_folder(place, name) if given else None
         if found is None:
-            raise NotRegistered(f"{name} is not registered in this shell's sessions") from None
+            raise ShellNotRegistered(f"{name} is not registered in this shell's sessions") from None
         return found
     return Shell(place, name, str(token), _file(place, name))
 

@@ -155,7 +155,7 @@ class Hook:
         turns = bindings.load_turns(self.home, self.session)
         with QuickConnection(Place(self.home), autostart=False, door="hook") as door:
             work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
-            session = Session(self.home, door, binding)
+            session = AgentSession(self.home, door, binding)
             if binding.ended and self.moment != "end":
                 session.revive(turns.working)
             session.settle(self.moment, _text(self.given, "tool_name"))
@@ -166,7 +166,7 @@ class Hook:
 
         with QuickConnection(Place(self.home), autostart=True, door="hook") as door:
             binding = register(door, self, timeout_s=_START_S)
-            session = Session(self.home, door, binding)
+            session = AgentSession(self.home, door, binding)
             turns = bindings.load_turns(self.home, self.session)
             if self.given.get("source") != "compact":  # that happens within a turn
                 turns.working = self.moment == "prompt"
@@ -180,26 +180,26 @@ class Hook:
             )
             return self.deliver(session, turns, "turn", intro=intro)
 
-    def prompt(self, session: Session, turns: Turns) -> bool:
+    def prompt(self, session: AgentSession, turns: Turns) -> bool:
         turns.begin()
         self.set_working(session, turns, True)
         return self.deliver(session, turns, "turn", announce=True)
 
-    def tool(self, session: Session, turns: Turns) -> bool:
+    def tool(self, session: AgentSession, turns: Turns) -> bool:
         if turns.working:
             bindings.touch_turns(self.home, self.session)
         else:  # a turn that began without a prompt: the agent was woken
             self.set_working(session, turns, True)
         return self.deliver(session, turns, "tool")
 
-    def edit(self, session: Session, _turns: Turns) -> bool:
+    def edit(self, session: AgentSession, _turns: Turns) -> bool:
         from bridges.hosts.claims import overlapping, sentence
 
         paths = [os.path.join(_folder(self.given) or self.project, p) for p in self.host.edited(self.given)]
         found = [claim for path in paths for claim in overlapping(session.ask, path)]
         return bool(found) and _write(self.home, self.host.context(self.event, sentence(found)))
 
-    def stop(self, session: Session, turns: Turns) -> bool:
+    def stop(self, session: AgentSession, turns: Turns) -> bool:
         if self.given.get("stop_hook_active") is not True:
             turns.held = 0
         if turns.held < session.binding.holds:
@@ -219,7 +219,7 @@ class Hook:
         self.set_working(session, turns, False)
         return False
 
-    def end(self, session: Session, turns: Turns) -> bool:
+    def end(self, session: AgentSession, turns: Turns) -> bool:
         session.binding.ended = True
         bindings.save(self.home, session.binding)
         turns.working = False
@@ -227,7 +227,7 @@ class Hook:
         session.say_presence("gone", reach=[])
         return False
 
-    def set_working(self, session: Session, turns: Turns, working: bool) -> None:
+    def set_working(self, session: AgentSession, turns: Turns, working: bool) -> None:
         """Keep and report whether a turn runs; the broker hears of changes only."""
         changed = turns.working != working
         turns.working = working
@@ -235,7 +235,7 @@ class Hook:
         if changed:
             session.say_presence("working" if working else "idle")
 
-    def deliver(self, session: Session, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
+    def deliver(self, session: AgentSession, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
         """Add the new mail to what the model reads, and keep it until the next event."""
         binding, before = session.binding, (turns.added, turns.told, turns.spent)
         left = binding.chars - len(intro) - turns.added
@@ -250,7 +250,7 @@ class Hook:
             session.keep(ids)
         return True
 
-    def digest(self, session: Session, turns: Turns, land: str, left: int, announce: bool) -> tuple[str, list[str]]:
+    def digest(self, session: AgentSession, turns: Turns, land: str, left: int, announce: bool) -> tuple[str, list[str]]:
         """(mail that has room, its ids). What is too long for any turn is said once after tools, and at each prompt."""
         messages, more = session.fetch(land, left)
         if not messages:
@@ -263,7 +263,7 @@ class Hook:
         known, turns.told = turns.told == first, first
         return ("" if known else text), []
 
-    def spent(self, session: Session, turns: Turns) -> tuple[str, list[str]]:
+    def spent(self, session: AgentSession, turns: Turns) -> tuple[str, list[str]]:
         """One line a turn, once its hooks have added as much mail as they may."""
         unread = 0 if turns.spent else session.ask("count")["unread"]
         if not unread:
@@ -287,7 +287,7 @@ def _folder(given: dict[str, Any]) -> str:
         return ""
 
 
-class Session:
+class AgentSession:
     """The instance that a hook speaks for."""
 
     def __init__(self, home: str, door: QuickConnection, binding: Binding) -> None:

@@ -16,7 +16,7 @@ import time
 
 from bridges import host_sessions as bindings
 from bridges import saved_sessions, ways
-from bridges.hosts.hook import Session
+from bridges.hosts.hook import AgentSession
 from bridges.hosts.hook_log import failure, note
 from broker.client.json_lines import QuickConnection
 from broker.home.local_sockets import connected
@@ -200,7 +200,7 @@ def unread(home: str, session: str) -> dict[str, Any] | None:
         return None
     try:
         with QuickConnection(Place(home), autostart=False, door="hook") as door:
-            found = Session(home, door, binding).ask("count")
+            found = AgentSession(home, door, binding).ask("count")
     except IpcError as e:
         note(home, "info", "count_failed", code=e.code, text=e.text)
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from bridges.install import allowance
 from bridges.install.config_entries import read
-from bridges.install.installation import Plan
+from bridges.install.installation import Installation
 from bridges.terminal import say, style
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
@@ -22,7 +22,7 @@ _INITIALIZE = {
 }
 
 
-def check(wanted: Plan, *, allowed: bool) -> int:
+def check(wanted: Installation, *, allowed: bool) -> int:
     """Exit status 0: all of it is well; 1: something is not, and the lines say what."""
     rows = _rows(wanted)
     for good, what, problem in rows:
@@ -40,19 +40,19 @@ def check(wanted: Plan, *, allowed: bool) -> int:
 Row = tuple[bool, str, str]
 
 
-def problems(wanted: Plan) -> list[str]:
+def problems(wanted: Installation) -> list[str]:
     """What is not well, a sentence each."""
     return [f"{what} {problem}" for good, what, problem in _rows(wanted) if not good]
 
 
-def _rows(wanted: Plan) -> list[Row]:
+def _rows(wanted: Installation) -> list[Row]:
     rows = [*_files(wanted), *_entries(wanted)]
     if all(good for good, _, _ in rows):  # else it is known what to do, and starting a server is slow
         rows += [_server(wanted), _hook(wanted)]
     return rows
 
 
-def _files(wanted: Plan) -> list[Row]:
+def _files(wanted: Installation) -> list[Row]:
     rows = []
     for name, text in wanted.files.items() if wanted.folder else ():
         assert wanted.folder is not None
@@ -63,7 +63,7 @@ def _files(wanted: Plan) -> list[Row]:
     return rows
 
 
-def _entries(wanted: Plan) -> list[Row]:
+def _entries(wanted: Installation) -> list[Row]:
     rows = []
     for edit in wanted.edits:
         text = read(edit.path)
@@ -80,7 +80,7 @@ def _entries(wanted: Plan) -> list[Row]:
     return rows
 
 
-def _server(wanted: Plan) -> Row:
+def _server(wanted: Installation) -> Row:
     """Start the MCP server as the host would, and shake hands."""
     command = [wanted.command["command"], *wanted.command["args"]]
     what = f"MCP server {' '.join(command)}"
@@ -109,7 +109,7 @@ def _shake_hands(command: list[str], env: dict[str, str]) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _hook(wanted: Plan) -> Row:
+def _hook(wanted: Installation) -> Row:
     """Run the hook command as the host would, with an event that means nothing."""
     command = f"{wanted.hook} Check"
     try:

@@ -19,7 +19,7 @@ from typing import Any
 from bridges.install import allowance
 from bridges.install.check import check
 from bridges.install.config_entries import read
-from bridges.install.installation import HOSTS, Edit, Options, Plan, plan
+from bridges.install.installation import HOSTS, Edit, Installation, Options, plan
 from bridges.start_command import ipc_command, lasts
 from bridges.terminal import complain, say
 from broker.home.files import prepare_home, private_folder, write_private
@@ -125,27 +125,27 @@ def _check_all(settings: Settings, options: argparse.Namespace) -> int:
     return max([check(one, allowed=r.options().allow) for one, r in zip(wanted, records, strict=True) if one in there])
 
 
-def installed(settings: Settings, scope: str) -> list[Plan]:
+def installed(settings: Settings, scope: str) -> list[Installation]:
     """What each host has of ours, as it was installed."""
     return [wanted for host in HOSTS if _is_there(wanted := plan(host, scope, Record(settings, host, scope).options()))]
 
 
-def _is_there(wanted: Plan) -> bool:
+def _is_there(wanted: Installation) -> bool:
     if wanted.folder is not None and wanted.folder.exists():
         return True
     return any(edit.take(text := read(edit.path)) != text for edit in wanted.edits)
 
 
-def _files(wanted: Plan) -> list[tuple[Path, str]]:
+def _files(wanted: Installation) -> list[tuple[Path, str]]:
     return [(wanted.folder / name, text) for name, text in wanted.files.items()] if wanted.folder else []
 
 
-def _place(wanted: Plan) -> str:
+def _place(wanted: Installation) -> str:
     edited = [str(e.path) for e in wanted.edits if wanted.folder is None or e.path.exists()]
     return " and ".join([str(wanted.folder), *edited] if wanted.folder else edited)
 
 
-def _show(wanted: Plan) -> None:
+def _show(wanted: Installation) -> None:
     """What would be written, file by file."""
     for path, text in _files(wanted):
         say(f"# {path}")
@@ -157,7 +157,7 @@ def _show(wanted: Plan) -> None:
             say(after.rstrip())
 
 
-def _remove_strangers(wanted: Plan) -> None:
+def _remove_strangers(wanted: Installation) -> None:
     """Files of an earlier version in our own folder would still be loaded."""
     assert wanted.folder is None or wanted.folder.name == "agent-ipc"
     for path in [p for p in wanted.folder.rglob("*") if p.is_file()] if wanted.folder else []:

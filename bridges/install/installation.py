@@ -47,7 +47,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Installation:
     """``folder`` is ours alone where there is one; ``retired`` takes out what earlier versions wrote elsewhere."""
 
     host: str
@@ -60,10 +60,10 @@ class Plan:
     retired: list[Edit] = field(default_factory=list)
 
 
-def plan(host: str, scope: str, options: Options) -> Plan:
+def plan(host: str, scope: str, options: Options) -> Installation:
     """All of it for a host, for the user or for the project in the present folder."""
     words = _words(host, options)
-    of_host = partial(Plan, host, scope, words.server, f"{words.run} hook {host}")
+    of_host = partial(Installation, host, scope, words.server, f"{words.run} hook {host}")
     user, project = Path.home(), Path.cwd()
     if host == "claude":
         config = Path(os.environ.get("CLAUDE_CONFIG_DIR") or user / ".claude") if scope == "user" else project / ".claude"

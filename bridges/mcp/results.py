@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from bridges.fence import one_line, one_line_json
 from bridges.mcp.sdk import current
-from bridges.mcp.session import NotRegistered
+from bridges.mcp.session import AgentNotRegistered
 from broker.home.logs import Log
 from broker.protocol.errors import IpcError
 
@@ -77,7 +77,7 @@ class Answerer:
     async def _told(self, run: Callable[[], Awaitable[CallToolResult]]) -> CallToolResult:
         try:
             return await run()
-        except NotRegistered:
+        except AgentNotRegistered:
             return failed(_NOT_REGISTERED)
         except IpcError as e:
             return failed(f"{e.text}. Next: {e.hint}" if e.hint else e.text)

@@ -44,7 +44,7 @@ _NAMES_MAIL = ("to_message", "forward_id", "thread")
 """Fields by which a model shows that it has read a message."""
 
 
-class NotRegistered(Exception):
+class AgentNotRegistered(Exception):
     """No name has been taken yet in this session."""
 
 
@@ -172,7 +172,7 @@ class BridgeSession:
         if self._token is None:
             try:
                 await self._resume()
-            except NotRegistered:
+            except AgentNotRegistered:
                 return False
         return True
 
@@ -250,7 +250,7 @@ class BridgeSession:
             return
         names = self._free_names()
         if len(names) != 1:
-            raise NotRegistered
+            raise AgentNotRegistered
         await self.register(names[0])
 
     async def _go_on(self, name: str, shown: list[Any]) -> None:

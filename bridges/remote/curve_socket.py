@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import zmq
 
-from broker.home.keys import AllowList, Pair
+from broker.home.keys import AllowList, KeyPair
 from broker.home.logs import Log
 from broker.protocol.unread import Outbox
 
@@ -48,7 +48,7 @@ class Gate:
         self._told_s = 0.0
         self._again = False
 
-    def open(self, address: str, pair: Pair, frame_limit_bytes: int) -> str:
+    def open(self, address: str, pair: KeyPair, frame_limit_bytes: int) -> str:
         """Bind and serve; the address with its port. Raises zmq.ZMQError."""
         zap, router = self._zap, self._router
         zap.setsockopt(zmq.LINGER, 0)

@@ -12,9 +12,9 @@ import zmq
 
 from bridges.remote.curve_socket import Gate
 from bridges.remote.redaction import make_whole, outside_view
-from bridges.upstream import Client, Upstream
+from bridges.upstream import DoorClient, Upstream
 from broker.client.aio import AsyncConnection
-from broker.home.keys import AllowList, Pair
+from broker.home.keys import AllowList, KeyPair
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol import frames
@@ -39,12 +39,12 @@ _PART_BYTES = 1024 * 1024
 _PART_REPLIES = 256
 
 
-class Peer:
+class RemoteClient:
     """One connection of another machine, for as long as something is due to it."""
 
     __slots__ = ("client", "key", "name", "outbox", "route", "waiting")
 
-    def __init__(self, route: bytes, key: str, name: str, client: Client) -> None:
+    def __init__(self, route: bytes, key: str, name: str, client: DoorClient) -> None:
         self.route = route
         self.key = key
         self.name = name
@@ -79,13 +79,13 @@ class Door:
         self._upstream = Upstream(broker, log)
         self._allowed = allowed
         self._log = log
-        self._peers: dict[bytes, Peer] = {}
+        self._peers: dict[bytes, RemoteClient] = {}
         self._loads: dict[str, Load] = {}
-        self._unsent: dict[Peer, None] = {}
+        self._unsent: dict[RemoteClient, None] = {}
         self._loop = asyncio.get_running_loop()
         self._gate: Gate | None = None
 
-    def open(self, address: str, pair: Pair, frame_limit_bytes: int) -> str:
+    def open(self, address: str, pair: KeyPair, frame_limit_bytes: int) -> str:
         """Let other machines in; the address with its port. Raises zmq.ZMQError."""
         self._gate = Gate(self._allowed, self.take, self._log)
         try:
@@ -108,7 +108,7 @@ class Door:
         if peer is None or (peer.key, peer.name) != (key, name):
             if peer is not None:
                 peer.client.end()
-            peer = self._peers[route] = Peer(route, key, name or "", Client(self._upstream))
+            peer = self._peers[route] = RemoteClient(route, key, name or "", DoorClient(self._upstream))
         try:
             bodies = frames.decode(frame)
         except frames.FrameError as e:
@@ -128,7 +128,7 @@ class Door:
                 ref = self._log.exception(error, door="remote", name=name)
                 self._answer(peer, {"id": body.get("id"), **IpcError("internal", ref=ref).to_wire()})
 
-    def _submit(self, peer: Peer, body: dict[str, Any], token: Any, size_bytes: int) -> None:
+    def _submit(self, peer: RemoteClient, body: dict[str, Any], token: Any, size_bytes: int) -> None:
         action, number = body.get("action"), body.get("id")
         if not isinstance(action, str) or action not in OPEN_ACTIONS:
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
@@ -161,7 +161,7 @@ class Door:
         load.requests += 1
         load.size_bytes += size_bytes
 
-    def _settle(self, peer: Peer, size_bytes: int) -> None:
+    def _settle(self, peer: RemoteClient, size_bytes: int) -> None:
         peer.waiting -= 1
         load = self._loads[peer.key]
         load.requests -= 1
@@ -171,7 +171,7 @@ class Door:
 
     # replies
 
-    def _answer(self, peer: Peer, reply: dict[str, Any], token: Any = None) -> None:
+    def _answer(self, peer: RemoteClient, reply: dict[str, Any], token: Any = None) -> None:
         """Queue a reply or push: those of one turn of the loop share a frame."""
         peer.outbox.append((reply, token))
         if not self._unsent:
@@ -189,7 +189,7 @@ class Door:
             if not peer.waiting and not peer.client.subscriptions and self._peers.get(peer.route) is peer:
                 del self._peers[peer.route]
 
-    def _send_all(self, peer: Peer, outbox: list[Reply]) -> None:
+    def _send_all(self, peer: RemoteClient, outbox: list[Reply]) -> None:
         """In frames of a megabyte or a little more. Large messages are read from their files just before: they may be many."""
         part: list[Reply] = []
         size = 0
@@ -202,12 +202,12 @@ class Door:
                     return
                 part, size = [], 0
 
-    def _undeliverable(self, peer: Peer, replies: list[Reply]) -> None:
+    def _undeliverable(self, peer: RemoteClient, replies: list[Reply]) -> None:
         self._log.info("reply_undeliverable", name=peer.name, replies=len(replies))
         self._give_back(replies)
         peer.client.end()
 
-    def _turn_away(self, peer: Peer, replies: list[Reply]) -> None:
+    def _turn_away(self, peer: RemoteClient, replies: list[Reply]) -> None:
         """The key was revoked while requests waited: the mail goes back, and the client is told."""
         self._log.warning("key_turned_away", key=peer.key, name=peer.name)
         self._give_back(replies)
@@ -217,7 +217,7 @@ class Door:
         for part in frames.batches(told):
             self._put(peer, part)
 
-    def _put(self, peer: Peer, bodies: list[dict[str, Any]]) -> bool:
+    def _put(self, peer: RemoteClient, bodies: list[dict[str, Any]]) -> bool:
         return self._gate is not None and self._gate.send(peer.route, frames.encode(bodies))
 
     def _give_back(self, replies: list[Reply]) -> None:

@@ -19,11 +19,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bridges.tcp.connection import Connection
+from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.local import PrivateSocket
 from bridges.tcp.peer import port_holder
-from bridges.tcp.stream import Listener, Owner, bound
+from bridges.tcp.stream import Listener, StreamOwner, bound
 from bridges.tcp.tls import TlsListener, context_of
 from broker.client.aio import AsyncConnection
 from broker.home.files import FolderError, prepare_home, write_private
@@ -68,7 +68,7 @@ async def bind(
         try:
             check_binding(settings)
             context = context_of(settings)
-            listener = listen(bound(settings.host, settings.port), lambda: Connection(upstream), context)
+            listener = listen(bound(settings.host, settings.port), lambda: TcpConnection(upstream), context)
         except (OSError, NotAllowed) as e:
             error = str(e)
             if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
@@ -93,7 +93,7 @@ async def bind(
     return None
 
 
-def listen(sockets: list[socket.socket], make_owner: Callable[[], Owner], context: ssl.SSLContext | None) -> Listener:
+def listen(sockets: list[socket.socket], make_owner: Callable[[], StreamOwner], context: ssl.SSLContext | None) -> Listener:
     return Listener(sockets, make_owner) if context is None else TlsListener(sockets, make_owner, context)
 
 
@@ -113,7 +113,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
         hear_parent_in(loop, stopping, partial(ground.tend, log, stopping))
     broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
     upstream = JsonUpstream(settings, broker, log)
-    with PrivateSocket(settings, log, ground, lambda: Connection(upstream, private=True)):
+    with PrivateSocket(settings, log, ground, lambda: TcpConnection(upstream, private=True)):
         listener = await bind(settings, upstream, log, stopping, ground)
         collect_seldom()
         await stopping.wait()

@@ -3,7 +3,7 @@
 import socket
 from typing import Protocol
 
-from bridges.tcp.peer import Peer, Peers, unix_peer
+from bridges.tcp.peer import PeerProcess, Peers, unix_peer
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
@@ -13,7 +13,7 @@ NOBODY_KNOWN = (
 )
 
 
-class Client(Protocol):
+class Candidate(Protocol):
     """A connection, as far as it is counted here."""
 
     def drop(self) -> None: ...
@@ -36,9 +36,9 @@ class Admission:
         self._settings = settings
         self._log = log
         self._peers = Peers()
-        self._clients: tuple[dict[Client, None], dict[Client, None]] = ({}, {})
+        self._clients: tuple[dict[Candidate, None], dict[Candidate, None]] = ({}, {})
         """Of the port, of the private socket."""
-        self._unproven: tuple[dict[Client, None], dict[Client, None]] = ({}, {})
+        self._unproven: tuple[dict[Candidate, None], dict[Candidate, None]] = ({}, {})
         """The oldest first."""
 
     @property
@@ -46,7 +46,7 @@ class Admission:
         """What whoever runs the service must know of this system."""
         return None if self._peers.knows or self._settings.shared_secret else NOBODY_KNOWN
 
-    def admit(self, client: Client, connected: socket.socket, *, private: bool) -> Peer:
+    def admit(self, client: Candidate, connected: socket.socket, *, private: bool) -> PeerProcess:
         """Count a connection in and say whose it is. Those of the port can't shut out our own programs. Raises IpcError."""
         kind, unproven = self._clients[private], self._unproven[private]
         if len(kind) >= self._settings.connection_limit:
@@ -62,7 +62,7 @@ class Admission:
             raise IpcError("forbidden_user")
         return peer
 
-    def check_register(self, peer: Peer) -> None:
+    def check_register(self, peer: PeerProcess) -> None:
         """Raises IpcError for who may not take a name at the port."""
         if peer.verdict == "unknown" and not self._settings.shared_secret:
             self._log.refusal("user_refused", uid=None)
@@ -71,11 +71,11 @@ class Admission:
     def no_place(self) -> IpcError:
         return IpcError("too_many_connections", limit=self._settings.connection_limit)
 
-    def prove(self, client: Client, *, private: bool) -> None:
+    def prove(self, client: Candidate, *, private: bool) -> None:
         """It has shown a valid token."""
         self._unproven[private].pop(client, None)
 
-    def leave(self, client: Client) -> None:
+    def leave(self, client: Candidate) -> None:
         for kind in (*self._clients, *self._unproven):
             kind.pop(client, None)
 

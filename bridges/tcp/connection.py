@@ -20,11 +20,11 @@ from bridges.tcp.fitting import ONE_SHOT_BYTES, fit
 from bridges.tcp.framing import FirstObject, parse, to_json
 from bridges.tcp.guest import CLOSE_WAIT_S, Guest
 from bridges.tcp.json_requests import DELIVERING, JsonUpstream, legacy_message, shown
-from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Pace, Slot
+from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Slot, Window
 from bridges.tcp.peer import unread_bytes
 from bridges.tcp.say import Saying
 from bridges.tcp.stream import Stream
-from bridges.upstream import Client, Handed
+from bridges.upstream import DoorClient, Handed
 from broker.protocol.errors import IpcError
 
 GRACE_S = 0.2
@@ -33,7 +33,7 @@ _WRITE_AT_ONCE = 256
 _ONE_PACKET_BYTES = 1400
 
 
-class Connection(Guest):
+class TcpConnection(Guest):
     """State of one client. ``upstream`` is shared by all; a ``private`` one came by the Unix socket."""
 
     def __init__(self, upstream: JsonUpstream, *, private: bool = False) -> None:
@@ -41,7 +41,7 @@ class Connection(Guest):
         self._first: FirstObject | None = FirstObject(upstream.request_limit_bytes)
         self._lines = bytearray()
         self._lasting = self._answered = self._peer_closed = False
-        self._client = Client(upstream)
+        self._client = DoorClient(upstream)
         self._written = 0
         """Bytes of replies and pushes, in all."""
         self._slots: deque[Slot] = deque()
@@ -52,7 +52,7 @@ class Connection(Guest):
         self._flush_planned = False
         self._active_s = 0.0
         self._can_write = True
-        self._pace = Pace()
+        self._pace = Window()
 
     # the stream's side
 

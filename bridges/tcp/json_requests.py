@@ -7,8 +7,8 @@ import nlparse
 from bridges.plain_words import vocabulary
 from bridges.tcp.admission import Admission
 from bridges.tcp.memory import Room
-from bridges.tcp.pace import Turns
-from bridges.tcp.peer import Peer
+from bridges.tcp.pace import FairTurns
+from bridges.tcp.peer import PeerProcess
 from bridges.upstream import Upstream
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log
@@ -32,7 +32,7 @@ class JsonUpstream(Upstream):
         self.settings = settings
         self.admission = Admission(settings, log)
         self.room = Room(self.loop)
-        self.turns = Turns()
+        self.turns = FairTurns()
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
 
@@ -58,7 +58,7 @@ class JsonUpstream(Upstream):
         if wanted is None or (type(wanted) is int and wanted > limit_bytes):  # what is no number the broker refuses
             body["max_bytes"] = limit_bytes
 
-    def body(self, request: dict[str, Any], peer: Peer, *, private: bool) -> dict[str, Any]:
+    def body(self, request: dict[str, Any], peer: PeerProcess, *, private: bool) -> dict[str, Any]:
         """What the broker is asked; raises IpcError for what this door does not pass on.
 
         On the private socket a request may name its ``door``: then a door of ours speaks (the command line, a hook), the logs

@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from bridges.tcp.stream import Listener, Owner
+from bridges.tcp.stream import Listener, StreamOwner
 from broker.home.files import clear_socket, lock
 from broker.home.logs import Log
 from broker.home.paths import door_socket
@@ -19,7 +19,7 @@ class PrivateSocket:
     A lock says whose socket it is, so a file that is there when the lock is free is a dead door's and is replaced.
     """
 
-    def __init__(self, settings: Settings, log: Log, ground: Ground, make_owner: Callable[[], Owner]) -> None:
+    def __init__(self, settings: Settings, log: Log, ground: Ground, make_owner: Callable[[], StreamOwner]) -> None:
         self._settings = settings
         self._make_owner = make_owner
         self._locks = contextlib.ExitStack()

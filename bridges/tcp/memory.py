@@ -16,7 +16,7 @@ FREE_BYTES = 16 * 1024
 HOLD_S = 3.0
 
 
-class Client(Protocol):
+class MemoryUser(Protocol):
     """A connection, as far as it takes room."""
 
     def hold_up(self) -> None:
@@ -45,12 +45,12 @@ class Room:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._taken: dict[Client, Taken] = {}
+        self._taken: dict[MemoryUser, Taken] = {}
         self._total_bytes = 0
         self._waiting = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def count(self, client: Client, size_bytes: int, *, half_read: bool) -> None:
+    def count(self, client: MemoryUser, size_bytes: int, *, half_read: bool) -> None:
         """A connection holds so many bytes now; ``half_read``: some are of a request that has not come whole."""
         taken = self._taken.get(client)
         if size_bytes <= FREE_BYTES:
@@ -69,7 +69,7 @@ class Room:
         elif self._waiting:
             self._let_on()
 
-    def leave(self, client: Client) -> None:
+    def leave(self, client: MemoryUser) -> None:
         """It holds nothing any more."""
         taken = self._taken.pop(client, None)
         if taken is not None:
@@ -78,7 +78,7 @@ class Room:
             if self._waiting:
                 self._let_on()
 
-    def _let_go(self, client: Client, taken: Taken) -> None:
+    def _let_go(self, client: MemoryUser, taken: Taken) -> None:
         if taken.waits:
             taken.waits = False
             taken.began_s = self._loop.time()

@@ -30,7 +30,7 @@ FOR_ITSELF = LONG | {"check", "ask", "subscribe", "unsubscribe"}
 """Actions that are of no use to anybody once their client has left."""
 
 
-class Turns:
+class FairTurns:
     """Whether clients have to share: two of them have asked lately."""
 
     __slots__ = ("_last", "_last_s", "_until_s")
@@ -71,7 +71,7 @@ class Slot:
 Held = tuple[Slot, bytes, dict[str, Any] | None]
 
 
-class Pace:
+class Window:
     """What of one connection is on the way, and what waits behind that, in order."""
 
     __slots__ = ("_held", "_running", "long", "shares", "taken_bytes")

@@ -37,24 +37,24 @@ _ANY_COOKIE = 2**64 - 1
 _ANSWER_BYTES = 8192
 
 
-class Peer(NamedTuple):
+class PeerProcess(NamedTuple):
     """The OS user at the other end; ``ours`` is the service's own and root, who may act for anyone."""
 
     verdict: Verdict
     uid: int | None = None
 
 
-UNKNOWN = Peer("unknown")
+UNKNOWN = PeerProcess("unknown")
 
 
-def _of(uid: int) -> Peer:
-    return Peer("ours" if uid in (os.getuid(), 0) else "foreign", uid)
+def _of(uid: int) -> PeerProcess:
+    return PeerProcess("ours" if uid in (os.getuid(), 0) else "foreign", uid)
 
 
-def unix_peer(connected: socket.socket) -> Peer:
+def unix_peer(connected: socket.socket) -> PeerProcess:
     """Who is at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return Peer("ours")  # the folder's mode keeps others out
+        return PeerProcess("ours")  # the folder's mode keeps others out
     credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return _of(struct.unpack("3i", credentials)[1])
 
@@ -103,7 +103,7 @@ class Peers:
             self._netlink.close()
             self._netlink = None
 
-    def __call__(self, connected: socket.socket) -> Peer:
+    def __call__(self, connected: socket.socket) -> PeerProcess:
         """Who is at the other end, as of now. Raises nothing: who has left is unknown."""
         try:
             theirs, ours = _ends(connected.getpeername()[:2]), _ends(connected.getsockname()[:2])

@@ -21,7 +21,7 @@ _ACCEPT_AT_ONCE = 64
 _NO_RESOURCES_S = 1.0
 
 
-class Owner(Protocol):
+class StreamOwner(Protocol):
     """Who is told what happens to a stream."""
 
     def connection_made(self, stream: "Stream") -> None: ...
@@ -53,7 +53,7 @@ class Stream:
         "socket",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connected: socket.socket, owner: Owner) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connected: socket.socket, owner: StreamOwner) -> None:
         self.socket = connected
         self._loop = loop
         self._fd = connected.fileno()
@@ -192,7 +192,7 @@ class Stream:
 class Listener:
     """Listening sockets whose connections become streams."""
 
-    def __init__(self, sockets: list[socket.socket], make_owner: Callable[[], Owner], backlog: int = 1024) -> None:
+    def __init__(self, sockets: list[socket.socket], make_owner: Callable[[], StreamOwner], backlog: int = 1024) -> None:
         self.sockets = sockets
         self._make_owner = make_owner
         self._loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bridges.tcp.stream import Listener, Owner, Stream
+from bridges.tcp.stream import Listener, Stream, StreamOwner
 from broker.home.settings import Settings
 
 HANDSHAKE_S = 10.0
@@ -123,7 +123,7 @@ def _no_password() -> str:
 class TlsListener(Listener):
     """Connections become streams once they have shaken hands."""
 
-    def __init__(self, sockets: list[socket.socket], make_owner: Callable[[], Owner], context: ssl.SSLContext) -> None:
+    def __init__(self, sockets: list[socket.socket], make_owner: Callable[[], StreamOwner], context: ssl.SSLContext) -> None:
         self._context = context
         self._handshakes: dict[Handshake, None] = {}
         super().__init__(sockets, make_owner)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 256 * 1024
 
 
-class Owner(Protocol):
+class LinkOwner(Protocol):
     """Who is told what happens to a link."""
 
     def link_brought(self, frame: "bytes | memoryview") -> None:
@@ -37,7 +37,7 @@ class AsyncLink(Protocol):
         """End it, without a word; over ZeroMQ what was sent has so long to get out."""
 
 
-async def open_async_link(settings: Settings, handshakes: "Handshakes | None", owner: Owner) -> AsyncLink:
+async def open_async_link(settings: Settings, handshakes: "Handshakes | None", owner: LinkOwner) -> AsyncLink:
     """A connection to a broker that is known to run; with a key, to that of another machine. Raises IpcError."""
     loop = asyncio.get_running_loop()
     if handshakes is None and not settings.endpoint:
@@ -61,8 +61,8 @@ async def open_async_link(settings: Settings, handshakes: "Handshakes | None", o
 class AsyncStreamLink(asyncio.BufferedProtocol):
     """A Unix socket."""
 
-    def __init__(self, owner: Owner) -> None:
-        self._owner: Owner | None = owner
+    def __init__(self, owner: LinkOwner) -> None:
+        self._owner: LinkOwner | None = owner
         self._cutter = frames.Cutter(frames.LENGTH_LIMIT_BYTES)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.home.files import read_private, write_private
-from broker.home.keys import Pair, read_key
+from broker.home.keys import KeyPair, read_key
 from broker.protocol.errors import IpcError, SettingsError
 from broker.protocol.names import is_name
 
@@ -35,14 +35,14 @@ class KeyFile:
     name: str
     endpoint: str
     server_key: str
-    pair: Pair
+    pair: KeyPair
 
     @classmethod
     def load(cls, path: str) -> "KeyFile":
         """Raises SettingsError."""
         try:
             stored = json.loads(read_private(Path(path).expanduser()))
-            pair = Pair(read_key(stored["public_key"]), read_key(stored["secret_key"]))
+            pair = KeyPair(read_key(stored["public_key"]), read_key(stored["secret_key"]))
             found = cls(stored["name"], stored["endpoint"], read_key(stored["server_key"]), pair)
             _address(found.endpoint)
         except OSError as e:

@@ -10,7 +10,7 @@ from broker.client.keyfile import Handshakes
 from broker.protocol.errors import IpcError
 
 if TYPE_CHECKING:
-    from broker.client.aio_links import Owner
+    from broker.client.aio_links import LinkOwner
 
 
 class Dealer:
@@ -103,7 +103,9 @@ class ZmqLink(Dealer):
 class AsyncZmqLink(Dealer):
     """For asyncio; see broker.client.aio_links.AsyncLink."""
 
-    def __init__(self, address: str, handshakes: Handshakes | None, owner: "Owner", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, address: str, handshakes: Handshakes | None, owner: "LinkOwner", loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__(address, handshakes, send_limit=0)  # bounded by the requests in flight, which their makers bound
         self._owner = owner
         self._loop = loop

@@ -80,7 +80,7 @@ class Arrival:
     land: int = 0
 
 
-class Pace(Protocol):
+class TimeBudget(Protocol):
     """How long each connection may hold a turn; who asks need not know what time it is. A connection's frames are together."""
 
     def enter(self, route: Route) -> bool:
@@ -91,7 +91,7 @@ class Pace(Protocol):
 
 
 @dataclass(slots=True)
-class Turn:
+class Batch:
     """One batch: the state it changes, the rows it writes, the replies it will send once all is committed."""
 
     state: State
@@ -101,7 +101,7 @@ class Turn:
     make_token: Callable[[], str]
     careful: bool = False
     """Look each message id up before inserting (after the store reported a conflict)."""
-    pace: Pace | None = None
+    pace: TimeBudget | None = None
     """None: everything is decided, and at once."""
     rest: list[Frame] = field(default_factory=list)
     """What the pace left no time for."""
@@ -144,35 +144,37 @@ class Turn:
             self.woken[mailbox.id] = mailbox
 
 
-def act_as(turn: Turn, session: Session, request: Incoming, field_name: str) -> None:
+def act_as(batch: Batch, session: Session, request: Incoming, field_name: str) -> None:
     """Refuse a request that claims to be someone else. An old name is itself as long as it forwards."""
     claimed = request.body.get(field_name)
     mailbox = session.mailbox
     if claimed is None or claimed == mailbox.name:
         return
-    if isinstance(claimed, str) and standing(turn.state, claimed, turn.now.due_s).mailbox is mailbox:
+    if isinstance(claimed, str) and standing(batch.state, claimed, batch.now.due_s).mailbox is mailbox:
         return
-    turn.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
+    batch.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
     raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])
 
 
-def take_tokens(turn: Turn, session: Session, count: int) -> None:
+def take_tokens(batch: Batch, session: Session, count: int) -> None:
     """Charge the session's token bucket or raise ``rate_limited`` with the time to wait."""
-    rate, filled = bucket(turn, session)
+    rate, filled = bucket(batch, session)
     if rate <= 0:
         return
-    cost = min(float(count), float(turn.settings.rate_burst))  # more than the bucket empties it rather than never being allowed
+    cost = min(
+        float(count), float(batch.settings.rate_burst)
+    )  # more than the bucket empties it rather than never being allowed
     if filled < cost:
         raise IpcError("rate_limited", limit=rate, retry_after_s=(cost - filled) / rate)
-    turn.journal.set(session, "tokens", filled - cost)
-    turn.journal.set(session, "refilled_s", turn.now.mono_s)
+    batch.journal.set(session, "tokens", filled - cost)
+    batch.journal.set(session, "refilled_s", batch.now.mono_s)
 
 
-def bucket(turn: Turn, session: Session) -> tuple[float, float]:
+def bucket(batch: Batch, session: Session) -> tuple[float, float]:
     """(messages/s that flow into the session's token bucket, 0 = it has none; tokens in it now)"""
-    settings = turn.settings
+    settings = batch.settings
     rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
-    return rate, min(float(settings.rate_burst), session.tokens + max(0.0, turn.now.mono_s - session.refilled_s) * rate)
+    return rate, min(float(settings.rate_burst), session.tokens + max(0.0, batch.now.mono_s - session.refilled_s) * rate)
 
 
 def check_json(value: Any, depth: int = 0) -> None:

@@ -10,7 +10,7 @@ A claim that overlaps another's is refused with its holder. Patterns overlap whe
 from typing import Any
 
 from broker.core.accounts import drop_claims, iso_term
-from broker.core.batch import Incoming, Turn
+from broker.core.batch import Batch, Incoming
 from broker.core.globs import overlapping, prepare
 from broker.core.state import Claim, Session
 from broker.protocol.errors import IpcError
@@ -20,9 +20,9 @@ _SESSIONS = 10
 """There may be ``claim_limit`` claims for each of so many sessions: a request looks at all of them."""
 
 
-def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    body, state, mailbox, now_s = request.body, turn.state, session.mailbox, turn.now.term_s
-    drop_lapsed(turn)
+def claim(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    body, state, mailbox, now_s = request.body, batch.state, session.mailbox, batch.now.term_s
+    drop_lapsed(batch)
     resource = body["resource"]
     mine = [c for c in state.claims.values() if c.mailbox is mailbox]
     same = next((c for c in mine if c.resource == resource), None)
@@ -32,18 +32,18 @@ def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
             "claim_conflict",
             holder=other.mailbox.name,
             resource=other.resource,
-            since=iso_term(turn, other.since_s),
-            until=iso_term(turn, other.until_s),
+            since=iso_term(batch, other.since_s),
+            until=iso_term(batch, other.until_s),
             note=other.note,
             retry_after_s=other.until_s - now_s,
         )
-    limit = turn.settings.claim_limit
+    limit = batch.settings.claim_limit
     if same is None and len(mine) >= limit:
         raise IpcError("too_many_claims", limit=limit)
     if same is None and len(others) >= limit * _SESSIONS:
         raise IpcError("claims_full", limit=limit * _SESSIONS)
     if same is None:
-        turn.journal.set(state, "last_claim_id", state.last_claim_id + 1)
+        batch.journal.set(state, "last_claim_id", state.last_claim_id + 1)
     note = body.get("note") if body.get("note") is not None else (same.note if same else "")
     held = Claim(
         same.id if same else state.last_claim_id,
@@ -54,31 +54,31 @@ def claim(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
         str(note),
     )
     prepare(resource)
-    turn.journal.put(state.claims, held.id, held)
-    turn.store.save_claim(held)
-    return {"claimed": {"resource": resource, "since": iso_term(turn, held.since_s), "until": iso_term(turn, held.until_s)}}
+    batch.journal.put(state.claims, held.id, held)
+    batch.store.save_claim(held)
+    return {"claimed": {"resource": resource, "since": iso_term(batch, held.since_s), "until": iso_term(batch, held.until_s)}}
 
 
-def release(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    drop_lapsed(turn)
+def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    drop_lapsed(batch)
     resource = request.body.get("resource")
     if resource is None:
-        return {"released": drop_claims(turn, session.mailbox)}
-    ids = [c.id for c in turn.state.claims.values() if c.mailbox is session.mailbox and c.resource == resource]
+        return {"released": drop_claims(batch, session.mailbox)}
+    ids = [c.id for c in batch.state.claims.values() if c.mailbox is session.mailbox and c.resource == resource]
     for claim_id in ids:
-        turn.journal.drop(turn.state.claims, claim_id)
-        turn.store.drop_claim(claim_id)
+        batch.journal.drop(batch.state.claims, claim_id)
+        batch.store.drop_claim(claim_id)
     return {"released": len(ids)}
 
 
-def claims(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    drop_lapsed(turn)
+def claims(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    drop_lapsed(batch)
     resource = request.body.get("resource")
-    found = list(turn.state.claims.values())
+    found = list(batch.state.claims.values())
     rows = []
     for held in sorted(found if resource is None else among(found, resource), key=lambda c: (c.resource, c.id)):
         row = {"resource": held.resource, "holder": held.mailbox.name, "note": held.note}
-        row |= {"since": iso_term(turn, held.since_s), "until": iso_term(turn, held.until_s)}
+        row |= {"since": iso_term(batch, held.since_s), "until": iso_term(batch, held.until_s)}
         rows.append({**row, "mine": held.mailbox is session.mailbox})
     return {"claims": rows}
 
@@ -88,10 +88,10 @@ def among(held: list[Claim], resource: str) -> list[Claim]:
     return [held[i] for i in overlapping(resource, [c.resource for c in held])]
 
 
-def drop_lapsed(turn: Turn) -> None:
+def drop_lapsed(batch: Batch) -> None:
     """Claims whose time, or whose holder's session, is over."""
-    now_s, oldest_s = turn.now.due_s, turn.now.due_s - turn.settings.session_timeout_s
-    for held in list(turn.state.claims.values()):
+    now_s, oldest_s = batch.now.due_s, batch.now.due_s - batch.settings.session_timeout_s
+    for held in list(batch.state.claims.values()):
         if held.until_s <= now_s or held.mailbox.last_seen_s < oldest_s:
-            turn.journal.drop(turn.state.claims, held.id)
-            turn.store.drop_claim(held.id)
+            batch.journal.drop(batch.state.claims, held.id)
+            batch.store.drop_claim(held.id)

@@ -10,7 +10,7 @@ An ``ask`` that waits gets its answer in its own reply, on lease like the mail o
 from typing import Any
 
 from broker.core.accounts import iso, iso_term
-from broker.core.batch import Incoming, Turn, act_as
+from broker.core.batch import Batch, Incoming, act_as
 from broker.core.delivery import answer_ask
 from broker.core.lookup import extra_of, party_letter, recipients, take_back, thread_of
 from broker.core.posting import (
@@ -26,7 +26,7 @@ from broker.core.posting import (
 )
 from broker.core.sending import post
 from broker.core.state import Mailbox, Session
-from broker.core.storage import Letter, Question
+from broker.core.storage import OpenQuestion, StoredMessage
 from broker.protocol.errors import IpcError
 
 DEFAULT_DEADLINE_S = 600.0
@@ -34,148 +34,148 @@ _EXCERPT = 200
 _LISTED = 100
 
 
-def reply(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    act_as(turn, session, request, "from_id")
+def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(batch, session, request, "from_id")
     body, sender = request.body, session.mailbox
-    content, data = read_message(turn, body["message"])
+    content, data = read_message(batch, body["message"])
     client_id = body.get("message_id")
-    letter = party_letter(turn, sender, body["to_message"])
-    to = other_end(turn, sender, letter)
-    known = sent_before(turn, sender, Repeat(client_id, content, data, reply_to=letter.id))
+    letter = party_letter(batch, sender, body["to_message"])
+    to = other_end(batch, sender, letter)
+    known = sent_before(batch, sender, Repeat(client_id, content, data, reply_to=letter.id))
     if known is not None:
         return {**answered_before(known, str(client_id)), "to": to.name, "thread": str(thread_of(letter))}
     draft = Draft(sender, Target([to], to.name), content, data, client_id, land=read_land(body))
     draft.thread_id, draft.reply_to = thread_of(letter), letter.id
     if body.get("auto"):
-        draft.extra["hops"] = next_hop(turn, letter)
-    message_id, answer = post(turn, session, draft, person=bool(body.get("person")))
+        draft.extra["hops"] = next_hop(batch, letter)
+    message_id, answer = post(batch, session, draft, person=bool(body.get("person")))
     answer.update(to=to.name, thread=str(draft.thread_id))
-    question = turn.store.find_question(letter.id)
+    question = batch.store.find_question(letter.id)
     if question is not None and question.answer_id is None and question.asker_id == to.id:
-        turn.store.save_question(question._replace(answer_id=message_id))
+        batch.store.save_question(question._replace(answer_id=message_id))
         answer["answers"] = str(letter.id)
         if any(w.question_id == letter.id for w in to.askers):
-            turn.answered.append((to, letter.id, message_id))
-            turn.wake(to)
+            batch.answered.append((to, letter.id, message_id))
+            batch.wake(to)
     return answer
 
 
-def other_end(turn: Turn, sender: Mailbox, letter: Letter) -> Mailbox:
+def other_end(batch: Batch, sender: Mailbox, letter: StoredMessage) -> Mailbox:
     """To whom a reply goes: the writer, or for one's own message its one recipient."""
     if letter.sender_id != sender.id:
-        writer = turn.state.by_id.get(letter.sender_id)
+        writer = batch.state.by_id.get(letter.sender_id)
         if writer is None:
             raise IpcError("not_answerable", name=letter.sender)
         return writer
-    to = recipients(turn, letter)
+    to = recipients(batch, letter)
     if len(to) != 1:
         raise IpcError("bad_request", detail="That message of yours went to several: write to one of them by name")
     return to[0]
 
 
-def next_hop(turn: Turn, letter: Letter) -> int:
+def next_hop(batch: Batch, letter: StoredMessage) -> int:
     hops = int(extra_of(letter).get("hops", 0)) + 1
-    if hops > turn.settings.hop_limit:
-        raise IpcError("too_many_hops", limit=turn.settings.hop_limit)
+    if hops > batch.settings.hop_limit:
+        raise IpcError("too_many_hops", limit=batch.settings.hop_limit)
     return hops
 
 
-def ask(turn: Turn, session: Session, request: Incoming) -> dict[str, Any] | None:
-    act_as(turn, session, request, "from_id")
+def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | None:
+    act_as(batch, session, request, "from_id")
     body, sender = request.body, session.mailbox
-    content, data = read_message(turn, body["message"])
+    content, data = read_message(batch, body["message"])
     client_id = body.get("message_id")
-    known = sent_before(turn, sender, Repeat(client_id, content, data, body["to_id"]))
+    known = sent_before(batch, sender, Repeat(client_id, content, data, body["to_id"]))
     if known is not None:
-        question = turn.store.find_question(known.id)
+        question = batch.store.find_question(known.id)
         if question is None:
             raise IpcError("id_conflict", id=client_id, what="a message that is no question")
-        return answer_ask(turn, session, request, question, answered_before(known, str(client_id)))
-    target = resolve(turn, sender, body["to_id"])
+        return answer_ask(batch, session, request, question, answered_before(known, str(client_id)))
+    target = resolve(batch, sender, body["to_id"])
     if target.group is not None:
         raise IpcError("bad_request", detail="ask takes one name; write to the group with send")
-    deadline_s = turn.now.term_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
+    deadline_s = batch.now.term_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
     draft = Draft(sender, target, content, data, client_id, land=read_land(body))
     draft.extra["question"] = {"deadline": deadline_s, "asker": sender.id}
-    message_id, answer = post(turn, session, draft, person=bool(body.get("person")))
-    question = Question(message_id, sender.id, target.mailboxes[0].id, deadline_s, None)
-    turn.store.save_question(question)
-    return answer_ask(turn, session, request, question, answer)
+    message_id, answer = post(batch, session, draft, person=bool(body.get("person")))
+    question = OpenQuestion(message_id, sender.id, target.mailboxes[0].id, deadline_s, None)
+    batch.store.save_question(question)
+    return answer_ask(batch, session, request, question, answer)
 
 
-def asks(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+def asks(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     """Newest first, at most a hundred."""
     rows: list[dict[str, Any]] = []
-    for question in turn.store.questions_of(session.mailbox.id):
-        letter = turn.store.find_letter(question.message_id)
-        asked = turn.state.by_id.get(question.asked_id)
+    for question in batch.store.questions_of(session.mailbox.id):
+        letter = batch.store.find_letter(question.message_id)
+        asked = batch.state.by_id.get(question.asked_id)
         if letter is None or asked is None:
             continue  # expired with its message
-        state = state_of_question(turn, question)
+        state = state_of_question(batch, question)
         if request.body.get("state") in (None, state) and len(rows) < _LISTED:
             row = {"id": str(letter.id), "from": letter.sender, "to": asked.name, "content": letter.content[:_EXCERPT]}
-            row |= {"asked_at": iso(letter.created_s), "deadline": iso_term(turn, question.deadline_s), "state": state}
+            row |= {"asked_at": iso(letter.created_s), "deadline": iso_term(batch, question.deadline_s), "state": state}
             rows.append(row if question.answer_id is None else {**row, "answer": str(question.answer_id)})
     return {"asks": rows}
 
 
-def state_of_question(turn: Turn, question: Question) -> str:
+def state_of_question(batch: Batch, question: OpenQuestion) -> str:
     if question.answer_id is not None:
         return "answered"
-    return "stale" if question.deadline_s <= turn.now.due_s else "open"
+    return "stale" if question.deadline_s <= batch.now.due_s else "open"
 
 
-def forward(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    act_as(turn, session, request, "from_id")
+def forward(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(batch, session, request, "from_id")
     body, sender = request.body, session.mailbox
     client_id = body.get("message_id")
-    letter = party_letter(turn, sender, body["forward_id"])
-    text = whole_text(turn, letter)
+    letter = party_letter(batch, sender, body["forward_id"])
+    text = whole_text(batch, letter)
     content = f"{body['note']}\n\n{text}" if body.get("note") else text
-    known = sent_before(turn, sender, Repeat(client_id, content, letter.data, body["to_id"]))
+    known = sent_before(batch, sender, Repeat(client_id, content, letter.data, body["to_id"]))
     if known is not None:
         return answered_before(known, str(client_id))
-    check_size(turn, content)
-    draft = Draft(sender, resolve(turn, sender, body["to_id"]), content, letter.data, client_id, land=read_land(body))
+    check_size(batch, content)
+    draft = Draft(sender, resolve(batch, sender, body["to_id"]), content, letter.data, client_id, land=read_land(body))
     first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}
-    draft.extra |= {"forwarded": first, "hops": next_hop(turn, letter)}
-    return post(turn, session, draft)[1]
+    draft.extra |= {"forwarded": first, "hops": next_hop(batch, letter)}
+    return post(batch, session, draft)[1]
 
 
-def whole_text(turn: Turn, letter: Letter) -> str:
+def whole_text(batch: Batch, letter: StoredMessage) -> str:
     """The text of a message: what is forwarded is a message of its own, with a file of its own where it is large."""
     if letter.file_sha256 is None:
         return letter.content
-    found = turn.store.read_large(letter.file_path, letter.file_sha256)
+    found = batch.store.read_large(letter.file_path, letter.file_sha256)
     if found is None:
         raise IpcError("bad_request", detail="The file with that message's text is gone, so it can't be forwarded")
     return found
 
 
-def withdraw(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    letter = party_letter(turn, session.mailbox, request.body["withdraw_id"], own=True)
-    return {"withdrawn": take_back(turn, session.mailbox, letter.id)}
+def withdraw(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    letter = party_letter(batch, session.mailbox, request.body["withdraw_id"], own=True)
+    return {"withdrawn": take_back(batch, session.mailbox, letter.id)}
 
 
-def receipts(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+def receipts(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     """One row for each recipient of each message. What a reader has muted looks like what nobody has read yet."""
     rows = []
     for text_id in request.body["ids"]:
         if not isinstance(text_id, str):
             raise IpcError("bad_request", detail="ids must be text, as send answered them")
-        letter = party_letter(turn, session.mailbox, text_id, own=True)
-        question = turn.store.find_question(letter.id)
-        for mailbox in recipients(turn, letter):
-            state, at_s = receipt_of(turn, mailbox, letter.id)
+        letter = party_letter(batch, session.mailbox, text_id, own=True)
+        question = batch.store.find_question(letter.id)
+        for mailbox in recipients(batch, letter):
+            state, at_s = receipt_of(batch, mailbox, letter.id)
             if question is not None and question.answer_id is not None and state == "read":
                 state = "answered"
             row = {"id": text_id, "to": mailbox.name, "state": state}
-            rows.append({**row, "at": iso_term(turn, at_s)} if at_s else row)
+            rows.append({**row, "at": iso_term(batch, at_s)} if at_s else row)
     return {"receipts": rows}
 
 
-def receipt_of(turn: Turn, mailbox: Mailbox, message_id: int) -> tuple[str, float]:
-    found = turn.store.state_of(mailbox.id, message_id)
+def receipt_of(batch: Batch, mailbox: Mailbox, message_id: int) -> tuple[str, float]:
+    found = batch.store.state_of(mailbox.id, message_id)
     if found is None:
         return "gone", 0.0  # expired, withdrawn, or read long ago
     state, number = found

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.core import accounts, claims, conversation, delivery, fast_sends, groups, history, notices, presence, sending
-from broker.core.batch import DOOR_LENGTH, Answers, Event, Frame, Incoming, Outgoing, Pace, Turn
+from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget
 from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
@@ -24,7 +24,7 @@ from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS, Access, Action
 from broker.protocol.errors import IpcError
 
-Handler = Callable[[Turn, Any, Incoming], dict[str, Any] | None]
+Handler = Callable[[Batch, Any, Incoming], dict[str, Any] | None]
 READ = {
     action.name: {"id", "action", "session_token", "door", "bound_name", "peer_uid", *(field.name for field in action.fields)}
     for action in ACTIONS.values()
@@ -93,7 +93,7 @@ class Engine:
     """What the last run had no time for, and ``aside`` what it put off, for the caller to take up again."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)
 
-    def run(self, work: Sequence[Frame | Incoming], now: Moment, pace: Pace | None = None) -> Decided:
+    def run(self, work: Sequence[Frame | Incoming], now: Moment, pace: TimeBudget | None = None) -> Decided:
         """Decide and commit a batch. Nothing returned here was not committed first.
 
         With a pace part of the work may be left in ``rest`` and ``aside``; without one everything is decided.
@@ -114,15 +114,15 @@ class Engine:
 
     def tell_all(self, text: str, now: Moment) -> None:
         """Store a notice from ``system`` for everyone registered. Raises StoreError."""
-        turn = Turn(self.state, self.store, self.settings, now, self.make_token)
+        batch = Batch(self.state, self.store, self.settings, now, self.make_token)
         try:
-            notices.notify_all(turn, text)
+            notices.notify_all(batch, text)
             self.store.commit()
         except BaseException:
             self.store.rollback()
-            turn.journal.rollback()
+            batch.journal.rollback()
             raise
-        turn.journal.commit()
+        batch.journal.commit()
 
     def _time_alone(self, now: Moment) -> Decided:
         """Time has passed and nothing can be written: returned mail goes to those who wait, without its redelivered mark.
@@ -162,97 +162,97 @@ class Engine:
         self,
         work: Sequence[Frame | Incoming],
         now: Moment,
-        pace: Pace | None = None,
+        pace: TimeBudget | None = None,
         *,
         careful: bool = False,
         marks: bool = True,
     ) -> Decided:
-        turn = Turn(self.state, self.store, self.settings, now, self.make_token, careful, pace)
+        batch = Batch(self.state, self.store, self.settings, now, self.make_token, careful, pace)
         self.state.tidy()
         try:
-            delivery.expire(turn)
+            delivery.expire(batch)
             for part in work:
                 if isinstance(part, Frame):
-                    self._decide_frame(turn, part)
+                    self._decide_frame(batch, part)
                 else:
-                    self._decide(turn, part)
-            if turn.woken:
-                delivery.hand_out(turn)
+                    self._decide(batch, part)
+            if batch.woken:
+                delivery.hand_out(batch)
             self.store.commit(marks=marks)
         except BaseException:
             self.store.rollback()
-            turn.journal.rollback()
+            batch.journal.rollback()
             raise
-        turn.journal.commit()
-        self.rest, self.aside = turn.rest, turn.aside
-        return turn.out, turn.events
+        batch.journal.commit()
+        self.rest, self.aside = batch.rest, batch.aside
+        return batch.out, batch.events
 
-    def _decide_frame(self, turn: Turn, frame: Frame) -> None:
+    def _decide_frame(self, batch: Batch, frame: Frame) -> None:
         """Runs of ordinary sends by the fast lane, everything else one by one, as long as there is time."""
-        bodies, position, pace = frame.bodies, 0, turn.pace
+        bodies, position, pace = frame.bodies, 0, batch.pace
         token, door = frame.token, frame.door
         if pace is not None and not pace.enter(frame.route):
-            turn.rest.append(frame)
+            batch.rest.append(frame)
             return
         while position < len(bodies):
             body = bodies[position]
             token, door = body.get("session_token", token), body.get("door", door)
-            taken = fast_sends.take_run(turn, frame, position, token, door)
+            taken = fast_sends.take_run(batch, frame, position, token, door)
             if not taken:
-                self._decide(turn, Incoming(frame.route, body, token, str(door)[:DOOR_LENGTH]))
+                self._decide(batch, Incoming(frame.route, body, token, str(door)[:DOOR_LENGTH]))
             position += taken or 1
             if not taken and pace is not None and position < len(bodies) and pace.over():
-                turn.rest.append(frame.cut(position)[1])
+                batch.rest.append(frame.cut(position)[1])
                 return
 
-    def _decide(self, turn: Turn, request: Incoming) -> None:
+    def _decide(self, batch: Batch, request: Incoming) -> None:
         """Run one request; a refusal becomes its reply and leaves no trace of what it had begun."""
-        turn.request = request
-        mark, rows = turn.journal.mark(), len(turn.out)
+        batch.request = request
+        mark, rows = batch.journal.mark(), len(batch.out)
         saved = self.store.savepoint()
         try:
-            reply = self._handle(turn, request)
+            reply = self._handle(batch, request)
         except IpcError as error:
-            turn.journal.rollback(mark)
+            batch.journal.rollback(mark)
             self.store.restore(saved)
-            del turn.out[rows:]
-            if error.code in _MAY_BE_STORED and not turn.careful and request.body.get("message_id") is not None:
-                turn.careful = True
-                self._decide(turn, request)
-                turn.careful = False
+            del batch.out[rows:]
+            if error.code in _MAY_BE_STORED and not batch.careful and request.body.get("message_id") is not None:
+                batch.careful = True
+                self._decide(batch, request)
+                batch.careful = False
                 return
             if error.code == "unauthorized" and request.token:
-                turn.event("token_refused", action=str(request.body.get("action"))[:64])
+                batch.event("token_refused", action=str(request.body.get("action"))[:64])
             reply = error.to_wire()
         except StoreError:
             raise
         except Exception as error:  # the one broad catch of this process: a fault in one request is not the others'
-            turn.journal.rollback(mark)
+            batch.journal.rollback(mark)
             self.store.restore(saved)
-            del turn.out[rows:]
+            del batch.out[rows:]
             reply = IpcError("internal", ref=self.make_reference(error, request)).to_wire()
         if reply is not None:
-            turn.out.append(answer(request, reply))
+            batch.out.append(answer(request, reply))
 
-    def _handle(self, turn: Turn, request: Incoming) -> dict[str, Any] | None:
+    def _handle(self, batch: Batch, request: Incoming) -> dict[str, Any] | None:
         name = request.body.get("action")
         action = ACTIONS.get(name) if isinstance(name, str) else None
         if action is None:
             raise IpcError("unknown_action", action=str(name)[:64], known=", ".join(ACTIONS))
         session: Session | None = None
         if action.access is Access.SESSION:
-            session = accounts.authenticate(turn, request.token)
+            session = accounts.authenticate(batch, request.token)
         elif action.access is Access.OWNER and not self._is_owner(request.token):
             raise IpcError("unauthorized")
         action.check(request.body)
         if request.body.get("bound_name") is not None:
-            accounts.check_bound(turn, session, request)
-        if action.slow and turn.pace is not None and session is not None:
-            turn.aside.append((session, bare(request, action)))
+            accounts.check_bound(batch, session, request)
+        if action.slow and batch.pace is not None and session is not None:
+            batch.aside.append((session, bare(request, action)))
             return None
-        turn.ignored = ignored(action, request.body)
-        reply = self.handlers[action.name](turn, session, request)
-        return None if reply is None else {"status": "ok", **reply, **turn.ignored}
+        batch.ignored = ignored(action, request.body)
+        reply = self.handlers[action.name](batch, session, request)
+        return None if reply is None else {"status": "ok", **reply, **batch.ignored}
 
     def _is_owner(self, token: object) -> bool:
         return isinstance(token, str) and hmac.compare_digest(accounts.token_hash(token), self.owner_hash)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.core.accounts import authenticate
-from broker.core.batch import Answers, Frame, Turn, bucket
+from broker.core.batch import Answers, Batch, Frame, bucket
 from broker.core.loop_guard import settled
 from broker.core.posting import ESCAPED, MESSAGE_JSON_BYTES, SENT
 from broker.core.state import TOOL, Mailbox, Session
@@ -43,28 +43,28 @@ class Box:
     taken: int = 0
 
 
-def take_run(turn: Turn, frame: Frame, start: int, token: Any, door: Any) -> int:
+def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> int:
     """Decide the ordinary sends of a frame from ``start`` on; how many those were.
 
     ``token`` and ``door`` are what the request at ``start`` names or has from those before it.
     """
-    if turn.careful or not may_begin(frame.bodies[start]):
+    if batch.careful or not may_begin(frame.bodies[start]):
         return 0
     try:
-        session = authenticate(turn, token)
+        session = authenticate(batch, token)
     except IpcError:
         return 0
-    sender, now_s = session.mailbox, turn.now.wall_s
-    sender_id, name, expires_s = sender.id, sender.name, turn.now.term_s + turn.settings.unread_ttl_s
-    longest = min(turn.settings.large_message_bytes // _SHARE, turn.settings.message_limit_bytes // _SHARE, _LONGEST)
-    first_id = message_id = turn.state.last_message_id
+    sender, now_s = session.mailbox, batch.now.wall_s
+    sender_id, name, expires_s = sender.id, sender.name, batch.now.term_s + batch.settings.unread_ttl_s
+    longest = min(batch.settings.large_message_bytes // _SHARE, batch.settings.message_limit_bytes // _SHARE, _LONGEST)
+    first_id = message_id = batch.state.last_message_id
     boxes: dict[str, Box] = {}
     rows: list[Any] = []
     queue: list[int] = []
     replies: list[dict[str, Any]] = []
     known: tuple[str, ...] = ()
     checked = False
-    for body in frame.bodies[start : start + affordable(turn, session)]:
+    for body in frame.bodies[start : start + affordable(batch, session)]:
         fields = tuple(body)
         if fields != known:
             if not (_NEEDED.issubset(fields) and _ORDINARY.issuperset(fields)):
@@ -80,7 +80,7 @@ def take_run(turn: Turn, frame: Frame, start: int, token: Any, door: Any) -> int
         content = message.get("content")
         if type(content) is not str or len(content) > longest:
             break
-        box = boxes.get(to) or open_box(turn, sender, to, boxes)
+        box = boxes.get(to) or open_box(batch, sender, to, boxes)
         if box is None or box.taken == box.room:
             break
         if client_id is not None and (type(client_id) is not str or not 0 < len(client_id) <= _ID_LENGTH):
@@ -93,10 +93,10 @@ def take_run(turn: Turn, frame: Frame, start: int, token: Any, door: Any) -> int
         number = str(message_id)
         replies.append({"id": body["id"], "status": "ok", "message": SENT, "message_id": client_id or number, "number": number})
     if replies:
-        turn.store.add_ordinary(rows, queue)
-        turn.out.append(Answers(frame.route, replies))
-        turn.journal.set(turn.state, "last_message_id", first_id + len(replies))
-        settle(turn, session, len(replies), boxes)
+        batch.store.add_ordinary(rows, queue)
+        batch.out.append(Answers(frame.route, replies))
+        batch.journal.set(batch.state, "last_message_id", first_id + len(replies))
+        settle(batch, session, len(replies), boxes)
     return len(replies)
 
 
@@ -106,33 +106,33 @@ def may_begin(body: dict[str, Any]) -> bool:
     return body.get("action") == "send" and type(message) is dict and len(message) == 1 and _ORDINARY.issuperset(body)
 
 
-def affordable(turn: Turn, session: Session) -> int:
+def affordable(batch: Batch, session: Session) -> int:
     """Messages that the session's rate limit allows now."""
-    rate, filled = bucket(turn, session)
+    rate, filled = bucket(batch, session)
     return int(filled) if rate > 0 else _NO_LIMIT
 
 
-def open_box(turn: Turn, sender: Mailbox, to: str, boxes: dict[str, Box]) -> Box | None:
+def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> Box | None:
     """The mailbox of a name, if nothing stands between it and the sender; None leaves the message to the general path."""
-    mailbox = turn.state.mailboxes.get(to)
-    if mailbox is None or not mailbox.claimed or sender.id in mailbox.blocked or not settled(turn, sender, mailbox):
+    mailbox = batch.state.mailboxes.get(to)
+    if mailbox is None or not mailbox.claimed or sender.id in mailbox.blocked or not settled(batch, sender, mailbox):
         return None
-    limit = turn.settings.mailbox_limit
+    limit = batch.settings.mailbox_limit
     box = Box(mailbox, max(0, limit - mailbox.queued) if limit > 0 else _NO_LIMIT)
     boxes[to] = box
     return box
 
 
-def settle(turn: Turn, session: Session, count: int, boxes: dict[str, Box]) -> None:
+def settle(batch: Batch, session: Session, count: int, boxes: dict[str, Box]) -> None:
     """What the run changes in memory, and who is to hear of it."""
-    rate, filled = bucket(turn, session)
+    rate, filled = bucket(batch, session)
     if rate > 0:
-        turn.journal.set(session, "tokens", filled - count)
-        turn.journal.set(session, "refilled_s", turn.now.mono_s)
+        batch.journal.set(session, "tokens", filled - count)
+        batch.journal.set(session, "refilled_s", batch.now.mono_s)
     for box in boxes.values():
         mailbox = box.mailbox
         if box.taken:
-            turn.journal.set(mailbox, "queued", mailbox.queued + box.taken)
-            turn.wake(mailbox)
+            batch.journal.set(mailbox, "queued", mailbox.queued + box.taken)
+            batch.wake(mailbox)
             if mailbox.watchers:
-                turn.note_arrival(mailbox, session.mailbox.name, TOOL)
+                batch.note_arrival(mailbox, session.mailbox.name, TOOL)

@@ -5,7 +5,7 @@ from typing import Any
 import msgpack
 
 from broker.core.accounts import iso, known_mailbox
-from broker.core.batch import Incoming, Turn
+from broker.core.batch import Batch, Incoming
 from broker.core.delivery import render_extra
 from broker.core.lookup import party_letter, recipients, thread_of
 from broker.core.state import Session
@@ -16,20 +16,20 @@ from broker.protocol.errors import IpcError
 DEFAULT_PAGE = 50
 
 
-def history(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+def history(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     body, mailbox = request.body, session.mailbox
     peer_id = thread_id = None
     if body.get("peer") is not None:
-        peer_id = known_mailbox(turn, body["peer"]).id
+        peer_id = known_mailbox(batch, body["peer"]).id
     if body.get("thread") is not None:
-        thread_id = thread_of(party_letter(turn, mailbox, body["thread"]))
+        thread_id = thread_of(party_letter(batch, mailbox, body["thread"]))
     wanted = Filter(peer_id, thread_id, float(body.get("since_s") or 0.0))
     if body.get("history_id") is not None:
-        wanted = wanted._replace(only=party_letter(turn, mailbox, body["history_id"]).id)
-    return page(turn, session, request, wanted)
+        wanted = wanted._replace(only=party_letter(batch, mailbox, body["history_id"]).id)
+    return page(batch, session, request, wanted)
 
 
-def search(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+def search(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     words = request.body["query"].replace("\0", " ").split()  # FTS5 takes a NUL for the end of the query
     if not words:
         raise IpcError("bad_request", detail="query must hold a word")
@@ -37,26 +37,26 @@ def search(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
     # of all words begin with it
     beginning = "*" if len(words[-1]) > 2 or not words[-1].isascii() else ""
     query = " ".join('"' + word.replace('"', '""') + '"' for word in words) + beginning
-    return page(turn, session, request, Filter(query=query))
+    return page(batch, session, request, Filter(query=query))
 
 
-def page(turn: Turn, session: Session, request: Incoming, wanted: Filter) -> dict[str, Any]:
+def page(batch: Batch, session: Session, request: Incoming, wanted: Filter) -> dict[str, Any]:
     mailbox, body = session.mailbox, request.body
     if body.get("before") is not None:
-        wanted = wanted._replace(before=party_letter(turn, mailbox, body["before"]).id)
+        wanted = wanted._replace(before=party_letter(batch, mailbox, body["before"]).id)
     limit = body.get("limit") or DEFAULT_PAGE
-    found, more = turn.store.archive(mailbox.id, wanted, limit)
-    reply: dict[str, Any] = {"messages": [render(turn, mailbox.id, row) for row in found], "more": more}
-    behind = turn.store.archive_behind()
+    found, more = batch.store.archive(mailbox.id, wanted, limit)
+    reply: dict[str, Any] = {"messages": [render(batch, mailbox.id, row) for row in found], "more": more}
+    behind = batch.store.archive_behind()
     if behind:
         reply["behind"] = behind
     return reply
 
 
-def render(turn: Turn, mailbox_id: int, row: Archived) -> dict[str, Any]:
+def render(batch: Batch, mailbox_id: int, row: Archived) -> dict[str, Any]:
     letter = row.letter
-    sender = turn.state.by_id.get(letter.sender_id)
-    to = recipients(turn, letter)
+    sender = batch.state.by_id.get(letter.sender_id)
+    to = recipients(batch, letter)
     message: dict[str, Any] = {"content": letter.content}
     if letter.data is not None:
         message["data"] = msgpack.unpackb(letter.data)
@@ -77,7 +77,7 @@ def render(turn: Turn, mailbox_id: int, row: Archived) -> dict[str, Any]:
     if letter.file_path is not None:
         body["file"] = {"path": letter.file_path, "size_bytes": letter.file_size, "sha256": letter.file_sha256}
     if letter.extra is not None:
-        body.update(render_extra(turn, letter.id, msgpack.unpackb(letter.extra)))
+        body.update(render_extra(batch, letter.id, msgpack.unpackb(letter.extra)))
     if row.snippet is not None:
         body["snippet"] = row.snippet
     return body

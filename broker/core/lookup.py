@@ -4,31 +4,31 @@ from typing import Any
 
 import msgpack
 
-from broker.core.batch import Turn
+from broker.core.batch import Batch
 from broker.core.state import Mailbox
-from broker.core.storage import Letter
+from broker.core.storage import StoredMessage
 from broker.protocol.errors import IpcError
 
 
-def party_letter(turn: Turn, mailbox: Mailbox, text_id: str, *, own: bool = False) -> Letter:
+def party_letter(batch: Batch, mailbox: Mailbox, text_id: str, *, own: bool = False) -> StoredMessage:
     """The message of an id, if the mailbox wrote it (with ``own``), or wrote or got it.
 
     An id is what ``check`` showed or ``send`` answered, which for the writer may be a client-made one. Raises
     ``unknown_message`` for all else, so that nobody learns which ids of others exist.
     """
-    for message_id in candidates(turn, mailbox, text_id, own=own):
-        letter = turn.store.find_letter(message_id)
+    for message_id in candidates(batch, mailbox, text_id, own=own):
+        letter = batch.store.find_letter(message_id)
         if letter is None:
             continue
-        if letter.sender_id == mailbox.id or (not own and turn.store.state_of(mailbox.id, letter.id) is not None):
+        if letter.sender_id == mailbox.id or (not own and batch.store.state_of(mailbox.id, letter.id) is not None):
             return letter
     raise IpcError("unknown_message", id=text_id)
 
 
-def candidates(turn: Turn, mailbox: Mailbox, text_id: str, *, own: bool) -> list[int]:
+def candidates(batch: Batch, mailbox: Mailbox, text_id: str, *, own: bool) -> list[int]:
     """Message ids that a text may stand for: of one's own messages the client's id goes first."""
     found = []
-    sent = turn.store.find_sent(mailbox.id, text_id)
+    sent = batch.store.find_sent(mailbox.id, text_id)
     if sent is not None:
         found.append(sent.id)
     number = parse_id(text_id)
@@ -42,29 +42,29 @@ def parse_id(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def thread_of(letter: Letter) -> int:
+def thread_of(letter: StoredMessage) -> int:
     """A thread is named by the message that began it."""
     return letter.thread_id or letter.id
 
 
-def extra_of(letter: Letter) -> dict[str, Any]:
+def extra_of(letter: StoredMessage) -> dict[str, Any]:
     extra: dict[str, Any] = msgpack.unpackb(letter.extra) if letter.extra else {}
     return extra
 
 
-def recipients(turn: Turn, letter: Letter) -> list[Mailbox]:
+def recipients(batch: Batch, letter: StoredMessage) -> list[Mailbox]:
     ids = [letter.to_id] if letter.to_id is not None else extra_of(letter).get("to", [])
-    return [m for i in ids if (m := turn.state.by_id.get(i)) is not None]
+    return [m for i in ids if (m := batch.state.by_id.get(i)) is not None]
 
 
-def take_back(turn: Turn, sender: Mailbox, message_id: int) -> int:
+def take_back(batch: Batch, sender: Mailbox, message_id: int) -> int:
     """Withdraw the copies that nobody has been given yet; how many that were."""
-    letter = turn.store.find_letter(message_id)
+    letter = batch.store.find_letter(message_id)
     assert letter is not None and letter.sender_id == sender.id
     gone = 0
-    for mailbox in recipients(turn, letter):
-        if message_id not in mailbox.leased and turn.store.state_of(mailbox.id, message_id) == ("queued", 0.0):
-            turn.store.take_back(mailbox.id, message_id, turn.now.term_s)
-            turn.state.forget_mail(mailbox, {message_id}, turn.journal)
+    for mailbox in recipients(batch, letter):
+        if message_id not in mailbox.leased and batch.store.state_of(mailbox.id, message_id) == ("queued", 0.0):
+            batch.store.take_back(mailbox.id, message_id, batch.now.term_s)
+            batch.state.forget_mail(mailbox, {message_id}, batch.journal)
             gone += 1
     return gone

@@ -4,50 +4,50 @@ Counted are turns: one writes after the other has. Many messages one way are no 
 begins the count anew. At the limit both are told; further messages between them wait until the minute is over.
 """
 
-from broker.core.batch import Turn
+from broker.core.batch import Batch
 from broker.core.notices import notify
-from broker.core.state import Mailbox, Pair
+from broker.core.state import Alternation, Mailbox
 from broker.protocol.errors import IpcError
 
 WINDOW_S = 60.0
 
 
-def take_turn(turn: Turn, sender: Mailbox, other: Mailbox, *, person: bool) -> None:
+def note_alternation(batch: Batch, sender: Mailbox, other: Mailbox, *, person: bool) -> None:
     """Note a message between the two; raises ``slow_down`` with the time to wait."""
-    limit = turn.settings.pair_limit
+    limit = batch.settings.pair_limit
     if limit <= 0:
         return
     key = (sender.id, other.id) if sender.id < other.id else (other.id, sender.id)
-    pair, now_s = turn.state.pairs.get(key), turn.now.mono_s
+    pair, now_s = batch.state.pairs.get(key), batch.now.mono_s
     if pair is None or person or now_s - pair.since_s > WINDOW_S:
-        turn.journal.put(turn.state.pairs, key, Pair(sender.id, now_s))
+        batch.journal.put(batch.state.pairs, key, Alternation(sender.id, now_s))
         return
     if pair.turns > limit:
         raise IpcError("slow_down", name=other.name, limit=limit, retry_after_s=max(0.0, pair.since_s + WINDOW_S - now_s))
     if pair.last_sender == sender.id:
         return
-    turn.journal.set(pair, "last_sender", sender.id)
-    turn.journal.set(pair, "turns", pair.turns + 1)
+    batch.journal.set(pair, "last_sender", sender.id)
+    batch.journal.set(pair, "turns", pair.turns + 1)
     if pair.turns > limit:
         wait_s = pair.since_s + WINDOW_S - now_s
         for one, two in ((sender, other), (other, sender)):
             text = f"⏳ You and {two.name} have exchanged {limit} messages within a minute without a person: "
-            notify(turn, [one], f"{text}what you write to each other is refused for {wait_s:.0f} s.")
-        turn.event("pair_slowed", one=sender.name, other=other.name, wait_s=round(wait_s))
+            notify(batch, [one], f"{text}what you write to each other is refused for {wait_s:.0f} s.")
+        batch.event("pair_slowed", one=sender.name, other=other.name, wait_s=round(wait_s))
 
 
-def settled(turn: Turn, sender: Mailbox, other: Mailbox) -> bool:
+def settled(batch: Batch, sender: Mailbox, other: Mailbox) -> bool:
     """True where ``take_turn`` would change nothing and refuse nothing, since the sender wrote last."""
-    limit = turn.settings.pair_limit
+    limit = batch.settings.pair_limit
     if limit <= 0 or sender is other:
         return True
-    pair = turn.state.pairs.get((sender.id, other.id) if sender.id < other.id else (other.id, sender.id))
+    pair = batch.state.pairs.get((sender.id, other.id) if sender.id < other.id else (other.id, sender.id))
     if pair is None or pair.last_sender != sender.id or pair.turns > limit:
         return False
-    return turn.now.mono_s - pair.since_s <= WINDOW_S
+    return batch.now.mono_s - pair.since_s <= WINDOW_S
 
 
-def prune(turn_pairs: dict[tuple[int, int], Pair], mono_s: float) -> None:
+def prune(turn_pairs: dict[tuple[int, int], Alternation], mono_s: float) -> None:
     """Forget pairs whose minute is over."""
     for key in [k for k, p in turn_pairs.items() if mono_s - p.since_s > WINDOW_S]:
         del turn_pairs[key]

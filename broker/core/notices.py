@@ -6,7 +6,7 @@ it has not been handed out, the next rename is a line more in it.
 
 import msgpack
 
-from broker.core.batch import Turn
+from broker.core.batch import Batch
 from broker.core.state import Mailbox, Notice
 from broker.core.storage import NewMessage
 from broker.protocol.names import SYSTEM
@@ -17,61 +17,61 @@ _GATHERED_S = 3600.0
 """A notice that was begun so long ago gets no more lines."""
 
 
-def notify(turn: Turn, to: list[Mailbox], text: str) -> int:
+def notify(batch: Batch, to: list[Mailbox], text: str) -> int:
     """Write a notice to those who have room; the message's id, 0 where nobody has."""
-    limit = turn.settings.mailbox_limit
+    limit = batch.settings.mailbox_limit
     to = [m for m in to if limit <= 0 or m.queued < limit]
     if not to:
         return 0
-    message_id = turn.state.last_message_id + 1
-    turn.journal.set(turn.state, "last_message_id", message_id)
-    now_s = turn.now.wall_s
-    expires_s = turn.now.term_s + turn.settings.unread_ttl_s
+    message_id = batch.state.last_message_id + 1
+    batch.journal.set(batch.state, "last_message_id", message_id)
+    now_s = batch.now.wall_s
+    expires_s = batch.now.term_s + batch.settings.unread_ttl_s
     to_id, extra = (to[0].id, None) if len(to) == 1 else (None, msgpack.packb({"to": [m.id for m in to]}))
     notice = NewMessage(
         message_id, 0, SYSTEM, None, now_s, expires_s, text, None, None, len(to), None, None, None, to_id=to_id, extra=extra
     )
-    turn.store.add_message(notice, [m.id for m in to])
+    batch.store.add_message(notice, [m.id for m in to])
     for mailbox in to:
-        turn.journal.set(mailbox, "queued", mailbox.queued + 1)
-        turn.wake(mailbox)
+        batch.journal.set(mailbox, "queued", mailbox.queued + 1)
+        batch.wake(mailbox)
         if mailbox.watchers:
-            turn.note_arrival(mailbox, SYSTEM, notice.land)
+            batch.note_arrival(mailbox, SYSTEM, notice.land)
     return message_id
 
 
-def notify_all(turn: Turn, text: str) -> None:
+def notify_all(batch: Batch, text: str) -> None:
     """A notice to everyone registered."""
-    notify(turn, [m for m in turn.state.mailboxes.values() if m.claimed], text)
+    notify(batch, [m for m in batch.state.mailboxes.values() if m.claimed], text)
 
 
-def tell_of_rename(turn: Turn, about: Mailbox, line: str) -> None:
+def tell_of_rename(batch: Batch, about: Mailbox, line: str) -> None:
     """Everyone registered but the one it is about hears of it: in the notice that waits already, or in a new one."""
     waiting: dict[Notice, list[Mailbox]] = {}
     others: list[Mailbox] = []
-    for mailbox in turn.state.mailboxes.values():
+    for mailbox in batch.state.mailboxes.values():
         if mailbox.claimed and mailbox is not about:
             notice = mailbox.notice
-            if notice is not None and may_grow(turn, mailbox, notice):
+            if notice is not None and may_grow(batch, mailbox, notice):
                 waiting.setdefault(notice, []).append(mailbox)
             else:
                 others.append(mailbox)
     for notice, mailboxes in waiting.items():
         lines = (*notice.lines, line)
         grown = notice._replace(lines=lines[-_LINES:], left_out=notice.left_out + max(0, len(lines) - _LINES))
-        turn.store.rewrite(notice.message_id, text_of(notice), text_of(grown))
+        batch.store.rewrite(notice.message_id, text_of(notice), text_of(grown))
         for mailbox in mailboxes:
-            turn.journal.set(mailbox, "notice", grown)
-    limit = turn.settings.mailbox_limit
+            batch.journal.set(mailbox, "notice", grown)
+    limit = batch.settings.mailbox_limit
     told = [m for m in others if limit <= 0 or m.queued < limit]
-    message_id = notify(turn, told, line)
+    message_id = notify(batch, told, line)
     for mailbox in told:
-        turn.journal.set(mailbox, "notice", Notice(message_id, turn.now.term_s, (line,), 0))
+        batch.journal.set(mailbox, "notice", Notice(message_id, batch.now.term_s, (line,), 0))
 
 
-def may_grow(turn: Turn, mailbox: Mailbox, notice: Notice) -> bool:
+def may_grow(batch: Batch, mailbox: Mailbox, notice: Notice) -> bool:
     """True if nobody has been handed it yet (what leaves the mailbox otherwise takes ``Mailbox.notice`` away)."""
-    fresh = 0 <= turn.now.term_s - notice.written_s < min(_GATHERED_S, turn.settings.unread_ttl_s)
+    fresh = 0 <= batch.now.term_s - notice.written_s < min(_GATHERED_S, batch.settings.unread_ttl_s)
     return fresh and notice.message_id > mailbox.cursor and notice.message_id not in mailbox.leased
 
 

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import msgpack
 
 from broker.core.accounts import new_mailbox
-from broker.core.batch import Turn, check_json
+from broker.core.batch import Batch, check_json
 from broker.core.lookup import extra_of
 from broker.core.standing import Kind, standing
 from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox
-from broker.core.storage import LargeFile, Letter, NewMessage, Sent
+from broker.core.storage import LargeFile, NewMessage, Sent, StoredMessage
 from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
 from broker.protocol.names import BROADCAST, is_name
@@ -69,7 +69,7 @@ class Draft:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def read_message(turn: Turn, message: dict[str, Any]) -> tuple[str, bytes | None]:
+def read_message(batch: Batch, message: dict[str, Any]) -> tuple[str, bytes | None]:
     """The content and the packed data of a request's message; raises ``bad_request`` or ``too_large``."""
     content = message.get("content")
     data = message.get("data")
@@ -77,12 +77,12 @@ def read_message(turn: Turn, message: dict[str, Any]) -> tuple[str, bytes | None
         problem = "A message needs its text in content" if content is None else "message.content must be text"
         ignored = ", ".join(sorted(str(name)[:32] for name in message.keys() - MESSAGE_FIELDS)[:8])
         raise IpcError("bad_request", detail=f"{problem}; it has {ignored}, which says nothing" if ignored else problem)
-    check_size(turn, content)
+    check_size(batch, content)
     if data is None:
         return content, None
     check_json(data)
     packed: bytes = msgpack.packb(data)
-    settings = turn.settings
+    settings = batch.settings
     if len(packed) * ESCAPED > settings.data_limit_bytes:
         size = json_size(data)
         if size > settings.data_limit_bytes:
@@ -90,8 +90,8 @@ def read_message(turn: Turn, message: dict[str, Any]) -> tuple[str, bytes | None
     return content, packed
 
 
-def check_size(turn: Turn, content: str) -> None:
-    limit = turn.settings.message_limit_bytes
+def check_size(batch: Batch, content: str) -> None:
+    limit = batch.settings.message_limit_bytes
     if len(content) * 4 > limit:
         size = len(content.encode())
         if size > limit:
@@ -120,31 +120,31 @@ class Repeat(NamedTuple):
     """The message that a reply answers, which stands for its recipient."""
 
 
-def sent_before(turn: Turn, sender: Mailbox, said: Repeat, *, forever: bool = False) -> Sent | None:
+def sent_before(batch: Batch, sender: Mailbox, said: Repeat, *, forever: bool = False) -> Sent | None:
     """What was stored under this id, or None. Ids are remembered for ``dedupe_s`` and then free again.
 
     Raises ``id_conflict`` where it was another message: dropped as a repeat, this one would be lost.
     """
-    if said.client_id is None or not (turn.careful or forever):
+    if said.client_id is None or not (batch.careful or forever):
         return None
-    sent = turn.store.find_sent(sender.id, said.client_id)
+    sent = batch.store.find_sent(sender.id, said.client_id)
     if sent is None:
         return None
     # by the terms' clock where the message was kept for the usual time; either way too long rather than too short
-    sent_s = max(sent.created_s, sent.expires_s - turn.settings.unread_ttl_s)
-    if not forever and turn.now.due_s - sent_s > turn.settings.dedupe_s:
-        turn.store.forget_client_id(sent.id)
+    sent_s = max(sent.created_s, sent.expires_s - batch.settings.unread_ttl_s)
+    if not forever and batch.now.due_s - sent_s > batch.settings.dedupe_s:
+        batch.store.forget_client_id(sent.id)
         return None
-    letter = turn.store.find_letter(sent.id)
+    letter = batch.store.find_letter(sent.id)
     if letter is not None:
         if not is_text_of(letter, said):
             raise IpcError("id_conflict", id=said.client_id, what="another text")
-        if not is_recipient_of(turn, letter, sent, said):
+        if not is_recipient_of(batch, letter, sent, said):
             raise IpcError("id_conflict", id=said.client_id, what="another recipient")
     return sent
 
 
-def is_text_of(letter: Letter, said: Repeat) -> bool:
+def is_text_of(letter: StoredMessage, said: Repeat) -> bool:
     if said.data != letter.data and (said.data is None or letter.data is None or not same_data(said.data, letter.data)):
         return False
     if letter.file_sha256 is None:
@@ -157,7 +157,7 @@ def same_data(one: bytes, other: bytes) -> bool:
     return bool(msgpack.unpackb(one) == msgpack.unpackb(other))
 
 
-def is_recipient_of(turn: Turn, letter: Letter, sent: Sent, said: Repeat) -> bool:
+def is_recipient_of(batch: Batch, letter: StoredMessage, sent: Sent, said: Repeat) -> bool:
     """Whether it may have been sent to that name. Names change hands: only what is sure is held against a repeat."""
     if said.reply_to is not None or letter.reply_to is not None:
         return said.reply_to == letter.reply_to
@@ -166,7 +166,7 @@ def is_recipient_of(turn: Turn, letter: Letter, sent: Sent, said: Repeat) -> boo
     group = extra_of(letter).get("group")
     if group is not None or letter.to_id is None:
         return bool(said.to == group)
-    mailbox = turn.state.by_id.get(letter.to_id)
+    mailbox = batch.state.by_id.get(letter.to_id)
     if mailbox is None or mailbox.renamed_s >= letter.created_s:
         return True  # what its name was then is not kept
     return said.to == mailbox.name or sent.outcome == forwarded(said.to, mailbox.name)
@@ -187,10 +187,10 @@ def answered_before(sent: Sent, client_id: str) -> dict[str, Any]:
     return reply
 
 
-def resolve(turn: Turn, sender: Mailbox, name: str) -> Target:
+def resolve(batch: Batch, sender: Mailbox, name: str) -> Target:
     """Who gets mail for a name; a mailbox is made for a name that nobody has yet."""
-    state = turn.state
-    found = standing(state, name, turn.now.due_s)
+    state = batch.state
+    found = standing(state, name, batch.now.due_s)
     if found.mailbox is not None:
         new = found.mailbox.name
         return Target([found.mailbox], new, forwarded(name, new) if found.kind is Kind.FORWARDED else None)
@@ -201,7 +201,7 @@ def resolve(turn: Turn, sender: Mailbox, name: str) -> Target:
         raise IpcError("invalid_recipient")
     if found.kind is Kind.RESERVED:
         raise IpcError("name_reserved", name=name)
-    mailbox = found.waiting or unborn_mailbox(turn, sender, name)
+    mailbox = found.waiting or unborn_mailbox(batch, sender, name)
     outcome = f"Message queued for {name} (not yet registered)"
     if found.formerly is not None:
         return Target([mailbox], name, f"{outcome}. {name} is now called {found.formerly.name}", found.formerly.name)
@@ -210,16 +210,16 @@ def resolve(turn: Turn, sender: Mailbox, name: str) -> Target:
     return Target([mailbox], name, outcome, mailbox.hint[1])
 
 
-def unborn_mailbox(turn: Turn, sender: Mailbox, name: str) -> Mailbox:
+def unborn_mailbox(batch: Batch, sender: Mailbox, name: str) -> Mailbox:
     """The mailbox of a name that nobody has.
 
     Raises ``too_many_mailboxes`` beyond the sender's share, and for who has made a few where there are as many as there may be.
     """
-    limit, made = turn.settings.unclaimed_limit, turn.state.unborn
+    limit, made = batch.settings.unclaimed_limit, batch.state.unborn
     mine = made.get(sender.id, 0)
     if mine >= max(1, limit // _UNBORN_SHARE) or (mine >= _UNBORN_ALWAYS and sum(made.values()) >= limit):
         raise IpcError("too_many_mailboxes", limit=mine)
-    return new_mailbox(turn, name, sender.id)
+    return new_mailbox(batch, name, sender.id)
 
 
 def forwarded(name: str, new: str) -> str:
@@ -227,17 +227,17 @@ def forwarded(name: str, new: str) -> str:
     return f"Message forwarded from {name} to {new}"
 
 
-def everyone(turn: Turn, sender: Mailbox) -> Target:
+def everyone(batch: Batch, sender: Mailbox) -> Target:
     """Every registered instance but the sender."""
-    return Target([m for m in turn.state.mailboxes.values() if m.claimed and m is not sender], BROADCAST, many=True)
+    return Target([m for m in batch.state.mailboxes.values() if m.claimed and m is not sender], BROADCAST, many=True)
 
 
-def with_room(turn: Turn, sender: Mailbox, target: Target) -> tuple[Target, list[str]]:
+def with_room(batch: Batch, sender: Mailbox, target: Target) -> tuple[Target, list[str]]:
     """The target without those who can't or won't take mail of the sender, and the names of the full ones.
 
     Raises ``mailbox_full`` or ``blocked`` where one name alone was written to.
     """
-    limit = turn.settings.mailbox_limit
+    limit = batch.settings.mailbox_limit
     alone = not target.many
     kept, full = [], []
     for mailbox in target.mailboxes:
@@ -253,33 +253,33 @@ def with_room(turn: Turn, sender: Mailbox, target: Target) -> tuple[Target, list
     return (target if alone else target._replace(mailboxes=kept)), sorted(full)
 
 
-def store_message(turn: Turn, draft: Draft) -> int:
+def store_message(batch: Batch, draft: Draft) -> int:
     """Add one body and a delivery for each mailbox; a large body goes to its file first. Returns the message's id."""
-    journal, state, to = turn.journal, turn.state, draft.target.mailboxes
+    journal, state, to = batch.journal, batch.state, draft.target.mailboxes
     message_id = state.last_message_id + 1
     journal.set(state, "last_message_id", message_id)
-    created_s = turn.now.wall_s if draft.written_s is None else draft.written_s
+    created_s = batch.now.wall_s if draft.written_s is None else draft.written_s
     content, file = draft.content, None
-    if needs_file(turn, content, draft.data):
-        file = turn.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
-        journal.on_rollback(turn.store.remove_file, file.path)
+    if needs_file(batch, content, draft.data):
+        file = batch.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
+        journal.on_rollback(batch.store.remove_file, file.path)
         content = f"{summary(content)} Full content saved to: {file.path}"
-    row = make_row(turn, draft, message_id, created_s, content, file)
+    row = make_row(batch, draft, message_id, created_s, content, file)
     muting = {m.id for m in to if m.blocked and draft.sender.id in m.blocked}
-    turn.store.add_message(row, [m.id for m in to if m.id not in muting])
+    batch.store.add_message(row, [m.id for m in to if m.id not in muting])
     for mailbox in to:
         if mailbox.id in muting:
-            turn.store.file_muted(mailbox.id, message_id, turn.now.term_s)
+            batch.store.file_muted(mailbox.id, message_id, batch.now.term_s)
         else:
-            deliver(turn, draft, mailbox, message_id)
+            deliver(batch, draft, mailbox, message_id)
     if not to:
-        turn.store.take_back(0, message_id, turn.now.term_s)  # nobody's: kept for the sender's history
+        batch.store.take_back(0, message_id, batch.now.term_s)  # nobody's: kept for the sender's history
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):
         journal.set(state, "next_expiry_s", row.expires_s)
     return message_id
 
 
-def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, content: str, file: LargeFile | None) -> NewMessage:
+def make_row(batch: Batch, draft: Draft, message_id: int, created_s: float, content: str, file: LargeFile | None) -> NewMessage:
     target, sender, extra = draft.target, draft.sender, draft.extra
     to = target.mailboxes
     one = len(to) == 1 and target.group is None
@@ -287,7 +287,7 @@ def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, conten
         extra = {**extra, "to": [m.id for m in to]}
     if target.group is not None:
         extra = {**extra, "group": target.group}
-    ttl_s = turn.settings.unread_ttl_s
+    ttl_s = batch.settings.unread_ttl_s
     brief = draft.ttl_s is not None and draft.ttl_s < ttl_s
     return NewMessage(
         message_id,
@@ -295,7 +295,7 @@ def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, conten
         sender.name,
         draft.client_id,
         created_s,
-        turn.now.term_s + (draft.ttl_s if brief and draft.ttl_s is not None else ttl_s),
+        batch.now.term_s + (draft.ttl_s if brief and draft.ttl_s is not None else ttl_s),
         content,
         draft.data,
         target.outcome,
@@ -312,20 +312,20 @@ def make_row(turn: Turn, draft: Draft, message_id: int, created_s: float, conten
     )
 
 
-def deliver(turn: Turn, draft: Draft, mailbox: Mailbox, message_id: int) -> None:
+def deliver(batch: Batch, draft: Draft, mailbox: Mailbox, message_id: int) -> None:
     """Count the message in and tell those who wait for it."""
-    turn.journal.set(mailbox, "queued", mailbox.queued + 1)
+    batch.journal.set(mailbox, "queued", mailbox.queued + 1)
     if draft.land == INTERRUPT:
-        turn.journal.add(mailbox.urgent, message_id)
+        batch.journal.add(mailbox.urgent, message_id)
     elif draft.land == TURN:
-        turn.journal.add(mailbox.later, message_id)
-    turn.wake(mailbox)
+        batch.journal.add(mailbox.later, message_id)
+    batch.wake(mailbox)
     if mailbox.watchers:
-        turn.note_arrival(mailbox, draft.sender.name, draft.land)
+        batch.note_arrival(mailbox, draft.sender.name, draft.land)
 
 
-def needs_file(turn: Turn, content: str, data: bytes | None) -> bool:
-    limit = turn.settings.large_message_bytes
+def needs_file(batch: Batch, content: str, data: bytes | None) -> bool:
+    limit = batch.settings.large_message_bytes
     if len(content) * 4 > limit and len(content.encode()) > limit:
         return True
     if (len(content) + len(data or b"")) * ESCAPED <= MESSAGE_JSON_BYTES:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from broker.core.accounts import GONE_AFTER_S, iso_term, known_mailbox
-from broker.core.batch import Incoming, Turn
+from broker.core.batch import Batch, Incoming
 from broker.core.state import Mailbox, Session
 from broker.protocol.errors import IpcError
 
@@ -11,17 +11,17 @@ DEFAULT_MINUTES = 5
 _WAY_LENGTH = 32
 
 
-def list_instances(turn: Turn, _session: Session, _request: Incoming) -> dict[str, Any]:
-    claimed = sorted((m for m in turn.state.mailboxes.values() if m.claimed), key=lambda m: m.name)
-    return {"instances": [describe(turn, m) for m in claimed]}
+def list_instances(batch: Batch, _session: Session, _request: Incoming) -> dict[str, Any]:
+    claimed = sorted((m for m in batch.state.mailboxes.values() if m.claimed), key=lambda m: m.name)
+    return {"instances": [describe(batch, m) for m in claimed]}
 
 
-def describe(turn: Turn, mailbox: Mailbox) -> dict[str, Any]:
+def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
     """A row of ``list``; what is empty is left out."""
     row: dict[str, Any] = {
         "id": mailbox.name,
-        "last_seen": iso_term(turn, mailbox.last_seen_s),
-        "presence": presence_of(turn, mailbox),
+        "last_seen": iso_term(batch, mailbox.last_seen_s),
+        "presence": presence_of(batch, mailbox),
     }
     if mailbox.note and row["presence"] != "gone":
         row["note"] = mailbox.note
@@ -30,77 +30,77 @@ def describe(turn: Turn, mailbox: Mailbox) -> dict[str, Any]:
     return row
 
 
-def presence_of(turn: Turn, mailbox: Mailbox) -> str:
-    silent_s = turn.now.term_s - mailbox.last_seen_s
+def presence_of(batch: Batch, mailbox: Mailbox) -> str:
+    silent_s = batch.now.term_s - mailbox.last_seen_s
     if mailbox.presence == "gone" or (silent_s > GONE_AFTER_S and not mailbox.awaited):
         return "gone"
     return mailbox.presence or "idle"
 
 
-def presence(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
+def presence(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     body, mailbox = request.body, session.mailbox
     reach = body.get("reach")
     if reach is not None:
         if not all(isinstance(way, str) and 0 < len(way) <= _WAY_LENGTH for way in reach):
             raise IpcError("bad_request", detail=f"reach is a list of words of at most {_WAY_LENGTH} characters")
-        turn.journal.set(mailbox, "reach", tuple(reach))
+        batch.journal.set(mailbox, "reach", tuple(reach))
     state, note = body.get("state"), body.get("note")
     if note is None and state not in (None, mailbox.presence):
         note = ""  # a note belongs to the state it was said with
     for attribute, value in (("presence", state), ("note", note)):
         if value is not None and getattr(mailbox, attribute) != value:
-            turn.journal.set(mailbox, attribute, value)
-            turn.store.save_mailbox(mailbox)
-    return {"presence": presence_of(turn, mailbox), "note": mailbox.note, "reach": list(mailbox.reach)}
+            batch.journal.set(mailbox, attribute, value)
+            batch.store.save_mailbox(mailbox)
+    return {"presence": presence_of(batch, mailbox), "note": mailbox.note, "reach": list(mailbox.reach)}
 
 
-def autocheck_start(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    return set_autocheck(turn, session.mailbox, request.body.get("minutes") or DEFAULT_MINUTES)
+def autocheck_start(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    return set_autocheck(batch, session.mailbox, request.body.get("minutes") or DEFAULT_MINUTES)
 
 
-def autocheck_stop(turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:
-    return set_autocheck(turn, session.mailbox, 0)
+def autocheck_stop(batch: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
+    return set_autocheck(batch, session.mailbox, 0)
 
 
-def autocheck_status(_turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:
+def autocheck_status(_turn: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
     minutes = session.mailbox.autocheck_min
     return {"autocheck": "on", "minutes": minutes} if minutes else {"autocheck": "off"}
 
 
-def set_autocheck(turn: Turn, mailbox: Mailbox, minutes: int) -> dict[str, Any]:
+def set_autocheck(batch: Batch, mailbox: Mailbox, minutes: int) -> dict[str, Any]:
     if mailbox.autocheck_min != minutes:
-        turn.journal.set(mailbox, "autocheck_min", minutes)
-        turn.store.save_mailbox(mailbox)
+        batch.journal.set(mailbox, "autocheck_min", minutes)
+        batch.store.save_mailbox(mailbox)
     return {"autocheck": "on", "minutes": minutes} if minutes else {"autocheck": "off"}
 
 
-def block(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    other, mode = known_mailbox(turn, request.body["name"]), request.body.get("mode") or "block"
+def block(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    other, mode = known_mailbox(batch, request.body["name"]), request.body.get("mode") or "block"
     if other is session.mailbox:
         raise IpcError("bad_request", detail="One can't block oneself")
-    set_block(turn, session.mailbox, other, mode)
+    set_block(batch, session.mailbox, other, mode)
     return {"message": f"{'Blocked' if mode == 'block' else 'Muted'} {other.name}"}
 
 
-def unblock(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    other = known_mailbox(turn, request.body["name"])
-    set_block(turn, session.mailbox, other, None)
+def unblock(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    other = known_mailbox(batch, request.body["name"])
+    set_block(batch, session.mailbox, other, None)
     return {"message": f"Unblocked {other.name}"}
 
 
-def set_block(turn: Turn, mailbox: Mailbox, other: Mailbox, mode: str | None) -> None:
+def set_block(batch: Batch, mailbox: Mailbox, other: Mailbox, mode: str | None) -> None:
     blocked = {k: v for k, v in mailbox.blocked.items() if k != other.id}
     if mode is not None:
         blocked[other.id] = mode
     if blocked != mailbox.blocked:
-        turn.journal.set(mailbox, "blocked", blocked)
-        turn.store.save_block(mailbox.id, other.id, mode)
+        batch.journal.set(mailbox, "blocked", blocked)
+        batch.store.save_block(mailbox.id, other.id, mode)
 
 
-def blocks(turn: Turn, session: Session, _request: Incoming) -> dict[str, Any]:
+def blocks(batch: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
     rows = [
         {"name": other.name, "mode": mode}
         for i, mode in session.mailbox.blocked.items()
-        if (other := turn.state.by_id.get(i)) is not None
+        if (other := batch.state.by_id.get(i)) is not None
     ]
     return {"blocks": sorted(rows, key=lambda r: r["name"])}

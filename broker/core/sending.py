@@ -3,9 +3,9 @@
 from typing import Any
 
 from broker.core.accounts import new_mailbox, wanted
-from broker.core.batch import Incoming, Turn, act_as, take_tokens
+from broker.core.batch import Batch, Incoming, act_as, take_tokens
 from broker.core.lookup import party_letter, take_back, thread_of
-from broker.core.loop_guard import take_turn
+from broker.core.loop_guard import note_alternation
 from broker.core.posting import (
     SENT,
     Draft,
@@ -26,47 +26,47 @@ from broker.protocol.errors import IpcError
 _OPTIONS = frozenset({"land", "ttl_s", "thread", "supersedes"})
 
 
-def send(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    act_as(turn, session, request, "from_id")
+def send(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(batch, session, request, "from_id")
     body, sender = request.body, session.mailbox
-    content, data = read_message(turn, body["message"])
+    content, data = read_message(batch, body["message"])
     client_id = body.get("message_id")
-    known = sent_before(turn, sender, Repeat(client_id, content, data, body["to_id"]))
+    known = sent_before(batch, sender, Repeat(client_id, content, data, body["to_id"]))
     if known is not None:
         return answered_before(known, str(client_id))
-    draft = Draft(sender, resolve(turn, sender, body["to_id"]), content, data, client_id)
+    draft = Draft(sender, resolve(batch, sender, body["to_id"]), content, data, client_id)
     if not _OPTIONS.isdisjoint(body):
-        read_options(turn, session, body, draft)
-    reply = post(turn, session, draft, person=bool(body.get("person")))[1]
+        read_options(batch, session, body, draft)
+    reply = post(batch, session, draft, person=bool(body.get("person")))[1]
     if draft.thread_id is not None:
         reply["thread"] = str(draft.thread_id)
     supersedes = body.get("supersedes")
     if supersedes is not None:
-        reply["superseded"] = take_back(turn, sender, draft.extra["supersedes"])
+        reply["superseded"] = take_back(batch, sender, draft.extra["supersedes"])
     return reply
 
 
-def read_options(turn: Turn, session: Session, body: dict[str, Any], draft: Draft) -> None:
+def read_options(batch: Batch, session: Session, body: dict[str, Any], draft: Draft) -> None:
     """What a sender may say of a message beside its text."""
     draft.land = read_land(body)
     draft.ttl_s = body.get("ttl_s")
     if body.get("thread") is not None:
-        draft.thread_id = thread_of(party_letter(turn, session.mailbox, body["thread"]))
+        draft.thread_id = thread_of(party_letter(batch, session.mailbox, body["thread"]))
     if body.get("supersedes") is not None:
-        letter = party_letter(turn, session.mailbox, body["supersedes"], own=True)
+        letter = party_letter(batch, session.mailbox, body["supersedes"], own=True)
         draft.extra["supersedes"] = letter.id
 
 
-def post(turn: Turn, session: Session, draft: Draft, *, person: bool = False) -> tuple[int, dict[str, Any]]:
+def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) -> tuple[int, dict[str, Any]]:
     """Charge, bound and store a message to a name or group; (its id, the reply)."""
     sender, target = draft.sender, draft.target
-    take_tokens(turn, session, max(1, len(target.mailboxes)))
-    draft.target, full = with_room(turn, sender, target)
+    take_tokens(batch, session, max(1, len(target.mailboxes)))
+    draft.target, full = with_room(batch, sender, target)
     if target.group is not None:
         draft.target = draft.target._replace(outcome=posted(len(draft.target.mailboxes), target.group))
     elif target.mailboxes[0] is not sender:
-        take_turn(turn, sender, target.mailboxes[0], person=person)
-    message_id = store_message(turn, draft)
+        note_alternation(batch, sender, target.mailboxes[0], person=person)
+    message_id = store_message(batch, draft)
     reply: dict[str, Any] = {
         "message": draft.target.outcome or SENT,
         "message_id": draft.client_id or str(message_id),
@@ -83,20 +83,20 @@ def posted(count: int, group: str) -> str:
     return f"Posted to {count} member{'' if count == 1 else 's'} of {group}"
 
 
-def broadcast(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]:
-    act_as(turn, session, request, "from_id")
+def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(batch, session, request, "from_id")
     body, sender = request.body, session.mailbox
-    content, data = read_message(turn, body["message"])
+    content, data = read_message(batch, body["message"])
     client_id = body.get("message_id")
-    known = sent_before(turn, sender, Repeat(client_id, content, data))
+    known = sent_before(batch, sender, Repeat(client_id, content, data))
     if known is not None:
         return answered_before(known, str(client_id))
-    target = everyone(turn, sender)
-    take_tokens(turn, session, max(1, len(target.mailboxes)))
-    target, full = with_room(turn, sender, target)
+    target = everyone(batch, sender)
+    take_tokens(batch, session, max(1, len(target.mailboxes)))
+    target, full = with_room(batch, sender, target)
     count = len(target.mailboxes)
     target = target._replace(outcome=f"Broadcast to {count} instances")
-    message_id = store_message(turn, Draft(sender, target, content, data, client_id, land=read_land(body)))
+    message_id = store_message(batch, Draft(sender, target, content, data, client_id, land=read_land(body)))
     number = str(message_id)
     reply = {"message": target.outcome, "message_id": client_id or number, "number": number, "count": count}
     if full:
@@ -104,19 +104,19 @@ def broadcast(turn: Turn, session: Session, request: Incoming) -> dict[str, Any]
     return reply
 
 
-def import_mail(turn: Turn, _session: None, request: Incoming) -> dict[str, Any]:
+def import_mail(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     """One message of another system, with its own sender and time. Only the owner of the data folder may."""
     body = request.body
-    content, data = read_message(turn, body["message"])
+    content, data = read_message(batch, body["message"])
     writer = body["from_id"]
-    found = wanted(turn, writer)
+    found = wanted(batch, writer)
     if found.kind is Kind.GROUP:
         raise IpcError("name_taken", name=writer)
-    sender = found.mailbox or found.waiting or new_mailbox(turn, writer)
-    known = sent_before(turn, sender, Repeat(body["message_id"], content, data, body["to_id"]), forever=True)
+    sender = found.mailbox or found.waiting or new_mailbox(batch, writer)
+    known = sent_before(batch, sender, Repeat(body["message_id"], content, data, body["to_id"]), forever=True)
     if known is not None:
         return answered_before(known, body["message_id"])
-    target, _full = with_room(turn, sender, resolve(turn, sender, body["to_id"]))
-    when_s = min(float(body["timestamp"]), turn.now.wall_s)
-    message_id = store_message(turn, Draft(sender, target, content, data, body["message_id"], written_s=when_s))
+    target, _full = with_room(batch, sender, resolve(batch, sender, body["to_id"]))
+    when_s = min(float(body["timestamp"]), batch.now.wall_s)
+    message_id = store_message(batch, Draft(sender, target, content, data, body["message_id"], written_s=when_s))
     return {"message": target.outcome or SENT, "message_id": str(message_id)}

@@ -13,7 +13,7 @@ over decides nothing any more: it only tells who writes to the old name what its
 from enum import Enum, auto
 from typing import NamedTuple
 
-from broker.core.state import Forward, Group, Journal, Mailbox, State
+from broker.core.state import Group, Journal, Mailbox, NameForward, State
 from broker.protocol.names import is_reserved
 
 
@@ -124,7 +124,7 @@ def forgotten_forwards(state: State, keep_s: float, most: int, now_s: float) -> 
     lapsed = sorted((f.until_s, name) for name, f in state.forwards.items() if f.until_s <= now_s)
     over = len(lapsed) - most
 
-    def is_over(position: int, until_s: float, forward: Forward) -> bool:
+    def is_over(position: int, until_s: float, forward: NameForward) -> bool:
         return position < over or until_s <= now_s - keep_s or not forward.mailbox.claimed
 
     return [name for i, (until_s, name) in enumerate(lapsed) if is_over(i, until_s, state.forwards[name])]

@@ -167,7 +167,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
+class NameForward:
     """An old name that leads to a mailbox until ``until_s`` (Unix time)."""
 
     mailbox: Mailbox
@@ -197,7 +197,7 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Pair:
+class Alternation:
     """How two mailboxes alternate: turns since ``since_s`` (monotonic), and who wrote last."""
 
     last_sender: int
@@ -261,12 +261,12 @@ class State:
     mailboxes: dict[str, Mailbox] = field(default_factory=dict)
     """By present name."""
     by_id: dict[int, Mailbox] = field(default_factory=dict)
-    forwards: dict[str, Forward] = field(default_factory=dict)
+    forwards: dict[str, NameForward] = field(default_factory=dict)
     sessions: dict[bytes, Session] = field(default_factory=dict)
     """By hash of the token."""
     groups: dict[str, Group] = field(default_factory=dict)
     claims: dict[int, Claim] = field(default_factory=dict)
-    pairs: dict[tuple[int, int], Pair] = field(default_factory=dict)
+    pairs: dict[tuple[int, int], Alternation] = field(default_factory=dict)
     last_message_id: int = 0
     last_group_id: int = 0
     last_claim_id: int = 0

@@ -24,7 +24,7 @@ _LONG_S = 30 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClockReading:
     """What is kept from one life to the next. ``boot_s`` counts from the boot that ``boot_id`` names, empty where unknown."""
 
     wall_s: float
@@ -46,7 +46,7 @@ class Reading:
 class Terms:
     """Turns what the machine's two clocks say into ``ahead_s`` and ``held_s`` of a ``Moment``."""
 
-    at: Reading
+    at: ClockReading
     """Where the two clocks were compared last."""
     hold_s: float
     jumps: list[float] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Terms:
     """There is something new to be kept."""
 
     @classmethod
-    def begin(cls, saved: Reading | None, now: Reading, hold_s: float) -> "Terms":
+    def begin(cls, saved: ClockReading | None, now: ClockReading, hold_s: float) -> "Terms":
         """Of a new life; ``saved`` is of the last one."""
         if saved is None:
             return cls(now, hold_s)
@@ -67,7 +67,7 @@ class Terms:
         counts_s = max(0.0, gap_s)
         ahead_s = saved.ahead_s + gap_s - counts_s
         due_s = saved.wall_s - saved.ahead_s if saved.due_s is None else saved.due_s
-        begun = Reading(now.wall_s, now.boot_s, now.boot_id, ahead_s, due_s, gap_s, now.boot_s + hold_s)
+        begun = ClockReading(now.wall_s, now.boot_s, now.boot_id, ahead_s, due_s, gap_s, now.boot_s + hold_s)
         return cls(begun, hold_s, [gap_s] if not -_TOLERANCE_S <= gap_s <= _LONG_S else [])
 
     def read(self, wall_s: float, boot_s: float) -> tuple[float, float]:
@@ -97,6 +97,6 @@ class Terms:
         counts_s = max(0.0, gap_s) - max(0.0, at.gap_s)
         self._keep(replace(at, ahead_s=at.ahead_s + step_s - counts_s, gap_s=gap_s, hold_until_s=boot_s + self.hold_s))
 
-    def _keep(self, at: Reading) -> None:
+    def _keep(self, at: ClockReading) -> None:
         self.at = at
         self.changed = True

@@ -33,19 +33,19 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyPair:
     """A key pair, hex."""
 
     public: str
     secret: str
 
 
-def new_pair() -> Pair:
+def new_pair() -> KeyPair:
     import zmq
     from zmq.utils import z85
 
     public, secret = zmq.curve_keypair()
-    return Pair(z85.decode(public).hex(), z85.decode(secret).hex())
+    return KeyPair(z85.decode(public).hex(), z85.decode(secret).hex())
 
 
 def read_key(text: str) -> str:
@@ -73,14 +73,14 @@ def keys_folder(settings: Settings) -> Path:
     return private_folder(folder)
 
 
-def server_pair(settings: Settings) -> Pair:
+def server_pair(settings: Settings) -> KeyPair:
     """The broker's own keys, made at first use. Raises OSError, SettingsError."""
     path = keys_folder(settings) / "server.json"
     if not os.path.lexists(path):
         write_private(path, json.dumps(asdict(new_pair())), replace=False, durable=True)
     stored = _json(path)
     try:
-        return Pair(read_key(stored["public"]), read_key(stored["secret"]))
+        return KeyPair(read_key(stored["public"]), read_key(stored["secret"]))
     except (SettingsError, KeyError, TypeError):  # never show what was read: it is a secret
         raise SettingsError(f"{path} holds no key pair; restore it from a backup, or remove it to have new keys made") from None
 

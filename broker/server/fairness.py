@@ -148,7 +148,7 @@ class Backlog:
             waiting.size_bytes += round(len(frame.bodies) * self._each_bytes.get(frame.route, 0.0))
 
 
-class Pace:
+class ConnectionBudget:
     """How long each connection may hold one turn (``broker.core.batch.Pace``)."""
 
     __slots__ = ("_clock", "_end_s", "_limit_s", "_route")

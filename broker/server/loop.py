@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from broker.core import accounts, presence
-from broker.core.batch import Answers, Frame, Incoming, Outgoing, Turn
+from broker.core.batch import Answers, Batch, Frame, Incoming, Outgoing
 from broker.core.engine import Decided, Engine
 from broker.core.state import Route, Session
 from broker.core.storage import StoreDamaged, StoreError
@@ -31,8 +31,8 @@ from broker.home.watched_files import Ground, note
 from broker.protocol import frames
 from broker.protocol.errors import IpcError
 from broker.server.clock import Clock, reading
-from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, Pace, SlowLane
-from broker.server.unix_socket import Peer, StreamDoor
+from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, ConnectionBudget, SlowLane
+from broker.server.unix_socket import SocketPeer, StreamDoor
 from broker.server.upkeep import Sweeper
 from broker.server.zeromq import Router
 from broker.service.supervised import heard_parent
@@ -122,11 +122,11 @@ class Server:
 
     def step(self) -> None:
         """Wait until there is something to do, and do it."""
-        peers: list[Peer] = []
+        peers: list[SocketPeer] = []
         routed = self._router.waits()
         for key, mask in self._selector.select(0 if routed else self._timeout_s()):
             source = key.data
-            if type(source) is Peer:
+            if type(source) is SocketPeer:
                 if mask & selectors.EVENT_WRITE:
                     self._stream.flush(source)
                 if mask & selectors.EVENT_READ:
@@ -137,7 +137,7 @@ class Server:
                 self._stream.accept(time.monotonic())
             elif key.fd == self._parent_pipe:
                 self._beat()
-        self.turn(peers, routed)
+        self.batch(peers, routed)
 
     def _beat(self) -> None:
         """The supervisor asked, or is gone. Raises GroundGone, StoreGone."""
@@ -158,12 +158,12 @@ class Server:
 
     # the hot path
 
-    def turn(self, peers: Sequence[Peer] = (), routed: bool = True) -> None:
+    def batch(self, peers: Sequence[SocketPeer] = (), routed: bool = True) -> None:
         """Take what waits, commit it, answer: of the stream door's ``peers``, of the router's if it may have some."""
         taken = self._receive(peers, routed)
         if self._stream.departed:
             self._see_off()
-        self._answer(self.engine.run(taken, self.clock(), Pace(self._backlog.pace_s)))
+        self._answer(self.engine.run(taken, self.clock(), ConnectionBudget(self._backlog.pace_s)))
         if self.engine.rest:
             self._backlog.put_back(self.engine.rest)
         for session, request in self.engine.aside:
@@ -204,7 +204,7 @@ class Server:
         refusal = IpcError("overloaded", limit=limit, retry_after_s=0.1).to_wire()
         self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
 
-    def _receive(self, peers: Sequence[Peer], routed: bool) -> list[Frame]:
+    def _receive(self, peers: Sequence[SocketPeer], routed: bool) -> list[Frame]:
         """Read what has come and take each connection's share of it."""
         for peer in peers:
             if self._backlog.is_behind(peer.route):
@@ -271,16 +271,16 @@ class Server:
     def _give_back(self, replies: list[Outgoing]) -> None:
         """Return the mail of replies that nobody will read, and stop pushing to their connection."""
         state = self.engine.state
-        turn = Turn(state, self.store, self.settings, self.clock(), self.engine.make_token)
+        batch = Batch(state, self.store, self.settings, self.clock(), self.engine.make_token)
         for reply in replies:
             mailbox = reply.mailbox
             if mailbox is None:
                 continue
-            state.return_leases(mailbox, list(reply.mail_ids), turn.journal)
+            state.return_leases(mailbox, list(reply.mail_ids), batch.journal)
             state.drop_route(mailbox, reply.route)
             if reply.mail_ids and mailbox.awaited:
                 state.given_back.add(mailbox.id)
-        turn.journal.commit()
+        batch.journal.commit()
 
     def _see_off(self) -> None:
         """Nothing waits any more for connections that have ended, and mail on its way to them goes back."""
@@ -301,26 +301,26 @@ class Server:
 
     # what the process tells of itself
 
-    def _ping(self, _turn: Turn, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+    def _ping(self, _turn: Batch, _session: Session | None, _request: Incoming) -> dict[str, Any]:
         return {"pid": os.getpid(), "version": VERSION, "protocol": frames.VERSION}
 
-    def _status(self, turn: Turn, _session: Session | None, _request: Incoming) -> dict[str, Any]:
-        state = turn.state
+    def _status(self, batch: Batch, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+        state = batch.state
         claimed = [m for m in state.mailboxes.values() if m.claimed]
         settings = self.settings
         return {
             "pid": os.getpid(),
             "version": VERSION,
             "protocol": frames.VERSION,
-            "uptime_s": round(turn.now.mono_s - self.started.mono_s, 1),
+            "uptime_s": round(batch.now.mono_s - self.started.mono_s, 1),
             "endpoint": endpoint(settings),
-            "instances": [{**presence.describe(turn, m), "queued": m.queued} for m in sorted(claimed, key=lambda m: m.name)],
+            "instances": [{**presence.describe(batch, m), "queued": m.queued} for m in sorted(claimed, key=lambda m: m.name)],
             "unclaimed": len(state.mailboxes) - state.registered,
             "queued": sum(m.queued for m in state.mailboxes.values()),
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
             "requests": self.requests,
             "repaired": last_repair(settings),
-            "clock": {"jumps": self._jumps, "ahead_s": round(turn.now.ahead_s, 1), "held_s": round(turn.now.held_s, 1)},
+            "clock": {"jumps": self._jumps, "ahead_s": round(batch.now.ahead_s, 1), "held_s": round(batch.now.held_s, 1)},
             "bad_frames": self.bad_frames,
             "overloaded": self.refused,
             "limits": {

@@ -33,7 +33,7 @@ _NO_RESOURCES_S = 1.0
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
-class Peer:
+class SocketPeer:
     """One connection."""
 
     __slots__ = ("cutter", "flushed", "mail", "out", "route", "socket", "watched")
@@ -57,7 +57,7 @@ class StreamDoor:
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
         self._listening: socket.socket | None = None
-        self._peers: dict[Route, Peer] = {}
+        self._peers: dict[Route, SocketPeer] = {}
         self._numbers = itertools.count(1)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
@@ -117,7 +117,7 @@ class StreamDoor:
             connected.setblocking(False)
             # libzmq makes routes of five bytes, and clients may choose none that begin with zero
             route = b"\0unix" + next(self._numbers).to_bytes(8, "big")
-            peer = self._peers[route] = Peer(route, connected)
+            peer = self._peers[route] = SocketPeer(route, connected)
             self._selector.register(connected, _READ, peer)
 
     def listen_again(self) -> None:
@@ -125,7 +125,7 @@ class StreamDoor:
         self.listen_again_s = None
         self._selector.register(self._listening, _READ, self)
 
-    def read(self, peer: Peer) -> "Iterator[bytes | memoryview]":
+    def read(self, peer: SocketPeer) -> "Iterator[bytes | memoryview]":
         """The frames that have come, to be used before the next one is read. Raises FrameError for what can't be read on."""
         try:
             count = peer.socket.recv_into(self._buffer)
@@ -167,7 +167,7 @@ class StreamDoor:
     def _unread(self) -> int:
         return sum(len(peer.out) for peer in self._peers.values())
 
-    def flush(self, peer: Peer) -> None:
+    def flush(self, peer: SocketPeer) -> None:
         """Send on what waits, now that the peer reads."""
         try:
             sent = peer.socket.send(peer.out)
@@ -182,7 +182,7 @@ class StreamDoor:
             peer.mail.popleft()
         self._watch(peer)
 
-    def _watch(self, peer: Peer) -> None:
+    def _watch(self, peer: SocketPeer) -> None:
         """Wait for what can be done with a peer."""
         waiting = len(peer.out)
         wanted = (_WRITE if waiting else 0) | (_READ if waiting < _PAUSE_BYTES else 0)
@@ -190,7 +190,7 @@ class StreamDoor:
             peer.watched = wanted
             self._selector.modify(peer.socket, wanted, peer)
 
-    def drop(self, peer: Peer) -> None:
+    def drop(self, peer: SocketPeer) -> None:
         """End a connection."""
         if self._peers.pop(peer.route, None) is None:
             return

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from broker.core.state import Claim, Forward, Group, Mailbox, Session
+from broker.core.state import Claim, Group, Mailbox, NameForward, Session
 from broker.store.last_ids import RAISE_MARK
 from broker.store.schema import BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MemberRow, SessionRow
 from broker.store.transactions import Transactions
@@ -61,7 +61,7 @@ class Records(Transactions):
     def drop_session(self, token_hash: bytes) -> None:
         self._add(SessionRow.delete().where(SessionRow.token_hash == token_hash))
 
-    def save_forward(self, name: str, forward: Forward) -> None:
+    def save_forward(self, name: str, forward: NameForward) -> None:
         self._add(ForwardRow.replace(name=name, mailbox_id=forward.mailbox.id, until_s=forward.until_s))
 
     def drop_forward(self, name: str) -> None:

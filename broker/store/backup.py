@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridges.text import visible
 from broker.home import restore_journal
 from broker.home.files import make_folder, no_service, prepare_home, sync_folder, write_private
 from broker.home.message_files import NAME, is_ours, locate
@@ -306,7 +305,7 @@ def _move_files(db: sqlite3.Connection, found: Path, folder: Path) -> int:
     rows = db.execute("SELECT id, file_path FROM message WHERE file_path IS NOT NULL").fetchall()
     for message_id, old in rows:
         if not is_ours(Path(old).name):
-            raise BackupError(f"message {message_id} of the backup names a file that is not ours: {visible(old)[:80]}")
+            raise BackupError(f"message {message_id} of the backup names a file that is not ours: {old[:80]!a}")
     moved = [(str(folder / Path(old).name), old, i) for i, old in rows if (found / Path(old).name).is_file()]
     if any(new != old for new, old, _ in moved):
         rename = "UPDATE message SET content = replace(content, ?2, ?1), file_path = ?1 WHERE id = ?3"

@@ -10,7 +10,7 @@ import sqlite3
 
 import msgpack
 
-from broker.core.storage import Archived, Filter, Letter
+from broker.core.storage import Archived, Filter, StoredMessage
 from broker.protocol.errors import IpcError
 from broker.store.messages import LETTER
 from broker.store.transactions import Transactions, translate
@@ -135,7 +135,7 @@ class Archive(Transactions):
             for row in rows:
                 if len(found) == limit or left_bytes <= 0:
                     return found, True
-                letter = self._with_file(Letter._make(row[:-2]))
+                letter = self._with_file(StoredMessage._make(row[:-2]))
                 found.append(Archived(letter, row[-2], row[-1]))
                 left_bytes -= len(letter.content) + len(letter.data or b"")
         except sqlite3.OperationalError as e:

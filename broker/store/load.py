@@ -9,9 +9,9 @@ from typing import Any
 import peewee
 
 from broker.core.standing import enter, enter_group
-from broker.core.state import INTERRUPT, Claim, Forward, Group, Journal, Mailbox, Session, State
+from broker.core.state import INTERRUPT, Claim, Group, Journal, Mailbox, NameForward, Session, State
 from broker.core.storage import StoreDamaged, StoreError
-from broker.core.terms import Reading
+from broker.core.terms import ClockReading
 from broker.home.settings import Settings
 from broker.store.accounts import Records
 from broker.store.expiry import Expiry
@@ -54,7 +54,7 @@ class SqliteStore(MailRows, Records, Expiry):
             enter(state, mailbox, journal)
         for name, mailbox_id, until_s in ForwardRow.select().tuples():
             if mailbox_id in state.by_id:
-                state.forwards[name] = Forward(state.by_id[mailbox_id], until_s)
+                state.forwards[name] = NameForward(state.by_id[mailbox_id], until_s)
         for token_hash, mailbox_id, uid, created_s, seen_s, replaced in (
             SessionRow.select().order_by(SessionRow.created_s).tuples()
         ):
@@ -105,16 +105,16 @@ class SqliteStore(MailRows, Records, Expiry):
                 state.claims[row[0]] = Claim(row[0], state.by_id[row[1]], *row[2:])
         state.last_claim_id = max(state.claims, default=0)
 
-    def last_reading(self) -> Reading | None:
+    def last_reading(self) -> ClockReading | None:
         """The clocks as the last life of the broker left them; None in a new database."""
         told = self._meta("clock")
         if told is not None:
-            return Reading(**json.loads(told))
+            return ClockReading(**json.loads(told))
         # of a version that did not keep them: somebody was there at this time
         seen_s = self._sql.execute("SELECT max(last_seen_s) FROM mailbox").fetchone()[0]
-        return None if seen_s is None else Reading(seen_s, 0.0, "")
+        return None if seen_s is None else ClockReading(seen_s, 0.0, "")
 
-    def save_reading(self, at: Reading) -> None:
+    def save_reading(self, at: ClockReading) -> None:
         """Between batches. Raises StoreError."""
         self._write_now(("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", [(json.dumps(at.to_map()),)]))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
-from broker.core.storage import ORDINARY, LargeFile, Letter, Mail, NewMessage, Question, Sent
+from broker.core.storage import ORDINARY, Delivery, LargeFile, NewMessage, OpenQuestion, Sent, StoredMessage
 from broker.home.message_files import original
 from broker.store.schema import QuestionRow
 from broker.store.transactions import Transactions, translate
@@ -18,7 +18,7 @@ m.land, m.thread_id, m.reply_to, m.extra, m.expires_s
 FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND """
 _FETCH_NEW = _FETCH + "q.message_id > ? AND m.expires_s > ? ORDER BY q.message_id"
 _FETCH_ONE = _FETCH + "q.message_id = ? AND m.expires_s > ?"
-LETTER = ",".join(f"m.{column}" for column in Letter._fields)
+LETTER = ",".join(f"m.{column}" for column in StoredMessage._fields)
 _FIND = "SELECT " + LETTER + " FROM message m WHERE m.id = ?"
 _ordinary_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name in ORDINARY))
 _others_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name not in ORDINARY))
@@ -62,20 +62,20 @@ class MailRows(Transactions):
         except sqlite3.Error as e:
             raise translate(e) from e
 
-    def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Mail]:
+    def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Delivery]:
         """The messages ``ids``, then those above ``after``, in order, as far as the caller reads; none that has expired."""
         self._flush()
         marked = self._marked() if ids else {}
         for message_id in ids:
             row = self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone()
             if row:
-                mail = self._with_file(Mail._make(row))
+                mail = self._with_file(Delivery._make(row))
                 change = marked.get((mailbox_id, message_id), 0)
                 yield mail._replace(attempts=mail.attempts + change) if change else mail
         rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))
         try:
             for row in rows:
-                yield self._with_file(Mail._make(row))
+                yield self._with_file(Delivery._make(row))
         finally:
             rows.close()
 
@@ -133,10 +133,10 @@ class MailRows(Transactions):
         row = self._sql.execute("SELECT max(message_id) FROM queue WHERE mailbox_id = ?", (mailbox_id,)).fetchone()
         return int(row[0] or 0)
 
-    def find_letter(self, message_id: int) -> Letter | None:
+    def find_letter(self, message_id: int) -> StoredMessage | None:
         self._flush()
         row = self._sql.execute(_FIND, (message_id,)).fetchone()
-        return self._with_file(Letter._make(row)) if row else None
+        return self._with_file(StoredMessage._make(row)) if row else None
 
     def state_of(self, mailbox_id: int, message_id: int) -> tuple[str, float] | None:
         """(queued, times handed out), (read, Unix time), (muted, Unix time), or None if the mailbox does not have it."""
@@ -150,21 +150,21 @@ class MailRows(Transactions):
 
     # questions
 
-    def save_question(self, question: Question) -> None:
+    def save_question(self, question: OpenQuestion) -> None:
         self._add(QuestionRow.replace(**question._asdict()))
 
-    def find_question(self, message_id: int) -> Question | None:
+    def find_question(self, message_id: int) -> OpenQuestion | None:
         self._flush()
         row = self._sql.execute("SELECT * FROM question WHERE message_id = ?", (message_id,)).fetchone()
-        return Question._make(row) if row else None
+        return OpenQuestion._make(row) if row else None
 
-    def questions_of(self, mailbox_id: int) -> list[Question]:
+    def questions_of(self, mailbox_id: int) -> list[OpenQuestion]:
         """Those that a mailbox asked or was asked, the newest thousand, newest first."""
         self._flush()
         rows = self._sql.execute(
             "SELECT * FROM question WHERE asker_id = ?1 OR asked_id = ?1 ORDER BY message_id DESC LIMIT 1000", (mailbox_id,)
         )
-        return [Question._make(row) for row in rows]
+        return [OpenQuestion._make(row) for row in rows]
 
     # large bodies
 

@@ -14,11 +14,11 @@ import peewee
 
 from broker.core.storage import (
     ORDINARY,
+    Delivery,
     IdConflict,
-    Letter,
-    Mail,
     NewMessage,
     StoreDamaged,
+    StoredMessage,
     StoreError,
     StoreFull,
     StoreGone,
@@ -28,7 +28,7 @@ from broker.home.files import identity
 from broker.home.settings import Settings
 from broker.store.large_files import LargeFiles
 
-Row = TypeVar("Row", Mail, Letter)
+Row = TypeVar("Row", Delivery, StoredMessage)
 _INSERT_MESSAGE = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_ORDINARY = f"INSERT OR FAIL INTO message ({','.join(ORDINARY)}, copies) VALUES ", "(?,?,?,?,?,?,?,?,1)"
 _INSERT_QUEUE = "INSERT OR FAIL INTO queue VALUES ", "(?,?,0)"

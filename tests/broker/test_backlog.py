@@ -15,7 +15,7 @@ from broker.home.logs import open_log
 from broker.home.paths import wire_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
-from broker.server.fairness import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, Backlog, Pace
+from broker.server.fairness import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, Backlog, ConnectionBudget
 from broker.server.loop import Server
 from broker.store import open_store
 from tests.conftest import Service
@@ -83,7 +83,7 @@ def test_what_a_turn_did_not_come_to_is_first_in_the_next_and_counts_with_its_by
 
 def test_a_pace_lets_each_connection_begin_and_ends_its_time_not_the_others() -> None:
     now_s = 0.0
-    pace = Pace(1.0, lambda: now_s)
+    pace = ConnectionBudget(1.0, lambda: now_s)
     assert pace.enter(b"a")
     assert not pace.over()
     now_s = 1.5
@@ -128,15 +128,15 @@ def test_a_flood_without_end_is_answered_whole_and_delays_another_by_a_few_turns
             s.setsockopt(zmq.LINGER, 0)
             s.setsockopt(zmq.RCVTIMEO, 20_000)
             s.connect(endpoint(service.settings))
-        frames, each = 60, 256
-        for frame in range(frames):
+        count, each = 60, 256
+        for frame in range(count):
             bodies: list[dict[str, Any]] = [{"action": "whoami", "id": frame * each + n} for n in range(each)]
             bodies[0]["session_token"] = token
             flood.send(frames.encode(bodies))
         quiet.send(frames.encode([{"action": "ping", "id": "quiet"}]))
         assert frames.decode(quiet.recv())[0]["id"] == "quiet"
         answers: dict[int, str] = {}
-        while len(answers) < frames * each:
+        while len(answers) < count * each:
             for reply in frames.decode(flood.recv()):
                 answers[reply["id"]] = reply.get("code", "ok")
     finally:

@@ -70,12 +70,12 @@ def memory_mib(pid: int) -> float:
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.data())
-def test_a_stream_is_cut_into_the_same_frames_however_it_comes(frames: list[bytes], data: st.DataObject) -> None:
-    stream = b"".join(map(frames.enclose, frames))
+def test_a_stream_is_cut_into_the_same_frames_however_it_comes(whole: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(map(frames.enclose, whole))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
     cutter = frames.Cutter()
     found = [bytes(f) for a, b in itertools.pairwise([0, *cuts, len(stream)]) for f in cutter.feed(memoryview(stream)[a:b])]
-    assert found == frames
+    assert found == whole
 
 
 def test_the_socket_is_the_users_own(service: Service) -> None:

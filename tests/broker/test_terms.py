@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import broker.core
-from broker.core.terms import Reading, Terms
+from broker.core.terms import ClockReading, Terms
 from broker.home.logs import Log
 from broker.server.upkeep import Sweeper
 from tests.broker.conftest import Core
@@ -30,8 +30,8 @@ class Machine:
         self._begin(None)
         core.register("fred", "claude")
 
-    def _begin(self, saved: Reading | None) -> None:
-        now = Reading(self.core.wall_s, self.core.mono_s, f"boot {self.boots}")
+    def _begin(self, saved: ClockReading | None) -> None:
+        now = ClockReading(self.core.wall_s, self.core.mono_s, f"boot {self.boots}")
         self.core.terms = Terms.begin(saved, now, HOUR_S)
 
     def set_clock(self, by_s: float) -> None:
@@ -42,7 +42,7 @@ class Machine:
         """``off_s`` is what the wall clock says of the time between."""
         assert self.core.terms is not None
         self.core.now()
-        saved = Reading(**json.loads(json.dumps(self.core.terms.at.to_map())))
+        saved = ClockReading(**json.loads(json.dumps(self.core.terms.at.to_map())))
         self.boots += 1
         self.core.wall_s += off_s
         self.core.mono_s = 10.0
@@ -144,14 +144,14 @@ def test_a_wrong_clock_at_a_start_that_is_put_right_within_the_hour_ends_nothing
 
 
 def test_a_start_in_the_same_boot_goes_by_the_time_since_boot(core: Core) -> None:
-    at = Reading(1e9, 100.0, "this", ahead_s=5.0)
-    terms = Terms.begin(at, Reading(1e9 + 8 * DAY_S, 160.0, "this"), HOUR_S)
+    at = ClockReading(1e9, 100.0, "this", ahead_s=5.0)
+    terms = Terms.begin(at, ClockReading(1e9 + 8 * DAY_S, 160.0, "this"), HOUR_S)
     assert terms.read(1e9 + 8 * DAY_S, 160.0) == (pytest.approx(5.0 + 8 * DAY_S - 60), 0.0)
     assert terms.jumps == [pytest.approx(8 * DAY_S - 60)]
 
 
 def test_a_clock_that_drifts_or_is_slewed_does_not_jump() -> None:
-    terms = Terms.begin(None, Reading(1e9, 0.0, "this"), HOUR_S)
+    terms = Terms.begin(None, ClockReading(1e9, 0.0, "this"), HOUR_S)
     for minute in range(10_000):
         terms.read(1e9 + minute * 60 * 1.0002, minute * 60.0)
     assert (terms.jumps, terms.at.ahead_s) == ([], 0.0)
@@ -226,7 +226,7 @@ def test_after_a_boot_of_the_machine_nothing_ends_for_an_hour_that_a_setting_sho
     service.connect("fred").send("claude", "old")
     service.stop()
     with closing(sqlite3.connect(home / "ipc.db")) as db:
-        told = Reading(**json.loads(db.execute("SELECT value FROM meta WHERE key = 'clock'").fetchone()[0]))
+        told = ClockReading(**json.loads(db.execute("SELECT value FROM meta WHERE key = 'clock'").fetchone()[0]))
         assert told.wall_s == pytest.approx(time.time(), abs=600)
         other = {**told.to_map(), "boot_id": "another", "wall_s": told.wall_s - 8 * DAY_S}
         db.execute("UPDATE meta SET value = ? WHERE key = 'clock'", (json.dumps(other),))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.core.batch import Answers, Frame, Incoming, Outgoing, Pace
+from broker.core.batch import Answers, Frame, Incoming, Outgoing, TimeBudget
 from broker.core.engine import Decided, Engine
 from broker.core.state import Moment
 from broker.protocol.actions import ACTIONS, Access
@@ -46,7 +46,7 @@ class WatchedEngine(Engine):
         self,
         work: Sequence[Frame | Incoming],
         now: Moment,
-        pace: Pace | None = None,
+        pace: TimeBudget | None = None,
         *,
         careful: bool = False,
         marks: bool = True,

@@ -48,17 +48,17 @@ def dealer(service: Service, frames: int = 1000) -> Iterator["zmq.Socket[bytes]"
         context.term()
 
 
-def flood(service: Service, token: str, frames: int, each: int, text: str) -> Counter[str]:
+def flood(service: Service, token: str, count: int, each: int, text: str) -> Counter[str]:
     """Send all of it before a reply is read; how often which answer came."""
-    with dealer(service, frames * each) as s:
-        for frame in range(frames):
+    with dealer(service, count * each) as s:
+        for frame in range(count):
             bodies: list[dict[str, Any]] = [
                 {"action": "send", "to_id": "sink", "message": {"content": text}, "id": frame * each + n} for n in range(each)
             ]
             bodies[0]["session_token"] = token
             s.send(frames.encode(bodies))
         answers: dict[int, str] = {}
-        while len(answers) < frames * each:
+        while len(answers) < count * each:
             for reply in frames.decode(s.recv()):
                 assert reply["id"] not in answers
                 answers[reply["id"]] = reply.get("code", "ok")

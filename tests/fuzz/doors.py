@@ -23,7 +23,7 @@ from bridges.mcp.relay_protocol import NOTE, read_note
 from bridges.mcp.relayed_session import id_in
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent
-from bridges.tcp.connection import Connection
+from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.stream import Stream
 from broker.client.json_lines import QuickConnection
@@ -108,7 +108,7 @@ async def _converse(inputs: Inputs, upstream: JsonUpstream, raw: bytes) -> bytes
     client.setblocking(False)
     server.setblocking(False)
     rng, loop = inputs.rng, asyncio.get_running_loop()
-    Stream(loop, server, Connection(upstream, private=True)).start()
+    Stream(loop, server, TcpConnection(upstream, private=True)).start()
     said = answer = b""
     closed = False
     with client:

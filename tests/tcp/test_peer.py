@@ -20,7 +20,7 @@ import pytest
 
 from bridges.cli.service import door_line
 from bridges.tcp.admission import NOBODY_KNOWN, Admission
-from bridges.tcp.peer import UNKNOWN, Peer, Peers
+from bridges.tcp.peer import UNKNOWN, PeerProcess, Peers
 from broker.home.logs import open_log
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
@@ -120,7 +120,7 @@ def service() -> Iterator[Service]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def seen(host: str) -> list[Peer]:
+def seen(host: str) -> list[PeerProcess]:
     """Who is at the other end: while it is there, when it has closed its sending side, closed, and reset."""
     peers = Peers()
     assert peers.knows
@@ -144,12 +144,12 @@ def seen(host: str) -> list[Peer]:
 @pytest.mark.parametrize("host", WAYS)
 @pytest.mark.parametrize("refused", [False, True], ids=["by netlink", "by the tables"])
 def test_a_connection_is_its_users_while_that_process_holds_it(host: str, refused: bool) -> None:
-    def work() -> list[Peer]:
+    def work() -> list[PeerProcess]:
         if refused:
             without_netlink()
         return seen(host)
 
-    ours = Peer("ours", os.getuid())
+    ours = PeerProcess("ours", os.getuid())
     assert forked(work) == [ours, ours, UNKNOWN, UNKNOWN]
 
 
@@ -157,7 +157,7 @@ def test_a_connection_is_its_users_while_that_process_holds_it(host: str, refuse
 @pytest.mark.parametrize("host", WAYS)
 @pytest.mark.parametrize("refused", [False, True], ids=["by netlink", "by the tables"])
 def test_another_user_is_foreign(host: str, refused: bool) -> None:
-    def work() -> Peer:
+    def work() -> PeerProcess:
         if refused:
             without_netlink()
         with listening_at(WAYS[host]) as listening:
@@ -171,7 +171,7 @@ def test_another_user_is_foreign(host: str, refused: bool) -> None:
             os.waitpid(child, 0)
         return found
 
-    assert forked(work) == Peer("foreign", NOBODY)
+    assert forked(work) == PeerProcess("foreign", NOBODY)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -234,7 +234,7 @@ def test_with_a_shared_secret_the_proof_decides_for_every_user(make_service: Cal
 @needs_root
 @pytest.mark.parametrize("secret", ["", SECRET])
 def test_where_nothing_tells_who_connects_a_name_needs_the_secret_and_the_service_says_so(home: Path, secret: str) -> None:
-    def work() -> tuple[bool, bool, Peer, str | None]:
+    def work() -> tuple[bool, bool, PeerProcess, str | None]:
         admission = Admission(settings, open_log("blind", home, "info"))
         with connected("127.0.0.1") as (accepted, _client):
             peer = admission.admit(Someone(), accepted, private=False)

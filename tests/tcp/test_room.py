@@ -150,19 +150,19 @@ def in_a_loop(work: Callable[[Room, list[str], list[Taker]], None]) -> list[str]
 def test_beyond_the_room_only_the_first_is_read_and_the_others_in_their_order() -> None:
     def work(room: Room, told: list[str], takers: list[Taker]) -> None:
         a, b, c, d = takers
-        memory.count(a, ROOM_BYTES // 2, half_read=True)
-        memory.count(b, ROOM_BYTES // 2, half_read=True)
-        memory.count(c, FREE_BYTES, half_read=True)
+        room.count(a, ROOM_BYTES // 2, half_read=True)
+        room.count(b, ROOM_BYTES // 2, half_read=True)
+        room.count(c, FREE_BYTES, half_read=True)
         told.append("full")
-        memory.count(c, MIB, half_read=True)
-        memory.count(a, ROOM_BYTES, half_read=True)
-        memory.count(b, ROOM_BYTES // 2 + 1, half_read=True)
+        room.count(c, MIB, half_read=True)
+        room.count(a, ROOM_BYTES, half_read=True)
+        room.count(b, ROOM_BYTES // 2 + 1, half_read=True)
         told.append("a is answered")
-        memory.count(a, 0, half_read=False)
+        room.count(a, 0, half_read=False)
         told.append("c has left")
-        memory.leave(c)
-        memory.leave(b)
-        memory.count(d, ROOM_BYTES + 1, half_read=True)
+        room.leave(c)
+        room.leave(b)
+        room.count(d, ROOM_BYTES + 1, half_read=True)
 
     assert in_a_loop(work) == ["full", "c waits", "b waits", "a is answered", "b goes on", "c goes on", "c has left"]
 
@@ -172,10 +172,10 @@ def test_who_takes_long_ends_once_another_waits_and_who_had_to_wait_does_not(mon
 
     def work(room: Room, told: list[str], takers: list[Taker]) -> None:
         a, b, c, d = takers
-        memory.count(a, ROOM_BYTES // 2, half_read=False)
-        memory.count(b, ROOM_BYTES // 2, half_read=True)
+        room.count(a, ROOM_BYTES // 2, half_read=False)
+        room.count(b, ROOM_BYTES // 2, half_read=True)
         told.append("full")
-        memory.count(c, MIB, half_read=True)
-        memory.count(d, MIB, half_read=True)
+        room.count(c, MIB, half_read=True)
+        room.count(d, MIB, half_read=True)
 
     assert in_a_loop(work) == ["full", "c waits", "b ends", "c goes on"]

@@ -8,7 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from bridges.tcp.pace import SHARED_S, Turns
+from bridges.tcp.pace import SHARED_S, FairTurns
 from tests.conftest import Service, wait_for
 
 COUNT = 200
@@ -83,7 +83,7 @@ def test_what_waits_for_its_turn_when_its_client_is_cut_off_is_run_all_the_same(
 
 
 def test_clients_share_while_two_have_asked_lately() -> None:
-    turns = Turns()
+    turns = FairTurns()
     assert [turns.heard(1, 0.1 * n) for n in range(5)] == [False] * 5
     assert turns.heard(2, 0.5), "another asks"
     assert turns.heard(1, 0.6)
