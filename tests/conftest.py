@@ -18,6 +18,7 @@ from broker.client.sync import Client, connect
 from broker.home.settings import Settings
 from broker.service.launcher import ensure_running
 
+pytest_plugins = ["tests.engine"]
 DEADLINE_S = 20.0
 # a shell starts what runs in the background with SIGINT ignored, and so would be all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)

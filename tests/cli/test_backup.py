@@ -24,9 +24,9 @@ from broker.home import keys, restore_journal
 from broker.home.files import prepare_home
 from broker.home.settings import Settings
 from broker.store import backup
-from tests.broker.conftest import Core
 from tests.conftest import Service, alive, wait_for
-from tests.faults.steps import deaths
+from tests.deep.faults.steps import deaths
+from tests.engine import Core
 
 _NOT_MAIL = ("message_text", "letter", "thread", "sqlite_", "meta")
 
