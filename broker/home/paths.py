@@ -45,7 +45,7 @@ class Place:
 def python() -> list[str]:
     """Our interpreter for a module of ours: neither the present folder nor PYTHONPATH may hold another one of its name,
     unless it is there that ours are."""
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     folder, given = working_folder(), os.environ.get("PYTHONPATH", "").split(os.pathsep)
     is_given = ours in (os.path.normpath(os.path.join(folder, path)) for path in given)
     return [sys.executable, "-P"] if is_given else [sys.executable, "-P", "-E"]

@@ -180,7 +180,7 @@ def _environment_of(pid: int) -> dict[str, str]:
 def start_supervisor(settings: Settings, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Start supervisor, broker and doors, detached from this process, its terminal and its folder. ``environment`` is added
     to this process's."""
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     env = {**os.environ, **environment, "IPC_HOME": str(settings.home)}
     env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     errors = os.open(settings.home / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
