@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="certifi
 
 
 def certificate(folder: Path, name: str = "tls", host: str = "localhost", *more: str) -> tuple[Path, Path]:
-    """A self-signed certificate and its key, made as the README says."""
+    """A self-signed certificate and its key, made as docs/other-machines.md says."""
     cert, key = folder / f"{name}.crt", folder / f"{name}.key"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "825"]
     command += [*(more or ("-nodes",)), "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
