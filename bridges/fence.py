@@ -3,7 +3,7 @@
 Mail stands between fences, under a label. The fence carries a number drawn anew for each text, so that no sender's words can
 close it or open another. All else that others wrote (notes, resources, names) is one line, its line breaks escapes, and
 quoted where it stands in a sentence. Hooks and commands use this module too: it imports nothing that costs time (see
-broker.home.paths), and no other module of the doors imports bridges.text.
+broker.home.paths), and no other module of the doors imports bridges.safe_text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 
-from bridges.text import one_line, one_line_json, visible, visible_json
+from bridges.safe_text import one_line, one_line_json, visible, visible_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

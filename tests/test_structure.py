@@ -47,7 +47,7 @@ def test_doors_know_neither_each_other_nor_the_database(door: str) -> None:
 
 
 def test_text_of_others_is_made_safe_in_one_place() -> None:
-    assert [p.name for p in BRIDGES.rglob("*.py") if depends_on(p, "bridges.text")] == ["fence.py"]
+    assert [p.name for p in BRIDGES.rglob("*.py") if depends_on(p, "bridges.safe_text")] == ["fence.py"]
 
 
 def test_files_stay_readable() -> None:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bridges.cli.service import door_state, down
+from bridges.cli.service import down
+from bridges.cli.service_state import door_state
 from bridges.terminal import complain, say, style
 from broker.client.sync import connect
 from broker.home.paths import python

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bridges.cli.service import door_state
+from bridges.cli.service_state import door_state
 from bridges.terminal import ago, complain, say, say_json, table
 from broker.client.keyfile import KeyFile
 from broker.client.sync import Connection

@@ -122,6 +122,18 @@ def check(place: Place, options: argparse.Namespace) -> int:
     return OK
 
 
+def count(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        found = me.request("count")
+    if options.json:
+        say_json(found)
+        return OK
+    senders = ", ".join(f"{name} {number}" for name, number in found["from"].items())
+    urgent = f", {found['interrupt']} urgent" if found["interrupt"] else ""
+    say(f"{found['unread']} unread{urgent}{f': {senders}' if senders else ''}")
+    return OK
+
+
 _ALSO = ("land", "thread", "reply_to", "group", "question", "forwarded", "supersedes", "hops")
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bridges.cli.service import ask
+from bridges.cli.service_state import ask
 from bridges.terminal import say, say_json, style
 from broker.client.keyfile import KeyFile
 from broker.home.settings import Settings
@@ -14,9 +14,9 @@ OK, FAILED = 0, 1
 def status(settings: Settings, options: argparse.Namespace) -> int:
     """Raises IpcError where the broker can't be reached or refuses the key."""
     if options.config:
-        from bridges.cli import service
+        from bridges.cli.status import status as status_here
 
-        return service.status(settings, options)
+        return status_here(settings, options)
     key = KeyFile.load(settings.key_file)
     found = ask(settings, "ping")
     if options.json:

@@ -17,7 +17,7 @@ import sys
 
 from bridges import host_sessions as bindings
 from bridges import saved_sessions
-from bridges.hosts.claims import overlapping, sentence
+from bridges.hosts.claim_warning import overlapping, sentence
 from bridges.start_command import ipc_command, shell_words
 from broker.client.json_lines import QuickConnection
 from broker.home.paths import Place

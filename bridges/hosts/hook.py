@@ -11,7 +11,7 @@ twice, and never breaks its host: whatever goes wrong, it says nothing and exits
     end     says that the agent is gone
 
 Mail is kept once the answer was written, and acknowledged at the session's next event, which shows that the model has it
-(bridges.given_mail). A hook that is killed before gives its mail back, because the broker gets back at once what a lost
+(bridges.mail_evidence). A hook that is killed before gives its mail back, because the broker gets back at once what a lost
 connection had fetched.
 """
 
@@ -22,8 +22,8 @@ import json
 import os
 import select
 
-from bridges import given_mail
 from bridges import host_sessions as bindings
+from bridges import mail_evidence
 from bridges.fence import digest
 from bridges.hosts.hook_log import failure, note
 from broker.client.json_lines import QuickConnection
@@ -193,7 +193,7 @@ class Hook:
         return self.deliver(session, turns, "tool")
 
     def edit(self, session: AgentSession, _turns: Turns) -> bool:
-        from bridges.hosts.claims import overlapping, sentence
+        from bridges.hosts.claim_warning import overlapping, sentence
 
         paths = [os.path.join(_folder(self.given) or self.project, p) for p in self.host.edited(self.given)]
         found = [claim for path in paths for claim in overlapping(session.ask, path)]
@@ -330,7 +330,7 @@ class AgentSession:
             saved_sessions.follow(self._home, self.binding.token, name)
             self.binding.name = name
         found = reply["messages"]
-        known = given_mail.held(self._home, self.binding.session) if any(m.get("redelivered") for m in found) else set[str]()
+        known = mail_evidence.held(self._home, self.binding.session) if any(m.get("redelivered") for m in found) else set[str]()
         if known:  # back by the end of a lease, or a broker's: it is not new to the model
             self._touch([m["id"] for m in found if m["id"] in known])
             found = [m for m in found if m["id"] not in known]
@@ -348,7 +348,7 @@ class AgentSession:
         if not ids:
             return
         try:
-            given_mail.add(self._home, self.binding.session, ids, by="hook")
+            mail_evidence.add(self._home, self.binding.session, ids, by="hook")
         except OSError as e:  # nothing can be written: it comes again
             note(self._home, "warning", "shown_not_kept", error=str(e))
         else:
@@ -356,29 +356,29 @@ class AgentSession:
 
     def settle(self, moment: str, tool: str) -> None:
         """What this event shows about mail that was given before."""
-        proven, lost = given_mail.settle(self._home, self.binding.session, moment, tool)
+        proven, lost = mail_evidence.settle(self._home, self.binding.session, moment, tool)
         try:
             if proven:
                 self.ask("ack", ids=proven)
             if lost:
                 self.ask("release", ids=lost)
         except IpcError:
-            given_mail.add(self._home, self.binding.session, proven, by="hook")  # the next event settles it
+            mail_evidence.add(self._home, self.binding.session, proven, by="hook")  # the next event settles it
             raise
 
     def begin_anew(self) -> None:
         """What an earlier run of the session, or of the name, was given and has not shown to have comes again."""
-        given_mail.drop(self._home, self.binding.session)
+        mail_evidence.drop(self._home, self.binding.session)
         self.ask("release")
 
     def _touch(self, ids: list[str]) -> None:
         try:
-            self.ask("touch", ids=ids, lease_s=given_mail.HELD_S)
+            self.ask("touch", ids=ids, lease_s=mail_evidence.HELD_S)
         except IpcError as e:
             if e.code != "unknown_action":
                 raise
             self.ask("ack", ids=ids)  # a broker of an older version holds nothing for longer
-            given_mail.drop(self._home, self.binding.session)
+            mail_evidence.drop(self._home, self.binding.session)
 
     def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:
         """Tell the others what this agent does. A broker of an older version has no such request, and one whose disk is full

@@ -15,7 +15,7 @@ import sys
 import time
 
 from bridges import host_sessions as bindings
-from bridges import saved_sessions, ways
+from bridges import saved_sessions, waking
 from bridges.hosts.hook import AgentSession
 from bridges.hosts.hook_log import failure, note
 from broker.client.json_lines import QuickConnection
@@ -85,12 +85,12 @@ def _run(arguments: list[str], way: str, tell: Any) -> int:
             return 0  # the door that says when mail comes is this machine's; the hooks bring it at prompts and tool calls
         if not session and way == "rewake":
             session = _session_on_stdin()
-        armed = ways.Way(home, session, way)
+        armed = waking.Way(home, session, way)
         if _bound(home, session) is None or not armed.arm():
             return 0
         try:
             for count in notices(home, session, armed):
-                tell(ways.notice(count))
+                tell(waking.notice(count))
         finally:
             armed.rest()
     except _Woken:
@@ -124,7 +124,7 @@ def _bound(home: str, session: str) -> Binding | None:
     return None
 
 
-def notices(home: str, session: str, way: ways.Way) -> Iterator[dict[str, Any]]:
+def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]]:
     """What waits, each time that it asks for a notice now, for ever; ends with the host's process."""
     pause_s = _RETRY_S[0]
     while (binding := bindings.load(home, session)) is not None and binding.live():
@@ -150,12 +150,12 @@ def _subscribed(home: str, token: str) -> socket.socket:
     return door
 
 
-def _pushes(home: str, session: str, way: ways.Way, door: socket.socket) -> Iterator[dict[str, Any]]:
+def _pushes(home: str, session: str, way: waking.Way, door: socket.socket) -> Iterator[dict[str, Any]]:
     """What waits, when it has to be told of: after a burst, not while a turn runs, one notice at a time. Ends with the
     connection."""
     received = b""
     due_s: float | None = None
-    given: ways.Outlook | None = None
+    given: waking.Outlook | None = None
     way.arm()
     while True:
         if given is not None and (given.heeded() or given.over()):
@@ -163,7 +163,7 @@ def _pushes(home: str, session: str, way: ways.Way, door: socket.socket) -> Iter
         if given is None and due_s is not None and time.monotonic() >= due_s and way.wanted():
             due_s, count = None, unread(home, session)  # a hook may have brought it meanwhile
             if count is not None:
-                given = ways.Outlook(home, session)
+                given = waking.Outlook(home, session)
                 yield count
         idle = due_s is None and given is None
         ready, _, _ = select.select([door], [], [], 30.0 if idle else _LOOK_S)
@@ -181,16 +181,16 @@ def _pushes(home: str, session: str, way: ways.Way, door: socket.socket) -> Iter
                 raise ValueError(told.get("message"))
             # the reply to subscribe counts what came before; asked for apart, mail that comes meanwhile would be told twice
             if due_s is None and (told.get("push") == "new" or told.get("unread")):
-                due_s = time.monotonic() + ways.GATHER_S
+                due_s = time.monotonic() + waking.GATHER_S
 
 
-def _next_way(home: str, session: str, way: ways.Way, given: ways.Outlook) -> ways.Outlook | None:
+def _next_way(home: str, session: str, way: waking.Way, given: waking.Outlook) -> waking.Outlook | None:
     """A notice that was not heeded is left to a worse way for as long again; None once this one may speak again."""
     if given.heeded() or way.resting() or unread(home, session) is None:
         way.arm()
         return None
     way.rest()
-    return ways.Outlook(home, session)
+    return waking.Outlook(home, session)
 
 
 def unread(home: str, session: str) -> dict[str, Any] | None:

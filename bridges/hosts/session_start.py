@@ -6,8 +6,8 @@ import os
 import time
 
 from bridges import host_sessions as bindings
-from bridges import saved_sessions, ways
-from bridges.hosts import config, naming
+from bridges import saved_sessions, waking
+from bridges.hosts import hook_settings, naming
 from bridges.hosts.codex_queue import can_queue, stand_by
 from bridges.session_renewal import proof, resumed
 from broker.protocol.errors import IpcError, RemoteError
@@ -29,7 +29,7 @@ _TAKEN = ("name_taken", "name_forwarding", "name_reserved")
 
 def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
     """The session's instance, resumed or registered. Raises IpcError, SettingsError."""
-    table, secret = config.read(hook.home)
+    table, secret = hook_settings.read(hook.home)
     key = saved_sessions.key()
     if key is not None:
         secret = ""  # it is this machine's
@@ -69,7 +69,7 @@ def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
             channel=table.get("channel", False),
             wake=key is None and hook.host.NAME == "codex" and table.get("wake", True) and can_queue(process[0]),
         )
-        binding.reach = ways.reach_of_hooks(binding)
+        binding.reach = waking.reach_of_hooks(binding)
         for old in list(bindings.all_of(hook.home)):
             if bindings.follows(old, hook.session, process, hook.host.NAME):
                 bindings.redirect(hook.home, old, binding)

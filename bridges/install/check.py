@@ -6,7 +6,7 @@ import select
 import subprocess
 from typing import Any
 
-from bridges.install import allowance
+from bridges.install import allowed_tools
 from bridges.install.config_entries import read
 from bridges.install.installation import Installation
 from bridges.terminal import say, style
@@ -28,9 +28,9 @@ def check(wanted: Installation, *, allowed: bool) -> int:
     for good, what, problem in rows:
         mark = style("ok  ", "green") if good else style("FAIL", "red")
         say(f"{mark}  {what}{'' if good else f': {problem}'}")
-    say(f"tools {allowance.MODES[wanted.host, allowed]}")
+    say(f"tools {allowed_tools.MODES[wanted.host, allowed]}")
     if allowed:
-        say(f"      {allowance.sentence()}")
+        say(f"      {allowed_tools.sentence()}")
     bad = any(not good for good, _, _ in rows)
     if bad:
         say(f"next: ipc install {wanted.host}{' --scope project' if wanted.scope == 'project' else ''}")

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bridges.install import allowance, config_entries
+from bridges.install import allowed_tools, config_entries
 from bridges.start_command import environment, if_there, ipc_command, shell_words
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
@@ -130,7 +130,7 @@ def _claude_files(words: Words, options: Options, scope: str) -> dict[str, str]:
                 hooks["hooks"], json.loads(words.fill((FILES / "claude" / "hooks" / f"{name}.json").read_text()))
             )
         if options.allow:
-            config_entries.merge(hooks["hooks"], allowance.claude_hooks())
+            config_entries.merge(hooks["hooks"], allowed_tools.claude_hooks())
         files["hooks/hooks.json"] = json.dumps(hooks, indent=2) + "\n"
     return files
 
@@ -149,11 +149,11 @@ def _gemini_policy(path: Path, allow: bool) -> Edit:
     """A file of ours alone, or none; one that is not ours stays."""
 
     def put(text: str) -> str:
-        if text and not text.startswith(allowance.POLICY_MARK):
+        if text and not text.startswith(allowed_tools.POLICY_MARK):
             raise IpcError("bad_request", detail=f"{path} is not ours; it was left as it is")
-        return allowance.gemini_policy() if allow else ""
+        return allowed_tools.gemini_policy() if allow else ""
 
-    return Edit(path.resolve(), put, lambda text: "" if text.startswith(allowance.POLICY_MARK) else text)
+    return Edit(path.resolve(), put, lambda text: "" if text.startswith(allowed_tools.POLICY_MARK) else text)
 
 
 def _gemini_settings(path: Path, words: Words) -> Edit:
@@ -172,7 +172,7 @@ def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
         config_entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
     # Codex starts a server with an environment of its own, and passes on what is named here
     server = {**words.server, "env_vars": ["IPC_HOME", "IPC_NAME", "IPC_KEY_FILE", "IPC_SHARED_SECRET"]}
-    server |= {"tools": allowance.codex_tools()} if options.allow else {}
+    server |= {"tools": allowed_tools.codex_tools()} if options.allow else {}
     return [
         Edit(toml, lambda text: config_entries.with_toml_server(text, toml, server), config_entries.without_toml_server),
         Edit(

@@ -37,7 +37,7 @@ def _serve(argv: list[str]) -> int:
         from broker.service.supervised import die_with_parent
 
         die_with_parent()
-    from bridges.mcp.serve import serve
+    from bridges.mcp.shared_process import serve
     from broker.home.files import FolderError, prepare_home
     from broker.home.logs import open_log
     from broker.home.settings import Settings

@@ -1,6 +1,6 @@
 """``ipc mcp``: a thin relay between an agent's host and the one process that runs the MCP SDK for all agents.
 
-    host --stdin/stdout-- relay --mcp.sock-- shared process (bridges.mcp.serve)
+    host --stdin/stdout-- relay --mcp.sock-- shared process (bridges.mcp.shared_process)
 
 The SDK costs 0.7 s and 66 MB a process, this relay 0.1 s and a fifth of the memory. It knows of MCP no more than ids and the
 handshake: it keeps each request until it is answered. When the shared process goes away it connects to the next one, says

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from bridges.fence import one_line
 from bridges.mcp.session import BridgeSession
-from bridges.ways import CHANNEL_CAPABILITY, CHANNEL_METHOD
+from bridges.waking import CHANNEL_CAPABILITY, CHANNEL_METHOD
 
 CURRENT: ContextVar[BridgeSession] = ContextVar("agent_ipc_session")
 _ChannelMessage = types.Notification[dict[str, Any], str]

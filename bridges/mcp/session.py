@@ -4,8 +4,8 @@ The token is kept in ``sessions/mcp-*.json`` of the data folder, named for proje
 session of the same project and name resumes it. A session holds a lock beside the file it uses: a second one in the same
 folder never takes up by itself what is in use.
 
-What becomes of mail that the host was given is told in bridges.mcp.shown_mail. Requests go to the broker in the order in which
-tools were called: nothing is waited for before one is sent.
+What becomes of mail that the host was given is told in bridges.mcp.tool_evidence. Requests go to the broker in the order in
+which tools were called: nothing is waited for before one is sent.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from anyio import to_thread
 
 from bridges import host_sessions as bindings
 from bridges import saved_sessions
-from bridges.given_mail import HELD_S
 from bridges.host_sessions import Binding
-from bridges.mcp.shown_mail import Given
+from bridges.mail_evidence import HELD_S
+from bridges.mcp.tool_evidence import Given
 from bridges.session_renewal import renew
 from broker.client.aio import AsyncConnection
 from broker.client.sync import DEFAULT_TIMEOUT_S

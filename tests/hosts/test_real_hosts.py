@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bridges import host_sessions as bindings
-from bridges import ways
+from bridges import waking
 from tests.conftest import wait_for
 from tests.hosts.conftest import IPC
 from tests.hosts.fake_model import ANSWER, FakeModel
@@ -313,8 +313,8 @@ def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session
     binding = machine.binding()
     assert binding is not None and binding.reach[0] == "socket"
     env = _environment_of_a_child(binding.pid)
-    text = ways.notice({"unread": 1, "from": {"bob": 1}, "newest": "1", "instance_id": "web"})
-    assert ways.post(env[ways.SOCKET_VARIABLE], env.get(ways.TOKEN_VARIABLE), text)
+    text = waking.notice({"unread": 1, "from": {"bob": 1}, "newest": "1", "instance_id": "web"})
+    assert waking.post(env[waking.SOCKET_VARIABLE], env.get(waking.TOKEN_VARIABLE), text)
     claude.wait("the notice at the model", lambda: model.saw(text))
 
 
@@ -333,7 +333,7 @@ def _environment_of_a_child(pid: int) -> dict[str, str]:
             raw = b""
             with contextlib.suppress(OSError):  # it may end while we look
                 raw = path.read_bytes() if bindings.parent_of(int(path.parent.name)) == pid else b""
-            if ways.SOCKET_VARIABLE.encode() in raw:
+            if waking.SOCKET_VARIABLE.encode() in raw:
                 return dict(e.split("=", 1) for e in raw.decode().split("\0") if "=" in e)
         return None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridges.install.allowance import ALLOWED, ASKED
+from bridges.install.allowed_tools import ALLOWED, ASKED
 from tests.hosts.conftest import IPC
 
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridges import given_mail
+from bridges import mail_evidence
 from bridges.install.check import _INITIALIZE
 from bridges.start_command import if_there, ipc_command, lasts
 from tests.conftest import Service
@@ -125,4 +125,4 @@ def test_doctor_tells_of_an_installation_in_a_host_that_is_not_well(service: Ser
     ],
 )
 def test_only_our_own_tools_give_mail(tool: str, ours: bool) -> None:
-    assert given_mail.gives_mail(tool) is ours
+    assert mail_evidence.gives_mail(tool) is ours

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from bridges.cli.service import door_line
+from bridges.cli.status import door_line
 from bridges.tcp.admission import NOBODY_KNOWN, Admission
 from bridges.tcp.peer import UNKNOWN, PeerProcess, Peers
 from broker.home.logs import open_log

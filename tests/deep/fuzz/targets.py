@@ -15,8 +15,8 @@ from typing import Any
 from bridges.cli import import_mail
 from bridges.cli.commands import COMMANDS, parser_of
 from bridges.fence import BUDGET_CHARS, digest
+from bridges.safe_text import visible
 from bridges.tcp.framing import ObjectScanner, parse
-from bridges.text import visible
 from broker.core.accounts import token_hash
 from broker.core.batch import Incoming
 from broker.core.engine import Engine

@@ -16,7 +16,7 @@ from mcp.client.stdio import stdio_client
 from pydantic import BaseModel
 
 from bridges import host_sessions as bindings
-from bridges import ways
+from bridges import waking
 from bridges.host_sessions import Binding
 from bridges.mcp.sdk import INBOX
 from tests.conftest import Service, wait_for
@@ -140,11 +140,11 @@ async def test_a_notice_that_nobody_heeds_is_left_to_the_monitor(service: Servic
     host.call(1, "list_instances")
     wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
     home = str(service.home)
-    assert ways.better_armed(home, "s1", "monitor")
+    assert waking.better_armed(home, "s1", "monitor")
     service.connect("fred").send("claude", "x")
     wait_for("the notice", lambda: inbox.texts)
-    wait_for("the turn of the next way", lambda: not ways.better_armed(home, "s1", "monitor"))
-    wait_for("the socket again", lambda: ways.better_armed(home, "s1", "monitor"))
+    wait_for("the turn of the next way", lambda: not waking.better_armed(home, "s1", "monitor"))
+    wait_for("the socket again", lambda: waking.better_armed(home, "s1", "monitor"))
 
 
 async def test_a_configured_name_is_reached_before_its_agent_has_called_any_tool(

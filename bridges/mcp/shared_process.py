@@ -21,11 +21,11 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 
 from bridges.mcp import sdk
-from bridges.mcp.push import Notifier
+from bridges.mcp.notifier import Notifier
 from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, note, read_note
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent, BridgeSession
-from bridges.mcp.shown_mail import patience_of
+from bridges.mcp.tool_evidence import patience_of
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.service.supervised import hear_parent_in

@@ -1,4 +1,4 @@
-"""Conversation: answers, questions, what became of a message, mail that was."""
+"""What follows a message: answers, questions, forwarding, withdrawal, what became of it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import sys
 
 from bridges.cli import session
 from bridges.cli.mail import message_of, plain, sent, show, show_sent
-from bridges.terminal import ago, number_of, say, say_json, style, table
+from bridges.terminal import ago, say, say_json, table
 from broker.client.json_lines import DEFAULT_TIMEOUT_S
 from broker.home.paths import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
 
 OK, NOTHING = 0, 1
 
@@ -92,50 +91,6 @@ def receipts(place: Place, options: argparse.Namespace) -> int:
     else:
         head = ("ID", "TO", "STATE", "WHEN")
         say(table(head, [(r["id"], r["to"], r["state"], ago(r["at"]) if "at" in r else "") for r in rows]))
-    return OK
-
-
-def count(place: Place, options: argparse.Namespace) -> int:
-    with session.resume(place, options.as_) as me:
-        found = me.request("count")
-    if options.json:
-        say_json(found)
-        return OK
-    senders = ", ".join(f"{name} {number}" for name, number in found["from"].items())
-    urgent = f", {found['interrupt']} urgent" if found["interrupt"] else ""
-    say(f"{found['unread']} unread{urgent}{f': {senders}' if senders else ''}")
-    return OK
-
-
-def history(place: Place, options: argparse.Namespace) -> int:
-    with session.resume(place, options.as_) as me:
-        fields = {"peer": options.peer, "thread": options.thread, "before": options.before, "limit": options.limit}
-        page = me.request("history", **fields)
-    return _archived(page, options, "ipc history --before {last}")
-
-
-def search(place: Place, options: argparse.Namespace) -> int:
-    """Exit status 1 where nothing was found."""
-    with session.resume(place, options.as_) as me:
-        page = me.request("search", query=" ".join(options.words), before=options.before, limit=options.limit)
-    status = _archived(page, options, "ipc search ... --before {last}")
-    return status if page["messages"] else NOTHING
-
-
-def _archived(page: dict[str, Any], options: argparse.Namespace, next_page: str) -> int:
-    if options.json:
-        say_json(page)
-        return OK
-    for m in reversed(page["messages"]):
-        to = m["to"] if isinstance(m["to"], str) else f"{len(m['to'])} readers"
-        unread = style(" unread", "yellow") if m.get("read") is False else ""
-        show({**m, "from": f"{m['from']} → {m.get('group') or to}"}, unread)
-    if not page["messages"]:
-        say("Nothing found")
-    if page["more"]:
-        say(f"older: {next_page.format(last=page['messages'][-1]['id'])}")
-    if page.get("behind"):
-        say(f"The newest mail is not indexed yet ({number_of(page['behind'], 'message')}); ask again in a moment")
     return OK
 
 

@@ -1,7 +1,7 @@
 """Mail that reaches an agent by itself. It is stored first: a push only points to it, and acknowledges nothing.
 
     new mail --> inbox resource updated, for clients that asked to be told (both protocol eras)
-             --> one notice that wakes an idle Claude Code: by its inbox socket, then as a channel (bridges.ways)
+             --> one notice that wakes an idle Claude Code: by its inbox socket, then as a channel (bridges.waking)
              --> the line at the end of the next tool result (bridges.mcp.results), for every host
 
 While a turn runs, hooks bring the mail at its tool calls and its end: a notice waits until the turn is over, unless the mail
@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from bridges import host_sessions as bindings
-from bridges import ways
+from bridges import waking
 from bridges.mcp.sdk import Voice
 from bridges.mcp.session import BridgeSession
 from broker.home.logs import Log
@@ -35,9 +35,9 @@ class Notifier:
         self._home = str(session.home)
         environment = session.agent.environment
         self._host_session = environment.get("CLAUDE_CODE_SESSION_ID", "")
-        self._socket = environment.get(ways.SOCKET_VARIABLE, "")
-        self._token = environment.get(ways.TOKEN_VARIABLE)
-        self._ways = [ways.Way(self._home, self._host_session, name) for name in ("socket", "channel")]
+        self._socket = environment.get(waking.SOCKET_VARIABLE, "")
+        self._token = environment.get(waking.TOKEN_VARIABLE)
+        self._ways = [waking.Way(self._home, self._host_session, name) for name in ("socket", "channel")]
         self._pending = self._urgent = False
         self._telling: asyncio.Task[None] | None = None
         self._saying: asyncio.Task[None] | None = None
@@ -105,7 +105,7 @@ class Notifier:
 
     async def _say_reach(self) -> None:
         binding = self._session.agent.binding(self._session.home)
-        ways = [] if binding is None else [way for way in binding.reach if way not in ways.WAYS]
+        ways = [] if binding is None else [way for way in binding.reach if way not in waking.WAYS]
         self._arm()
         await self._session.say_reach([*(way.name for way in self._ways if not way.resting()), *ways, "footer"])
 
@@ -113,24 +113,24 @@ class Notifier:
         """Take the ways by which this process can wake the host now."""
         binding = self._session.agent.binding(self._session.home)
         for way in self._ways if self._host_session else ():
-            if ways.listens(self._socket) if way.name == "socket" else binding is not None and binding.channel:
+            if waking.listens(self._socket) if way.name == "socket" else binding is not None and binding.channel:
                 way.arm()
 
     async def _say_changed(self) -> None:
-        await asyncio.sleep(ways.GATHER_S)
+        await asyncio.sleep(waking.GATHER_S)
         await self._voice.inbox_changed()
 
     async def _tell(self) -> None:
         """Give notice of what has come, as long as something comes. What a running turn leaves is told at its end."""
         while self._pending:
-            await asyncio.sleep(ways.GATHER_S)
+            await asyncio.sleep(waking.GATHER_S)
             while not self._urgent and bindings.busy(self._home, self._host_session, time.time()):
                 await asyncio.sleep(_TURN_POLL_S)
             self._pending, self._urgent = bindings.busy(self._home, self._host_session, time.time()), False
             if not await self._wake():
                 for way in self._ways:
                     way.rest()  # worse ways, of other processes, have as long to speak
-                await self._heeded(ways.Outlook(self._home, self._host_session))
+                await self._heeded(waking.Outlook(self._home, self._host_session))
             self._arm()
 
     async def _wake(self) -> bool:
@@ -140,15 +140,15 @@ class Notifier:
             count = await self._session.count()
             if not count or not count["unread"]:
                 return True  # it was read meanwhile
-            given = ways.Outlook(self._home, self._host_session)
+            given = waking.Outlook(self._home, self._host_session)
             if await self._give(way.name, {"instance_id": self._session.name, **count}) and await self._heeded(given):
                 return True
         return not armed
 
     async def _give(self, way: str, count: dict[str, Any]) -> bool:
-        text = ways.notice(count)
+        text = waking.notice(count)
         if way == "socket":
-            given = ways.post(self._socket, self._token, text)
+            given = waking.post(self._socket, self._token, text)
         else:
             with contextlib.suppress(ConnectionError):
                 await self._voice.channel(text, {"unread": str(count["unread"]), "name": str(count["instance_id"])})
@@ -156,7 +156,7 @@ class Notifier:
         self._log.info("woken" if given else "wake_failed", name=count["instance_id"], way=way)
         return given
 
-    async def _heeded(self, given: ways.Outlook) -> bool:
+    async def _heeded(self, given: waking.Outlook) -> bool:
         """Wait until a turn began or the mail was read; False if neither comes in time."""
         while not given.over():
             await asyncio.sleep(min(_TURN_POLL_S, max(0.0, given.until_s - time.monotonic())))

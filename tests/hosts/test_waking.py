@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bridges import host_sessions as bindings
-from bridges import saved_sessions, ways
+from bridges import saved_sessions, waking
 from tests.conftest import Service, wait_for
 from tests.hosts.conftest import IPC, Agent
 
@@ -71,8 +71,8 @@ def watch(processes: list[Any]) -> Any:
 
 def armed(agent: Agent, way: str) -> bool:
     """True once a process tells the session of mail in this way."""
-    worse = ways.WAYS[ways.WAYS.index(way) + 1]
-    return ways.better_armed(str(agent.service.home), agent.session, worse)
+    worse = waking.WAYS[waking.WAYS.index(way) + 1]
+    return waking.better_armed(str(agent.service.home), agent.session, worse)
 
 
 END = "from bob. What does not come with this notice, the check tool of the ipc server reads."
@@ -82,27 +82,27 @@ ONE = re.compile(rf"agent-ipc: 1 unread message for web \(#\d+\), {re.escape(END
 def test_a_notice_says_how_much_from_whom_which_and_points_to_the_tool() -> None:
     count = {"unread": 5, "interrupt": 1, "from": {"a": 2, "b": 1, "c": 1, "d": 1}, "newest": "41", "instance_id": "web"}
     head = "agent-ipc: 5 unread messages for web (newest #41), 1 urgent, from a, b, c and 1 others."
-    assert ways.notice(count) == f"{head} What does not come with this notice, the check tool of the ipc server reads."
-    assert ONE.fullmatch(ways.notice({"unread": 1, "from": {"bob": 1}, "newest": "7", "instance_id": "web"}))
+    assert waking.notice(count) == f"{head} What does not come with this notice, the check tool of the ipc server reads."
+    assert ONE.fullmatch(waking.notice({"unread": 1, "from": {"bob": 1}, "newest": "7", "instance_id": "web"}))
 
 
 def test_the_inbox_socket_gets_the_token_and_then_the_text(home: Path) -> None:
     inbox = Inbox(home / "in.sock")
-    assert ways.listens(inbox.path) and ways.post(inbox.path, "t0ken", 'hello\n"there"')
+    assert waking.listens(inbox.path) and waking.post(inbox.path, "t0ken", 'hello\n"there"')
     wait_for("both lines", lambda: len(inbox.lines) == 2)
     assert inbox.lines == [
         {"type": "auth", "token": "t0ken"},
         {"type": "user", "message": {"role": "user", "content": 'hello\n"there"'}},
     ]
-    assert ways.post(inbox.path, None, "x")
+    assert waking.post(inbox.path, None, "x")
     wait_for("the third", lambda: len(inbox.lines) == 3)
     inbox.close()
 
 
 def test_a_socket_that_nobody_reads_is_no_way_and_nobody_waits_for_it(home: Path) -> None:
-    assert not ways.listens("") and not ways.post(str(home / "none"), "t", "x") and not ways.post("x" * 200, "t", "x")
+    assert not waking.listens("") and not waking.post(str(home / "none"), "t", "x") and not waking.post("x" * 200, "t", "x")
     (home / "file").write_text("")
-    assert not ways.listens(str(home / "file"))
+    assert not waking.listens(str(home / "file"))
     full = socket.socket(socket.AF_UNIX)
     full.bind(str(home / "full"))
     full.listen(0)
@@ -115,7 +115,7 @@ def test_a_socket_that_nobody_reads_is_no_way_and_nobody_waits_for_it(home: Path
             client.connect(str(home / "full"))
         except BlockingIOError:
             break
-    assert not ways.post(str(home / "full"), "t", "x")
+    assert not waking.post(str(home / "full"), "t", "x")
     for one in [full, *kept]:
         one.close()
 
@@ -173,9 +173,9 @@ def test_a_better_way_keeps_the_others_quiet(service: Service, watch: Any) -> No
     agent = Agent(service)
     agent.start()
     home, session = str(service.home), agent.session
-    socket_way = ways.Way(home, session, "socket")
-    assert socket_way.arm() and socket_way.arm() and not ways.Way(home, session, "socket").arm()
-    worse = ways.Way(home, session, "channel")
+    socket_way = waking.Way(home, session, "socket")
+    assert socket_way.arm() and socket_way.arm() and not waking.Way(home, session, "socket").arm()
+    worse = waking.Way(home, session, "channel")
     assert worse.arm() and not worse.wanted() and socket_way.wanted()
     worse.rest()
     monitor = watch(agent, "monitor")
@@ -283,7 +283,7 @@ def test_a_notice_that_began_no_turn_is_left_to_the_next_way(service: Service, w
     waiting = watch(agent, "wait", agent.session)
     wait_for(
         "both ways",
-        lambda: armed(agent, "monitor") and saved_sessions.locked(ways._way_path(str(home), agent.session, "rewake")),
+        lambda: armed(agent, "monitor") and saved_sessions.locked(waking._way_path(str(home), agent.session, "rewake")),
     )
     with service.connect("bob") as bob:
         bob.send("web", "one")

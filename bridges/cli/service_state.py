@@ -1,12 +1,17 @@
-"""How the running service differs from what this shell would start: in its version and in its settings."""
+"""What the service that runs says of itself: its doors, and how it differs from what this shell would start."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from broker.client.sync import Connection
 from broker.home.files import is_supervised
 from broker.home.paths import version_number
 from broker.service.launcher import supervisor_state
+from broker.store.doctor import loss
 from broker.version import VERSION
 
 if TYPE_CHECKING:
@@ -50,3 +55,45 @@ def shown(settings: Settings) -> list[tuple[str, str, str]]:
         (name, other[name][0], f"the service (here {value or 'not set'}, {origin})") if name in other else (name, value, origin)
         for name, value, origin in settings.public()
     ]
+
+
+def door_state(settings: Settings, file: str = "tcp.json") -> dict[str, Any]:
+    """``run/tcp.json`` of a living door: pid, host, port, error (``remote.json``: endpoint); empty otherwise."""
+    state = read_state(settings.home / "run" / file)
+    return state if state and _alive(int(state.get("pid", 0))) else {}
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return pid > 0
+
+
+def ask(settings: Settings, action: str) -> dict[str, Any]:
+    connection = Connection(settings, autostart=False, door="cli")
+    try:
+        reply = connection.request(action, timeout_s=5.0)
+    finally:
+        connection.close()
+    return {k: v for k, v in reply.items() if k not in ("id", "status")}
+
+
+def repair_line(told: dict[str, Any]) -> str:
+    """What the last repair saved, what it could not, and where the rest is."""
+    return f"{told['saved']} messages saved, {loss(told['saved'], told['lost'])}; the old database is kept: {told['kept_as']}"
+
+
+def repair_kept(settings: Settings) -> str | None:
+    """The same as long as the old database is there."""
+    told = read_state(settings.home / "repair.json")
+    return repair_line(told) if told and (settings.home / told["kept_as"]).exists() else None

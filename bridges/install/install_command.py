@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bridges.install import allowance
+from bridges.install import allowed_tools
 from bridges.install.check import check
 from bridges.install.config_entries import read
 from bridges.install.installation import HOSTS, Edit, Installation, Options, plan
@@ -67,7 +67,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     say(f"Installed in {_place(wanted)}")
     if not lasts(ipc_command()):
         complain(f"{ipc_command()[0]} may be removed: it is in a folder that is cleaned now and then", _LASTING)
-    say(f"tools    {allowance.sentence() if chosen.allow else allowance.MODES[options.host, False]}")
+    say(f"tools    {allowed_tools.sentence() if chosen.allow else allowed_tools.MODES[options.host, False]}")
     say(f"next: {_NEXT[options.host]}")
     return 0
 
@@ -82,7 +82,7 @@ def _allow(options: argparse.Namespace, before: bool) -> bool:
             raise IpcError("bad_request", detail="Gemini CLI takes such rules for the user only: without --scope project")
         return False
     if options.allow is None and not options.print_only and sys.stdin.isatty():
-        say(f"{options.host} may call the mail tools {allowance.sentence()}")
+        say(f"{options.host} may call the mail tools {allowed_tools.sentence()}")
         try:
             return str(input("Allow that? [Y/n] ")).strip().lower() in ("", "y", "yes")
         except EOFError:

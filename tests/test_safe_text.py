@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
+from bridges.safe_text import one_line, one_line_json, visible
 from bridges.scripts.ipc_client import printable
-from bridges.text import one_line, one_line_json, visible
 
 # ranges of Default_Ignorable_Code_Point, first and last (DerivedCoreProperties.txt, Unicode 16.0)
 IGNORABLE = [

@@ -5,7 +5,7 @@
             +------------------------+-- cancelled, or not taken --> given back
 
 Where the host's hooks work for the session, they bring the evidence, and what was shown is kept in the session's record
-(bridges.given_mail). Elsewhere the session's next request is taken for it, or the host's orderly end, unless the answer
+(bridges.mail_evidence). Elsewhere the session's next request is taken for it, or the host's orderly end, unless the answer
 came after the host may have given up: many hosts do so without a word. Then the mail is shown again, marked "perhaps seen",
 once: the second showing is taken for read.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 from anyio import to_thread
 
-from bridges import given_mail
+from bridges import mail_evidence
 from bridges.host_sessions import Binding
 
 PATIENCE_S = {"claude-code": 86_400.0, "codex": 55.0, "gemini-cli": 590.0, "mcp": 86_400.0}
@@ -73,7 +73,7 @@ class Given:
         """A request brings mail; what of it is new to the model."""
         found = await self._host()
         if found is not None:
-            known = await to_thread.run_sync(given_mail.held, self._home, found)
+            known = await to_thread.run_sync(mail_evidence.held, self._home, found)
             passed = [m["id"] for m in messages if m["id"] in known]
             if passed:  # back by the end of a lease, or a broker's
                 self._ask("touch", passed)
@@ -104,7 +104,7 @@ class Given:
         if found is None:
             self._shown.append(showing)
         else:
-            keep = partial(given_mail.add, by="tool", late=showing.late, again=showing.again, key=key)
+            keep = partial(mail_evidence.add, by="tool", late=showing.late, again=showing.again, key=key)
             await to_thread.run_sync(keep, self._home, found, showing.ids)
         self._ask("touch", showing.ids)
 
@@ -117,7 +117,7 @@ class Given:
         ids = [i for s in lost for i in s.ids]
         found = await self._host()
         if found is not None:
-            ids += await to_thread.run_sync(given_mail.drop, self._home, found, key)
+            ids += await to_thread.run_sync(mail_evidence.drop, self._home, found, key)
         if ids:
             self._ask("release", ids)
 
@@ -145,7 +145,7 @@ class Given:
             ids += [i for s in self._shown for i in s.ids]
             found = await self._host()
             if found is not None:
-                ids += await to_thread.run_sync(given_mail.drop, self._home, found)
+                ids += await to_thread.run_sync(mail_evidence.drop, self._home, found)
         if ids:
             self._ask("release", ids)
 

@@ -1,0 +1,269 @@
+"""The arguments of each command, as its parser takes them."""
+
+from __future__ import annotations
+
+import argparse
+
+from bridges.cli import values
+from bridges.cli.parsing import Parser
+
+
+def up(command: Parser) -> None:
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--detach", action="store_true", help="return when it answers (the default)")
+    how.add_argument("--foreground", action="store_true", help="stay in the foreground, for a service manager")
+
+
+def status(command: Parser) -> None:
+    json(command)
+    command.add_argument("--config", action="store_true", help="every setting and where its value came from")
+
+
+def register(command: Parser) -> None:
+    command.add_argument("name", metavar="NAME", help="1-32 letters, digits, hyphens, underscores")
+
+
+LANDINGS = ("interrupt", "tool", "turn")
+
+
+def send(command: Parser) -> None:
+    command.add_argument("to", metavar="TO", help="the recipient's name, or a group's")
+    text(command)
+    command.add_argument("--ttl", type=values.seconds, metavar="S", help="withdraw it if it is unread after S seconds")
+    command.add_argument("--thread", type=values.message_id, metavar="ID", help="continue the thread of that message")
+    command.add_argument(
+        "--supersedes", type=values.message_id, metavar="ID", help="withdraw that message of yours if it is still unread"
+    )
+
+
+def reply(command: Parser) -> None:
+    command.add_argument(
+        "message", type=values.message_id, metavar="ID", help="the message that is answered: the number after #"
+    )
+    text(command)
+
+
+def ask(command: Parser) -> None:
+    command.add_argument("to", metavar="TO", help="who is asked")
+    text(command)
+    command.add_argument(
+        "--wait", type=values.wait_s, default=60.0, metavar="S", help="wait S seconds for the answer (default 60)"
+    )
+    command.add_argument(
+        "--deadline", type=values.seconds, metavar="S", help="the question is stale after S seconds (default 600)"
+    )
+
+
+def asks(command: Parser) -> None:
+    command.add_argument("--state", choices=("open", "answered", "stale"), help="only these")
+    common(command)
+
+
+def forward(command: Parser) -> None:
+    command.add_argument("message", type=values.message_id, metavar="ID", help="the message: the number after #")
+    command.add_argument("to", metavar="TO", help="who gets it")
+    command.add_argument("--note", metavar="TEXT", help="a line of your own before it")
+    common(command)
+
+
+def one_message(command: Parser) -> None:
+    command.add_argument(
+        "message", type=values.message_id, metavar="ID", help="a message you sent: the number that send printed"
+    )
+    common(command)
+
+
+def receipts(command: Parser) -> None:
+    command.add_argument(
+        "messages", type=values.message_id, metavar="ID", nargs="+", help="messages you sent: the numbers that send printed"
+    )
+    common(command)
+
+
+def history(command: Parser) -> None:
+    command.add_argument("--peer", metavar="NAME", help="only mail to and from that name")
+    command.add_argument("--thread", type=values.message_id, metavar="ID", help="only the thread of that message")
+    page(command)
+
+
+def search(command: Parser) -> None:
+    command.add_argument("words", metavar="WORD", nargs="+", help="all must occur; the last may be a beginning")
+    page(command)
+
+
+def page(command: Parser) -> None:
+    command.add_argument("--before", type=values.message_id, metavar="ID", help="older than that message")
+    command.add_argument("--limit", type=values.page_size, metavar="N", help="at most N messages (default 50)")
+    common(command)
+
+
+def group(command: Parser) -> None:
+    command.add_argument("what", choices=("create", "join", "leave"))
+    command.add_argument("group", metavar="GROUP")
+    common(command)
+
+
+def presence(command: Parser) -> None:
+    command.add_argument("state", nargs="?", choices=("working", "idle", "gone"))
+    command.add_argument("note", nargs="*", metavar="NOTE", help="on what")
+    common(command)
+
+
+def block(command: Parser) -> None:
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--mute", action="store_true", help="take its mail, but straight into the history")
+    common(command)
+
+
+def one_name(command: Parser) -> None:
+    command.add_argument("name", metavar="NAME")
+    common(command)
+
+
+def claim(command: Parser) -> None:
+    command.add_argument("resource", metavar="RESOURCE", help="a file, a pattern (quote it), or any name")
+    command.add_argument("--ttl", type=values.seconds, metavar="S", help="for S seconds (default 1800)")
+    command.add_argument("--note", metavar="TEXT", help="what for")
+    common(command)
+
+
+def resource(command: Parser) -> None:
+    command.add_argument("resource", metavar="RESOURCE", nargs="?", help="default: all")
+    common(command)
+
+
+def autocheck(command: Parser) -> None:
+    command.add_argument("what", nargs="?", choices=("start", "stop", "status"), default="status")
+    command.add_argument("minutes", nargs="?", type=values.minutes, default=5, metavar="MINUTES", help="1 to 60 (default 5)")
+    common(command)
+
+
+def doctor(command: Parser) -> None:
+    command.add_argument(
+        "--repair", action="store_true", help="with the service stopped: check thoroughly, save what is readable"
+    )
+
+
+def keys(command: Parser) -> None:
+    json(command)
+    what = command.add_subparsers(dest="what", metavar="WHAT", parser_class=Parser)
+    new = what.add_parser("new", help="make a key for another machine and let it in")
+    new.add_argument("name", metavar="NAME", help="the one name that the key may act as")
+    new.add_argument("--out", metavar="FILE", help="where the key goes (default NAME.key)")
+    allow = what.add_parser("allow", help="let in a key that was made elsewhere")
+    allow.add_argument("name", metavar="NAME", help="the one name that the key may act as")
+    allow.add_argument("key", metavar="PUBLIC_KEY", help="64 hex digits, or 40 characters of Z85")
+    for one in (new, allow):
+        one.add_argument("--host", metavar="HOST", help="this machine's name or address, as the other one knows it")
+    revoke = what.add_parser("revoke", help="shut out a key, or all keys of a name, at once")
+    revoke.add_argument("which", metavar="NAME|PUBLIC_KEY")
+    for one in (new, allow, revoke):
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+
+
+def backup(command: Parser) -> None:
+    command.add_argument("file", metavar="FILE", help="a new file; it holds keys and is yours alone")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def restore(command: Parser) -> None:
+    backup(command)
+    command.add_argument("--force", action="store_true", help="set aside the mail that is there")
+
+
+def say(command: Parser) -> None:
+    command.add_argument("words", nargs="+", metavar="WORDS", help="what you want, in plain words")
+    command.add_argument("--dry-run", action="store_true", help="show what was understood, do nothing")
+    command.add_argument("--yes", action="store_true", help="take the question it would ask back as answered with yes")
+    common(command)
+
+
+def watch(command: Parser) -> None:
+    command.add_argument(
+        "--pause",
+        type=values.wait_s,
+        default=1.0,
+        metavar="S",
+        help="try a command that failed again after S seconds (default 1)",
+    )
+    command.add_argument(
+        "--exec",
+        dest="run_command",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="run this command for each message, with the message on its standard input (last option); a message whose "
+        "command fails is unread again, and set aside after the third time",
+    )
+    common(command)
+
+
+def check(command: Parser) -> None:
+    command.add_argument("--wait", type=values.wait_s, default=0.0, metavar="S", help="wait up to S seconds for mail")
+    command.add_argument("--limit", type=values.count, default=100, metavar="N", help="at most N messages (default 100)")
+    common(command)
+
+
+def rename(command: Parser) -> None:
+    command.add_argument("name", metavar="NEW_NAME")
+    common(command)
+
+
+def mcp(command: Parser) -> None:
+    command.add_argument("--name", help="register this name by itself")
+
+
+def import_legacy(command: Parser) -> None:
+    command.add_argument("file", metavar="FILE")
+    json(command)
+
+
+def install(command: Parser) -> None:
+    command.add_argument("host", nargs="?", choices=("claude", "gemini", "codex"), help="with --check all that are installed")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--print", dest="print_only", action="store_true", help="show what would be written")
+    how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
+    command.add_argument("--name", help="register this name by itself in each session")
+    command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
+    command.add_argument("--rewake", action="store_true", help="claude: wake by a background hook too (not for claude -p)")
+    allow = "let the host call the mail tools without asking, all but share_file (asked at a terminal)"
+    command.add_argument("--allow", action=argparse.BooleanOptionalAction, default=None, help=allow)
+    command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
+
+
+def uninstall(command: Parser) -> None:
+    command.add_argument("host", choices=("claude", "gemini", "codex"))
+    command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
+
+
+def hook(command: Parser) -> None:
+    command.add_argument("host", choices=("claude", "gemini", "codex"))
+    command.add_argument("event", metavar="EVENT", help="the host's own name of it; its JSON comes on standard input")
+    command.add_argument("--name", help="register this name")
+
+
+def session(command: Parser) -> None:
+    command.add_argument("session", nargs="?", metavar="SESSION", help="the host's id of it ($CLAUDE_CODE_SESSION_ID)")
+
+
+def guard(command: Parser) -> None:
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--install", action="store_true", help="add it to this repository's pre-commit hook")
+    how.add_argument("--remove", action="store_true", help="take it out again")
+
+
+def text(command: Parser) -> None:
+    command.add_argument("text", nargs="*", metavar="TEXT", help="the message, or - for standard input")
+    command.add_argument("--file", metavar="FILE", help="take the message from a file")
+    command.add_argument("--data", metavar="JSON", help="structured data to go with it")
+    command.add_argument("--id", metavar="ID", help="your own id of this message: a script that repeats it stores it once")
+    command.add_argument("--land", choices=LANDINGS, help="when it should reach a working agent (default tool)")
+    common(command)
+
+
+def common(command: Parser) -> None:
+    command.add_argument("--as", dest="as_", metavar="NAME", help="act as another registered name ($IPC_NAME)")
+    json(command)
+
+
+def json(command: Parser) -> None:
+    command.add_argument("--json", action="store_true", help="as JSON")

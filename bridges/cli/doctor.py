@@ -1,0 +1,193 @@
+"""``ipc doctor``: check everything and say what to do."""
+
+import argparse
+import contextlib
+import shutil
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bridges.cli.service_state import ask, differences, door_state, repair_kept
+from bridges.cli.status import clock_line, gate_line
+from bridges.terminal import complain, say, style
+from broker.home.files import endpoint, prepare_home, socket_answers
+from broker.home.message_files import locate
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError, SettingsError
+from broker.version import VERSION
+
+OK, FAILED = 0, 1
+_FILES = """SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL
+AND EXISTS (SELECT 1 FROM queue q WHERE q.message_id = m.id)"""
+_LOW_DISK_BYTES = 256 * 1024 * 1024
+
+
+Finding = tuple[str, str]
+"""(ok, warn or FAIL; what was found and what to do)"""
+
+
+def doctor(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0 if nothing failed."""
+    if options.repair:
+        return _repair(settings)
+    worst = OK
+    checks: dict[str, Callable[[Settings], Finding]] = {
+        "versions": _versions,
+        "folder": _folder,
+        "disk": _disk,
+        "database": _database,
+        "clock": _clock,
+        "broker": _broker,
+        "settings": _settings,
+        "tcp door": _tcp,
+        "remote": _remote,
+        "hosts": _hosts,
+    }
+    for name, examine in checks.items():
+        try:
+            verdict, text = examine(settings)
+        except (OSError, IpcError) as e:
+            verdict, text = "FAIL", str(e)
+        colour = {"ok": "green", "warn": "yellow", "FAIL": "red"}[verdict]
+        say(f"{style(verdict.ljust(4), colour)}  {name.ljust(9)} {text}")
+        if verdict == "FAIL":
+            worst = FAILED
+    return worst
+
+
+def _hosts(settings: Settings) -> Finding:
+    """What ``ipc install HOST --check`` finds, for each host of this user that has something of ours."""
+    from bridges.install.check import problems
+    from bridges.install.install_command import installed
+
+    found = {wanted.host: problems(wanted) for wanted in installed(settings, "user")}
+    bad = [f"{host}: {told[0]}. Next: ipc install {host}" for host, told in found.items() if told]
+    return ("warn", "; ".join(bad)) if bad else ("ok", ", ".join(found) or "none is installed; ipc install connects one")
+
+
+def _repair(settings: Settings) -> int:
+    from broker.store.doctor import InUse, repair_now
+
+    try:
+        say(repair_now(settings))
+    except InUse:
+        complain("the service is running", "ipc down, then: ipc doctor --repair")
+        return FAILED
+    except OSError as e:
+        complain(str(e))
+        return FAILED
+    return OK
+
+
+def _versions(_settings: Settings) -> Finding:
+    return "ok", f"agent-ipc {VERSION}, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
+
+
+def _folder(settings: Settings) -> Finding:
+    try:
+        prepare_home(settings)
+    except OSError as e:
+        return "FAIL", f"{settings.home}: {e}"
+    return "ok", f"{settings.home} is yours alone"
+
+
+def _disk(settings: Settings) -> Finding:
+    free = shutil.disk_usage(settings.home).free
+    text = f"{free // 2**20} MiB free"
+    return ("warn", f"{text}; free some, or mail will be refused") if free < _LOW_DISK_BYTES else ("ok", text)
+
+
+def _rows(settings: Settings, sql: str) -> list[Any]:
+    path = settings.home / "ipc.db"
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5) as db:
+        return db.execute(sql).fetchall()
+
+
+def _query(settings: Settings, sql: str) -> Any:
+    path = settings.home / "ipc.db"
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5) as db:
+        return db.execute(sql).fetchone()[0]
+
+
+def _database(settings: Settings) -> Finding:
+    if not (settings.home / "ipc.db").exists():
+        return "ok", "none yet"
+    try:
+        found = _query(settings, "PRAGMA quick_check(1)")
+        version = _query(settings, "PRAGMA user_version")
+    except sqlite3.Error as e:
+        return "FAIL", f"{settings.home / 'ipc.db'}: {e}. To save what is readable: ipc down, ipc doctor --repair"
+    if found != "ok":
+        return "FAIL", f"{found}. To save what is readable: ipc down, ipc doctor --repair"
+    located = [locate(row[0], settings) for row in _rows(settings, _FILES)]
+    missing = sum(path is None or not path.is_file() for path in located)
+    if missing:
+        return "warn", f"schema {version}, consistent; but the files of {missing} unread large messages have been deleted"
+    kept = repair_kept(settings)
+    if kept:
+        return "warn", f"schema {version}, consistent; repaired: {kept} (remove it once nothing is missed)"
+    return "ok", f"schema {version}, consistent"
+
+
+def _clock(settings: Settings) -> Finding:
+    if socket_answers(settings):
+        with contextlib.suppress(IpcError):  # which the broker's own row tells
+            line = clock_line(ask(settings, "status"))
+            if line:
+                return "warn", f"the wall clock {line}" if line.startswith("was set") else line
+    try:
+        newest = _query(
+            settings, "SELECT coalesce(max(created_s), 0) FROM (SELECT created_s FROM message ORDER BY id DESC LIMIT 100)"
+        )
+    except sqlite3.Error:
+        return "ok", "nothing to compare with"
+    ahead_s = newest - time.time()
+    if ahead_s > 60:
+        return "warn", f"the newest message is {ahead_s:.0f} s in the future: the clock was set back"
+    return "ok", "no message is from the future"
+
+
+def _broker(settings: Settings) -> Finding:
+    try:
+        if not socket_answers(settings):
+            return "warn", "not running; the next agent starts it, or: ipc up"
+        found = ask(settings, "ping")
+    except IpcError as e:
+        return "FAIL", f"listens at {endpoint(settings)} but does not answer ({e.text}); run: ipc down, ipc up"
+    return "ok", f"process {found['pid']} answers"
+
+
+def _settings(settings: Settings) -> Finding:
+    found = differences(settings)
+    return ("warn", "; ".join(found)) if found else ("ok", "the service has those of this shell")
+
+
+def _tcp(settings: Settings) -> Finding:
+    door = door_state(settings)
+    if not door:
+        return "warn", "not running; ipc up starts it"
+    if door["error"]:
+        return "FAIL", str(door["error"])
+    try:
+        socket.create_connection((door["host"], door["port"]), timeout=2).close()
+    except OSError as e:
+        return "FAIL", f"{door['host']}:{door['port']} does not answer: {e}"
+    if door.get("warning"):
+        return "warn", f"{door['host']}:{door['port']} answers, but {door['warning']}"
+    return "ok", f"{door['host']}:{door['port']} answers"
+
+
+def _remote(settings: Settings) -> Finding:
+    gate = door_state(settings, "remote.json")
+    if not settings.remote and not gate:
+        return "ok", "closed to other machines; IPC_REMOTE opens it"
+    if not gate:
+        return "warn", f"{settings.remote} is not served; run: ipc down, ipc up"
+    try:
+        line = gate_line(settings, gate)
+    except SettingsError as e:
+        return "FAIL", str(e)
+    return ("FAIL" if gate["error"] else "ok"), line

@@ -1,0 +1,112 @@
+"""``ipc status``: what runs, who is registered, how much mail waits."""
+
+import argparse
+from typing import Any
+
+from bridges.cli.service_state import ask, differences, door_state, repair_line, shown
+from bridges.terminal import ago, complain, say, say_json, style, table
+from broker.home import keys
+from broker.home.files import socket_answers
+from broker.home.settings import Settings
+from broker.protocol.errors import SettingsError
+from broker.service.launcher import supervisor_state
+
+OK, NOT_RUNNING = 0, 3
+_SET_S = 2.0
+
+
+def status(settings: Settings, options: argparse.Namespace) -> int:
+    if options.config:
+        rows = shown(settings)
+        if options.json:
+            say_json({n: {"value": v, "origin": o} for n, v, o in rows})
+        else:
+            say(table(("SETTING", "VALUE", "FROM"), rows))
+        return OK
+    if not socket_answers(settings):
+        if options.json:
+            say_json({"running": False})
+        complain("not running", "ipc up")
+        return NOT_RUNNING
+    found = ask(settings, "status")
+    door = door_state(settings)
+    if options.json:
+        children = supervisor_state(settings).get("children", {})
+        gate = {"remote": door_state(settings, "remote.json") or None, "keys": count_keys(settings)}
+        other = {"differs": differences(settings)}
+        say_json({"running": True, **found, "tcp": door or None, **gate, "children": children, **other})
+        return OK
+    _say_service(settings, found, door)
+    for line in differences(settings):
+        complain(line)
+    if found["instances"]:
+        say()
+        say(instances(found["instances"]))
+    return OK
+
+
+def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]) -> None:
+    say(f"{style('running', 'green')}  version {found['version']}, process {found['pid']}, up {found['uptime_s']:g} s")
+    say(f"data     {settings.home}")
+    say(f"zeromq   {found['endpoint']}, and wire.sock beside it for programs of this machine")
+    say(f"tcp      {door_line(door)}")
+    gate = door_state(settings, "remote.json")
+    if settings.remote or gate:
+        say(f"remote   {gate_line(settings, gate)}")
+    unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
+    say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
+    clock = clock_line(found)
+    if clock:
+        say(style(f"clock    {clock}", "yellow"))
+    repaired = found.get("repaired")
+    if repaired:
+        say(style(f"repaired {repair_line(repaired)}", "yellow"))
+    limits = found["limits"]
+    say(f"limits   {limits['mailbox_limit']} messages a mailbox, {limits['rate_limit']:g} messages/s a session")
+
+
+def clock_line(found: dict[str, Any]) -> str:
+    """What the service's clock has to say; empty where nothing was set and nothing waits."""
+    told = found.get("clock") or {}
+    ahead_s, held_s = told.get("ahead_s", 0.0), told.get("held_s", 0.0)
+    if held_s:
+        return f"nothing ends for an hour: the machine was off, or its clock was set ({held_s:.0f} s)"
+    if told.get("jumps") or abs(ahead_s) > _SET_S:
+        now = f"ahead by {ahead_s:.0f} s" if ahead_s > 0 else f"behind by {-ahead_s:.0f} s" if ahead_s < 0 else "as before"
+        return f"was set while the service ran, and is {now} now; nothing ends earlier or later for that"
+    return ""
+
+
+def instances(rows: list[dict[str, Any]]) -> str:
+    """A line for each: how much waits for it, what it does, and by which ways mail reaches it (docs/hosts.md)."""
+    head = ("NAME", "UNREAD", "LAST SEEN", "PRESENCE", "REACHED BY")
+    cells = [
+        (i["id"], str(i["queued"]), ago(i["last_seen"]), i["presence"], " ".join(i.get("reach", [])) or "its own checks")
+        for i in rows
+    ]
+    return table(head, cells)
+
+
+def door_line(door: dict[str, Any]) -> str:
+    if not door:
+        return "not running"
+    tls = ", TLS" if door.get("tls") else ""
+    warning = f"; {door['warning']}" if door.get("warning") else ""
+    return f"closed: {door['error']}" if door["error"] else f"{door['host']}:{door['port']}{tls}{warning}"
+
+
+def gate_line(settings: Settings, gate: dict[str, Any]) -> str:
+    if not gate:
+        return "not running"
+    if gate["error"]:
+        return f"closed: {gate['error']}"
+    many = count_keys(settings)
+    return f"{gate['endpoint']}, {many} {'key' if many == 1 else 'keys'} allowed"
+
+
+def count_keys(settings: Settings) -> int:
+    """Raises SettingsError where the list can't be read."""
+    try:
+        return len(keys.allowed(settings))
+    except OSError as e:
+        raise SettingsError(str(e)) from None
