@@ -11,7 +11,6 @@ from broker.client.sync import Connection
 from broker.home.files import is_supervised
 from broker.home.paths import version_number
 from broker.service.launcher import supervisor_state
-from broker.store.doctor import loss
 from broker.version import VERSION
 
 if TYPE_CHECKING:
@@ -90,6 +89,8 @@ def ask(settings: Settings, action: str) -> dict[str, Any]:
 
 def repair_line(told: dict[str, Any]) -> str:
     """What the last repair saved, what it could not, and where the rest is."""
+    from broker.store.doctor import loss
+
     return f"{told['saved']} messages saved, {loss(told['saved'], told['lost'])}; the old database is kept: {told['kept_as']}"
 
 
