@@ -9,8 +9,6 @@ from collections import deque
 
 import zmq
 
-from broker.core.state import Route
-
 LARGE_BYTES = 64 * 1024
 """What is smaller is copied by pyzmq, and all that ZeroMQ's count lets wait are 64 MiB."""
 UNREAD_BYTES = 32 * 1024 * 1024
@@ -22,9 +20,9 @@ class Outbox:
 
     def __init__(self, router: "zmq.Socket[bytes]") -> None:
         self._router = router
-        self._unread: dict[Route, deque[tuple[zmq.MessageTracker, int]]] = {}
+        self._unread: dict[bytes, deque[tuple[zmq.MessageTracker, int]]] = {}
 
-    def send(self, route: Route, frame: bytes) -> None:
+    def send(self, route: bytes, frame: bytes) -> None:
         """Raises zmq.ZMQError: EHOSTUNREACH where nobody is there, EAGAIN where nobody reads."""
         if len(frame) < LARGE_BYTES:
             self._router.send_multipart([route, frame], zmq.NOBLOCK)
@@ -37,7 +35,7 @@ class Outbox:
         assert tracker is not None
         self._unread.setdefault(route, deque()).append((tracker, len(frame)))
 
-    def unread(self) -> dict[Route, int]:
+    def unread(self) -> dict[bytes, int]:
         """Bytes of large frames by connection that the socket still holds."""
         for route, frames in list(self._unread.items()):
             while frames and frames[0][0].done:
