@@ -18,17 +18,12 @@ TYPE_CHECKING = False  # the constant of typing, whose import costs 4 ms
 if TYPE_CHECKING:
     from typing import Any
 
-    from broker.client.aio import AsyncClient, connect_async
-    from broker.client.sync import Client, Mail, connect
+    from broker.client import AsyncClient, Client, Mail, connect, connect_async
     from broker.home.settings import Settings
     from broker.protocol.errors import IpcError
 
 _HOMES = {
-    "connect": "broker.client.sync",
-    "Client": "broker.client.sync",
-    "Mail": "broker.client.sync",
-    "connect_async": "broker.client.aio",
-    "AsyncClient": "broker.client.aio",
+    **dict.fromkeys(("connect", "Client", "Mail", "connect_async", "AsyncClient"), "broker.client"),
     "IpcError": "broker.protocol.errors",
     "Settings": "broker.home.settings",
 }

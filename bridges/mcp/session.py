@@ -29,7 +29,7 @@ from bridges.mail_evidence import HELD_S
 from bridges.mcp.tool_evidence import Given
 from bridges.session_renewal import renew
 from broker.client.aio import AsyncConnection
-from broker.client.sync import DEFAULT_TIMEOUT_S
+from broker.client.pending import DEFAULT_TIMEOUT_S
 from broker.home.files import prepare_home, socket_answers
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS

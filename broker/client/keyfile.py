@@ -1,7 +1,7 @@
 """The file with which another machine reaches a broker: where it is, its key, and the client's own pair.
 
 ``ipc keys new NAME`` writes it, $IPC_KEY_FILE names it. With one, clients connect by CURVE (RFC 26): both ends prove their
-keys before the first request, and all that passes is encrypted. A handshake that fails has a cause, which becomes the error.
+keys before the first request, and all that passes is encrypted.
 """
 
 import hashlib
@@ -10,21 +10,14 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from broker.home.files import read_private, write_private
 from broker.home.keys import KeyPair, read_key
 from broker.protocol.errors import IpcError, SettingsError
 from broker.protocol.names import is_name
 
-if TYPE_CHECKING:
-    import zmq
-
 CONNECT_DEADLINE_S = 5.0
 """How long a door that does not answer is tried: one that died is back by then."""
-_HANDSHAKE_MS = 5000
-_FAILURES = 3
-"""Handshakes in a row that may end without a cause before the broker counts as another one: a door's death looks so, too."""
 _POLL_S = 0.1
 
 
@@ -84,62 +77,6 @@ class KeyFile:
 
     def refused(self) -> IpcError:
         return IpcError("key_refused", name=self.name, key=self.pair.public)
-
-    def dress(self, s: "zmq.Socket[bytes]") -> None:
-        """Give a socket the keys, before it connects."""
-        import zmq
-
-        s.setsockopt(zmq.CURVE_SERVERKEY, bytes.fromhex(self.server_key))
-        s.setsockopt(zmq.CURVE_PUBLICKEY, bytes.fromhex(self.pair.public))
-        s.setsockopt(zmq.CURVE_SECRETKEY, bytes.fromhex(self.pair.secret))
-        s.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        if "[" in self.endpoint:
-            s.setsockopt(zmq.IPV6, 1)
-
-
-class Handshakes:
-    """What the monitors of a client's sockets, one after the other, tell of its connection to a broker with keys."""
-
-    def __init__(self, key: KeyFile) -> None:
-        self.key = key
-        self._failed = 0
-        self._up = self._counted = False
-
-    @staticmethod
-    def events() -> int:
-        """What to watch beside DISCONNECTED."""
-        import zmq
-
-        failures = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-        return int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | failures)
-
-    def begin(self) -> None:
-        """A new socket connects."""
-        self._up = self._counted = False
-
-    def read(self, monitor: "zmq.Socket[bytes]") -> bool:
-        """Take what the monitor has; True if the connection was lost. Raises IpcError where trying again is of no use."""
-        import zmq
-        from zmq.utils.monitor import recv_monitor_message
-
-        lost, key = False, self.key
-        while monitor.poll(0):
-            event = recv_monitor_message(monitor)["event"]
-            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                raise key.refused()
-            if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                raise key.wrong_server()
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._failed, self._up = 0, True
-                continue
-            lost = True
-            if not self._up and not self._counted:  # what speaks another protocol is told by DISCONNECTED alone
-                self._counted = True
-                self._failed += 1
-        if self._failed >= _FAILURES:
-            self._failed = 0
-            raise key.wrong_server()
-        return lost
 
 
 def _address(endpoint: str) -> tuple[str, int]:

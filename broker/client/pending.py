@@ -1,152 +1,282 @@
-"""The calls that the synchronous and the asyncio client share: one method an action, made of one ``request``."""
+"""Requests in flight between a client and the broker, over a connection that may break and be replaced.
 
-from typing import Any, Generic, Protocol, TypeVar
+                     .-------- link lost: sent again with the same id -------.
+                     v                                                       |
+    begin --> [ waiting to be sent ] --outgoing--> [ on the wire ] ----------'
+                     |                                   |
+                     |                                   |--reply--> answered
+                     '-----------------------------------+--time_out, fail--> answered here, with an error
+                                                         '--abandon, time_out--> [ abandoned ] --reply--> on_orphan
 
-from broker.protocol.ids import new_message_id
+This file does no I/O: no socket, no clock, no thread, no asyncio. Drivers (``sync``, ``aio``) carry the frames and pass
+the time in, as seconds of one monotonic clock. Rules that both drivers get from here:
 
-Reply = TypeVar("Reply")
-"""What a request gives: a reply map, or in asyncio something to await for one."""
+- Each request is answered exactly once, by the broker's reply or by an error made here, through the ``on_reply`` it was
+  begun with. An abandoned request is answered not at all.
+- A reply that brings mail and finds nobody goes to ``on_orphan``: that mail is on lease and must be kept or given back.
+- A new link gets every request that has no answer, in the order in which they were begun, with the same ids. Replies that
+  were due on the old link never come, so abandoned requests are forgotten.
+- A new link also gets the subscriptions that still have a receiver in ``on_push``: a new broker knows none of them.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from broker.protocol import frames
+from broker.protocol.actions import ACTIONS
+from broker.protocol.errors import IpcError
+
+DEFAULT_TIMEOUT_S = 30.0
+FIRST_SILENCE_S = 5.0
+LAST_SILENCE_S = 20.0
+"""Silence before a link counts as dead: the first at first, doubled each time up to the last.
+
+A broker's death ends the link and is noticed at once. Silence without a lost link means a busy broker; asking again sooner
+would only add load.
+"""
+_FRAME_REQUESTS = 256
+_NOT_CARRIED = (OverflowError, TypeError, ValueError)
+"""What MessagePack raises for a value that it can't carry, such as 2**70 or half a surrogate."""
+
+Body = dict[str, Any]
+OnReply = Callable[[Body], bool]
+"""Gets the reply, an error reply too. False if nobody is there to take what the reply brings."""
+Receive = Callable[[Body], None]
+"""Gets the pushes of one subscription."""
+
+DELIVERING = frozenset(name for name, action in ACTIONS.items() if action.delivers)
+"""Actions whose reply brings mail on lease."""
 
 
-class HasId(Protocol):
-    """A message, such as ``Mail``."""
+def _drop(_push: Body) -> None:
+    """A push that nobody waits for."""
+
+
+class Pending:
+    """State of one client's requests. Not thread-safe: one driver calls it."""
+
+    def __init__(
+        self, door: str, on_orphan: Callable[[Body, Body], None], on_stray_push: Receive = _drop, window: int = 0
+    ) -> None:
+        """``door`` names the client in the broker's log.
+
+        ``on_orphan`` gets (request, reply). ``on_stray_push`` gets pushes without a receiver in ``on_push``. ``window`` is the
+        number of requests that may be on the wire at once, at least 256; 0 for no bound.
+        """
+        self.on_push: dict[int, Receive] = {}
+        """Receivers of pushes, by the id of their ``subscribe`` request."""
+        self._door = door
+        self._on_orphan = on_orphan
+        self._on_stray_push = on_stray_push
+        self._window = window
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, tuple[Body, OnReply, float]] = {}
+        """Requests without an answer by id, oldest first, each with its timeout (s)."""
+        self._due: dict[float, dict[int, float]] = {}
+        """By timeout (s): ids and the second each is due, soonest first, since all of one queue may take equally long."""
+        self._outbox: list[Body] = []
+        self._abandoned: dict[int, Body] = {}
+        self._subscribes: dict[int, Body] = {}
+        """Requests that began subscriptions."""
+        self._silence_s = FIRST_SILENCE_S
+        self._heard = True
+        """Whether anything came over the present link."""
+        self._passed_s = 0.0
+        """When anything last passed, in either direction."""
+        self._longest_wait_s = 0.0
+        """Of the requests since none was in flight: how long the broker may rightly be silent."""
+
+    # requests
 
     @property
-    def id(self) -> str: ...
+    def in_flight(self) -> int:
+        """Requests without an answer, sent or not."""
+        return len(self._waiting)
 
+    def begin(self, body: Body, on_reply: OnReply, timeout_s: float, now_s: float) -> int:
+        """Take a request in; its id on the wire. The map is this object's from now on."""
+        number: int = next(self._ids)
+        body["id"] = number
+        if "door" not in body:
+            body["door"] = self._door
+        # without this key the request would inherit the token of another agent whose request shares its frame
+        if "session_token" not in body:
+            body["session_token"] = None
+        queue = self._due.get(timeout_s)
+        if queue is None:
+            queue = self._due[timeout_s] = {}
+        queue[number] = now_s + timeout_s
+        if not self._waiting:
+            self._longest_wait_s = 0.0
+        wait_s = body.get("wait_s")
+        if isinstance(wait_s, (int, float)) and wait_s > self._longest_wait_s:
+            self._longest_wait_s = wait_s
+        self._waiting[number] = (body, on_reply, timeout_s)
+        self._outbox.append(body)
+        if body.get("action") == "subscribe":
+            self._subscribes[number] = body
+        return number
 
-def id_of(message: str | HasId) -> str:
-    """The id of a message that is given by its id or itself."""
-    return message if isinstance(message, str) else message.id
+    def abandon(self, number: int) -> None:
+        """Nobody waits for this reply any more."""
+        if number in self._waiting:
+            self._abandoned[number] = self._end(number)[0]
 
+    def _end(self, number: int) -> tuple[Body, OnReply]:
+        """Take a request out; it is about to be answered."""
+        body, on_reply, timeout_s = self._waiting.pop(number)
+        queue = self._due[timeout_s]
+        del queue[number]
+        if not queue:
+            del self._due[timeout_s]
+        return body, on_reply
 
-class Calls(Generic[Reply]):
-    """Each method raises RemoteError with the broker's error. Fields and replies are those of docs/reference.md."""
+    def end_pushes(self, number: int, late: Receive | None = None) -> None:
+        """A subscription ends: its pushes go to ``late`` or nowhere, and a new link does not get it."""
+        self._subscribes.pop(number, None)
+        if late is None:
+            self.on_push.pop(number, None)
+        else:
+            self.on_push[number] = late
 
-    def request(self, action: str, *, timeout_s: float = 30.0, **fields: Any) -> Reply:
-        """Any action of the table, as this session."""
-        raise NotImplementedError
+    # the link
 
-    # mail goes out
+    def outgoing(self, now_s: float) -> list[bytes]:
+        """Frames to send now. A request that no frame can carry is answered here and harms no other."""
+        outbox = self._outbox
+        if not outbox:
+            return []
+        if self._window:
+            room = self._window - (len(self._waiting) - len(outbox))
+            if room < min(_FRAME_REQUESTS, len(outbox)):
+                return []
+            self._outbox = outbox[room:]
+            outbox = outbox[:room]
+        else:
+            self._outbox = []
+        self._passed_s = now_s
+        bodies = [b for b in outbox if b["id"] in self._waiting or self._is_subscribed(b["id"])]
+        if len(bodies) < len(outbox):  # some timed out or were abandoned: they never leave, so no reply will come
+            for number in {body["id"] for body in outbox} - {body["id"] for body in bodies}:
+                self._abandoned.pop(number, None)
+                self._subscribes.pop(number, None)
+        try:
+            encoded = list(frames.frames(bodies))
+        except _NOT_CARRIED:
+            encoded = []
+        if encoded and max(map(len, encoded)) <= frames.FRAME_LIMIT_BYTES:
+            return encoded
+        return list(frames.frames([body for body in bodies if self._carries(body)]))
 
-    def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
-        """Send to a name or a group; returns once it is durable.
+    def _carries(self, body: Body) -> bool:
+        """Whether a frame can carry the request; it is answered if not."""
+        try:
+            size = len(frames.encode([body]))
+        except _NOT_CARRIED as e:
+            error = IpcError("bad_request", detail=f"The request can't be sent: {str(e)[:120]}")
+        else:
+            if size <= frames.FRAME_LIMIT_BYTES:
+                return True
+            error = IpcError("too_large", what="The request", size=size, limit=frames.FRAME_LIMIT_BYTES)
+        self._subscribes.pop(body["id"], None)
+        self._take({"id": body["id"], **error.to_wire()})
+        return False
 
-        ``options``: land, ttl_s, thread, supersedes, person. The reply has ``message`` (a sentence) and ``message_id``.
-        """
-        return self._write("send", content, data, message_id, to_id=to, **options)
+    def incoming(self, frame: "bytes | memoryview", now_s: float) -> None:
+        """Take the replies and pushes of a frame. Raises FrameError."""
+        self._passed_s = now_s
+        self._heard = True
+        self._silence_s = FIRST_SILENCE_S
+        for reply in frames.decode(frame):
+            self._take(reply)
 
-    def broadcast(self, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
-        """Send to every registered instance but this one; the reply has ``count``."""
-        return self._write("broadcast", content, data, message_id, **options)
+    def _take(self, reply: Body) -> None:
+        number: Any = reply.get("id")
+        if "push" in reply:
+            self.on_push.get(number, self._on_stray_push)(reply)
+            return
+        if number not in self._waiting:
+            self._take_unexpected(number, reply)
+            return
+        body, on_reply = self._end(number)
+        if number in self._subscribes and (reply.get("status") != "ok" or number not in self.on_push):
+            del self._subscribes[number]
+        if not on_reply(reply):
+            self.orphan(body, reply)
 
-    def reply(
-        self, to_message: str | HasId, content: str, data: Any = None, *, message_id: str | None = None, **options: Any
-    ) -> Reply:
-        """Answer a message, given by its id or as ``check`` gave it, in its thread. ``options``: land, auto, person."""
-        return self._write("reply", content, data, message_id, to_message=id_of(to_message), **options)
+    def _take_unexpected(self, number: Any, reply: Body) -> None:
+        if number is None:
+            self._refused(reply)
+            return
+        body = self._abandoned.pop(number, None)
+        if body is not None:
+            self.orphan(body, reply)
+        elif self._is_subscribed(number) and reply.get("unread"):
+            # asked again of a new broker: what came before that was pushed to nobody
+            told = {"unread": reply["unread"], "interrupt": 0, "from": [], "land": "tool"}
+            self.on_push[number]({"push": "new", "id": number, **told})
 
-    def forward(
-        self, message: str | HasId, to: str, note: str | None = None, *, land: str | None = None, message_id: str | None = None
-    ) -> Reply:
-        """Pass on a message one got or sent, given by its id or as ``check`` gave it."""
-        fields: dict[str, Any] = {"forward_id": id_of(message), "to_id": to, "note": note, "land": land}
-        return self.request("forward", message_id=message_id or new_message_id(), **fields)
+    def _is_subscribed(self, number: int) -> bool:
+        return number in self._subscribes and number in self.on_push
 
-    def withdraw(self, message: str | HasId) -> Reply:
-        """Take back a message that nobody has been given yet; ``withdrawn`` counts the copies."""
-        return self.request("withdraw", withdraw_id=id_of(message))
+    def orphan(self, body: Body, reply: Body) -> None:
+        """Nobody takes this reply: mail that it brings goes to ``on_orphan``."""
+        if body.get("action") in DELIVERING and reply.get("messages"):
+            self._on_orphan(body, reply)
 
-    def receipts(self, *messages: str | HasId) -> Reply:
-        """What became of messages one sent: ``receipts`` with a state for each recipient."""
-        return self.request("receipts", ids=[id_of(m) for m in messages])
+    def _refused(self, reply: Body) -> None:
+        """The broker could not read a frame, and does not say which: what is on the wire is answered with its error."""
+        unsent = {body["id"] for body in self._outbox}
+        for number in [n for n in self._waiting if n not in unsent]:
+            if number in self._waiting:  # an answer before this one may have ended it
+                self._abandoned[number], on_reply = self._end(number)
+                on_reply({**reply, "id": number})
 
-    def asks(self, state: str | None = None) -> Reply:
-        """Questions asked by and of this session."""
-        return self.request("asks", state=state)
+    def opened(self) -> None:
+        """A new link is open: it gets all that has no answer, and no reply comes any more that was due on the old one."""
+        self._silence_s = FIRST_SILENCE_S if self._heard else min(self._silence_s * 2, LAST_SILENCE_S)
+        self._heard = False
+        self._abandoned.clear()
+        self._subscribes = {n: b for n, b in self._subscribes.items() if n in self._waiting or n in self.on_push}
+        again = [b for n, b in self._subscribes.items() if n not in self._waiting]
+        self._outbox = [*again, *(body for body, _on_reply, _timeout_s in self._waiting.values())]
 
-    # mail that waits, and that was
+    def silent_s(self) -> float:
+        """The second from which on the link counts as dead, if nothing has come by then."""
+        return self._passed_s + self._silence_s + self._longest_wait_s
 
-    def touch(self, *messages: str | HasId, lease_s: float | None = None) -> Reply:
-        """Keep messages of the last check for ``lease_s`` seconds more (default: as long as a check does)."""
-        return self.request("touch", ids=[id_of(m) for m in messages], lease_s=lease_s)
+    # time
 
-    def count(self) -> Reply:
-        """How much mail waits, without delivering any: unread, interrupt, from."""
-        return self.request("count")
+    def deadline_s(self) -> float | None:
+        """The second at which ``time_out`` has something to do, or None."""
+        return min((next(iter(queue.values())) for queue in self._due.values()), default=None)
 
-    def history(
-        self,
-        peer: str | None = None,
-        *,
-        thread: str | None = None,
-        since_s: float | None = None,
-        before: str | None = None,
-        limit: int | None = None,
-    ) -> Reply:
-        """Mail got and sent, newest first; the next page is ``before`` the last id."""
-        return self.request("history", peer=peer, thread=thread, since_s=since_s, before=before, limit=limit)
+    def time_out(self, now_s: float) -> int:
+        """Answer what is due with the error ``timeout``; how many those are."""
+        count = 0
+        for timeout_s, queue in list(self._due.items()):
+            while queue:
+                number, due_s = next(iter(queue.items()))
+                if due_s > now_s:
+                    break
+                self._abandoned[number], on_reply = self._end(number)
+                on_reply({"id": number, **IpcError("timeout", limit=timeout_s).to_wire()})
+                count += 1
+        return count
 
-    def search(self, query: str, *, before: str | None = None, limit: int | None = None) -> Reply:
-        """Full-text search in mail got and sent; all words must occur."""
-        return self.request("search", query=query, before=before, limit=limit)
+    def fail(self, error: IpcError) -> None:
+        """No broker can be had: answer everything with the error."""
+        waiting = [(number, on_reply) for number, (_body, on_reply, _timeout_s) in self._waiting.items()]
+        self.forget()
+        for number, on_reply in waiting:
+            on_reply({"id": number, **error.to_wire()})
 
-    # who there is
-
-    def whoami(self) -> Reply:
-        return self.request("whoami")
-
-    def presence(self, state: str | None = None, note: str | None = None) -> Reply:
-        """Say what one does (working, idle or gone) and on what."""
-        return self.request("presence", state=state, note=note)
-
-    def groups(self) -> Reply:
-        return self.request("groups")
-
-    def create_group(self, name: str) -> Reply:
-        """Make a group and join it; mail sent to its name goes to all members."""
-        return self.request("group_create", group=name)
-
-    def join_group(self, name: str) -> Reply:
-        return self.request("group_join", group=name)
-
-    def leave_group(self, name: str) -> Reply:
-        return self.request("group_leave", group=name)
-
-    def block(self, name: str, mode: str = "block") -> Reply:
-        """Refuse the mail of a name, or with mode ``mute`` file it unread."""
-        return self.request("block", name=name, mode=mode)
-
-    def unblock(self, name: str) -> Reply:
-        return self.request("unblock", name=name)
-
-    def blocks(self) -> Reply:
-        return self.request("blocks")
-
-    # who works on what
-
-    def claim(self, resource: str, *, ttl_s: float | None = None, note: str | None = None) -> Reply:
-        """Claim a file, pattern or any name; raises ``claim_conflict`` where another's overlaps. Again renews."""
-        return self.request("claim", resource=resource, ttl_s=ttl_s, note=note)
-
-    def release_claim(self, resource: str | None = None) -> Reply:
-        """End one claim, or all of one's own."""
-        return self.request("claim_release", resource=resource)
-
-    def claims(self, resource: str | None = None) -> Reply:
-        """All claims, or those that overlap a resource."""
-        return self.request("claims", resource=resource)
-
-    def start_autocheck(self, minutes: int = 5) -> Reply:
-        """Have one's doors look for mail every so many minutes; kept until it is stopped."""
-        return self.request("autocheck_start", minutes=minutes)
-
-    def stop_autocheck(self) -> Reply:
-        return self.request("autocheck_stop")
-
-    def autocheck(self) -> Reply:
-        return self.request("autocheck_status")
-
-    def _write(self, action: str, content: str, data: Any, message_id: str | None, **fields: Any) -> Reply:
-        message = {"content": content} if data is None else {"content": content, "data": data}
-        return self.request(action, message=message, message_id=message_id or new_message_id(), **fields)
+    def forget(self) -> None:
+        """Drop all requests without answering them: the client closes."""
+        for queue in self._due.values():
+            queue.clear()  # ``time_out`` may be going through it
+        self._due.clear()
+        self._waiting.clear()
+        self._outbox.clear()
+        self._abandoned.clear()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import broker
-from broker.client.pending import Calls
+from broker.client.methods import Methods
 from broker.home.files import endpoint
 from broker.protocol.actions import ACTIONS, Access
 from tests.conftest import Service, wait_for
@@ -32,7 +32,7 @@ METHODS = {
 @pytest.mark.parametrize("action", sorted(n for n, a in ACTIONS.items() if a.access is Access.SESSION))
 def test_the_python_client_lacks_no_action(action: str) -> None:
     assert hasattr(broker.Client, METHODS.get(action) or action)
-    assert hasattr(broker.AsyncClient, METHODS.get(action) or action) or action == "release"
+    assert hasattr(broker.AsyncClient, METHODS.get(action) or action)
 
 
 def test_two_programs_hold_a_conversation(service: Service) -> None:
@@ -97,7 +97,7 @@ def test_the_asyncio_client_asks_and_is_answered(service: Service) -> None:
 
 
 def test_both_clients_have_their_calls_from_one_place() -> None:
-    shared = {n for n in vars(Calls) if not n.startswith("_")} - {"request"}
+    shared = {n for n in vars(Methods) if not n.startswith("_")} - {"request"}
     for client in (broker.Client, broker.AsyncClient):
         assert shared.isdisjoint(vars(client))
 

@@ -12,6 +12,7 @@ import zmq
 from bridges.remote.door import OPEN_ACTIONS, WAITING_BYTES
 from broker.client.keyfile import KeyFile
 from broker.client.sync import Client
+from broker.client.zeromq_link import Handshakes
 from broker.protocol import frames
 from broker.protocol.actions import ACTIONS, Access
 from broker.protocol.errors import RemoteError
@@ -31,7 +32,7 @@ def dialed(context: "zmq.Context[Any]", key: Path) -> "zmq.Socket[bytes]":
     s: zmq.Socket[bytes] = context.socket(zmq.DEALER)
     s.setsockopt(zmq.LINGER, 0)
     s.setsockopt(zmq.SNDHWM, 2)
-    entry.dress(s)
+    Handshakes(entry).begin(s)
     s.connect(entry.endpoint)
     return s
 

@@ -16,7 +16,7 @@ import zmq
 from bridges.remote.door import WAITING_LIMIT
 from broker.client.keyfile import KeyFile
 from broker.client.sync import Client
-from broker.client.zeromq_link import ZmqLink
+from broker.client.zeromq_link import Handshakes, ZmqLink
 from broker.home.files import FolderError
 from broker.home.keys import AllowList, allow, allowed, new_pair, revoke, server_pair
 from broker.home.settings import Settings, SettingsError
@@ -273,7 +273,7 @@ def test_a_key_that_reads_nothing_costs_a_bounded_amount_of_memory(host: Host, m
     deaf = context.socket(zmq.DEALER)
     deaf.setsockopt(zmq.LINGER, 0)
     deaf.setsockopt(zmq.RCVHWM, 1)
-    entry.dress(deaf)
+    Handshakes(entry).begin(deaf)
     deaf.connect(entry.endpoint)
     pid = json.loads((host.service.home / "run" / "remote.json").read_text())["pid"]
     try:

@@ -1,0 +1,273 @@
+"""The methods that the synchronous and the asyncio client share, so that neither lacks one or differs.
+
+Nearly all make one request and give its reply. Those that do more (``check``, ``ask``, ``ack``, ...) are written once, as
+generators: each yields the requests to make, gets their replies, and returns what the method gives. A client runs them.
+"""
+
+from collections.abc import Generator, Iterable
+from typing import Any, Generic, Protocol, TypeVar
+
+from broker.client.mail import Mail
+from broker.client.pending import DEFAULT_TIMEOUT_S
+from broker.protocol.ids import new_message_id
+
+# What methods give: these types, or in asyncio something to await for them.
+Reply = TypeVar("Reply")
+"""A reply map."""
+Mails = TypeVar("Mails")
+"""``list[Mail]``"""
+Answer = TypeVar("Answer")
+"""``Mail | None``"""
+Count = TypeVar("Count")
+"""``int``"""
+Text = TypeVar("Text")
+"""``str``"""
+Rows = TypeVar("Rows")
+"""A list of maps."""
+
+Fields = dict[str, Any]
+Steps = Generator[Fields, Fields, Any]
+"""Yields the fields of a request, ``action`` and ``timeout_s`` among them, and gets its reply."""
+
+
+class HasId(Protocol):
+    """A message, such as ``Mail``."""
+
+    @property
+    def id(self) -> str: ...
+
+
+def id_of(message: str | HasId) -> str:
+    """The id of a message that is given by its id or itself."""
+    return message if isinstance(message, str) else message.id
+
+
+class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
+    """Each method raises RemoteError with the broker's error. Fields and replies are those of docs/reference.md."""
+
+    def __init__(self, name: str, token: str, queued: int) -> None:
+        self.name = name
+        self.token = token
+        self.queued = queued
+        """Messages that waited at registration."""
+        self._unacked: list[str] = []
+
+    def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> Reply:
+        """Any action of the table, as this session."""
+        raise NotImplementedError
+
+    def _run(self, steps: Steps) -> Any:
+        """What the steps return, after making their requests."""
+        raise NotImplementedError
+
+    def _late(self) -> list[Fields]:
+        """Replies with mail that came too late for the ``check`` that asked, and that are this client's to hand out."""
+        return []
+
+    # mail goes out
+
+    def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
+        """Send to a name or a group; returns once it is durable.
+
+        ``options``: land, ttl_s, thread, supersedes, person. The reply has ``message`` (a sentence) and ``message_id``.
+        """
+        return self.request(**_message("send", content, data, message_id, to_id=to, **options))
+
+    def broadcast(self, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
+        """Send to every registered instance but this one; the reply has ``count``."""
+        return self.request(**_message("broadcast", content, data, message_id, **options))
+
+    def reply(
+        self, to_message: str | HasId, content: str, data: Any = None, *, message_id: str | None = None, **options: Any
+    ) -> Reply:
+        """Answer a message, given by its id or as ``check`` gave it, in its thread. ``options``: land, auto, person."""
+        return self.request(**_message("reply", content, data, message_id, to_message=id_of(to_message), **options))
+
+    def forward(
+        self, message: str | HasId, to: str, note: str | None = None, *, land: str | None = None, message_id: str | None = None
+    ) -> Reply:
+        """Pass on a message one got or sent, given by its id or as ``check`` gave it."""
+        fields: dict[str, Any] = {"forward_id": id_of(message), "to_id": to, "note": note, "land": land}
+        return self.request("forward", message_id=message_id or new_message_id(), **fields)
+
+    def withdraw(self, message: str | HasId) -> Reply:
+        """Take back a message that nobody has been given yet; ``withdrawn`` counts the copies."""
+        return self.request("withdraw", withdraw_id=id_of(message))
+
+    def receipts(self, *messages: str | HasId) -> Reply:
+        """What became of messages one sent: ``receipts`` with a state for each recipient."""
+        return self.request("receipts", ids=[id_of(m) for m in messages])
+
+    def ask(
+        self,
+        to: str,
+        content: str,
+        data: Any = None,
+        *,
+        wait: float = 60.0,
+        deadline_s: float | None = None,
+        message_id: str | None = None,
+    ) -> Answer:
+        """Ask and wait up to ``wait`` seconds for the answer; None if it has not come: then it arrives as mail.
+
+        The answer is acknowledged like mail of a check. The question is stale after ``deadline_s`` seconds (default 600).
+        """
+        asked = _message("ask", content, data, message_id, to_id=to, wait_s=wait, deadline_s=deadline_s)
+        answer: Answer = self._run(self._ask({**asked, "timeout_s": wait + DEFAULT_TIMEOUT_S}))
+        return answer
+
+    def _ask(self, request: Fields) -> Steps:
+        reply = yield request
+        answer = [Mail.from_wire(m) for m in reply["messages"]]
+        self._unacked += [m.id for m in answer]
+        return answer[0] if answer else None
+
+    def asks(self, state: str | None = None) -> Reply:
+        """Questions asked by and of this session."""
+        return self.request("asks", state=state)
+
+    # mail that waits, and that was
+
+    def check(self, wait: float = 0.0, limit: int = 100) -> Mails:
+        """New mail, waiting up to ``wait`` seconds if there is none. Acknowledges what the previous check returned."""
+        mails: Mails = self._run(self._check(wait, limit))
+        return mails
+
+    def _check(self, wait: float, limit: int) -> Steps:
+        yield from self._ack(None)
+        reply = yield {"action": "check", "wait_s": wait, "limit": limit, "timeout_s": wait + DEFAULT_TIMEOUT_S}
+        mails = [Mail.from_wire(m) for r in [*self._late(), reply] for m in r["messages"]]
+        self._unacked = [m.id for m in mails]
+        return mails
+
+    def ack(self, mail: Iterable[HasId] | None = None) -> Count:
+        """Acknowledge these messages, or all that the last check returned; how many. Acknowledged mail never comes back."""
+        count: Count = self._run(self._ack(mail))
+        return count
+
+    def _ack(self, mail: Iterable[HasId] | None) -> Steps:
+        ids = self._unacked if mail is None else [m.id for m in mail]
+        if not ids:
+            return 0
+        reply = yield {"action": "ack", "ids": ids}
+        self._settled(ids)
+        return int(reply["acked"])
+
+    def release(self, mail: Iterable[HasId]) -> Count:
+        """Give messages back unread, how many; the next check has them again."""
+        count: Count = self._run(self._release([m.id for m in mail]))
+        return count
+
+    def _release(self, ids: list[str]) -> Steps:
+        self._settled(ids)
+        reply = yield {"action": "release", "ids": ids}
+        return int(reply["released"])
+
+    def _settled(self, ids: list[str]) -> None:
+        gone = set(ids)
+        self._unacked = [i for i in self._unacked if i not in gone]
+
+    def touch(self, *messages: str | HasId, lease_s: float | None = None) -> Reply:
+        """Keep messages of the last check for ``lease_s`` seconds more (default: as long as a check does)."""
+        return self.request("touch", ids=[id_of(m) for m in messages], lease_s=lease_s)
+
+    def count(self) -> Reply:
+        """How much mail waits, without delivering any: unread, interrupt, from."""
+        return self.request("count")
+
+    def history(
+        self,
+        peer: str | None = None,
+        *,
+        thread: str | None = None,
+        since_s: float | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> Reply:
+        """Mail got and sent, newest first; the next page is ``before`` the last id."""
+        return self.request("history", peer=peer, thread=thread, since_s=since_s, before=before, limit=limit)
+
+    def search(self, query: str, *, before: str | None = None, limit: int | None = None) -> Reply:
+        """Full-text search in mail got and sent; all words must occur."""
+        return self.request("search", query=query, before=before, limit=limit)
+
+    # who there is
+
+    def list(self) -> Rows:
+        """Registered instances: ``id`` and ``last_seen`` (UTC, ISO 8601)."""
+        rows: Rows = self._run(self._list())
+        return rows
+
+    def _list(self) -> Steps:
+        reply = yield {"action": "list"}
+        return reply["instances"]
+
+    def rename(self, new_name: str) -> Text:
+        """Take another name, at most once an hour; the old one forwards for two hours. Gives the broker's sentence."""
+        text: Text = self._run(self._rename(new_name))
+        return text
+
+    def _rename(self, new_name: str) -> Steps:
+        reply = yield {"action": "rename", "old_id": self.name, "new_id": new_name}
+        self.name = new_name
+        return str(reply["message"])
+
+    def whoami(self) -> Reply:
+        return self.request("whoami")
+
+    def presence(self, state: str | None = None, note: str | None = None) -> Reply:
+        """Say what one does (working, idle or gone) and on what."""
+        return self.request("presence", state=state, note=note)
+
+    def groups(self) -> Reply:
+        return self.request("groups")
+
+    def create_group(self, name: str) -> Reply:
+        """Make a group and join it; mail sent to its name goes to all members."""
+        return self.request("group_create", group=name)
+
+    def join_group(self, name: str) -> Reply:
+        return self.request("group_join", group=name)
+
+    def leave_group(self, name: str) -> Reply:
+        return self.request("group_leave", group=name)
+
+    def block(self, name: str, mode: str = "block") -> Reply:
+        """Refuse the mail of a name, or with mode ``mute`` file it unread."""
+        return self.request("block", name=name, mode=mode)
+
+    def unblock(self, name: str) -> Reply:
+        return self.request("unblock", name=name)
+
+    def blocks(self) -> Reply:
+        return self.request("blocks")
+
+    # who works on what
+
+    def claim(self, resource: str, *, ttl_s: float | None = None, note: str | None = None) -> Reply:
+        """Claim a file, pattern or any name; raises ``claim_conflict`` where another's overlaps. Again renews."""
+        return self.request("claim", resource=resource, ttl_s=ttl_s, note=note)
+
+    def release_claim(self, resource: str | None = None) -> Reply:
+        """End one claim, or all of one's own."""
+        return self.request("claim_release", resource=resource)
+
+    def claims(self, resource: str | None = None) -> Reply:
+        """All claims, or those that overlap a resource."""
+        return self.request("claims", resource=resource)
+
+    def start_autocheck(self, minutes: int = 5) -> Reply:
+        """Have one's doors look for mail every so many minutes; kept until it is stopped."""
+        return self.request("autocheck_start", minutes=minutes)
+
+    def stop_autocheck(self) -> Reply:
+        return self.request("autocheck_stop")
+
+    def autocheck(self) -> Reply:
+        return self.request("autocheck_status")
+
+
+def _message(action: str, content: str, data: Any, message_id: str | None, **fields: Any) -> Fields:
+    """The fields of a request that stores a message."""
+    message = {"content": content} if data is None else {"content": content, "data": data}
+    return {"action": action, "message": message, "message_id": message_id or new_message_id(), **fields}
