@@ -1,8 +1,8 @@
 """Which instance a host's session is: ``sessions/host-SESSION.json``, written at the session's start by its hook.
 
-Hooks live for one event; this file is how the next one, the MCP door of the same host, the monitor and the git guard know
-name and token. A second small file holds what changes at every turn. SESSION is the host's own id. Where the host begins
-a new session in the same process (Claude Code's /clear), the old file points to the new one.
+A hook lives for one event. The file tells name and token to the next hook, to the host's MCP door, to the monitor and to the
+git guard. SESSION is the host's own id. Where the host begins a new session in the same process (Claude Code's /clear), the
+old file points to the new one. What changes at every turn is in another file (bridges.host_turns).
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ STOP_HOLDS = 3
 CONTEXT_CHARS = 9_000
 LOOK_S = 8.0
 _KEPT_S = 30 * 86_400
-_BUSY_S = 120
-"""A turn of which no hook has told for so long may be over: an interrupted one ends without a hook."""
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -209,73 +207,6 @@ def sweep(home: str, now_s: float) -> None:
             path = os.path.join(saved_sessions.folder(home), entry)
             if os.stat(path).st_mtime < now_s - _KEPT_S:
                 os.unlink(path)
-
-
-# what changes at every turn
-
-
-class Turns:
-    """``working``: a turn runs; ``held``: so many times in a row it was held at its end; ``told``: the id of the first of
-    the messages that were said to wait, so that the same ones are announced once; ``added``: characters of mail that hooks
-    added in this turn; ``spent``: it was said that there is no room for more."""
-
-    __slots__ = ("added", "held", "spent", "told", "working")
-
-    def __init__(self, working: bool = False, held: int = 0, told: str = "", added: int = 0, spent: bool = False) -> None:
-        self.working = working
-        self.held = held
-        self.told = told
-        self.added = added
-        self.spent = spent
-
-    def begin(self) -> None:
-        """A turn begins, or is over: there is room for mail again."""
-        self.added, self.spent = 0, False
-
-
-def _turns_path(home: str, session: str) -> str:
-    return path_of(home, session).removesuffix(".json") + ".turns"
-
-
-def load_turns(home: str, session: str) -> Turns:
-    stored = saved_sessions.read_json(_turns_path(home, session))
-    held, told, added = stored.get("held"), stored.get("told"), stored.get("added")
-    return Turns(
-        stored.get("working") is True,
-        held if isinstance(held, int) else 0,
-        told if isinstance(told, str) else "",
-        added if isinstance(added, int) else 0,
-        stored.get("spent") is True,
-    )
-
-
-def save_turns(home: str, session: str, turns: Turns) -> None:
-    saved_sessions.keep_json(_turns_path(home, session), {k: getattr(turns, k) for k in Turns.__slots__})
-
-
-def touch_turns(home: str, session: str) -> None:
-    """A hook of a running turn was here."""
-    path = _turns_path(home, session)
-    if os.path.exists(path):
-        os.utime(path)
-
-
-def stirred(home: str, session: str) -> int:
-    """When a hook of the session last ran at the beginning or end of a turn or after a tool, ns; 0 if none did."""
-    try:
-        return os.stat(_turns_path(home, session)).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def busy(home: str, session: str, now_s: float) -> bool:
-    """True while a turn runs, whose hooks will bring the mail: no need to wake anybody."""
-    path = _turns_path(home, session)
-    try:
-        age_s = now_s - os.stat(path).st_mtime
-    except OSError:
-        return False
-    return age_s < _BUSY_S and load_turns(home, session).working
 
 
 # the host's process

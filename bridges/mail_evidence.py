@@ -25,7 +25,7 @@ import json
 import os
 import time
 
-from bridges import host_sessions as bindings
+from bridges import host_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _judge(entry: dict[str, Any], moment: str, *, own: bool) -> str:
 
 
 def _path(home: str, session: str) -> str:
-    return bindings.path_of(home, session).removesuffix(".json") + ".shown"
+    return host_sessions.path_of(home, session).removesuffix(".json") + ".shown"
 
 
 class _Record:

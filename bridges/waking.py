@@ -15,8 +15,7 @@ import os
 import socket
 import time
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions
+from bridges import host_sessions, host_turns, saved_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class Way:
 
     def wanted(self) -> bool:
         """True if a notice in this way is wanted now: no turn runs, whose hooks bring the mail, and no better way is armed."""
-        busy = bindings.busy(self._home, self._session, time.time())
+        busy = host_turns.busy(self._home, self._session, time.time())
         return self._fd is not None and not busy and not better_armed(self._home, self._session, self.name)
 
 
@@ -128,7 +127,7 @@ def better_armed(home: str, session: str, way: str) -> bool:
 
 
 def _way_path(home: str, session: str, way: str) -> str:
-    return bindings.path_of(home, session).removesuffix(".json") + f".{way}"
+    return host_sessions.path_of(home, session).removesuffix(".json") + f".{way}"
 
 
 class Outlook:
@@ -140,13 +139,13 @@ class Outlook:
     """
 
     def __init__(self, home: str, session: str) -> None:
-        binding = bindings.load(home, session)
+        binding = host_sessions.load(home, session)
         self._home, self._session = home, session
-        self._before = bindings.stirred(home, session)
-        self.until_s = time.monotonic() + (binding.look_s if binding is not None else bindings.LOOK_S)
+        self._before = host_turns.stirred(home, session)
+        self.until_s = time.monotonic() + (binding.look_s if binding is not None else host_sessions.LOOK_S)
 
     def heeded(self) -> bool:
-        return bindings.stirred(self._home, self._session) != self._before
+        return host_turns.stirred(self._home, self._session) != self._before
 
     def over(self) -> bool:
         return time.monotonic() >= self.until_s

@@ -15,8 +15,7 @@ import shlex
 import subprocess
 import sys
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions
+from bridges import host_sessions, saved_sessions
 from bridges.hosts.claim_warning import overlapping, sentence
 from bridges.start_command import ipc_command, shell_words
 from broker.client.json_lines import QuickConnection
@@ -87,13 +86,13 @@ def own_token(home: str) -> str | None:
     """The session of the agent that runs git: by its host's session, its name, or the host's process above us."""
     for variable in ("CLAUDE_CODE_SESSION_ID", "GEMINI_SESSION_ID", "CODEX_THREAD_ID"):
         session = os.environ.get(variable)
-        binding = bindings.load(home, session) if session else None
+        binding = host_sessions.load(home, session) if session else None
         if binding is not None:
             return binding.token
     name = os.environ.get("IPC_NAME")
     if not name:
         above = _ancestors()
-        found = next((b for b in bindings.all_of(home) if b.pid in above and b.live()), None)
+        found = next((b for b in host_sessions.all_of(home) if b.pid in above and b.live()), None)
         if found is not None:
             return found.token
         name = _name_of_shell(home)
@@ -119,7 +118,7 @@ def _ancestors() -> set[int]:
     pid, above = os.getppid(), set[int]()
     while pid > 1 and pid not in above:
         above.add(pid)
-        pid = bindings.parent_of(pid)
+        pid = host_sessions.parent_of(pid)
     return above
 
 

@@ -14,9 +14,8 @@ import socket
 import sys
 import time
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions, waking
-from bridges.hosts.hook import AgentSession
+from bridges import host_sessions, saved_sessions, waking
+from bridges.hosts.agent_session import AgentSession
 from bridges.hosts.hook_log import failure, note
 from broker.client.json_lines import QuickConnection
 from broker.home.local_sockets import connected
@@ -63,7 +62,7 @@ def _print(text: str) -> None:
 def _queue(session: str, text: str) -> None:
     from bridges.hosts.codex_queue import queue
 
-    binding = bindings.load(Place.here().home, session)
+    binding = host_sessions.load(Place.here().home, session)
     if binding is not None and binding.live():
         queue(binding, text)
 
@@ -117,7 +116,7 @@ def _bound(home: str, session: str) -> Binding | None:
     """The session's binding, once its first hook has made it."""
     end_s = time.monotonic() + _BOUND_S
     while session and time.monotonic() < end_s:
-        binding = bindings.load(home, session)
+        binding = host_sessions.load(home, session)
         if binding is not None:
             return binding
         time.sleep(_POLL_S)
@@ -127,7 +126,7 @@ def _bound(home: str, session: str) -> Binding | None:
 def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]]:
     """What waits, each time that it asks for a notice now, for ever; ends with the host's process."""
     pause_s = _RETRY_S[0]
-    while (binding := bindings.load(home, session)) is not None and binding.live():
+    while (binding := host_sessions.load(home, session)) is not None and binding.live():
         try:
             with _subscribed(home, binding.token) as door:
                 pause_s = _RETRY_S[0]
@@ -168,7 +167,7 @@ def _pushes(home: str, session: str, way: waking.Way, door: socket.socket) -> It
         idle = due_s is None and given is None
         ready, _, _ = select.select([door], [], [], 30.0 if idle else _LOOK_S)
         if not ready:
-            if (binding := bindings.load(home, session)) is None or not binding.live():
+            if (binding := host_sessions.load(home, session)) is None or not binding.live():
                 return
             continue
         data = door.recv(65536)
@@ -195,7 +194,7 @@ def _next_way(home: str, session: str, way: waking.Way, given: waking.Outlook) -
 
 def unread(home: str, session: str) -> dict[str, Any] | None:
     """What waits, as a push says it; None if nothing does."""
-    binding = bindings.load(home, session)
+    binding = host_sessions.load(home, session)
     if binding is None:
         return None
     try:

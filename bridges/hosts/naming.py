@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions
+from bridges import host_sessions, saved_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,9 @@ def choose(
 ) -> Iterator[tuple[str, str]]:
     """(name, token of a session that had it or an empty one) to try, best first. ``registered`` are the names that the
     broker knows: True for those that it counts as present."""
-    others = [b for b in bindings.all_of(home) if b.session != session and not bindings.follows(b, session, process, host)]
+    others = [
+        b for b in host_sessions.all_of(home) if b.session != session and not host_sessions.follows(b, session, process, host)
+    ]
     live = [b for b in others if b.live() or (b.elsewhere() and registered.get(b.name))]
     busy = {b.name for b in live}
     ours = {name: stored for name, stored in _ours(home, project, host, session, process).items() if name not in busy}
@@ -53,10 +54,10 @@ def choose(
 def _ours(home: str, project: str, host: str, session: str, process: tuple[int, str]) -> dict[str, dict[str, Any]]:
     """What is kept of the names that this session or its folder had, the best first: its own, that of the session before it
     in the same process, the folder's first one."""
-    before = bindings.load(home, session)
+    before = host_sessions.load(home, session)
     bound = [before] if before is not None else []
     if host != "codex":  # whose sessions may share a process
-        bound += [b for b in bindings.all_of(home) if bindings.follows(b, session, process, host)]
+        bound += [b for b in host_sessions.all_of(home) if host_sessions.follows(b, session, process, host)]
     paths = dict(saved_sessions.of_project(home, project, host))
     found = {b.name: {"token": b.token, **saved_sessions.find(home, b.project, b.name)} for b in bound}
     return found | {name: saved_sessions.read_json(path) for name, path in paths.items() if name not in found}

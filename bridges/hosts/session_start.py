@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions, waking
+from bridges import host_sessions, saved_sessions, waking
 from bridges.hosts import hook_settings, naming
 from bridges.hosts.codex_queue import can_queue, stand_by
 from bridges.session_renewal import proof, resumed
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bridges.host_sessions import Binding
-    from bridges.hosts.hook import Hook
+    from bridges.hosts.hook_event import HookEvent
     from broker.client.json_lines import QuickConnection
 
     Ask = Callable[..., dict[str, Any]]
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 _TAKEN = ("name_taken", "name_forwarding", "name_reserved")
 
 
-def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
+def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Binding:
     """The session's instance, resumed or registered. Raises IpcError, SettingsError."""
-    table, secret = hook_settings.read(hook.home)
+    table, secret = hook_settings.read(event.home)
     key = saved_sessions.key()
     if key is not None:
         secret = ""  # it is this machine's
-    wanted = (key and key.name) or hook.wanted or table.get("names", {}).get(hook.project)
+    wanted = (key and key.name) or event.wanted or table.get("names", {}).get(event.project)
     if wanted is not None and not is_name(wanted):
         raise IpcError("invalid_name")
 
@@ -42,52 +41,66 @@ def register(door: QuickConnection, hook: Hook, *, timeout_s: float) -> Binding:
 
     status = ask("status")  # starts the service, if it does not run
     registered = {str(row["id"]): row.get("presence") != "gone" for row in status["instances"]}
-    process = bindings.host_process()
-    with saved_sessions.one_at_a_time(hook.home):
+    process = host_sessions.host_process()
+    with saved_sessions.one_at_a_time(event.home):
         names = naming.choose(
-            hook.home,
-            hook.project,
-            host=hook.host.NAME,
+            event.home,
+            event.project,
+            host=event.host.NAME,
             wanted=wanted,
-            session=hook.session,
+            session=event.session,
             process=process,
             registered=registered,
         )
         others = [name for name in registered if name != wanted]
-        name, token = _first_free(ask, hook, names, secret, others)
-        binding = bindings.Binding(
-            host=hook.host.NAME,
-            session=hook.session,
-            name=name,
-            token=token,
-            project=hook.project,
-            pid=process[0],
-            started=process[1],
-            holds=table.get("stop_holds", bindings.STOP_HOLDS),
-            chars=table.get("context_chars", bindings.CONTEXT_CHARS),
-            look_s=table.get("look_s", bindings.LOOK_S),
-            channel=table.get("channel", False),
-            wake=key is None and hook.host.NAME == "codex" and table.get("wake", True) and can_queue(process[0]),
-        )
-        binding.reach = waking.reach_of_hooks(binding)
-        for old in list(bindings.all_of(hook.home)):
-            if bindings.follows(old, hook.session, process, hook.host.NAME):
-                bindings.redirect(hook.home, old, binding)
-        bindings.save(hook.home, binding)
-        saved_sessions.store(hook.home, hook.project, name, token, hook.host.NAME)
-        bindings.sweep(hook.home, time.time())
+        name, token = _first_free(ask, event, names, secret, others)
+        binding = _binding(event, name, token, process, table)
+        _keep(event, binding)
     if binding.wake:
-        stand_by(hook.home, binding.session)
+        stand_by(event.home, binding.session)
     _say(ask, binding)
     return binding
 
 
-def _first_free(ask: Ask, hook: Hook, names: Iterator[tuple[str, str]], secret: str, others: list[str]) -> tuple[str, str]:
+def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], table: dict[str, Any]) -> Binding:
+    """The session under its name, with the settings that it keeps to its end."""
+    queued = saved_sessions.key() is None and event.host.NAME == "codex" and table.get("wake", True)
+    binding = host_sessions.Binding(
+        host=event.host.NAME,
+        session=event.session,
+        name=name,
+        token=token,
+        project=event.project,
+        pid=process[0],
+        started=process[1],
+        holds=table.get("stop_holds", host_sessions.STOP_HOLDS),
+        chars=table.get("context_chars", host_sessions.CONTEXT_CHARS),
+        look_s=table.get("look_s", host_sessions.LOOK_S),
+        channel=table.get("channel", False),
+        wake=queued and can_queue(process[0]),
+    )
+    binding.reach = waking.reach_of_hooks(binding)
+    return binding
+
+
+def _keep(event: HookEvent, binding: Binding) -> None:
+    """Write the session's files; the session whose place it took in the host's process leads to it."""
+    for old in list(host_sessions.all_of(event.home)):
+        if host_sessions.follows(old, event.session, (binding.pid, binding.started), event.host.NAME):
+            host_sessions.redirect(event.home, old, binding)
+    host_sessions.save(event.home, binding)
+    saved_sessions.store(event.home, event.project, binding.name, binding.token, event.host.NAME)
+    host_sessions.sweep(event.home, time.time())
+
+
+def _first_free(
+    ask: Ask, event: HookEvent, names: Iterator[tuple[str, str]], secret: str, others: list[str]
+) -> tuple[str, str]:
     """The first name that can be had without taking it from another, with its session's token."""
     for name, token in names:
         try:
             if token:
-                return resumed(ask, hook.home, name, token, secret)
+                return resumed(ask, event.home, name, token, secret)
         except RemoteError as e:
             if e.kind.http != 401 and e.code not in _TAKEN:
                 raise
@@ -100,7 +113,7 @@ def _first_free(ask: Ask, hook: Hook, names: Iterator[tuple[str, str]], secret: 
                 raise
             continue
         return name, str(reply["session_token"])
-    raise IpcError("name_taken", name=hook.wanted or os.path.basename(hook.project))
+    raise IpcError("name_taken", name=event.wanted or os.path.basename(event.project))
 
 
 def _say(ask: Ask, binding: Binding) -> None:

@@ -13,8 +13,7 @@ import contextlib
 import time
 from typing import Any
 
-from bridges import host_sessions as bindings
-from bridges import waking
+from bridges import host_turns, waking
 from bridges.mcp.sdk import Voice
 from bridges.mcp.session import BridgeSession
 from broker.home.logs import Log
@@ -124,9 +123,9 @@ class Notifier:
         """Give notice of what has come, as long as something comes. What a running turn leaves is told at its end."""
         while self._pending:
             await asyncio.sleep(waking.GATHER_S)
-            while not self._urgent and bindings.busy(self._home, self._host_session, time.time()):
+            while not self._urgent and host_turns.busy(self._home, self._host_session, time.time()):
                 await asyncio.sleep(_TURN_POLL_S)
-            self._pending, self._urgent = bindings.busy(self._home, self._host_session, time.time()), False
+            self._pending, self._urgent = host_turns.busy(self._home, self._host_session, time.time()), False
             if not await self._wake():
                 for way in self._ways:
                     way.rest()  # worse ways, of other processes, have as long to speak

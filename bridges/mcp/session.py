@@ -22,8 +22,7 @@ from typing import Any
 
 from anyio import to_thread
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions
+from bridges import host_sessions, saved_sessions
 from bridges.host_sessions import Binding
 from bridges.mail_evidence import HELD_S
 from bridges.mcp.tool_evidence import Given
@@ -78,10 +77,10 @@ class Agent:
         """What the hooks of the agent's host made of its session, by the host's id of it or by the host's process."""
         session = self.environment.get("CLAUDE_CODE_SESSION_ID")
         if session:
-            return bindings.load(str(home), session)
+            return host_sessions.load(str(home), session)
         if not self.relay_pid:
             return None
-        return bindings.of_process(str(home), bindings.above_shells(self.relay_pid), self.project)
+        return host_sessions.of_process(str(home), host_sessions.above_shells(self.relay_pid), self.project)
 
     def path(self, given: str) -> Path:
         """A path as the agent means it: relative to its folder, ``~`` its home."""
@@ -149,7 +148,7 @@ class BridgeSession:
         fields = {k: v for k, v in fields.items() if v is not None}
         self.given.settle(next((fields[k] for k in _NAMES_MAIL if k in fields), None))
         if action == "list":
-            for gone in bindings.lost(str(self._settings.home)):
+            for gone in host_sessions.lost(str(self._settings.home)):
                 with contextlib.suppress(RemoteError):  # its name may be another's by now
                     await self._ask(gone)
         if action in STORES:
@@ -299,7 +298,7 @@ class BridgeSession:
     async def _renewed(self, name: str, token: str) -> tuple[str, str]:
         """(present name, token) for a token that was refused."""
         binding = self.agent.binding(self._settings.home)
-        path = self._path(name) if binding is None else bindings.path_of(str(self._settings.home), binding.session)
+        path = self._path(name) if binding is None else host_sessions.path_of(str(self._settings.home), binding.session)
         renewed = await to_thread.run_sync(partial(renew, self._settings, name, token, path, door="mcp"))
         found = await self._ask({"action": "whoami", "session_token": renewed})
         return str(found["instance_id"]), renewed
@@ -322,7 +321,7 @@ class BridgeSession:
         path = saved_sessions.store(home, self.agent.project, name, token)
         binding = self.agent.binding(self._settings.home)
         if binding is not None:
-            bindings.rebind(home, binding.session, name, token)
+            host_sessions.rebind(home, binding.session, name, token)
         if self._lock_fd is not None:
             os.close(self._lock_fd)
         self._lock_fd = saved_sessions.hold(saved_sessions.lock_path(path))

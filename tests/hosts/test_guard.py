@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridges import host_sessions as bindings
+from bridges import host_sessions
 from tests.conftest import Service
 from tests.hosts.conftest import IPC, Agent
 
@@ -84,7 +84,7 @@ def test_ones_own_claim_a_shell_that_is_no_agent_and_a_stopped_service_refuse_no
     service: Service, repository: Repository
 ) -> None:
     repository.change("a")
-    token = bindings.load(str(service.home), repository.agent.session).token  # type: ignore[union-attr]
+    token = host_sessions.load(str(service.home), repository.agent.session).token  # type: ignore[union-attr]
     with service.connect("", token=token) as web:
         web.request("claim", resource=str(repository.agent.project / "a"))
         assert repository.guard().returncode == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridges import host_sessions as bindings
+from bridges import host_sessions
 from bridges.hosts.naming import clean, git_branch, joined
 from broker.protocol.names import RESERVED, is_name
 from tests.conftest import Service, wait_for
@@ -48,18 +48,18 @@ def test_a_folder_named_like_a_reserved_name_is_called_otherwise(name: str) -> N
 def test_a_folder_keeps_its_name_over_restart_resume_compaction_and_clear(service: Service, processes: list[Any]) -> None:
     agent = Agent(service, **host_process(processes))
     assert agent.start() == "web"
-    token = bindings.load(str(service.home), agent.session).token  # type: ignore[union-attr]
+    token = host_sessions.load(str(service.home), agent.session).token  # type: ignore[union-attr]
     assert "under the name web." in agent.context("SessionStart-compact")
     assert "under the name web." in agent.context("SessionStart-resume")
     agent.hook("SessionEnd", reason="clear")
     cleared = Agent(service, **{"CLAUDE_PID": agent.env["CLAUDE_PID"]})
     assert cleared.start() == "web"
-    assert bindings.load(str(service.home), agent.session).session == cleared.session  # type: ignore[union-attr]
+    assert host_sessions.load(str(service.home), agent.session).session == cleared.session  # type: ignore[union-attr]
     processes[0].kill()
     processes[0].wait()
     again = Agent(service, **host_process(processes))
     assert again.start() == "web"
-    assert bindings.load(str(service.home), again.session).token == token  # type: ignore[union-attr]
+    assert host_sessions.load(str(service.home), again.session).token == token  # type: ignore[union-attr]
 
 
 def test_a_second_session_of_a_folder_gets_a_name_of_its_own_and_keeps_it(service: Service, processes: list[Any]) -> None:
@@ -123,10 +123,10 @@ def test_sessions_that_share_a_daemon_are_different_agents(service: Service) -> 
     """Codex CLI's daemon runs the hooks of all sessions: here it is the process that runs this test."""
     first, second, other = (Agent(service, "codex", project) for project in ("web", "web", "api"))
     assert [a.start() for a in (first, second, other)] == ["web", "web-codex", "api"]
-    assert bindings.load(str(service.home), first.session).session == first.session  # type: ignore[union-attr]
-    found = bindings.of_process(str(service.home), os.getpid(), str(other.project))
+    assert host_sessions.load(str(service.home), first.session).session == first.session  # type: ignore[union-attr]
+    found = host_sessions.of_process(str(service.home), os.getpid(), str(other.project))
     assert found is not None and found.session == other.session
-    assert bindings.of_process(str(service.home), os.getpid(), str(first.project)) is None
+    assert host_sessions.of_process(str(service.home), os.getpid(), str(first.project)) is None
     second.hook("SessionEnd")
     assert Agent(service, "codex").start() == "web-codex"
 
@@ -162,7 +162,7 @@ def test_a_name_taken_in_the_agent_s_shell_stays_over_compaction_resume_and_a_ne
 def test_mail_tells_the_hooks_of_a_name_taken_elsewhere(service: Service) -> None:
     agent = Agent(service)
     agent.start()
-    token = bindings.load(str(service.home), agent.session).token  # type: ignore[union-attr]
+    token = host_sessions.load(str(service.home), agent.session).token  # type: ignore[union-attr]
     assert service.ask({"action": "rename", "new_id": "site", "session_token": token})["status"] == "ok"
     with service.connect("bob") as bob:
         bob.send("site", "hello")
@@ -217,7 +217,7 @@ def test_the_name_of_an_ended_session_that_another_has_by_now_is_not_taken_back(
     service = make_service(IPC_SESSION_TIMEOUT="1").start()
     agent = Agent(service)
     agent.start()
-    token = bindings.load(str(service.home), agent.session).token  # type: ignore[union-attr]
+    token = host_sessions.load(str(service.home), agent.session).token  # type: ignore[union-attr]
     service.connect("web").close()
     reply = service.ask({"action": "register", "instance_id": "web", "renews": token})
     assert reply["status"] == "error" and reply["message"] == "Instance web already exists"
@@ -244,11 +244,11 @@ def test_a_host_that_was_killed_within_a_turn_is_gone_for_who_asks(service: Serv
 def test_a_session_in_another_pid_namespace_keeps_its_name_while_it_is_present(service: Service, processes: list[Any]) -> None:
     first = Agent(service, **host_process(processes))
     first.start()
-    bound = bindings.load(str(service.home), first.session)
+    bound = host_sessions.load(str(service.home), first.session)
     assert bound is not None and bound.live() and not bound.elsewhere()
     start, _, place = bound.started.partition("@")
     bound.started = f"{start}@1.{place.partition('.')[2]}"
-    bindings.save(str(service.home), bound)
+    host_sessions.save(str(service.home), bound)
     assert bound.elsewhere() and not bound.live()
     assert Agent(service, **host_process(processes)).start() == "web-claude"
     bound.started = start  # as version 0.3.0 wrote it

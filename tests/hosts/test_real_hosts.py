@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from bridges import host_sessions as bindings
-from bridges import waking
+from bridges import host_sessions, host_turns, waking
 from tests.conftest import wait_for
 from tests.hosts.conftest import IPC
 from tests.hosts.fake_model import ANSWER, FakeModel
@@ -73,8 +72,8 @@ class Machine:
         token = json.loads((self.data / "sessions" / f"cli-{name}.json").read_text())["token"]
         return request(Place(str(self.data)), {"action": action, "session_token": token, **fields})
 
-    def binding(self) -> bindings.Binding | None:
-        return next(iter(bindings.all_of(str(self.data))), None)
+    def binding(self) -> host_sessions.Binding | None:
+        return next(iter(host_sessions.all_of(str(self.data))), None)
 
 
 @pytest.fixture
@@ -246,7 +245,7 @@ class Terminal:
         """Until no turn runs, as far as the hooks say."""
         binding = self.machine.binding()
         assert binding is not None
-        self.wait("the turn's end", lambda: not bindings.load_turns(str(self.machine.data), binding.session).working)
+        self.wait("the turn's end", lambda: not host_turns.load(str(self.machine.data), binding.session).working)
 
     def end(self) -> None:
         subprocess.run([*self._tmux, "kill-server"], capture_output=True)
@@ -332,7 +331,7 @@ def _environment_of_a_child(pid: int) -> dict[str, str]:
         for path in Path("/proc").glob("[0-9]*/environ"):
             raw = b""
             with contextlib.suppress(OSError):  # it may end while we look
-                raw = path.read_bytes() if bindings.parent_of(int(path.parent.name)) == pid else b""
+                raw = path.read_bytes() if host_sessions.parent_of(int(path.parent.name)) == pid else b""
             if waking.SOCKET_VARIABLE.encode() in raw:
                 return dict(e.split("=", 1) for e in raw.decode().split("\0") if "=" in e)
         return None

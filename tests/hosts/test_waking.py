@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions, waking
+from bridges import host_sessions, saved_sessions, waking
 from tests.conftest import Service, wait_for
 from tests.hosts.conftest import IPC, Agent
 
@@ -125,7 +124,7 @@ def test_a_session_reports_its_inbox_socket_if_it_listens(service: Service, home
     agent = Agent(service, CLAUDE_CODE_MESSAGING_SOCKET=inbox.path)
     agent.start()
     inbox.close()
-    binding = bindings.load(str(service.home), agent.session)
+    binding = host_sessions.load(str(service.home), agent.session)
     assert binding is not None and binding.reach == ["socket", "prompt", "tool", "stop"]
 
 
@@ -245,7 +244,7 @@ def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_
     host.stdin.write(agent.given("SessionStart"))
     host.stdin.close()
     wait_for("a process that stands by", lambda: armed(agent, "queue"))
-    binding = bindings.load(str(service.home), agent.session)
+    binding = host_sessions.load(str(service.home), agent.session)
     assert binding is not None and binding.reach == ["queue", "prompt", "tool", "stop"]
     with service.connect("bob") as bob:
         bob.send("web", "one")

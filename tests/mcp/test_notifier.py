@@ -15,8 +15,7 @@ from mcp.client.extension import ClientExtension, NotificationBinding
 from mcp.client.stdio import stdio_client
 from pydantic import BaseModel
 
-from bridges import host_sessions as bindings
-from bridges import waking
+from bridges import host_sessions, host_turns, waking
 from bridges.host_sessions import Binding
 from bridges.mcp.sdk import INBOX
 from tests.conftest import Service, wait_for
@@ -97,23 +96,23 @@ async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
     host.initialize("claude-code")
     host.call(1, "register", instance_id="claude")
     wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
-    turns = bindings.Turns(working=True)
-    bindings.save(str(service.home), Binding(host="claude", session="s1", name="claude", token="", project=""))
-    bindings.save_turns(str(service.home), "s1", turns)
+    turns = host_turns.Turns(working=True)
+    host_sessions.save(str(service.home), Binding(host="claude", session="s1", name="claude", token="", project=""))
+    host_turns.save(str(service.home), "s1", turns)
     fred = service.connect("fred")
     fred.send("claude", "later")
     fred.send("claude", "now", land="interrupt")
     wait_for("the urgent notice", lambda: inbox.texts)
     assert re.search(r"2 unread messages for claude \(newest #\d+\), 1 urgent", inbox.texts[0])
     turns.working = False
-    bindings.save_turns(str(service.home), "s1", turns)
+    host_turns.save(str(service.home), "s1", turns)
     wait_for("the notice after the turn", lambda: len(inbox.texts) == 2)
 
 
 async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
     service: Service, raw_host: Raw, inbox: InboxSocket
 ) -> None:
-    bindings.save(str(service.home), Binding(host="claude", session="s1", name="", token="", project="", look_s=0.5))
+    host_sessions.save(str(service.home), Binding(host="claude", session="s1", name="", token="", project="", look_s=0.5))
     host = raw_host(service, "claude", **claude(inbox))
     host.initialize("claude-code")
     host.call(1, "register", instance_id="claude")
@@ -134,7 +133,7 @@ async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
 async def test_a_notice_that_nobody_heeds_is_left_to_the_monitor(service: Service, raw_host: Raw, inbox: InboxSocket) -> None:
     token = service.register("claude")
     bound = Binding(host="claude", session="s1", name="claude", token=token, project="", look_s=0.5)
-    bindings.save(str(service.home), bound)
+    host_sessions.save(str(service.home), bound)
     host = raw_host(service, "claude", **claude(inbox))
     host.initialize("claude-code")
     host.call(1, "list_instances")
@@ -196,7 +195,7 @@ async def test_a_host_that_was_started_with_channels_gets_a_channel_message(serv
     token = service.register("claude")
     project = project_folder(home, "claude")
     bound = Binding(host="claude", session="s2", name="claude", token=token, project=str(project), channel=True)
-    bindings.save(str(service.home), bound)
+    host_sessions.save(str(service.home), bound)
     env = {**service.env, "CLAUDE_CODE_SESSION_ID": "s2", "CLAUDE_PROJECT_DIR": str(project)}
     target = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=env, cwd=str(project))
     channel = Channel()

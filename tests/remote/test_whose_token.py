@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bridges import host_sessions as bindings
-from bridges import saved_sessions
+from bridges import host_sessions, saved_sessions
 from bridges.cli import session as shell
 from bridges.hosts import claude
 from bridges.hosts.guard import own_token
-from bridges.hosts.hook import Hook
+from bridges.hosts.hook_answers import HookAnswers
+from bridges.hosts.hook_event import HookEvent
 from bridges.mcp.relay import Relay
 from bridges.mcp.session import Agent, BridgeSession
 from broker.client import aio, sync
@@ -111,8 +111,8 @@ def test_the_shell_sends_no_proof_of_this_machines_secret(both: Path, sent: Reco
 
 def test_the_shell_of_a_host_does_not_use_the_hosts_local_session(host: Host, both: Path) -> None:
     token = host.service.connect("rem").token  # the host's broker would take it, so that its use would be seen
-    bound = bindings.Binding(host="claude", session="s1", name="rem", token=token, project=str(host.folder))
-    files = {"host-s1.json": {k: getattr(bound, k) for k in bindings.Binding.__slots__}}
+    bound = host_sessions.Binding(host="claude", session="s1", name="rem", token=token, project=str(host.folder))
+    files = {"host-s1.json": {k: getattr(bound, k) for k in host_sessions.Binding.__slots__}}
     files |= {key: {"name": "rem", "token": token, "project": str(host.folder)} for key in ("mcp-0.json", "cli-rem.json")}
     for name, stored in files.items():
         saved_sessions.write_json(str(both / "sessions" / name), stored)
@@ -126,16 +126,16 @@ def test_hooks_send_no_token_and_no_proof_of_this_machine(
 ) -> None:
     path = Path(local(both, monkeypatch, lambda home: saved_sessions.store(home, "/web", "rem", "a-local-token")))
     before = path.read_bytes()
-    hook = Hook(str(both), claude, "SessionStart", None, {"session_id": "s1", "cwd": "/web"})
-    assert hook.start()
+    event = HookEvent(str(both), claude, "SessionStart", None, {"session_id": "s1", "cwd": "/web"})
+    assert HookAnswers(event, lambda _answer: True).answer()
     assert "register" in sent.actions()
     assert not sent.saw("a-local-token")
     assert not sent.saw(auth_token("rem", SECRET))
     assert path.read_bytes() == before
-    bound = bindings.load(str(both), "s1")
+    bound = host_sessions.load(str(both), "s1")
     assert bound is not None
     assert bound.name == "rem"
-    assert local(both, monkeypatch, lambda home: bindings.load(home, "s1")) is None
+    assert local(both, monkeypatch, lambda home: host_sessions.load(home, "s1")) is None
 
 
 def test_the_guard_takes_the_session_of_the_key(host: Host, both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +148,9 @@ def test_the_guard_takes_the_session_of_the_key(host: Host, both: Path, monkeypa
 
 
 def test_what_waits_for_mail_beside_a_host_leaves_the_local_door_alone(both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bound = bindings.Binding(host="claude", session="s1", name="rem", token="of-the-key", project="/web", pid=os.getpid())  # noqa: S106
-    bound.started = bindings.process_started(bound.pid)
-    bindings.save(str(both), bound)
+    bound = host_sessions.Binding(host="claude", session="s1", name="rem", token="of-the-key", project="/web", pid=os.getpid())  # noqa: S106
+    bound.started = host_sessions.process_started(bound.pid)
+    host_sessions.save(str(both), bound)
     (both / "run").mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.bind(door_socket(str(both)))

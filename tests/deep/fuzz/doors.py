@@ -16,7 +16,8 @@ from typing import Any
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp_types import CallToolResult
 
-from bridges.hosts import hook
+from bridges.hosts.hook import main
+from bridges.hosts.hook_event import HOSTS
 from bridges.mcp import sdk
 from bridges.mcp.relay import Relay
 from bridges.mcp.relay_protocol import NOTE, read_note
@@ -362,7 +363,7 @@ def hooks(home: Path, inputs: Inputs) -> Iterator[None]:
     door.start()
     try:
         while True:
-            host = rng.choice(hook.HOSTS)
+            host = rng.choice(HOSTS)
             events = (*importlib.import_module(f"bridges.hosts.{host}").EVENTS, "nonsense")
             arguments = [host if rng.random() < 0.98 else inputs.text(), rng.choice(events)]
             raw = _event(inputs, home)
@@ -411,7 +412,7 @@ def _run_hook(arguments: list[str], raw: bytes) -> None:
         with open(os.memfd_create("out"), "w+b", buffering=0) as told:
             os.dup2(given.fileno(), 0)
             os.dup2(told.fileno(), 1)
-            status = hook.main(arguments)
+            status = main(arguments)
             told.seek(0)
             out = told.read()
     if status != 0:

@@ -1,0 +1,123 @@
+"""The instance that a hook or monitor speaks for: its requests, the mail it fetches, the evidence for mail it was given."""
+
+from __future__ import annotations
+
+from bridges import host_sessions, mail_evidence
+from bridges.hosts.hook_log import note
+from broker.home.paths import Place
+from broker.protocol.errors import IpcError, RemoteError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from bridges.host_sessions import Binding
+    from broker.client.json_lines import QuickConnection
+
+_REQUEST_S = 2.0
+_FETCH = 50
+_RANK = {"turn": 0, "tool": 1, "interrupt": 2}
+
+
+class AgentSession:
+    """The instance that a hook speaks for."""
+
+    def __init__(self, home: str, door: QuickConnection, binding: Binding) -> None:
+        self._home = home
+        self._door = door
+        self.binding = binding
+
+    def ask(self, action: str, **fields: Any) -> dict[str, Any]:
+        """A request as this instance, whose session is renewed where it ended meanwhile. Raises IpcError."""
+        try:
+            return self._request(action, fields)
+        except RemoteError as e:
+            if e.kind.http != 401:
+                raise
+            from bridges.session_renewal import renew
+
+            place, bound = Place(self._home), self.binding
+            path = host_sessions.path_of(self._home, bound.session)
+            bound.token = renew(place, bound.name, bound.token, path, door="hook")
+            self._request("presence", {"reach": bound.reach})
+        return self._request(action, fields)
+
+    def _request(self, action: str, fields: dict[str, Any]) -> dict[str, Any]:
+        body = {"action": action, "session_token": self.binding.token, **fields}
+        return self._door.request(body, timeout_s=_REQUEST_S)
+
+    def revive(self, working: bool) -> None:
+        """The session goes on, though its end was said, or its host was taken for dead."""
+        self.binding.ended = False
+        self.binding.pid, self.binding.started = host_sessions.host_process()
+        host_sessions.save(self._home, self.binding)
+        self.say_presence("working" if working else "idle", reach=self.binding.reach)
+
+    def fetch(self, land: str, limit_bytes: int) -> tuple[list[dict[str, Any]], int]:
+        """(messages that may land now, how many more wait)."""
+        reply = self.ask("check", land=land, limit=_FETCH, max_bytes=limit_bytes)
+        if reply["messages"] and (name := reply["messages"][0]["to"]) != self.binding.name:  # renamed through another door
+            from bridges import saved_sessions
+
+            saved_sessions.follow(self._home, self.binding.token, name)
+            self.binding.name = name
+        found = reply["messages"]
+        known = mail_evidence.held(self._home, self.binding.session) if any(m.get("redelivered") for m in found) else set[str]()
+        if known:  # back by the end of a lease, or a broker's: it is not new to the model
+            self._touch([m["id"] for m in found if m["id"] in known])
+            found = [m for m in found if m["id"] not in known]
+        messages = [m for m in found if _RANK.get(m.get("land", "tool"), 1) >= _RANK[land]]
+        return messages, int(reply.get("more", 0)) + len(found) - len(messages)
+
+    def put_back(self, messages: list[dict[str, Any]], given: list[str]) -> None:
+        """What did not fit has been shown to nobody: it comes again as new."""
+        left = [str(m["id"]) for m in messages if str(m["id"]) not in given]
+        if left:
+            self.ask("release", ids=left, unseen=True)
+
+    def keep(self, ids: list[str]) -> None:
+        """The model was given this mail; the next event shows that it has it."""
+        if not ids:
+            return
+        try:
+            mail_evidence.add(self._home, self.binding.session, ids, by="hook")
+        except OSError as e:  # nothing can be written: it comes again
+            note(self._home, "warning", "shown_not_kept", error=str(e))
+        else:
+            self._touch(ids)
+
+    def settle(self, moment: str, tool: str) -> None:
+        """What this event shows about mail that was given before."""
+        proven, lost = mail_evidence.settle(self._home, self.binding.session, moment, tool)
+        try:
+            if proven:
+                self.ask("ack", ids=proven)
+            if lost:
+                self.ask("release", ids=lost)
+        except IpcError:
+            mail_evidence.add(self._home, self.binding.session, proven, by="hook")  # the next event settles it
+            raise
+
+    def begin_anew(self) -> None:
+        """What an earlier run of the session, or of the name, was given and has not shown to have comes again."""
+        mail_evidence.drop(self._home, self.binding.session)
+        self.ask("release")
+
+    def _touch(self, ids: list[str]) -> None:
+        try:
+            self.ask("touch", ids=ids, lease_s=mail_evidence.HELD_S)
+        except IpcError as e:
+            if e.code != "unknown_action":
+                raise
+            self.ask("ack", ids=ids)  # a broker of an older version holds nothing for longer
+            mail_evidence.drop(self._home, self.binding.session)
+
+    def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:
+        """Tell the others what this agent does. A broker of an older version has no such request, and one whose disk is full
+        can't keep it: neither holds mail back."""
+        fields: dict[str, Any] = {"state": state} if reach is None else {"state": state, "reach": reach}
+        try:
+            self.ask("presence", **fields)
+        except IpcError as e:
+            if e.code not in ("unknown_action", "storage_full"):
+                raise

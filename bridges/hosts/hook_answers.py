@@ -1,0 +1,173 @@
+"""What a hook prints at each event of a host's session.
+
+    start   registers, says the name, adds the unread mail
+    prompt  adds all new mail
+    tool    adds the mail that may land after a tool call or at once
+    edit    says who has claimed the file that is about to change (where that hook is installed)
+    stop    holds the agent for urgent mail, at most so many times in a row
+    end     says that the agent is gone, and prints nothing
+
+Mail is kept once the answer was written, and acknowledged at the session's next event, which shows that the model has it
+(bridges.mail_evidence). A hook that is killed before gives its mail back, because the broker gets back at once what a lost
+connection had fetched.
+"""
+
+from __future__ import annotations
+
+import os
+
+from bridges import host_sessions, host_turns
+from bridges.fence import digest
+from bridges.hosts.agent_session import AgentSession
+from broker.client.json_lines import QuickConnection
+from broker.home.paths import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridges.host_turns import Turns
+    from bridges.hosts.hook_event import HookEvent
+
+_START_S = 8.0
+_READ = "The check tool of the ipc server reads them"
+_LEAST_CHARS = 800
+"""With less room left in a turn, no mail is looked for."""
+
+
+class HookAnswers:
+    """The answer to one event. ``write`` prints it, and returns False if the host no longer reads."""
+
+    def __init__(self, event: HookEvent, write: Callable[[str], bool]) -> None:
+        self.event = event
+        self.write = write
+
+    def answer(self) -> bool:
+        """Do what the event asks for. True if an answer was written."""
+        event = self.event
+        if not event.moment or not event.session or event.given.get("agent_id"):
+            return False  # not ours; or a subagent's: the mail is its leader's
+        if event.moment == "start":
+            return self.start()
+        binding = host_sessions.load(event.home, event.session)
+        if binding is None:  # installed while the session ran
+            return event.moment == "prompt" and self.start()
+        turns = host_turns.load(event.home, event.session)
+        with QuickConnection(Place(event.home), autostart=False, door="hook") as door:
+            work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
+            session = AgentSession(event.home, door, binding)
+            if binding.ended and event.moment != "end":
+                session.revive(turns.working)
+            session.settle(event.moment, event.text("tool_name"))
+            return work[event.moment](session, turns)
+
+    def start(self) -> bool:
+        from bridges.hosts.session_start import register
+
+        with QuickConnection(Place(self.event.home), autostart=True, door="hook") as door:
+            binding = register(door, self.event, timeout_s=_START_S)
+            session = AgentSession(self.event.home, door, binding)
+            turns = host_turns.load(self.event.home, self.event.session)
+            if self.event.given.get("source") != "compact":  # that happens within a turn
+                turns.working = self.event.moment == "prompt"
+                turns.begin()
+                session.begin_anew()
+            turns.told = ""
+            host_turns.save(self.event.home, self.event.session, turns)
+            intro = (
+                f"agent-ipc: other agents on this machine can write to this session under the name {binding.name}. "
+                "Mail arrives by itself at prompts and after tool calls; the tools of the ipc server send and read it."
+            )
+            return self.deliver(session, turns, "turn", intro=intro)
+
+    def prompt(self, session: AgentSession, turns: Turns) -> bool:
+        turns.begin()
+        self.set_working(session, turns, True)
+        return self.deliver(session, turns, "turn", announce=True)
+
+    def tool(self, session: AgentSession, turns: Turns) -> bool:
+        if turns.working:
+            host_turns.touch(self.event.home, self.event.session)
+        else:  # a turn that began without a prompt: the agent was woken
+            self.set_working(session, turns, True)
+        return self.deliver(session, turns, "tool")
+
+    def edit(self, session: AgentSession, _turns: Turns) -> bool:
+        from bridges.hosts.claim_warning import overlapping, sentence
+
+        paths = [os.path.join(self.event.folder() or self.event.project, p) for p in self.event.host.edited(self.event.given)]
+        found = [claim for path in paths for claim in overlapping(session.ask, path)]
+        return bool(found) and self.write(self.event.host.context(self.event.called, sentence(found)))
+
+    def stop(self, session: AgentSession, turns: Turns) -> bool:
+        if self.event.given.get("stop_hook_active") is not True:
+            turns.held = 0
+        if turns.held < session.binding.holds:
+            left = max(1, session.binding.chars - turns.added)
+            messages, more = session.fetch("interrupt", left)
+            if messages:
+                text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ)
+                turns.held += 1
+                turns.added += len(text)
+                turns.working = True
+                host_turns.save(self.event.home, self.event.session, turns)
+                session.put_back(messages, ids)
+                if self.write(self.event.host.hold(text)):
+                    session.keep(ids)
+                return True
+        turns.begin()
+        self.set_working(session, turns, False)
+        return False
+
+    def end(self, session: AgentSession, turns: Turns) -> bool:
+        session.binding.ended = True
+        host_sessions.save(self.event.home, session.binding)
+        turns.working = False
+        host_turns.save(self.event.home, self.event.session, turns)
+        session.say_presence("gone", reach=[])
+        return False
+
+    def set_working(self, session: AgentSession, turns: Turns, working: bool) -> None:
+        """Keep and report whether a turn runs; the broker hears of changes only."""
+        changed = turns.working != working
+        turns.working = working
+        host_turns.save(self.event.home, self.event.session, turns)
+        if changed:
+            session.say_presence("working" if working else "idle")
+
+    def deliver(self, session: AgentSession, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
+        """Add the new mail to what the model reads, and keep it until the next event."""
+        binding, before = session.binding, (turns.added, turns.told, turns.spent)
+        left = binding.chars - len(intro) - turns.added
+        text, ids = self.spent(session, turns) if left < _LEAST_CHARS else self.digest(session, turns, land, left, announce)
+        turns.added += len(text)
+        if (turns.added, turns.told, turns.spent) != before:
+            host_turns.save(self.event.home, self.event.session, turns)
+        whole = "\n".join(part for part in (intro, text) if part)
+        if not whole:
+            return False
+        if self.write(self.event.host.context(self.event.called, whole)):
+            session.keep(ids)
+        return True
+
+    def digest(self, session: AgentSession, turns: Turns, land: str, left: int, announce: bool) -> tuple[str, list[str]]:
+        """(mail that has room, its ids). What is too long for any turn is said once after tools, and at each prompt."""
+        messages, more = session.fetch(land, left)
+        if not messages:
+            return "", []
+        text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ)
+        session.put_back(messages, ids)
+        first = str(messages[0]["id"])
+        if ids or announce:
+            return text, ids
+        known, turns.told = turns.told == first, first
+        return ("" if known else text), []
+
+    def spent(self, session: AgentSession, turns: Turns) -> tuple[str, list[str]]:
+        """One line a turn, once its hooks have added as much mail as they may."""
+        unread = 0 if turns.spent else session.ask("count")["unread"]
+        if not unread:
+            return "", []
+        turns.spent = True
+        more = f"{unread} more wait{'s' if unread == 1 else ''} for {session.binding.name}"
+        return f"{more}; no more is added in this turn. {_READ}.", []

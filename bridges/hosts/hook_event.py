@@ -1,0 +1,97 @@
+"""What a host tells a hook: its arguments, its environment and the JSON object on standard input."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+
+from broker.home.paths import working_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+HOSTS = ("claude", "gemini", "codex")
+_INPUT_BYTES = 32 * 1024 * 1024
+"""A tool's output is in the input of its hook; what is larger is read past, not kept."""
+_SILENCE_S = 2.0
+
+
+class HookEvent:
+    """One event of one session. ``called`` is the host's name of it, ``moment`` ours, empty for one that we don't answer."""
+
+    def __init__(self, home: str, host: ModuleType, event: str, name: str | None, given: dict[str, Any]) -> None:
+        self.home = home
+        self.host = host
+        self.called = event
+        self.moment: str = host.EVENTS.get(event, "")
+        self.wanted = name or os.environ.get("IPC_NAME") or None
+        self.given = given
+        self.session = self.text("session_id") or os.environ.get(host.SESSION_VARIABLE, "")
+        self.project = os.environ.get(host.PROJECT_VARIABLE) or self.folder() or working_folder()
+
+    def text(self, key: str) -> str:
+        """A text of the input; empty where there is none."""
+        value = self.given.get(key)
+        return value if isinstance(value, str) else ""
+
+    def folder(self) -> str:
+        """Where the host says that it works; empty where no folder can be called so."""
+        path = self.text("cwd")
+        try:
+            return "" if b"\0" in os.fsencode(path) else path
+        except UnicodeEncodeError:  # half a surrogate pair
+            return ""
+
+
+def parsed(arguments: list[str]) -> tuple[ModuleType, str, str | None]:
+    """``HOST EVENT [--name NAME]`` as (the host's module, the event, the name). Raises ValueError."""
+    words = list(arguments)
+    name = None
+    if "--name" in words:
+        at = words.index("--name")
+        name = words[at + 1]
+        del words[at : at + 2]
+    if len(words) != 2 or words[0] not in HOSTS:
+        raise ValueError("ipc hook takes a host (claude, gemini, codex) and an event")
+    return importlib.import_module(f"bridges.hosts.{words[0]}"), words[1], name
+
+
+def read_input() -> dict[str, Any]:
+    """The event that the host describes on standard input; empty if that is no object. All of it is read, up to its end, to
+    the end of an object where the host leaves the pipe open, or until nothing has come for some seconds."""
+    parts, size = [], 0
+    while select.select([0], [], [], _SILENCE_S)[0]:
+        part = os.read(0, 1024 * 1024)
+        size += len(part)
+        if size <= _INPUT_BYTES:
+            parts.append(part)
+        whole = part.rstrip().endswith(b"}") and not select.select([0], [], [], 0)[0]
+        if not part or (whole and _object(b"".join(parts))):
+            break
+    raw = b"".join(parts)
+    return _object(raw) or (_head(raw) if size > _INPUT_BYTES else {})
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return given if isinstance(given, dict) else {}
+
+
+def _head(raw: bytes) -> dict[str, Any]:
+    """The fields we need from the beginning of an input that is too large: hosts write them first."""
+    import re
+
+    head = raw[:65536].decode("utf-8", "replace")
+    found = {}
+    for key in ("session_id", "cwd", "agent_id"):
+        match = re.search(rf'"{key}"\s*:\s*("(?:[^"\\]|\\.)*")', head)
+        if match:
+            found[key] = json.loads(match[1])
+    return found
