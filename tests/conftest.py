@@ -17,11 +17,27 @@ import pytest
 from broker.client.sync import Client, connect
 from broker.home.settings import Settings
 from broker.service.launcher import ensure_running
+from tests import examples
 
-pytest_plugins = ["tests.engine"]
+pytest_plugins = ["tests.engine", "tests.guard"]
 DEADLINE_S = 20.0
+DEEP = Path(__file__).with_name("deep")
 # a shell starts what runs in the background with SIGINT ignored, and so would be all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "deep":
+        examples.take_all()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What stands in tests/deep is deep; a property is, too, in a deep run, with all its examples."""
+    for item in items:
+        if DEEP in item.path.parents or (config.option.markexpr == "deep" and item.get_closest_marker("hypothesis")):
+            item.add_marker("deep")
 
 
 def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S, explain: Callable[[], str] = str) -> Any:
@@ -150,7 +166,7 @@ class Service:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="ipc-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

@@ -5,7 +5,7 @@ import sys
 from types import FrameType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.globs import overlap, overlapping
@@ -13,6 +13,7 @@ from broker.core.state import Moment
 from broker.home.logs import Log
 from broker.server.upkeep import Sweeper
 from tests.engine import Core
+from tests.examples import examples
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def matches(name: str, pattern: str) -> bool:
     return at(0, 0)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(PATTERNS, PATTERNS)
 def test_patterns_overlap_when_some_name_matches_both(one: str, other: str) -> None:
     shared = any(matches(n, one) and matches(n, other) for n in NAMES)
@@ -184,7 +185,7 @@ def test_what_only_begins_like_a_folder_is_not_in_it() -> None:
     assert overlap("src/**", "src") and overlap("src/**", "src/a/b") and overlap("?/**", "a")
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(PATTERNS, st.lists(PATTERNS, max_size=9))
 def test_many_patterns_are_met_as_each_one_alone(one: str, others: list[str]) -> None:
     assert overlapping(one, others) == [i for i, other in enumerate(others) if overlap(one, other)]

@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from broker.core import fast_sends
 from broker.core.batch import Answers, Frame, Incoming, Outgoing
 from broker.core.state import Moment
 from tests.engine import Core
+from tests.examples import examples
 
 NAMES = ("ann", "bob", "cid", "dan")
 LIMITS = {
@@ -31,7 +32,7 @@ class Twin:
     """A core with four agents that makes the same tokens as any other."""
 
     def __init__(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="ipc-"))
         self.core = Core(self.home, env=LIMITS)
         numbers = itertools.count()
         self.core.engine.make_token = lambda: f"token-{next(numbers)}"
@@ -169,7 +170,7 @@ def make_frame(who: str, each: bool, made: list[dict[str, Any]], first_id: int) 
     return Frame(who.encode(), named)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(50, suppress_health_check=list(HealthCheck))
 @given(batches)
 def test_both_paths_give_the_same_replies_rows_and_memory(work: list[Any]) -> None:
     fast, general = Twin(), Twin()

@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.standing import Kind, standing
@@ -12,6 +12,7 @@ from broker.home.logs import Log
 from broker.protocol.names import RESERVED, Nearby, edit_distance
 from broker.server.upkeep import Sweeper
 from tests.engine import OWNER, Core
+from tests.examples import examples
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -180,13 +181,13 @@ def slow_distance(a: str, b: str) -> int:
 SHORT = st.text("abc1", max_size=9)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(SHORT, SHORT)
 def test_edits_are_counted_as_in_the_textbook(a: str, b: str) -> None:
     assert edit_distance(a, b) == slow_distance(a, b)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.sets(st.text(string.ascii_letters + "1-", min_size=1, max_size=9), max_size=20),
     st.text("abcAB1", min_size=1, max_size=9),

@@ -4,11 +4,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from tests.engine import Core
+from tests.examples import examples
 
 NAMES = ("a", "b", "c")
 LANDINGS = ("turn", "tool", "interrupt")
@@ -21,7 +22,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="ipc-"))
         self.core = Core(self.home)
         self.core.register(*NAMES)
         self.unread: dict[str, list[str]] = {n: [] for n in NAMES}
@@ -120,7 +121,5 @@ class Deliveries(RuleBasedStateMachine):
             assert len(mailbox.later) == sum(self.lands.get(t) == "turn" for t in self.unread[name])
 
 
-Deliveries.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Deliveries.TestCase.settings = examples(60, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 TestDeliveries = Deliveries.TestCase

@@ -147,7 +147,7 @@ def wrong(field: Field) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def doors() -> Iterator[Doors]:
-    with tempfile.TemporaryDirectory(prefix="ipc-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="ipc-") as folder:
         service = Service(Path(folder), IPC_RATE_LIMIT="0")
         try:
             yield Doors(service.start())

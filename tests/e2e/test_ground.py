@@ -45,7 +45,7 @@ class Line:
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[Service]:
     """One service for all tests that it outlives."""
-    home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
     service = Service(home, **BEAT).start()
     yield service
     service.stop()

@@ -4,11 +4,12 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from nlparse import Unknown, Vocabulary, parse
 from nlparse.content import is_code
+from tests.examples import examples
 
 KNOWN = ["claude", "fred", "barney", "wilma"]
 QUOTES = "\"'“”‘’«»"
@@ -27,7 +28,7 @@ words = st.sampled_from(_WORDS.split(" "))
 sentences = st.lists(words, max_size=12).map(" ".join)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(contents, st.sampled_from(["msg fred: ", "tell fred — ", "let fred know: ", "send a message to fred - ", "@fred: "]))
 @example('" a', "msg fred: ")
 @example("\ud800\x00\r\n\u2028x", "msg fred: ")
@@ -38,7 +39,7 @@ def test_content_after_a_separator_survives_byte_for_byte(content: str, before: 
     assert command.answer() == {"intent": "send", "to": ["fred"], "content": content}
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text(min_size=1), st.sampled_from(PAIRS))
 def test_content_in_quotes_survives_with_the_blanks_at_its_ends(content: str, pair: tuple[str, str]) -> None:
     assume(content.strip() and not set(pair) & set(content))
@@ -46,14 +47,14 @@ def test_content_in_quotes_survives_with_the_blanks_at_its_ends(content: str, pa
     assert command.answer() == {"intent": "send", "to": ["fred"], "content": content}
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(names, min_size=1, max_size=6), st.sampled_from([", ", ",", " and ", " & ", "+", ", and "]))
 def test_names_come_back_as_typed_and_in_their_order(to: list[str], joiner: str) -> None:
     command = parse(f"msg {joiner.join(to)}: hi", known=to)
     assert command.slots() == {"to": to, "content": "hi"}
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @given(
     st.text(st.characters(codec=None)) | sentences,
     st.none() | names | st.text(),
@@ -64,7 +65,7 @@ def test_no_text_raises(text: str, me: str | None, known: list[str], last_from: 
     assert isinstance(parse(text, me=me, known=known, last_from=last_from).answer(), dict)
 
 
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 @given(sentences, st.text(" \t\n", max_size=3))
 def test_recipients_and_slots_were_typed_where_the_spans_say(sentence: str, blanks: str) -> None:
     text = blanks + sentence
@@ -76,7 +77,7 @@ def test_recipients_and_slots_were_typed_where_the_spans_say(sentence: str, blan
             assert text[start:end] == command.slots()[slot]
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(sentences)
 def test_the_same_words_always_mean_the_same(sentence: str) -> None:
     first = parse(sentence, me="claude", known=KNOWN, last_from="fred")
@@ -84,7 +85,7 @@ def test_the_same_words_always_mean_the_same(sentence: str) -> None:
     assert again.answer() == first.answer()
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(contents)
 def test_what_is_sent_can_be_typed_again(content: str) -> None:
     """A send written out with a colon is read as the same send."""
@@ -96,7 +97,7 @@ def test_what_is_sent_can_be_typed_again(content: str) -> None:
     assert parse(f"msg {', '.join(slots['to'])}: {said}", known=KNOWN).slots() == slots
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(sentences)
 def test_a_negation_is_never_a_command(sentence: str) -> None:
     assert isinstance(parse(f"don't {sentence}", me="claude", known=KNOWN, last_from="fred"), Unknown)

@@ -1,9 +1,10 @@
 """Edit distance and misspelt command words."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nlparse.spelling import Spelling, distance
+from tests.examples import examples
 
 letters = st.text("abcd", max_size=9)
 
@@ -20,14 +21,14 @@ def full_distance(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @given(letters, letters, st.integers(1, 5))
 def test_the_distance_is_that_of_the_textbook_up_to_its_limit(a: str, b: str, limit: int) -> None:
     full = full_distance(a, b)
     assert distance(a, b, limit) == (full if full <= limit else None)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.sets(st.text("abcd", min_size=1, max_size=9), max_size=8), letters.filter(bool))
 def test_the_index_finds_every_word_that_comparing_all_would(words: set[str], typed: str) -> None:
     spelling = Spelling(words, frozenset(["abba"]))

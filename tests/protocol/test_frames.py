@@ -5,12 +5,13 @@ from typing import Any
 import msgpack
 import pytest
 import zmq
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.home.files import endpoint
 from broker.protocol import frames
 from tests.conftest import Service
+from tests.examples import examples
 
 HOSTILE = [
     b"",
@@ -30,7 +31,7 @@ HOSTILE = [
 ]
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.binary(max_size=200))
 def test_bytes_are_a_frame_or_a_frame_error(raw: bytes) -> None:
     try:

@@ -90,7 +90,7 @@ def run(env: dict[str, str], folder: Path, *arguments: str) -> subprocess.Comple
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="ipc-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    folder = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="ipc-"))
     service = Service(folder / "ipc", IPC_REMOTE=f"tcp://127.0.0.1:{free_port()}", IPC_LEASE="2")
     host = Host(service.start(), folder)
     host.address()

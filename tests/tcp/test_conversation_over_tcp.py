@@ -105,7 +105,7 @@ def test_the_door_lacks_no_action(shared_service: Service, action: str) -> None:
 @pytest.fixture(scope="module")
 def shared_service() -> Iterator[Service]:
 
-    home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
     service = Service(home).start()
     yield service
     service.stop()

@@ -20,7 +20,7 @@ from tests.tcp.test_pace import MIB, memory_bytes
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """One for all, with few places and little patience."""
-    home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
     service = Service(home, IPC_CONNECTION_LIMIT="20", IPC_IDLE_TIMEOUT="2")
     try:
         yield service.start()

@@ -29,7 +29,7 @@ def request(service: Service, **body: Any) -> tuple[dict[str, Any], int]:
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[Service]:
     """A service with long lists of everything."""
-    home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
     service = Service(home, IPC_RATE_LIMIT="0").start()
     yield service
     service.stop()

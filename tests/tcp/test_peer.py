@@ -111,7 +111,7 @@ def refusals(service: Service) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """One for all, at both addresses of localhost."""
-    home = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
     service = Service(home, IPC_HOST="localhost")
     try:
         yield service.start()

@@ -80,7 +80,7 @@ class Home:
     """One service in a temporary home, started through the test's supervisor."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="ipc-", dir="/tmp"))
+        self.path = Path(tempfile.mkdtemp(prefix="ipc-"))
         self.env = {
             "IPC_HOME": str(self.path),
             "IPC_PORT": str(_free_port()),
