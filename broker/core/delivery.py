@@ -4,6 +4,7 @@
        ^                |
        |                +--- touch: leased for longer
        +--- release, lease end, session replaced, undeliverable reply: comes back as ``redelivered``
+       +--- end of the connection that got it, unless it was touched: likewise
 
 A lease lives in memory; that a message was handed out once is marked on disk (``attempts``), so that after a crash it
 comes back as redelivered. Acknowledgement is durable before it is answered.
@@ -17,7 +18,7 @@ import orjson
 
 from broker.core.accounts import iso, iso_term
 from broker.core.batch import Arrival, Batch, Incoming, Outgoing, act_as
-from broker.core.state import INTERRUPT, TOOL, TURN, WAITS, Mailbox, Session, Subscription, Waiter, Watcher
+from broker.core.state import INTERRUPT, TOOL, TURN, WAITS, Lease, Mailbox, Route, Session, Subscription, Waiter, Watcher
 from broker.core.storage import Delivery, OpenQuestion
 from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
@@ -36,7 +37,7 @@ def check(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] |
     body, mailbox = request.body, session.mailbox
     limit, max_bytes = body.get("limit") or DEFAULT_LIMIT, body.get("max_bytes") or DEFAULT_MAX_BYTES
     land = LANDINGS.index(body["land"]) if body.get("land") else TURN
-    messages = fetch(batch, mailbox, limit, max_bytes, land)
+    messages = fetch(batch, mailbox, request.route, limit, max_bytes, land)
     wait_s = body.get("wait_s") or 0
     waiter = Waiter(request.route, body.get("id"), session, batch.now.mono_s + wait_s, limit, max_bytes, land)
     waiter.fields = batch.ignored
@@ -56,7 +57,7 @@ def answer_ask(
     waiter = Waiter(request.route, request.body.get("id"), session, until_s, 1, DEFAULT_MAX_BYTES, TURN, question.message_id)
     waiter.fields = {**sent, **batch.ignored}
     if question.answer_id is not None:
-        messages = fetch_ids(batch, mailbox, [question.answer_id], 1, DEFAULT_MAX_BYTES)
+        messages = fetch_ids(batch, mailbox, request.route, [question.answer_id], 1, DEFAULT_MAX_BYTES)
         reply(batch, waiter, mailbox, messages, state="answered")
     elif wait_s > 0:
         wait(batch, mailbox, waiter)
@@ -80,13 +81,13 @@ def reply(batch: Batch, to: Waiter, mailbox: Mailbox, messages: list[dict[str, A
     batch.out.append(Outgoing(to.route, body, mailbox, tuple(int(m["id"]) for m in messages)))
 
 
-def fetch(batch: Batch, mailbox: Mailbox, limit: int, max_bytes: int, land: int = TURN) -> list[dict[str, Any]]:
-    """Lease the next messages of a mailbox that land at ``land`` or before: oldest first, returned ones before new ones."""
+def fetch(batch: Batch, mailbox: Mailbox, to: Route, limit: int, max_bytes: int, land: int = TURN) -> list[dict[str, Any]]:
+    """Lease a connection the next messages that land at ``land`` or before: oldest first, returned ones before new ones."""
     if mailbox.available <= 0:
         return []
     if land == INTERRUPT:
         ids = sorted(mailbox.urgent - mailbox.leased.keys())
-        return fetch_ids(batch, mailbox, ids, limit, max_bytes) if ids else []
+        return fetch_ids(batch, mailbox, to, ids, limit, max_bytes) if ids else []
     passed_over = mailbox.later if land == TOOL else frozenset()
     # all that came back is offered: some of it may have expired, and hide what is behind it until it is swept
     first = [i for i in mailbox.returned if i not in passed_over]
@@ -115,12 +116,12 @@ def fetch(batch: Batch, mailbox: Mailbox, limit: int, max_bytes: int, land: int 
     if skipped or mailbox.returned:
         batch.journal.set(mailbox, "returned", sorted([*(i for i in mailbox.returned if i not in got), *skipped]))
     batch.journal.set(mailbox, "cursor", cursor)
-    lease(batch, mailbox, got)
+    lease(batch, mailbox, to, got)
     return shown
 
 
-def fetch_ids(batch: Batch, mailbox: Mailbox, ids: list[int], limit: int, max_bytes: int) -> list[dict[str, Any]]:
-    """Lease these messages out of turn, as far as they are unread and nobody holds them."""
+def fetch_ids(batch: Batch, mailbox: Mailbox, to: Route, ids: list[int], limit: int, max_bytes: int) -> list[dict[str, Any]]:
+    """Lease a connection these messages out of turn, as far as they are unread and nobody holds them."""
     shown: dict[int, dict[str, Any]] = {}
     size = 0
     for mail in batch.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, batch.now.due_s):
@@ -131,15 +132,16 @@ def fetch_ids(batch: Batch, mailbox: Mailbox, ids: list[int], limit: int, max_by
         shown[mail.id] = body
     if mailbox.returned and shown:
         batch.journal.set(mailbox, "returned", [i for i in mailbox.returned if i not in shown])
-    lease(batch, mailbox, shown)
+    lease(batch, mailbox, to, shown)
     return list(shown.values())
 
 
-def lease(batch: Batch, mailbox: Mailbox, ids: Iterable[int]) -> None:
-    """Hand messages out until the lease ends."""
-    until_s = batch.now.mono_s + batch.settings.lease_s
+def lease(batch: Batch, mailbox: Mailbox, to: Route, ids: Iterable[int]) -> None:
+    """Hand messages out until the lease or the connection ends."""
+    held = Lease(batch.now.mono_s + batch.settings.lease_s, to)
     for message_id in ids:
-        batch.state.add_lease(mailbox, message_id, until_s, batch.journal)
+        batch.state.add_lease(mailbox, message_id, held, batch.journal)
+    batch.state.note_use(to, mailbox)
     batch.store.mark_delivered(mailbox.id, list(ids))
 
 
@@ -240,19 +242,20 @@ def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
 
 
 def touch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """Hold leased mail for longer; what is not on lease any more stays so."""
+    """Hold leased mail for longer, whatever becomes of its connection; what is not on lease any more stays so."""
     act_as(batch, session, request, "instance_id")
     mailbox = session.mailbox
     held = [i for i in dict.fromkeys(read_ids(request)) if i in mailbox.leased]
+    longer = Lease(batch.now.mono_s + (request.body.get("lease_s") or batch.settings.lease_s), None)
     for message_id in held:
-        until_s = batch.now.mono_s + (request.body.get("lease_s") or batch.settings.lease_s)
-        batch.state.add_lease(mailbox, message_id, until_s, batch.journal)
+        batch.state.add_lease(mailbox, message_id, longer, batch.journal)
     return {"touched": len(held)}
 
 
 def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(batch, session, request, "instance_id")
     mailbox, route, request_id = session.mailbox, request.route, request.body.get("id")
+    batch.state.note_use(route, mailbox)
     if request.body.get("notify"):
         others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
         if len(others) >= WAITS:
@@ -287,7 +290,7 @@ def hand_out(batch: Batch) -> None:
         for waiter in mailbox.waiters:
             if mailbox.available <= 0:
                 break
-            messages = fetch(batch, mailbox, waiter.limit, waiter.max_bytes, waiter.land)
+            messages = fetch(batch, mailbox, waiter.route, waiter.limit, waiter.max_bytes, waiter.land)
             if messages:
                 batch.journal.set(mailbox, "waiters", [w for w in mailbox.waiters if w is not waiter])
                 reply(batch, waiter, mailbox, messages)
@@ -305,7 +308,9 @@ def hand_answer(batch: Batch, mailbox: Mailbox, question_id: int, answer_id: int
     waiting = [w for w in mailbox.askers if w.question_id == question_id]
     batch.journal.set(mailbox, "askers", [w for w in mailbox.askers if w.question_id != question_id])
     for waiter in waiting:
-        reply(batch, waiter, mailbox, fetch_ids(batch, mailbox, [answer_id], 1, waiter.max_bytes), state="answered")
+        reply(
+            batch, waiter, mailbox, fetch_ids(batch, mailbox, waiter.route, [answer_id], 1, waiter.max_bytes), state="answered"
+        )
 
 
 def tell_watchers(batch: Batch, mailbox: Mailbox, arrival: Arrival) -> None:
@@ -328,7 +333,7 @@ def push(batch: Batch, mailbox: Mailbox) -> None:
     room = subscription.window - len(mailbox.leased)
     if room <= 0:
         return
-    messages = fetch(batch, mailbox, room, DEFAULT_MAX_BYTES)
+    messages = fetch(batch, mailbox, subscription.route, room, DEFAULT_MAX_BYTES)
     if messages:
         body = {"push": "mail", "id": subscription.request_id, "messages": messages, "more": mailbox.available}
         batch.out.append(Outgoing(subscription.route, body, mailbox, tuple(int(m["id"]) for m in messages)))
@@ -347,5 +352,5 @@ def expire(batch: Batch) -> None:
         batch.offer_again(mailbox)
     for mailbox, waiter in batch.state.ended_waiters(batch.now.mono_s, batch.journal):
         # the last moment of a wait may be the first of a returned lease
-        mail = [] if waiter.question_id else fetch(batch, mailbox, waiter.limit, waiter.max_bytes, waiter.land)
+        mail = [] if waiter.question_id else fetch(batch, mailbox, waiter.route, waiter.limit, waiter.max_bytes, waiter.land)
         reply(batch, waiter, mailbox, mail, state="open" if waiter.question_id else None)

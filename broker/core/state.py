@@ -81,6 +81,13 @@ class Watcher:
     session: "Session"
 
 
+class Lease(NamedTuple):
+    """How long messages are out (monotonic second), and the connection that got them; None once they are ``touch``-ed."""
+
+    until_s: float
+    holder: Route | None
+
+
 class Notice(NamedTuple):
     """What ``system`` told of renames in one message."""
 
@@ -112,8 +119,8 @@ class Mailbox:
     """Highest message id handed out; what is above it has not been fetched yet."""
     returned: list[int] = field(default_factory=list)
     """Ids at or below the cursor that came back and go out first, oldest first."""
-    leased: dict[int, float] = field(default_factory=dict)
-    """Message id to the monotonic second its lease ends."""
+    leased: dict[int, Lease] = field(default_factory=dict)
+    """By message id."""
     waiters: list[Waiter] = field(default_factory=list)
     askers: list[Waiter] = field(default_factory=list)
     subscription: Subscription | None = None
@@ -144,11 +151,6 @@ class Mailbox:
     def awaited(self) -> bool:
         """Whether anybody would be told of new mail."""
         return bool(self.waiters or self.subscription or self.watchers or self.askers)
-
-    def routes(self) -> set[Route]:
-        """Of those who would be told."""
-        routes = {one.route for one in (*self.waiters, *self.askers)} | {one.route for one in self.watchers}
-        return routes if self.subscription is None else routes | {self.subscription.route}
 
 
 @dataclass(slots=True)
@@ -290,13 +292,38 @@ class State:
     tidy_at: tuple[int, int] = (_TIDY, _TIDY)
     """Lengths at which these two are looked through for stale entries."""
     given_back: set[int] = field(default_factory=set)
-    """Ids of mailboxes that got undeliverable mail back between turns; the next turn hands it to whoever waits."""
+    """Ids of mailboxes that got mail back between turns; the next turn hands it to whoever waits."""
+    connections: dict[Route, set[int]] = field(default_factory=dict)
+    """Connections whose end will be told, with the ids of the mailboxes of which each may hold mail or wait for some."""
     touched: set[int] = field(default_factory=set)
     """Ids of mailboxes whose last_seen is newer than the store's."""
 
-    def add_lease(self, mailbox: Mailbox, message_id: int, until_s: float, journal: Journal) -> None:
-        journal.put(mailbox.leased, message_id, until_s)
-        heapq.heappush(self.lease_ends, (until_s, mailbox.id, message_id))
+    def begin_connection(self, route: Route) -> None:
+        """A connection is there whose end will be told by ``end_connection``; of others leases end by time alone."""
+        self.connections[route] = set()
+
+    def note_use(self, route: Route, mailbox: Mailbox) -> None:
+        """The end of a connection concerns this mailbox."""
+        used = self.connections.get(route)
+        if used is not None:
+            used.add(mailbox.id)
+            if len(used) > len(self.by_id) + _TIDY:
+                used.intersection_update(self.by_id)
+
+    def end_connection(self, route: Route) -> None:
+        """Mail that a connection held comes back, and nothing waits for it any more. To be called between batches."""
+        journal = Journal()  # never rolled back
+        for mailbox_id in self.connections.pop(route, ()):
+            mailbox = self.by_id.get(mailbox_id)
+            if mailbox is not None:
+                held = [i for i, lease in mailbox.leased.items() if lease.holder == route]
+                self.drop_route(mailbox, route)
+                if self.return_leases(mailbox, held, journal) and mailbox.awaited:
+                    self.given_back.add(mailbox_id)
+
+    def add_lease(self, mailbox: Mailbox, message_id: int, lease: Lease, journal: Journal) -> None:
+        journal.put(mailbox.leased, message_id, lease)
+        heapq.heappush(self.lease_ends, (lease.until_s, mailbox.id, message_id))
 
     def return_leases(self, mailbox: Mailbox, ids: list[int], journal: Journal) -> int:
         """Put leased messages back where the next fetch takes them first; return how many were leased."""
@@ -336,6 +363,7 @@ class State:
         others = [w for w in getattr(mailbox, queue) if (w.route, w.request_id) != (waiter.route, waiter.request_id)]
         oldest = others.pop(0) if len(others) >= WAITS else None
         journal.set(mailbox, queue, [*others, waiter])
+        self.note_use(waiter.route, mailbox)
         heapq.heappush(self.wait_ends, (waiter.deadline_s, mailbox.id))
         return oldest
 
@@ -372,8 +400,8 @@ class State:
         leases, waits = self.tidy_at
         if len(self.lease_ends) > leases:
             held = {mailbox_id: box.leased for mailbox_id, box in self.by_id.items() if box.leased}
-            none: dict[int, float] = {}
-            self.lease_ends[:] = [e for e in self.lease_ends if held.get(e[1], none).get(e[2]) == e[0]]
+            none: dict[int, Lease] = {}
+            self.lease_ends[:] = [e for e in self.lease_ends if _ends(held.get(e[1], none).get(e[2]), e[0])]
             heapq.heapify(self.lease_ends)
             leases = max(_TIDY, 2 * len(self.lease_ends))
         if len(self.wait_ends) > waits:
@@ -390,6 +418,10 @@ class State:
             journal.on_rollback(heapq.heappush, self.lease_ends, entry)
             until_s, mailbox_id, message_id = entry
             mailbox = self.by_id.get(mailbox_id)
-            if mailbox is not None and mailbox.leased.get(message_id) == until_s:
+            if mailbox is not None and _ends(mailbox.leased.get(message_id), until_s):
                 ended.setdefault(mailbox_id, []).append(message_id)
         return ended
+
+
+def _ends(lease: Lease | None, until_s: float) -> bool:
+    return lease is not None and lease.until_s == until_s

@@ -134,7 +134,8 @@ class Server:
             elif source is self._router:
                 routed = True
             elif source is self._stream:
-                self._stream.accept(time.monotonic())
+                for route in self._stream.accept(time.monotonic()):
+                    self.engine.state.begin_connection(route)
             elif key.fd == self._parent_pipe:
                 self._beat()
         self.batch(peers, routed)
@@ -264,7 +265,7 @@ class Server:
 
     def _send_frame(self, route: bytes, bodies: list[dict[str, Any]], mail: list[Outgoing]) -> None:
         door = self._stream if route in self._stream else self._router
-        if not door.send(route, frames.encode(bodies), [reply for reply in mail if reply.mail_ids]):
+        if not door.send(route, frames.encode(bodies)):
             self.log.info("reply_undeliverable", replies=len(bodies))
             self._give_back(mail)
 
@@ -283,14 +284,10 @@ class Server:
         batch.journal.commit()
 
     def _see_off(self) -> None:
-        """Nothing waits any more for connections that have ended, and mail on its way to them goes back."""
-        gone, unsent = self._stream.departed.copy(), self._stream.unsent.copy()
+        """Nothing waits any more for connections that have ended, and mail that they held goes back."""
+        for route in self._stream.departed:
+            self.engine.state.end_connection(route)
         self._stream.departed.clear()
-        self._stream.unsent.clear()
-        self._give_back(unsent)
-        for mailbox in self.engine.state.by_id.values():
-            for route in gone & mailbox.routes() if mailbox.awaited else ():
-                self.engine.state.drop_route(mailbox, route)
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:
         """Raises StoreDamaged where that is what the fault comes from: it is not one request's."""

@@ -13,10 +13,8 @@ import itertools
 import os
 import selectors
 import socket
-from collections import deque
 from collections.abc import Iterator
 
-from broker.core.batch import Outgoing
 from broker.core.state import Route
 from broker.home.files import clear_socket
 from broker.home.settings import Settings
@@ -36,7 +34,7 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 class SocketPeer:
     """One connection."""
 
-    __slots__ = ("cutter", "flushed", "mail", "out", "route", "socket", "watched")
+    __slots__ = ("cutter", "out", "route", "socket", "watched")
 
     def __init__(self, route: Route, connected: socket.socket) -> None:
         self.route = route
@@ -44,10 +42,6 @@ class SocketPeer:
         self.cutter = frames.Cutter()
         self.out = bytearray()
         """What could not be sent yet."""
-        self.flushed = 0
-        """Bytes that were in it and are sent."""
-        self.mail: deque[tuple[int, list[Outgoing]]] = deque()
-        """What brings mail, and the count of flushed bytes at which it is sent."""
         self.watched = _READ
 
 
@@ -62,8 +56,7 @@ class StreamDoor:
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
         self.departed: set[Route] = set()
-        """Connections that have ended since the loop looked, and ``unsent``, the mail that was on its way to them."""
-        self.unsent: list[Outgoing] = []
+        """Connections that have ended since the loop looked."""
         self.listen_again_s: float | None = None
         """When to listen again (monotonic clock), after no descriptor was left for a new connection."""
 
@@ -100,7 +93,7 @@ class StreamDoor:
         peer = self._peers.get(route)
         return peer is not None and len(peer.out) >= _PAUSE_BYTES
 
-    def accept(self, now_s: float) -> None:
+    def accept(self, now_s: float) -> Iterator[Route]:
         """Take new connections."""
         assert self._listening is not None
         for _ in range(_ACCEPT_AT_ONCE):
@@ -119,6 +112,7 @@ class StreamDoor:
             route = b"\0unix" + next(self._numbers).to_bytes(8, "big")
             peer = self._peers[route] = SocketPeer(route, connected)
             self._selector.register(connected, _READ, peer)
+            yield route
 
     def listen_again(self) -> None:
         assert self._listening is not None
@@ -138,8 +132,8 @@ class StreamDoor:
             return iter(())
         return iter(peer.cutter.feed(self._view[:count]))
 
-    def send(self, route: Route, frame: bytes, mail: "list[Outgoing]") -> bool:
-        """False if the peer has gone or doesn't read. ``mail`` of the frame goes to ``unsent`` if the peer ends before."""
+    def send(self, route: Route, frame: bytes) -> bool:
+        """False if the peer has gone or doesn't read."""
         peer = self._peers.get(route)
         if peer is None:
             return False
@@ -159,8 +153,6 @@ class StreamDoor:
             self.drop(peer)
             return False
         peer.out += data
-        if mail:
-            peer.mail.append((peer.flushed + len(peer.out), mail))
         self._watch(peer)
         return True
 
@@ -177,9 +169,6 @@ class StreamDoor:
             self.drop(peer)
             return
         del peer.out[:sent]
-        peer.flushed += sent
-        while peer.mail and peer.mail[0][0] <= peer.flushed:
-            peer.mail.popleft()
         self._watch(peer)
 
     def _watch(self, peer: SocketPeer) -> None:
@@ -197,4 +186,3 @@ class StreamDoor:
         self._selector.unregister(peer.socket)
         peer.socket.close()
         self.departed.add(peer.route)
-        self.unsent += itertools.chain.from_iterable(mail for _end, mail in peer.mail)

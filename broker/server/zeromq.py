@@ -62,7 +62,7 @@ class Router:
         except zmq.Again:
             return None
 
-    def send(self, route: Route, frame: bytes, _mail: object = None) -> bool:
+    def send(self, route: Route, frame: bytes) -> bool:
         """False if the peer has gone (EHOSTUNREACH) or doesn't read (EAGAIN)."""
         try:
             self._outbox.send(route, frame)

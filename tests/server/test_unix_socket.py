@@ -137,8 +137,8 @@ def test_a_client_that_does_not_read_is_read_no_more_and_costs_no_memory(service
 
 
 def test_who_takes_none_of_much_mail_is_dropped_and_the_mail_comes_back(make_service: Callable[..., Service]) -> None:
-    """What had not left the broker is back at once, what was in the kernel's buffers when its lease ends."""
-    service = make_service(IPC_LEASE="5").start()
+    """All of it is back at once, also what was in the kernel's buffers."""
+    service = make_service().start()
     sender, reader = service.connect("sender"), service.connect("reader")
     text = "x" * 9_000
     for _ in range(3):
@@ -184,6 +184,27 @@ def test_a_wait_ends_with_its_connection(service: Service) -> None:
         gone.socket.close()
     sender.send("reader", "hello")
     assert [m.redelivered for m in reader.check(wait=5.0)] == [False]
+
+
+def test_mail_of_a_killed_client_is_back_at_once(service: Service) -> None:
+    """Its lease would last for half a minute."""
+    reader, sender = service.connect("reader"), service.connect("sender")
+    sender.send("reader", "hello")
+    script = (
+        "import sys, time, broker\n"
+        "me = broker.connect('reader', token=sys.argv[1])\n"
+        "print(len(me.check()), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    env = {**os.environ, **service.env}
+    command = [sys.executable, "-c", script, reader.token]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None and killed.stdout.readline() == "1\n"
+        assert reader.check() == []
+        killed.kill()
+    (back,) = reader.check(wait=10.0)
+    assert (back.content, back.redelivered) == ("hello", True)
+    assert reader.ack([back]) == 1
 
 
 def test_checks_of_one_connection_wait_for_each_other_to_be_read(make_service: Callable[..., Service]) -> None:

@@ -25,8 +25,9 @@ def compare(state: State, model: Company, wall_s: float) -> None:
 
 def _compare_box(state: State, model: Company, box: Box, wall_s: float) -> None:
     mailbox = state.mailboxes[box.name]
-    leased = {e.letter.number for e in box.unread if e.held_until_s is not None}
-    found = (mailbox.queued, set(mailbox.leased), mailbox.claimed, mailbox.presence, mailbox.note, mailbox.autocheck_min)
+    leased = {e.letter.number: e.holder for e in box.unread if e.held_until_s is not None}
+    holders = {number: lease.holder for number, lease in mailbox.leased.items()}
+    found = (mailbox.queued, holders, mailbox.claimed, mailbox.presence, mailbox.note, mailbox.autocheck_min)
     if found != (len(box.unread), leased, box.claimed, box.presence, box.note, box.minutes):
         raise Wrong(f"{box.name}: the engine has {found}, the model {box}")
     there = {b.name: mode for b, mode in box.blocked.items() if b in model.boxes}

@@ -272,7 +272,7 @@ class Judge:
             raise Wrong(f"{box.name} was answered {body}, expected: {wait.fields}")
         entry = box.entry(question.answer)
         free = entry is not None and entry.held_until_s is None and entry.letter.expires_s > self.wall_s
-        self.model.gives(box, [entry] if free and entry else [], body["messages"], self.now, sure=self.sure)
+        self.model.gives(box, wait, [entry] if free and entry else [], body["messages"], self.now, sure=self.sure)
         self.model.counts["answers handed out"] += len(body["messages"])
 
     def replaced(self, box: Box) -> None:

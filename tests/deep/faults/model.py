@@ -80,6 +80,8 @@ class Entry:
     shown: bool | None = False
     """Handed out before; None where the mark may not have reached the disk."""
     held_until_s: float | None = None
+    holder: bytes | None = None
+    """The connection that got it last, with whose end it comes back; None after a ``touch``."""
     lapsed: bool = False
     """It had expired when someone asked; a clock that was set back may show it again or not."""
 
@@ -238,12 +240,19 @@ class Mail:
             if wanted and size > wait.max_bytes:
                 break
             wanted.append(entry)
-        self.gives(box, wanted, messages, now, sure=sure)
+        self.gives(box, wait, wanted, messages, now, sure=sure)
 
     def gives(
-        self, box: Box, wanted: list[Entry], messages: list[dict[str, Any]], now: tuple[float, float], *, sure: bool
+        self,
+        box: Box,
+        wait: Wait,
+        wanted: list[Entry],
+        messages: list[dict[str, Any]],
+        now: tuple[float, float],
+        *,
+        sure: bool,
     ) -> None:
-        """The engine gave these messages; they must be exactly those."""
+        """The engine gave these messages to the connection of ``wait``; they must be exactly those."""
         if len(messages) != len(wanted):
             numbers = [e.letter.number for e in wanted]
             raise Wrong(f"{box.name} must get {numbers} and got {[m['id'] for m in messages]}")
@@ -254,7 +263,7 @@ class Mail:
             if entry.shown is not None and bool(message.get("redelivered")) != entry.shown:
                 raise Wrong(f"{box.name} got {message}, which was shown before: {entry.shown}")
             entry.shown = True if sure or entry.shown else None
-            entry.held_until_s = now[1] + self.lease_s
+            entry.held_until_s, entry.holder = now[1] + self.lease_s, wait.key[0]
         self.counts["handed out"] += len(messages)
 
     def shown(self, box: Box, letter: Letter) -> dict[str, Any]:
@@ -305,8 +314,17 @@ class Mail:
     def touches(self, box: Box, ids: Iterable[str], mono_s: float, lease_s: float | None) -> int:
         held = [e for e in box.unread if e.held_until_s is not None and str(e.letter.number) in set(ids)]
         for entry in held:
-            entry.held_until_s = mono_s + (lease_s or self.lease_s)
+            entry.held_until_s, entry.holder = mono_s + (lease_s or self.lease_s), None
         return len(held)
+
+    def connection_ends(self, route: bytes) -> None:
+        """What it held comes back, and nothing waits for it any more."""
+        for box in self.boxes:
+            held = [e for e in box.unread if e.held_until_s is not None and e.holder == route]
+            for entry in held:
+                entry.held_until_s = None
+            self.counts["given back by the end of a connection"] += len(held)
+            box.drop_route(route)
 
     def takes_back(self, letter: Letter, count: int, waits: Callable[[Box, int], bool]) -> None:
         """So many copies were withdrawn: all that nobody has been given. ``waits`` says whether a mailbox still has one,

@@ -2,8 +2,9 @@
 
 Agents make requests; the network batches, repeats and loses them, and loses replies; the disk refuses at the first write
 or at the commit; the process dies before a commit or after it, and starts again from the disk; time passes by milliseconds
-or by days, and the clock is set back. Requests come in frames that the real backlog cuts, through the fast lane, or one by
-one. Every reply is held against the model, and now and then all there is in memory is compared.
+or by days, and the clock is set back; connections end with mail on lease. Requests come in frames that the real backlog
+cuts, through the fast lane, or one by one. Every reply is held against the model, and now and then all there is in memory
+is compared.
 
 ``python -m tests.deep.faults.simulation --steps N --seed S``. The same seed takes the same steps; what goes wrong is told with
 the seed, the step, and the last things that were done.
@@ -51,7 +52,7 @@ _ENV = {
     "IPC_RATE_BURST": "15",
     "IPC_PAIR_LIMIT": "3",
 }
-_KINDS = ("batch", "time", "long time", "clock set back", "sweep", "death"), (90, 14, 0.3, 0.3, 2, 0.5)
+_KINDS = ("batch", "time", "long time", "clock set back", "connection ends", "sweep", "death"), (90, 14, 0.3, 0.3, 2, 2, 0.5)
 _MOODS = ("", "full", "full at commit", "killed before commit", "killed after commit"), (94, 2, 2, 1, 1)
 _OLD_S = 20 * 86_400.0
 _TAIL = 12
@@ -94,6 +95,8 @@ class World:
         self.engine.make_reference = self._fault_in_a_request
         self.engine.attempts = []
         self.sweeper = Sweeper(self.engine, self.store, Log("simulation"))
+        for agent in self.agents:
+            self.engine.state.begin_connection(agent.route)
 
     def _fault_in_a_request(self, error: BaseException, request: Incoming) -> str:
         raise Wrong(f"{request.body} raised {error!r}") from error
@@ -153,6 +156,8 @@ class World:
                 agent.forgets(self._is_old)
         elif kind == "clock set back":
             self.wall_s -= self.rng.choice((1.0, 3000.0))
+        elif kind == "connection ends":
+            self._end_connection(self.rng.choice(self.agents).route)
         elif kind == "sweep":
             self.sweep()
         else:
@@ -289,6 +294,14 @@ class World:
             self._give_back(out)
         else:
             agent.hears(out.body)
+
+    def _end_connection(self, route: bytes) -> None:
+        """The agent comes again by a new one, which has the same name here."""
+        self.engine.state.end_connection(route)
+        self.model.connection_ends(route)
+        self.engine.state.begin_connection(route)
+        if self.engine.state.given_back:
+            self._run([], "")
 
     def _give_back(self, out: Outgoing) -> None:
         """As the server does when a connection is gone, with its own code."""

@@ -76,7 +76,13 @@ def _damaged(world: simulation.World, damage: str) -> bool:
         world.store.commit()
         return True
     if damage == "claim forgotten":
-        return bool(state.claims) and state.claims.popitem() is not None
+        lasting = next((c for c in state.claims.values() if c.until_s > world.wall_s + 1000), None)
+        if lasting is None:
+            return False
+        del state.claims[lasting.id]
+        world.store.drop_claim(lasting.id)
+        world.store.commit()
+        return True
     if world.store._sql.execute("SELECT count(*) FROM question WHERE answer_id IS NULL").fetchone()[0] < 3:
         return False
     world.store._sql.execute("UPDATE question SET answer_id = 1 WHERE answer_id IS NULL")
