@@ -168,11 +168,11 @@ def test_only_what_people_are_shown_is_told_by_the_wall_clock() -> None:
             read += [f"{path.stem}.{function.name}"] * len(found)
     assert sorted(read) == [
         "accounts.new_mailbox",
-        "fastlane.take_run",
+        "fast_sends.take_run",
         "groups.create",
-        "mail.import_mail",
         "notices.notify",
         "posting.store_message",
+        "sending.import_mail",
     ]
 
 

@@ -144,7 +144,7 @@ def test_a_flood_without_end_is_answered_whole_and_delays_another_by_a_few_turns
         quiet.close()
         context.term()
     assert set(answers.values()) <= {"ok", "overloaded"}
-    assert sorted(answers) == list(range(frames * each))
+    assert sorted(answers) == list(range(count * each))
 
 
 @contextlib.contextmanager
