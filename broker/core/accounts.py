@@ -8,9 +8,10 @@ from heapq import nsmallest
 from typing import Any
 
 from broker.core.batch import Batch, Incoming, Outgoing, act_as
+from broker.core.journal import Journal
 from broker.core.notices import tell_of_rename
 from broker.core.standing import Kind, Standing, enter, give_name, leave, set_claimed, standing
-from broker.core.state import Journal, Mailbox, NameForward, Session, State, Subscription, Watcher
+from broker.core.state import Mailbox, NameForward, Session, State, Subscription, Watcher
 from broker.core.storage import Store
 from broker.protocol.errors import IpcError
 from broker.protocol.names import is_name

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from broker.core.journal import Journal
 from broker.core.standing import standing
-from broker.core.state import Journal, Mailbox, Moment, Route, Session, State
+from broker.core.state import Mailbox, Moment, Route, Session, State
 from broker.core.storage import Store
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError

@@ -13,7 +13,8 @@ over decides nothing any more: it only tells who writes to the old name what its
 from enum import Enum, auto
 from typing import NamedTuple
 
-from broker.core.state import Group, Journal, Mailbox, NameForward, State
+from broker.core.journal import Journal
+from broker.core.state import Group, Mailbox, NameForward, State
 from broker.protocol.names import is_reserved
 
 

@@ -5,13 +5,12 @@ committed is undone as a whole; a request that is refused is undone alone.
 """
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from broker.core.journal import Journal
 from broker.protocol.names import Nearby
 
-Ids = set[int]
 Route = bytes
 """The connection that a reply or push goes to, by ZeroMQ's identity or the stream door's."""
 
@@ -205,55 +204,6 @@ class Alternation:
     last_sender: int
     since_s: float
     turns: int = 0
-
-
-class Journal:
-    """Undo log of the memory. Every mutation of the state below goes through it."""
-
-    __slots__ = ("_undo",)
-
-    def __init__(self) -> None:
-        self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-
-    def mark(self) -> int:
-        return len(self._undo)
-
-    def rollback(self, mark: int = 0) -> None:
-        """Take back, latest first, what was done since ``mark``."""
-        while len(self._undo) > mark:
-            undo, args = self._undo.pop()
-            undo(*args)
-
-    def commit(self) -> None:
-        self._undo.clear()
-
-    def on_rollback(self, undo: Callable[..., Any], *args: Any) -> None:
-        self._undo.append((undo, args))
-
-    def set(self, thing: Any, attribute: str, value: Any) -> None:
-        self._undo.append((setattr, (thing, attribute, getattr(thing, attribute))))
-        setattr(thing, attribute, value)
-
-    def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
-        if key in table:
-            self._undo.append((table.__setitem__, (key, table[key])))
-        else:
-            self._undo.append((table.pop, (key, None)))
-        table[key] = value
-
-    def drop(self, table: dict[Any, Any], key: Any) -> None:
-        if key in table:
-            self._undo.append((table.__setitem__, (key, table.pop(key))))
-
-    def add(self, members: Ids, item: int) -> None:
-        if item not in members:
-            members.add(item)
-            self._undo.append((members.discard, (item,)))
-
-    def discard(self, members: Ids, item: int) -> None:
-        if item in members:
-            members.discard(item)
-            self._undo.append((members.add, (item,)))
 
 
 @dataclass(slots=True)

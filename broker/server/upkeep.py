@@ -10,9 +10,10 @@ import gc
 
 from broker.core.accounts import drop_mailbox, drop_session, release_name
 from broker.core.engine import Engine
+from broker.core.journal import Journal
 from broker.core.loop_guard import prune
 from broker.core.standing import forgotten_forwards, leave_group
-from broker.core.state import Journal, Mailbox, Moment
+from broker.core.state import Mailbox, Moment
 from broker.core.storage import StoreError
 from broker.home.logs import Log
 from broker.store import SqliteStore
