@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -153,9 +154,12 @@ class Service:
             return None
         return state
 
+    def close_clients(self) -> None:
+        while self._clients:
+            self._clients.pop().close()
+
     def stop(self) -> None:
-        for client in self._clients:
-            client.close()
+        self.close_clients()
         pids = [p for p in (self.pid("broker"), self.pid("tcp"), self.pid("supervisor")) if p]
         supervisor = self.pid("supervisor")
         if supervisor:
@@ -183,6 +187,31 @@ def make_service(home: Path) -> Iterator[Callable[..., Service]]:
     yield make
     for service in services:
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_services() -> Iterator[list[Service]]:
+    """At most one that runs: a test that ended one gave the next test a new one."""
+    services: list[Service] = []
+    yield services
+    for service in services:
+        service.stop()
+        shutil.rmtree(service.home, ignore_errors=True)
+
+
+@pytest.fixture
+def shared(shared_services: list[Service]) -> Iterator[Service]:
+    """The worker's service, for tests that neither end nor count what it has; their names end in ``tag``."""
+    if not shared_services or not all(map(shared_services[-1].pid, ("supervisor", "broker", "tcp"))):
+        shared_services.append(Service(Path(tempfile.mkdtemp(prefix="ipc-"))).start())
+    yield shared_services[-1]
+    shared_services[-1].close_clients()
+
+
+@pytest.fixture
+def tag() -> str:
+    """The end of a test's names on the shared service, which makes them its own."""
+    return secrets.token_hex(2)
 
 
 @pytest.fixture

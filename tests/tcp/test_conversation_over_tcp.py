@@ -17,30 +17,30 @@ def reply(service: Service, token: str, to: str, text: str) -> dict[str, Any]:
     return service.ask({"action": "reply", "to_message": to, "message": {"content": text}, "session_token": token})
 
 
-def test_an_ask_waits_on_its_connection_and_brings_the_answer(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    asking = Lasting(service)
-    question = {"action": "ask", "to_id": "claude", "message": {"content": "which branch?"}, "wait_s": 30, "id": 7}
+def test_an_ask_waits_on_its_connection_and_brings_the_answer(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    asking = Lasting(shared)
+    question = {"action": "ask", "to_id": f"claude{tag}", "message": {"content": "which branch?"}, "wait_s": 30, "id": 7}
     asking.write({**question, "session_token": fred})
-    (asked,) = wait_for("the question", lambda: check(service, claude, "claude")["messages"])
+    (asked,) = wait_for("the question", lambda: check(shared, claude, f"claude{tag}")["messages"])
     assert asked["question"]["waiting"] is True
-    reply(service, claude, asked["id"], "main")
+    reply(shared, claude, asked["id"], "main")
     answer = asking.read()
     assert (answer["id"], answer["state"], answer["messages"][0]["message"]["content"]) == (7, "answered", "main")
     ack = {"action": "ack", "ids": [answer["messages"][0]["id"]], "session_token": fred}
     assert asking.ask(ack)["acked"] == 1
     asking.close()
-    assert check(service, fred, "fred")["messages"] == []
+    assert check(shared, fred, f"fred{tag}")["messages"] == []
 
 
-def test_an_answer_that_its_asker_did_not_stay_for_is_mail(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    asking = Lasting(service)
-    asking.write({"action": "ask", "to_id": "claude", "message": {"content": "?"}, "wait_s": 30, "session_token": fred})
-    (asked,) = wait_for("the question", lambda: check(service, claude, "claude")["messages"])
+def test_an_answer_that_its_asker_did_not_stay_for_is_mail(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    asking = Lasting(shared)
+    asking.write({"action": "ask", "to_id": f"claude{tag}", "message": {"content": "?"}, "wait_s": 30, "session_token": fred})
+    (asked,) = wait_for("the question", lambda: check(shared, claude, f"claude{tag}")["messages"])
     asking.close()
-    reply(service, claude, asked["id"], "main")
-    (answer,) = wait_for("the answer", lambda: check(service, fred, "fred")["messages"])
+    reply(shared, claude, asked["id"], "main")
+    (answer,) = wait_for("the answer", lambda: check(shared, fred, f"fred{tag}")["messages"])
     assert answer["message"]["content"] == "main"
 
 
@@ -70,26 +70,26 @@ def test_a_subscriber_gets_mail_after_the_broker_was_killed(service: Service) ->
     subscribed.close()
 
 
-def test_one_connection_that_leaves_ends_no_others_subscription(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    first, second = Lasting(service), Lasting(service)
+def test_one_connection_that_leaves_ends_no_others_subscription(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    first, second = Lasting(shared), Lasting(shared)
     for watching in (first, second):
         watching.ask({"action": "subscribe", "notify": True, "session_token": claude})
     first.close()
-    send(service, fred, "fred", "claude")
+    send(shared, fred, f"fred{tag}", f"claude{tag}")
     assert second.read()["push"] == "new"
     second.close()
 
 
-def test_a_one_shot_history_fits_one_reply_and_pages(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
+def test_a_one_shot_history_fits_one_reply_and_pages(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
     for number in range(12):
-        send(service, fred, "fred", "claude", f"{number} " + "x" * 9000)
+        send(shared, fred, f"fred{tag}", f"claude{tag}", f"{number} " + "x" * 9000)
     seen: list[str] = []
     before: dict[str, str] = {}
     more = True
     while more:
-        page = service.ask({"action": "history", "session_token": claude, **before})
+        page = shared.ask({"action": "history", "session_token": claude, **before})
         seen += [m["message"]["content"].split()[0] for m in page["messages"]]
         before, more = {"before": page["messages"][-1]["id"]}, page["more"]
     assert seen == [str(n) for n in reversed(range(12))]

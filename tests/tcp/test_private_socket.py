@@ -42,9 +42,9 @@ def legacy(service: Service, body: dict[str, Any], half_close: bool = False) -> 
         return reply
 
 
-def test_both_forms_are_spoken(service: Service) -> None:
-    token = legacy(service, {"action": "register", "instance_id": "fred"})["session_token"]
-    with connected(service) as s, s.makefile("rwb") as f:
+def test_both_forms_are_spoken(shared: Service, tag: str) -> None:
+    token = legacy(shared, {"action": "register", "instance_id": f"fred{tag}"})["session_token"]
+    with connected(shared) as s, s.makefile("rwb") as f:
         for number in range(3):
             f.write(json.dumps({"action": "whoami", "session_token": token, "id": number}).encode() + b"\n")
         f.flush()
@@ -58,12 +58,12 @@ def test_status_and_ping_are_answered_here_and_owners_actions_are_not(service: S
     assert service.ask({"action": "ping"})["code"] == "unknown_action"
 
 
-def test_a_request_names_its_door_for_the_log_here_and_not_at_the_port(service: Service) -> None:
-    token = service.register("fred")
-    body = {"action": "send", "from_id": "claude", "to_id": "x", "message": {"content": "x"}, "session_token": token}
-    assert legacy(service, {**body, "door": "hook"})["code"] == "spoofed_sender"
-    assert service.ask({**body, "door": "hook"})["code"] == "spoofed_sender"
-    entries = wait_for("the log", lambda: [e["door"] for e in service.log("broker") if e["event"] == "spoof_refused"][1:])
+def test_a_request_names_its_door_for_the_log_here_and_not_at_the_port(shared: Service, tag: str) -> None:
+    token = shared.register(f"fred{tag}")
+    body = {"action": "send", "from_id": f"claude{tag}", "to_id": "x", "message": {"content": "x"}, "session_token": token}
+    assert legacy(shared, {**body, "door": "hook"})["code"] == "spoofed_sender"
+    assert shared.ask({**body, "door": "hook"})["code"] == "spoofed_sender"
+    entries = wait_for("the log", lambda: [e["door"] for e in shared.log("broker") if e["event"] == "spoof_refused"][1:])
     assert entries == ["tcp"]
 
 
@@ -77,14 +77,14 @@ def test_mail_is_acknowledged_by_a_clean_close(service: Service, half_close: boo
     assert legacy(service, check)["messages"] == []
 
 
-def test_a_client_that_closes_without_reading_gets_its_mail_again(service: Service) -> None:
-    token = service.register("fred")
-    service.connect("claude").send("fred", "x")
+def test_a_client_that_closes_without_reading_gets_its_mail_again(shared: Service, tag: str) -> None:
+    token = shared.register(f"fred{tag}")
+    shared.connect(f"claude{tag}").send(f"fred{tag}", "x")
     check = {"action": "check", "session_token": token}
-    with connected(service) as s:
+    with connected(shared) as s:
         s.sendall(json.dumps(check).encode())
         assert s.recv(1) == b"{"
-    again = wait_for("the mail", lambda: legacy(service, check)["messages"])
+    again = wait_for("the mail", lambda: legacy(shared, check)["messages"])
     assert again[0]["redelivered"] is True
 
 

@@ -27,22 +27,22 @@ def test_a_sentence_is_understood_and_carried_out(service: Service) -> None:
     assert [m["message"]["content"] for m in check(service, fred, "fred")["messages"]] == ["great"]
 
 
-def test_mail_that_a_sentence_brought_is_acknowledged_like_any_other(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    send(service, fred, "fred", "claude")
-    lasting = Lasting(service)
+def test_mail_that_a_sentence_brought_is_acknowledged_like_any_other(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    send(shared, fred, f"fred{tag}", f"claude{tag}")
+    lasting = Lasting(shared)
     assert len(lasting.ask({"action": "say", "text": "check messages", "session_token": claude})["results"][0]["messages"]) == 1
     lasting.ask({"action": "check", "session_token": claude})
     lasting.close()
-    assert check(service, claude, "claude")["messages"] == []
+    assert check(shared, claude, f"claude{tag}")["messages"] == []
 
 
-def test_what_is_unsure_is_asked_back_and_done_when_confirmed(service: Service) -> None:
-    (fred,) = register(service, "fred")
-    asked = say(service, fred, "msg nessa welcome", id=1)
-    assert (asked["done"], asked["question"], asked["id"]) == (False, "nessa isn't registered. Send anyway?", 1)
-    done = say(service, fred, "msg nessa welcome", confirm=True)
-    assert done["results"][0]["message"] == "Message queued for nessa (not yet registered)"
+def test_what_is_unsure_is_asked_back_and_done_when_confirmed(shared: Service, tag: str) -> None:
+    (fred,) = register(shared, f"fred{tag}")
+    asked = say(shared, fred, f"msg nessa{tag} welcome", id=1)
+    assert (asked["done"], asked["question"], asked["id"]) == (False, f"nessa{tag} isn't registered. Send anyway?", 1)
+    done = say(shared, fred, f"msg nessa{tag} welcome", confirm=True)
+    assert done["results"][0]["message"] == f"Message queued for nessa{tag} (not yet registered)"
 
 
 @pytest.mark.parametrize(
@@ -63,21 +63,21 @@ def test_what_may_be_a_job_is_sent_only_when_confirmed(service: Service, text: s
     assert mail["message"]["content"] == asked["understood"]["content"]
 
 
-def test_a_message_without_a_text_is_asked_for_it_even_when_confirmed(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    asked = say(service, claude, "tell fred", confirm=True)
-    assert (asked["done"], asked["question"], asked["understood"]) == (False, "Tell fred what?", {"intent": "unknown"})
-    assert check(service, fred, "fred")["messages"] == []
+def test_a_message_without_a_text_is_asked_for_it_even_when_confirmed(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    asked = say(shared, claude, f"tell fred{tag}", confirm=True)
+    assert (asked["done"], asked["question"], asked["understood"]) == (False, f"Tell fred{tag} what?", {"intent": "unknown"})
+    assert check(shared, fred, f"fred{tag}")["messages"] == []
 
 
-def test_a_question_that_was_said_stands_among_the_open_ones(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    assert say(service, claude, "ask fred: which branch?")["results"][0]["state"] == "open"
-    (row,) = service.ask({"action": "asks", "session_token": claude})["asks"]
-    assert (row["to"], row["content"], row["state"]) == ("fred", "which branch?", "open")
-    say(service, fred, "check messages")
-    say(service, fred, "reply: main")
-    assert service.ask({"action": "asks", "session_token": claude})["asks"][0]["state"] == "answered"
+def test_a_question_that_was_said_stands_among_the_open_ones(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    assert say(shared, claude, f"ask fred{tag}: which branch?")["results"][0]["state"] == "open"
+    (row,) = shared.ask({"action": "asks", "session_token": claude})["asks"]
+    assert (row["to"], row["content"], row["state"]) == (f"fred{tag}", "which branch?", "open")
+    say(shared, fred, "check messages")
+    say(shared, fred, "reply: main")
+    assert shared.ask({"action": "asks", "session_token": claude})["asks"][0]["state"] == "answered"
 
 
 def test_a_group_is_asked_by_a_message(service: Service) -> None:
@@ -98,10 +98,10 @@ def test_a_group_is_asked_by_a_message(service: Service) -> None:
         ("x" * 9000, "too_large"),
     ],
 )
-def test_what_can_not_be_said_is_a_clear_error(service: Service, text: Any, code: str) -> None:
-    (fred,) = register(service, "fred")
-    assert say(service, fred, text)["code"] == code
+def test_what_can_not_be_said_is_a_clear_error(shared: Service, tag: str, text: Any, code: str) -> None:
+    (fred,) = register(shared, f"fred{tag}")
+    assert say(shared, fred, text)["code"] == code
 
 
-def test_nobody_says_anything_without_a_session(service: Service) -> None:
-    assert say(service, "none", "check messages")["code"] == "unauthorized"
+def test_nobody_says_anything_without_a_session(shared: Service) -> None:
+    assert say(shared, "none", "check messages")["code"] == "unauthorized"

@@ -104,8 +104,8 @@ def test_register_send_check_broadcast_list_rename_as_legacy_scripts_know_them(s
         ({"action": ["send"]}, "Unknown action: ['send']"),
     ],
 )
-def test_errors_have_a_code_and_the_sentence_that_scripts_know(service: Service, request_: dict[str, Any], text: str) -> None:
-    reply = service.ask(request_)
+def test_errors_have_a_code_and_the_sentence_that_scripts_know(shared: Service, request_: dict[str, Any], text: str) -> None:
+    reply = shared.ask(request_)
     assert (reply["status"], reply["message"]) == ("error", text)
     assert reply["code"]
 
@@ -130,15 +130,15 @@ def test_errors_have_a_code_and_the_sentence_that_scripts_know(service: Service,
         b'{"action":"list"}garbage',
     ],
 )
-def test_what_is_no_request_gets_one_clear_error_and_the_connection_closes(service: Service, raw: bytes) -> None:
-    with service.tcp() as s:
+def test_what_is_no_request_gets_one_clear_error_and_the_connection_closes(shared: Service, raw: bytes) -> None:
+    with shared.tcp() as s:
         s.sendall(raw)
         reply = json.loads(read_all(s))
     assert (reply["status"], reply["code"]) == ("error", "bad_request")
 
 
-def test_an_incomplete_object_is_an_error_when_the_client_is_done(service: Service) -> None:
-    with service.tcp() as s:
+def test_an_incomplete_object_is_an_error_when_the_client_is_done(shared: Service) -> None:
+    with shared.tcp() as s:
         s.sendall(b'{"action":"li')
         s.shutdown(socket.SHUT_WR)
         assert json.loads(read_all(s))["code"] == "bad_request"
@@ -158,37 +158,37 @@ def test_a_request_over_the_limit_is_refused(make_service: Any) -> None:
         assert json.loads(s.recv(65536))["code"] == "too_large"
 
 
-def test_a_request_that_comes_byte_by_byte_is_answered(service: Service) -> None:
-    raw = json.dumps({"action": "register", "instance_id": "fred", "auth_token": '}"\\{'}).encode()
-    with service.tcp() as s:
+def test_a_request_that_comes_byte_by_byte_is_answered(shared: Service, tag: str) -> None:
+    raw = json.dumps({"action": "register", "instance_id": f"fred{tag}", "auth_token": '}"\\{'}).encode()
+    with shared.tcp() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for i in range(len(raw)):
             s.sendall(raw[i : i + 1])
-        assert json.loads(s.recv(65536))["message"] == "Registered fred"
+        assert json.loads(s.recv(65536))["message"] == f"Registered fred{tag}"
 
 
-def test_a_pretty_printed_request_and_a_client_that_half_closes_are_served(service: Service) -> None:
-    with service.tcp() as s:
-        s.sendall(json.dumps({"action": "register", "instance_id": "fred"}, indent=2).encode())
+def test_a_pretty_printed_request_and_a_client_that_half_closes_are_served(shared: Service, tag: str) -> None:
+    with shared.tcp() as s:
+        s.sendall(json.dumps({"action": "register", "instance_id": f"fred{tag}"}, indent=2).encode())
         s.shutdown(socket.SHUT_WR)
-        assert json.loads(read_all(s))["message"] == "Registered fred"
+        assert json.loads(read_all(s))["message"] == f"Registered fred{tag}"
 
 
 @pytest.mark.parametrize("end", [b"\n", b""])
 @pytest.mark.parametrize("count", [2, 700])
-def test_requests_right_before_the_end_are_all_answered(service: Service, count: int, end: bytes) -> None:
-    token = service.register("fred")
+def test_requests_right_before_the_end_are_all_answered(shared: Service, tag: str, count: int, end: bytes) -> None:
+    token = shared.register(f"fred{tag}")
     actions = ("whoami", "check", "list", "zap")
     lines = [json.dumps({"action": actions[n % 4], "session_token": token, "id": n}).encode() for n in range(count)]
-    with service.tcp() as s:
+    with shared.tcp() as s:
         s.sendall(b"\n".join(lines) + end)
         s.shutdown(socket.SHUT_WR)
         replies = [json.loads(line) for line in read_all(s).splitlines()]
     assert [r["id"] for r in replies] == list(range(count))
 
 
-def test_a_legacy_connection_is_closed_after_its_reply(service: Service) -> None:
-    with service.tcp() as s:
+def test_a_legacy_connection_is_closed_after_its_reply(shared: Service) -> None:
+    with shared.tcp() as s:
         s.sendall(b'{"action":"list"}')
         assert json.loads(read_all(s))["code"] == "unauthorized"
 
@@ -208,35 +208,35 @@ def test_mail_is_acknowledged_by_a_clean_close_and_by_a_half_close(service: Serv
         assert check(service, claude, "claude")["messages"] == []
 
 
-def test_mail_comes_back_after_a_reset(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    send(service, fred, "fred", "claude")
-    s = service.tcp()
-    s.sendall(json.dumps({"action": "check", "instance_id": "claude", "session_token": claude}).encode())
+def test_mail_comes_back_after_a_reset(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    send(shared, fred, f"fred{tag}", f"claude{tag}")
+    s = shared.tcp()
+    s.sendall(json.dumps({"action": "check", "instance_id": f"claude{tag}", "session_token": claude}).encode())
     assert s.recv(10)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     s.close()  # with linger 0: a reset
-    again = wait_for("the mail to come back", lambda: check(service, claude, "claude")["messages"])
+    again = wait_for("the mail to come back", lambda: check(shared, claude, f"claude{tag}")["messages"])
     assert again[0]["redelivered"] is True
 
 
-def test_a_newline_makes_the_connection_lasting_also_in_a_later_segment(service: Service) -> None:
-    token = service.register("fred")
+def test_a_newline_makes_the_connection_lasting_also_in_a_later_segment(shared: Service, tag: str) -> None:
+    token = shared.register(f"fred{tag}")
     raw = json.dumps({"action": "whoami", "session_token": token}).encode()
-    with service.tcp() as s:
+    with shared.tcp() as s:
         s.sendall(raw)
-        assert json.loads(s.recv(65536))["instance_id"] == "fred"
+        assert json.loads(s.recv(65536))["instance_id"] == f"fred{tag}"
         s.sendall(b"\n")
         f = s.makefile("rwb")
         for _ in range(2):
             f.write(raw + b"\n")
             f.flush()
-            assert json.loads(f.readline())["instance_id"] == "fred"
+            assert json.loads(f.readline())["instance_id"] == f"fred{tag}"
 
 
-def test_pipelined_requests_are_answered_in_order_with_their_ids(service: Service) -> None:
-    token = service.register("fred")
-    door = Lasting(service)
+def test_pipelined_requests_are_answered_in_order_with_their_ids(shared: Service, tag: str) -> None:
+    token = shared.register(f"fred{tag}")
+    door = Lasting(shared)
     door.write(*({"action": ("whoami", "zap", "list")[i % 3], "session_token": token, "id": f"r{i}"} for i in range(300)))
     assert [door.read()["id"] for _ in range(300)] == [f"r{i}" for i in range(300)]
     door.write({"action": "whoami", "session_token": token})
@@ -244,9 +244,9 @@ def test_pipelined_requests_are_answered_in_order_with_their_ids(service: Servic
     door.close()
 
 
-def test_a_bad_line_is_an_error_and_the_connection_goes_on(service: Service) -> None:
-    token = service.register("fred")
-    door = Lasting(service)
+def test_a_bad_line_is_an_error_and_the_connection_goes_on(shared: Service, tag: str) -> None:
+    token = shared.register(f"fred{tag}")
+    door = Lasting(shared)
     assert door.ask({"action": "whoami", "session_token": token})["status"] == "ok"
     door.file.write(b"not json\n")
     assert door.ask({"action": "whoami", "session_token": token})["code"] == "bad_request"
@@ -254,67 +254,67 @@ def test_a_bad_line_is_an_error_and_the_connection_goes_on(service: Service) -> 
     door.close()
 
 
-def test_on_a_lasting_connection_the_next_check_acknowledges(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    door = Lasting(service)
-    ask = {"action": "check", "instance_id": "claude", "session_token": claude}
+def test_on_a_lasting_connection_the_next_check_acknowledges(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    door = Lasting(shared)
+    ask = {"action": "check", "instance_id": f"claude{tag}", "session_token": claude}
     for text in ("one", "two"):
-        send(service, fred, "fred", "claude", text)
+        send(shared, fred, f"fred{tag}", f"claude{tag}", text)
         assert [m["message"]["content"] for m in door.ask(ask)["messages"]] == [text]
     door.close()  # "two" was not acknowledged
-    again = wait_for("the mail to come back", lambda: check(service, claude, "claude")["messages"])
+    again = wait_for("the mail to come back", lambda: check(shared, claude, f"claude{tag}")["messages"])
     assert [(m["message"]["content"], m["redelivered"]) for m in again] == [("two", True)]
 
 
-def test_on_a_lasting_connection_ack_acknowledges(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    send(service, fred, "fred", "claude")
-    door = Lasting(service)
+def test_on_a_lasting_connection_ack_acknowledges(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    send(shared, fred, f"fred{tag}", f"claude{tag}")
+    door = Lasting(shared)
     ids = [m["id"] for m in door.ask({"action": "check", "session_token": claude})["messages"]]
-    assert door.ask({"action": "ack", "instance_id": "claude", "ids": ids, "session_token": claude})["acked"] == 1
+    assert door.ask({"action": "ack", "instance_id": f"claude{tag}", "ids": ids, "session_token": claude})["acked"] == 1
     door.close()
-    assert check(service, claude, "claude")["messages"] == []
+    assert check(shared, claude, f"claude{tag}")["messages"] == []
 
 
-def test_a_repeated_message_id_is_stored_once(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    first = send(service, fred, "fred", "claude", message_id="m-1")
-    again = send(service, fred, "fred", "claude", message_id="m-1")
+def test_a_repeated_message_id_is_stored_once(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    first = send(shared, fred, f"fred{tag}", f"claude{tag}", message_id="m-1")
+    again = send(shared, fred, f"fred{tag}", f"claude{tag}", message_id="m-1")
     assert again == {**first, "duplicate": True, "note": "It was sent before under this message_id and is stored once"}
-    assert len(check(service, claude, "claude")["messages"]) == 1
-    assert send(service, fred, "fred", "claude", message_id="x" * 65)["code"] == "bad_request"
+    assert len(check(shared, claude, f"claude{tag}")["messages"]) == 1
+    assert send(shared, fred, f"fred{tag}", f"claude{tag}", message_id="x" * 65)["code"] == "bad_request"
 
 
-def test_a_subscriber_gets_pushes_and_a_lost_connection_returns_them(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    door = Lasting(service)
+def test_a_subscriber_gets_pushes_and_a_lost_connection_returns_them(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    door = Lasting(shared)
     assert door.ask({"action": "subscribe", "session_token": claude, "id": 5})["status"] == "ok"
-    send(service, fred, "fred", "claude", "pushed")
+    send(shared, fred, f"fred{tag}", f"claude{tag}", "pushed")
     push = door.read()
     assert (push["push"], push["id"], push["messages"][0]["message"]["content"]) == ("mail", 5, "pushed")
     door.close()
-    again = wait_for("the mail to come back", lambda: check(service, claude, "claude")["messages"])
+    again = wait_for("the mail to come back", lambda: check(shared, claude, f"claude{tag}")["messages"])
     assert again[0]["redelivered"] is True
 
 
-def test_a_long_poll_is_answered_by_mail_and_returns_it_if_nobody_reads(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    waiting = Lasting(service)
+def test_a_long_poll_is_answered_by_mail_and_returns_it_if_nobody_reads(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    waiting = Lasting(shared)
     waiting.write({"action": "check", "session_token": claude, "wait_s": 30})
-    send(service, fred, "fred", "claude", "now")
+    send(shared, fred, f"fred{tag}", f"claude{tag}", "now")
     assert waiting.read()["messages"][0]["message"]["content"] == "now"
     assert waiting.ask({"action": "check", "session_token": claude})["messages"] == []
     waiting.write({"action": "check", "session_token": claude, "wait_s": 30})
     waiting.close()
-    send(service, fred, "fred", "claude", "later")
-    assert wait_for("the mail", lambda: check(service, claude, "claude")["messages"])[0]["message"]["content"] == "later"
+    send(shared, fred, f"fred{tag}", f"claude{tag}", "later")
+    assert wait_for("the mail", lambda: check(shared, claude, f"claude{tag}")["messages"])[0]["message"]["content"] == "later"
 
 
-def test_a_spoofed_sender_is_refused_and_logged(service: Service) -> None:
-    fred, _claude = register(service, "fred", "claude")
-    assert send(service, fred, "claude", "fred")["code"] == "spoofed_sender"
-    entry = wait_for("the log line", lambda: [e for e in service.log("broker") if e["event"] == "spoof_refused"])[0]
-    assert (entry["who"], entry["claimed"], entry["door"], entry["action"]) == ("fred", "claude", "tcp", "send")
+def test_a_spoofed_sender_is_refused_and_logged(shared: Service, tag: str) -> None:
+    fred, _claude = register(shared, f"fred{tag}", f"claude{tag}")
+    assert send(shared, fred, f"claude{tag}", f"fred{tag}")["code"] == "spoofed_sender"
+    entry = wait_for("the log line", lambda: [e for e in shared.log("broker") if e["event"] == "spoof_refused"])[0]
+    assert (entry["who"], entry["claimed"], entry["door"], entry["action"]) == (f"fred{tag}", f"claude{tag}", "tcp", "send")
 
 
 def test_ten_thousand_queued_messages_arrive_once_and_in_order_in_replies_of_32_kib(make_service: Any) -> None:
@@ -337,19 +337,19 @@ def test_ten_thousand_queued_messages_arrive_once_and_in_order_in_replies_of_32_
     assert seen == list(range(10_000))
 
 
-def test_the_largest_allowed_message_fits_a_legacy_reply(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
+def test_the_largest_allowed_message_fits_a_legacy_reply(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
     for content in ("\x01" * 10_240, '"' * 10_240, "😀" * 2_560, "x" * 10_240):
         message = {"content": content, "data": "\x01" * 2_700}
-        reply = service.ask({"action": "send", "to_id": "claude", "message": message, "session_token": fred})
+        reply = shared.ask({"action": "send", "to_id": f"claude{tag}", "message": message, "session_token": fred})
         assert reply["status"] == "ok"
-        assert len(check(service, claude, "claude")["messages"]) == 1
+        assert len(check(shared, claude, f"claude{tag}")["messages"]) == 1
 
 
-def test_a_large_message_names_its_file_in_data_as_the_seed_did(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    send(service, fred, "fred", "claude", "One. Two. " + "x" * 20_000)
-    message = check(service, claude, "claude")["messages"][0]["message"]
+def test_a_large_message_names_its_file_in_data_as_the_seed_did(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    send(shared, fred, f"fred{tag}", f"claude{tag}", "One. Two. " + "x" * 20_000)
+    message = check(shared, claude, f"claude{tag}")["messages"][0]["message"]
     path = message["data"]["large_message_file"]
     assert message["content"] == f"One. Two. Full content saved to: {path}"
     assert message["data"]["original_size_kb"] == 19.5
@@ -392,40 +392,40 @@ def test_checks_that_are_pipelined_acknowledge_only_what_was_taken_before_they_c
     assert queued(service) == 0
 
 
-def test_mail_of_pipelined_checks_comes_back_when_their_client_dies_unread(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
+def test_mail_of_pipelined_checks_comes_back_when_their_client_dies_unread(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
     for number in range(3):
-        send(service, fred, "fred", "claude", str(number))
-    door = Lasting(service)
+        send(shared, fred, f"fred{tag}", f"claude{tag}", str(number))
+    door = Lasting(shared)
     door.write(*({"action": "check", "session_token": claude, "limit": 2} for n in range(2)))
     wait_for("both replies", lambda: lines_unread(door.socket) == 2)
     door.close()
-    again = wait_for("the mail", lambda: check(service, claude, "claude")["messages"])
+    again = wait_for("the mail", lambda: check(shared, claude, f"claude{tag}")["messages"])
     assert [m["message"]["content"] for m in again] == ["0", "1", "2"]
 
 
-def test_replies_that_come_out_of_order_are_written_in_order(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    door = Lasting(service)
+def test_replies_that_come_out_of_order_are_written_in_order(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    door = Lasting(shared)
     door.write({"action": "check", "session_token": claude, "wait_s": 30, "id": "slow"})
     door.write({"action": "whoami", "session_token": claude, "id": "quick"}, {"action": "zap", "id": "wrong"})
-    send(service, fred, "fred", "claude", "at last")
+    send(shared, fred, f"fred{tag}", f"claude{tag}", "at last")
     assert [door.read()["id"] for _ in range(3)] == ["slow", "quick", "wrong"]
 
 
-def test_a_client_that_is_gone_before_its_long_poll_ends_leaves_nothing_on_lease(service: Service) -> None:
-    fred, claude = register(service, "fred", "claude")
-    door = Lasting(service)
+def test_a_client_that_is_gone_before_its_long_poll_ends_leaves_nothing_on_lease(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    door = Lasting(shared)
     door.write({"action": "check", "session_token": claude, "wait_s": 30}, {"action": "check", "session_token": claude})
     door.close()
-    send(service, fred, "fred", "claude", "x")
-    assert len(wait_for("the mail", lambda: check(service, claude, "claude")["messages"])) == 1
+    send(shared, fred, f"fred{tag}", f"claude{tag}", "x")
+    assert len(wait_for("the mail", lambda: check(shared, claude, f"claude{tag}")["messages"])) == 1
 
 
-def test_released_mail_is_not_acknowledged_by_the_next_check(service: Service) -> None:
-    fred = service.register("fred")
-    send(service, fred, "fred", "fred", "one")
-    line = Lasting(service)
+def test_released_mail_is_not_acknowledged_by_the_next_check(shared: Service, tag: str) -> None:
+    fred = shared.register(f"fred{tag}")
+    send(shared, fred, f"fred{tag}", f"fred{tag}", "one")
+    line = Lasting(shared)
     line.write({"action": "check", "session_token": fred})
     ids = [m["id"] for m in line.read()["messages"]]
     line.write({"action": "release", "ids": ids, "session_token": fred}, {"action": "check", "session_token": fred})
@@ -437,9 +437,9 @@ def test_released_mail_is_not_acknowledged_by_the_next_check(service: Service) -
 
 
 @pytest.mark.parametrize("action", ["ack", "release"])
-def test_ids_that_are_no_list_are_refused_by_name(service: Service, action: str) -> None:
-    fred = service.register("fred")
-    line = Lasting(service)
+def test_ids_that_are_no_list_are_refused_by_name(shared: Service, tag: str, action: str) -> None:
+    fred = shared.register(f"fred{tag}")
+    line = Lasting(shared)
     line.write({"action": action, "ids": 5, "session_token": fred})
     reply = line.read()
     assert reply["code"] == "bad_request" and "ids" in reply["message"]

@@ -58,9 +58,9 @@ def let_the_door_read(line: Line) -> None:
         line.ask("no such action")
 
 
-def test_one_request_stands_behind_a_share_of_anothers_pipeline_and_not_behind_all(service: Service) -> None:
-    flood, quiet = two(service)
-    with stopped(service):
+def test_one_request_stands_behind_a_share_of_anothers_pipeline_and_not_behind_all(shared: Service) -> None:
+    flood, quiet = two(shared)
+    with stopped(shared):
         flood.send(COUNT)
         let_the_door_read(quiet)
         quiet.send(1)
