@@ -1,12 +1,16 @@
-"""Plain words at any door: what the parser has to know, and the requests that a command stands for.
+"""Plain words at any door: what a sentence means, and the requests that carry it out.
 
-A door asks ``CONTEXT`` of the broker, reads the replies with ``read_context``, calls ``understand`` and makes the requests
-of the plan. Two commands no request stands for alone: ``register`` changes the door's session, and ``share_file`` reads a
-file where the words were said; their requests name them and the door carries them out.
+    text --CONTEXT: who is there--> understand --> Plan --the door agrees--> its requests, one after the other --> Said
+
+``saying`` is this way, without a connection: it yields each request and is sent the reply. ``carry_out`` drives it for a door
+whose ``ask`` returns the reply, ``carry_out_async`` for one whose ``ask`` is awaited. Two commands are more than a request:
+``register`` changes the door's session, and ``share_file`` reads a file where the words were said. The door's ``ask`` knows
+them by their action.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,9 @@ CONTEXT: tuple[dict[str, Any], ...] = (
 )
 """Requests whose replies a parse needs, in this order."""
 SHARE_FILE = "share_file"
+_WRITTEN = ("send", "ask", "reply")
+"""Requests that say whether a person wrote the mail."""
+Vocabulary = nlparse.Vocabulary
 EXAMPLES = (
     "msg fred: the build is green",
     "tell barney and wilma lunch is at noon",
@@ -63,8 +70,61 @@ class Plan:
     """Why there is nothing to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence, and the replies to its requests; None if the door did not agree to the plan."""
+
+    plan: Plan
+    replies: tuple[dict[str, Any], ...] | None = None
+
+
+Steps = Generator[dict[str, Any], dict[str, Any], Said]
+
+
+def saying(
+    text: str, words: Vocabulary, agree: Callable[[Plan], bool], *, registered: bool = True, person: bool = True
+) -> Steps:
+    """The requests of a sentence: those that its reading needs, unless nobody is ``registered`` yet, then those of its plan.
+
+    ``agree`` is shown the plan before its first request; it returns False, or raises, to end there. ``person``: a person
+    wrote what is sent.
+    """
+    asked = []
+    for request in CONTEXT if registered else ():
+        asked.append((yield request))
+    plan = understand(text, read_context(asked) if asked else Context(), words)
+    if not agree(plan):
+        return Said(plan)
+    replies = []
+    for request in plan.requests:
+        replies.append((yield {**request, "person": True} if person and request["action"] in _WRITTEN else request))
+    return Said(plan, tuple(replies))
+
+
+def carry_out(steps: Steps, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> Said:
+    """Make each request with ``ask``, whose errors end it."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(ask(request))
+    except StopIteration as end:
+        said: Said = end.value
+    return said
+
+
+async def carry_out_async(steps: Steps, ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> Said:
+    """The same where a reply is awaited."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(await ask(request))
+    except StopIteration as end:
+        said: Said = end.value
+    return said
+
+
 def read_context(replies: list[dict[str, Any]]) -> Context:
-    """Of the replies to ``CONTEXT``. Raises the first error among them."""
+    """Of the replies to ``CONTEXT``, in its order."""
     whoami, listed, groups, history = replies
     named = tuple(row["name"] for row in groups["groups"])
     known = (*(row["id"] for row in listed["instances"]), *named)
@@ -72,7 +132,7 @@ def read_context(replies: list[dict[str, Any]]) -> Context:
     return Context(whoami["instance_id"], known, named, last["from"] if last else None, last["id"] if last else None)
 
 
-def vocabulary(home: Path) -> nlparse.Vocabulary:
+def vocabulary(home: Path) -> Vocabulary:
     """The parser's words with those of ``[nlparse]`` in config.toml. Raises SettingsError."""
     import tomllib
 
@@ -80,18 +140,18 @@ def vocabulary(home: Path) -> nlparse.Vocabulary:
     try:
         table = tomllib.loads(read_trusted(str(path)))
     except FileNotFoundError:
-        return nlparse.Vocabulary()
+        return Vocabulary()
     except PermissionError as e:
         raise SettingsError(str(e)) from None
     except (OSError, ValueError) as e:
         raise SettingsError(f"{path}: {e}") from None
     try:
-        return nlparse.Vocabulary().extend(table.get("nlparse", {}))
+        return Vocabulary().extend(table.get("nlparse", {}))
     except (ValueError, TypeError, AttributeError) as e:
         raise SettingsError(f"{path}, [nlparse]: {e}") from None
 
 
-def understand(text: str, context: Context, words: nlparse.Vocabulary) -> Plan:
+def understand(text: str, context: Context, words: Vocabulary) -> Plan:
     """What to do for a text, what to ask back, or why neither."""
     command = nlparse.parse(text, me=context.me, known=context.known, last_from=context.last_from, vocabulary=words)
     if command.question is not None:

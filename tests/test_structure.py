@@ -53,8 +53,6 @@ EXCEPTIONS: dict[str, str] = {
 
 BEING_MOVED = frozenset(
     {
-        "bridges/tcp/json_requests.py imports nlparse",
-        "bridges/tcp/say.py imports nlparse",
         "broker/server/loop.py imports broker.service.supervised",
         "broker.client.aio_links -> broker.client.zeromq_link -> broker.client.aio_links",
         "broker.home.paths -> broker.home.settings -> broker.home.paths",

@@ -10,7 +10,7 @@ from pathlib import Path
 from bridges.cli import session
 from bridges.cli.mail import sent, show
 from bridges.cli.team import every
-from bridges.plain_words import CONTEXT, SHARE_FILE, Context, Plan, help_text, read_context, understand, vocabulary
+from bridges.plain_words import SHARE_FILE, Plan, carry_out, help_text, saying, vocabulary
 from bridges.shared_files import read_file
 from bridges.terminal import ago, complain, here, say, say_json, style, table
 from broker.home.paths import Place
@@ -25,41 +25,46 @@ OK, UNSURE = 0, 2
 
 def say_it(place: Place, options: argparse.Namespace) -> int:
     """Exit status 0 done, 2 not understood or unsure (the question is on standard error)."""
-    words = vocabulary(Path(place.home))
     try:
         shell = session.resume(place, options.as_)
-    except session.ShellNotRegistered:
-        plan = understand(" ".join(options.words), Context(), words)
-        if plan.requests and plan.intent != "register":
-            raise
-        return _unregistered(place, plan, options)
-    with shell as me:
-        context = read_context([me.request(**request) for request in CONTEXT])
-        plan = understand(" ".join(options.words), context, words)
-        if not _go_ahead(plan, options):
-            return UNSURE
-        if options.dry_run or plan.intent == "help":
-            return OK
-        answers = [_carry_out(place, me, request) for request in plan.requests]
-        if options.json:
-            say_json({"understood": plan.understood, "results": answers})
-        else:
-            for request, answer in zip(plan.requests, answers, strict=True):
-                _show(request["action"], answer)
-        sys.stdout.flush()
-        for answer in answers:
-            if answer.get("messages"):
-                me.request("ack", ids=[m["id"] for m in answer["messages"]])
-    return OK
+    except session.ShellNotRegistered as e:
+        return _said(place, None, options, e)
+    with shell:
+        return _said(place, shell, options)
 
 
-def _unregistered(place: Place, plan: Plan, options: argparse.Namespace) -> int:
-    """What can be said before there is a name."""
-    if not _go_ahead(plan, options):
-        return UNSURE
-    if plan.intent == "register" and not options.dry_run:
-        reply = session.register(place, plan.understood["name"])
-        say_json({"understood": plan.understood, "results": [_public(reply)]}) if options.json else say(reply["message"])
+def _said(
+    place: Place,
+    me: session.Shell | None,
+    options: argparse.Namespace,
+    unregistered: session.ShellNotRegistered | None = None,
+) -> int:
+    """Without a name, help can be had and a name be taken; all else raises ShellNotRegistered."""
+    unsure = False
+
+    def agree(plan: Plan) -> bool:
+        nonlocal unsure
+        if unregistered is not None and plan.requests and plan.intent != "register":
+            raise unregistered
+        unsure = not _go_ahead(plan, options)
+        return not unsure and not options.dry_run and plan.intent != "help"
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        return _request(place, me, **request)
+
+    text, words = " ".join(options.words), vocabulary(Path(place.home))
+    said = carry_out(saying(text, words, agree, registered=me is not None, person=sys.stdin.isatty()), ask)
+    if said.replies is None:
+        return UNSURE if unsure else OK
+    if options.json:
+        say_json({"understood": said.plan.understood, "results": list(said.replies)})
+    else:
+        for request, answer in zip(said.plan.requests, said.replies, strict=True):
+            _show(request["action"], answer)
+    sys.stdout.flush()
+    for answer in said.replies:
+        if me is not None and answer.get("messages"):
+            me.request("ack", ids=[m["id"] for m in answer["messages"]])
     return OK
 
 
@@ -86,16 +91,13 @@ def _go_ahead(plan: Plan, options: argparse.Namespace) -> bool:
     return False
 
 
-def _carry_out(place: Place, me: session.Shell, request: dict[str, Any]) -> dict[str, Any]:
-    fields = dict(request)
-    action = fields.pop("action")
-    if action == "register":
+def _request(place: Place, me: session.Shell | None, action: str, **fields: Any) -> dict[str, Any]:
+    """The reply to a request of a sentence. Only ``register`` can be asked without a session."""
+    if action == "register" or me is None:
         return _public(session.register(place, fields["instance_id"]))
     if action == SHARE_FILE:
         content, data = read_file(Path(here(), os.path.expanduser(fields["path"])))
         return me.request("send", to_id=fields["to_id"], message={"content": content, "data": data}, person=sys.stdin.isatty())
-    if action in ("send", "ask", "reply"):
-        fields["person"] = sys.stdin.isatty()
     answer = me.request(action, **fields)
     if action == "rename":
         session.renamed(place, me, fields["new_id"])

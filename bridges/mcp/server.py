@@ -1,7 +1,7 @@
 """The MCP server: one tool for each intent of an agent, few enough not to eat its context.
 
 Names and arguments of ``register``, ``send``, ``broadcast``, ``check``, ``list_instances``, ``share_file`` and ``rename`` are
-those that users of the seed system have in their prompts.
+those that users of the system before this one have in their prompts.
 """
 
 import json
@@ -14,7 +14,8 @@ from bridges.mcp.render import fitting
 from bridges.mcp.results import Answerer
 from bridges.mcp.sdk import INBOX, current, trim_schemas
 from bridges.mcp.tools.reading import add_reading
-from bridges.mcp.tools.team import add_claims, add_manage, add_say
+from bridges.mcp.tools.say import add_say
+from bridges.mcp.tools.team import add_claims, add_manage
 from bridges.mcp.tools.writing import add_files, add_letters, add_names
 from broker.home.logs import Log
 from broker.version import VERSION

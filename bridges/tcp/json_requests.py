@@ -3,8 +3,7 @@
 from functools import cached_property
 from typing import Any
 
-import nlparse
-from bridges.plain_words import vocabulary
+from bridges.plain_words import Vocabulary, vocabulary
 from bridges.tcp.admission import Admission
 from bridges.tcp.memory import Room
 from bridges.tcp.pace import FairTurns
@@ -37,7 +36,7 @@ class JsonUpstream(Upstream):
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
 
     @cached_property
-    def words(self) -> nlparse.Vocabulary:
+    def words(self) -> Vocabulary:
         """What plain words are read with. Raises IpcError where config.toml has bad ones."""
         try:
             return vocabulary(self.settings.home)

@@ -1,19 +1,17 @@
-"""Tools for working together: claims, and all that an agent says of itself; and plain words for everything."""
+"""Tools for working together: claims, and all that an agent says of itself."""
 
 import json
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from bridges.claim_names import resource_of
-from bridges.fence import NOTES_LABEL, one_line, quoted
-from bridges.mcp.render import fitting, mail_text
+from bridges.fence import NOTES_LABEL, quoted
+from bridges.mcp.render import fitting
 from bridges.mcp.results import Answerer, Done, Rows, Told, done, hints
 from bridges.mcp.sdk import current
-from bridges.plain_words import CONTEXT, SHARE_FILE, Context, Plan, help_text, read_context, understand, vocabulary
 
 _Manage = Literal["presence", "group_create", "group_join", "group_leave", "block", "mute", "unblock", "autocheck", "withdraw"]
 
@@ -70,7 +68,7 @@ def add_manage(server: MCPServer[None], answer: Answerer) -> None:
         do: _Manage, name: str | None = None, note: str | None = None, minutes: Annotated[int, Field(ge=0, le=60)] = 5
     ) -> Annotated[CallToolResult, Done]:
         async def work() -> tuple[list[str], Told]:
-            return _managed(await current().request(**_request(do, name, note, minutes)))
+            return managed(await current().request(**_request(do, name, note, minutes)))
 
         return await answer(work)
 
@@ -87,7 +85,7 @@ def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[
     return {"action": do, ("name" if do == "unblock" else "group"): name}
 
 
-def _managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
+def managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
     """Replies without a sentence get one."""
     if "presence" in reply:
         reply["message"] = f"You are {reply['presence']}{': ' + reply['note'] if reply['note'] else ''}"
@@ -97,69 +95,3 @@ def _managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
     elif "withdrawn" in reply:
         reply["message"] = f"Withdrawn from {reply['withdrawn']}" if reply["withdrawn"] else "Too late: it has been delivered"
     return done(reply)
-
-
-def add_say(server: MCPServer[None], answer: Answerer) -> None:
-    @server.tool(
-        annotations=hints(),
-        description="Do what your user says in plain words, such as 'msg fred: hi' or 'start auto checking'. Asks back where "
-        "unsure; confirm=true takes that as yes.",
-    )
-    async def say(text: str, confirm: bool = False) -> CallToolResult:
-        async def work() -> str:
-            return await _said(text, confirm)
-
-        return await answer.mail(work, footer=True)
-
-
-async def _said(text: str, confirm: bool) -> str:
-    session = current()
-    context = Context()
-    if await session.registered():
-        context = read_context([await session.request(**request) for request in CONTEXT])
-    words = await to_thread.run_sync(vocabulary, session.home)
-    plan = understand(text, context, words)
-    if plan.problem is not None:
-        return f"{one_line(plan.problem)}. Next: {help_text()}"
-    if plan.intent == "help":
-        return help_text()
-    if any(request["action"] == SHARE_FILE for request in plan.requests):
-        return one_line(f"Understood: {_shown(plan)}. Nothing was sent: call share_file, for which your user is asked.")
-    if plan.question is not None and not plan.requests:
-        return one_line(f"{plan.question} Ask your user; then say it again with the text.")
-    if plan.question is not None and not confirm:
-        asked = f"{plan.question} Understood: {_shown(plan)}. Ask your user; then say it again with confirm=true."
-        return one_line(asked)
-    sentences = []
-    for request in plan.requests:
-        reply = await _carry_out(dict(request))
-        if request["action"] == "ask":
-            sentences.append(f"{reply['message']}. The answer to question {reply['message_id']} will come as mail.")
-        else:
-            sentences += [mail_text(reply)] if "messages" in reply else [one_line(line) for line in _sentences(reply)]
-    return "\n".join([f"Understood: {_shown(plan)}", *sentences])
-
-
-def _shown(plan: Plan) -> str:
-    slots = ", ".join(f"{k}={v!r}" for k, v in plan.understood.items() if k != "intent")
-    return one_line(f"{plan.understood['intent']}({slots})")
-
-
-async def _carry_out(request: dict[str, Any]) -> dict[str, Any]:
-    session = current()
-    action = request.pop("action")
-    if action == "register":
-        return await session.register(request["instance_id"])
-    if action in ("send", "ask", "reply"):
-        request["person"] = True
-    return await session.request(action, **request)
-
-
-def _sentences(reply: dict[str, Any]) -> list[str]:
-    if "instances" in reply:
-        rows = [f"{r['id']}  {r['presence']}" for r in reply["instances"]]
-        shown = rows[: fitting(rows)]
-        return [*shown, f"{len(rows) - len(shown)} more: call list_instances"] if len(shown) < len(rows) else shown
-    if "instance_id" in reply:
-        return [f"You are {reply['instance_id']}, {reply['queued']} unread."]
-    return _managed(reply)[0]
