@@ -54,11 +54,7 @@ def secret_of(place: Place | Settings) -> str:
     """The shared secret of this machine's broker; it is not told to another's."""
     if saved_sessions.key() is not None:
         return ""
-    if not isinstance(place, Place):
-        return place.shared_secret
-    from broker.home.settings import Settings
-
-    return Settings.load(home=place.home).shared_secret
+    return (place.settings() if isinstance(place, Place) else place).shared_secret
 
 
 def proof(name: str, secret: str) -> str:

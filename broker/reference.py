@@ -4,8 +4,9 @@ import sys
 from dataclasses import fields
 
 from broker.home.settings import Settings
-from broker.protocol.actions import ACTIONS, Access, Action, Field
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import CATALOGUE
+from broker.protocol.rows import Access, Action, Field
 
 _TYPES = {str: "text", int: "integer", float: "number", list: "list", dict: "object", bool: "boolean"}
 _HEAD = """\
@@ -42,7 +43,7 @@ def page() -> str:
 
 def _action(action: Action) -> str:
     lines = [f"### {action.name}\n\n{action.doc}"]
-    notes = [] if action.access is Access.SESSION else [f"By {action.access.value}."]
+    notes = [] if action.access is Access.SESSION else [f"By {action.access}."]
     if action.sends:
         notes.append("Counts against the rate limit.")
     if action.delivers:
@@ -53,20 +54,20 @@ def _action(action: Action) -> str:
         lines.append(" ".join(notes))
     if action.fields:
         lines.append("| field | type | meaning |\n|---|---|---|\n" + "\n".join(_field(f) for f in action.fields))
-    lines.append(f"Answer: {action.reply}\n")
+    lines.append(f"Answer: {_reply(action)}{f'. {action.note}' if action.note else ''}\n")
     return "\n\n".join(lines)
 
 
+def _reply(action: Action) -> str:
+    always = ", ".join(one for one in action.reply if not one.partition(":")[0].endswith("?"))
+    sometimes = ", ".join(one.replace("?", "", 1) for one in action.reply if one.partition(":")[0].endswith("?"))
+    return "; where they apply: ".join(part for part in (always, sometimes) if part)
+
+
 def _field(field: Field) -> str:
-    kind = _TYPES[field.types[-1]]
-    bounds = ""
-    if field.choices:
-        bounds = f" ({', '.join(field.choices)})"
-    elif field.low is not None or field.high is not None:
-        low = "" if field.low is None else f"{field.low:,g}"
-        bounds = f" ({low} to {field.high:,g})" if field.high is not None else f" (from {low})"
+    kind, bounds = _TYPES[field.types[-1]], field.bounds()
     name = f"**{field.name}**" if field.required else field.name
-    return f"| {name} | {kind}{bounds} | {field.doc} |"
+    return f"| {name} | {kind}{f' ({bounds})' if bounds else ''} | {field.doc} |"
 
 
 if __name__ == "__main__":

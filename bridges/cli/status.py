@@ -6,7 +6,7 @@ from typing import Any
 from bridges.cli.service_state import ask, differences, door_state, repair_line, shown
 from bridges.terminal import ago, complain, say, say_json, style, table
 from broker.home import keys
-from broker.home.endpoints import socket_answers
+from broker.home.files import socket_answers
 from broker.home.settings import Settings
 from broker.protocol.errors import SettingsError
 from broker.service.launcher import supervisor_state

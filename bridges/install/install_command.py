@@ -22,9 +22,7 @@ from bridges.install.config_entries import read
 from bridges.install.installation import HOSTS, Edit, Installation, Options, plan
 from bridges.start_command import ipc_command, lasts
 from bridges.terminal import complain, say
-from broker.home.data_folder import prepare_home
-from broker.home.files import private_folder, write_private
-from broker.home.paths import working_folder
+from broker.home.files import prepare_home, private_folder, write_private
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 
@@ -178,7 +176,8 @@ def replace(path: Path, before: str, after: str) -> Path | None:
         shutil.copy2(path, backup)
         say(f"Backup: {backup}")
     if after:
-        write_private(path, after, mode=mode)
+        write_private(path, after)
+        path.chmod(mode)
     else:
         path.unlink(missing_ok=True)
     return backup
@@ -190,7 +189,7 @@ class Record:
     def __init__(self, settings: Settings, host: str, scope: str) -> None:
         self._settings = settings
         self._path = settings.home / "hosts" / "installed.json"
-        self._key = host if scope == "user" else f"{host} in {working_folder()}"
+        self._key = host if scope == "user" else f"{host} in {Path.cwd()}"
         self._all: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
             self._all = json.loads(self._path.read_text(encoding="utf-8"))

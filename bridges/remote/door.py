@@ -18,9 +18,10 @@ from broker.home.keys import AllowList, KeyPair
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol import frames
-from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
+from broker.protocol.rows import Access
 
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status"))
 WAITING_LIMIT = 1024

@@ -12,8 +12,9 @@ from bridges.upstream import Upstream
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log
 from broker.home.settings import Settings
-from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, SettingsError
+from broker.protocol.rows import Access
 
 _LEGACY_LIMIT = 1000
 DELIVERING = frozenset(n for n, a in ACTIONS.items() if a.delivers)

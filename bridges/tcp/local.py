@@ -6,8 +6,7 @@ import socket
 from collections.abc import Callable
 
 from bridges.tcp.stream import Listener, StreamOwner
-from broker.home.endpoints import clear_socket
-from broker.home.locks import lock
+from broker.home.files import clear_socket, lock
 from broker.home.logs import Log
 from broker.home.paths import door_socket
 from broker.home.settings import Settings

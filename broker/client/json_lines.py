@@ -170,20 +170,16 @@ class QuickConnection:
 
     def _start_service(self) -> None:
         """Make sure that a broker runs, and that a supervisor does, which will bring a door."""
-        from broker.home.locks import is_supervised
+        from broker.home.files import is_supervised
         from broker.service.launcher import ensure_running
 
         settings = self._settings()
         ensure_running(settings)
-        if not is_supervised(settings.home):
+        if not is_supervised(settings):
             raise _NoDoor("the broker runs without its doors")
 
     def _settings(self) -> Settings:
-        if not isinstance(self._place, Place):
-            return self._place
-        from broker.home.settings import Settings
-
-        return Settings.load(home=self._place.home)
+        return self._place.settings() if isinstance(self._place, Place) else self._place
 
     def _through_wire(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         if self._fallback is None:

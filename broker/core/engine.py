@@ -21,8 +21,9 @@ from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
 from broker.home.settings import Settings
-from broker.protocol.actions import ACTIONS, Access, Action
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
+from broker.protocol.rows import Access, Action
 
 Handler = Callable[[Batch, Any, Incoming], dict[str, Any] | None]
 READ = {

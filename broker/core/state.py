@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from broker.core.journal import Journal
-from broker.protocol.names import Nearby
+from broker.core.near_names import Nearby
 
 Route = bytes
 """The connection that a reply or push goes to, by ZeroMQ's identity or the stream door's."""

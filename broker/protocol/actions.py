@@ -1,86 +1,17 @@
-"""The one table of requests: name, fields with types and limits, who may make it.
+"""The one table of requests: fields, who may make it, what it does to mail, what its reply holds.
 
-Doors, the reference page, the tests and the core's dispatch are made from this table; a new action is one row here, one
+Doors, the reference page, the tests and the core's dispatch are made from this table. A new action is one row here, one
 handler in ``broker.core`` and one test. Field names are the same at every door.
 """
 
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
+from __future__ import annotations
 
-from broker.protocol.errors import IpcError
+from broker.protocol.rows import Access, Action, Field
 
-
-class Access(Enum):
-    """Who may make a request."""
-
-    ANYONE = "anyone who can reach the socket"
-    SESSION = "the holder of a session token, as itself"
-    OWNER = "the OS user that owns the data folder, by the owner key in it"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a request: its name, its types, whether it must be there, its bounds, what it means."""
-
-    name: str
-    types: tuple[type, ...]
-    doc: str
-    required: bool = False
-    low: float | None = None
-    high: float | None = None
-    """Bounds of a number, or of the length of a text or list."""
-    choices: tuple[str, ...] = ()
-
-    def check(self, value: Any) -> None:
-        """Raise ``bad_request`` unless the value has one of the types and lies within the bounds."""
-        if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
-            wanted = " or ".join(_TYPE_WORDS[t] for t in self.types)
-            raise IpcError("bad_request", detail=f"Field {self.name} must be {wanted}")
-        if self.choices and value not in self.choices:
-            raise IpcError("bad_request", detail=f"Field {self.name} must be one of {', '.join(self.choices)}")
-        if self.low is None and self.high is None:
-            return
-        size = value if isinstance(value, (int, float)) else len(value)  # type: ignore[arg-type]  # text or list
-        if (self.low is not None and not size >= self.low) or (self.high is not None and not size <= self.high):
-            what = "" if isinstance(value, (int, float)) else "length of "
-            low = f"from {self.low:g} " if self.low is not None else ""
-            high = f"to {self.high:g}" if low and self.high is not None else f"at most {self.high:g}" if self.high else "on"
-            raise IpcError("bad_request", detail=f"The {what}field {self.name} must be {low}{high}")
-
-
-_TYPE_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "an object", bool: "a boolean"}
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One row: what a client may ask for."""
-
-    name: str
-    access: Access
-    fields: tuple[Field, ...]
-    reply: str
-    doc: str
-    sends: bool = False
-    """It stores mail: it counts against the rate limit."""
-    delivers: bool = False
-    """Its reply's ``messages`` are on lease: the door that shows them acknowledges them."""
-    slow: bool = False
-    """It reads the archive: it is run when nobody waits for anything else, one at a time."""
-
-    def check(self, request: dict[str, Any]) -> None:
-        """Raise ``bad_request`` for a missing field or one of the wrong type or size."""
-        for field in self.fields:
-            value = request.get(field.name)
-            if value is not None:
-                field.check(value)
-            elif field.required:
-                raise IpcError("bad_request", detail=f"{self.name} needs the field {field.name}")
-
-
-_YEAR_2200_S = 7_258_118_400
 LANDINGS = ("turn", "tool", "interrupt")
-"""When mail may reach a working agent, the mildest first; the position is what the store keeps."""
+"""When mail may reach a working agent, the mildest first. The store keeps the position."""
+
+# fields of several actions
 _MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
 _MESSAGE_ID = Field("message_id", (str,), "made by the client; the same message sent twice is stored once", low=1, high=64)
 _FROM = Field("from_id", (str,), "optional; must be the session's own name")
@@ -96,6 +27,12 @@ _PAGE = Field("limit", (int,), "at most so many messages (default 50)", low=1, h
 _BEFORE = Field("before", (str,), "only messages older than the one of this id", low=1, high=64)
 _GROUP = Field("group", (str,), "the group's name", required=True)
 _NAME = Field("name", (str,), "whose mail it is about", required=True)
+_YEAR_2200_S = 7_258_118_400
+"""The latest Unix time that a request may name, in seconds."""
+
+_REPEATED = ("duplicate?: true where the same message was stored before", "note?")
+_SENT = ("message", "message_id", "number")
+_SENT_MAYBE = ("did_you_mean?", "mailbox_full?: names whose mailbox had no room", *_REPEATED)
 
 _ROWS = (
     Action(
@@ -107,7 +44,7 @@ _ROWS = (
             Field("renews", (str,), "the token of the session that ended: only if nobody else has the name by now"),
             Field("peer_uid", (int,), "set by a door when its other end is another OS user than ours", low=0, high=2**32),
         ),
-        "session_token, message, queued",
+        ("session_token", "message", "queued"),
         "Take a name and get the token that proves it.",
     ),
     # mail goes out
@@ -125,17 +62,15 @@ _ROWS = (
             Field("supersedes", (str,), "id of an own message to withdraw if it is still unread", low=1, high=64),
             _PERSON,
         ),
-        "message, message_id, number; thread, duplicate, note, did_you_mean, superseded where they apply",
+        (*_SENT, "thread?", "superseded?", *_SENT_MAYBE),
         "Write to a name or a group; durable when answered.",
-        sends=True,
     ),
     Action(
         "broadcast",
         Access.SESSION,
         (_FROM, _MESSAGE, _MESSAGE_ID, _LAND),
-        "message, message_id, number, count; duplicate, note",
+        (*_SENT, "count: how many it went to", "mailbox_full?: names whose mailbox had no room", *_REPEATED),
         "Write to every registered instance but oneself.",
-        sends=True,
     ),
     Action(
         "reply",
@@ -149,9 +84,8 @@ _ROWS = (
             Field("auto", (bool,), "written without a model or person: counts a hop"),
             _PERSON,
         ),
-        "message, message_id, number, to, thread; answers: the question it answered; duplicate, note",
+        (*_SENT, "to", "thread", "answers?: the question it answered", *_REPEATED),
         "Answer a message in its thread; answers the question if it was one.",
-        sends=True,
     ),
     Action(
         "ask",
@@ -166,9 +100,8 @@ _ROWS = (
             _WAIT,
             _PERSON,
         ),
-        "message, message_id, number, state: open or answered, messages: [the answer, on lease], more",
+        (*_SENT, "state: open or answered", "messages: [the answer, on lease]", "more", "did_you_mean?", *_REPEATED),
         "Send a question and, with wait_s, wait for its answer.",
-        sends=True,
         delivers=True,
     ),
     Action(
@@ -182,30 +115,29 @@ _ROWS = (
             _MESSAGE_ID,
             _LAND,
         ),
-        "message, message_id, number; duplicate, note",
+        (*_SENT, *_SENT_MAYBE),
         "Pass a message on, with its writer's name.",
-        sends=True,
     ),
     # what became of it
     Action(
         "withdraw",
         Access.SESSION,
         (Field("withdraw_id", (str,), "id of a message one sent", required=True, low=1, high=64),),
-        "withdrawn: how many copies were still unread and are gone",
+        ("withdrawn: how many copies were still unread and are gone",),
         "Take back a message that nobody has been given yet.",
     ),
     Action(
         "receipts",
         Access.SESSION,
         (Field("ids", (list,), "ids of messages one sent", required=True, low=1, high=100),),
-        "receipts: [{id, to, state: queued|delivered|read|answered|gone, at}]",
+        ("receipts: [{id, to, state: queued|delivered|read|answered|gone, at}]",),
         "What became of messages one sent.",
     ),
     Action(
         "asks",
         Access.SESSION,
         (Field("state", (str,), "only these", choices=("open", "answered", "stale")),),
-        "asks: [{id, from, to, content, asked_at, deadline, state, answer}]",
+        ("asks: [{id, from, to, content, asked_at, deadline, state, answer}]",),
         "Questions one asked or was asked.",
     ),
     # mail comes in
@@ -219,11 +151,13 @@ _ROWS = (
             _MAX_BYTES,
             Field("land", (str,), "the mildest landing to hand out: turn (all), tool or interrupt", choices=LANDINGS),
         ),
-        "messages: [{id, from, to, timestamp, message, land, ...}], more",
+        ("messages: [{id, from, to, timestamp, message, land, ...}]", "more"),
         "New mail, on lease until acknowledged.",
         delivers=True,
     ),
-    Action("ack", Access.SESSION, (_INSTANCE, _IDS), "acked: how many left the mailbox", "Mail was read: it never comes back."),
+    Action(
+        "ack", Access.SESSION, (_INSTANCE, _IDS), ("acked: how many left the mailbox",), "Mail was read: it never comes back."
+    ),
     Action(
         "release",
         Access.SESSION,
@@ -232,14 +166,14 @@ _ROWS = (
             Field("ids", (list,), "as for ack; without it everything on lease", low=0, high=10_000),
             Field("unseen", (bool,), "nobody has been shown them: they come again without redelivered"),
         ),
-        "released: how many went back to the mailbox",
+        ("released: how many went back to the mailbox",),
         "Give leased mail back unread.",
     ),
     Action(
         "count",
         Access.SESSION,
         (_INSTANCE,),
-        "unread, interrupt, from: {name: n}, newest, instance_id",
+        ("unread", "interrupt", "from: {name: n}", "newest?", "instance_id?"),
         "How much mail waits; delivers none.",
     ),
     Action(
@@ -250,7 +184,7 @@ _ROWS = (
             _IDS,
             Field("lease_s", (int, float), "from now on (default: the lease of a check)", low=1, high=3600),
         ),
-        "touched: how many are on lease",
+        ("touched: how many are on lease",),
         "Keep leased mail longer, whatever becomes of the connection.",
     ),
     Action(
@@ -261,14 +195,16 @@ _ROWS = (
             Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000),
             Field("notify", (bool,), "push only that there is mail, not the mail"),
         ),
-        "pushes with this request's id follow: {push: mail, id, messages} or {push: new, id, unread, interrupt, from, land}",
+        ("message", "unread?: with notify, how much waits"),
         "Have mail, or word of it, pushed to this connection.",
+        note="Pushes with this request's id follow: {push: mail, id, messages, more} or "
+        "{push: new, id, unread, interrupt, from, land}.",
     ),
     Action(
         "unsubscribe",
         Access.SESSION,
         (_INSTANCE, Field("subscription", (int, str), "the id of one subscribe request; all of this connection without it")),
-        "message",
+        ("message",),
         "No more pushes.",
     ),
     # the archive
@@ -283,7 +219,7 @@ _ROWS = (
             _BEFORE,
             _PAGE,
         ),
-        "messages: [{..., direction: in|out, read}], newest first; more; behind",
+        ("messages: [{..., direction: in|out, read}], newest first", "more", "behind?"),
         "Mail one got and sent, read or not.",
         slow=True,
     ),
@@ -302,13 +238,17 @@ _ROWS = (
             _BEFORE,
             _PAGE,
         ),
-        "messages: [{..., snippet}], newest first; more; behind",
+        ("messages: [{..., snippet}], newest first", "more", "behind?"),
         "Full-text search in mail one got and sent.",
         slow=True,
     ),
     # who there is
     Action(
-        "list", Access.SESSION, (), "instances: [{id, last_seen, presence, note, reach}]", "Who is registered and what they do."
+        "list",
+        Access.SESSION,
+        (),
+        ("instances: [{id, last_seen, presence, note, reach}]",),
+        "Who is registered and what they do.",
     ),
     Action(
         "presence",
@@ -318,7 +258,7 @@ _ROWS = (
             Field("note", (str,), "on what", high=200),
             Field("reach", (list,), "set by doors: the ways by which mail reaches this instance", low=0, high=8),
         ),
-        "presence, note, reach",
+        ("presence", "note", "reach"),
         "Say what one is doing.",
     ),
     Action(
@@ -328,23 +268,23 @@ _ROWS = (
             Field("old_id", (str,), "optional; must be the session's own name"),
             Field("new_id", (str,), "the new name", required=True),
         ),
-        "message",
+        ("message",),
         "Take another name; the old one forwards for two hours.",
     ),
-    Action("whoami", Access.SESSION, (), "instance_id, queued, registered_at", "The session's own name."),
-    Action("groups", Access.SESSION, (), "groups: [{name, members, mine}]", "Every group and who is in it."),
-    Action("group_create", Access.SESSION, (_GROUP,), "message", "Make a group and join it; mail to its name goes to all."),
-    Action("group_join", Access.SESSION, (_GROUP,), "message", "Join a group."),
-    Action("group_leave", Access.SESSION, (_GROUP,), "message", "Leave a group; the last one out ends it."),
+    Action("whoami", Access.SESSION, (), ("instance_id", "queued", "registered_at"), "The session's own name."),
+    Action("groups", Access.SESSION, (), ("groups: [{name, members, mine}]",), "Every group and who is in it."),
+    Action("group_create", Access.SESSION, (_GROUP,), ("message",), "Make a group and join it; mail to its name goes to all."),
+    Action("group_join", Access.SESSION, (_GROUP,), ("message",), "Join a group."),
+    Action("group_leave", Access.SESSION, (_GROUP,), ("message",), "Leave a group; the last one out ends it."),
     Action(
         "block",
         Access.SESSION,
         (_NAME, Field("mode", (str,), "block: refuse it; mute: file it unread", choices=("block", "mute"))),
-        "message",
+        ("message",),
         "Refuse or file away the mail of a name.",
     ),
-    Action("unblock", Access.SESSION, (_NAME,), "message", "Take mail of a name again."),
-    Action("blocks", Access.SESSION, (), "blocks: [{name, mode}]", "Whom one has blocked or muted."),
+    Action("unblock", Access.SESSION, (_NAME,), ("message",), "Take mail of a name again."),
+    Action("blocks", Access.SESSION, (), ("blocks: [{name, mode}]",), "Whom one has blocked or muted."),
     # who works on what
     Action(
         "claim",
@@ -354,40 +294,65 @@ _ROWS = (
             Field("ttl_s", (int, float), "how long (default 1800)", low=1, high=86_400),
             Field("note", (str,), "what for", high=200),
         ),
-        "claimed: {resource, since, until}; again by its holder renews it",
+        ("claimed: {resource, since, until}; again by its holder renews it",),
         "Say that one works on something, so that others keep off.",
     ),
     Action(
         "claim_release",
         Access.SESSION,
         (Field("resource", (str,), "as claimed; all of one's own without it", low=1, high=512),),
-        "released: how many",
+        ("released: how many",),
         "End a claim.",
     ),
     Action(
         "claims",
         Access.SESSION,
         (Field("resource", (str,), "only those that overlap it", low=1, high=512),),
-        "claims: [{resource, holder, since, until, note, mine}]",
+        ("claims: [{resource, holder, since, until, note, mine}]",),
         "Who works on what.",
     ),
     Action(
         "autocheck_start",
         Access.SESSION,
         (Field("minutes", (int,), "between checks (default 5)", low=1, high=60),),
-        "autocheck, minutes",
+        ("autocheck", "minutes"),
         "Have one's doors look for mail every so many minutes.",
     ),
-    Action("autocheck_stop", Access.SESSION, (), "autocheck", "End that."),
-    Action("autocheck_status", Access.SESSION, (), "autocheck: on|off, minutes", "Whether it is on."),
+    Action("autocheck_stop", Access.SESSION, (), ("autocheck",), "End that."),
+    Action("autocheck_status", Access.SESSION, (), ("autocheck: on|off", "minutes?"), "Whether it is on."),
     # the service
-    Action("ping", Access.ANYONE, (), "pid, version", "Whether the broker answers."),
-    Action("status", Access.ANYONE, (), "counts, limits and settings of the broker; no mail", "How the broker is."),
+    Action("ping", Access.ANYONE, (), ("pid", "version", "protocol"), "Whether the broker answers."),
+    Action(
+        "status",
+        Access.ANYONE,
+        (),
+        (
+            "pid",
+            "version",
+            "protocol",
+            "uptime_s",
+            "endpoint",
+            "instances: [{as list has it, queued}]",
+            "unclaimed: names that nobody has registered",
+            "queued",
+            "leased",
+            "requests",
+            "repaired: the last repair of the store, or null",
+            "clock: {jumps, ahead_s, held_s}",
+            "bad_frames",
+            "overloaded: requests that were not taken",
+            "limits: {...}",
+            "schema",
+            "database_bytes",
+            "durability",
+        ),
+        "How the broker is: counts, limits, settings; no mail.",
+    ),
     Action(
         "end_session",
         Access.OWNER,
         (Field("name", (str,), "whose session", required=True),),
-        "ended: false where it had none",
+        ("ended: false where it had none",),
         "End a name's session; its mail stays, and the name can be registered again.",
     ),
     Action(
@@ -400,9 +365,12 @@ _ROWS = (
             Field("message_id", (str,), "makes a repeated import harmless", required=True, low=1, high=64),
             Field("timestamp", (int, float), "Unix seconds when it was written", required=True, low=0, high=_YEAR_2200_S),
         ),
-        "duplicate: true where it was imported before",
+        ("message", "message_id", "number?", "duplicate?: true where it was imported before", "note?"),
         "Take over mail of another system.",
     ),
 )
 
 ACTIONS: dict[str, Action] = {row.name: row for row in _ROWS}
+
+DELIVERING = frozenset(name for name, action in ACTIONS.items() if action.delivers)
+"""Requests whose reply may hold mail on lease."""

@@ -4,7 +4,8 @@ import os
 import time
 
 STORES = ("send", "broadcast", "reply", "ask", "forward")
-"""Requests that take a message id: one made again with the same id is stored once."""
+"""Requests that store mail, and so take a message id: one made again with the same id is stored once. The table of actions
+takes this fact from here, since quick programs need it and nothing else of the table."""
 
 
 def new_message_id() -> str:

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Iterator
 
 from broker.core.state import Route
-from broker.home.endpoints import clear_socket
+from broker.home.files import clear_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
 

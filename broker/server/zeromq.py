@@ -6,7 +6,7 @@ from typing import Any
 import zmq
 
 from broker.core.state import Route
-from broker.home.endpoints import clear_socket
+from broker.home.files import clear_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.unread import Outbox

@@ -2,8 +2,7 @@
 
 from broker.core.storage import StoreError
 from broker.home import restore_journal
-from broker.home.data_folder import prepare_home
-from broker.home.locks import no_service
+from broker.home.files import no_service, prepare_home
 from broker.home.settings import Settings
 
 
@@ -16,7 +15,7 @@ def repair_now(settings: Settings) -> str:
     from broker.store import recovery
 
     prepare_home(settings)
-    with no_service(settings.home) as stopped:
+    with no_service(settings) as stopped:
         if not stopped:
             raise InUse
         path = settings.home / "ipc.db"

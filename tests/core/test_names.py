@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.near_names import Nearby, edit_distance
 from broker.core.standing import Kind, standing
 from broker.core.state import Moment
 from broker.home.logs import Log
-from broker.protocol.names import RESERVED, Nearby, edit_distance
+from broker.protocol.names import RESERVED
 from broker.server.upkeep import Sweeper
 from tests.engine import OWNER, Core
 from tests.examples import examples

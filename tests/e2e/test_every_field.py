@@ -12,10 +12,10 @@ import msgpack
 import pytest
 import zmq
 
-from broker.home.endpoints import endpoint
-from broker.home.files import owner_key
+from broker.home.files import endpoint, owner_key
 from broker.home.paths import door_socket, wire_socket
-from broker.protocol.actions import ACTIONS, Access, Action, Field
+from broker.protocol.actions import ACTIONS
+from broker.protocol.rows import Access, Action, Field
 from tests.conftest import Service
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
@@ -29,7 +29,7 @@ class Doors:
 
     def __init__(self, service: Service) -> None:
         home = str(service.home)
-        self.owner = owner_key(service.settings.home)
+        self.owner = owner_key(service.settings)
         self.ask: dict[str, Ask] = {
             "wire": framed(unix(wire_socket(home))),
             "zeromq": dealer(endpoint(service.settings)),

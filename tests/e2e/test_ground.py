@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from broker.home.endpoints import endpoint
+from broker.home.files import endpoint, is_held, is_supervised
 from broker.home.local_sockets import connected
-from broker.home.locks import is_held, is_supervised
 from broker.home.paths import door_socket, mcp_socket, wire_socket
 from tests.conftest import Service, alive, wait_for
 
@@ -89,7 +88,7 @@ def test_what_was_removed_from_the_data_folder_is_made_again(lasting: Service, n
     assert line.ask(action="list")["code"] == "unauthorized"  # the same connection, to the same broker
     assert lasting.connect("fred").send("fred", "x")["status"] == "ok"
     with lasting.environment():
-        assert is_supervised(lasting.home)
+        assert is_supervised(lasting.settings)
 
 
 def test_mail_goes_on_while_everything_in_run_is_gone_and_a_second_service_does_not_start(lasting: Service) -> None:

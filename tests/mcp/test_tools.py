@@ -6,7 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
-from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.actions import ACTIONS
+from broker.protocol.rows import Access
 from tests.mcp.test_mcp_door import ok
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,9 @@ from broker.client.keyfile import KeyFile
 from broker.client.sync import Client
 from broker.client.zeromq_link import Handshakes
 from broker.protocol import frames
-from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import RemoteError
+from broker.protocol.rows import Access
 from tests.conftest import wait_for
 from tests.remote.conftest import Host, Machine
 

@@ -12,7 +12,8 @@ from typing import Any
 from broker.core.batch import Answers, Frame, Incoming, Outgoing, TimeBudget
 from broker.core.engine import Decided, Engine
 from broker.core.state import Moment
-from broker.protocol.actions import ACTIONS, Access
+from broker.protocol.actions import ACTIONS
+from broker.protocol.rows import Access
 from tests.deep.faults.company import Company
 from tests.deep.faults.model import Box, Wait, Wrong
 

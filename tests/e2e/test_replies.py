@@ -1,0 +1,101 @@
+"""The fields of each reply are those that the table of actions names."""
+
+from typing import Any
+
+from broker.client.sync import Connection
+from broker.home.files import owner_key
+from broker.protocol.actions import ACTIONS
+from tests.conftest import Service
+
+TEXT = {"content": "hello"}
+
+
+class Asking:
+    """Makes requests of several agents over one connection and keeps the fields of every reply."""
+
+    def __init__(self, service: Service) -> None:
+        self.connection = Connection(service.settings)
+        self.told: dict[str, list[set[str]]] = {name: [] for name in ACTIONS}
+        self.tokens = {"owner": owner_key(service.settings)}
+        for name in ("fred", "anna", "carl"):
+            self.tokens[name] = self("", "register", instance_id=name)["session_token"]
+
+    def __call__(self, agent: str, action: str, **fields: Any) -> dict[str, Any]:
+        reply = self.connection.request(action, session_token=self.tokens.get(agent), **fields)
+        self.told[action].append(set(reply) - {"status", "id"})
+        return reply
+
+
+def converse(ask: Asking) -> None:
+    sent = ask("fred", "send", to_id="anna", message=TEXT, message_id="one")
+    ask("fred", "send", to_id="anna", message=TEXT, message_id="one")
+    ask("fred", "send", to_id="ana", message=TEXT, thread=sent["number"], supersedes=sent["number"])
+    ask("fred", "broadcast", message=TEXT, message_id="two")
+    ask("fred", "broadcast", message=TEXT, message_id="two")
+    first = ask("anna", "check")["messages"][0]["id"]
+    ask("anna", "touch", ids=[first])
+    ask("anna", "reply", to_message=first, message=TEXT, message_id="three")
+    ask("anna", "reply", to_message=first, message=TEXT, message_id="three")
+    ask("anna", "forward", forward_id=first, to_id="carl", message_id="four")
+    ask("anna", "forward", forward_id=first, to_id="carl", message_id="four")
+    ask("anna", "ack", ids=[first])
+    ask("fred", "receipts", ids=[first])
+    ask("fred", "ask", to_id="anna", message=TEXT, message_id="five")
+    ask("fred", "ask", to_id="anna", message=TEXT, message_id="five")
+    question = ask("anna", "check")["messages"][-1]["id"]
+    ask("anna", "reply", to_message=question, message=TEXT)
+    ask("fred", "ask", to_id="anna", message=TEXT, message_id="five")
+    ask("fred", "asks")
+    ask("fred", "count")
+    ask("anna", "release")
+    ask("carl", "withdraw", withdraw_id=ask("carl", "send", to_id="fred", message=TEXT)["number"])
+
+
+def work_together(ask: Asking) -> None:
+    ask("fred", "group_create", group="team")
+    ask("anna", "group_join", group="team")
+    ask("anna", "groups")
+    ask("fred", "send", to_id="team", message=TEXT)
+    ask("anna", "group_leave", group="team")
+    ask("anna", "presence", state="working", note="on it")
+    ask("anna", "list")
+    ask("anna", "claim", resource="src/a.py")
+    ask("anna", "claims")
+    ask("anna", "claim_release")
+    ask("fred", "block", name="carl")
+    ask("fred", "blocks")
+    ask("fred", "unblock", name="carl")
+    for action in [name for name in ACTIONS if name.startswith("autocheck")]:
+        ask("fred", action)
+    ask("anna", "history")
+    ask("anna", "search", query="hello")
+
+
+def use_the_service(ask: Asking) -> None:
+    ask("carl", "ack", ids=[m["id"] for m in ask("carl", "check")["messages"]])
+    ask("carl", "count")
+    ask("carl", "subscribe", notify=True)
+    ask("carl", "subscribe")
+    ask("carl", "unsubscribe")
+    ask("carl", "whoami")
+    ask("carl", "rename", new_id="carla")
+    ask("", "ping")
+    ask("", "status")
+    for _ in range(2):
+        ask("owner", "import", from_id="olga", to_id="fred", message=TEXT, message_id="old", timestamp=1.0)
+    ask("owner", "end_session", name="carla")
+
+
+def test_each_reply_has_the_fields_that_the_table_names(service: Service) -> None:
+    ask = Asking(service)
+    converse(ask)
+    work_together(ask)
+    use_the_service(ask)
+    ask.connection.close()
+    wrong = {}
+    for name, replies in ask.told.items():
+        always, sometimes = ACTIONS[name].reply_fields()
+        unknown, missing = set[str]().union(*replies) - always - sometimes, always - always.intersection(*replies)
+        if not replies or unknown or missing:
+            wrong[name] = {"unknown": unknown, "missing": missing, "asked": len(replies)}
+    assert not wrong
