@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from bridges.tcp.fitting import ONE_SHOT_BYTES, fit
-from bridges.tcp.framing import FirstObject, parse, to_json
+from bridges.tcp.framing import FirstObject
 from bridges.tcp.guest import CLOSE_WAIT_S, Guest
 from bridges.tcp.json_requests import DELIVERING, JsonUpstream, legacy_message, shown
 from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES, Slot, Window
@@ -26,6 +26,7 @@ from bridges.tcp.say import Saying
 from bridges.tcp.stream import Stream
 from bridges.upstream import DoorClient, Handed
 from broker.protocol.errors import IpcError
+from broker.protocol.json_text import parse, to_json
 
 GRACE_S = 0.2
 _WRITE_AT_ONCE = 256

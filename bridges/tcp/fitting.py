@@ -6,7 +6,7 @@ and of a text the beginning stays, with ``cut`` for the characters that are left
 
 from typing import Any
 
-from bridges.tcp.framing import to_json
+from broker.protocol.json_text import to_json
 
 ONE_SHOT_BYTES = 32_767
 """Clients read a reply with a single recv(65536). Linux's TCP pushes after half of the largest window that was offered, so

@@ -5,21 +5,16 @@ found by its brackets. Anything that can't become a request is refused at the fi
 """
 
 import contextlib
-import json
-import math
 import re
 from typing import Any
 
-import orjson
-
 from broker.protocol.errors import IpcError
+from broker.protocol.json_text import MAX_DEPTH, parse
 
-MAX_DEPTH = 64
 _BLANK = b" \t\r\n"
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
 _VERB = re.compile(rb"(GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PRI) ")
-_INT64 = range(-(2**63), 2**64)
 
 
 class ObjectScanner:
@@ -121,67 +116,3 @@ class FirstObject:
             return None
         with memoryview(self._scanner.buffer) as buffer:
             return bytes(buffer[:end]), None, bytes(buffer[end:])
-
-
-def to_json(value: Any) -> bytes:
-    """The bytes of a reply, or of a part of it, keys in their order."""
-    return orjson.dumps(value)
-
-
-def parse(raw: bytes) -> dict[str, Any]:
-    """One request from its bytes. Raises IpcError ``bad_request`` for all that is not an object of plain JSON values."""
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
-        scanner = ObjectScanner(len(raw))
-        scanner.feed(raw)  # may object to the depth
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        value = _parse_exactly(raw)  # which says what is wrong
-    if not isinstance(value, dict):
-        raise IpcError("bad_request", detail="A request is a JSON object and begins with {")
-    request: dict[str, Any] = value
-    if _has_float(value):
-        request = _parse_exactly(raw)  # orjson makes a float of an integer beyond 64 bits
-    return request
-
-
-def _has_float(value: Any) -> bool:
-    if type(value) is dict:
-        value = value.values()
-    for item in value:
-        kind = type(item)
-        if kind is float or ((kind is dict or kind is list) and _has_float(item)):
-            return True
-    return False
-
-
-def _parse_exactly(raw: bytes) -> Any:
-    try:
-        value = _DECODE(raw.decode("utf-8"))
-        orjson.dumps(value)  # half a surrogate pair is no text
-    except (UnicodeError, TypeError):  # orjson's refusal of a surrogate is a TypeError
-        raise IpcError("bad_request", detail="The request is not valid UTF-8 text") from None
-    except (ValueError, RecursionError) as e:
-        raise IpcError("bad_request", detail=f"The request is not valid JSON: {str(e)[:120]}") from None
-    return value
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > 20 or int(digits) not in _INT64:
-        raise IpcError("bad_request", detail="Integers must fit 64 bits")
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):  # such as 1e999, which could be echoed only as what is no JSON
-        raise IpcError("bad_request", detail="Numbers must be finite")
-    return value
-
-
-def _constant(word: str) -> Any:
-    raise IpcError("bad_request", detail=f"{word} is not JSON")
-
-
-_DECODE = json.JSONDecoder(parse_int=_integer, parse_float=_finite, parse_constant=_constant).decode
-"""Made once: json.loads makes one anew for each call that has options."""

@@ -21,6 +21,9 @@ FRAME_REQUESTS = 1024
 """Requests in one frame; more would let one connection hold the broker for long."""
 
 
+NO_ID = f"an id is an integer, a text of at most {ID_LENGTH} characters, or nil"
+
+
 class FrameError(ValueError):
     """Bytes that are no frame; the text says why."""
 
@@ -46,12 +49,12 @@ def decode(frame: Any) -> list[dict[str, Any]]:
         if type(one) is not dict:
             raise FrameError("a frame holds one map or a list of maps")
         number = one.get("id")
-        if type(number) is not int and not _is_id(number):
-            raise FrameError(f"an id is an integer, a text of at most {ID_LENGTH} characters, or nil")
+        if type(number) is not int and not is_id(number):
+            raise FrameError(NO_ID)
     return maps
 
 
-def _is_id(value: object) -> bool:
+def is_id(value: object) -> bool:
     """What a reply may echo: anything larger or nested would cost the broker what it did not cost the client."""
     return value is None or isinstance(value, int) or (isinstance(value, str) and len(value) <= ID_LENGTH)
 

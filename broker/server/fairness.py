@@ -76,6 +76,9 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._queues)
 
+    def __contains__(self, route: Route) -> bool:
+        return route in self._queues
+
     def has_work(self, held: Callable[[Route], bool]) -> bool:
         """True if something waits of a connection that is not ``held``."""
         return any(not held(route) for route in self._queues)
@@ -177,6 +180,9 @@ class SlowLane:
 
     def __bool__(self) -> bool:
         return bool(self._queues)
+
+    def __contains__(self, route: Route) -> bool:
+        return any(request.route == route for queue in self._queues.values() for request in queue)
 
     def add(self, session: Session, request: Incoming) -> bool:
         """False if too many of the session wait already."""

@@ -172,9 +172,14 @@ class Server:
                 self._overloaded(request.route, [request.body], SLOW_LIMIT)
         if self._slow:
             self._answer(self.engine.run([self._slow.take()], self.clock()))
+        self._stream.end(self._is_asking)
         self.sweeper.step(self.clock(), busy=bool(taken))
         if self.terms.changed:
             self._note_clock()
+
+    def _is_asking(self, route: Route) -> bool:
+        """True if requests of a connection have not been run yet."""
+        return route in self._backlog or route in self._slow
 
     def _note_clock(self) -> None:
         """The wall clock was set, or an hour is over in which nothing ended."""
@@ -211,15 +216,15 @@ class Server:
             if self._backlog.is_behind(peer.route):
                 continue
             try:
-                for frame in self._stream.read(peer):
-                    self._take_in(peer.route, frame)
-            except frames.FrameError as e:
+                for raw in self._stream.read(peer):
+                    self._take_in(peer.route, raw, peer.codec)
+            except (frames.FrameError, IpcError) as e:
                 self._refuse(peer.route, e)
-                self._stream.drop(peer)  # where the next frame begins is not known
+                self._stream.drop(peer)  # where the next request begins is not known
         read = 0 if routed else _TURN_REQUESTS
         while read < _TURN_REQUESTS and (parts := self._router.read()) is not None:
             if len(parts) == 2:
-                read += self._take_in(parts[0], parts[1])
+                read += self._take_in(parts[0], parts[1], frames)
             else:
                 self._refuse(parts[0], frames.FrameError("a message has one frame"))
                 read += 1
@@ -230,20 +235,21 @@ class Server:
         self.requests += sum(len(frame.bodies) for frame in taken)
         return taken
 
-    def _take_in(self, route: Route, frame: bytes | memoryview) -> int:
-        """Queue the requests of a frame, or refuse it; how many they are."""
+    def _take_in(self, route: Route, raw: bytes | memoryview, codec: Any) -> int:
+        """Queue the requests of a frame or line, or refuse it; how many they are."""
         try:
-            bodies = frames.decode(frame)
-        except frames.FrameError as e:
+            bodies: list[dict[str, Any]] = codec.decode(raw)
+        except (frames.FrameError, IpcError) as e:
             self._refuse(route, e)
             return 1
-        if not self._backlog.add(Frame(route, bodies), len(frame)):
+        if not self._backlog.add(Frame(route, bodies), len(raw)):
             self._overloaded(route, bodies, LIMIT)
         return len(bodies)
 
-    def _refuse(self, route: Route, error: frames.FrameError) -> None:
+    def _refuse(self, route: Route, error: frames.FrameError | IpcError) -> None:
         self.bad_frames += 1
-        self._send([Answers(route, [{"id": None, **IpcError("bad_request", detail=f"Bad frame: {error}").to_wire()}])])
+        told = error if isinstance(error, IpcError) else IpcError("bad_request", detail=f"Bad frame: {error}")
+        self._send([Answers(route, [{"id": None, **told.to_wire()}])])
 
     def _send(self, out: list[Outgoing | Answers]) -> None:
         """Answer, the replies of one connection in one frame. Mail that can't be delivered goes back to its mailbox."""
@@ -265,7 +271,7 @@ class Server:
 
     def _send_frame(self, route: bytes, bodies: list[dict[str, Any]], mail: list[Outgoing]) -> None:
         door = self._stream if route in self._stream else self._router
-        if not door.send(route, frames.encode(bodies)):
+        if not door.send(route, bodies):
             self.log.info("reply_undeliverable", replies=len(bodies))
             self._give_back(mail)
 

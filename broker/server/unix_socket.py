@@ -1,7 +1,10 @@
-"""The stream door of the broker: frames over a Unix socket, for programs of this machine.
+"""The stream door of the broker: frames or JSON lines over a Unix socket, for programs of this machine.
 
 ZeroMQ hands each message from thread to thread, four times on its way to the broker and back: 0.1 ms, as much as the disk
-takes. Here the broker's one thread reads and writes the sockets itself. The frames are the same (broker.protocol.frames).
+takes. Here the broker's one thread reads and writes the sockets itself. The first byte of a connection tells which it speaks:
+frames are the same as over ZeroMQ (broker.protocol.frames), lines are for programs that can't afford to load MessagePack.
+
+A client that ends its sending side gets the answers to what it had sent before, and then the end.
 
 A peer that doesn't read what it is sent is not read any more from ``_PAUSE_BYTES`` on, which leaves its requests in its own
 buffers. It is dropped at ``_DROP_BYTES``, and by a large frame where ``_ALL_BYTES`` of all peers wait: then it comes back and
@@ -13,12 +16,15 @@ import itertools
 import os
 import selectors
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from broker.core.state import Route
 from broker.home.files import clear_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
+from broker.protocol.errors import IpcError
+from broker.protocol.json_text import LineSplitter, parse, to_json
 
 _READ_BYTES = 96 * 1024
 """At once from one peer: what is read of a fast one, beside what waits of it, stays below the bound of the backlog."""
@@ -28,18 +34,64 @@ _LARGE_BYTES = 64 * 1024
 _ALL_BYTES = 256 * 1024 * 1024
 _ACCEPT_AT_ONCE = 64
 _NO_RESOURCES_S = 1.0
+_LINE_BEGINS = b"{ \t\r\n"
+"""The first byte of a connection that speaks JSON lines; a frame's length begins with one of 0 to 4."""
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class FrameCodec:
+    """MessagePack frames, each behind its length."""
+
+    def __init__(self) -> None:
+        self._cutter = frames.Cutter()
+
+    def feed(self, data: memoryview) -> "Iterable[bytes | memoryview]":
+        """The frames that are complete now. Raises FrameError for what can't be read on."""
+        return self._cutter.feed(data)
+
+    @staticmethod
+    def decode(raw: "bytes | memoryview") -> list[dict[str, Any]]:
+        return frames.decode(raw)
+
+    @staticmethod
+    def encode(bodies: list[dict[str, Any]]) -> bytes:
+        return frames.enclose(frames.encode(bodies))
+
+
+class LineCodec:
+    """JSON objects, one a line."""
+
+    def __init__(self) -> None:
+        self._lines = LineSplitter(frames.FRAME_LIMIT_BYTES)
+
+    def feed(self, data: memoryview) -> "Iterator[bytes | memoryview]":
+        """The lines that are complete now. Raises IpcError for a line over the limit."""
+        yield from self._lines.feed(bytes(data))
+        self._lines.check()
+
+    @staticmethod
+    def decode(raw: "bytes | memoryview") -> list[dict[str, Any]]:
+        """The request of a line. Raises IpcError ``bad_request``."""
+        body = parse(bytes(raw))
+        if not frames.is_id(body.get("id")):
+            raise IpcError("bad_request", detail=frames.NO_ID.capitalize())
+        return [body]
+
+    @staticmethod
+    def encode(bodies: list[dict[str, Any]]) -> bytes:
+        return b"".join(to_json(body) + b"\n" for body in bodies)
 
 
 class SocketPeer:
     """One connection."""
 
-    __slots__ = ("cutter", "out", "route", "socket", "watched")
+    __slots__ = ("codec", "out", "route", "socket", "watched")
 
     def __init__(self, route: Route, connected: socket.socket) -> None:
         self.route = route
         self.socket = connected
-        self.cutter = frames.Cutter()
+        self.codec: FrameCodec | LineCodec | None = None
+        """None until its first byte has come."""
         self.out = bytearray()
         """What could not be sent yet."""
         self.watched = _READ
@@ -55,6 +107,8 @@ class StreamDoor:
         self._numbers = itertools.count(1)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
+        self._ending: list[SocketPeer] = []
+        """Those that send no more and may have something to be answered."""
         self.departed: set[Route] = set()
         """Connections that have ended since the loop looked."""
         self.listen_again_s: float | None = None
@@ -119,25 +173,36 @@ class StreamDoor:
         self.listen_again_s = None
         self._selector.register(self._listening, _READ, self)
 
-    def read(self, peer: SocketPeer) -> "Iterator[bytes | memoryview]":
-        """The frames that have come, to be used before the next one is read. Raises FrameError for what can't be read on."""
+    def read(self, peer: SocketPeer) -> "Iterable[bytes | memoryview]":
+        """The frames or lines that have come, to be used before the next one is read. Raises FrameError and IpcError for what
+        can't be read on."""
         try:
             count = peer.socket.recv_into(self._buffer)
         except (BlockingIOError, InterruptedError):
-            return iter(())
+            return ()
         except OSError:
-            count = 0
-        if not count:
             self.drop(peer)
-            return iter(())
-        return iter(peer.cutter.feed(self._view[:count]))
+            return ()
+        if not count:
+            self._ending.append(peer)
+            self._watch(peer)
+            return ()
+        if peer.codec is None:
+            peer.codec = codec_of(peer, self._buffer[0])
+        return peer.codec.feed(self._view[:count])
 
-    def send(self, route: Route, frame: bytes) -> bool:
+    def end(self, is_asking: Callable[[Route], bool]) -> None:
+        """Drop those that send no more, once all that they asked for is answered and gone out."""
+        for peer in self._ending[:]:
+            if not peer.out and not is_asking(peer.route):
+                self.drop(peer)
+
+    def send(self, route: Route, bodies: list[dict[str, Any]]) -> bool:
         """False if the peer has gone or doesn't read."""
         peer = self._peers.get(route)
-        if peer is None:
+        if peer is None or peer.codec is None:
             return False
-        data = frames.enclose(frame)
+        data = peer.codec.encode(bodies)
         if not peer.out:
             try:
                 sent = peer.socket.send(data)
@@ -174,15 +239,34 @@ class StreamDoor:
     def _watch(self, peer: SocketPeer) -> None:
         """Wait for what can be done with a peer."""
         waiting = len(peer.out)
-        wanted = (_WRITE if waiting else 0) | (_READ if waiting < _PAUSE_BYTES else 0)
-        if wanted != peer.watched:
-            peer.watched = wanted
+        wanted = (_WRITE if waiting else 0) | (_READ if waiting < _PAUSE_BYTES and peer not in self._ending else 0)
+        if wanted == peer.watched:
+            return
+        if not wanted:
+            self._selector.unregister(peer.socket)
+        elif not peer.watched:
+            self._selector.register(peer.socket, wanted, peer)
+        else:
             self._selector.modify(peer.socket, wanted, peer)
+        peer.watched = wanted
 
     def drop(self, peer: SocketPeer) -> None:
         """End a connection."""
         if self._peers.pop(peer.route, None) is None:
             return
-        self._selector.unregister(peer.socket)
+        if peer.watched:
+            self._selector.unregister(peer.socket)
         peer.socket.close()
+        if peer in self._ending:
+            self._ending.remove(peer)
         self.departed.add(peer.route)
+
+
+def codec_of(peer: SocketPeer, first_byte: int) -> FrameCodec | LineCodec:
+    """What a connection speaks. Raises IpcError for what is neither."""
+    if first_byte in _LINE_BEGINS:
+        return LineCodec()
+    if chr(first_byte).isprintable() and first_byte < 128:
+        peer.codec = LineCodec()  # whoever writes text can read text
+        raise IpcError("bad_request", detail="A request is a JSON object and begins with {")
+    return FrameCodec()

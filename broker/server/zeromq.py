@@ -62,10 +62,10 @@ class Router:
         except zmq.Again:
             return None
 
-    def send(self, route: Route, frame: bytes) -> bool:
+    def send(self, route: Route, bodies: list[dict[str, Any]]) -> bool:
         """False if the peer has gone (EHOSTUNREACH) or doesn't read (EAGAIN)."""
         try:
-            self._outbox.send(route, frame)
+            self._outbox.send(route, frames.encode(bodies))
         except zmq.ZMQError:
             return False
         return True

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridges.tcp.fitting import fit
-from bridges.tcp.framing import to_json
+from broker.protocol.json_text import to_json
 
 LIMIT = 4000
 

@@ -16,7 +16,7 @@ from bridges.cli import import_mail
 from bridges.cli.commands import COMMANDS, parser_of
 from bridges.fence import BUDGET_CHARS, digest
 from bridges.safe_text import visible
-from bridges.tcp.framing import ObjectScanner, parse
+from bridges.tcp.framing import ObjectScanner
 from broker.core.accounts import token_hash
 from broker.core.batch import Incoming
 from broker.core.engine import Engine
@@ -26,6 +26,7 @@ from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import CATALOGUE, IpcError, SettingsError
+from broker.protocol.json_text import parse
 from broker.store import open_store
 from broker.store.backup import BackupError, restore
 from nlparse import parse as parse_words

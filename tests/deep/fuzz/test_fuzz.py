@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bridges.shared_files import read_file
-from bridges.tcp.framing import parse
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
+from broker.protocol.json_text import parse
 from tests.conftest import Service
 from tests.deep.fuzz.__main__ import run
 from tests.deep.fuzz.inputs import Inputs
