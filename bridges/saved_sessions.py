@@ -15,6 +15,8 @@ import json
 import os
 import time
 
+from broker.home import environment
+
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 TYPE_CHECKING = False
@@ -30,7 +32,7 @@ def folder(home: str) -> str:
 
 def key() -> KeyFile | None:
     """The key file with which this process reaches another machine's broker. Raises SettingsError."""
-    path = os.environ.get("IPC_KEY_FILE")
+    path = environment.key_file()
     if not path:
         return None
     from broker.client.keyfile import KeyFile

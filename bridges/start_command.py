@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from broker.home.environment import HOME
 from broker.home.paths import python
 
 
@@ -35,8 +36,8 @@ def lasts(command: list[str]) -> bool:
 
 def environment() -> dict[str, str]:
     """What the commands need to find the data folder of this shell, where it is not the default one."""
-    home = os.environ.get("IPC_HOME")
-    return {"IPC_HOME": os.path.abspath(os.path.expanduser(home))} if home else {}
+    home = os.environ.get(HOME)
+    return {HOME: os.path.abspath(os.path.expanduser(home))} if home else {}
 
 
 def shell_words(command: list[str]) -> str:

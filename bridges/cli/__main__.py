@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 
+from broker.home import environment
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError, SettingsError
 
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     from bridges.terminal import complain, give_up_output
 
     work_of = options.run
-    if os.environ.get("IPC_KEY_FILE"):
+    if environment.key_file():
         from bridges.cli.commands import ELSEWHERE, HERE
 
         work_of = ELSEWHERE.get(work_of, work_of)

@@ -19,6 +19,7 @@ from bridges.cli.service import down
 from bridges.cli.service_state import door_state
 from bridges.terminal import complain, say, style
 from broker.client.sync import connect
+from broker.home.environment import HOME, PORT
 from broker.home.paths import python
 from broker.home.settings import Settings
 from broker.service.launcher import ensure_running
@@ -145,7 +146,7 @@ def temporary_service() -> Iterator[Settings]:
     before = dict(os.environ)
     for name in [n for n in os.environ if n.startswith("IPC_")]:
         del os.environ[name]
-    os.environ.update({"IPC_HOME": str(home), "IPC_PORT": "0"})
+    os.environ.update({HOME: str(home), PORT: "0"})
     settings = Settings.load()
     try:
         yield settings

@@ -8,6 +8,7 @@ import os
 
 from bridges import saved_sessions
 from broker.client.json_lines import DEFAULT_TIMEOUT_S, QuickConnection
+from broker.home import environment
 from broker.home.paths import Place, working_folder
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.names import is_name
@@ -75,7 +76,7 @@ def _file(place: Place, name: str) -> str:
 
 def current_name(place: Place, wanted: str | None) -> str:
     """``--as``, $IPC_NAME, or the name last registered in a shell; with a key file its name. Raises NotRegistered."""
-    name = wanted or os.environ.get("IPC_NAME")
+    name = wanted or environment.own_name()
     key = saved_sessions.key()
     if key is not None:
         if name not in (None, key.name):
@@ -136,7 +137,7 @@ def resume(place: Place, wanted: str | None) -> Shell:
 
     The shell of an agent is the agent: where a host's session, or this folder's, is registered already, it is that one.
     """
-    given = wanted or os.environ.get("IPC_NAME")
+    given = wanted or environment.own_name()
     hosted = None if given else _of_host(place)
     if hosted is not None:
         return hosted

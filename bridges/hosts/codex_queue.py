@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+from broker.home.environment import HOME
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bridges.host_sessions import Binding
@@ -38,7 +40,7 @@ def stand_by(home: str, session: str) -> None:
     subprocess.Popen(  # noqa: S603 (our own program)
         [*ipc_command(), "monitor", session, "--queue"],
         cwd=home,
-        env={**os.environ, "IPC_HOME": home},
+        env={**os.environ, HOME: home},
         stdin=null,
         stdout=null,
         stderr=null,

@@ -19,6 +19,7 @@ from bridges import host_sessions, saved_sessions
 from bridges.hosts.claim_warning import overlapping, sentence
 from bridges.start_command import ipc_command, shell_words
 from broker.client.json_lines import QuickConnection
+from broker.home import environment
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError, SettingsError
 
@@ -89,7 +90,7 @@ def own_token(home: str) -> str | None:
         binding = host_sessions.load(home, session) if session else None
         if binding is not None:
             return binding.token
-    name = os.environ.get("IPC_NAME")
+    name = environment.own_name()
     if not name:
         above = _ancestors()
         found = next((b for b in host_sessions.all_of(home) if b.pid in above and b.live()), None)

@@ -7,6 +7,7 @@ import json
 import os
 import select
 
+from broker.home import environment
 from broker.home.paths import working_folder
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ class HookEvent:
         self.host = host
         self.called = event
         self.moment: str = host.EVENTS.get(event, "")
-        self.wanted = name or os.environ.get("IPC_NAME") or None
+        self.wanted = name or environment.own_name()
         self.given = given
         self.session = self.text("session_id") or os.environ.get(host.SESSION_VARIABLE, "")
         self.project = os.environ.get(host.PROJECT_VARIABLE) or self.folder() or working_folder()

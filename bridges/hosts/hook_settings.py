@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+from broker.home import environment
 from broker.home.paths import read_trusted
 from broker.protocol.errors import SettingsError
 
@@ -28,7 +29,7 @@ _LIMITS: dict[str, tuple[int, int]] = {"stop_holds": (0, 8), "context_chars": (1
 def read(home: str) -> tuple[dict[str, Any], str]:
     """The table and the shared secret; empty where there is no config.toml. Raises SettingsError."""
     path = os.path.join(home, "config.toml")
-    secret = os.environ.get("IPC_SHARED_SECRET", "")
+    secret = environment.shared_secret()
     if not os.path.exists(path):
         return {}, secret
     import tomllib  # costs 16 ms, and most homes have no config file

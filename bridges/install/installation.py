@@ -18,6 +18,7 @@ from typing import Any
 
 from bridges.install import allowed_tools, config_entries
 from bridges.start_command import environment, if_there, ipc_command, shell_words
+from broker.home.environment import FOR_AGENTS
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
 
@@ -171,7 +172,7 @@ def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
     if options.claims:
         config_entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
     # Codex starts a server with an environment of its own, and passes on what is named here
-    server = {**words.server, "env_vars": ["IPC_HOME", "IPC_NAME", "IPC_KEY_FILE", "IPC_SHARED_SECRET"]}
+    server = {**words.server, "env_vars": list(FOR_AGENTS)}
     server |= {"tools": allowed_tools.codex_tools()} if options.allow else {}
     return [
         Edit(toml, lambda text: config_entries.with_toml_server(text, toml, server), config_entries.without_toml_server),

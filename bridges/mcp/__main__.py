@@ -6,8 +6,9 @@ for itself alone (``--connected FD``).
 
 from __future__ import annotations
 
-import os
 import sys
+
+from broker.home import environment
 
 
 def main(argv: list[str]) -> int:
@@ -19,7 +20,7 @@ def main(argv: list[str]) -> int:
         return 2
     from bridges.mcp.relay import main as relay
 
-    return relay(argv[1] if argv else os.environ.get("IPC_NAME") or None)
+    return relay(argv[1] if argv else environment.own_name())
 
 
 def _serve(argv: list[str]) -> int:

@@ -23,6 +23,7 @@ import time
 from bridges.mcp import host_exit
 from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
 from bridges.mcp.relayed_session import Exchange, Lines, id_in
+from broker.home import environment
 from broker.home.local_sockets import connected
 from broker.home.paths import Place, mcp_socket, python, runs_older, working_folder
 from broker.protocol.errors import IpcError, SettingsError
@@ -193,7 +194,7 @@ class Relay:
         self._ready_by_s = time.monotonic() + _READY_S
 
     def _open(self, start: bool) -> socket.socket | None:
-        if os.environ.get("IPC_ENDPOINT") or os.environ.get("IPC_KEY_FILE"):  # another broker than the data folder's
+        if environment.endpoint() or environment.key_file():  # another broker than the data folder's
             return self._own_process() if start else None
         path = mcp_socket(self._place.home)
         server = None if start and runs_older(self._place.home) else _connected(path)

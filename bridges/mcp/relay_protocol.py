@@ -19,6 +19,8 @@ from __future__ import annotations
 import json
 import os
 
+from broker.home.environment import SHARED_SECRET
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +30,7 @@ PROTOCOL = 1
 NOTE = b'{"relay":'
 LINE_BYTES = 64 * 1024 * 1024
 """A longer line is refused."""
-_ENVIRONMENT = ("HOME", "CLAUDECODE", "CLAUDE_PROJECT_DIR", "IPC_SHARED_SECRET")
+_ENVIRONMENT = ("HOME", "CLAUDECODE", "CLAUDE_PROJECT_DIR", SHARED_SECRET)
 _PREFIX = "CLAUDE_CODE_"
 
 

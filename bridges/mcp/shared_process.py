@@ -26,6 +26,7 @@ from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, note, read_no
 from bridges.mcp.server import build
 from bridges.mcp.session import Agent, BridgeSession
 from bridges.mcp.tool_evidence import patience_of
+from broker.home.environment import SHARED_SECRET
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.service.supervised import hear_parent_in
@@ -100,8 +101,8 @@ class Bridge:
             self._log.warning("hello_refused", detail=str(e)[:200])
             return None
         settings = self._settings
-        if "IPC_SHARED_SECRET" in agent.environment:
-            settings = dataclasses.replace(settings, shared_secret=agent.environment["IPC_SHARED_SECRET"])
+        if SHARED_SECRET in agent.environment:
+            settings = dataclasses.replace(settings, shared_secret=agent.environment[SHARED_SECRET])
         self._log.info("session_started", project=agent.project, relay_pid=hello.get("pid"), relay_version=hello.get("version"))
         writer.write(note(ready=VERSION))
         return BridgeSession(settings, agent, autostart=self._autostart)

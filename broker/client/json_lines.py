@@ -11,10 +11,10 @@ is made again with the same message id. Where no door comes up, the request goes
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time
 
+from broker.home import environment
 from broker.home.local_sockets import connected
 from broker.home.paths import Place, door_socket, runs_older
 from broker.protocol.errors import IpcError, RemoteError
@@ -82,10 +82,10 @@ class QuickConnection:
             self._fallback.close()
 
     def _ask(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        if self._fallback is None and not os.environ.get("IPC_KEY_FILE"):  # with one the broker is another machine's
+        if self._fallback is None and not environment.key_file():  # with one the broker is another machine's
             line = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
             try:
-                if len(line) > _LINE_BYTES or os.environ.get("IPC_ENDPOINT"):
+                if len(line) > _LINE_BYTES or environment.endpoint():
                     raise _NoDoor("not for a door")
                 return self._exchange(line, time.monotonic() + timeout_s, timeout_s)
             except _NoDoor as reason:

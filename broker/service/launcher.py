@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from broker.home.environment import HOME
 from broker.home.files import endpoint, is_held, is_supervised, lock, prepare_home, socket_answers
 from broker.home.local_sockets import connected, peer
 from broker.home.paths import runs_older, version_number, wire_socket
@@ -181,7 +182,7 @@ def start_supervisor(settings: Settings, environment: Mapping[str, str]) -> "sub
     """Start supervisor, broker and doors, detached from this process, its terminal and its folder. ``environment`` is added
     to this process's."""
     root = str(Path(__file__).resolve().parents[2])
-    env = {**os.environ, **environment, "IPC_HOME": str(settings.home)}
+    env = {**os.environ, **environment, HOME: str(settings.home)}
     env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     errors = os.open(settings.home / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

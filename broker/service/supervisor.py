@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.home import restore_journal
+from broker.home.environment import KEY_FILE
 from broker.home.files import FolderError, clear_socket, lock, prepare_home, write_private
 from broker.home.logs import Log, open_log
 from broker.home.paths import mcp_socket, python
@@ -314,7 +315,7 @@ def take(path: Path, locks: contextlib.ExitStack) -> None:
 
 def main() -> int:
     """Exit status: 0 stopped, 1 can't start, 3 one is running already."""
-    os.environ.pop("IPC_KEY_FILE", None)  # the doors here are this broker's
+    os.environ.pop(KEY_FILE, None)  # the doors here are this broker's
     try:
         settings = Settings.load()
         prepare_home(settings)

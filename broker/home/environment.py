@@ -1,0 +1,38 @@
+"""What the environment says to programs that have no time to read settings.
+
+This module names each variable that is read or set outside of ``broker.home.settings``.
+"""
+
+from __future__ import annotations
+
+import os
+
+HOME = "IPC_HOME"
+PORT = "IPC_PORT"
+NAME = "IPC_NAME"
+KEY_FILE = "IPC_KEY_FILE"
+SHARED_SECRET = "IPC_SHARED_SECRET"  # noqa: S105 (the variable's name)
+_ENDPOINT = "IPC_ENDPOINT"
+
+FOR_AGENTS = (HOME, NAME, KEY_FILE, SHARED_SECRET)
+"""What a host passes on to our programs."""
+
+
+def own_name() -> str | None:
+    """The name that the user gave to the agents of this shell."""
+    return os.environ.get(NAME) or None
+
+
+def key_file() -> str | None:
+    """The key file of another machine's broker. Without one, the broker is this machine's."""
+    return os.environ.get(KEY_FILE) or None
+
+
+def endpoint() -> str | None:
+    """The ZeroMQ endpoint of the broker, where it is not the data folder's socket."""
+    return os.environ.get(_ENDPOINT) or None
+
+
+def shared_secret() -> str:
+    """The secret that names are registered with, or nothing."""
+    return os.environ.get(SHARED_SECRET, "")
