@@ -247,7 +247,8 @@ def test_who_listens_for_pushes_is_told_that_the_broker_went_away(service: Servi
         fred._connection.poll_pushes(20.0)
 
 
-def test_the_python_client_needs_no_zeromq_and_falls_back_to_it(service: Service) -> None:
+def test_the_python_client_needs_no_zeromq_and_falls_back_to_it(make_service: Callable[..., Service]) -> None:
+    service = make_service(IPC_HEARTBEAT="3600").start()  # at a beat the socket that is removed below would be made again
     script = (
         "import sys, broker\n"
         "with broker.connect('fred') as me:\n"
