@@ -7,8 +7,8 @@ import subprocess
 from typing import Any
 
 from bridges.install import allowed_tools
-from bridges.install.config_entries import read
 from bridges.install.installation import Installation
+from bridges.install.json_entries import read
 from bridges.terminal import say, style
 from broker.protocol.errors import IpcError
 from broker.version import VERSION

@@ -18,8 +18,8 @@ from typing import Any
 
 from bridges.install import allowed_tools
 from bridges.install.check import check
-from bridges.install.config_entries import read
 from bridges.install.installation import HOSTS, Edit, Installation, Options, plan
+from bridges.install.json_entries import read
 from bridges.start_command import ipc_command, lasts
 from bridges.terminal import complain, say
 from broker.home.files import prepare_home, private_folder, write_private

@@ -3,7 +3,7 @@
     claude   a plugin folder in ``skills/`` of the configuration, which Claude Code loads by itself as agent-ipc@skills-dir
              (a project's: after the folder is trusted; its monitor is not armed)
     gemini   an extension folder; a project has no extensions, so there: entries in its settings.json
-    codex    a marked block in config.toml, entries in hooks.json
+    codex    a table in config.toml, entries in hooks.json
 
 Nothing else of a host is touched, so taking it out again leaves what was there before.
 """
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bridges.install import allowed_tools, config_entries
+from bridges.install import allowed_tools, json_entries
 from bridges.start_command import environment, if_there, ipc_command, shell_words
 from broker.home.environment import FOR_AGENTS
 from broker.protocol.errors import IpcError
@@ -127,11 +127,11 @@ def _claude_files(words: Words, options: Options, scope: str) -> dict[str, str]:
     if more or options.allow:
         hooks = json.loads(files["hooks/hooks.json"])
         for name in more:
-            config_entries.merge(
+            json_entries.merge(
                 hooks["hooks"], json.loads(words.fill((FILES / "claude" / "hooks" / f"{name}.json").read_text()))
             )
         if options.allow:
-            config_entries.merge(hooks["hooks"], allowed_tools.claude_hooks())
+            json_entries.merge(hooks["hooks"], allowed_tools.claude_hooks())
         files["hooks/hooks.json"] = json.dumps(hooks, indent=2) + "\n"
     return files
 
@@ -143,7 +143,7 @@ def _claude_json(user: Path) -> Path:
 
 
 def _without_server(path: Path) -> Edit:
-    return Edit(path.resolve(), lambda text: config_entries.without_json_server(text, path), lambda text: text)
+    return Edit(path.resolve(), lambda text: json_entries.without_server(text, path), lambda text: text)
 
 
 def _gemini_policy(path: Path, allow: bool) -> Edit:
@@ -161,24 +161,37 @@ def _gemini_settings(path: Path, words: Words) -> Edit:
     hooks = json.loads(words.fill((FILES / "gemini" / "hooks" / "hooks.json").read_text()))["hooks"]
 
     def put(text: str) -> str:
-        return config_entries.with_json(text, path, server=words.server, hooks=hooks)
+        return json_entries.with_entries(text, path, server=words.server, hooks=hooks)
 
-    return Edit(path.resolve(), put, lambda text: config_entries.without_json(text, path))
+    return Edit(path.resolve(), put, lambda text: json_entries.without_entries(text, path))
 
 
 def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
     toml, hooks_path = (config / "config.toml").resolve(), (config / "hooks.json").resolve()
     hooks = json.loads(words.fill((FILES / "codex" / "hooks.json").read_text()))["hooks"]
     if options.claims:
-        config_entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
+        json_entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
     # Codex starts a server with an environment of its own, and passes on what is named here
     server = {**words.server, "env_vars": list(FOR_AGENTS)}
     server |= {"tools": allowed_tools.codex_tools()} if options.allow else {}
+
+    def put(text: str) -> str:
+        from bridges.install import toml_entries  # tomlkit is slow to import, and only Codex has TOML
+
+        return toml_entries.with_server(text, toml, server)
+
+    def take(text: str) -> str:
+        if "mcp_servers" not in text:
+            return text
+        from bridges.install import toml_entries
+
+        return toml_entries.without_server(text, toml)
+
     return [
-        Edit(toml, lambda text: config_entries.with_toml_server(text, toml, server), config_entries.without_toml_server),
+        Edit(toml, put, take),
         Edit(
             hooks_path,
-            lambda text: config_entries.with_json(text, hooks_path, server=None, hooks=hooks),
-            lambda text: config_entries.without_json(text, hooks_path),
+            lambda text: json_entries.with_entries(text, hooks_path, server=None, hooks=hooks),
+            lambda text: json_entries.without_entries(text, hooks_path),
         ),
     ]

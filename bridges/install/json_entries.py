@@ -1,16 +1,12 @@
-"""Our entries in a host's configuration files: put in, recognised, taken out. What else is there stays."""
+"""Our entries in a host's JSON files: a server under ``mcpServers``, groups of hooks under ``hooks``. All else there stays."""
 
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from broker.protocol.errors import IpcError
 
-_BEGIN = "# >>> agent-ipc >>>"
-_END = "# <<< agent-ipc <<<"
-_BLOCK = re.compile(rf"\n?{re.escape(_BEGIN)}\n.*?{re.escape(_END)}\n", re.DOTALL)
 _OURS = re.compile(r"(?:\bipc['\"]?|bridges\.cli['\"]?) (?:hook (?:claude|gemini|codex)|monitor|wait)\b")
 Hooks = dict[str, list[dict[str, Any]]]
 
@@ -32,9 +28,6 @@ def merge(hooks: Hooks, more: Hooks) -> None:
         hooks.setdefault(event, []).extend(groups)
 
 
-# JSON: servers under mcpServers, groups of hooks under hooks
-
-
 def _parsed(text: str, path: Path) -> dict[str, Any]:
     try:
         config = json.loads(text) if text.strip() else {}
@@ -53,7 +46,7 @@ def _text(config: dict[str, Any], like: str) -> str:
     return json.dumps(config, indent=indented[1] if indented else 2, ensure_ascii=False) + "\n"
 
 
-def with_json(text: str, path: Path, *, server: dict[str, Any] | None, hooks: Hooks) -> str:
+def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks: Hooks) -> str:
     """The configuration with our server and our hooks; the same text if they are there already. Raises IpcError."""
     config = _parsed(text, path)
     before = json.dumps(config)
@@ -64,7 +57,7 @@ def with_json(text: str, path: Path, *, server: dict[str, Any] | None, hooks: Ho
     return text if json.dumps(config) == before else _text(config, text)
 
 
-def without_json(text: str, path: Path) -> str:
+def without_entries(text: str, path: Path) -> str:
     """The configuration without them; empty if nothing else was in it. Raises IpcError."""
     config = _parsed(text, path)
     before = json.dumps(config)
@@ -74,7 +67,7 @@ def without_json(text: str, path: Path) -> str:
     return _text(config, text) if config else ""
 
 
-def without_json_server(text: str, path: Path) -> str:
+def without_server(text: str, path: Path) -> str:
     """The configuration without a server entry that an earlier version of ours wrote. Raises IpcError."""
     if '"ipc"' not in text:
         return text
@@ -113,47 +106,3 @@ def _is_our_group(group: Any) -> bool:
     if not isinstance(handlers, list) or not handlers:
         return False
     return all(isinstance(h, dict) and _OURS.search(str(h.get("command"))) for h in handlers)
-
-
-# TOML: a marked block at the end
-
-
-def with_toml_server(text: str, path: Path, entry: dict[str, Any]) -> str:
-    """The configuration with our server in a marked block; comments and all else stay. Raises IpcError."""
-    try:
-        config = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise IpcError("bad_request", detail=f"{path} is not valid TOML ({e}); it was left as it is") from None
-    wanted = {k: v for k, v in entry.items() if v}
-    if config.get("mcp_servers", {}).get("ipc") == wanted and _BLOCK.search(text):
-        return text
-    kept = without_toml_server(text)
-    table = ["[mcp_servers.ipc]", *(f"{key} = {_toml(value)}" for key, value in wanted.items())]
-    after = kept + ("\n" if kept else "") + "\n".join([_BEGIN, *table, _END]) + "\n"
-    try:
-        found = tomllib.loads(after).get("mcp_servers", {}).get("ipc")
-    except tomllib.TOMLDecodeError:
-        found = None
-    if found != wanted:
-        raise IpcError("bad_request", detail=f"{path} defines mcp_servers.ipc in a way that can't be replaced; edit it by hand")
-    return after
-
-
-def without_toml_server(text: str) -> str:
-    """The configuration without our block, or without the table that an earlier version of ours wrote."""
-    if _BLOCK.search(text):
-        return _BLOCK.sub("", text, count=1)
-    kept, dropping = [], False
-    for line in text.splitlines(keepends=True):
-        if re.match(r"\s*\[", line):
-            dropping = re.match(r"\s*\[\s*mcp_servers\s*\.\s*[\"']?ipc[\"']?\s*[\].]", line) is not None
-        if not dropping:
-            kept.append(line)
-    return "".join(kept)
-
-
-def _toml(value: Any) -> str:
-    """A text, list of texts or table of such as TOML; JSON's escapes are TOML's."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value)
