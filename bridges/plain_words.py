@@ -195,8 +195,12 @@ def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], 
         case c.Rename(name=name):
             return ({"action": "rename", "new_id": name},)
         case c.AutocheckStart(minutes=minutes):
-            return ({"action": "autocheck_start", "minutes": minutes},)
-    plain = {"autocheck_stop", "autocheck_status", "check", "list", "whoami"}
+            return ({"action": "autocheck", "minutes": minutes},)
+        case c.AutocheckStop():
+            return ({"action": "autocheck", "minutes": 0},)
+        case c.AutocheckStatus():
+            return ({"action": "autocheck"},)
+    plain = {"check", "list", "whoami"}
     return ({"action": command.intent},) if command.intent in plain else ()
 
 

@@ -117,8 +117,8 @@ def every(found: dict[str, Any]) -> str:
 
 
 def autocheck(place: Place, options: argparse.Namespace) -> int:
-    fields = {"minutes": options.minutes} if options.what == "start" else {}
-    found = _do(place, options, f"autocheck_{options.what}", **fields)
+    minutes = {"start": options.minutes, "stop": 0, "status": None}[options.what]
+    found = _do(place, options, "autocheck", minutes=minutes)
     if options.json:
         say_json(found)
     else:

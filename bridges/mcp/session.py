@@ -190,7 +190,7 @@ class BridgeSession:
         """Say by which ways mail reaches this instance, and learn how often it wants to be checked for."""
         if self._token is not None:
             await self._ask({"action": "presence", "session_token": self._token, "reach": ways})
-            found = await self._ask({"action": "autocheck_status", "session_token": self._token})
+            found = await self._ask({"action": "autocheck", "session_token": self._token})
             if self.on_autocheck is not None:
                 self.on_autocheck(found.get("minutes", 0))
 

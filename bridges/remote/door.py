@@ -18,7 +18,7 @@ from broker.home.keys import AllowList, KeyPair
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol import frames
-from broker.protocol.actions import ACTIONS
+from broker.protocol.actions import ACTIONS, FORMER_ACTIONS
 from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
 from broker.protocol.rows import Access
@@ -131,7 +131,7 @@ class Door:
 
     def _submit(self, peer: RemoteClient, body: dict[str, Any], token: Any, size_bytes: int) -> None:
         action, number = body.get("action"), body.get("id")
-        if not isinstance(action, str) or action not in OPEN_ACTIONS:
+        if not isinstance(action, str) or (action not in OPEN_ACTIONS and action not in FORMER_ACTIONS):
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
         load = self._loads.get(peer.key) or Load()
         load.check(size_bytes)

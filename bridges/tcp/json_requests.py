@@ -12,7 +12,7 @@ from bridges.upstream import Upstream
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log
 from broker.home.settings import Settings
-from broker.protocol.actions import ACTIONS
+from broker.protocol.actions import ACTIONS, FORMER_ACTIONS
 from broker.protocol.errors import IpcError, SettingsError
 from broker.protocol.rows import Access
 
@@ -66,7 +66,7 @@ class JsonUpstream(Upstream):
         """
         action = request.get("action")
         known = PRIVATE_ACTIONS if private else OPEN_ACTIONS
-        if not isinstance(action, str) or action not in known:
+        if not isinstance(action, str) or (action not in known and action not in FORMER_ACTIONS):
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(known))
         body = request.copy()  # whose id the connection sets
         body.pop("peer_uid", None)

@@ -258,13 +258,13 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
 
     def start_autocheck(self, minutes: int = 5) -> Reply:
         """Have one's doors look for mail every so many minutes; kept until it is stopped."""
-        return self.request("autocheck_start", minutes=minutes)
+        return self.request("autocheck", minutes=minutes)
 
     def stop_autocheck(self) -> Reply:
-        return self.request("autocheck_stop")
+        return self.request("autocheck", minutes=0)
 
     def autocheck(self) -> Reply:
-        return self.request("autocheck_status")
+        return self.request("autocheck")
 
 
 def _message(action: str, content: str, data: Any, message_id: str | None, **fields: Any) -> Fields:

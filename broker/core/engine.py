@@ -21,7 +21,7 @@ from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
 from broker.home.settings import Settings
-from broker.protocol.actions import ACTIONS
+from broker.protocol.actions import ACTIONS, FORMER_ACTIONS, of_today
 from broker.protocol.errors import IpcError
 from broker.protocol.rows import Access, Action
 
@@ -67,9 +67,7 @@ HANDLERS: dict[str, Handler] = {
     "claim": claims.claim,
     "claim_release": claims.release,
     "claims": claims.claims,
-    "autocheck_start": presence.autocheck_start,
-    "autocheck_stop": presence.autocheck_stop,
-    "autocheck_status": presence.autocheck_status,
+    "autocheck": presence.autocheck,
     "import": sending.import_mail,
 }
 """One function an action. ``ping`` and ``status`` tell of the process and are registered by the server."""
@@ -237,6 +235,8 @@ class Engine:
 
     def _handle(self, batch: Batch, request: Incoming) -> dict[str, Any] | None:
         name = request.body.get("action")
+        if isinstance(name, str) and name in FORMER_ACTIONS:
+            return self._handle(batch, request._replace(body=of_today(request.body)))
         action = ACTIONS.get(name) if isinstance(name, str) else None
         if action is None:
             raise IpcError("unknown_action", action=str(name)[:64], known=", ".join(ACTIONS))

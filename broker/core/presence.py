@@ -7,7 +7,6 @@ from broker.core.batch import Batch, Incoming
 from broker.core.state import Mailbox, Session
 from broker.protocol.errors import IpcError
 
-DEFAULT_MINUTES = 5
 _WAY_LENGTH = 32
 
 
@@ -54,24 +53,14 @@ def presence(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
     return {"presence": presence_of(batch, mailbox), "note": mailbox.note, "reach": list(mailbox.reach)}
 
 
-def autocheck_start(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    return set_autocheck(batch, session.mailbox, request.body.get("minutes") or DEFAULT_MINUTES)
-
-
-def autocheck_stop(batch: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
-    return set_autocheck(batch, session.mailbox, 0)
-
-
-def autocheck_status(_turn: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
-    minutes = session.mailbox.autocheck_min
-    return {"autocheck": "on", "minutes": minutes} if minutes else {"autocheck": "off"}
-
-
-def set_autocheck(batch: Batch, mailbox: Mailbox, minutes: int) -> dict[str, Any]:
-    if mailbox.autocheck_min != minutes:
+def autocheck(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    """Keep how often an agent's doors look for mail; the broker itself never does."""
+    mailbox, minutes = session.mailbox, request.body.get("minutes")
+    if minutes not in (None, mailbox.autocheck_min):
         batch.journal.set(mailbox, "autocheck_min", minutes)
         batch.store.save_mailbox(mailbox)
-    return {"autocheck": "on", "minutes": minutes} if minutes else {"autocheck": "off"}
+    every = mailbox.autocheck_min
+    return {"autocheck": "on", "minutes": every} if every else {"autocheck": "off"}
 
 
 def block(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

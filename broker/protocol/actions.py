@@ -312,14 +312,12 @@ _ROWS = (
         "Who works on what.",
     ),
     Action(
-        "autocheck_start",
+        "autocheck",
         Access.SESSION,
-        (Field("minutes", (int,), "between checks (default 5)", low=1, high=60),),
-        ("autocheck", "minutes"),
-        "Have one's doors look for mail every so many minutes.",
+        (Field("minutes", (int,), "between checks; 0 ends them; without it nothing changes", low=0, high=60),),
+        ("autocheck: on|off", "minutes?: where it is on"),
+        "Have one's doors look for mail every so many minutes, or see whether they do.",
     ),
-    Action("autocheck_stop", Access.SESSION, (), ("autocheck",), "End that."),
-    Action("autocheck_status", Access.SESSION, (), ("autocheck: on|off", "minutes?"), "Whether it is on."),
     # the service
     Action("ping", Access.ANYONE, (), ("pid", "version", "protocol"), "Whether the broker answers."),
     Action(
@@ -374,3 +372,17 @@ ACTIONS: dict[str, Action] = {row.name: row for row in _ROWS}
 
 DELIVERING = frozenset(name for name, action in ACTIONS.items() if action.delivers)
 """Requests whose reply may hold mail on lease."""
+
+FORMER_ACTIONS: dict[str, tuple[str, int | None]] = {
+    "autocheck_start": ("autocheck", 5),
+    "autocheck_stop": ("autocheck", 0),
+    "autocheck_status": ("autocheck", None),
+}
+"""Names that clients of 0.3.0 use: the action that each is now, and the minutes it stands for where it names none."""
+
+
+def of_today(request: dict[str, object]) -> dict[str, object]:
+    """A request with a former name, as it is written now."""
+    action, minutes = FORMER_ACTIONS[str(request["action"])]
+    given = request.get("minutes")
+    return {**request, "action": action, "minutes": given if minutes and given is not None else minutes}

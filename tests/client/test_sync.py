@@ -24,9 +24,6 @@ METHODS = {
     "group_create": "create_group",
     "group_join": "join_group",
     "group_leave": "leave_group",
-    "autocheck_start": "start_autocheck",
-    "autocheck_stop": "stop_autocheck",
-    "autocheck_status": "autocheck",
 }
 
 

@@ -84,12 +84,19 @@ def test_a_note_ends_with_the_state_it_was_said_with(team: Core) -> None:
 
 
 def test_automatic_checks_are_kept(team: Core) -> None:
-    assert team.ask("fred", "autocheck_status")["autocheck"] == "off"
-    assert team.ask("fred", "autocheck_start", minutes=3)["minutes"] == 3
+    assert team.ask("fred", "autocheck")["autocheck"] == "off"
+    assert team.ask("fred", "autocheck", minutes=3)["minutes"] == 3
     team.restart()
-    assert team.ask("fred", "autocheck_status")["minutes"] == 3
-    assert team.ask("fred", "autocheck_stop")["autocheck"] == "off"
+    assert team.ask("fred", "autocheck")["minutes"] == 3
+    assert team.ask("fred", "autocheck", minutes=0)["autocheck"] == "off"
+    assert team.ask("fred", "autocheck", minutes=61)["code"] == "bad_request"
+
+
+def test_former_names_of_automatic_checks_still_work(team: Core) -> None:
     assert team.ask("fred", "autocheck_start")["minutes"] == 5
+    assert team.ask("fred", "autocheck_start", minutes=3)["minutes"] == 3
+    assert team.ask("fred", "autocheck_status", minutes=7)["minutes"] == 3
+    assert team.ask("fred", "autocheck_stop", minutes=7)["autocheck"] == "off"
     assert team.ask("fred", "autocheck_start", minutes=61)["code"] == "bad_request"
 
 

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.anyio
 TOOL_OF = {
     "ack": "check",
     "asks": "history",
-    "autocheck_start": "manage",
-    "autocheck_status": "say",
-    "autocheck_stop": "manage",
+    "autocheck": "manage",
     "block": "manage",
     "blocks": None,
     "claim_release": "claim",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.protocol.actions import ACTIONS
+from broker.protocol.actions import ACTIONS, FORMER_ACTIONS
 from broker.protocol.rows import Access
 from tests.conftest import Service, wait_for
 from tests.tcp.test_tcp_door import Lasting, check, register, send
@@ -96,7 +96,7 @@ def test_a_one_shot_history_fits_one_reply_and_pages(shared: Service, tag: str) 
     assert seen == [str(n) for n in reversed(range(12))]
 
 
-@pytest.mark.parametrize("action", sorted(n for n, a in ACTIONS.items() if a.access is Access.SESSION))
+@pytest.mark.parametrize("action", sorted({n for n, a in ACTIONS.items() if a.access is Access.SESSION} | {*FORMER_ACTIONS}))
 def test_the_door_lacks_no_action(shared_service: Service, action: str) -> None:
     lasting = Lasting(shared_service)
     assert lasting.ask({"action": action})["code"] == "unauthorized"

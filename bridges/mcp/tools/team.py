@@ -77,7 +77,7 @@ def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[
     if do == "presence":
         return {"action": "presence", "state": name, "note": note}
     if do == "autocheck":
-        return {"action": "autocheck_start", "minutes": minutes} if minutes else {"action": "autocheck_stop"}
+        return {"action": "autocheck", "minutes": minutes}
     if do == "withdraw":
         return {"action": "withdraw", "withdraw_id": name}
     if do in ("block", "mute"):

@@ -240,9 +240,7 @@ DRAWN: dict[str, tuple[float, Draw]] = {
     "claim": (2, _claim),
     "claim_release": (0.7, _maybe_resource("claim_release")),
     "claims": (0.7, _maybe_resource("claims")),
-    "autocheck_start": (0.3, _plain("autocheck_start", minutes=(1, 60, None))),
-    "autocheck_stop": (0.2, _plain("autocheck_stop")),
-    "autocheck_status": (0.3, _plain("autocheck_status")),
+    "autocheck": (0.8, _plain("autocheck", minutes=(0, 1, 60, None))),
     "import": (0.4, _import),
     "end_session": (0.1, _plain("end_session", name=MORE_NAMES)),
 }

@@ -178,11 +178,9 @@ def claims(judge: Judge, call: Call) -> None:
 
 def autocheck(_judge: Judge, call: Call) -> None:
     call.refused(None)
-    action, box = call.body["action"], call.box
-    if action == "autocheck_start":
-        box.minutes = call.body.get("minutes") or 5
-    elif action == "autocheck_stop":
-        box.minutes = 0
+    box = call.box
+    if call.body.get("minutes") is not None:
+        box.minutes = call.body["minutes"]
     call.must_say(autocheck="on" if box.minutes else "off", minutes=box.minutes or None)
 
 
@@ -198,5 +196,5 @@ HANDLERS = {
     **{"groups": groups, "group_create": group_create, "group_join": group_join, "group_leave": group_leave},
     **{"block": block, "unblock": unblock, "blocks": blocks, "claim": claim, "claim_release": claim_release},
     "claims": claims,
-    **{"autocheck_start": autocheck, "autocheck_stop": autocheck, "autocheck_status": autocheck},
+    "autocheck": autocheck,
 }
