@@ -116,3 +116,11 @@ class FirstObject:
             return None
         with memoryview(self._scanner.buffer) as buffer:
             return bytes(buffer[:end]), None, bytes(buffer[end:])
+
+
+def past_newline(data: bytes) -> bytes | None:
+    """What follows a newline behind the first object; None where no newline has come yet. Raises IpcError for other bytes."""
+    head = data.lstrip(b" \t\r")
+    if head and not head.startswith(b"\n"):
+        raise IpcError("bad_request", detail="More bytes follow the JSON object; end each object with a newline")
+    return head[1:] if head else None

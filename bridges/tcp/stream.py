@@ -24,19 +24,48 @@ _NO_RESOURCES_S = 1.0
 class StreamOwner(Protocol):
     """Who is told what happens to a stream."""
 
-    def connection_made(self, stream: "Stream") -> None: ...
+    def connection_made(self, stream: "ByteStream") -> None: ...
     def begun(self) -> None:
-        """What had been sent by then has been told."""
+        """Called after the data that was already there has been delivered."""
 
     def data_received(self, data: bytes) -> None: ...
     def eof_received(self) -> None: ...
-    def connection_lost(self, error: OSError | None) -> None: ...
+    def connection_lost(self, error: OSError | None) -> None:
+        """The last call; it comes once."""
+
     def pause_writing(self) -> None: ...
     def resume_writing(self) -> None: ...
 
 
+class ByteStream(Protocol):
+    """What an owner does with its stream, in clear or encrypted."""
+
+    socket: socket.socket
+    """For options and looks; its bytes go through the stream."""
+
+    @property
+    def is_closing(self) -> bool: ...
+    @property
+    def unsent_bytes(self) -> int:
+        """Of what was written: bytes that the kernel has not taken yet."""
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Send, now or when the client takes it."""
+
+    def close_sending(self) -> None:
+        """End our side of the connection once what is written is sent."""
+
+    def close(self) -> None:
+        """Send what is written, then end."""
+
+    def abort(self, error: OSError | None = None) -> None:
+        """End now."""
+
+
 class Stream:
-    """One connected, non-blocking socket. ``connection_lost`` is the last call its owner gets, and comes once."""
+    """One connected, non-blocking socket (``ByteStream``)."""
 
     __slots__ = (
         "_closing",
@@ -89,7 +118,6 @@ class Stream:
             self._loop.add_reader(self._fd, self._readable)
 
     def write(self, data: bytes) -> None:
-        """Send, now or when the client takes it."""
         if self._closing:
             return
         if not self._out:
@@ -112,14 +140,12 @@ class Stream:
             self._owner.pause_writing()
 
     def close_sending(self) -> None:
-        """End our side of the connection once what is written is sent."""
         self._ending = True
         if not self._out and not self._closing:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Send what is written, then end."""
         if self._closing:
             return
         self._closing = True
@@ -128,7 +154,6 @@ class Stream:
             self._end(None)
 
     def abort(self, error: OSError | None = None) -> None:
-        """End now."""
         self._closing = True
         self._stop_reading()
         self._out.clear()
