@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -135,6 +136,12 @@ class Service:
         pid = state["pid"] if child == "supervisor" else (state["children"].get(child) or {}).get("pid")
         return pid if pid and alive(pid) else 0
 
+    def queued(self, name: str) -> int:
+        """How much mail of a name is stored and not acknowledged."""
+        rows = "SELECT count(*) FROM queue JOIN mailbox ON mailbox.id = queue.mailbox_id WHERE mailbox.name = ?"
+        with contextlib.closing(sqlite3.connect(f"file:{self.home / 'ipc.db'}?mode=ro", uri=True)) as db:
+            return int(db.execute(rows, (name,)).fetchone()[0])
+
     def kill(self, child: str, signum: int = signal.SIGKILL) -> None:
         pid = wait_for(f"a running {child}", lambda: self.pid(child))
         state = self._read("supervisor.json") if child == "supervisor" else None
@@ -204,8 +211,11 @@ def shared(shared_services: list[Service]) -> Iterator[Service]:
     """The worker's service, for tests that neither end nor count what it has; their names end in ``tag``."""
     if not shared_services or not all(map(shared_services[-1].pid, ("supervisor", "broker", "tcp"))):
         shared_services.append(Service(Path(tempfile.mkdtemp(prefix="ipc-"))).start())
-    yield shared_services[-1]
-    shared_services[-1].close_clients()
+    service = shared_services[-1]
+    for path in (service.home / "sessions").iterdir() if (service.home / "sessions").exists() else ():
+        path.unlink()  # nobody is registered by what the worker's earlier tests did
+    yield service
+    service.close_clients()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STEM = "-".join((*TURNS, "scale"))
 QUICK = ("--quick", "--rounds", "1")
 
-pytestmark = pytest.mark.timeout(180)  # a dozen services come and go
+pytestmark = [pytest.mark.timeout(180), pytest.mark.deep]  # a dozen services come and go
 
 
 def run_bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

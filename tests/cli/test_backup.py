@@ -267,6 +267,7 @@ def test_the_keys_of_other_machines_are_saved_and_restored(filled: Service, else
     assert stat.S_IMODE((elsewhere / "keys").stat().st_mode) == 0o700
 
 
+@pytest.mark.deep
 def test_ids_that_were_given_out_after_the_backup_are_not_given_again(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     fred, claude = filled.connect("fred"), filled.connect("claude")
     claude.check(limit=100)

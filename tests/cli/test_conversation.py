@@ -11,10 +11,9 @@ import pytest
 
 from bridges.cli.commands import COMMANDS
 from broker.protocol.actions import ACTIONS
-from tests.cli.test_ipc import IPC, Shell, shell
 from tests.conftest import wait_for
+from tests.shell import IPC, Shell
 
-__all__ = ["shell"]
 BY_COMMAND = {
     "ack": "check",
     "release": "check",
@@ -36,48 +35,43 @@ def test_the_shell_lacks_no_action(action: str) -> None:
     assert BY_COMMAND.get(action, action) in COMMANDS
 
 
-@pytest.fixture
-def pair(shell: Shell) -> Shell:
-    shell.ok("register", "claude")
-    shell.ok("register", "fred")
-    return shell
-
-
 def as_json(shell: Shell, *arguments: str) -> Any:
     return json.loads(shell.ok(*arguments, "--json"))
 
 
-def test_a_question_is_asked_answered_and_listed(pair: Shell) -> None:
-    asking = subprocess.Popen([*IPC, "ask", "claude", "which", "branch?"], env=pair.env, stdout=subprocess.PIPE, cwd=pair.home)
-    (question,) = wait_for("the question", lambda: as_json(pair, "check", "--as", "claude"))
+def test_a_question_is_asked_answered_and_listed(shared_pair: Shell, tag: str) -> None:
+    asking = subprocess.Popen(
+        [*IPC, "ask", f"claude{tag}", "which", "branch?"], env=shared_pair.env, stdout=subprocess.PIPE, cwd=shared_pair.home
+    )
+    (question,) = wait_for("the question", lambda: as_json(shared_pair, "check", "--as", f"claude{tag}"))
     assert question["question"]["waiting"] is True
-    assert "answers their question" in pair.ok("reply", question["id"], "main", "--as", "claude")
+    assert "answers their question" in shared_pair.ok("reply", question["id"], "main", "--as", f"claude{tag}")
     out, _ = asking.communicate(timeout=30)
     assert ("main" in out.decode(), asking.returncode) == (True, 0)
-    assert "answered" in pair.ok("asks")
-    assert pair.ok("receipts", question["id"]).split()[2] == "answered"
+    assert "answered" in shared_pair.ok("asks")
+    assert shared_pair.ok("receipts", question["id"]).split()[2] == "answered"
 
 
-def test_an_ask_without_an_answer_in_time_says_that_it_comes_as_mail(pair: Shell) -> None:
-    done = pair.run("ask", "claude", "?", "--wait", "0.1")
+def test_an_ask_without_an_answer_in_time_says_that_it_comes_as_mail(shared_pair: Shell, tag: str) -> None:
+    done = shared_pair.run("ask", f"claude{tag}", "?", "--wait", "0.1")
     assert (done.returncode, "it will come as mail" in done.stdout) == (1, True)
 
 
-def test_threads_history_search_forward_and_withdraw(pair: Shell) -> None:
-    pair.ok("send", "claude", "the parser eats quotes", "--id", "m1")
-    (mail,) = as_json(pair, "check", "--as", "claude")
-    pair.ok("reply", mail["id"], "fixed", "--as", "claude")
-    assert "parser eats" in pair.ok("search", "quotes")
-    assert pair.run("search", "nothing").returncode == 1
-    pair.ok("register", "bob")
-    pair.ok("forward", mail["id"], "bob", "--note", "look", "--as", "claude")
-    assert "forwarded, written by fred" in pair.ok("check", "--as", "bob")
-    thread = as_json(pair, "history", "--thread", mail["id"], "--as", "fred")["messages"]
+def test_threads_history_search_forward_and_withdraw(shared_pair: Shell, tag: str) -> None:
+    shared_pair.ok("send", f"claude{tag}", "the parser eats quotes", "--id", "m1")
+    (mail,) = as_json(shared_pair, "check", "--as", f"claude{tag}")
+    shared_pair.ok("reply", mail["id"], "fixed", "--as", f"claude{tag}")
+    assert "parser eats" in shared_pair.ok("search", "quotes")
+    assert shared_pair.run("search", "nothing").returncode == 1
+    shared_pair.ok("register", f"bob{tag}")
+    shared_pair.ok("forward", mail["id"], f"bob{tag}", "--note", "look", "--as", f"claude{tag}")
+    assert f"forwarded, written by fred{tag}" in shared_pair.ok("check", "--as", f"bob{tag}")
+    thread = as_json(shared_pair, "history", "--thread", mail["id"], "--as", f"fred{tag}")["messages"]
     assert [m["message"]["content"] for m in thread] == ["fixed", "the parser eats quotes"]
-    pair.ok("send", "claude", "oops", "--id", "m2", "--as", "fred")
-    assert as_json(pair, "count", "--as", "claude")["unread"] == 1
-    assert "Withdrawn" in pair.ok("withdraw", "m2", "--as", "fred")
-    assert pair.run("withdraw", "m1", "--as", "fred").returncode == 1
+    shared_pair.ok("send", f"claude{tag}", "oops", "--id", "m2", "--as", f"fred{tag}")
+    assert as_json(shared_pair, "count", "--as", f"claude{tag}")["unread"] == 1
+    assert "Withdrawn" in shared_pair.ok("withdraw", "m2", "--as", f"fred{tag}")
+    assert shared_pair.run("withdraw", "m1", "--as", f"fred{tag}").returncode == 1
 
 
 def test_groups_presence_blocks_and_automatic_checks(pair: Shell) -> None:
@@ -95,14 +89,14 @@ def test_groups_presence_blocks_and_automatic_checks(pair: Shell) -> None:
     assert "every 3 minutes" in pair.ok("autocheck")
 
 
-def test_a_claim_names_files_by_their_absolute_path(pair: Shell) -> None:
-    pair.ok("claim", "src/**", "--note", "routes")
-    error = pair.fails(5, "claim", "./src/api/a.py", "--as", "claude")
-    assert f"fred has claimed {pair.home}/src/**" in error
-    assert pair.ok("claim", "staging database", "--as", "claude").startswith("Claimed staging database until")
-    assert "routes" in pair.ok("claims", "src/x.py")
-    assert pair.ok("release") == "Released 1\n"
-    assert pair.ok("claim", "src/api/a.py", "--as", "claude").startswith("Claimed")
+def test_a_claim_names_files_by_their_absolute_path(shared_pair: Shell, tag: str) -> None:
+    shared_pair.ok("claim", "src/**", "--note", "routes")
+    error = shared_pair.fails(5, "claim", "./src/api/a.py", "--as", f"claude{tag}")
+    assert f"fred{tag} has claimed {shared_pair.home}/src/**" in error
+    assert shared_pair.ok("claim", "staging database", "--as", f"claude{tag}").startswith("Claimed staging database until")
+    assert "routes" in shared_pair.ok("claims", "src/x.py")
+    assert shared_pair.ok("release") == "Released 1\n"
+    assert shared_pair.ok("claim", "src/api/a.py", "--as", f"claude{tag}").startswith("Claimed")
 
 
 # plain words
@@ -125,42 +119,42 @@ def test_plain_words_are_understood_shown_and_done(pair: Shell) -> None:
     assert pair.ok("whoami") == "freddy, 0 unread\n"
 
 
-def test_plain_words_reach_several_and_groups(pair: Shell) -> None:
-    pair.ok("group", "create", "team")
-    result = as_json(pair, "say", "tell claude and team lunch is at noon", "--as", "claude")
-    assert [r["message"] for r in result["results"]] == ["Message sent", "Posted to 1 member of team"]
+def test_plain_words_reach_several_and_groups(shared_pair: Shell, tag: str) -> None:
+    shared_pair.ok("group", "create", f"team{tag}")
+    result = as_json(shared_pair, "say", f"tell claude{tag} and team{tag} lunch is at noon", "--as", f"claude{tag}")
+    assert [r["message"] for r in result["results"]] == ["Message sent", f"Posted to 1 member of team{tag}"]
 
 
-def test_a_dry_run_shows_what_was_understood_and_does_nothing(pair: Shell) -> None:
-    assert pair.ok("say", "msg claude: hi", "--dry-run") == '→ send {"to": ["claude"], "content": "hi"}\n'
-    assert pair.ok("check", "--as", "claude") == "No new messages\n"
+def test_a_dry_run_shows_what_was_understood_and_does_nothing(shared_pair: Shell, tag: str) -> None:
+    assert shared_pair.ok("say", f"msg claude{tag}: hi", "--dry-run") == f'→ send {{"to": ["claude{tag}"], "content": "hi"}}\n'
+    assert shared_pair.ok("check", "--as", f"claude{tag}") == "No new messages\n"
 
 
-def test_what_is_unsure_is_asked_back_and_done_with_yes(pair: Shell) -> None:
-    assert "nessa isn't registered. Send anyway?" in pair.fails(2, "say", "msg nessa welcome")
-    assert "Did you mean claude?" in pair.fails(2, "say", "msg cluade: hi")
-    assert "Tell claude what?" in pair.fails(2, "say", "tell claude", "--yes")
-    assert "Send this to claude?" in pair.fails(2, "say", "send hi to claude")
-    assert "No new messages" in pair.ok("check", "--as", "claude")
-    assert "no command" in pair.fails(2, "say", "write a test for send()")
-    assert "no message yet to answer" in pair.fails(2, "say", "reply: ok")
-    assert "Message queued for nessa" in pair.ok("say", "msg nessa welcome", "--yes")
+def test_what_is_unsure_is_asked_back_and_done_with_yes(shared_pair: Shell, tag: str) -> None:
+    assert f"nessa{tag} isn't registered. Send anyway?" in shared_pair.fails(2, "say", f"msg nessa{tag} welcome")
+    assert f"Did you mean claude{tag}?" in shared_pair.fails(2, "say", f"msg cluade{tag}: hi")
+    assert f"Tell claude{tag} what?" in shared_pair.fails(2, "say", f"tell claude{tag}", "--yes")
+    assert f"Send this to claude{tag}?" in shared_pair.fails(2, "say", f"send hi to claude{tag}")
+    assert "No new messages" in shared_pair.ok("check", "--as", f"claude{tag}")
+    assert "no command" in shared_pair.fails(2, "say", "write a test for send()")
+    assert "no message yet to answer" in shared_pair.fails(2, "say", "reply: ok")
+    assert f"Message queued for nessa{tag}" in shared_pair.ok("say", f"msg nessa{tag} welcome", "--yes")
 
 
-def test_a_question_in_plain_words_stands_among_the_open_ones(pair: Shell) -> None:
-    assert "ipc asks lists open questions" in pair.ok("say", "ask claude: which branch?")
-    assert "which branch?" in pair.ok("asks")
+def test_a_question_in_plain_words_stands_among_the_open_ones(shared_pair: Shell, tag: str) -> None:
+    assert "ipc asks lists open questions" in shared_pair.ok("say", f"ask claude{tag}: which branch?")
+    assert "which branch?" in shared_pair.ok("asks")
 
 
-def test_plain_words_register_a_shell_that_has_no_name(shell: Shell) -> None:
-    assert "Not registered" in shell.fails(4, "say", "msg fred: hi")
-    assert "Not registered" in shell.fails(4, "say", "msg nessa welcome", "--yes")
-    assert shell.ok("say", "call me jarvis").endswith("Registered jarvis\n")
-    assert shell.ok("whoami") == "jarvis, 0 unread\n"
+def test_plain_words_register_a_shell_that_has_no_name(shared_shell: Shell, tag: str) -> None:
+    assert "Not registered" in shared_shell.fails(4, "say", f"msg fred{tag}: hi")
+    assert "Not registered" in shared_shell.fails(4, "say", f"msg nessa{tag} welcome", "--yes")
+    assert shared_shell.ok("say", f"call me jarvis{tag}").endswith(f"Registered jarvis{tag}\n")
+    assert shared_shell.ok("whoami") == f"jarvis{tag}, 0 unread\n"
 
 
-def test_free_words_without_a_command_are_led_to_say(shell: Shell) -> None:
-    assert "did you mean: ipc say 'msg fred hi'" in shell.fails(2, "msg", "fred", "hi")
+def test_free_words_without_a_command_are_led_to_say(shared_shell: Shell, tag: str) -> None:
+    assert f"did you mean: ipc say 'msg fred{tag} hi'" in shared_shell.fails(2, "msg", f"fred{tag}", "hi")
 
 
 def test_words_of_ones_own_come_from_the_configuration(pair: Shell) -> None:
@@ -174,12 +168,12 @@ def test_words_of_ones_own_come_from_the_configuration(pair: Shell) -> None:
 
 
 @pytest.fixture
-def start(pair: Shell) -> Any:
+def start(shared_pair: Shell) -> Any:
     started: list[subprocess.Popen[bytes]] = []
 
     def run(*arguments: str) -> subprocess.Popen[bytes]:
-        out = open(pair.home / "out.txt", "wb")  # noqa: SIM115 (closed with the process)
-        started.append(subprocess.Popen([*IPC, *arguments], env=pair.env, cwd=pair.home, stdout=out, stderr=out))
+        out = open(shared_pair.home / "out.txt", "wb")  # noqa: SIM115 (closed with the process)
+        started.append(subprocess.Popen([*IPC, *arguments], env=shared_pair.env, cwd=shared_pair.home, stdout=out, stderr=out))
         out.close()
         return started[-1]
 
@@ -189,27 +183,27 @@ def start(pair: Shell) -> Any:
         process.wait(20)
 
 
-def test_watch_prints_mail_as_it_comes_and_acknowledges_it(pair: Shell, start: Callable[..., Any]) -> None:
-    process = start("watch", "--as", "claude")
-    pair.ok("send", "claude", "one")
-    wait_for("the first", lambda: "one" in (pair.home / "out.txt").read_text())
-    pair.ok("send", "claude", "two")
-    wait_for("the second", lambda: "two" in (pair.home / "out.txt").read_text())
+def test_watch_prints_mail_as_it_comes_and_acknowledges_it(shared_pair: Shell, tag: str, start: Callable[..., Any]) -> None:
+    process = start("watch", "--as", f"claude{tag}")
+    shared_pair.ok("send", f"claude{tag}", "one")
+    wait_for("the first", lambda: "one" in (shared_pair.home / "out.txt").read_text())
+    shared_pair.ok("send", f"claude{tag}", "two")
+    wait_for("the second", lambda: "two" in (shared_pair.home / "out.txt").read_text())
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
-    assert pair.ok("check", "--as", "claude") == "No new messages\n"
+    assert shared_pair.ok("check", "--as", f"claude{tag}") == "No new messages\n"
 
 
-def test_watch_hands_mail_to_a_command_and_never_to_a_shell(pair: Shell, start: Callable[..., Any]) -> None:
+def test_watch_hands_mail_to_a_command_and_never_to_a_shell(shared_pair: Shell, tag: str, start: Callable[..., Any]) -> None:
     note = "import os,sys;print(os.environ['IPC_MAIL_FROM'], sys.stdin.read(), flush=True)"
-    start("watch", "--as", "claude", "--exec", sys.executable, "-c", note)
+    start("watch", "--as", f"claude{tag}", "--exec", sys.executable, "-c", note)
     hostile = "$(touch pwned); `touch pwned`"
-    pair.ok("send", "claude", hostile)
-    wait_for("the command's output", lambda: f"fred {hostile}" in (pair.home / "out.txt").read_text())
-    assert not (pair.home / "pwned").exists()
+    shared_pair.ok("send", f"claude{tag}", hostile)
+    wait_for("the command's output", lambda: f"fred{tag} {hostile}" in (shared_pair.home / "out.txt").read_text())
+    assert not (shared_pair.home / "pwned").exists()
 
 
-def test_mail_for_a_command_that_can_not_be_run_stays(pair: Shell) -> None:
-    pair.ok("send", "claude", "kept")
-    assert "can't be run" in pair.fails(2, "watch", "--as", "claude", "--exec", "/no/such/command")
-    assert "kept" in pair.ok("check", "--as", "claude")
+def test_mail_for_a_command_that_can_not_be_run_stays(shared_pair: Shell, tag: str) -> None:
+    shared_pair.ok("send", f"claude{tag}", "kept")
+    assert "can't be run" in shared_pair.fails(2, "watch", "--as", f"claude{tag}", "--exec", "/no/such/command")
+    assert "kept" in shared_pair.ok("check", "--as", f"claude{tag}")

@@ -6,48 +6,13 @@ import pty
 import shlex
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import alive
-
-IPC = [sys.executable, "-m", "bridges.cli"]
-
-
-class Shell:
-    """A person's shell with a home and a data folder of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.env = {"HOME": str(home), "IPC_HOME": str(home / "ipc"), "IPC_PORT": "0", "PATH": os.environ["PATH"]}
-
-    def run(self, *arguments: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
-        environment = {**self.env, **env}
-        done = subprocess.run([*IPC, *arguments], env=environment, input=stdin, capture_output=True, timeout=40, cwd=self.home)
-        return subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-    def ok(self, *arguments: str, **options: Any) -> str:
-        done = self.run(*arguments, **options)
-        assert done.returncode == 0, (done.stdout, done.stderr)
-        return done.stdout
-
-    def fails(self, status: int, *arguments: str, **options: Any) -> str:
-        done = self.run(*arguments, **options)
-        assert done.returncode == status, (done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-
-@pytest.fixture
-def shell(home: Path) -> Iterator[Shell]:
-    shell = Shell(home)
-    yield shell
-    shell.run("down")
+from tests.shell import IPC, Shell
 
 
 def test_the_first_command_starts_the_service_and_mail_flows(shell: Shell) -> None:
@@ -63,17 +28,17 @@ def test_the_first_command_starts_the_service_and_mail_flows(shell: Shell) -> No
     assert [r["id"] for r in json.loads(shell.ok("list", "--json"))] == ["claude-2", "fred"]
 
 
-def test_text_comes_from_arguments_standard_input_or_a_file(shell: Shell) -> None:
-    shell.ok("register", "fred")
-    (shell.home / "note.txt").write_text("from a file\n")
-    shell.ok("send", "fred", "-", stdin="from stdin ü".encode())
-    shell.ok("send", "fred", "--file", "note.txt", "--data", '{"n": 1}')
-    mail = json.loads(shell.ok("check", "--json"))
+def test_text_comes_from_arguments_standard_input_or_a_file(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    (shared_shell.home / "note.txt").write_text("from a file\n")
+    shared_shell.ok("send", f"fred{tag}", "-", stdin="from stdin ü".encode())
+    shared_shell.ok("send", f"fred{tag}", "--file", "note.txt", "--data", '{"n": 1}')
+    mail = json.loads(shared_shell.ok("check", "--json"))
     assert [(m["content"], m["data"]) for m in mail] == [("from stdin ü", None), ("from a file\n", {"n": 1})]
-    assert "there is no text" in shell.fails(2, "send", "fred")
-    assert "not UTF-8" in shell.fails(2, "send", "fred", "-", stdin=b"\xff")
-    assert "--data is not JSON" in shell.fails(2, "send", "fred", "x", "--data", "{")
-    assert "No such file" in shell.fails(2, "send", "fred", "--file", "none")
+    assert "there is no text" in shared_shell.fails(2, "send", f"fred{tag}")
+    assert "not UTF-8" in shared_shell.fails(2, "send", f"fred{tag}", "-", stdin=b"\xff")
+    assert "--data is not JSON" in shared_shell.fails(2, "send", f"fred{tag}", "x", "--data", "{")
+    assert "No such file" in shared_shell.fails(2, "send", f"fred{tag}", "--file", "none")
 
 
 def test_a_message_id_makes_a_send_repeatable(shell: Shell) -> None:
@@ -102,25 +67,25 @@ def test_options_may_stand_between_the_recipient_and_the_text(shell: Shell) -> N
     assert "behind --" in shell.fails(2, "send", "fred", "-x")
 
 
-def test_the_number_that_send_prints_is_the_one_that_every_command_takes(shell: Shell) -> None:
-    shell.ok("register", "fred")
-    printed = shell.ok("send", "nova", "x", "--id", "mine")
+def test_the_number_that_send_prints_is_the_one_that_every_command_takes(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    printed = shared_shell.ok("send", f"nova{tag}", "x", "--id", "mine")
     number = printed.partition("(number ")[2].partition(")")[0]
-    assert f"#{number}" in shell.ok("history")
-    assert shell.ok("receipts", number).split()[:3] == [number, "nova", "queued"]
-    shell.ok("send", "nova", "y", "--thread", f"#{number}")
-    assert shell.ok("withdraw", f"#{number}") == "Withdrawn (1 unread)\n"
+    assert f"#{number}" in shared_shell.ok("history")
+    assert shared_shell.ok("receipts", number).split()[:3] == [number, f"nova{tag}", "queued"]
+    shared_shell.ok("send", f"nova{tag}", "y", "--thread", f"#{number}")
+    assert shared_shell.ok("withdraw", f"#{number}") == "Withdrawn (1 unread)\n"
 
 
-def test_numbers_out_of_bounds_are_refused_in_words(shell: Shell) -> None:
+def test_numbers_out_of_bounds_are_refused_in_words(shared_shell: Shell, tag: str) -> None:
     for words, told in (
-        (("send", "fred", "x", "--ttl", "soon"), "argument --ttl: 'soon' must be from 1 to 31536000 seconds"),
+        (("send", f"fred{tag}", "x", "--ttl", "soon"), "argument --ttl: 'soon' must be from 1 to 31536000 seconds"),
         (("check", "--wait", "nan"), "argument --wait: 'nan' must be from 0 to 3600 seconds"),
         (("check", "--limit", "0"), "argument --limit: '0' must be a whole number from 1 to 10000 messages"),
         (("history", "--limit", "x"), "argument --limit: 'x' must be a whole number from 1 to 200 messages"),
         (("autocheck", "start", "99"), "argument MINUTES: '99' must be a whole number from 1 to 60 minutes"),
     ):
-        assert shell.fails(2, *words) == f"ipc: {told}\nnext: ipc {words[0]} --help\n"
+        assert shared_shell.fails(2, *words) == f"ipc: {told}\nnext: ipc {words[0]} --help\n"
 
 
 @pytest.mark.parametrize(
@@ -134,23 +99,23 @@ def test_numbers_out_of_bounds_are_refused_in_words(shell: Shell) -> None:
         (("presence", "idle", "x" * 201), "ipc presence --help"),
     ],
 )
-def test_what_to_do_next_is_something_to_type(shell: Shell, words: tuple[str, ...], next_step: str) -> None:
-    shell.ok("register", "fred")
-    done = shell.run(*words)
+def test_what_to_do_next_is_something_to_type(shared_shell: Shell, tag: str, words: tuple[str, ...], next_step: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    done = shared_shell.run(*words)
     assert done.returncode in (1, 2) and done.stderr.endswith(f"next: {next_step}\n"), done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_letter_that_the_terminal_does_not_have_stops_no_mail(shell: Shell, encoding: str) -> None:
-    shell.ok("register", "fred")
-    shell.ok("send", "fred", "caf\u00e9 \U0001f600")
-    shell.ok("send", "fred", "plain")
-    environment = {**shell.env, "PYTHONIOENCODING": encoding}
-    done = subprocess.run([*IPC, "check"], env=environment, capture_output=True, timeout=40, cwd=shell.home)
+def test_a_letter_that_the_terminal_does_not_have_stops_no_mail(shared_shell: Shell, tag: str, encoding: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    shared_shell.ok("send", f"fred{tag}", "caf\u00e9 \U0001f600")
+    shared_shell.ok("send", f"fred{tag}", "plain")
+    environment = {**shared_shell.env, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([*IPC, "check"], env=environment, capture_output=True, timeout=40, cwd=shared_shell.home)
     assert (done.returncode, done.stderr) == (0, b"")
     lines = [line.strip() for line in done.stdout.decode(encoding).splitlines()]
     assert lines[1] == "caf\u00e9 \U0001f600".encode(encoding, "backslashreplace").decode(encoding) and lines[3] == "plain"
-    assert shell.ok("check") == "No new messages\n"
+    assert shared_shell.ok("check") == "No new messages\n"
 
 
 def in_shell(shell: Shell, words: str, first: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -161,47 +126,47 @@ def in_shell(shell: Shell, words: str, first: str = "", cwd: Path | None = None)
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "2>&-", "0<&- 2>&-"])
-def test_closed_input_or_error_output_changes_nothing(shell: Shell, closed: str) -> None:
-    shell.ok("register", "fred")
-    shell.ok("send", "fred", "x")
-    for words in ("check", "whoami", "send fred y"):
-        done = in_shell(shell, f"{words} {closed}")
+def test_closed_input_or_error_output_changes_nothing(shared_shell: Shell, tag: str, closed: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    shared_shell.ok("send", f"fred{tag}", "x")
+    for words in ("check", "whoami", f"send fred{tag} y"):
+        done = in_shell(shared_shell, f"{words} {closed}")
         assert (done.returncode, done.stderr) == (0, b""), done
 
 
 @pytest.mark.parametrize("output", ["1>&-", "1>/dev/full", "1>&- 0<&- 2>&-"])
-def test_mail_that_could_not_be_shown_is_unread(shell: Shell, output: str) -> None:
-    shell.ok("register", "fred")
-    shell.ok("send", "fred", "keep me")
+def test_mail_that_could_not_be_shown_is_unread(shared_shell: Shell, tag: str, output: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    shared_shell.ok("send", f"fred{tag}", "keep me")
     for words in ("check", "check --json"):
-        done = in_shell(shell, f"{words} {output}")
+        done = in_shell(shared_shell, f"{words} {output}")
         assert done.returncode == 1 and b"Traceback" not in done.stderr and b"Exception" not in done.stderr
-    assert "keep me" in shell.ok("check")
+    assert "keep me" in shared_shell.ok("check")
 
 
-def test_automatic_checks_promise_a_shell_nothing_that_it_does_not_do(shell: Shell) -> None:
-    shell.ok("register", "fred")
+def test_automatic_checks_promise_a_shell_nothing_that_it_does_not_do(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
     for minutes, often in (("1", "every minute"), ("3", "every 3 minutes")):
-        told = shell.ok("autocheck", "start", minutes)
+        told = shared_shell.ok("autocheck", "start", minutes)
         assert often in told and "in a shell, ipc watch prints mail as it comes" in told
-    assert shell.ok("autocheck", "stop") == "Automatic checks are off\n"
+    assert shared_shell.ok("autocheck", "stop") == "Automatic checks are off\n"
 
 
-def test_a_folder_that_was_removed_is_no_reason_to_fail(shell: Shell) -> None:
-    shell.ok("register", "fred")
-    gone = shell.home / "gone"
-    for words, status in (("send fred x", 0), ("check", 0), ("send --as nobody fred x", 4), ("claim a.py", 2)):
+def test_a_folder_that_was_removed_is_no_reason_to_fail(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    gone = shared_shell.home / "gone"
+    for words, status in ((f"send fred{tag} x", 0), ("check", 0), (f"send --as nobody{tag} fred{tag} x", 4), ("claim a.py", 2)):
         gone.mkdir()
-        done = in_shell(shell, words, first=f"rmdir {gone}; ", cwd=gone)
+        done = in_shell(shared_shell, words, first=f"rmdir {gone}; ", cwd=gone)
         assert done.returncode == status and b"Traceback" not in done.stderr, done
 
 
-def test_every_error_says_what_to_type_next(shell: Shell) -> None:
-    assert shell.fails(4, "check") == "ipc: Not registered\nnext: ipc register NAME\n"
-    assert shell.fails(2, "snd", "x") == "ipc: unknown command 'snd'. Did you mean send?\nnext: ipc --help\n"
-    assert "next: ipc send --help" in shell.fails(2, "send")
-    assert "Invalid instance ID format" in shell.fails(1, "register", "a b")
-    assert "IPC_PORT: port must be a whole number" in shell.fails(2, "status", IPC_PORT="x")
+def test_every_error_says_what_to_type_next(shared_shell: Shell) -> None:
+    assert shared_shell.fails(4, "check") == "ipc: Not registered\nnext: ipc register NAME\n"
+    assert shared_shell.fails(2, "snd", "x") == "ipc: unknown command 'snd'. Did you mean send?\nnext: ipc --help\n"
+    assert "next: ipc send --help" in shared_shell.fails(2, "send")
+    assert "Invalid instance ID format" in shared_shell.fails(1, "register", "a b")
+    assert "IPC_PORT: port must be a whole number" in shared_shell.fails(2, "status", IPC_PORT="x")
 
 
 def test_an_unreachable_service_is_its_own_status(shell: Shell) -> None:
@@ -211,13 +176,13 @@ def test_an_unreachable_service_is_its_own_status(shell: Shell) -> None:
     assert "Not a directory" in shell.fails(2, "register", "fred", IPC_HOME=str(blocked / "x"))
 
 
-def test_the_replaced_session_is_not_allowed(shell: Shell) -> None:
-    shell.ok("register", "fred")
-    path = shell.home / "ipc" / "sessions" / "cli-fred.json"
+def test_the_replaced_session_is_not_allowed(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    path = shared_shell.data / "sessions" / f"cli-fred{tag}.json"
     first = path.read_text()
-    shell.ok("register", "fred")
+    shared_shell.ok("register", f"fred{tag}")
     path.write_text(first)
-    assert "registered again elsewhere" in shell.fails(4, "check")
+    assert "registered again elsewhere" in shared_shell.fails(4, "check")
 
 
 def test_up_down_and_status(shell: Shell) -> None:
@@ -243,30 +208,30 @@ def test_doctor_finds_a_broken_database(shell: Shell) -> None:
     assert "repaired 0 messages saved" in shell.ok("status")
 
 
-def test_mail_can_not_steer_the_terminal_and_is_coloured_only_there(shell: Shell) -> None:
-    shell.ok("register", "fred")
-    shell.ok("send", "fred", "\x1b]0;owned\x07\x9b2J\u202e")
+def test_mail_can_not_steer_the_terminal_and_is_coloured_only_there(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    shared_shell.ok("send", f"fred{tag}", "\x1b]0;owned\x07\x9b2J\u202e")
     master, slave = pty.openpty()
-    env = {**shell.env, "TERM": "xterm"}
+    env = {**shared_shell.env, "TERM": "xterm"}
     subprocess.run([*IPC, "check"], env=env, stdout=slave, stderr=slave, timeout=30, check=True)
     os.close(slave)
     shown = os.read(master, 65536).decode()
     os.close(master)
-    assert "\x1b[1mfred\x1b[0m" in shown
+    assert f"\x1b[1mfred{tag}\x1b[0m" in shown
     assert "\x1b]0" not in shown and "\x07" not in shown and "\x9b" not in shown and "\u202e" not in shown
     assert "\\x1b]0;owned\\x07" in shown
 
 
-def test_mail_that_could_not_be_printed_comes_back(shell: Shell) -> None:
-    shell.ok("register", "fred")
-    shell.ok("send", "fred", "precious")
+def test_mail_that_could_not_be_printed_comes_back(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"fred{tag}")
+    shared_shell.ok("send", f"fred{tag}", "precious")
     read, write = os.pipe()
     os.close(read)
-    broken = subprocess.run([*IPC, "check"], env=shell.env, stdout=write, stderr=subprocess.PIPE, timeout=30)
+    broken = subprocess.run([*IPC, "check"], env=shared_shell.env, stdout=write, stderr=subprocess.PIPE, timeout=30)
     os.close(write)
     assert (broken.returncode, broken.stderr) == (1, b"")
-    shell.ok("register", "fred")  # frees the lease of the lost check
-    assert "precious" in shell.ok("check")
+    shared_shell.ok("register", f"fred{tag}")  # frees the lease of the lost check
+    assert "precious" in shared_shell.ok("check")
 
 
 @pytest.fixture
@@ -348,12 +313,12 @@ def test_of_a_damaged_seed_database_all_that_can_be_read_is_imported(shell: Shel
     assert f"at most {report['unreadable']} rows could not be read" in shell.run("import-legacy", str(path)).stdout
 
 
-def test_what_is_no_seed_database_is_refused(shell: Shell) -> None:
-    (shell.home / "x.db").write_bytes(b"rubbish" * 500)
-    assert "can't be read as a database" in shell.fails(2, "import-legacy", str(shell.home / "x.db"))
-    sqlite3.connect(shell.home / "y.db").execute("CREATE TABLE t (a)").connection.close()
-    assert "no table messages" in shell.fails(2, "import-legacy", str(shell.home / "y.db"))
-    assert "is not a file" in shell.fails(2, "import-legacy", "nothing.db")
+def test_what_is_no_seed_database_is_refused(shared_shell: Shell) -> None:
+    (shared_shell.home / "x.db").write_bytes(b"rubbish" * 500)
+    assert "can't be read as a database" in shared_shell.fails(2, "import-legacy", str(shared_shell.home / "x.db"))
+    sqlite3.connect(shared_shell.home / "y.db").execute("CREATE TABLE t (a)").connection.close()
+    assert "no table messages" in shared_shell.fails(2, "import-legacy", str(shared_shell.home / "y.db"))
+    assert "is not a file" in shared_shell.fails(2, "import-legacy", "nothing.db")
 
 
 def test_the_demo_runs_and_leaves_nothing(shell: Shell) -> None:

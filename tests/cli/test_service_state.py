@@ -2,19 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_ipc import Shell
-
-
-@pytest.fixture
-def shell(home: Path) -> Iterator[Shell]:
-    shell = Shell(home)
-    yield shell
-    shell.run("down")
+from tests.shell import Shell
 
 
 def test_a_setting_that_differs_from_the_running_services_is_named_with_what_to_type(shell: Shell) -> None:

@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from tests.cli.test_ipc import IPC, Shell
 from tests.conftest import wait_for
+from tests.shell import IPC, Shell
 
 COMMAND = """
 import os, sys
@@ -23,11 +22,9 @@ sys.exit(os.path.exists("bad") and text == "bad")
 
 
 @pytest.fixture
-def shell(home: Path) -> Iterator[Shell]:
-    shell = Shell(home)
-    shell.ok("register", "fred")
-    yield shell
-    shell.run("down")
+def fred(shared_shell: Shell, tag: str) -> Shell:
+    shared_shell.ok("register", f"fred{tag}")
+    return shared_shell
 
 
 class Watch:
@@ -50,39 +47,39 @@ class Watch:
         return Path(self.errors.name).read_text()
 
 
-def test_a_message_whose_command_failed_is_tried_again_first(shell: Shell) -> None:
-    (shell.home / "bad").touch()
-    watch = Watch(shell)
-    shell.ok("send", "fred", "bad")
+def test_a_message_whose_command_failed_is_tried_again_first(fred: Shell, tag: str) -> None:
+    (fred.home / "bad").touch()
+    watch = Watch(fred)
+    number = fred.ok("send", f"fred{tag}", "bad").rpartition(" ")[2].rstrip(")\n")
     wait_for("the first try", watch.texts)
-    (shell.home / "bad").unlink()
-    shell.ok("send", "fred", "next")
+    (fred.home / "bad").unlink()
+    fred.ok("send", f"fred{tag}", "next")
     wait_for("the next message", lambda: watch.texts()[-1:] == ["next"])
     assert watch.texts()[:-1] in (["bad"] * 2, ["bad"] * 3)
-    wait_for("the last acknowledgement", lambda: shell.ok("count") == "0 unread\n")
-    assert "ended with status 1 for message #1: unread again, next try in 0.05 s" in watch.stop()
+    wait_for("the last acknowledgement", lambda: fred.ok("count") == "0 unread\n")
+    assert f"ended with status 1 for message #{number}: unread again, next try in 0.05 s" in watch.stop()
 
 
-def test_after_three_failures_a_message_is_set_aside_and_the_mail_goes_on(shell: Shell) -> None:
-    (shell.home / "bad").touch()
-    shell.ok("send", "fred", "bad")
-    shell.ok("send", "fred", "next")
-    watch = Watch(shell)
+def test_after_three_failures_a_message_is_set_aside_and_the_mail_goes_on(fred: Shell, tag: str) -> None:
+    (fred.home / "bad").touch()
+    fred.ok("send", f"fred{tag}", "bad")
+    fred.ok("send", f"fred{tag}", "next")
+    watch = Watch(fred)
     wait_for("the next message", lambda: "next" in watch.texts())
     assert watch.texts() == [*["bad"] * 3, "next"]
     told = watch.stop()
-    assert "3 times: set aside as read\nnext: ipc history --peer fred\n" in told
-    assert "bad" in shell.ok("history", "--peer", "fred")
+    assert f"3 times: set aside as read\nnext: ipc history --peer fred{tag}\n" in told
+    assert "bad" in fred.ok("history", "--peer", f"fred{tag}")
 
 
-def test_a_watch_that_is_stopped_between_two_tries_leaves_the_message_unread(shell: Shell) -> None:
-    (shell.home / "bad").touch()
-    shell.ok("send", "fred", "bad")
+def test_a_watch_that_is_stopped_between_two_tries_leaves_the_message_unread(fred: Shell, tag: str) -> None:
+    (fred.home / "bad").touch()
+    fred.ok("send", f"fred{tag}", "bad")
     command = [*IPC, "watch", "--pause", "3600", "--exec", sys.executable, "command.py"]
-    (shell.home / "command.py").write_text(COMMAND)
-    watch = subprocess.Popen(command, env=shell.env, cwd=shell.home, stderr=subprocess.PIPE)
+    (fred.home / "command.py").write_text(COMMAND)
+    watch = subprocess.Popen(command, env=fred.env, cwd=fred.home, stderr=subprocess.PIPE)
     assert watch.stderr is not None
     assert b"unread again" in watch.stderr.readline()
     watch.send_signal(signal.SIGINT)
     watch.communicate(timeout=20)
-    assert "bad" in shell.ok("check")
+    assert "bad" in fred.ok("check")

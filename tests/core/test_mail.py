@@ -61,6 +61,7 @@ def test_what_is_acknowledged_leaves_nothing_behind_that_waits_for_the_end_of_it
     assert [m["id"] for m in pair.check("claude")] == [held[0]["id"]], "the one lease that was left has ended"
 
 
+@pytest.mark.deep
 def test_waits_that_are_answered_early_leave_nothing_behind_that_waits_for_their_end(pair: Core) -> None:
     pair.batch({"action": "check", "wait_s": 3000, "id": "first"}, name="claude")
     for number in range(3000):

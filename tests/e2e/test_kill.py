@@ -12,6 +12,8 @@ import pytest
 from broker.protocol.errors import IpcError
 from tests.conftest import Service, alive, wait_for
 
+pytestmark = pytest.mark.deep
+
 ROUNDS = 6
 PER_ROUND = 250
 

@@ -28,6 +28,8 @@ from broker.protocol.errors import IpcError
 from broker.version import VERSION
 from tests.conftest import Service, alive, wait_for
 
+pytestmark = pytest.mark.deep
+
 OLD_COMMIT = "b4a53fe"
 ROOT = Path(broker.__file__).parent.parent
 

@@ -14,122 +14,118 @@ AGAIN = "(delivered before, perhaps seen)"
 
 
 @pytest.fixture
-def web(service: Service) -> Agent:
-    agent = Agent(service, session="s1")
+def web(shared: Service, tag: str) -> Agent:
+    agent = Agent(shared, project=f"web{tag}", session=f"s1-{tag}")
     agent.start()
     return agent
 
 
 @pytest.fixture
 def tools(web: Agent) -> Iterator[Tools]:
-    server = Tools(web, CLAUDE_CODE_SESSION_ID="s1")
+    server = Tools(web, CLAUDE_CODE_SESSION_ID=web.session)
     yield server
     server.close()
 
 
-def send(service: Service, text: str, land: str = "turn") -> None:
-    with service.connect("bob") as bob:
-        bob.send("web", text, land=land)
+def send(web: Agent, text: str, land: str = "turn") -> None:
+    with web.service.connect("bob") as bob:
+        bob.send(web.project.name, text, land=land)
 
 
-def next_session(service: Service) -> str:
+def next_session(web: Agent) -> str:
     """What the next session of the folder reads as it starts."""
-    return Agent(service, session="s2").context("SessionStart-startup")
+    following = Agent(web.service, project=web.project.name, session=f"{web.session}-next")
+    return following.context("SessionStart-startup")
 
 
-def queued(service: Service) -> int:
-    with service.connect("bob") as bob:
-        return int(bob.request("status")["queued"])
+def queued(web: Agent) -> int:
+    return web.service.queued(web.project.name)
 
 
 @pytest.mark.parametrize("events", [[], [("PostToolUse", OWN)], [("PostToolUse", OTHER)]])
 def test_a_host_killed_before_its_next_event_has_not_shown_a_tool_s_mail(
-    service: Service, web: Agent, tools: Tools, events: list[tuple[str, dict[str, str]]]
+    web: Agent, tools: Tools, events: list[tuple[str, dict[str, str]]]
 ) -> None:
-    send(service, "precious")
+    send(web, "precious")
     assert "precious" in tools.call("check")
     for event, fields in events:
         assert "precious" not in web.context(event, **fields)
     tools.close()
-    text = next_session(service)
+    text = next_session(web)
     assert "precious" in text and AGAIN in text
 
 
 @pytest.mark.parametrize("following", [("PostToolUse", OTHER), ("PreToolUse", {}), ("Stop", {}), ("UserPromptSubmit", {})])
 def test_the_event_after_the_tool_s_own_shows_that_its_mail_arrived(
-    service: Service, web: Agent, tools: Tools, following: tuple[str, dict[str, str]]
+    web: Agent, tools: Tools, following: tuple[str, dict[str, str]]
 ) -> None:
-    send(service, "precious")
+    send(web, "precious")
     assert "precious" in tools.call("check")
     web.hook("PostToolUse", **OWN)
-    assert queued(service) == 1
+    assert queued(web) == 1
     event, fields = following
     assert "precious" not in str(web.hook(event, **fields))
-    assert queued(service) == 0
+    assert queued(web) == 0
     tools.close()
-    assert "precious" not in next_session(service)
+    assert "precious" not in next_session(web)
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_mail_read_by_a_turn_s_last_tool_call_does_not_come_a_second_time(
-    service: Service, web: Agent, tools: Tools, own: bool
-) -> None:
+def test_mail_read_by_a_turn_s_last_tool_call_does_not_come_a_second_time(web: Agent, tools: Tools, own: bool) -> None:
     web.hook("UserPromptSubmit")
-    send(service, "precious")
+    send(web, "precious")
     assert "precious" in tools.call("check")
     if own:
         web.hook("PostToolUse", **OWN)
     assert web.hook("Stop") == web.hook("UserPromptSubmit") == {}
     assert "No new messages." in tools.call("check")
-    assert queued(service) == 0
+    assert queued(web) == 0
 
 
-def test_a_broker_s_end_while_the_model_thinks_does_not_bring_the_mail_again(
-    service: Service, web: Agent, tools: Tools
-) -> None:
-    send(service, "precious", "tool")
+def test_a_broker_s_end_while_the_model_thinks_does_not_bring_the_mail_again(web: Agent, tools: Tools) -> None:
+    send(web, "precious", "tool")
     assert "precious" in tools.call("check")
-    service.kill("broker")
-    service.start()
+    web.service.kill("broker")
+    web.service.start()
     assert web.hook("PostToolUse", **OWN) == {}
     assert "No new messages." in tools.call("check")
     assert web.hook("Stop") == {}
-    assert queued(service) == 0
+    assert queued(web) == 0
 
 
-def test_the_end_of_the_process_behind_the_tools_changes_nothing(service: Service, web: Agent, tools: Tools) -> None:
-    send(service, "precious")
+def test_the_end_of_the_process_behind_the_tools_changes_nothing(web: Agent, tools: Tools) -> None:
+    send(web, "precious")
     assert "precious" in tools.call("check")
-    service.kill("mcp")
+    web.service.kill("mcp")
     web.hook("PostToolUse", **OWN)
     assert "No new messages." in tools.call("check")
     assert web.hook("Stop") == web.hook("UserPromptSubmit") == {}
-    assert queued(service) == 0
+    assert queued(web) == 0
 
 
 @pytest.mark.parametrize("event", ["UserPromptSubmit", "PostToolUse"])
-def test_a_hook_s_own_mail_is_read_by_the_next_event_and_comes_again_without(service: Service, web: Agent, event: str) -> None:
-    send(service, "shown", "tool")
+def test_a_hook_s_own_mail_is_read_by_the_next_event_and_comes_again_without(web: Agent, event: str) -> None:
+    send(web, "shown", "tool")
     assert "shown" in web.context(event)
-    assert queued(service) == 1
+    assert queued(web) == 1
     assert web.hook("PostToolUse", **OTHER) == {}
-    assert queued(service) == 0
-    send(service, "lost", "tool")
+    assert queued(web) == 0
+    send(web, "lost", "tool")
     assert "lost" in web.context(event)
-    text = next_session(service)
+    text = next_session(web)
     assert "lost" in text and AGAIN in text and "shown" not in text
 
 
-def test_a_compaction_in_the_middle_of_a_turn_brings_nothing_twice(service: Service, web: Agent) -> None:
-    send(service, "shown")
+def test_a_compaction_in_the_middle_of_a_turn_brings_nothing_twice(web: Agent) -> None:
+    send(web, "shown")
     assert "shown" in web.context("UserPromptSubmit")
     assert "shown" not in web.context("SessionStart-startup", source="compact")
     assert web.hook("Stop") == {}
-    assert queued(service) == 0
+    assert queued(web) == 0
 
 
-def test_a_turn_that_was_broken_off_with_its_session_gives_its_mail_to_the_next(service: Service, web: Agent) -> None:
-    send(service, "shown")
+def test_a_turn_that_was_broken_off_with_its_session_gives_its_mail_to_the_next(web: Agent) -> None:
+    send(web, "shown")
     assert "shown" in web.context("UserPromptSubmit")
     web.hook("SessionEnd")
-    assert AGAIN in next_session(service)
+    assert AGAIN in next_session(web)

@@ -45,47 +45,54 @@ def test_a_folder_named_like_a_reserved_name_is_called_otherwise(name: str) -> N
     assert clean(name) == clean(name.upper()) == "agent"
 
 
-def test_a_folder_keeps_its_name_over_restart_resume_compaction_and_clear(service: Service, processes: list[Any]) -> None:
-    agent = Agent(service, **host_process(processes))
-    assert agent.start() == "web"
-    token = host_sessions.load(str(service.home), agent.session).token  # type: ignore[union-attr]
-    assert "under the name web." in agent.context("SessionStart-compact")
-    assert "under the name web." in agent.context("SessionStart-resume")
+def test_a_folder_keeps_its_name_over_restart_resume_compaction_and_clear(
+    shared: Service, tag: str, processes: list[Any]
+) -> None:
+    agent = Agent(shared, project=f"web{tag}", **host_process(processes))
+    assert agent.start() == f"web{tag}"
+    token = host_sessions.load(str(shared.home), agent.session).token  # type: ignore[union-attr]
+    assert f"under the name web{tag}." in agent.context("SessionStart-compact")
+    assert f"under the name web{tag}." in agent.context("SessionStart-resume")
     agent.hook("SessionEnd", reason="clear")
-    cleared = Agent(service, **{"CLAUDE_PID": agent.env["CLAUDE_PID"]})
-    assert cleared.start() == "web"
-    assert host_sessions.load(str(service.home), agent.session).session == cleared.session  # type: ignore[union-attr]
+    cleared = Agent(shared, project=f"web{tag}", **{"CLAUDE_PID": agent.env["CLAUDE_PID"]})
+    assert cleared.start() == f"web{tag}"
+    assert host_sessions.load(str(shared.home), agent.session).session == cleared.session  # type: ignore[union-attr]
     processes[0].kill()
     processes[0].wait()
-    again = Agent(service, **host_process(processes))
-    assert again.start() == "web"
-    assert host_sessions.load(str(service.home), again.session).token == token  # type: ignore[union-attr]
+    again = Agent(shared, project=f"web{tag}", **host_process(processes))
+    assert again.start() == f"web{tag}"
+    assert host_sessions.load(str(shared.home), again.session).token == token  # type: ignore[union-attr]
 
 
-def test_a_second_session_of_a_folder_gets_a_name_of_its_own_and_keeps_it(service: Service, processes: list[Any]) -> None:
-    first, second = Agent(service, **host_process(processes)), Agent(service, **host_process(processes))
-    assert (first.start(), second.start()) == ("web", "web-claude")
-    gemini = Agent(service, "gemini")
-    assert gemini.start() == "web-gemini"
-    with service.connect("bob") as bob:
-        bob.send("web", "for the first")
+def test_a_second_session_of_a_folder_gets_a_name_of_its_own_and_keeps_it(
+    shared: Service, tag: str, processes: list[Any]
+) -> None:
+    first, second = (
+        Agent(shared, project=f"web{tag}", **host_process(processes)),
+        Agent(shared, project=f"web{tag}", **host_process(processes)),
+    )
+    assert (first.start(), second.start()) == (f"web{tag}", f"web{tag}-claude")
+    gemini = Agent(shared, "gemini", f"web{tag}")
+    assert gemini.start() == f"web{tag}-gemini"
+    with shared.connect("bob") as bob:
+        bob.send(f"web{tag}", "for the first")
     assert second.hook("UserPromptSubmit") == gemini.hook("BeforeAgent") == {}
     assert "for the first" in first.context("UserPromptSubmit")
 
 
-def test_another_folder_of_the_same_name_takes_its_branch(service: Service, processes: list[Any]) -> None:
-    first = Agent(service, project="a/web", **host_process(processes))
-    second = Agent(service, project="b/web", **host_process(processes))
+def test_another_folder_of_the_same_name_takes_its_branch(shared: Service, tag: str, processes: list[Any]) -> None:
+    first = Agent(shared, project=f"a/web{tag}", **host_process(processes))
+    second = Agent(shared, project=f"b/web{tag}", **host_process(processes))
     (second.project / ".git").mkdir()
     (second.project / ".git" / "HEAD").write_text("ref: refs/heads/feature/x\n")
     assert git_branch(str(second.project)) == "feature/x"
-    assert (first.start(), second.start()) == ("web", "web-feature-x")
+    assert (first.start(), second.start()) == (f"web{tag}", f"web{tag}-feature-x")
 
 
-def test_a_name_that_an_other_program_has_is_never_taken_over(service: Service) -> None:
-    with service.connect("web") as web:
-        assert Agent(service).start() == "web-claude"
-        assert web.whoami()["instance_id"] == "web"
+def test_a_name_that_an_other_program_has_is_never_taken_over(shared: Service, tag: str) -> None:
+    with shared.connect(f"web{tag}") as web:
+        assert Agent(shared, project=f"web{tag}").start() == f"web{tag}-claude"
+        assert web.whoami()["instance_id"] == f"web{tag}"
 
 
 @pytest.mark.parametrize("how", ["flag", "variable", "config"])
@@ -96,39 +103,39 @@ def test_the_user_s_own_name_comes_first(service: Service, how: str) -> None:
     assert agent.start(*(["--name", "fred"] if how == "flag" else [])) == "fred"
 
 
-def test_a_running_session_keeps_its_name_though_another_wants_it(service: Service, processes: list[Any]) -> None:
-    first = Agent(service, IPC_NAME="fred", **host_process(processes))
-    second = Agent(service, project="api", IPC_NAME="fred", **host_process(processes))
-    assert (first.start(), second.start()) == ("fred", "fred-claude")
+def test_a_running_session_keeps_its_name_though_another_wants_it(shared: Service, tag: str, processes: list[Any]) -> None:
+    first = Agent(shared, project=f"web{tag}", IPC_NAME=f"fred{tag}", **host_process(processes))
+    second = Agent(shared, project=f"api{tag}", IPC_NAME=f"fred{tag}", **host_process(processes))
+    assert (first.start(), second.start()) == (f"fred{tag}", f"fred{tag}-claude")
 
 
-def test_sessions_that_start_at_the_same_instant_get_different_names(service: Service, processes: list[Any]) -> None:
+def test_sessions_that_start_at_the_same_instant_get_different_names(shared: Service, tag: str, processes: list[Any]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    agents = [Agent(service, **host_process(processes)) for _ in range(6)]
+    agents = [Agent(shared, project=f"web{tag}", **host_process(processes)) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
         names = list(pool.map(lambda a: a.start(), agents))
-    assert len(set(names)) == 6 and "web" in names
+    assert len(set(names)) == 6 and f"web{tag}" in names
 
 
-def test_a_session_whose_name_was_taken_over_gets_another_at_its_next_start(service: Service) -> None:
-    agent = Agent(service)
+def test_a_session_whose_name_was_taken_over_gets_another_at_its_next_start(shared: Service, tag: str) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     agent.start()
-    service.connect("web").close()  # takes the name over
+    shared.connect(f"web{tag}").close()  # takes the name over
     assert agent.hook("UserPromptSubmit") == {}
-    assert agent.start() == "web-claude"
+    assert agent.start() == f"web{tag}-claude"
 
 
-def test_sessions_that_share_a_daemon_are_different_agents(service: Service) -> None:
+def test_sessions_that_share_a_daemon_are_different_agents(shared: Service, tag: str) -> None:
     """Codex CLI's daemon runs the hooks of all sessions: here it is the process that runs this test."""
-    first, second, other = (Agent(service, "codex", project) for project in ("web", "web", "api"))
-    assert [a.start() for a in (first, second, other)] == ["web", "web-codex", "api"]
-    assert host_sessions.load(str(service.home), first.session).session == first.session  # type: ignore[union-attr]
-    found = host_sessions.of_process(str(service.home), os.getpid(), str(other.project))
+    first, second, other = (Agent(shared, "codex", project) for project in (f"web{tag}", f"web{tag}", f"api{tag}"))
+    assert [a.start() for a in (first, second, other)] == [f"web{tag}", f"web{tag}-codex", f"api{tag}"]
+    assert host_sessions.load(str(shared.home), first.session).session == first.session  # type: ignore[union-attr]
+    found = host_sessions.of_process(str(shared.home), os.getpid(), str(other.project))
     assert found is not None and found.session == other.session
-    assert host_sessions.of_process(str(service.home), os.getpid(), str(first.project)) is None
+    assert host_sessions.of_process(str(shared.home), os.getpid(), str(first.project)) is None
     second.hook("SessionEnd")
-    assert Agent(service, "codex").start() == "web-codex"
+    assert Agent(shared, "codex", f"web{tag}").start() == f"web{tag}-codex"
 
 
 def ipc(agent: Agent, *arguments: str) -> str:
@@ -159,32 +166,39 @@ def test_a_name_taken_in_the_agent_s_shell_stays_over_compaction_resume_and_a_ne
     assert names(service) == ["site"]
 
 
-def test_mail_tells_the_hooks_of_a_name_taken_elsewhere(service: Service) -> None:
-    agent = Agent(service)
+def test_mail_tells_the_hooks_of_a_name_taken_elsewhere(shared: Service, tag: str) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     agent.start()
-    token = host_sessions.load(str(service.home), agent.session).token  # type: ignore[union-attr]
-    assert service.ask({"action": "rename", "new_id": "site", "session_token": token})["status"] == "ok"
-    with service.connect("bob") as bob:
-        bob.send("site", "hello")
-    assert "1 new message for site." in agent.context("UserPromptSubmit")
-    assert agent.start() == "site"
+    token = host_sessions.load(str(shared.home), agent.session).token  # type: ignore[union-attr]
+    assert shared.ask({"action": "rename", "new_id": f"site{tag}", "session_token": token})["status"] == "ok"
+    with shared.connect("bob") as bob:
+        bob.send(f"site{tag}", "hello")
+    assert f"1 new message for site{tag}." in agent.context("UserPromptSubmit")
+    assert agent.start() == f"site{tag}"
 
 
-def test_a_lone_session_has_the_folder_s_first_name_again(service: Service, processes: list[Any]) -> None:
-    first, second = Agent(service, **host_process(processes)), Agent(service, **host_process(processes))
-    assert (first.start(), second.start()) == ("web", "web-claude")
+def test_a_lone_session_has_the_folder_s_first_name_again(shared: Service, tag: str, processes: list[Any]) -> None:
+    first, second = (
+        Agent(shared, project=f"web{tag}", **host_process(processes)),
+        Agent(shared, project=f"web{tag}", **host_process(processes)),
+    )
+    assert (first.start(), second.start()) == (f"web{tag}", f"web{tag}-claude")
     second.context("SessionStart-compact")
     first.hook("SessionEnd"), second.hook("SessionEnd")
-    assert Agent(service, **host_process(processes)).start() == "web"
+    assert Agent(shared, project=f"web{tag}", **host_process(processes)).start() == f"web{tag}"
 
 
-def test_after_clear_a_second_session_keeps_the_name_of_its_process(service: Service, processes: list[Any]) -> None:
-    first, second = Agent(service, **host_process(processes)), Agent(service, **host_process(processes))
+def test_after_clear_a_second_session_keeps_the_name_of_its_process(shared: Service, tag: str, processes: list[Any]) -> None:
+    first, second = (
+        Agent(shared, project=f"web{tag}", **host_process(processes)),
+        Agent(shared, project=f"web{tag}", **host_process(processes)),
+    )
     first.start(), second.start()
     first.hook("SessionEnd"), second.hook("SessionEnd", reason="clear")
-    assert Agent(service, CLAUDE_PID=second.env["CLAUDE_PID"]).start() == "web-claude"
+    assert Agent(shared, project=f"web{tag}", CLAUDE_PID=second.env["CLAUDE_PID"]).start() == f"web{tag}-claude"
 
 
+@pytest.mark.deep
 def test_a_session_that_ended_by_its_timeout_is_renewed_by_whoever_comes_first(make_service: Any, processes: list[Any]) -> None:
     service = make_service(IPC_SESSION_TIMEOUT="1").start()
     agent = Agent(service, **host_process(processes))
@@ -224,32 +238,34 @@ def test_the_name_of_an_ended_session_that_another_has_by_now_is_not_taken_back(
     assert agent.hook("UserPromptSubmit") == {}
 
 
-def test_a_host_that_was_killed_within_a_turn_is_gone_for_who_asks(service: Service, processes: list[Any]) -> None:
-    agent = Agent(service, **host_process(processes))
+def test_a_host_that_was_killed_within_a_turn_is_gone_for_who_asks(shared: Service, tag: str, processes: list[Any]) -> None:
+    agent = Agent(shared, project=f"web{tag}", **host_process(processes))
     agent.start()
     agent.hook("UserPromptSubmit")
     processes[0].kill()
     processes[0].wait()
-    service.connect("bob").close()
-    other = Agent(service, project="other")
+    shared.connect("bob").close()
+    other = Agent(shared, project=f"other{tag}")
     other.start()
-    (row,) = [r for r in json.loads(ipc(other, "list", "--json")) if r["id"] == "web"]
+    (row,) = [r for r in json.loads(ipc(other, "list", "--json")) if r["id"] == f"web{tag}"]
     assert row["presence"] == "gone" and "reach" not in row
     agent.env |= host_process(processes)
     agent.hook("PostToolUse")  # it was another process that had died
-    (row,) = [r for r in json.loads(ipc(other, "list", "--json")) if r["id"] == "web"]
+    (row,) = [r for r in json.loads(ipc(other, "list", "--json")) if r["id"] == f"web{tag}"]
     assert (row["presence"], row["reach"]) == ("working", ["prompt", "tool", "stop"])
 
 
-def test_a_session_in_another_pid_namespace_keeps_its_name_while_it_is_present(service: Service, processes: list[Any]) -> None:
-    first = Agent(service, **host_process(processes))
+def test_a_session_in_another_pid_namespace_keeps_its_name_while_it_is_present(
+    shared: Service, tag: str, processes: list[Any]
+) -> None:
+    first = Agent(shared, project=f"web{tag}", **host_process(processes))
     first.start()
-    bound = host_sessions.load(str(service.home), first.session)
+    bound = host_sessions.load(str(shared.home), first.session)
     assert bound is not None and bound.live() and not bound.elsewhere()
     start, _, place = bound.started.partition("@")
     bound.started = f"{start}@1.{place.partition('.')[2]}"
-    host_sessions.save(str(service.home), bound)
+    host_sessions.save(str(shared.home), bound)
     assert bound.elsewhere() and not bound.live()
-    assert Agent(service, **host_process(processes)).start() == "web-claude"
+    assert Agent(shared, project=f"web{tag}", **host_process(processes)).start() == f"web{tag}-claude"
     bound.started = start  # as version 0.3.0 wrote it
     assert bound.live() and not bound.elsewhere()

@@ -66,26 +66,26 @@ def tools(processes: list[Any]) -> Callable[..., Tools]:
 
 
 @pytest.mark.parametrize("host", ["claude", "codex"])
-def test_the_tools_are_the_instance_that_the_hooks_registered(service: Service, tools: Any, host: str) -> None:
+def test_the_tools_are_the_instance_that_the_hooks_registered(shared: Service, tag: str, tools: Any, host: str) -> None:
     """Claude Code tells its servers the session; of the others we know the process."""
-    agent = Agent(service, host)
+    agent = Agent(shared, host, f"web{tag}")
     agent.start()
     server = tools(agent, **({"CLAUDE_CODE_SESSION_ID": agent.session} if host == "claude" else {}))
-    with service.connect("bob") as bob:
-        bob.send("web", "for the tools")
+    with shared.connect("bob") as bob:
+        bob.send(f"web{tag}", "for the tools")
         assert "for the tools" in server.call("check")
-        bob.send("web", "for the hooks")
+        bob.send(f"web{tag}", "for the hooks")
         assert "for the hooks" in agent.context("PostToolUse")
-        server.call("rename", new_id="web-2")
-        bob.send("web-2", "after the rename")
-        assert "1 new message for web-2." in agent.context("PostToolUse")
+        server.call("rename", new_id=f"web{tag}-2")
+        bob.send(f"web{tag}-2", "after the rename")
+        assert f"1 new message for web{tag}-2." in agent.context("PostToolUse")
 
 
-def test_hooks_follow_the_name_that_the_agent_takes_by_its_tools(service: Service, tools: Any) -> None:
-    agent = Agent(service)
+def test_hooks_follow_the_name_that_the_agent_takes_by_its_tools(shared: Service, tag: str, tools: Any) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     agent.start()
     server = tools(agent, CLAUDE_CODE_SESSION_ID=agent.session)
-    server.call("register", instance_id="fred")
-    with service.connect("bob") as bob:
-        bob.send("fred", "hello")
-    assert "1 new message for fred." in agent.context("UserPromptSubmit")
+    server.call("register", instance_id=f"fred{tag}")
+    with shared.connect("bob") as bob:
+        bob.send(f"fred{tag}", "hello")
+    assert f"1 new message for fred{tag}." in agent.context("UserPromptSubmit")

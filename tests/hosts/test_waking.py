@@ -75,7 +75,7 @@ def armed(agent: Agent, way: str) -> bool:
 
 
 END = "from bob. What does not come with this notice, the check tool of the ipc server reads."
-ONE = re.compile(rf"agent-ipc: 1 unread message for web \(#\d+\), {re.escape(END)}")
+ONE = re.compile(rf"agent-ipc: 1 unread message for web\w* \(#\d+\), {re.escape(END)}")
 
 
 def test_a_notice_says_how_much_from_whom_which_and_points_to_the_tool() -> None:
@@ -119,21 +119,21 @@ def test_a_socket_that_nobody_reads_is_no_way_and_nobody_waits_for_it(home: Path
         one.close()
 
 
-def test_a_session_reports_its_inbox_socket_if_it_listens(service: Service, home: Path) -> None:
+def test_a_session_reports_its_inbox_socket_if_it_listens(shared: Service, tag: str, home: Path) -> None:
     inbox = Inbox(home / "in.sock")
-    agent = Agent(service, CLAUDE_CODE_MESSAGING_SOCKET=inbox.path)
+    agent = Agent(shared, project=f"web{tag}", CLAUDE_CODE_MESSAGING_SOCKET=inbox.path)
     agent.start()
     inbox.close()
-    binding = host_sessions.load(str(service.home), agent.session)
+    binding = host_sessions.load(str(shared.home), agent.session)
     assert binding is not None and binding.reach == ["socket", "prompt", "tool", "stop"]
 
 
-def test_the_monitor_prints_a_line_for_mail_and_takes_none(service: Service, watch: Any) -> None:
-    agent = Agent(service)
+def test_the_monitor_prints_a_line_for_mail_and_takes_none(shared: Service, tag: str, watch: Any) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     monitor = watch(agent, "monitor")  # may start before the session's first hook
     agent.start()
-    with service.connect("bob") as bob:
-        bob.send("web", "one")
+    with shared.connect("bob") as bob:
+        bob.send(f"web{tag}", "one")
         wait_for("a line", lambda: monitor.lines)
         assert ONE.fullmatch(monitor.lines[0]) and len(monitor.lines) == 1
         assert "one" in agent.context("UserPromptSubmit")
@@ -153,25 +153,25 @@ def test_mail_that_waited_before_is_told_too_and_a_restarted_broker_loses_no_not
         wait_for("another", lambda: len(monitor.lines) == 2)
 
 
-def test_nothing_is_said_while_a_turn_runs_but_what_it_left_is_said_at_its_end(service: Service, watch: Any) -> None:
-    agent = Agent(service)
+def test_nothing_is_said_while_a_turn_runs_but_what_it_left_is_said_at_its_end(shared: Service, tag: str, watch: Any) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     agent.start()
     monitor = watch(agent, "monitor")
     wait_for("the monitor", lambda: armed(agent, "monitor"))
-    with service.connect("bob") as bob:
+    with shared.connect("bob") as bob:
         agent.hook("UserPromptSubmit")
-        bob.send("web", "one")
+        bob.send(f"web{tag}", "one")
         assert "one" in agent.context("PostToolUse")
-        bob.request("send", to_id="web", message={"content": "two"}, land="turn")
+        bob.request("send", to_id=f"web{tag}", message={"content": "two"}, land="turn")
         assert agent.hook("PostToolUse") == agent.hook("Stop") == {}
         wait_for("a line", lambda: monitor.lines)
         assert ONE.fullmatch(monitor.lines[0]) and len(monitor.lines) == 1
 
 
-def test_a_better_way_keeps_the_others_quiet(service: Service, watch: Any) -> None:
-    agent = Agent(service)
+def test_a_better_way_keeps_the_others_quiet(shared: Service, tag: str, watch: Any) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     agent.start()
-    home, session = str(service.home), agent.session
+    home, session = str(shared.home), agent.session
     socket_way = waking.Way(home, session, "socket")
     assert socket_way.arm() and socket_way.arm() and not waking.Way(home, session, "socket").arm()
     worse = waking.Way(home, session, "channel")
@@ -179,8 +179,8 @@ def test_a_better_way_keeps_the_others_quiet(service: Service, watch: Any) -> No
     worse.rest()
     monitor = watch(agent, "monitor")
     wait_for("the monitor", lambda: armed(agent, "monitor"))
-    with service.connect("bob") as bob:
-        bob.send("web", "one")
+    with shared.connect("bob") as bob:
+        bob.send(f"web{tag}", "one")
         assert monitor.lines == []
         socket_way.rest()  # the process that would have told is gone
         wait_for("the monitor to tell", lambda: monitor.lines)
@@ -202,26 +202,26 @@ def test_a_second_monitor_of_a_session_ends_at_once_and_the_first_with_its_host(
     assert first.process.wait(20) == 0
 
 
-def test_the_background_hook_ends_with_two_and_a_text_at_the_first_mail(service: Service, watch: Any) -> None:
-    agent = Agent(service)
+def test_the_background_hook_ends_with_two_and_a_text_at_the_first_mail(shared: Service, tag: str, watch: Any) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     agent.start()
     waiting = watch(agent, "wait", agent.session)
-    with service.connect("bob") as bob:
-        bob.send("web", "one")
+    with shared.connect("bob") as bob:
+        bob.send(f"web{tag}", "one")
     _, errors = waiting.process.communicate(timeout=20)
     assert waiting.process.returncode == 2
     assert ONE.match(errors.decode())
 
 
-def test_the_background_hook_does_not_hold_up_a_session_that_nobody_attends(service: Service) -> None:
-    agent = Agent(service, CLAUDE_CODE_SESSION_ATTENDED="0")
+def test_the_background_hook_does_not_hold_up_a_session_that_nobody_attends(shared: Service, tag: str) -> None:
+    agent = Agent(shared, project=f"web{tag}", CLAUDE_CODE_SESSION_ATTENDED="0")
     agent.start()
     done = subprocess.run([*IPC, "wait", agent.session], env=agent.env, capture_output=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_session_that_nobody_knows_has_no_monitor(service: Service) -> None:
-    agent = Agent(service)
+def test_a_session_that_nobody_knows_has_no_monitor(shared: Service, tag: str) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     done = subprocess.run([*IPC, "monitor"], env=agent.env, capture_output=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
@@ -257,19 +257,19 @@ def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_
     wait_for("its end", lambda: not armed(agent, "queue"))
 
 
-def test_a_burst_is_one_notice_and_one_more_when_it_was_heeded(service: Service, watch: Any) -> None:
-    agent = Agent(service)
+def test_a_burst_is_one_notice_and_one_more_when_it_was_heeded(shared: Service, tag: str, watch: Any) -> None:
+    agent = Agent(shared, project=f"web{tag}")
     agent.start()
     monitor = watch(agent, "monitor")
     wait_for("the monitor", lambda: armed(agent, "monitor"))
-    with service.connect("bob") as bob:
+    with shared.connect("bob") as bob:
         for number in range(50):
-            bob.send("web", f"{number}")
+            bob.send(f"web{tag}", f"{number}")
         wait_for("a line", lambda: monitor.lines)
         while agent.context("UserPromptSubmit"):  # the turn that it begins reads all
             pass
         agent.hook("Stop")
-        bob.send("web", "one more")
+        bob.send(f"web{tag}", "one more")
         wait_for("a line for it", lambda: ONE.fullmatch(monitor.lines[-1]))
         assert len(monitor.lines) <= 3
 

@@ -152,6 +152,7 @@ def test_what_was_changed_after_installing_is_kept_by_uninstalling(user: User) -
     assert kept == ["mine", "later"] and list(json.loads(hooks.read_text())["hooks"]) == ["Stop"]
 
 
+@pytest.mark.deep
 def test_other_options_replace_what_was_installed_and_uninstalling_gives_back_the_first(user: User) -> None:
     fill(user)
     before = user.files()

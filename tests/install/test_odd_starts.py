@@ -93,6 +93,7 @@ def test_a_program_in_a_folder_that_is_cleaned_will_not_last(path: str, stays: b
     assert lasts([path]) is stays
 
 
+@pytest.mark.deep
 def test_doctor_tells_of_an_installation_in_a_host_that_is_not_well(service: Service) -> None:
     env = {**os.environ, **service.env, "HOME": str(service.home)}
 

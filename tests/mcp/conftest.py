@@ -26,8 +26,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def agent(service: Service, home: Path) -> Callable[..., Any]:
-    """``async with agent("fred") as me``: a registered agent."""
+def agent(shared: Service, home: Path) -> Callable[..., Any]:
+    """``async with agent(f"fred{tag}") as me``: a registered agent, on the worker's service."""
+    return opener(shared, home)
+
+
+@pytest.fixture
+def own_agent(service: Service, home: Path) -> Callable[..., Any]:
+    """The same on the test's own service."""
     return opener(service, home)
 
 

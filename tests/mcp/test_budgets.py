@@ -26,11 +26,11 @@ async def whole(client: Any, tool: str, **arguments: Any) -> tuple[str, dict[str
     return text, structured
 
 
-async def test_a_check_gives_what_fits_and_the_next_one_the_rest_in_order(agent: Agent, service: Service) -> None:
+async def test_a_check_gives_what_fits_and_the_next_one_the_rest_in_order(own_agent: Agent, service: Service) -> None:
     bob = service.connect("bob")
     for number in range(12):
         bob.send("fred", f"message {number} " + "plain words " * 200)
-    async with agent("fred") as fred:
+    async with own_agent("fred") as fred:
         text, _ = await whole(fred, "check")
         seen = [m["content"].split(" plain")[0] for m in mail_in(text)]
         assert 2 <= len(seen) < 12 and f"{12 - len(seen)} more wait. Call check again." in text
@@ -41,12 +41,12 @@ async def test_a_check_gives_what_fits_and_the_next_one_the_rest_in_order(agent:
     assert seen == [f"message {number}" for number in range(12)]
 
 
-async def test_of_a_message_over_the_budget_the_rest_is_in_history(agent: Agent, service: Service) -> None:
+async def test_of_a_message_over_the_budget_the_rest_is_in_history(agent: Agent, shared: Service, tag: str) -> None:
     words = "".join(f"{n:05d} " for n in range(1000))
-    bob = service.connect("bob")
-    bob.send("fred", words, {"numbers": list(range(2000, 4000))})
-    bob.send("fred", "next")
-    async with agent("fred") as fred:
+    bob = shared.connect(f"bob{tag}")
+    bob.send(f"fred{tag}", words, {"numbers": list(range(2000, 4000))})
+    bob.send(f"fred{tag}", "next")
+    async with agent(f"fred{tag}") as fred:
         text, _ = await whole(fred, "check")
         got = ""
         while True:
@@ -59,7 +59,8 @@ async def test_of_a_message_over_the_budget_the_rest_is_in_history(agent: Agent,
         assert [m["content"] for m in mail_in((await whole(fred, "check"))[0])] == ["next"]
 
 
-async def test_long_lists_come_in_pages(agent: Agent, service: Service) -> None:
+@pytest.mark.deep
+async def test_long_lists_come_in_pages(own_agent: Agent, service: Service) -> None:
     names = [f"worker-{n:03}" for n in range(150)]
     for name in names:
         token = service.register(name)
@@ -70,7 +71,7 @@ async def test_long_lists_come_in_pages(agent: Agent, service: Service) -> None:
             {"action": "group_create" if name == names[0] else "group_join", "group": "team"},
         ):
             assert service.ask({**request, "session_token": token})["status"] == "ok"
-    async with agent("fred") as fred:
+    async with own_agent("fred") as fred:
         seen, after = [], None
         while True:
             _text, found = await whole(fred, "list_instances", **({"after": after} if after else {}))
@@ -96,15 +97,15 @@ async def test_long_lists_come_in_pages(agent: Agent, service: Service) -> None:
         assert len((await fred.read_resource("ipc://status")).contents[0].text) <= BUDGET_CHARS
 
 
-async def test_history_and_questions_come_in_pages(agent: Agent) -> None:
-    async with agent("fred") as fred, agent("bob") as bob:
+async def test_history_and_questions_come_in_pages(agent: Agent, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred, agent(f"bob{tag}") as bob:
         for number in range(40):
-            await ok(bob, "ask", to_id="fred", content=f"{number} " + "why " * 100, wait_s=0)
+            await ok(bob, "ask", to_id=f"fred{tag}", content=f"{number} " + "why " * 100, wait_s=0)
         for arguments in ({"limit": 100}, {"questions": True}):
             ids: list[str] = []
             while True:
                 text, _ = await whole(fred, "history", **arguments, **({"before": ids[-1]} if ids else {}))
-                ids += re.findall(r"(?:^|\] )id (\d+) from bob", text, re.MULTILINE)
+                ids += re.findall(rf"(?:^|\] )id (\d+) from bob{tag}", text, re.MULTILINE)
                 if "Older ones: before=" not in text:
                     break
             assert len(ids) == len(set(ids)) == 40

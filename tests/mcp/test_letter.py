@@ -23,8 +23,8 @@ Raw = Callable[..., RawHost]
         (b"[]", None),
     ],
 )
-def test_json_that_is_no_request_is_answered_by_its_id(service: Service, raw_host: Raw, line: bytes, number: Any) -> None:
-    host = raw_host(service)
+def test_json_that_is_no_request_is_answered_by_its_id(shared: Service, raw_host: Raw, line: bytes, number: Any) -> None:
+    host = raw_host(shared)
     host.initialize()
     host.write(line)
     reply = host.read()
@@ -32,12 +32,12 @@ def test_json_that_is_no_request_is_answered_by_its_id(service: Service, raw_hos
     assert host.ask(9, "ping")["result"] == {}
 
 
-def test_half_a_surrogate_pair_is_a_tool_s_error(service: Service, raw_host: Raw) -> None:
-    host = raw_host(service)
+def test_half_a_surrogate_pair_is_a_tool_s_error(shared: Service, tag: str, raw_host: Raw) -> None:
+    host = raw_host(shared)
     capabilities = host.initialize()["result"]["capabilities"]
     assert "prompts" not in capabilities and "tools" in capabilities
-    host.call(1, "register", instance_id="me")
-    arguments = {"to_id": "me", "content": "half \ud83d pair"}
+    host.call(1, "register", instance_id=f"me{tag}")
+    arguments = {"to_id": f"me{tag}", "content": "half \ud83d pair"}
     call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "send", "arguments": arguments}}
     host.write(json.dumps(call).encode())
     reply = host.read()
@@ -54,18 +54,18 @@ async def test_every_argument_of_every_tool_has_a_type(agent: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_unknown_arguments_and_empty_messages_are_refused(agent: Any) -> None:
-    async with agent("fred") as fred:
+async def test_unknown_arguments_and_empty_messages_are_refused(agent: Any, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred:
         assert "no argument 'text'. Did you mean content? It takes: to_id, content" in await error(
-            fred, "send", to_id="fred", text="lost"
+            fred, "send", to_id=f"fred{tag}", text="lost"
         )
         assert "no argument 'wait'" in await error(fred, "check", wait=5)
         for tool, arguments in (
-            ("send", {"to_id": "fred"}),
-            ("send", {"to_id": "fred", "content": ""}),
+            ("send", {"to_id": f"fred{tag}"}),
+            ("send", {"to_id": f"fred{tag}", "content": ""}),
             ("broadcast", {"content": ""}),
-            ("ask", {"to_id": "fred", "content": ""}),
+            ("ask", {"to_id": f"fred{tag}", "content": ""}),
         ):
             assert "nothing to send" in await error(fred, tool, **arguments)
-        result = await fred.call_tool("send", {"to_id": "fred", "data": [1, 2], "wait_for_previous": True})
+        result = await fred.call_tool("send", {"to_id": f"fred{tag}", "data": [1, 2], "wait_for_previous": True})
         assert not result.is_error

@@ -109,6 +109,7 @@ async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
     wait_for("the notice after the turn", lambda: len(inbox.texts) == 2)
 
 
+@pytest.mark.deep
 async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
     service: Service, raw_host: Raw, inbox: InboxSocket
 ) -> None:
@@ -130,6 +131,7 @@ async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
     assert len(inbox.texts) <= 4
 
 
+@pytest.mark.deep
 async def test_a_notice_that_nobody_heeds_is_left_to_the_monitor(service: Service, raw_host: Raw, inbox: InboxSocket) -> None:
     token = service.register("claude")
     bound = Binding(host="claude", session="s1", name="claude", token=token, project="", look_s=0.5)
@@ -156,6 +158,7 @@ async def test_a_configured_name_is_reached_before_its_agent_has_called_any_tool
     wait_for("the notice", lambda: inbox.texts)
 
 
+@pytest.mark.deep
 async def test_a_notice_comes_though_broker_and_shared_process_were_killed(
     service: Service, raw_host: Raw, inbox: InboxSocket
 ) -> None:
@@ -210,19 +213,19 @@ async def test_a_host_that_was_started_with_channels_gets_a_channel_message(serv
             assert [m["content"] for m in (await ok(client, "check"))["messages"]] == ["hello"]
 
 
-async def test_a_client_of_the_later_protocol_listens_for_the_inbox(agent: Any, service: Service) -> None:
-    async with agent("claude", mode="auto") as client, client.listen(resource_subscriptions=[INBOX]) as listening:
-        service.connect("fred").send("claude", "hello")
+async def test_a_client_of_the_later_protocol_listens_for_the_inbox(agent: Any, shared: Service, tag: str) -> None:
+    async with agent(f"claude{tag}", mode="auto") as client, client.listen(resource_subscriptions=[INBOX]) as listening:
+        shared.connect(f"fred{tag}").send(f"claude{tag}", "hello")
         with anyio.fail_after(20):
             event = await listening.__anext__()
         assert event.uri == INBOX
         assert json.loads((await client.read_resource(INBOX)).contents[0].text)["unread"] == 1
 
 
-async def test_a_client_of_the_handshake_subscribes_to_the_inbox(service: Service, raw_host: Raw) -> None:
-    host = raw_host(service, "claude")
+async def test_a_client_of_the_handshake_subscribes_to_the_inbox(shared: Service, tag: str, raw_host: Raw) -> None:
+    host = raw_host(shared, f"claude{tag}")
     assert host.initialize()["result"]["capabilities"]["resources"]["subscribe"] is True
-    host.call(1, "register", instance_id="claude")
+    host.call(1, "register", instance_id=f"claude{tag}")
     assert host.ask(2, "resources/subscribe", uri=INBOX)["result"] == {}
-    service.connect("fred").send("claude", "hello")
+    shared.connect(f"fred{tag}").send(f"claude{tag}", "hello")
     assert host.read() == {"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": INBOX}}

@@ -44,6 +44,7 @@ def sdk_processes(service: Service) -> list[int]:
     return found
 
 
+@pytest.mark.deep
 async def test_ten_relays_share_one_process_and_keep_their_sessions_apart(service: Service, raw_host: Raw) -> None:
     hosts = [raw_host(service, f"project-{n}") for n in range(10)]
     for n, host in enumerate(hosts):
@@ -58,8 +59,9 @@ async def test_ten_relays_share_one_process_and_keep_their_sessions_apart(servic
     assert [host.close() for host in hosts] == [0] * 10
 
 
-async def test_nothing_is_lost_or_answered_twice_when_the_shared_process_is_killed(agent: Any, service: Service) -> None:
-    async with agent("fred") as fred, agent("claude", mode="legacy") as claude:
+@pytest.mark.deep
+async def test_nothing_is_lost_or_answered_twice_when_the_shared_process_is_killed(own_agent: Any, service: Service) -> None:
+    async with own_agent("fred") as fred, own_agent("claude", mode="legacy") as claude:
         answers: list[str] = []
 
         async def send(client: Any, prefix: str) -> None:
@@ -83,8 +85,9 @@ async def test_nothing_is_lost_or_answered_twice_when_the_shared_process_is_kill
     assert [c for c in got if c.startswith("f1")] == [f"f1-{n}" for n in range(40)]
 
 
-async def test_a_waiting_check_survives_the_death_of_everything(agent: Any, service: Service) -> None:
-    async with agent("fred") as fred:
+@pytest.mark.deep
+async def test_a_waiting_check_survives_the_death_of_everything(own_agent: Any, service: Service) -> None:
+    async with own_agent("fred") as fred:
         got: list[dict[str, Any]] = []
 
         async def wait() -> None:
@@ -149,21 +152,21 @@ async def test_a_host_that_leaves_has_read_its_mail(service: Service, raw_host: 
     wait_for("the acknowledgement", lambda: bob.request("status")["queued"] == 0)
 
 
-async def test_relative_paths_are_the_agents_own(agent: Any, home: Path) -> None:
-    for name in ("fred", "claude"):
+async def test_relative_paths_are_the_agents_own(agent: Any, tag: str, home: Path) -> None:
+    for name in (f"fred{tag}", f"claude{tag}"):
         (project_folder(home, name) / "note.txt").write_text(f"note of {name}")
-    async with agent("fred") as fred, agent("claude") as claude:
+    async with agent(f"fred{tag}") as fred, agent(f"claude{tag}") as claude:
         for client in (fred, claude):
-            await ok(client, "share_file", to_id="fred", filepath="note.txt")
+            await ok(client, "share_file", to_id=f"fred{tag}", filepath="note.txt")
         contents = [m["content"] for m in (await ok(fred, "check"))["messages"]]
-    assert [c.rsplit("\n", 1)[1] for c in contents] == ["note of fred", "note of claude"]
+    assert [c.rsplit("\n", 1)[1] for c in contents] == [f"note of fred{tag}", f"note of claude{tag}"]
 
 
-async def test_big_messages_pass_and_too_big_ones_are_refused_by_their_id(service: Service, raw_host: Raw) -> None:
-    fred = raw_host(service)
+async def test_big_messages_pass_and_too_big_ones_are_refused_by_their_id(shared: Service, tag: str, raw_host: Raw) -> None:
+    fred = raw_host(shared)
     fred.initialize()
-    fred.call(1, "register", instance_id="fred")
-    fred.call(2, "send", to_id="fred", content="x" * 10_000_000)
+    fred.call(1, "register", instance_id=f"fred{tag}")
+    fred.call(2, "send", to_id=f"fred{tag}", content="x" * 10_000_000)
     assert fred.call(3, "check")["messages"][0]["file"]
     fred.write(b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"x":"' + b"x" * LINE_BYTES + b'"}}')
     refused = fred.read()
@@ -172,8 +175,8 @@ async def test_big_messages_pass_and_too_big_ones_are_refused_by_their_id(servic
     assert fred.call(4, "list_instances")["instances"]
 
 
-async def test_a_line_that_is_no_message_is_an_error_and_the_session_goes_on(service: Service, raw_host: Raw) -> None:
-    host = raw_host(service)
+async def test_a_line_that_is_no_message_is_an_error_and_the_session_goes_on(shared: Service, raw_host: Raw) -> None:
+    host = raw_host(shared)
     host.initialize()
     for garbage in (b"{", b"[1, 2]", b"\xff\xfe", b'{"jsonrpc": "1.0"}', b'{"relay": "x"}', b"[" * 100_000):
         host.write(garbage)
@@ -222,18 +225,18 @@ DISCOVER = {
 }
 
 
-async def test_claude_code_is_led_to_the_handshake_and_told_of_the_channel(service: Service, raw_host: Raw) -> None:
+async def test_claude_code_is_led_to_the_handshake_and_told_of_the_channel(shared: Service, tag: str, raw_host: Raw) -> None:
     by_name = json.loads(json.dumps(DISCOVER).replace('"other"', '"claude-code"'))
     for env, params in (({"CLAUDECODE": "1"}, DISCOVER), ({"CLAUDE_CODE_SESSION_ID": "x"}, DISCOVER), ({}, by_name)):
-        host = raw_host(service, **env)
+        host = raw_host(shared, **env)
         assert host.ask(1, "server/discover", **params)["error"]["code"] == -32601
         capabilities = host.initialize("claude-code")["result"]["capabilities"]
-        assert capabilities["experimental"] == {"claude/channel": {}}
+        assert capabilities["experimental"] == {f"claude{tag}/channel": {}}
         assert host.close() == 0
 
 
-async def test_other_clients_get_the_newer_protocol(service: Service, raw_host: Raw) -> None:
-    host = raw_host(service)
+async def test_other_clients_get_the_newer_protocol(shared: Service, raw_host: Raw) -> None:
+    host = raw_host(shared)
     assert "2026-07-28" in host.ask(1, "server/discover", **DISCOVER)["result"]["supportedVersions"]
 
 
@@ -245,6 +248,7 @@ async def test_the_first_agent_starts_the_service(make_service: Callable[..., Se
     assert sdk_processes(service) == [wait_for("the process", lambda: service.pid("mcp"))]
 
 
+@pytest.mark.deep
 async def test_an_agent_that_asks_nothing_does_not_start_a_stopped_service_and_one_that_does_starts_it(
     service: Service, raw_host: Raw
 ) -> None:
@@ -261,6 +265,7 @@ async def test_an_agent_that_asks_nothing_does_not_start_a_stopped_service_and_o
     assert fred.call(2, "list_instances")["instances"]
 
 
+@pytest.mark.deep
 async def test_without_a_supervisor_an_agent_has_a_process_of_its_own(
     make_service: Callable[..., Service], home: Path, raw_host: Raw
 ) -> None:
@@ -281,6 +286,7 @@ async def test_without_a_supervisor_an_agent_has_a_process_of_its_own(
         broker.wait(20)
 
 
+@pytest.mark.deep
 async def test_a_broker_that_can_not_start_is_told_by_the_tools(home: Path, raw_host: Raw) -> None:
     with sqlite3.connect(home / "ipc.db") as db:
         db.execute("PRAGMA user_version = 99")
@@ -307,6 +313,7 @@ async def test_a_service_that_can_not_be_reached_is_an_error_that_says_what_to_d
     assert host.close() == 0
 
 
+@pytest.mark.deep
 async def test_both_eras_survive_a_replaced_process(service: Service, home: Path) -> None:
     for mode in ("auto", "legacy"):
         async with opener(service, home)(f"me-{mode}", mode=mode) as me:

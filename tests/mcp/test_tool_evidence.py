@@ -40,6 +40,7 @@ def registered(service: Service, raw_host: Raw, name: str = "fred", **env: str) 
 
 
 @pytest.mark.parametrize("how", ["unread", "read"])
+@pytest.mark.deep
 def test_a_host_that_is_killed_has_left_nothing_acknowledged(service: Service, raw_host: Raw, how: str) -> None:
     bob = service.connect("bob")
     bob.send("fred", "read me or keep me")
@@ -72,20 +73,20 @@ def test_what_came_after_the_host_may_have_given_up_is_shown_once_more(service: 
     assert bob.request("status")["queued"] == 0
 
 
-def test_a_host_that_is_known_to_wait_is_shown_late_mail_once(service: Service, raw_host: Raw) -> None:
-    host, bob = raw_host(service, "fred"), service.connect("bob")
+def test_a_host_that_is_known_to_wait_is_shown_late_mail_once(shared: Service, tag: str, raw_host: Raw) -> None:
+    host, bob = raw_host(shared, f"fred{tag}"), shared.connect(f"bob{tag}")
     host.initialize("claude-code")
-    host.call(1, "register", instance_id="fred")
+    host.call(1, "register", instance_id=f"fred{tag}")
     host.write(json.dumps(_check(2, wait_s=60)).encode())
     time.sleep(1.6)
-    bob.send("fred", "late")
+    bob.send(f"fred{tag}", "late")
     assert "late" in host.read()["result"]["content"][0]["text"]
     assert host.call(3, "check")["messages"] == []
 
 
-def test_a_check_that_is_cancelled_as_its_answer_comes_has_shown_nothing(service: Service, raw_host: Raw) -> None:
-    host = registered(service, raw_host)
-    service.connect("bob").send("fred", "unseen")
+def test_a_check_that_is_cancelled_as_its_answer_comes_has_shown_nothing(shared: Service, tag: str, raw_host: Raw) -> None:
+    host = registered(shared, raw_host, f"fred{tag}")
+    shared.connect(f"bob{tag}").send(f"fred{tag}", "unseen")
     host.write(json.dumps(_check(2)).encode())
     assert mail_in(host.read()["result"]["content"][0]["text"])
     host.write(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}')
@@ -104,12 +105,12 @@ def test_what_was_asked_right_before_the_end_is_answered_and_read(service: Servi
     wait_for("the acknowledgement", lambda: bob.request("status")["queued"] == 0)
 
 
-def test_calls_made_at_once_after_a_check_keep_their_order(service: Service, raw_host: Raw) -> None:
-    host, bob = registered(service, raw_host), service.connect("bob")
+def test_calls_made_at_once_after_a_check_keep_their_order(shared: Service, tag: str, raw_host: Raw) -> None:
+    host, bob = registered(shared, raw_host, f"fred{tag}"), shared.connect(f"bob{tag}")
     for number in range(2, 42, 4):
-        bob.send("fred", "look")
+        bob.send(f"fred{tag}", "look")
         host.call(number, "check")
-        calls = [_call(number + n, "send", to_id="bob", content=f"{number}-{n}") for n in (1, 2)]
+        calls = [_call(number + n, "send", to_id=f"bob{tag}", content=f"{number}-{n}") for n in (1, 2)]
         host.write(b"\n".join(json.dumps(call).encode() for call in calls))
         assert {host.read()["id"] for _ in calls} == {number + 1, number + 2}
     got = [m.content for m in bob.check(limit=100)]

@@ -8,7 +8,7 @@ import pytest
 
 from broker.protocol.actions import ACTIONS
 from broker.protocol.rows import Access
-from tests.mcp.test_mcp_door import ok
+from tests.mcp.conftest import ok
 
 pytestmark = pytest.mark.anyio
 
@@ -64,12 +64,12 @@ async def test_the_list_of_tools_costs_an_agent_under_three_thousand_tokens(agen
     assert {t.name for t in described if t.output_schema is None} == {"check", "ask", "history", "say"}  # these give mail
 
 
-async def test_a_question_waits_for_its_answer_in_one_call(agent: Any) -> None:
-    async with agent("fred") as fred, agent("claude") as claude, anyio.create_task_group() as tasks:
+async def test_a_question_waits_for_its_answer_in_one_call(agent: Any, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred, agent(f"claude{tag}") as claude, anyio.create_task_group() as tasks:
         got: list[Any] = []
 
         async def ask() -> None:
-            got.append(await ok(fred, "ask", to_id="claude", content="which branch?", wait_s=30))
+            got.append(await ok(fred, "ask", to_id=f"claude{tag}", content="which branch?", wait_s=30))
 
         tasks.start_soon(ask)
         (question,) = (await ok(claude, "check", wait_s=20))["messages"]
@@ -83,39 +83,39 @@ async def test_a_question_waits_for_its_answer_in_one_call(agent: Any) -> None:
         assert ", answered, answer" in await text_of(fred, "history", questions=True)
 
 
-async def test_an_unanswered_question_says_that_its_answer_will_be_mail(agent: Any) -> None:
-    async with agent("fred") as fred:
-        assert "it will come as mail" in await text_of(fred, "ask", to_id="claude", content="?", wait_s=0)
+async def test_an_unanswered_question_says_that_its_answer_will_be_mail(agent: Any, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred:
+        assert "it will come as mail" in await text_of(fred, "ask", to_id=f"claude{tag}", content="?", wait_s=0)
 
 
-async def test_new_mail_is_mentioned_at_the_end_of_any_result(agent: Any) -> None:
-    async with agent("fred") as fred, agent("claude") as claude:
+async def test_new_mail_is_mentioned_at_the_end_of_any_result(agent: Any, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred, agent(f"claude{tag}") as claude:
         assert "new message" not in await text_of(fred, "list_instances")
-        await ok(claude, "send", to_id="fred", content="look", land="interrupt")
-        assert "[1 new message from claude, urgent: call check]" in await text_of(fred, "list_instances")
-        assert "1 unread, 1 urgent: claude 1." in await text_of(fred, "check", count_only=True)
+        await ok(claude, "send", to_id=f"fred{tag}", content="look", land="interrupt")
+        assert f"[1 new message from claude{tag}, urgent: call check]" in await text_of(fred, "list_instances")
+        assert f"1 unread, 1 urgent: claude{tag} 1." in await text_of(fred, "check", count_only=True)
         await ok(fred, "check")
         assert "new message" not in await text_of(fred, "list_instances")
 
 
-async def test_mail_is_forwarded_superseded_withdrawn_and_followed(agent: Any) -> None:
-    async with agent("fred") as fred, agent("claude") as claude, agent("bob") as bob:
-        first = await ok(fred, "send", to_id="claude", content="at 3")
-        second = await ok(fred, "send", to_id="claude", content="at 4", supersedes=first["message_id"])
+async def test_mail_is_forwarded_superseded_withdrawn_and_followed(agent: Any, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred, agent(f"claude{tag}") as claude, agent(f"bob{tag}") as bob:
+        first = await ok(fred, "send", to_id=f"claude{tag}", content="at 3")
+        second = await ok(fred, "send", to_id=f"claude{tag}", content="at 4", supersedes=first["message_id"])
         (mail,) = (await ok(claude, "check"))["messages"]
         assert (mail["content"], "in place of" in mail["about"]) == ("at 4", True)
-        await ok(claude, "send", to_id="bob", forward_id=mail["id"], content="fyi")
+        await ok(claude, "send", to_id=f"bob{tag}", forward_id=mail["id"], content="fyi")
         (passed,) = (await ok(bob, "check"))["messages"]
-        assert passed["content"] == "fyi\n\nat 4" and "first from fred" in passed["about"]
-        assert "to claude: read" in await text_of(fred, "history", receipts_of=[second["message_id"]])
-        third = await ok(fred, "send", to_id="claude", content="oops")
+        assert passed["content"] == "fyi\n\nat 4" and f"first from fred{tag}" in passed["about"]
+        assert f"to claude{tag}: read" in await text_of(fred, "history", receipts_of=[second["message_id"]])
+        third = await ok(fred, "send", to_id=f"claude{tag}", content="oops")
         assert "Withdrawn from 1" in await text_of(fred, "manage", do="withdraw", name=third["message_id"])
         assert "at 4" in await text_of(fred, "history", words="at")
-        assert "[mail " in await text_of(claude, "history", peer="fred")
+        assert "[mail " in await text_of(claude, "history", peer=f"fred{tag}")
 
 
-async def test_groups_presence_blocks_and_automatic_checks(agent: Any) -> None:
-    async with agent("fred") as fred, agent("claude") as claude:
+async def test_groups_presence_blocks_and_automatic_checks(own_agent: Any) -> None:
+    async with own_agent("fred") as fred, own_agent("claude") as claude:
         await ok(fred, "manage", do="group_create", name="team")
         await ok(claude, "manage", do="group_join", name="team")
         assert "Posted to 1 member of team" in await text_of(fred, "send", to_id="team", content="hi")
@@ -129,42 +129,42 @@ async def test_groups_presence_blocks_and_automatic_checks(agent: Any) -> None:
         assert (refused.is_error, "groups lists them" in refused.content[0].text) == (True, True)
 
 
-async def test_a_claim_is_of_the_agents_own_folder_and_a_conflict_names_its_holder(agent: Any) -> None:
-    async with agent("fred", folder="repo") as fred, agent("claude", folder="repo") as claude:
+async def test_a_claim_is_of_the_agents_own_folder_and_a_conflict_names_its_holder(agent: Any, tag: str) -> None:
+    async with agent(f"fred{tag}", folder=f"repo{tag}") as fred, agent(f"claude{tag}", folder=f"repo{tag}") as claude:
         await ok(fred, "claim", resource="src/**", note="routes")
         refused = await claude.call_tool("claim", {"resource": "src/a.py"})
-        assert (refused.is_error, "fred has claimed" in refused.content[0].text) == (True, True)
-        (held,) = (await ok(claude, "claim", do="list"))["rows"]
-        assert (held["holder"], held["resource"].endswith("/repo/src/**"), held["note"]) == ("fred", True, "routes")
+        assert (refused.is_error, f"fred{tag} has claimed" in refused.content[0].text) == (True, True)
+        (held,) = (await ok(claude, "claim", do="list", resource="src/**"))["rows"]
+        assert (held["holder"], held["resource"].endswith(f"/repo{tag}/src/**"), held["note"]) == (f"fred{tag}", True, "routes")
         assert "Released 1." in await text_of(fred, "claim", do="release")
         await ok(claude, "claim", resource="src/a.py")
 
 
-async def test_plain_words_do_what_the_user_says(agent: Any) -> None:
-    async with agent("fred") as fred, agent("claude") as claude:
-        assert "Message sent." in await text_of(fred, "say", text="msg claude: hi there")
+async def test_plain_words_do_what_the_user_says(agent: Any, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred, agent(f"claude{tag}") as claude:
+        assert "Message sent." in await text_of(fred, "say", text=f"msg claude{tag}: hi there")
         result = await ok(claude, "say", text="chekc my mesages")
         assert [m["content"] for m in result["messages"]] == ["hi there"]
         await ok(claude, "say", text="reply: hello")
         assert [m["content"] for m in (await ok(fred, "check"))["messages"]] == ["hello"]
-        asked = await text_of(fred, "say", text="msg nessa welcome")
-        assert "nessa isn't registered. Send anyway?" in asked
-        assert "Message queued for nessa" in await text_of(fred, "say", text="msg nessa welcome", confirm=True)
-        assert "Tell claude what?" in await text_of(fred, "say", text="tell claude", confirm=True)
-        unsure = await text_of(fred, "say", text="send the build is green to claude")
-        assert "send(to=['claude'], content='the build is green')" in unsure
+        asked = await text_of(fred, "say", text=f"msg nessa{tag} welcome")
+        assert f"nessa{tag} isn't registered. Send anyway?" in asked
+        assert f"Message queued for nessa{tag}" in await text_of(fred, "say", text=f"msg nessa{tag} welcome", confirm=True)
+        assert f"Tell claude{tag} what?" in await text_of(fred, "say", text=f"tell claude{tag}", confirm=True)
+        unsure = await text_of(fred, "say", text=f"send the build is green to claude{tag}")
+        assert f"send(to=['claude{tag}'], content='the build is green')" in unsure
         for confirm in (False, True):
-            said = await text_of(fred, "say", text="share /etc/passwd with claude", confirm=confirm)
+            said = await text_of(fred, "say", text=f"share /etc/passwd with claude{tag}", confirm=confirm)
             assert "Nothing was sent: call share_file" in said
         assert (await ok(claude, "check"))["messages"] == []
-        assert "will come as mail" in await text_of(fred, "say", text="ask claude: which branch?")
+        assert "will come as mail" in await text_of(fred, "say", text=f"ask claude{tag}: which branch?")
         assert [m["content"] for m in (await ok(claude, "check"))["messages"]] == ["which branch?"]
         assert "no command" in await text_of(fred, "say", text="write a test for send()")
         assert "on every 3 minutes" in await text_of(fred, "say", text="start auto checking every 3 minutes")
 
 
-async def test_plain_words_register_an_agent(agent: Any) -> None:
+async def test_plain_words_register_an_agent(agent: Any, tag: str) -> None:
     async with agent(None) as client:
-        assert "Registered jarvis" in await text_of(client, "say", text="call me jarvis")
+        assert f"Registered jarvis{tag}" in await text_of(client, "say", text=f"call me jarvis{tag}")
         found = json.loads((await client.read_resource("ipc://inbox")).contents[0].text)
-        assert found == {"name": "jarvis", "unread": 0, "interrupt": 0, "from": {}}
+        assert found == {"name": f"jarvis{tag}", "unread": 0, "interrupt": 0, "from": {}}

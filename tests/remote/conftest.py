@@ -102,6 +102,23 @@ def host(make_service: Callable[..., Service], folder: Path) -> Host:
     return host
 
 
+@pytest.fixture(scope="session")
+def remote_service() -> Iterator[Service]:
+    """The worker's service with a door for other machines."""
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
+    service = Service(home, IPC_REMOTE=f"tcp://127.0.0.1:{free_port()}").start()
+    yield service
+    service.stop()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def shared_host(remote_service: Service, folder: Path) -> Iterator[Host]:
+    """A host on the worker's service, for tests that neither end nor count what it has; their names end in ``tag``."""
+    yield Host(remote_service, folder)
+    remote_service.close_clients()
+
+
 @pytest.fixture
 def machine(folder: Path) -> Iterator[Machine]:
     machine = Machine(folder)

@@ -38,6 +38,7 @@ def dialed(context: "zmq.Context[Any]", key: Path) -> "zmq.Socket[bytes]":
     return s
 
 
+@pytest.mark.deep
 def test_large_sends_of_one_key_that_nobody_waits_for_are_bounded_and_refused(host: Host, machine: Machine) -> None:
     key = host.new_key("fred")
     fred = machine.connect(key, "fred")

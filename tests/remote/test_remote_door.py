@@ -38,35 +38,39 @@ def edited(key: Path, **fields: str) -> Path:
     return path
 
 
-def test_mail_goes_both_ways_with_a_key(host: Host, machine: Machine) -> None:
-    key = host.new_key("fred")
-    wilma = host.service.connect("wilma")
-    with machine.connect(key, "fred") as fred:
-        fred.send("wilma", "from afar")
+def test_mail_goes_both_ways_with_a_key(shared_host: Host, tag: str, machine: Machine) -> None:
+    key = shared_host.new_key(f"fred{tag}")
+    wilma = shared_host.service.connect(f"wilma{tag}")
+    with machine.connect(key, f"fred{tag}") as fred:
+        fred.send(f"wilma{tag}", "from afar")
         assert [m.content for m in wilma.check(wait=5)] == ["from afar"]
-        wilma.send("fred", "x" * 5000)
+        wilma.send(f"fred{tag}", "x" * 5000)
         assert [m.content for m in fred.check(wait=5)] == ["x" * 5000]
-        assert len(fred.send_many([("wilma", str(n)) for n in range(600)])) == 600
+        assert len(fred.send_many([(f"wilma{tag}", str(n)) for n in range(600)])) == 600
         assert [m.content for m in wilma.check(limit=1000)] == [str(n) for n in range(600)]
 
 
-def test_large_mail_arrives_whole_where_its_file_is_not(host: Host, machine: Machine) -> None:
-    fred = machine.connect(host.new_key("fred"), "fred")
+def test_large_mail_arrives_whole_where_its_file_is_not(shared_host: Host, tag: str, machine: Machine) -> None:
+    fred = machine.connect(shared_host.new_key(f"fred{tag}"), f"fred{tag}")
     text = "---\r\n\n---\n\nfull text ä\n" * 5000
-    host.service.connect("wilma").send("fred", text, {"n": 1})
+    shared_host.service.connect(f"wilma{tag}").send(f"fred{tag}", text, {"n": 1})
     mail = fred.check(wait=5)
     assert [(m.content == text, m.data, m.file) for m in mail] == [(True, {"n": 1}, None)]
     assert fred.history()["messages"][0]["message"]["content"] == text
 
 
-def test_an_agent_of_another_machine_has_its_tools_by_the_key(host: Host, machine: Machine) -> None:
-    key = host.new_key("fred")
-    wilma = host.service.connect("wilma")
+def test_an_agent_of_another_machine_has_its_tools_by_the_key(shared_host: Host, tag: str, machine: Machine) -> None:
+    key = shared_host.new_key(f"fred{tag}")
+    wilma = shared_host.service.connect(f"wilma{tag}")
     calls = [
         {"method": "initialize", "id": 1, "params": INITIALIZE},
         {"method": "notifications/initialized"},
-        {"method": "tools/call", "id": 2, "params": {"name": "register", "arguments": {"instance_id": "fred"}}},
-        {"method": "tools/call", "id": 3, "params": {"name": "send", "arguments": {"to_id": "wilma", "content": "by MCP"}}},
+        {"method": "tools/call", "id": 2, "params": {"name": "register", "arguments": {"instance_id": f"fred{tag}"}}},
+        {
+            "method": "tools/call",
+            "id": 3,
+            "params": {"name": "send", "arguments": {"to_id": f"wilma{tag}", "content": "by MCP"}},
+        },
     ]
     env = {"PATH": os.environ["PATH"], "HOME": str(machine.folder), **machine.env(key)}
     with subprocess.Popen([*IPC, "mcp"], env=env, cwd=machine.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -101,15 +105,15 @@ def test_the_status_that_another_machine_sees_has_no_paths_and_no_counts_of_othe
     assert "queued" not in found["instances"][0]
 
 
-def test_pushes_and_questions_reach_another_machine(host: Host, machine: Machine) -> None:
-    fred = machine.connect(host.new_key("fred"), "fred")
-    wilma = host.service.connect("wilma")
+def test_pushes_and_questions_reach_another_machine(shared_host: Host, tag: str, machine: Machine) -> None:
+    fred = machine.connect(shared_host.new_key(f"fred{tag}"), f"fred{tag}")
+    wilma = shared_host.service.connect(f"wilma{tag}")
     subscribed = fred.request("subscribe")
-    wilma.send("fred", "pushed")
+    wilma.send(f"fred{tag}", "pushed")
     pushes = wait_for("the push", lambda: fred._connection.poll_pushes(0.1))
     assert (pushes[0]["id"], pushes[0]["messages"][0]["message"]["content"]) == (subscribed["id"], "pushed")
     fred.request("unsubscribe")
-    wilma.send("fred", "waits")
+    wilma.send(f"fred{tag}", "waits")
     assert [m.content for m in fred.check(wait=5)] == ["waits"]
 
     def answer() -> None:
@@ -118,95 +122,97 @@ def test_pushes_and_questions_reach_another_machine(host: Host, machine: Machine
 
     thread = threading.Thread(target=answer)
     thread.start()
-    reply = fred.ask("wilma", "really?", wait=10)
+    reply = fred.ask(f"wilma{tag}", "really?", wait=10)
     thread.join()
     assert reply is not None and reply.content == "yes"
 
 
-def test_the_asyncio_client_takes_a_key_and_tells_what_is_wrong_with_it(host: Host, machine: Machine) -> None:
-    key = host.new_key("fred")
+def test_the_asyncio_client_takes_a_key_and_tells_what_is_wrong_with_it(shared_host: Host, tag: str, machine: Machine) -> None:
+    key = shared_host.new_key(f"fred{tag}")
 
     async def talk() -> list[str]:
         settings = Settings.load(env=machine.env(key))
-        async with await connect_async("fred", settings=settings) as fred:
-            await fred.send("fred", "to myself")
+        async with await connect_async(f"fred{tag}", settings=settings) as fred:
+            await fred.send(f"fred{tag}", "to myself")
             found = [m.content for m in await fred.check(wait=5)]
-            host.ipc("keys", "revoke", "fred")
+            shared_host.ipc("keys", "revoke", f"fred{tag}")
             with pytest.raises(IpcError) as caught:
-                await fred.send("fred", "again")
+                await fred.send(f"fred{tag}", "again")
             found.append(caught.value.code)
             fred._unacked.clear()
         with pytest.raises(IpcError) as caught:
-            await connect_async("fred", settings=settings)
+            await connect_async(f"fred{tag}", settings=settings)
         return [*found, caught.value.code]
 
     assert asyncio.run(asyncio.wait_for(talk(), 40)) == ["to myself", "key_refused", "key_refused"]
 
 
-def test_a_key_that_was_never_allowed_is_refused_and_the_error_says_what_to_ask_for(host: Host, machine: Machine) -> None:
+def test_a_key_that_was_never_allowed_is_refused_and_the_error_says_what_to_ask_for(
+    shared_host: Host, tag: str, machine: Machine
+) -> None:
     pair = new_pair()
-    key = edited(host.new_key("fred"), public_key=pair.public, secret_key=pair.secret)
+    key = edited(shared_host.new_key(f"fred{tag}"), public_key=pair.public, secret_key=pair.secret)
     with pytest.raises(IpcError) as caught:
-        machine.connect(key, "fred")
+        machine.connect(key, f"fred{tag}")
     assert caught.value.code == "key_refused"
-    assert caught.value.hint == f"Ask its owner for: ipc keys allow fred {pair.public}"
-    host.ipc("keys", "allow", "fred", pair.public)
-    assert machine.connect(key, "fred").whoami()["instance_id"] == "fred"
+    assert caught.value.hint == f"Ask its owner for: ipc keys allow fred{tag} {pair.public}"
+    shared_host.ipc("keys", "allow", f"fred{tag}", pair.public)
+    assert machine.connect(key, f"fred{tag}").whoami()["instance_id"] == f"fred{tag}"
 
 
-def test_a_client_that_expects_another_broker_sends_it_nothing(host: Host, machine: Machine) -> None:
-    key = edited(host.new_key("fred"), server_key=new_pair().public)
-    assert refusal(machine.connect, key, "fred") == "wrong_server"
+def test_a_client_that_expects_another_broker_sends_it_nothing(shared_host: Host, tag: str, machine: Machine) -> None:
+    key = edited(shared_host.new_key(f"fred{tag}"), server_key=new_pair().public)
+    assert refusal(machine.connect, key, f"fred{tag}") == "wrong_server"
 
 
-def test_a_port_where_no_broker_speaks_or_nobody_listens_is_told_apart(host: Host, machine: Machine) -> None:
-    key = host.new_key("fred")
-    json_door = edited(key, endpoint=f"tcp://127.0.0.1:{host.service.port()}")
-    assert refusal(machine.connect, json_door, "fred") == "wrong_server"
-    assert refusal(machine.connect, edited(key, endpoint=f"tcp://127.0.0.1:{free_port()}"), "fred") == "unavailable"
+def test_a_port_where_no_broker_speaks_or_nobody_listens_is_told_apart(shared_host: Host, tag: str, machine: Machine) -> None:
+    key = shared_host.new_key(f"fred{tag}")
+    json_door = edited(key, endpoint=f"tcp://127.0.0.1:{shared_host.service.port()}")
+    assert refusal(machine.connect, json_door, f"fred{tag}") == "wrong_server"
+    assert refusal(machine.connect, edited(key, endpoint=f"tcp://127.0.0.1:{free_port()}"), f"fred{tag}") == "unavailable"
 
 
-def test_a_key_revoked_before_it_was_used_is_refused(host: Host, machine: Machine) -> None:
-    key = host.new_key("fred")
-    assert "Revoked fred's key" in host.ipc("keys", "revoke", "fred")
-    assert refusal(machine.connect, key, "fred") == "key_refused"
+def test_a_key_revoked_before_it_was_used_is_refused(shared_host: Host, tag: str, machine: Machine) -> None:
+    key = shared_host.new_key(f"fred{tag}")
+    assert f"Revoked fred{tag}'s key" in shared_host.ipc("keys", "revoke", f"fred{tag}")
+    assert refusal(machine.connect, key, f"fred{tag}") == "key_refused"
 
 
-def test_revoking_holds_for_open_connections_when_the_command_returns(host: Host, machine: Machine) -> None:
-    fred = machine.connect(host.new_key("fred"), "fred")
-    wilma = host.service.connect("wilma")
-    wilma.send("fred", "on lease")
+def test_revoking_holds_for_open_connections_when_the_command_returns(shared_host: Host, tag: str, machine: Machine) -> None:
+    fred = machine.connect(shared_host.new_key(f"fred{tag}"), f"fred{tag}")
+    wilma = shared_host.service.connect(f"wilma{tag}")
+    wilma.send(f"fred{tag}", "on lease")
     assert len(fred.check(wait=5)) == 1
-    assert "session of fred has ended" in host.ipc("keys", "revoke", "fred")
-    assert refusal(fred.send, "wilma", "x") == "key_refused"
+    assert f"session of fred{tag} has ended" in shared_host.ipc("keys", "revoke", f"fred{tag}")
+    assert refusal(fred.send, f"wilma{tag}", "x") == "key_refused"
     assert refusal(fred.request, "check") == "key_refused"
-    wilma.send("fred", "later")
-    again = host.service.connect("fred")  # what was on lease is back at once
+    wilma.send(f"fred{tag}", "later")
+    again = shared_host.service.connect(f"fred{tag}")  # what was on lease is back at once
     assert [m.content for m in again.check()] == ["on lease", "later"]
     assert wilma.check() == []
 
 
-def test_a_wait_and_a_subscription_end_when_the_key_is_revoked(host: Host, machine: Machine) -> None:
-    fred = machine.connect(host.new_key("fred"), "fred")
-    watcher = machine.connect(host.folder / "fred.key", "fred", token=fred.token)
+def test_a_wait_and_a_subscription_end_when_the_key_is_revoked(shared_host: Host, tag: str, machine: Machine) -> None:
+    fred = machine.connect(shared_host.new_key(f"fred{tag}"), f"fred{tag}")
+    watcher = machine.connect(shared_host.folder / f"fred{tag}.key", f"fred{tag}", token=fred.token)
     watcher.request("subscribe", notify=True)
     ended: list[str] = []
     waiting = threading.Thread(target=lambda: ended.append(refusal(fred.check, wait=30)))
     waiting.start()
-    wait_for("the wait", lambda: host.service.connect("wilma").request("list"))
-    host.ipc("keys", "revoke", "fred")
+    wait_for("the wait", lambda: shared_host.service.connect(f"wilma{tag}").request("list"))
+    shared_host.ipc("keys", "revoke", f"fred{tag}")
     waiting.join(20)
     assert ended == ["key_refused"]
     pushes = wait_for("the end of the subscription", lambda: watcher._connection.poll_pushes(0.1))
     assert [(p["push"], p["code"]) for p in pushes] == [("key_refused", "key_refused")]
 
 
-def test_the_token_of_a_revoked_key_is_worth_nothing_at_other_doors(host: Host, machine: Machine) -> None:
-    fred = machine.connect(host.new_key("fred"), "fred")
+def test_the_token_of_a_revoked_key_is_worth_nothing_at_other_doors(shared_host: Host, tag: str, machine: Machine) -> None:
+    fred = machine.connect(shared_host.new_key(f"fred{tag}"), f"fred{tag}")
     whoami = {"action": "whoami", "session_token": fred.token}
-    assert host.service.ask(whoami)["instance_id"] == "fred"
-    host.ipc("keys", "revoke", "fred")
-    assert host.service.ask(whoami)["code"] == "session_replaced"
+    assert shared_host.service.ask(whoami)["instance_id"] == f"fred{tag}"
+    shared_host.ipc("keys", "revoke", f"fred{tag}")
+    assert shared_host.service.ask(whoami)["code"] == "session_replaced"
 
 
 def test_a_key_acts_as_its_own_name_only(host: Host, machine: Machine) -> None:
@@ -253,6 +259,7 @@ def test_with_a_key_the_shared_secret_is_not_needed(
     assert machine.connect(host.new_key("fred"), "fred").whoami()["instance_id"] == "fred"
 
 
+@pytest.mark.deep
 def test_keys_and_sessions_outlive_a_broker_and_a_door_that_are_killed(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     wilma = host.service.connect("wilma")
@@ -301,8 +308,8 @@ def test_requests_that_wait_while_a_key_gets_another_name_are_all_answered(host:
     assert [m.content for m in host.service.connect("fred").check(wait=5)] == ["for fred alone"]
 
 
-def test_a_connection_can_not_have_subscriptions_without_end(host: Host, machine: Machine) -> None:
-    fred = machine.connect(host.new_key("fred"), "fred")
+def test_a_connection_can_not_have_subscriptions_without_end(shared_host: Host, tag: str, machine: Machine) -> None:
+    fred = machine.connect(shared_host.new_key(f"fred{tag}"), f"fred{tag}")
     bodies = [{"action": "subscribe", "notify": True, "session_token": fred.token} for _ in range(SUBSCRIPTIONS_LIMIT + 1)]
     replies = fred._connection.request_many(bodies)
     assert [r.get("code", "ok") for r in replies] == ["ok"] * SUBSCRIPTIONS_LIMIT + ["overloaded"]

@@ -69,6 +69,7 @@ def test_garbage_gets_a_greeting_at_most_and_is_dropped(host: Host, garbage: byt
     assert host.service.connect("fred").send("fred", "x")["status"] == "ok"
 
 
+@pytest.mark.deep
 def test_a_peer_that_says_nothing_is_dropped(host: Host) -> None:
     with socket.create_connection(host.address()) as s:
         s.settimeout(20)
@@ -142,6 +143,7 @@ def test_a_flood_of_handshakes_does_not_stop_local_mail(host: Host) -> None:
     assert host.service.pid("remote")
 
 
+@pytest.mark.deep
 def test_strangers_leave_no_descriptor_behind(host: Host) -> None:
     pid = host.service.pid("remote")
     before = len(os.listdir(f"/proc/{pid}/fd"))

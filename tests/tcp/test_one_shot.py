@@ -100,6 +100,7 @@ def test_a_sentence_that_lists_everything_fits_too(crowd: Service, fred: Client)
 
 @pytest.mark.parametrize("width", [1, 300, 1500])
 @pytest.mark.parametrize("limits", [{}, {"max_bytes": 5000}])
+@pytest.mark.deep
 def test_mail_that_nobody_saw_is_not_marked_as_seen(crowd: Service, width: int, limits: dict[str, int]) -> None:
     name = f"reader{width}{len(limits)}"
     token = crowd.register(name)

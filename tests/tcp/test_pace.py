@@ -6,6 +6,8 @@ import signal
 import socket
 from typing import Any
 
+import pytest
+
 from bridges.tcp.json_requests import PRIVATE_ACTIONS
 from bridges.tcp.pace import LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES
 from broker.client.sync import Client
@@ -40,6 +42,7 @@ def fill(client: Client, name: str, messages: int) -> None:
         client.send_many([(name, f"{n} " + "x" * 10_000) for n in range(start, min(start + 100, messages))])
 
 
+@pytest.mark.deep
 def test_a_client_that_asks_for_long_replies_and_reads_none_costs_a_few_of_them(service: Service) -> None:
     client = service.connect("fred")
     fill(client, "fred", 200)

@@ -317,6 +317,7 @@ def test_a_spoofed_sender_is_refused_and_logged(shared: Service, tag: str) -> No
     assert (entry["who"], entry["claimed"], entry["door"], entry["action"]) == (f"fred{tag}", f"claude{tag}", "tcp", "send")
 
 
+@pytest.mark.deep
 def test_ten_thousand_queued_messages_arrive_once_and_in_order_in_replies_of_32_kib(make_service: Any) -> None:
     service = make_service(IPC_RATE_LIMIT="0").start()
     sender = service.connect("fred")

@@ -186,6 +186,7 @@ def sockets(pid: int) -> set[str]:
     return {name for name in found if name.startswith("socket:")}
 
 
+@pytest.mark.deep
 def test_half_done_handshakes_leave_no_descriptor_behind(secure: Service, made: tuple[Path, Path]) -> None:
     register(secure, made[0], "fred")  # whose connection to the broker stays
     pid = secure.pid("tcp")
