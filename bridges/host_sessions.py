@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from bridges import saved_sessions
+from bridges.fence import BUDGET_CHARS
 from broker.home.process_table import parent_of as parent_of
 from broker.home.process_table import process_started as process_started
 from broker.home.process_table import stat
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 STOP_HOLDS = 3
-CONTEXT_CHARS = 9_000
 LOOK_S = 8.0
 _KEPT_S = 30 * 86_400
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -58,7 +58,7 @@ class Binding:
         started: str = "",
         ended: bool = False,
         holds: int = STOP_HOLDS,
-        chars: int = CONTEXT_CHARS,
+        chars: int = BUDGET_CHARS,
         look_s: float = LOOK_S,
         channel: bool = False,
         wake: bool = False,

@@ -50,11 +50,6 @@ def here() -> str:
         raise IpcError("bad_request", detail="the present folder is gone: change to another one") from None
 
 
-def number_of(count: int, one: str, many: str = "") -> str:
-    """``1 message``, ``2 messages``."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
 def complain(what: str, next_step: str = "") -> None:
     """An error on standard error: what happened, and what to type next."""
     from bridges.fence import one_line

@@ -16,6 +16,7 @@ import socket
 import time
 
 from bridges import host_sessions, host_turns, saved_sessions
+from bridges.plurals import number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,14 +40,13 @@ def notice(count: Mapping[str, Any]) -> str:
     the same as the one before; and where the host's prompt hook runs in the turn that it begins, the mail is there already."""
     unread, urgent, newest = int(count.get("unread", 1)), int(count.get("interrupt", 0)), count.get("newest")
     senders = [str(sender) for sender in count.get("from") or ()]
-    one = unread == 1
-    parts = [f"agent-ipc: {unread} unread message{'' if one else 's'} for {count.get('instance_id')}"]
+    parts = [f"agent-ipc: {number_of(unread, 'unread message')} for {count.get('instance_id')}"]
     if newest:
-        parts[0] += f" ({'' if one else 'newest '}#{newest})"
+        parts[0] += f" ({'' if unread == 1 else 'newest '}#{newest})"
     if urgent:
         parts.append(f"{urgent} urgent")
     if senders:
-        more = f" and {len(senders) - 3} others" if len(senders) > 3 else ""
+        more = f" and {number_of(len(senders) - 3, 'other')}" if len(senders) > 3 else ""
         parts.append(f"from {', '.join(senders[:3])}{more}")
     return f"{', '.join(parts)}. What does not come with this notice, the check tool of the ipc server reads."
 

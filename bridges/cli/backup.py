@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from bridges.terminal import complain, number_of, say, say_json
+from bridges.plurals import number_of
+from bridges.terminal import complain, say, say_json
 from broker.home.settings import Settings
 from broker.store.backup import BackupError, Saved
 from broker.store.backup import backup as make
@@ -39,7 +40,7 @@ def _show(saved: Saved, where: str, as_json: bool) -> int:
     large = number_of(saved.files, "large file")
     say(f"{number_of(saved.messages, 'message')}, {saved.unread} of them unread, and {large} {where}")
     if saved.missing:
-        say(f"{saved.missing} large files had been deleted before")
+        say(f"{number_of(saved.missing, 'large file')} had been deleted before")
     if saved.set_aside:
         say(f"What was there before is now {saved.set_aside}")
     return OK

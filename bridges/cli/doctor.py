@@ -12,6 +12,7 @@ from typing import Any
 
 from bridges.cli.service_state import ask, differences, door_state, repair_kept
 from bridges.cli.status import clock_line, gate_line
+from bridges.plurals import number_of
 from bridges.terminal import complain, say, style
 from broker.home.files import endpoint, prepare_home, socket_answers
 from broker.home.message_files import locate
@@ -125,7 +126,8 @@ def _database(settings: Settings) -> Finding:
     located = [locate(row[0], settings) for row in _rows(settings, _FILES)]
     missing = sum(path is None or not path.is_file() for path in located)
     if missing:
-        return "warn", f"schema {version}, consistent; but the files of {missing} unread large messages have been deleted"
+        lost = number_of(missing, "unread large message has lost its file", "unread large messages have lost their files")
+        return "warn", f"schema {version}, consistent; but {lost}"
     kept = repair_kept(settings)
     if kept:
         return "warn", f"schema {version}, consistent; repaired: {kept} (remove it once nothing is missed)"

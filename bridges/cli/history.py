@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bridges.cli import session
 from bridges.cli.mail import show
-from bridges.terminal import number_of, say, say_json, style
+from bridges.plurals import number_of
+from bridges.terminal import say, say_json, style
 from broker.home.paths import Place
 
 TYPE_CHECKING = False

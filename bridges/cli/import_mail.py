@@ -1,4 +1,4 @@
-"""``ipc import-legacy FILE``: unread mail of the seed system's SQLite database. It is only read; repeating is harmless."""
+"""``ipc import-legacy FILE``: unread mail of an older system's SQLite database. It is only read; repeating is harmless."""
 
 import argparse
 import hashlib
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bridges.fence import one_line
-from bridges.terminal import number_of, say, say_json
+from bridges.plurals import number_of
+from bridges.terminal import say, say_json
 from broker.client.sync import Connection
 from broker.home.files import owner_key
 from broker.home.settings import Settings
@@ -64,7 +65,7 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
             db.text_factory = lambda raw: raw.decode("utf-8", "replace")
             found = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if "messages" not in found:
-                detail = f"{path} has no table messages: it is no database of the seed system"
+                detail = f"{path} has no table messages: it holds no mail of the older system"
                 raise IpcError("bad_request", detail=detail)
             for table in _TABLES[1:]:
                 if table in found:
@@ -72,7 +73,7 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
                         report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
             rows = _salvage(db, report)
     except (sqlite3.Error, UnicodeDecodeError) as e:  # SQLite may quote bytes of a spoiled file
-        raise IpcError("bad_request", detail=f"{path} can't be read as a database of the seed system: {e}") from None
+        raise IpcError("bad_request", detail=f"{path} can't be read as a SQLite database with mail: {e}") from None
     for row in rows:
         if row[6]:
             report.read += 1
@@ -125,7 +126,7 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
     if not isinstance(content, str):
         raise ValueError("the content is not text")
     try:
-        written_s = datetime.fromisoformat(str(timestamp)).timestamp()  # naive: the seed wrote local time
+        written_s = datetime.fromisoformat(str(timestamp)).timestamp()  # naive: the older system wrote local time
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"the timestamp {one_line(str(timestamp))[:40]!r} is no ISO 8601 time") from None
     message: dict[str, Any] = {"content": content}
@@ -168,6 +169,6 @@ def _show(report: Report, as_json: bool) -> None:
         why = "old forwards have lapsed" if table == "name_history" else "each agent registers anew"
         say(f"{table}: {count} not taken ({why})")
     if report.unreadable:
-        say(f"The database is damaged: at most {report.unreadable} rows could not be read")
+        say(f"The database is damaged: at most {number_of(report.unreadable, 'row')} could not be read")
     for row in report.refused:
         say(f"row {row['row']}: not taken, {row['reason']}")

@@ -7,7 +7,8 @@ import os
 import sys
 
 from bridges.cli import session
-from bridges.terminal import ago, complain, number_of, say, say_json, style, table
+from bridges.plurals import number_of
+from bridges.terminal import ago, complain, say, say_json, style, table
 from broker.client.json_lines import DEFAULT_TIMEOUT_S
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError

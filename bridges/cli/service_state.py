@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridges.plurals import number_of
 from broker.client.sync import Connection
 from broker.home.files import is_supervised
 from broker.home.paths import version_number
@@ -91,7 +92,8 @@ def repair_line(told: dict[str, Any]) -> str:
     """What the last repair saved, what it could not, and where the rest is."""
     from broker.store.doctor import loss
 
-    return f"{told['saved']} messages saved, {loss(told['saved'], told['lost'])}; the old database is kept: {told['kept_as']}"
+    saved = number_of(told["saved"], "message")
+    return f"{saved} saved, {loss(told['saved'], told['lost'])}; the old database is kept: {told['kept_as']}"
 
 
 def repair_kept(settings: Settings) -> str | None:

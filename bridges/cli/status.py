@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from bridges.cli.service_state import ask, differences, door_state, repair_line, shown
+from bridges.plurals import number_of
 from bridges.terminal import ago, complain, say, say_json, style, table
 from broker.home import keys
 from broker.home.files import socket_answers
@@ -101,7 +102,7 @@ def gate_line(settings: Settings, gate: dict[str, Any]) -> str:
     if gate["error"]:
         return f"closed: {gate['error']}"
     many = count_keys(settings)
-    return f"{gate['endpoint']}, {many} {'key' if many == 1 else 'keys'} allowed"
+    return f"{gate['endpoint']}, {number_of(many, 'key')} allowed"
 
 
 def count_keys(settings: Settings) -> int:

@@ -23,8 +23,6 @@ EVENTS = {
 SILENT = ""
 SESSION_VARIABLE = "CLAUDE_CODE_SESSION_ID"
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
-CONTEXT_CHARS = 10_000
-"""More than this goes to a file, and the model gets its head only."""
 
 
 def context(event: str, text: str) -> str:

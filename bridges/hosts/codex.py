@@ -25,7 +25,6 @@ EVENTS = {
 SILENT = ""
 SESSION_VARIABLE = "CODEX_THREAD_ID"
 PROJECT_VARIABLE = "CODEX_PROJECT_DIR"
-CONTEXT_CHARS = 10_000
 _PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
 
 

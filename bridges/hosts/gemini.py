@@ -22,7 +22,6 @@ EVENTS = {
 SILENT = "{}"
 SESSION_VARIABLE = "GEMINI_SESSION_ID"
 PROJECT_VARIABLE = "GEMINI_PROJECT_DIR"
-CONTEXT_CHARS = 10_000
 
 
 def context(event: str, text: str) -> str:

@@ -19,6 +19,7 @@ import os
 from bridges import host_sessions, host_turns
 from bridges.fence import digest
 from bridges.hosts.agent_session import AgentSession
+from bridges.plurals import more_wait
 from broker.client.json_lines import QuickConnection
 from broker.home.paths import Place
 
@@ -169,5 +170,5 @@ class HookAnswers:
         if not unread:
             return "", []
         turns.spent = True
-        more = f"{unread} more wait{'s' if unread == 1 else ''} for {session.binding.name}"
+        more = f"{more_wait(unread)} for {session.binding.name}"
         return f"{more}; no more is added in this turn. {_READ}.", []

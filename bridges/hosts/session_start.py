@@ -6,6 +6,7 @@ import os
 import time
 
 from bridges import host_sessions, saved_sessions, waking
+from bridges.fence import BUDGET_CHARS
 from bridges.hosts import hook_settings, naming
 from bridges.hosts.codex_queue import can_queue, stand_by
 from bridges.session_renewal import proof, resumed
@@ -74,7 +75,7 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
         pid=process[0],
         started=process[1],
         holds=table.get("stop_holds", host_sessions.STOP_HOLDS),
-        chars=table.get("context_chars", host_sessions.CONTEXT_CHARS),
+        chars=table.get("context_chars", BUDGET_CHARS),
         look_s=table.get("look_s", host_sessions.LOOK_S),
         channel=table.get("channel", False),
         wake=queued and can_queue(process[0]),

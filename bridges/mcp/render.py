@@ -5,6 +5,7 @@ from typing import Any
 
 from bridges.fence import BUDGET_CHARS, LABEL, NOTES_LABEL, digest, new_fence, one_line, page, part, quoted
 from bridges.mcp.sdk import current
+from bridges.plurals import number_of
 
 _LINE_CHARS = 300
 """For what stands above and below a page."""
@@ -69,7 +70,7 @@ def receipts_text(rows: list[dict[str, Any]]) -> str:
     """What became of messages this session sent."""
     lines = [one_line(f"{row['id']} to {row['to']}: {row['state']}{' ' + row['at'] if 'at' in row else ''}") for row in rows]
     shown = lines[: fitting(lines)]
-    left = [f"{len(lines) - len(shown)} more rows: ask for fewer messages."] if len(shown) < len(lines) else []
+    left = [f"{number_of(len(lines) - len(shown), 'more row')}: ask for fewer messages."] if len(shown) < len(lines) else []
     return "\n".join([*shown, *left]) or "None."
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from bridges.fence import one_line, one_line_json
 from bridges.mcp.sdk import current
 from bridges.mcp.session import AgentNotRegistered
+from bridges.plurals import number_of
 from broker.home.logs import Log
 from broker.protocol.errors import IpcError
 
@@ -95,7 +96,7 @@ class Answerer:
             return ""
         number, urgent = count["unread"], count["interrupt"]
         senders = one_line(", ".join(list(count["from"])[:3]))
-        return f"[{number} new message{'s' if number != 1 else ''} from {senders}{', urgent' if urgent else ''}: call check]"
+        return f"[{number_of(number, 'new message')} from {senders}{', urgent' if urgent else ''}: call check]"
 
 
 def _content(text: str, note: str) -> list[ContentBlock]:

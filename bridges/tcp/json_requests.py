@@ -93,7 +93,7 @@ def shown(reply: dict[str, Any], *, delivers: bool, legacy: bool) -> dict[str, A
 
 
 def legacy_message(m: dict[str, Any]) -> dict[str, Any]:
-    """A message in the seed's form: a large one names its file in ``data``."""
+    """A message in the older system's form: a large one names its file in ``data``."""
     file = m.get("file")
     if file is not None:
         message = dict(m["message"])

@@ -277,7 +277,7 @@ def test_legacy_mail_is_imported_once_and_what_could_not_be_is_reported(shell: S
     assert mail[1]["timestamp"].startswith(("2019-12-31", "2020-01-01"))
 
 
-def seed(path: Path, columns: str, rows: list[tuple[object, ...]]) -> Path:
+def older_system(path: Path, columns: str, rows: list[tuple[object, ...]]) -> Path:
     with sqlite3.connect(path) as db:
         db.execute(f"CREATE TABLE messages ({columns})")
         db.executemany("INSERT INTO messages VALUES (?,?,?,?,?,?,?)", rows)
@@ -288,7 +288,7 @@ def seed(path: Path, columns: str, rows: list[tuple[object, ...]]) -> Path:
 def test_a_hostile_seed_database_reaches_no_terminal(shell: Shell) -> None:
     now = "2026-01-01T00:00:00"
     columns = "id, from_id, to_id, content, timestamp, data, read_flag"
-    path = seed(
+    path = older_system(
         shell.home / "hostile.db",
         columns,
         [("\x1b]0;owned\x07", "a b", "x", "c", now, None, 0), (b"\x01", "a", "x", "c", now, b'{"a":1}', 0)],
@@ -303,14 +303,14 @@ def test_a_hostile_seed_database_reaches_no_terminal(shell: Shell) -> None:
 def test_of_a_damaged_seed_database_all_that_can_be_read_is_imported(shell: Shell) -> None:
     columns = "id INTEGER PRIMARY KEY, from_id, to_id, content, timestamp, data, read_flag"
     rows = [(i, "a", "b", f"old {i} {'x' * 80}", "2026-01-01T00:00:00", None, 0) for i in range(1, 501)]
-    path = seed(shell.home / "damaged.db", columns, rows)
+    path = older_system(shell.home / "damaged.db", columns, rows)
     with path.open("r+b") as f:
         f.seek(path.stat().st_size // 4096 // 2 * 4096)
         f.write(b"\xa5" * 4096)
     report = json.loads(shell.run("import-legacy", str(path), "--json").stdout)
     assert report["imported"] > 400
     assert report["imported"] + report["unreadable"] == 500
-    assert f"at most {report['unreadable']} rows could not be read" in shell.run("import-legacy", str(path)).stdout
+    assert f"at most {report['unreadable']} row" in shell.run("import-legacy", str(path)).stdout
 
 
 def test_what_is_no_seed_database_is_refused(shared_shell: Shell) -> None:

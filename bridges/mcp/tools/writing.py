@@ -11,6 +11,7 @@ from bridges.fence import one_line
 from bridges.mcp.render import mail_text
 from bridges.mcp.results import Answerer, Data, Done, Id, Name, Own, Told, done, hints, message_of
 from bridges.mcp.sdk import current
+from bridges.plurals import number_of
 from bridges.shared_files import read_file
 
 Land = Literal["interrupt", "tool", "turn"] | None
@@ -36,7 +37,7 @@ def add_names(server: MCPServer[None], answer: Answerer) -> None:
     async def register(instance_id: Name) -> Annotated[CallToolResult, Named]:
         async def work() -> tuple[list[str], Told]:
             reply = await current().register(instance_id)
-            waiting = f". {reply['queued']} messages wait: call check" if reply["queued"] else ""
+            waiting = f". {number_of(reply['queued'], 'message waits', 'messages wait')}: call check" if reply["queued"] else ""
             text = f"{reply['message']}{waiting}"
             return [f"{text}."], Named(name=instance_id, message=text, queued=reply["queued"])
 

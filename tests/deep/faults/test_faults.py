@@ -73,7 +73,7 @@ def test_a_deleted_large_file_spoils_no_other_mail(service: Service, home: Path)
     doctor = subprocess.run(
         [sys.executable, "-m", "bridges.cli", "doctor"], capture_output=True, text=True, env=env_of(service)
     )
-    assert "1 unread large messages have been deleted" in doctor.stdout
+    assert "1 unread large message has lost its file" in doctor.stdout
 
 
 def env_of(service: Service) -> dict[str, str]:

@@ -211,7 +211,7 @@ def arguments(inputs: Inputs) -> Iterator[None]:
 
 
 def old_databases(inputs: Inputs) -> Iterator[None]:
-    """Databases of the seed system, spoiled: import requests, refused rows, or an IpcError."""
+    """Databases of the older system, spoiled: import requests, refused rows, or an IpcError."""
     with _home() as home:
         good = _old_database(home / "good.db")
         path = home / "old.db"
