@@ -277,7 +277,7 @@ class BridgeSession:
 
     async def _ask(self, body: dict[str, Any], timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
         if self._connection is None:
-            self._connection = AsyncConnection(self._settings, autostart=self._autostart, door="mcp")
+            self._connection = AsyncConnection(self._settings, autostart=self._autostart, door="mcp", link="zeromq")
             self._connection.on_orphan = self._give_back
         reply = await self._connection.request(body, timeout_s)
         if reply.get("status") == "ok":

@@ -72,7 +72,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     ground = Ground(settings)
     if supervised:
         hear_parent_in(loop, stopping, partial(ground.tend, log, stopping))
-    broker = AsyncConnection(settings, autostart=not supervised, door="remote")
+    broker = AsyncConnection(settings, autostart=not supervised, door="remote", link="zeromq")
     allowed = AllowList(settings, lambda detail: log.error("keys_unreadable", detail=detail))
     door = Door(settings, broker, allowed, log)
     await open_gate(settings, door, log, stopping, ground)

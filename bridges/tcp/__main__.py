@@ -111,7 +111,7 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
     ground = Ground(settings)
     if supervised:
         hear_parent_in(loop, stopping, partial(ground.tend, log, stopping))
-    broker = AsyncConnection(settings, autostart=not supervised, door="tcp")
+    broker = AsyncConnection(settings, autostart=not supervised, door="tcp", link="zeromq")
     upstream = JsonUpstream(settings, broker, log)
     with PrivateSocket(settings, log, ground, lambda: TcpConnection(upstream, private=True)):
         listener = await bind(settings, upstream, log, stopping, ground)

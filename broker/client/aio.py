@@ -7,6 +7,7 @@ sent again and when it times out is decided in ``broker.client.pending``; here a
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from types import TracebackType
@@ -114,10 +115,10 @@ class AsyncConnection:
             self._loop.call_soon(self._flush)
         return number
 
-    def _set_timer(self, due_s: float | None) -> None:
+    def _set_timer(self, due_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if due_s is None else self._loop.call_at(due_s, self._time_out)
+        self._timer = None if due_s == math.inf else self._loop.call_at(due_s, self._time_out)
 
     def _time_out(self) -> None:
         self._pending.time_out(self._loop.time())
@@ -139,7 +140,7 @@ class AsyncConnection:
         for future in list(self._futures):
             future.cancel()
         self._pending.forget()
-        self._set_timer(None)
+        self._set_timer(math.inf)
 
     # the link
 

@@ -20,6 +20,7 @@ the time in, as seconds of one monotonic clock. Rules that both drivers get from
 """
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -71,10 +72,10 @@ class Pending:
         self._on_stray_push = on_stray_push
         self._window = window
         self._ids = itertools.count(1)
-        self._waiting: dict[int, tuple[Body, OnReply, float]] = {}
-        """Requests without an answer by id, oldest first, each with its timeout (s)."""
-        self._due: dict[float, dict[int, float]] = {}
-        """By timeout (s): ids and the second each is due, soonest first, since all of one queue may take equally long."""
+        self._waiting: dict[int, tuple[Body, OnReply, float, float]] = {}
+        """Requests without an answer by id, oldest first, each with its timeout (s) and the second it is due."""
+        self._due_s = math.inf
+        """No request is due before this second."""
         self._outbox: list[Body] = []
         self._abandoned: dict[int, Body] = {}
         self._subscribes: dict[int, Body] = {}
@@ -103,16 +104,16 @@ class Pending:
         # without this key the request would inherit the token of another agent whose request shares its frame
         if "session_token" not in body:
             body["session_token"] = None
-        queue = self._due.get(timeout_s)
-        if queue is None:
-            queue = self._due[timeout_s] = {}
-        queue[number] = now_s + timeout_s
+        due_s = now_s + timeout_s
+        if due_s < self._due_s:
+            self._due_s = due_s
         if not self._waiting:
             self._longest_wait_s = 0.0
-        wait_s = body.get("wait_s")
-        if isinstance(wait_s, (int, float)) and wait_s > self._longest_wait_s:
-            self._longest_wait_s = wait_s
-        self._waiting[number] = (body, on_reply, timeout_s)
+        if "wait_s" in body:
+            wait_s = body["wait_s"]
+            if isinstance(wait_s, (int, float)) and wait_s > self._longest_wait_s:
+                self._longest_wait_s = wait_s
+        self._waiting[number] = (body, on_reply, timeout_s, due_s)
         self._outbox.append(body)
         if body.get("action") == "subscribe":
             self._subscribes[number] = body
@@ -121,16 +122,7 @@ class Pending:
     def abandon(self, number: int) -> None:
         """Nobody waits for this reply any more."""
         if number in self._waiting:
-            self._abandoned[number] = self._end(number)[0]
-
-    def _end(self, number: int) -> tuple[Body, OnReply]:
-        """Take a request out; it is about to be answered."""
-        body, on_reply, timeout_s = self._waiting.pop(number)
-        queue = self._due[timeout_s]
-        del queue[number]
-        if not queue:
-            del self._due[timeout_s]
-        return body, on_reply
+            self._abandoned[number] = self._waiting.pop(number)[0]
 
     def end_pushes(self, number: int, late: Receive | None = None) -> None:
         """A subscription ends: its pushes go to ``late`` or nowhere, and a new link does not get it."""
@@ -144,23 +136,20 @@ class Pending:
 
     def outgoing(self, now_s: float) -> list[bytes]:
         """Frames to send now. A request that no frame can carry is answered here and harms no other."""
-        outbox = self._outbox
-        if not outbox:
+        bodies = self._outbox
+        if not bodies:
             return []
         if self._window:
-            room = self._window - (len(self._waiting) - len(outbox))
-            if room < min(_FRAME_REQUESTS, len(outbox)):
+            room = self._window - (len(self._waiting) - len(bodies))
+            if room < min(_FRAME_REQUESTS, len(bodies)):
                 return []
-            self._outbox = outbox[room:]
-            outbox = outbox[:room]
+            bodies = bodies[:room]
+            del self._outbox[:room]
         else:
             self._outbox = []
         self._passed_s = now_s
-        bodies = [b for b in outbox if b["id"] in self._waiting or self._is_subscribed(b["id"])]
-        if len(bodies) < len(outbox):  # some timed out or were abandoned: they never leave, so no reply will come
-            for number in {body["id"] for body in outbox} - {body["id"] for body in bodies}:
-                self._abandoned.pop(number, None)
-                self._subscribes.pop(number, None)
+        if self._abandoned:
+            bodies = [body for body in bodies if self._is_awaited(body["id"])]
         try:
             encoded = list(frames.frames(bodies))
         except _NOT_CARRIED:
@@ -168,6 +157,14 @@ class Pending:
         if encoded and max(map(len, encoded)) <= frames.FRAME_LIMIT_BYTES:
             return encoded
         return list(frames.frames([body for body in bodies if self._carries(body)]))
+
+    def _is_awaited(self, number: int) -> bool:
+        """Whether an unsent request must be sent at all; no reply comes to one that is not."""
+        if number in self._waiting or self._is_subscribed(number):
+            return True
+        self._abandoned.pop(number, None)
+        self._subscribes.pop(number, None)
+        return False
 
     def _carries(self, body: Body) -> bool:
         """Whether a frame can carry the request; it is answered if not."""
@@ -196,10 +193,11 @@ class Pending:
         if "push" in reply:
             self.on_push.get(number, self._on_stray_push)(reply)
             return
-        if number not in self._waiting:
+        waiting = self._waiting.pop(number, None)
+        if waiting is None:
             self._take_unexpected(number, reply)
             return
-        body, on_reply = self._end(number)
+        body, on_reply, _timeout_s, _due_s = waiting
         if number in self._subscribes and (reply.get("status") != "ok" or number not in self.on_push):
             del self._subscribes[number]
         if not on_reply(reply):
@@ -229,9 +227,13 @@ class Pending:
         """The broker could not read a frame, and does not say which: what is on the wire is answered with its error."""
         unsent = {body["id"] for body in self._outbox}
         for number in [n for n in self._waiting if n not in unsent]:
-            if number in self._waiting:  # an answer before this one may have ended it
-                self._abandoned[number], on_reply = self._end(number)
-                on_reply({**reply, "id": number})
+            self._answer(number, reply)
+
+    def _answer(self, number: int, reply: Body) -> None:
+        """Answer a request here; the broker's reply may still come. What its asker did before this one may have ended it."""
+        if number in self._waiting:
+            self._abandoned[number], on_reply, _timeout_s, _due_s = self._waiting.pop(number)
+            on_reply({**reply, "id": number})
 
     def opened(self) -> None:
         """A new link is open: it gets all that has no answer, and no reply comes any more that was due on the old one."""
@@ -240,7 +242,7 @@ class Pending:
         self._abandoned.clear()
         self._subscribes = {n: b for n, b in self._subscribes.items() if n in self._waiting or n in self.on_push}
         again = [b for n, b in self._subscribes.items() if n not in self._waiting]
-        self._outbox = [*again, *(body for body, _on_reply, _timeout_s in self._waiting.values())]
+        self._outbox = [*again, *(waiting[0] for waiting in self._waiting.values())]
 
     def silent_s(self) -> float:
         """The second from which on the link counts as dead, if nothing has come by then."""
@@ -248,35 +250,29 @@ class Pending:
 
     # time
 
-    def deadline_s(self) -> float | None:
-        """The second at which ``time_out`` has something to do, or None."""
-        return min((next(iter(queue.values())) for queue in self._due.values()), default=None)
+    def deadline_s(self) -> float:
+        """The second at which to call ``time_out``: when the next request is due, or sooner; infinite if there is none."""
+        return self._due_s if self._waiting else math.inf
 
     def time_out(self, now_s: float) -> int:
         """Answer what is due with the error ``timeout``; how many those are."""
-        count = 0
-        for timeout_s, queue in list(self._due.items()):
-            while queue:
-                number, due_s = next(iter(queue.items()))
-                if due_s > now_s:
-                    break
-                self._abandoned[number], on_reply = self._end(number)
-                on_reply({"id": number, **IpcError("timeout", limit=timeout_s).to_wire()})
-                count += 1
-        return count
+        if now_s < self._due_s:
+            return 0
+        due = [(number, timeout_s) for number, (_, _, timeout_s, due_s) in self._waiting.items() if due_s <= now_s]
+        for number, timeout_s in due:
+            self._answer(number, IpcError("timeout", limit=timeout_s).to_wire())
+        self._due_s = min((due_s for _, _, _, due_s in self._waiting.values()), default=math.inf)
+        return len(due)
 
     def fail(self, error: IpcError) -> None:
         """No broker can be had: answer everything with the error."""
-        waiting = [(number, on_reply) for number, (_body, on_reply, _timeout_s) in self._waiting.items()]
+        waiting = [(number, on_reply) for number, (_, on_reply, _, _) in self._waiting.items()]
         self.forget()
         for number, on_reply in waiting:
             on_reply({"id": number, **error.to_wire()})
 
     def forget(self) -> None:
         """Drop all requests without answering them: the client closes."""
-        for queue in self._due.values():
-            queue.clear()  # ``time_out`` may be going through it
-        self._due.clear()
         self._waiting.clear()
         self._outbox.clear()
         self._abandoned.clear()

@@ -96,9 +96,11 @@ class Connection:
                 for frame in pending.outgoing(time.monotonic()):
                     link.send(frame)
                 if pending.in_flight and not self._receive(self._patience_s()):
-                    if pending.time_out(time.monotonic()):
+                    now_s = time.monotonic()
+                    if pending.time_out(now_s):
                         raise IpcError("timeout", limit=timeout_s)
-                    self._drop(linger_ms=0)
+                    if now_s >= pending.silent_s() or link.was_lost():
+                        self._drop(linger_ms=0)
         finally:
             for number in numbers if len(replies) < len(numbers) else ():
                 pending.abandon(number)
@@ -106,8 +108,7 @@ class Connection:
 
     def _patience_s(self) -> float:
         """How long to wait for a frame, before something times out or the link counts as dead."""
-        end_s, deadline_s = self._pending.silent_s(), self._pending.deadline_s()
-        return max(0.0, (end_s if deadline_s is None else min(end_s, deadline_s)) - time.monotonic())
+        return max(0.0, min(self._pending.silent_s(), self._pending.deadline_s()) - time.monotonic())
 
     def _open(self) -> Link:
         if self._link is None:

@@ -6,6 +6,7 @@ made once more over the next one. Import this module where it is used: ``import 
 
 import asyncio
 import math
+import threading
 import time
 from typing import Any
 
@@ -80,13 +81,41 @@ class Handshakes:
         return IpcError("unavailable", detail="what answers there is no broker")
 
 
+class SharedContext:
+    """One ZeroMQ context for all links of asyncio in this process, while there are some. Each context has two threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._users = 0
+
+    def take(self) -> "zmq.Context[zmq.Socket[bytes]]":
+        with self._lock:
+            if self._context is None:
+                self._context = zmq.Context()
+            self._users += 1
+            return self._context
+
+    def give_back(self) -> None:
+        """The last user waits here until what its sockets sent has got out, as long as they linger."""
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._context is not None:
+                self._context.term()
+                self._context = None
+
+
+_SHARED = SharedContext()
+
+
 class Dealer:
     """The sockets of one link."""
 
-    def __init__(self, address: str, handshakes: Handshakes, send_limit: int) -> None:
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, handshakes: Handshakes, send_limit: int
+    ) -> None:
         self._handshakes = handshakes
-        self._context = zmq.Context()
-        self._socket = s = self._context.socket(zmq.DEALER)
+        self._socket = s = context.socket(zmq.DEALER)
         s.setsockopt(zmq.LINGER, 200)
         s.setsockopt(zmq.SNDHWM, send_limit)
         s.setsockopt(zmq.RCVHWM, _QUEUE_FRAMES)
@@ -99,14 +128,14 @@ class Dealer:
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close(linger_ms)
-        self._context.term()
 
 
 class ZmqLink(Dealer):
     """For the synchronous client; see ``broker.client.links.Link``."""
 
     def __init__(self, address: str, handshakes: Handshakes) -> None:
-        super().__init__(address, handshakes, send_limit=_QUEUE_FRAMES)
+        self._context = zmq.Context()
+        super().__init__(self._context, address, handshakes, send_limit=_QUEUE_FRAMES)
         self._lost = False
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
@@ -149,13 +178,15 @@ class ZmqLink(Dealer):
 
     def close(self, linger_ms: int) -> None:
         self._end(linger_ms)
+        self._context.term()
 
 
 class AsyncZmqLink(Dealer):
     """For asyncio; see ``broker.client.links.AsyncLink``."""
 
     def __init__(self, address: str, handshakes: Handshakes, owner: LinkOwner) -> None:
-        super().__init__(address, handshakes, send_limit=0)  # bounded by the requests in flight, which their makers bound
+        # bounded by the requests in flight, which their makers bound
+        super().__init__(_SHARED.take(), address, handshakes, send_limit=0)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -168,7 +199,9 @@ class AsyncZmqLink(Dealer):
             self._socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:  # the connection is gone, and the monitor says so
             return
-        self._loop.call_soon(self._readable)  # libzmq's descriptor is edge-triggered: sending may have taken the edge
+        events: Any = self._socket.getsockopt(zmq.EVENTS)
+        if events & zmq.POLLIN:
+            self._loop.call_soon(self._readable)  # libzmq's descriptor is edge-triggered: sending may have taken the edge
 
     def _readable(self) -> None:
         while not self._closed:
@@ -194,3 +227,4 @@ class AsyncZmqLink(Dealer):
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_reader(self._monitor.fileno())
         self._end(linger_ms)
+        _SHARED.give_back()

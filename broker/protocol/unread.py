@@ -25,7 +25,8 @@ class Outbox:
     def send(self, route: bytes, frame: bytes) -> None:
         """Raises zmq.ZMQError: EHOSTUNREACH where nobody is there, EAGAIN where nobody reads."""
         if len(frame) < LARGE_BYTES:
-            self._router.send_multipart([route, frame], zmq.NOBLOCK)
+            self._router.send(route, zmq.SNDMORE | zmq.NOBLOCK)  # send_multipart takes twice as long
+            self._router.send(frame, zmq.NOBLOCK)
             return
         unread = self.unread()
         mine = unread.get(route, 0)

@@ -91,6 +91,7 @@ class Server:
         if address.startswith("ipc://"):
             self.ground.keep(address.removeprefix("ipc://"), partial(self._router.bind, self.settings, address))
         self._selector.register(self._router, selectors.EVENT_READ, self._router)
+        self._selector.register(self._router.monitor, selectors.EVENT_READ, self._router.monitor)
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
@@ -133,6 +134,8 @@ class Server:
                     peers.append(source)
             elif source is self._router:
                 routed = True
+            elif source is self._router.monitor:
+                self._router.hear()
             elif source is self._stream:
                 for route in self._stream.accept(time.monotonic()):
                     self.engine.state.begin_connection(route)
@@ -149,7 +152,7 @@ class Server:
         note(self.log, self.ground.look())
 
     def _timeout_s(self) -> float | None:
-        if self._stream.departed or self._slow or self._backlog.has_work(self._stream.is_full):
+        if self._stream.departed or self._router.departed or self._slow or self._backlog.has_work(self._stream.is_full):
             return 0
         deadlines = (self.engine.state.next_deadline(), self.sweeper.next_s, self._stream.listen_again_s)
         times = [d for d in deadlines if d is not None]
@@ -162,7 +165,7 @@ class Server:
     def batch(self, peers: Sequence[SocketPeer] = (), routed: bool = True) -> None:
         """Take what waits, commit it, answer: of the stream door's ``peers``, of the router's if it may have some."""
         taken = self._receive(peers, routed)
-        if self._stream.departed:
+        if self._stream.departed or self._router.departed:
             self._see_off()
         self._answer(self.engine.run(taken, self.clock(), ConnectionBudget(self._backlog.pace_s)))
         if self.engine.rest:
@@ -222,12 +225,16 @@ class Server:
                 self._refuse(peer.route, e)
                 self._stream.drop(peer)  # where the next request begins is not known
         read = 0 if routed else _TURN_REQUESTS
-        while read < _TURN_REQUESTS and (parts := self._router.read()) is not None:
-            if len(parts) == 2:
-                read += self._take_in(parts[0], parts[1], frames)
+        while read < _TURN_REQUESTS and (message := self._router.read()) is not None:
+            route, whole = message
+            if whole is not None:
+                read += self._take_in(route, whole, frames)
             else:
-                self._refuse(parts[0], frames.FrameError("a message has one frame"))
+                self._refuse(route, frames.FrameError("a message has one frame"))
                 read += 1
+        for route in self._router.arrived:
+            self.engine.state.begin_connection(route)
+        self._router.arrived.clear()
         now_s = self.clock().mono_s
         if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
             self._stream.listen_again()
@@ -291,9 +298,10 @@ class Server:
 
     def _see_off(self) -> None:
         """Nothing waits any more for connections that have ended, and mail that they held goes back."""
-        for route in self._stream.departed:
-            self.engine.state.end_connection(route)
-        self._stream.departed.clear()
+        for departed in (self._stream.departed, self._router.departed):
+            for route in departed:
+                self.engine.state.end_connection(route)
+            departed.clear()
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:
         """Raises StoreDamaged where that is what the fault comes from: it is not one request's."""
