@@ -20,7 +20,7 @@ from bench.service import TEMPORARY, Service, has_module
 from bench.systems import Address, Skip, System, Way
 from broker.client.sync import connect
 from broker.home.files import endpoint
-from broker.home.paths import door_socket
+from broker.home.paths import wire_socket
 
 _START_S = 10.0
 
@@ -86,8 +86,7 @@ class UnixSocket(Door):
     title = "**JSON on a Unix socket**, lasting connection"
 
     def address(self, number: int) -> Address:
-        wait_for_tcp(self.system)  # the same process serves both
-        path = door_socket(str(self.system.home))
+        path = wire_socket(str(self.system.home))
         return Address("bench.doors.lines:LastingSender", (path, self.name(number), self.token(number)))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import socket
 import sys
 import time
 
@@ -18,8 +17,7 @@ from bridges import host_sessions, saved_sessions, waking
 from bridges.hosts.agent_session import AgentSession
 from bridges.hosts.hook_log import failure, note
 from broker.client.json_lines import QuickConnection
-from broker.home.local_sockets import connected
-from broker.home.paths import Place, door_socket
+from broker.home.paths import Place
 from broker.protocol.errors import IpcError
 
 TYPE_CHECKING = False
@@ -34,6 +32,7 @@ _BOUND_S = 600.0
 _POLL_S = 0.25
 _LOOK_S = 0.2
 """How often it is looked, while mail has to be told of, whether the moment has come."""
+_ANSWER_S = 5.0
 _RETRY_S = (0.2, 5.0)
 REWAKE = 2
 """The exit status that wakes the model."""
@@ -128,9 +127,11 @@ def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]
     pause_s = _RETRY_S[0]
     while (binding := host_sessions.load(home, session)) is not None and binding.live():
         try:
-            with _subscribed(home, binding.token) as door:
+            with QuickConnection(Place(home), autostart=False, door="hook") as broker:
+                body = {"action": "subscribe", "session_token": binding.token, "notify": True, "door": "hook"}
+                broker.send(body, time.monotonic() + _ANSWER_S)
                 pause_s = _RETRY_S[0]
-                yield from _pushes(home, session, way, door)
+                yield from _pushes(home, session, way, broker)
         except (OSError, ValueError, IpcError) as e:  # the service is down, restarts, or refuses: it will come back
             note(home, "info", "watch_lost", way=way.name, error=str(e))
             unread(home, session)  # which renews a session that ended
@@ -138,21 +139,9 @@ def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]
         pause_s = min(pause_s * 2, _RETRY_S[1])
 
 
-def _subscribed(home: str, token: str) -> socket.socket:
-    door = connected(door_socket(home))
-    try:
-        request = {"action": "subscribe", "session_token": token, "notify": True, "door": "hook"}
-        door.sendall(json.dumps(request).encode() + b"\n")
-    except OSError:
-        door.close()
-        raise
-    return door
-
-
-def _pushes(home: str, session: str, way: waking.Way, door: socket.socket) -> Iterator[dict[str, Any]]:
-    """What waits, when it has to be told of: after a burst, not while a turn runs, one notice at a time. Ends with the
-    connection."""
-    received = b""
+def _pushes(home: str, session: str, way: waking.Way, broker: QuickConnection) -> Iterator[dict[str, Any]]:
+    """What waits, when it has to be told of: after a burst, not while a turn runs, one notice at a time. Raises OSError at the
+    connection's end."""
     due_s: float | None = None
     given: waking.Outlook | None = None
     way.arm()
@@ -165,17 +154,12 @@ def _pushes(home: str, session: str, way: waking.Way, door: socket.socket) -> It
                 given = waking.Outlook(home, session)
                 yield count
         idle = due_s is None and given is None
-        ready, _, _ = select.select([door], [], [], 30.0 if idle else _LOOK_S)
+        ready, _, _ = select.select([broker], [], [], 30.0 if idle else _LOOK_S)
         if not ready:
             if (binding := host_sessions.load(home, session)) is None or not binding.live():
                 return
             continue
-        data = door.recv(65536)
-        if not data:
-            return
-        *lines, received = (received + data).split(b"\n")
-        for line in lines:
-            told = json.loads(line)
+        for told in broker.receive(time.monotonic() + _ANSWER_S):
             if told.get("status") == "error":
                 raise ValueError(told.get("message"))
             # the reply to subscribe counts what came before; asked for apart, mail that comes meanwhile would be told twice

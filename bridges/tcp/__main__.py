@@ -1,7 +1,6 @@
-"""``python -m bridges.tcp``: the JSON door, on a TCP port and on a Unix socket. Usually the supervisor starts it.
+"""``python -m bridges.tcp``: the JSON door, on a TCP port. Usually the supervisor starts it.
 
-The socket ``door.sock`` speaks what the port speaks, to programs of this OS user alone; it is there whether or not the port
-can be had. What became of the port stands in ``run/tcp.json``: ``{"pid", "host", "port", "error", "tls", "warning"}``. A port
+What became of the port stands in ``run/tcp.json``: ``{"pid", "host", "port", "error", "tls", "warning"}``. A port
 that something else holds is no reason to die: the door says so there and in its log, and takes the port when it is free.
 """
 
@@ -21,7 +20,6 @@ from typing import Any
 
 from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
-from bridges.tcp.local import PrivateSocket
 from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, StreamOwner, bound
 from bridges.tcp.tls import TlsListener, context_of
@@ -113,12 +111,11 @@ async def serve(settings: Settings, log: Log, supervised: bool) -> None:
         hear_parent_in(loop, stopping, partial(ground.tend, log, stopping))
     broker = AsyncConnection(settings, autostart=not supervised, door="tcp", link="zeromq")
     upstream = JsonUpstream(settings, broker, log)
-    with PrivateSocket(settings, log, ground, lambda: TcpConnection(upstream, private=True)):
-        listener = await bind(settings, upstream, log, stopping, ground)
-        collect_seldom()
-        await stopping.wait()
-        if listener is not None:
-            listener.close()
+    listener = await bind(settings, upstream, log, stopping, ground)
+    collect_seldom()
+    await stopping.wait()
+    if listener is not None:
+        listener.close()
     upstream.admission.drop()
     await upstream.finish()
     await broker.close()

@@ -1,11 +1,10 @@
-"""One request, quickly: the standard library alone, over the Unix socket of the JSON door.
+"""One request, quickly: JSON lines over the broker's Unix socket, with the standard library alone.
 
-For programs that live for one request, such as commands and hooks. The connection is a lasting one (DESIGN of the door: a
-lost connection gives back at once the mail that was not acknowledged). When door or broker die in between, the same request
-is made again with the same message id. Where no door comes up, the request goes to the broker itself.
+For programs that live for one request, such as commands and hooks. Mail that a connection was handed and has not
+acknowledged goes back when it ends. When the broker dies in between, the same request is made again with the same message id.
 
->>> with QuickConnection(Place.here()) as door:
-...     door.request({"action": "whoami", "session_token": token})
+>>> with QuickConnection(Place.here()) as broker:
+...     broker.request({"action": "whoami", "session_token": token})
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import time
 
 from broker.home import environment
 from broker.home.local_sockets import connected
-from broker.home.paths import Place, door_socket, runs_older
+from broker.home.paths import Place, door_socket, runs_older, wire_socket
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.ids import STORES, new_message_id
 
@@ -28,24 +27,16 @@ if TYPE_CHECKING:
     from broker.home.settings import Settings
 
 DEFAULT_TIMEOUT_S = 30.0
-DOOR_START_S = 3.0
-"""How long after the broker a door may need to come up, before the broker's own wire is taken in its place."""
 _POLL_S = 0.01
-_LINE_BYTES = 1024 * 1024
-"""Longer requests go over the wire: JSON can make six bytes of one, and the door's lines are limited."""
 _REPLY_BYTES = 256 * 1024 * 1024
-"""No reply of the broker is longer, as JSON; a door that says more is none."""
-
-
-class _NoDoor(Exception):
-    """No door will come up here; the text says why."""
+"""No reply of the broker is longer, as JSON; what says more is no broker."""
 
 
 class QuickConnection:
-    """A lasting connection to the door, opened by the first request.
+    """A connection to the broker, opened by the first request.
 
-    With ``autostart`` false nothing is started or waited for: where no door listens, ``unavailable`` is raised at once.
-    ``door`` is what logs call the caller.
+    With ``autostart`` false nothing is started or waited for: where nobody listens, ``unavailable`` is raised at once.
+    ``door`` is what logs call the caller. With IPC_KEY_FILE or IPC_ENDPOINT set, ``broker.client.sync`` does the work.
     """
 
     def __init__(self, place: Place | Settings, *, autostart: bool = True, door: str = "cli") -> None:
@@ -55,7 +46,7 @@ class QuickConnection:
         self._door = door
         self._socket: socket.socket | None = None
         self._received = bytearray()
-        self._fallback: Connection | None = None
+        self._elsewhere: Connection | None = None
 
     def __enter__(self) -> QuickConnection:
         return self
@@ -63,80 +54,78 @@ class QuickConnection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def close(self) -> None:
+        """End the connection: mail that was fetched and not acknowledged goes back."""
+        self._drop()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+
     def request(self, body: dict[str, Any], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
         """The reply to one request, without its id. Raises RemoteError with the broker's error, IpcError ``timeout``,
         ``unavailable``, and SettingsError where the service must be started and can't read its settings."""
         body = {**body, "door": self._door}
         if body.get("action") in STORES and body.get("message_id") is None:
             body["message_id"] = new_message_id()
-        reply = self._ask(body, timeout_s)
+        if environment.key_file() or environment.endpoint():
+            reply = self._ask_elsewhere(body, timeout_s)
+        else:
+            reply = self._ask(body, timeout_s)
         reply.pop("id", None)
         if reply.get("status") != "ok":
             raise RemoteError(reply)
         return reply
 
-    def close(self) -> None:
-        """End the connection: mail that was fetched and not acknowledged goes back."""
-        self._drop()
-        if self._fallback is not None:
-            self._fallback.close()
-
     def _ask(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        if self._fallback is None and not environment.key_file():  # with one the broker is another machine's
-            line = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-            try:
-                if len(line) > _LINE_BYTES or environment.endpoint():
-                    raise _NoDoor("not for a door")
-                return self._exchange(line, time.monotonic() + timeout_s, timeout_s)
-            except _NoDoor as reason:
-                if not self._autostart:
-                    raise IpcError("unavailable", detail=str(reason)) from None
-        return self._through_wire(body, timeout_s)
-
-    def _exchange(self, line: bytes, end_s: float, timeout_s: float) -> dict[str, Any]:
-        """Send the line and read one; once more over a new connection when this one is lost."""
-        while True:
-            try:
-                door = self._socket or self._connect(end_s)
-                door.settimeout(max(0.001, end_s - time.monotonic()))
-                door.sendall(line)
-                return self._reply(self._read_line(door, end_s))
-            except TimeoutError:
-                self._drop()  # the answer, if it comes, is not for the next request
-                raise IpcError("timeout", limit=timeout_s) from None
-            except (OSError, ValueError):  # lost, perhaps in the middle of a line
-                self._drop()
-            if time.monotonic() > end_s:
-                raise IpcError("timeout", limit=timeout_s)
-            time.sleep(_POLL_S)
-
-    def _reply(self, line: bytes) -> dict[str, Any]:
-        """The object of a line. Raises ValueError for anything else."""
+        """Make the request, and make it again over a new connection when this one is lost."""
+        end_s = time.monotonic() + timeout_s
         try:
-            reply = json.loads(line)
-        except RecursionError:
-            reply = None
-        if not isinstance(reply, dict):
-            raise ValueError("a reply is an object")
-        return reply
+            while True:
+                try:
+                    self.send(body, end_s)
+                    while not (replies := self.receive(end_s)):
+                        pass
+                    return replies[0]
+                except TimeoutError:
+                    raise
+                except (OSError, ValueError):  # lost, perhaps in the middle of a line
+                    self._drop()
+                if time.monotonic() > end_s:
+                    raise TimeoutError
+                time.sleep(_POLL_S)
+        except TimeoutError:
+            self._drop()  # the answer, if it comes, is not for the next request
+            raise IpcError("timeout", limit=timeout_s) from None
 
-    def _read_line(self, door: socket.socket, end_s: float) -> bytes:
-        start = 0
-        while self._received.find(b"\n", start) < 0:
-            start = len(self._received)
-            door.settimeout(max(0.001, end_s - time.monotonic()))
-            data = door.recv(65536)
-            if not data and self._received:
-                break  # a refusal of the whole connection: an object, then the end
-            if not data:
-                raise ConnectionResetError
-            self._received += data
-            if len(self._received) > _REPLY_BYTES:
-                self._drop()
-                raise IpcError("too_large", what="The door's answer", size=start, limit=_REPLY_BYTES)
-        line, _, rest = bytes(self._received).partition(b"\n")
+    def send(self, body: dict[str, Any], end_s: float) -> None:
+        """Send a request by ``end_s`` (monotonic clock), over a new connection if there is none. Raises OSError, IpcError."""
+        line = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        s = self._socket or self._connect(end_s)
+        s.settimeout(max(0.001, end_s - time.monotonic()))
+        s.sendall(line)
+
+    def receive(self, end_s: float) -> list[dict[str, Any]]:
+        """The replies and pushes that the next bytes complete. Raises OSError where the connection has ended or nothing comes
+        by ``end_s``, ValueError for what is no object."""
+        s = self._socket
+        if s is None:
+            raise ConnectionResetError
+        s.settimeout(max(0.001, end_s - time.monotonic()))
+        data = s.recv(65536)
+        if not data:
+            raise ConnectionResetError("the broker ended the connection")
+        self._received += data
+        if len(self._received) > _REPLY_BYTES:
+            self._drop()
+            raise IpcError("too_large", what="The broker's answer", size=_REPLY_BYTES + 1, limit=_REPLY_BYTES)
+        if b"\n" not in data:
+            return []
+        *lines, rest = bytes(self._received).split(b"\n")
         self._received = bytearray(rest)
-        return line
+        return [_object(line) for line in lines]
+
+    def fileno(self) -> int:
+        """Of an open connection, for ``select``."""
+        return -1 if self._socket is None else self._socket.fileno()
 
     def _drop(self) -> None:
         if self._socket is not None:
@@ -145,11 +134,12 @@ class QuickConnection:
         self._received.clear()
 
     def _connect(self, end_s: float) -> socket.socket:
-        """A connection to the door, after starting the service if there is none. Raises _NoDoor."""
-        path = door_socket(self._home)
-        wait_until_s = 0.0
-        if self._autostart and runs_older(self._home):
+        """A connection, after starting the service if there is none. Raises OSError, IpcError."""
+        older = runs_older(self._home)
+        if older and self._autostart:
             self._start_service()
+        # a service of 0.3 that nobody may replace now takes lines at its JSON door alone
+        path = door_socket(self._home) if older and not self._autostart else wire_socket(self._home)
         while True:
             try:
                 self._socket = connected(path, max(0.001, end_s - time.monotonic()))
@@ -157,36 +147,38 @@ class QuickConnection:
             except TimeoutError:
                 raise
             except OSError:
-                pass  # there is no door
-            if not self._autostart:
-                raise _NoDoor(f"nothing answers at {path}")
-            now_s = time.monotonic()
-            if not wait_until_s:
-                self._start_service()
-                wait_until_s = now_s + DOOR_START_S
-            elif now_s > min(wait_until_s, end_s):
-                raise _NoDoor(f"no door came up at {path}")
+                if not self._autostart:
+                    raise IpcError("unavailable", detail=f"nothing answers at {path}") from None
+            if time.monotonic() > end_s:
+                raise TimeoutError
+            self._start_service()
             time.sleep(_POLL_S)
 
     def _start_service(self) -> None:
-        """Make sure that a broker runs, and that a supervisor does, which will bring a door."""
-        from broker.home.files import is_supervised
         from broker.service.launcher import ensure_running
 
-        settings = self._settings()
-        ensure_running(settings)
-        if not is_supervised(settings):
-            raise _NoDoor("the broker runs without its doors")
+        ensure_running(self._settings())
 
     def _settings(self) -> Settings:
         return self._place.settings() if isinstance(self._place, Place) else self._place
 
-    def _through_wire(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        if self._fallback is None:
+    def _ask_elsewhere(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._elsewhere is None:
             from broker.client.sync import Connection
 
-            self._fallback = Connection(self._settings(), autostart=self._autostart, door=self._door)
-        return self._fallback.request_many([body], timeout_s=timeout_s)[0]
+            self._elsewhere = Connection(self._settings(), autostart=self._autostart, door=self._door)
+        return self._elsewhere.request_many([body], timeout_s=timeout_s)[0]
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """The object of a line. Raises ValueError for anything else."""
+    try:
+        reply = json.loads(line)
+    except RecursionError:
+        reply = None
+    if not isinstance(reply, dict):
+        raise ValueError("a reply is an object")
+    return reply
 
 
 def request(
@@ -196,5 +188,5 @@ def request(
 
     Mail of a ``check`` made so comes back: keep a QuickConnection to acknowledge it.
     """
-    with QuickConnection(place, autostart=autostart) as door:
-        return door.request(body, timeout_s=timeout_s)
+    with QuickConnection(place, autostart=autostart) as broker:
+        return broker.request(body, timeout_s=timeout_s)

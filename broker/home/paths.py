@@ -109,12 +109,12 @@ def version_number(version: str) -> tuple[int, ...]:
 
 
 def wire_socket(home: str) -> str:
-    """The Unix socket at which the broker takes frames without ZeroMQ."""
+    """The Unix socket at which the broker takes frames and JSON lines."""
     return os.path.join(socket_folder(home), "wire.sock")
 
 
 def door_socket(home: str) -> str:
-    """The Unix socket of the JSON door."""
+    """Where the JSON door of 0.3 had its Unix socket."""
     return os.path.join(socket_folder(home), "door.sock")
 
 

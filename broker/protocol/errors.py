@@ -72,7 +72,7 @@ _ROWS = (
         "unknown_user",
         403,
         "The port can't tell which user of this machine you are, so you can't register there",
-        "Use the ipc command or run/door.sock in the data folder, or set a shared secret (IPC_SHARED_SECRET).",
+        "Use the ipc command or run/wire.sock in the data folder, or set a shared secret (IPC_SHARED_SECRET).",
     ),
     ErrorKind(
         "key_refused",

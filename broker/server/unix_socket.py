@@ -11,6 +11,7 @@ buffers. It is dropped at ``_DROP_BYTES``, and by a large frame where ``_ALL_BYT
 asks again, as after a death of the broker.
 """
 
+import contextlib
 import errno
 import itertools
 import os
@@ -122,6 +123,7 @@ class StreamDoor:
         listening.bind(path)
         os.chmod(path, 0o600)
         listening.listen(1024)
+        link_old_door(path)
         self._selector.register(listening, _READ, self)
 
     def reopen(self, settings: Settings, path: str) -> None:
@@ -260,6 +262,14 @@ class StreamDoor:
         if peer in self._ending:
             self._ending.remove(peer)
         self.departed.add(peer.route)
+
+
+def link_old_door(path: str) -> None:
+    """Give the socket its second name ``door.sock``: hooks and monitors of 0.3, which still run, speak lines there."""
+    link = os.path.join(os.path.dirname(path), "door.sock")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(link)
+    os.symlink(os.path.basename(path), link)
 
 
 def codec_of(peer: SocketPeer, first_byte: int) -> FrameCodec | LineCodec:

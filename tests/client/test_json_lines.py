@@ -1,4 +1,4 @@
-"""The quick client: one request over the door's Unix socket, whatever dies in between."""
+"""The quick client: one request over the broker's Unix socket, whatever dies in between."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ import pytest
 
 from broker.client import json_lines
 from broker.client.json_lines import QuickConnection, request
-from broker.home.paths import Place, door_socket
+from broker.home.paths import Place, wire_socket
 from broker.protocol.errors import CATALOGUE, IpcError, RemoteError
 from tests.conftest import Service, wait_for
 
@@ -43,7 +43,6 @@ def test_it_imports_nothing_but_a_little_of_the_standard_library(service: Servic
         "print(*(set(sys.modules) - before))"
     )
     env = {**os.environ, **service.env}
-    wait_for("the door", lambda: os.path.exists(door_socket(str(service.home))))
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"sys_path={sys.path!r}\nimport sys\nsys.path=sys_path\n{code}"],
         env=env,
@@ -67,19 +66,19 @@ def test_without_autostart_a_missing_service_is_told_at_once_and_nothing_is_star
     assert list(home.iterdir()) == []
 
 
-def test_a_door_that_does_not_answer_is_a_timeout(service: Service) -> None:
+def test_a_broker_that_does_not_answer_is_a_timeout(service: Service) -> None:
     place = Place(str(service.home))
-    ask(place, "ping")
-    os.kill(service.pid("tcp"), signal.SIGSTOP)
+    pid = ask(place, "ping")["pid"]
+    os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(IpcError) as told:
             request(place, {"action": "ping"}, autostart=False, timeout_s=0.2)
         assert told.value.code == "timeout"
     finally:
-        os.kill(service.pid("tcp"), signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("victim", ["tcp", "broker", "supervisor"])
+@pytest.mark.parametrize("victim", ["broker", "supervisor"])
 def test_what_dies_in_between_costs_a_delay_and_stores_nothing_twice(service: Service, victim: str) -> None:
     place = Place(str(service.home))
     token = ask(place, "register", instance_id="fred")["session_token"]
@@ -111,14 +110,14 @@ def test_mail_that_was_not_acknowledged_goes_back_with_the_connection(service: S
 def test_large_mail_comes_in_the_brokers_own_form(service: Service) -> None:
     place = Place(str(service.home))
     token = ask(place, "register", instance_id="fred")["session_token"]
-    for size in (20_000, 3_000_000):  # the second is more than a line may hold
+    for size in (20_000, 3_000_000):
         ask(place, "send", token, to_id="fred", message={"content": "x" * size})
     with QuickConnection(place) as door:
         mail = door.request({"action": "check", "session_token": token})["messages"]
         assert [(m["file"]["size_bytes"], "data" in m["message"]) for m in mail] == [(20_000, False), (3_000_000, False)]
 
 
-def test_a_broker_without_doors_is_asked_over_zeromq(make_service: Callable[..., Service], home: Path) -> None:
+def test_a_broker_without_supervisor_and_doors_is_asked_all_the_same(make_service: Callable[..., Service], home: Path) -> None:
     service = make_service()
     broker = subprocess.Popen([sys.executable, "-m", "broker"], env={**os.environ, **service.env})
     try:
@@ -130,14 +129,14 @@ def test_a_broker_without_doors_is_asked_over_zeromq(make_service: Callable[...,
         broker.wait(20)
 
 
-def test_a_line_in_two_parts_of_a_lost_door_is_not_taken_for_an_answer(home: Path) -> None:
-    """A door that dies in the middle of its reply: the request is made again on the next connection."""
+def test_half_a_line_of_a_lost_broker_is_not_taken_for_an_answer(home: Path) -> None:
+    """It dies in the middle of its reply: the request is made again on the next connection."""
     import socket
     import threading
 
     (home / "run").mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(door_socket(str(home)))
+        listening.bind(wire_socket(str(home)))
         listening.listen()
         seen: list[dict[str, Any]] = []
 
@@ -157,7 +156,7 @@ def test_a_line_in_two_parts_of_a_lost_door_is_not_taken_for_an_answer(home: Pat
 
 
 @pytest.mark.parametrize("line", [b"[]", b'"x"', b"5", b"{", b"[" * 60_000, b"\xff", b'{"id":1}'])
-def test_a_door_that_answers_no_object_is_an_error_of_the_catalogue(home: Path, line: bytes) -> None:
+def test_a_broker_that_answers_no_object_is_an_error_of_the_catalogue(home: Path, line: bytes) -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(line + b"\n")
     with theirs, QuickConnection(Place(str(home)), autostart=False) as door:

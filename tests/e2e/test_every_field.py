@@ -13,14 +13,14 @@ import pytest
 import zmq
 
 from broker.home.files import endpoint, owner_key
-from broker.home.paths import door_socket, wire_socket
+from broker.home.paths import wire_socket
 from broker.protocol.actions import ACTIONS
 from broker.protocol.rows import Access, Action, Field
 from tests.conftest import Service
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
-DOORS = ("wire", "zeromq", "tcp", "private")
-JSON_DOORS = ("tcp", "private")
+DOORS = ("wire", "zeromq", "tcp", "lines")
+JSON_DOORS = ("tcp", "lines")
 SAMPLES: dict[type, Any] = {str: "x", int: 5, float: 1.5, list: [], dict: {}, bool: True}
 
 
@@ -34,7 +34,7 @@ class Doors:
             "wire": framed(unix(wire_socket(home))),
             "zeromq": dealer(endpoint(service.settings)),
             "tcp": lines(service.tcp()),
-            "private": lines(unix(door_socket(home))),
+            "lines": lines(unix(wire_socket(home))),
         }
         self.token = {}
         for door in DOORS:

@@ -16,7 +16,7 @@ import pytest
 
 from broker.home.files import endpoint, is_held, is_supervised
 from broker.home.local_sockets import connected
-from broker.home.paths import door_socket, mcp_socket, wire_socket
+from broker.home.paths import mcp_socket, wire_socket
 from tests.conftest import Service, alive, wait_for
 
 BEAT = {"IPC_HEARTBEAT": "0.6"}  # a beat each 0.2 s
@@ -54,7 +54,7 @@ def lasting() -> Iterator[Service]:
 
 def sockets(service: Service) -> list[str]:
     home = str(service.home)
-    return [wire_socket(home), endpoint(service.settings).removeprefix("ipc://"), door_socket(home), mcp_socket(home)]
+    return [wire_socket(home), endpoint(service.settings).removeprefix("ipc://"), mcp_socket(home)]
 
 
 def pids(service: Service) -> list[int]:
@@ -62,8 +62,8 @@ def pids(service: Service) -> list[int]:
 
 
 REMOVED = [
-    *([f"run/{name}"] for name in ("wire.sock", "broker.sock", "door.sock", "mcp.sock", "tcp.json", "supervisor.json", "open")),
-    ["run/broker.lock", "run/supervisor.lock", "run/door.lock"],
+    *([f"run/{name}"] for name in ("wire.sock", "broker.sock", "mcp.sock", "tcp.json", "supervisor.json", "open")),
+    ["run/broker.lock", "run/supervisor.lock"],
     ["run"],
 ]
 
@@ -79,7 +79,7 @@ def test_what_was_removed_from_the_data_folder_is_made_again(lasting: Service, n
         with contextlib.suppress(OSError):
             for path in sockets(lasting):
                 connected(path).close()
-            held = all(is_held(lasting.home / "run" / lock) for lock in ("broker.lock", "supervisor.lock", "door.lock"))
+            held = all(is_held(lasting.home / "run" / lock) for lock in ("broker.lock", "supervisor.lock"))
             return held and all(f.exists() for f in files)
         return False
 

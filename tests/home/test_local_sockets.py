@@ -29,7 +29,7 @@ import os, select, socket, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534); os.umask(0)
 os.makedirs(sys.argv[1], mode=0o777, exist_ok=True)
 listening = []
-for name in ("door.sock", "wire.sock", "broker.sock", "mcp.sock"):
+for name in ("wire.sock", "broker.sock", "mcp.sock"):
     s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + "/" + name); s.listen(); listening.append(s)
 print("listens", flush=True)
 open_ones = {}

@@ -19,7 +19,7 @@ from bridges.hosts.hook_event import HookEvent
 from bridges.mcp.relay import Relay
 from bridges.mcp.session import Agent, BridgeSession
 from broker.client import aio, sync
-from broker.home.paths import Place, door_socket, mcp_socket
+from broker.home.paths import Place, mcp_socket, wire_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.ids import auth_token
@@ -153,7 +153,7 @@ def test_what_waits_for_mail_beside_a_host_leaves_the_local_door_alone(both: Pat
     host_sessions.save(str(both), bound)
     (both / "run").mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
-        door.bind(door_socket(str(both)))
+        door.bind(wire_socket(str(both)))
         door.listen()
         done = run({"IPC_HOME": str(both), "IPC_KEY_FILE": os.environ["IPC_KEY_FILE"]}, both, "monitor", "s1")
         assert done.returncode == 0

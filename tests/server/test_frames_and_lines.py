@@ -275,6 +275,12 @@ def test_a_line_may_be_as_long_as_a_frame_and_a_longer_one_gets_one_refusal_and_
     assert raw.has_ended()
 
 
+def test_a_request_names_its_door_for_the_log(service: Service, raw: InLines) -> None:
+    me = service.connect("me")
+    raw.ask("send", session_token=me.token, from_id="other", to_id="me", message={"content": "x"}, door="hook")
+    assert [e["door"] for e in service.log("broker") if e["event"] == "spoof_refused"] == ["hook"]
+
+
 def test_what_one_line_names_does_not_hold_for_the_next(service: Service, raw: InLines) -> None:
     """A frame's token holds for all of its requests; lines stand alone."""
     me = service.connect("me")

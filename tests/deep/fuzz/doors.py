@@ -29,7 +29,7 @@ from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.stream import Stream
 from broker.client.json_lines import QuickConnection
 from broker.home.logs import Log
-from broker.home.paths import Place, door_socket
+from broker.home.paths import Place, wire_socket
 from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
 from tests.deep.fuzz.direct import Direct, DirectBroker, DirectSession, Found
@@ -279,7 +279,7 @@ def _argument(inputs: Inputs, name: str) -> Any:
 
 
 def quick(home: Path, inputs: Inputs) -> Iterator[None]:
-    """A door that answers anything: a reply that is an object, or an IpcError; and whoever shows the error can."""
+    """A broker that answers anything: a reply that is an object, or an IpcError; and whoever shows the error can."""
     place = Place(str(home))
     while True:
         ours, theirs = socket.socketpair()
@@ -312,13 +312,13 @@ def _reply_bytes(inputs: Inputs) -> bytes:
 
 
 class Door(threading.Thread):
-    """A door at the folder's socket, over the real engine, with mail of anybody's making for whoever asks."""
+    """A broker at the folder's socket, over the real engine, with mail of anybody's making for whoever asks."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(daemon=True)
         self._home = home
         self._listening = socket.socket(socket.AF_UNIX)
-        path = Path(door_socket(str(home)))
+        path = Path(wire_socket(str(home)))
         path.parent.mkdir(mode=0o700, exist_ok=True)
         self._listening.bind(str(path))
         self._listening.listen()
