@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bridges.hosts import monitor
 from broker.client.aio import connect_async
 from broker.client.json_lines import request
 from broker.client.sync import connect
@@ -96,7 +95,6 @@ WAYS: dict[str, Callable[[Settings], object]] = {
     "synchronous client": lambda s: connect("fred", settings=s),
     "asynchronous client": lambda s: asyncio.run(_connect_async(s)),
     "quick client": _check,
-    "monitor and wait of a host": lambda s: monitor._subscribed(str(s.home), "precious"),
     "probe": socket_answers,
 }
 

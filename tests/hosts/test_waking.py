@@ -198,7 +198,7 @@ def test_a_second_monitor_of_a_session_ends_at_once_and_the_first_with_its_host(
     assert watch(agent, "monitor").process.wait(20) == 0
     host.kill()
     host.wait()
-    service.kill("tcp")
+    service.kill("broker")  # or it would look for its host in half a minute
     assert first.process.wait(20) == 0
 
 
@@ -253,7 +253,7 @@ def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_
     assert words == ["--thread", agent.session, "--message"] and ONE.fullmatch(text)
     host.kill()
     host.wait()
-    service.kill("tcp")
+    service.kill("broker")  # or it would look for its host in half a minute
     wait_for("its end", lambda: not armed(agent, "queue"))
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from broker.home.paths import wire_socket
 from broker.protocol import frames
 from broker.protocol.json_text import LineSplitter, parse
-from tests.conftest import Service
+from tests.conftest import Service, wait_for
 
 Body = dict[str, Any]
 
@@ -278,7 +278,8 @@ def test_a_line_may_be_as_long_as_a_frame_and_a_longer_one_gets_one_refusal_and_
 def test_a_request_names_its_door_for_the_log(service: Service, raw: InLines) -> None:
     me = service.connect("me")
     raw.ask("send", session_token=me.token, from_id="other", to_id="me", message={"content": "x"}, door="hook")
-    assert [e["door"] for e in service.log("broker") if e["event"] == "spoof_refused"] == ["hook"]
+    told = wait_for("the log", lambda: [e["door"] for e in service.log("broker") if e["event"] == "spoof_refused"])
+    assert told == ["hook"]
 
 
 def test_what_one_line_names_does_not_hold_for_the_next(service: Service, raw: InLines) -> None:
