@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broker.core import accounts
+from broker.core import sessions
 from broker.core.batch import Event, Incoming
 from broker.core.engine import Engine
 from broker.core.state import Moment
@@ -38,7 +38,7 @@ class Core:
     def open(self) -> None:
         settings = Settings.load(env={"IPC_HOME": str(self.home), **self.env})
         self.store: SqliteStore = open_store(settings)
-        self.engine = Engine(self.store.load(), self.store, settings, accounts.token_hash(OWNER))
+        self.engine = Engine(self.store.load(), self.store, settings, sessions.token_hash(OWNER))
 
     def restart(self) -> None:
         """As after kill -9: nothing of memory is left."""

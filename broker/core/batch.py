@@ -1,20 +1,15 @@
 """What one batch of requests works with, and what comes out of it."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from broker.core.journal import Journal
-from broker.core.standing import standing
 from broker.core.state import Mailbox, Moment, Route, Session, State
 from broker.core.storage import Store
 from broker.home.settings import Settings
-from broker.protocol.errors import IpcError
 
-MAX_DEPTH = 64
 DOOR_LENGTH = 32
-_INT64 = range(-(2**63), 2**63)
 
 
 class Incoming(NamedTuple):
@@ -143,60 +138,3 @@ class Batch:
     def wake(self, mailbox: Mailbox) -> None:
         if mailbox.awaited:
             self.woken[mailbox.id] = mailbox
-
-
-def act_as(batch: Batch, session: Session, request: Incoming, field_name: str) -> None:
-    """Refuse a request that claims to be someone else. An old name is itself as long as it forwards."""
-    claimed = request.body.get(field_name)
-    mailbox = session.mailbox
-    if claimed is None or claimed == mailbox.name:
-        return
-    if isinstance(claimed, str) and standing(batch.state, claimed, batch.now.due_s).mailbox is mailbox:
-        return
-    batch.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
-    raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])
-
-
-def take_tokens(batch: Batch, session: Session, count: int) -> None:
-    """Charge the session's token bucket or raise ``rate_limited`` with the time to wait."""
-    rate, filled = bucket(batch, session)
-    if rate <= 0:
-        return
-    cost = min(
-        float(count), float(batch.settings.rate_burst)
-    )  # more than the bucket empties it rather than never being allowed
-    if filled < cost:
-        raise IpcError("rate_limited", limit=rate, retry_after_s=(cost - filled) / rate)
-    batch.journal.set(session, "tokens", filled - cost)
-    batch.journal.set(session, "refilled_s", batch.now.mono_s)
-
-
-def bucket(batch: Batch, session: Session) -> tuple[float, float]:
-    """(messages/s that flow into the session's token bucket, 0 = it has none; tokens in it now)"""
-    settings = batch.settings
-    rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
-    return rate, min(float(settings.rate_burst), session.tokens + max(0.0, batch.now.mono_s - session.refilled_s) * rate)
-
-
-def check_json(value: Any, depth: int = 0) -> None:
-    """Raise ``bad_request`` unless every door can carry the value: what JSON can say, finite, 64 bit, at most 64 deep."""
-    if value is None or isinstance(value, (bool, str)):
-        return
-    if isinstance(value, int):
-        if value not in _INT64:
-            raise IpcError("bad_request", detail="Integers in data must fit 64 bits")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise IpcError("bad_request", detail="Numbers in data must be finite")
-    elif depth >= MAX_DEPTH:
-        raise IpcError("bad_request", detail=f"Data may be nested {MAX_DEPTH} deep")
-    elif isinstance(value, list):
-        for item in value:
-            check_json(item, depth + 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise IpcError("bad_request", detail="Keys in data must be text")
-            check_json(item, depth + 1)
-    else:
-        raise IpcError("bad_request", detail=f"Data can't hold a {type(value).__name__}")

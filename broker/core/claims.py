@@ -9,11 +9,21 @@ A claim that overlaps another's is refused with its holder. Patterns overlap whe
 
 from typing import Any
 
-from broker.core.accounts import drop_claims, iso_term
 from broker.core.batch import Batch, Incoming
 from broker.core.globs import overlapping, prepare
-from broker.core.state import Claim, Session
+from broker.core.state import Claim, Mailbox, Session
+from broker.core.values import iso_term
 from broker.protocol.errors import IpcError
+
+
+def drop_claims(batch: Batch, mailbox: Mailbox) -> int:
+    """Claims end with the session that made them; how many there were."""
+    ids = [claim.id for claim in batch.state.claims.values() if claim.mailbox is mailbox]
+    for claim_id in ids:
+        batch.journal.drop(batch.state.claims, claim_id)
+        batch.store.drop_claim(claim_id)
+    return len(ids)
+
 
 DEFAULT_TTL_S = 1800.0
 _SESSIONS = 10

@@ -9,24 +9,17 @@ An ``ask`` that waits gets its answer in its own reply, on lease like the mail o
 
 from typing import Any
 
-from broker.core.accounts import iso, iso_term
-from broker.core.batch import Batch, Incoming, act_as
+from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
+from broker.core.drafts import Draft
 from broker.core.lookup import extra_of, party_letter, recipients, take_back, thread_of
-from broker.core.posting import (
-    Draft,
-    Repeat,
-    Target,
-    answered_before,
-    check_size,
-    read_land,
-    read_message,
-    resolve,
-    sent_before,
-)
+from broker.core.recipients import Target, resolve
+from broker.core.repeats import Repeat, answered_before, sent_before
 from broker.core.sending import post
+from broker.core.sessions import act_as
 from broker.core.state import Mailbox, Session
 from broker.core.storage import OpenQuestion, StoredMessage
+from broker.core.values import check_size, iso, iso_term, read_land, read_message
 from broker.protocol.errors import IpcError
 
 DEFAULT_DEADLINE_S = 600.0

@@ -15,11 +15,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.core import accounts, claims, conversation, delivery, fast_sends, groups, history, notices, presence, sending
+from broker.core import (
+    blocks,
+    claims,
+    conversation,
+    delivery,
+    fast_sends,
+    groups,
+    history,
+    naming,
+    notices,
+    presence,
+    sending,
+    sessions,
+    watching,
+)
 from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget
-from broker.core.posting import MESSAGE_FIELDS
 from broker.core.state import Moment, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
+from broker.core.values import MESSAGE_FIELDS
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS, FORMER_ACTIONS, of_today
 from broker.protocol.errors import IpcError
@@ -34,7 +48,7 @@ READ = {
 Decided = tuple[list[Outgoing | Answers], list[Event]]
 
 HANDLERS: dict[str, Handler] = {
-    "register": accounts.register,
+    "register": naming.register,
     "send": sending.send,
     "broadcast": sending.broadcast,
     "reply": conversation.reply,
@@ -48,22 +62,22 @@ HANDLERS: dict[str, Handler] = {
     "release": delivery.release,
     "touch": delivery.touch,
     "count": delivery.count,
-    "subscribe": delivery.subscribe,
-    "unsubscribe": delivery.unsubscribe,
+    "subscribe": watching.subscribe,
+    "unsubscribe": watching.unsubscribe,
     "history": history.history,
     "search": history.search,
     "list": presence.list_instances,
     "presence": presence.presence,
-    "rename": accounts.rename,
-    "whoami": accounts.whoami,
-    "end_session": accounts.end_session,
+    "rename": naming.rename,
+    "whoami": naming.whoami,
+    "end_session": sessions.end_session,
     "groups": groups.groups,
     "group_create": groups.create,
     "group_join": groups.join,
     "group_leave": groups.leave,
-    "block": presence.block,
-    "unblock": presence.unblock,
-    "blocks": presence.blocks,
+    "block": blocks.block,
+    "unblock": blocks.unblock,
+    "blocks": blocks.blocks,
     "claim": claims.claim,
     "claim_release": claims.release,
     "claims": claims.claims,
@@ -169,14 +183,14 @@ class Engine:
         batch = Batch(self.state, self.store, self.settings, now, self.make_token, careful, pace)
         self.state.tidy()
         try:
-            delivery.expire(batch)
+            watching.expire(batch)
             for part in work:
                 if isinstance(part, Frame):
                     self._decide_frame(batch, part)
                 else:
                     self._decide(batch, part)
             if batch.woken:
-                delivery.hand_out(batch)
+                watching.hand_out(batch)
             self.store.commit(marks=marks)
         except BaseException:
             self.store.rollback()
@@ -242,12 +256,12 @@ class Engine:
             raise IpcError("unknown_action", action=str(name)[:64], known=", ".join(ACTIONS))
         session: Session | None = None
         if action.access is Access.SESSION:
-            session = accounts.authenticate(batch, request.token)
+            session = sessions.authenticate(batch, request.token)
         elif action.access is Access.OWNER and not self._is_owner(request.token):
             raise IpcError("unauthorized")
         action.check(request.body)
         if request.body.get("bound_name") is not None:
-            accounts.check_bound(batch, session, request)
+            sessions.check_bound(batch, session, request)
         if action.slow and batch.pace is not None and session is not None:
             batch.aside.append((session, bare(request, action)))
             return None
@@ -256,7 +270,7 @@ class Engine:
         return None if reply is None else {"status": "ok", **reply, **batch.ignored}
 
     def _is_owner(self, token: object) -> bool:
-        return isinstance(token, str) and hmac.compare_digest(accounts.token_hash(token), self.owner_hash)
+        return isinstance(token, str) and hmac.compare_digest(sessions.token_hash(token), self.owner_hash)
 
 
 def ignored(action: Action, body: dict[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,14 @@ it. A batch that is decided again because a message id was stored before (``turn
 from dataclasses import dataclass
 from typing import Any
 
-from broker.core.accounts import authenticate
-from broker.core.batch import Answers, Batch, Frame, bucket
+from broker.core.batch import Answers, Batch, Frame
+from broker.core.drafts import MESSAGE_JSON_BYTES
 from broker.core.loop_guard import settled
-from broker.core.posting import ESCAPED, MESSAGE_JSON_BYTES, SENT
+from broker.core.outcomes import SENT
+from broker.core.rate_limit import _NO_LIMIT, affordable, bucket
+from broker.core.sessions import authenticate
 from broker.core.state import TOOL, Mailbox, Session
+from broker.core.values import ESCAPED
 from broker.protocol.errors import IpcError
 
 _NEEDED = frozenset({"id", "action", "to_id", "message"})
@@ -28,7 +31,6 @@ _CHECKED = frozenset({"session_token", "door", "from_id"})
 """Fields that must say of each request in a run what they say of its first."""
 _ORDINARY = _NEEDED | _CHECKED | {"message_id"}
 _ID_LENGTH = 64
-_NO_LIMIT = 2**62
 _LONGEST = MESSAGE_JSON_BYTES // ESCAPED
 _SHARE = 4
 """Bytes that a character of text can take."""
@@ -44,20 +46,14 @@ class Box:
 
 
 def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> int:
-    """Decide the ordinary sends of a frame from ``start`` on; how many those were.
-
-    ``token`` and ``door`` are what the request at ``start`` names or has from those before it.
-    """
-    if batch.careful or not may_begin(frame.bodies[start]):
-        return 0
-    try:
-        session = authenticate(batch, token)
-    except IpcError:
+    """Decide the ordinary sends of a frame from ``start`` on, whose token and door these are; how many those were."""
+    session = begin(batch, frame.bodies[start], token)
+    if session is None:
         return 0
     sender, now_s = session.mailbox, batch.now.wall_s
     sender_id, name, expires_s = sender.id, sender.name, batch.now.term_s + batch.settings.unread_ttl_s
-    longest = min(batch.settings.large_message_bytes // _SHARE, batch.settings.message_limit_bytes // _SHARE, _LONGEST)
-    first_id = message_id = batch.state.last_message_id
+    longest = longest_text(batch)
+    message_id = batch.state.last_message_id
     boxes: dict[str, Box] = {}
     rows: list[Any] = []
     queue: list[int] = []
@@ -95,21 +91,27 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
     if replies:
         batch.store.add_ordinary(rows, queue)
         batch.out.append(Answers(frame.route, replies))
-        batch.journal.set(batch.state, "last_message_id", first_id + len(replies))
-        settle(batch, session, len(replies), boxes)
+        settle(batch, session, message_id, boxes)
     return len(replies)
 
 
-def may_begin(body: dict[str, Any]) -> bool:
-    """A cheap look at the first request, so that a run that can't begin costs next to nothing."""
-    message = body.get("message")
-    return body.get("action") == "send" and type(message) is dict and len(message) == 1 and _ORDINARY.issuperset(body)
+def begin(batch: Batch, first: dict[str, Any], token: Any) -> Session | None:
+    """The session that the run is of; None where none can begin, which costs next to nothing to see."""
+    message = first.get("message")
+    if batch.careful or first.get("action") != "send" or type(message) is not dict:
+        return None
+    if len(message) != 1 or not _ORDINARY.issuperset(first):
+        return None
+    try:
+        return authenticate(batch, token)
+    except IpcError:
+        return None
 
 
-def affordable(batch: Batch, session: Session) -> int:
-    """Messages that the session's rate limit allows now."""
-    rate, filled = bucket(batch, session)
-    return int(filled) if rate > 0 else _NO_LIMIT
+def longest_text(batch: Batch) -> int:
+    """Characters of a text that surely needs no file and is surely not too large."""
+    settings = batch.settings
+    return min(settings.large_message_bytes // _SHARE, settings.message_limit_bytes // _SHARE, _LONGEST)
 
 
 def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> Box | None:
@@ -123,8 +125,10 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
     return box
 
 
-def settle(batch: Batch, session: Session, count: int, boxes: dict[str, Box]) -> None:
+def settle(batch: Batch, session: Session, last_id: int, boxes: dict[str, Box]) -> None:
     """What the run changes in memory, and who is to hear of it."""
+    count = last_id - batch.state.last_message_id
+    batch.journal.set(batch.state, "last_message_id", last_id)
     rate, filled = bucket(batch, session)
     if rate > 0:
         batch.journal.set(session, "tokens", filled - count)

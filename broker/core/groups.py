@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from broker.core.accounts import drop_lapsed_forward, drop_mailbox, wanted
 from broker.core.batch import Batch, Incoming
-from broker.core.standing import Kind, enter_group, leave_group
-from broker.core.state import Group, Session
+from broker.core.forwards import drop_lapsed_forward
+from broker.core.journal import Journal
+from broker.core.mailboxes import drop_mailbox
+from broker.core.standing import Kind, wanted
+from broker.core.state import Group, Session, State
 from broker.protocol.errors import IpcError
 
 _MEMBERS_SHARE = 10
@@ -79,3 +81,15 @@ def find(batch: Batch, request: Incoming) -> Group:
     if group is None:
         raise IpcError("unknown_group", name=name[:64], did_you_mean=batch.state.nearby.miss(name[:64]))
     return group
+
+
+def enter_group(state: State, group: Group, journal: Journal) -> None:
+    journal.put(state.groups, group.name, group)
+    state.nearby.add(group.name)
+    journal.on_rollback(state.nearby.discard, group.name)
+
+
+def leave_group(state: State, group: Group, journal: Journal) -> None:
+    journal.drop(state.groups, group.name)
+    state.nearby.discard(group.name)
+    journal.on_rollback(state.nearby.add, group.name)

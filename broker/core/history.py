@@ -4,12 +4,13 @@ from typing import Any
 
 import msgpack
 
-from broker.core.accounts import iso, known_mailbox
 from broker.core.batch import Batch, Incoming
-from broker.core.delivery import render_extra
 from broker.core.lookup import party_letter, recipients, thread_of
+from broker.core.rendering import render_extra
+from broker.core.standing import known_mailbox
 from broker.core.state import Session
 from broker.core.storage import Archived, Filter
+from broker.core.values import iso
 from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
 

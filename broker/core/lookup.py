@@ -7,6 +7,7 @@ import msgpack
 from broker.core.batch import Batch
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
+from broker.core.values import parse_id
 from broker.protocol.errors import IpcError
 
 
@@ -35,11 +36,6 @@ def candidates(batch: Batch, mailbox: Mailbox, text_id: str, *, own: bool) -> li
     if number is not None:
         found.insert(len(found) if own else 0, number)
     return found
-
-
-def parse_id(text: str) -> int | None:
-    """The number of a message id as ``check`` shows it."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def thread_of(letter: StoredMessage) -> int:

@@ -1,12 +1,14 @@
-"""What agents say of themselves and of each other: presence, list, automatic checks, blocks."""
+"""What agents say of themselves: presence, notes, reach, automatic checks; and the list of all."""
 
 from typing import Any
 
-from broker.core.accounts import GONE_AFTER_S, iso_term, known_mailbox
 from broker.core.batch import Batch, Incoming
 from broker.core.state import Mailbox, Session
+from broker.core.values import iso_term
 from broker.protocol.errors import IpcError
 
+GONE_AFTER_S = 15 * 60.0
+"""Without a request or an open connection for so long, an agent counts as gone."""
 _WAY_LENGTH = 32
 
 
@@ -61,35 +63,3 @@ def autocheck(batch: Batch, session: Session, request: Incoming) -> dict[str, An
         batch.store.save_mailbox(mailbox)
     every = mailbox.autocheck_min
     return {"autocheck": "on", "minutes": every} if every else {"autocheck": "off"}
-
-
-def block(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    other, mode = known_mailbox(batch, request.body["name"]), request.body.get("mode") or "block"
-    if other is session.mailbox:
-        raise IpcError("bad_request", detail="One can't block oneself")
-    set_block(batch, session.mailbox, other, mode)
-    return {"message": f"{'Blocked' if mode == 'block' else 'Muted'} {other.name}"}
-
-
-def unblock(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    other = known_mailbox(batch, request.body["name"])
-    set_block(batch, session.mailbox, other, None)
-    return {"message": f"Unblocked {other.name}"}
-
-
-def set_block(batch: Batch, mailbox: Mailbox, other: Mailbox, mode: str | None) -> None:
-    blocked = {k: v for k, v in mailbox.blocked.items() if k != other.id}
-    if mode is not None:
-        blocked[other.id] = mode
-    if blocked != mailbox.blocked:
-        batch.journal.set(mailbox, "blocked", blocked)
-        batch.store.save_block(mailbox.id, other.id, mode)
-
-
-def blocks(batch: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
-    rows = [
-        {"name": other.name, "mode": mode}
-        for i, mode in session.mailbox.blocked.items()
-        if (other := batch.state.by_id.get(i)) is not None
-    ]
-    return {"blocks": sorted(rows, key=lambda r: r["name"])}

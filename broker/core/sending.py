@@ -2,25 +2,19 @@
 
 from typing import Any
 
-from broker.core.accounts import new_mailbox, wanted
-from broker.core.batch import Batch, Incoming, act_as, take_tokens
+from broker.core.batch import Batch, Incoming
+from broker.core.drafts import Draft, store_message
 from broker.core.lookup import party_letter, take_back, thread_of
 from broker.core.loop_guard import note_alternation
-from broker.core.posting import (
-    SENT,
-    Draft,
-    Repeat,
-    answered_before,
-    everyone,
-    read_land,
-    read_message,
-    resolve,
-    sent_before,
-    store_message,
-    with_room,
-)
-from broker.core.standing import Kind
+from broker.core.mailboxes import new_mailbox
+from broker.core.outcomes import SENT, posted
+from broker.core.rate_limit import take_tokens
+from broker.core.recipients import everyone, resolve, with_room
+from broker.core.repeats import Repeat, answered_before, sent_before
+from broker.core.sessions import act_as
+from broker.core.standing import Kind, wanted
 from broker.core.state import Session
+from broker.core.values import read_land, read_message
 from broker.protocol.errors import IpcError
 
 _OPTIONS = frozenset({"land", "ttl_s", "thread", "supersedes"})
@@ -77,10 +71,6 @@ def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) 
     if full:
         reply["mailbox_full"] = full
     return message_id, reply
-
-
-def posted(count: int, group: str) -> str:
-    return f"Posted to {count} member{'' if count == 1 else 's'} of {group}"
 
 
 def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

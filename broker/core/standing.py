@@ -13,9 +13,10 @@ over decides nothing any more: it only tells who writes to the old name what its
 from enum import Enum, auto
 from typing import NamedTuple
 
-from broker.core.journal import Journal
-from broker.core.state import Group, Mailbox, NameForward, State
-from broker.protocol.names import is_reserved
+from broker.core.batch import Batch
+from broker.core.state import Group, Mailbox, State
+from broker.protocol.errors import IpcError
+from broker.protocol.names import is_name, is_reserved
 
 
 class Kind(Enum):
@@ -58,74 +59,25 @@ def standing(state: State, name: str, now_s: float) -> Standing:
     return Standing(Kind.FREE, waiting=mailbox, formerly=formerly)
 
 
-# changes, each of which can be taken back
+def wanted(batch: Batch, name: str) -> Standing:
+    """A name that someone wants to have. Raises ``invalid_name`` or ``name_reserved`` where nobody can."""
+    if not is_name(name):
+        raise IpcError("invalid_name")
+    found = standing(batch.state, name, batch.now.due_s)
+    if found.kind is Kind.RESERVED:
+        raise IpcError("name_reserved", name=name)
+    return found
 
 
-def enter(state: State, mailbox: Mailbox, journal: Journal) -> None:
-    """A mailbox under a name that had none."""
-    journal.put(state.mailboxes, mailbox.name, mailbox)
-    journal.put(state.by_id, mailbox.id, mailbox)
-    _count(state, mailbox, journal, 1)
+def known_mailbox(batch: Batch, name: str) -> Mailbox:
+    """The mailbox that a name means, of those who are there or will be. Raises ``unknown_name``."""
+    found = standing(batch.state, name, batch.now.due_s)
+    mailbox = found.mailbox or found.waiting
+    if mailbox is None:
+        raise IpcError("unknown_name", name=name[:64], did_you_mean=resembling(batch, name, found))
+    return mailbox
 
 
-def leave(state: State, mailbox: Mailbox, journal: Journal) -> None:
-    """A mailbox ends."""
-    _count(state, mailbox, journal, -1)
-    journal.drop(state.mailboxes, mailbox.name)
-    journal.drop(state.by_id, mailbox.id)
-
-
-def set_claimed(state: State, mailbox: Mailbox, journal: Journal, *, claimed: bool) -> None:
-    """Somebody registers as the mailbox, or nobody is it any more."""
-    if mailbox.claimed != claimed:
-        _count(state, mailbox, journal, -1)
-        journal.set(mailbox, "claimed", claimed)
-        journal.set(mailbox, "maker", 0)
-        _count(state, mailbox, journal, 1)
-
-
-def give_name(state: State, mailbox: Mailbox, name: str, journal: Journal) -> None:
-    """A registered mailbox has another name."""
-    _count(state, mailbox, journal, -1)
-    journal.drop(state.mailboxes, mailbox.name)
-    journal.set(mailbox, "name", name)
-    journal.put(state.mailboxes, name, mailbox)
-    _count(state, mailbox, journal, 1)
-
-
-def enter_group(state: State, group: Group, journal: Journal) -> None:
-    journal.put(state.groups, group.name, group)
-    state.nearby.add(group.name)
-    journal.on_rollback(state.nearby.discard, group.name)
-
-
-def leave_group(state: State, group: Group, journal: Journal) -> None:
-    journal.drop(state.groups, group.name)
-    state.nearby.discard(group.name)
-    journal.on_rollback(state.nearby.add, group.name)
-
-
-def _count(state: State, mailbox: Mailbox, journal: Journal, by: int) -> None:
-    """Registered names are counted, and can be meant by a near-miss; of the others those are counted that a send has made."""
-    if mailbox.claimed:
-        journal.set(state, "registered", state.registered + by)
-        do, undo = (state.nearby.add, state.nearby.discard) if by > 0 else (state.nearby.discard, state.nearby.add)
-        do(mailbox.name)
-        journal.on_rollback(undo, mailbox.name)
-    elif mailbox.maker:
-        left = state.unborn.get(mailbox.maker, 0) + by
-        if left > 0:
-            journal.put(state.unborn, mailbox.maker, left)
-        else:
-            journal.drop(state.unborn, mailbox.maker)
-
-
-def forgotten_forwards(state: State, keep_s: float, most: int, now_s: float) -> list[str]:
-    """Lapsed forwards that need not be kept: their agent is gone, they are old, or they are too many, the oldest then."""
-    lapsed = sorted((f.until_s, name) for name, f in state.forwards.items() if f.until_s <= now_s)
-    over = len(lapsed) - most
-
-    def is_over(position: int, until_s: float, forward: NameForward) -> bool:
-        return position < over or until_s <= now_s - keep_s or not forward.mailbox.claimed
-
-    return [name for i, (until_s, name) in enumerate(lapsed) if is_over(i, until_s, state.forwards[name])]
+def resembling(batch: Batch, name: str, found: Standing) -> str | None:
+    """What the writer of a free name probably meant: its agent's present name, or one that is typed nearly so."""
+    return batch.state.nearby.miss(name) if found.formerly is None else found.formerly.name

@@ -13,8 +13,6 @@ from broker.core.near_names import Nearby
 
 Route = bytes
 """The connection that a reply or push goes to, by ZeroMQ's identity or the stream door's."""
-
-
 WAITS = 1000
 """Long polls of one mailbox at once, and watchers."""
 _TIDY = 1024

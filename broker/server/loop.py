@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from broker.core import accounts, presence
+from broker.core import presence, sessions
 from broker.core.batch import Answers, Batch, Frame, Incoming, Outgoing
 from broker.core.engine import Decided, Engine
 from broker.core.state import Route, Session
@@ -60,7 +60,7 @@ class Server:
             state=store.load(),
             store=store,
             settings=settings,
-            owner_hash=accounts.token_hash(owner_key(settings)),
+            owner_hash=sessions.token_hash(owner_key(settings)),
             make_reference=self._note_fault,
         )
         self.engine.handlers["ping"] = self._ping

@@ -8,11 +8,14 @@ does not come to its end, mail comes in faster than it goes: then steps are larg
 
 import gc
 
-from broker.core.accounts import drop_mailbox, drop_session, release_name
 from broker.core.engine import Engine
+from broker.core.forwards import forgotten_forwards
+from broker.core.groups import leave_group
 from broker.core.journal import Journal
 from broker.core.loop_guard import prune
-from broker.core.standing import forgotten_forwards, leave_group
+from broker.core.mailboxes import drop_mailbox
+from broker.core.naming import release_name
+from broker.core.sessions import drop_session
 from broker.core.state import Mailbox, Moment
 from broker.core.storage import StoreError
 from broker.home.logs import Log

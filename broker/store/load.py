@@ -8,8 +8,9 @@ from typing import Any
 
 import peewee
 
+from broker.core.groups import enter_group
 from broker.core.journal import Journal
-from broker.core.standing import enter, enter_group
+from broker.core.mailboxes import enter
 from broker.core.state import INTERRUPT, Claim, Group, Mailbox, NameForward, Session, State
 from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import ClockReading

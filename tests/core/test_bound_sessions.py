@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.core import accounts
+from broker.core import sessions
 from tests.engine import Core
 
 
@@ -48,7 +48,7 @@ def test_the_owner_ends_a_session_and_its_mail_is_kept(core: Core) -> None:
     core.register("fred")
     core.send("fred", "fred")
     assert len(core.check("fred")) == 1
-    core.engine.owner_hash = accounts.token_hash("owner")
+    core.engine.owner_hash = sessions.token_hash("owner")
     core.tokens["owner"] = "owner"
     assert core.ask("fred", "end_session", name="fred")["code"] == "unauthorized"
     assert core.ask("owner", "end_session", name="fred")["ended"] is True

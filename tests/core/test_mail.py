@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from broker.core.posting import summary
+from broker.core.drafts import summary
 from tests.engine import OWNER, Core
 
 

@@ -167,11 +167,11 @@ def test_only_what_people_are_shown_is_told_by_the_wall_clock() -> None:
             found = [n for n in ast.walk(function) if isinstance(n, ast.Attribute) and n.attr == "wall_s"]
             read += [f"{path.stem}.{function.name}"] * len(found)
     assert sorted(read) == [
-        "accounts.new_mailbox",
+        "drafts.store_message",
         "fast_sends.take_run",
         "groups.create",
+        "mailboxes.new_mailbox",
         "notices.notify",
-        "posting.store_message",
         "sending.import_mail",
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.accounts import token_hash
+from broker.core.sessions import token_hash
 from broker.home import logs
 from tests.conftest import Service
 from tests.engine import Core

@@ -1,6 +1,6 @@
 """What each request about names, groups, claims and presence does, and what its reply must say."""
 
-from broker.core.accounts import iso
+from broker.core.values import iso
 from tests.deep.faults.company import Held
 from tests.deep.faults.judge import Call, Judge
 from tests.deep.faults.model import Wrong

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.core.accounts import iso
+from broker.core.values import iso
 from tests.deep.faults.judge import Call, Judge, body_land
 from tests.deep.faults.model import LANDS, TOOL, Box, Letter, Question, Wait, Wrong
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.core.accounts import iso
+from broker.core.values import iso
 
 TURN, TOOL, INTERRUPT = 0, 1, 2
 LANDS = ("turn", "tool", "interrupt")

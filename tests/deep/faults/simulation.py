@@ -26,8 +26,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from broker.core.accounts import token_hash
 from broker.core.batch import Frame, Incoming, Outgoing
+from broker.core.sessions import token_hash
 from broker.core.state import Moment
 from broker.core.storage import StoreError, StoreFull
 from broker.home.logs import Log

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bridges.mcp.session import Agent, BridgeSession
-from broker.core.accounts import token_hash
 from broker.core.batch import Answers, Incoming
 from broker.core.engine import Engine
+from broker.core.sessions import token_hash
 from broker.core.state import Moment
 from broker.home.settings import Settings
 from broker.protocol import frames

@@ -17,10 +17,10 @@ from bridges.cli.commands import COMMANDS, parser_of
 from bridges.fence import BUDGET_CHARS, digest
 from bridges.safe_text import visible
 from bridges.tcp.framing import ObjectScanner
-from broker.core.accounts import token_hash
 from broker.core.batch import Incoming
 from broker.core.engine import Engine
 from broker.core.globs import overlap
+from broker.core.sessions import token_hash
 from broker.core.state import Moment
 from broker.home.settings import Settings
 from broker.protocol import frames

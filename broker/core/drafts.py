@@ -1,0 +1,122 @@
+"""A message about to be stored: its row, its file where it is large, and a delivery for each recipient."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from broker.core.batch import Batch
+from broker.core.recipients import Target
+from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox
+from broker.core.storage import LargeFile, NewMessage
+from broker.core.values import ESCAPED, json_size
+
+MESSAGE_JSON_BYTES = 30_000
+"""Text and data as JSON stay below this, so that a message always fits a one-shot reply of 32,767 bytes."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A message about to be stored."""
+
+    sender: Mailbox
+    target: Target
+    content: str
+    data: bytes | None
+    client_id: str | None
+    land: int = TOOL
+    thread_id: int | None = None
+    reply_to: int | None = None
+    ttl_s: float | None = None
+    written_s: float | None = None
+    """When it was written, if not now."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def store_message(batch: Batch, draft: Draft) -> int:
+    """Add one body and a delivery for each mailbox; a large body goes to its file first. Returns the message's id."""
+    journal, state, to = batch.journal, batch.state, draft.target.mailboxes
+    message_id = state.last_message_id + 1
+    journal.set(state, "last_message_id", message_id)
+    created_s = batch.now.wall_s if draft.written_s is None else draft.written_s
+    content, file = draft.content, None
+    if needs_file(batch, content, draft.data):
+        file = batch.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
+        journal.on_rollback(batch.store.remove_file, file.path)
+        content = f"{summary(content)} Full content saved to: {file.path}"
+    row = make_row(batch, draft, message_id, created_s, content, file)
+    muting = {m.id for m in to if m.blocked and draft.sender.id in m.blocked}
+    batch.store.add_message(row, [m.id for m in to if m.id not in muting])
+    for mailbox in to:
+        if mailbox.id in muting:
+            batch.store.file_muted(mailbox.id, message_id, batch.now.term_s)
+        else:
+            deliver(batch, draft, mailbox, message_id)
+    if not to:
+        batch.store.take_back(0, message_id, batch.now.term_s)  # nobody's: kept for the sender's history
+    if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):
+        journal.set(state, "next_expiry_s", row.expires_s)
+    return message_id
+
+
+def make_row(batch: Batch, draft: Draft, message_id: int, created_s: float, content: str, file: LargeFile | None) -> NewMessage:
+    target, sender, extra = draft.target, draft.sender, draft.extra
+    to = target.mailboxes
+    one = len(to) == 1 and target.group is None
+    if not one:
+        extra = {**extra, "to": [m.id for m in to]}
+    if target.group is not None:
+        extra = {**extra, "group": target.group}
+    ttl_s = batch.settings.unread_ttl_s
+    brief = draft.ttl_s is not None and draft.ttl_s < ttl_s
+    return NewMessage(
+        message_id,
+        sender.id,
+        sender.name,
+        draft.client_id,
+        created_s,
+        batch.now.term_s + (draft.ttl_s if brief and draft.ttl_s is not None else ttl_s),
+        content,
+        draft.data,
+        target.outcome,
+        max(1, len(to)),
+        file.path if file else None,
+        file.size_bytes if file else None,
+        file.sha256 if file else None,
+        draft.land,
+        draft.thread_id,
+        draft.reply_to,
+        to[0].id if one else None,
+        1 if brief else None,
+        msgpack.packb(extra) if extra else None,
+    )
+
+
+def deliver(batch: Batch, draft: Draft, mailbox: Mailbox, message_id: int) -> None:
+    """Count the message in and tell those who wait for it."""
+    batch.journal.set(mailbox, "queued", mailbox.queued + 1)
+    if draft.land == INTERRUPT:
+        batch.journal.add(mailbox.urgent, message_id)
+    elif draft.land == TURN:
+        batch.journal.add(mailbox.later, message_id)
+    batch.wake(mailbox)
+    if mailbox.watchers:
+        batch.note_arrival(mailbox, draft.sender.name, draft.land)
+
+
+def needs_file(batch: Batch, content: str, data: bytes | None) -> bool:
+    limit = batch.settings.large_message_bytes
+    if len(content) * 4 > limit and len(content.encode()) > limit:
+        return True
+    if (len(content) + len(data or b"")) * ESCAPED <= MESSAGE_JSON_BYTES:
+        return False
+    return json_size(content) + (json_size(msgpack.unpackb(data)) if data is not None else 0) > MESSAGE_JSON_BYTES
+
+
+def summary(content: str) -> str:
+    """The first two sentences, at most 300 characters, on one line."""
+    text = " ".join(content[:2000].split())
+    sentences = re.findall(r"[^.!?]+(?:[.!?]+(?=\s|$)|$)", text[:300])
+    picked = "".join(sentences[:2]).strip() or text[:300]
+    return picked if picked.endswith((".", "!", "?")) else picked + "…"

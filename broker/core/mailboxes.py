@@ -1,0 +1,74 @@
+"""A mailbox: made, given a name, counted, dropped.
+
+A mailbox is *claimed* while somebody is registered as it. One that a send has made for a name that nobody has is *unborn*: it
+counts against its maker."""
+
+from broker.core.batch import Batch
+from broker.core.journal import Journal
+from broker.core.state import Mailbox, State
+from broker.core.storage import Store
+
+# changes, each of which can be taken back
+
+
+def enter(state: State, mailbox: Mailbox, journal: Journal) -> None:
+    """A mailbox under a name that had none."""
+    journal.put(state.mailboxes, mailbox.name, mailbox)
+    journal.put(state.by_id, mailbox.id, mailbox)
+    _count(state, mailbox, journal, 1)
+
+
+def leave(state: State, mailbox: Mailbox, journal: Journal) -> None:
+    """A mailbox ends."""
+    _count(state, mailbox, journal, -1)
+    journal.drop(state.mailboxes, mailbox.name)
+    journal.drop(state.by_id, mailbox.id)
+
+
+def set_claimed(state: State, mailbox: Mailbox, journal: Journal, *, claimed: bool) -> None:
+    """Somebody registers as the mailbox, or nobody is it any more."""
+    if mailbox.claimed != claimed:
+        _count(state, mailbox, journal, -1)
+        journal.set(mailbox, "claimed", claimed)
+        journal.set(mailbox, "maker", 0)
+        _count(state, mailbox, journal, 1)
+
+
+def give_name(state: State, mailbox: Mailbox, name: str, journal: Journal) -> None:
+    """A registered mailbox has another name."""
+    _count(state, mailbox, journal, -1)
+    journal.drop(state.mailboxes, mailbox.name)
+    journal.set(mailbox, "name", name)
+    journal.put(state.mailboxes, name, mailbox)
+    _count(state, mailbox, journal, 1)
+
+
+def _count(state: State, mailbox: Mailbox, journal: Journal, by: int) -> None:
+    """Registered names are counted, and can be meant by a near-miss; of the others those are counted that a send has made."""
+    if mailbox.claimed:
+        journal.set(state, "registered", state.registered + by)
+        do, undo = (state.nearby.add, state.nearby.discard) if by > 0 else (state.nearby.discard, state.nearby.add)
+        do(mailbox.name)
+        journal.on_rollback(undo, mailbox.name)
+    elif mailbox.maker:
+        left = state.unborn.get(mailbox.maker, 0) + by
+        if left > 0:
+            journal.put(state.unborn, mailbox.maker, left)
+        else:
+            journal.drop(state.unborn, mailbox.maker)
+
+
+def new_mailbox(batch: Batch, name: str, maker: int = 0) -> Mailbox:
+    """A mailbox that nobody has yet. ``maker`` is the mailbox of the sender whose message makes it."""
+    state = batch.state
+    mailbox_id = state.last_mailbox_id + 1
+    batch.journal.set(state, "last_mailbox_id", mailbox_id)
+    mailbox = Mailbox(mailbox_id, name, claimed=False, created_s=batch.now.wall_s, last_seen_s=batch.now.term_s, maker=maker)
+    enter(state, mailbox, batch.journal)
+    batch.store.save_mailbox(mailbox)
+    return mailbox
+
+
+def drop_mailbox(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:
+    leave(state, mailbox, journal)
+    store.drop_mailbox(mailbox.id)

@@ -1,0 +1,155 @@
+"""Names: register, rename, whoami, and which silent name makes room for a new one."""
+
+import math
+from heapq import nsmallest
+from typing import Any
+
+from broker.core.batch import Batch, Incoming
+from broker.core.forwards import drop_forward, drop_lapsed_forward
+from broker.core.journal import Journal
+from broker.core.mailboxes import drop_mailbox, give_name, new_mailbox, set_claimed
+from broker.core.notices import tell_of_rename
+from broker.core.presence import GONE_AFTER_S
+from broker.core.sessions import act_as, check_right_to_register, drop_session, replace_sessions, token_hash
+from broker.core.standing import Kind, Standing, wanted
+from broker.core.state import Mailbox, NameForward, Session, State
+from broker.core.storage import Store
+from broker.core.values import iso_term
+from broker.protocol.errors import IpcError
+
+_CROWDED_S = 1.0
+_UNUSED_S = 60.0
+
+
+def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
+    body = request.body
+    name = body["instance_id"]
+    found = wanted(batch, name)
+    check_right_to_register(batch, request, name)
+    if found.kind is Kind.FORWARDED and found.mailbox is not None:
+        minutes = math.ceil((found.until_s - batch.now.due_s) / 60)
+        raise IpcError("name_forwarding", name=name, target=found.mailbox.name, minutes=minutes)
+    if found.kind is Kind.GROUP:
+        raise IpcError("name_taken", name=name)
+    if body.get("renews") is not None:
+        check_renewal(batch, found, body["renews"])
+    if found.kind is Kind.FREE:
+        make_room(batch)
+        drop_lapsed_forward(batch, name)
+    mailbox = found.mailbox or found.waiting or new_mailbox(batch, name)
+    replace_sessions(batch, mailbox)
+    set_claimed(batch.state, mailbox, batch.journal, claimed=True)
+    batch.state.names_version += 1
+    batch.journal.set(mailbox, "last_seen_s", batch.now.term_s)
+    batch.store.save_mailbox(mailbox)
+    token = batch.make_token()
+    session = Session(
+        token_hash=token_hash(token),
+        mailbox=mailbox,
+        uid=body.get("peer_uid"),
+        created_s=batch.now.term_s,
+        last_seen_s=batch.now.term_s,
+        tokens=float(batch.settings.rate_burst),
+        refilled_s=batch.now.mono_s,
+    )
+    batch.journal.put(batch.state.sessions, session.token_hash, session)
+    batch.journal.set(mailbox, "session", session)
+    batch.store.save_session(session)
+    batch.event("registered", name=name, uid=session.uid)
+    queued = mailbox.queued
+    text = f"Registered {name} with {queued} queued messages" if queued else f"Registered {name}"
+    return {"session_token": token, "message": text, "queued": queued}
+
+
+def check_renewal(batch: Batch, found: Standing, token: str) -> None:
+    """Refuse to renew an ended session under a name that is another's by now."""
+    ended = batch.state.sessions.get(token_hash(token))
+    if found.mailbox is not None and (ended is None or ended.replaced or ended.mailbox is not found.mailbox):
+        raise IpcError("name_taken", name=found.mailbox.name)
+
+
+def make_room(batch: Batch) -> None:
+    """Before a new name: where there are as many as there may be, those that are silent longest are nobody's any more.
+
+    They have no mail and have been silent for as long as it takes to count as gone, or for a minute since they registered if
+    they have done nothing else: those go first. Raises ``too_many_names`` without any.
+    """
+    state, limit, now = batch.state, batch.settings.name_limit, batch.now
+    if state.registered < limit:
+        return
+    silent: list[Mailbox] = []
+    if now.mono_s >= state.crowded_s:
+        quiet = (m for m in state.by_id.values() if m.claimed and not m.queued and not m.awaited)
+        silent = [m for m in quiet if now.due_s - m.last_seen_s > (GONE_AFTER_S if used(m) else _UNUSED_S)]
+    if not silent:
+        state.crowded_s = max(state.crowded_s, now.mono_s + _CROWDED_S)
+        raise IpcError("too_many_names", limit=limit)
+    for mailbox in nsmallest(max(1, limit // 100), silent, key=lambda m: (used(m), m.last_seen_s)):
+        batch.event("name_released", name=mailbox.name)
+        release_name(state, batch.store, mailbox, batch.journal)
+
+
+def used(mailbox: Mailbox) -> bool:
+    """Whether its session has done anything since it was registered."""
+    return mailbox.session is not None and mailbox.session.last_seen_s > mailbox.session.created_s
+
+
+def release_name(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:
+    """A name is nobody's any more: its sessions end, its mail stays for the next who takes it."""
+    for token in (*mailbox.ended, *([mailbox.session.token_hash] if mailbox.session is not None else [])):
+        drop_session(state, store, state.sessions[token], journal)
+    set_claimed(state, mailbox, journal, claimed=False)
+    store.save_mailbox(mailbox)
+
+
+def rename(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(batch, session, request, "old_id")
+    mailbox, state, journal, now_s = session.mailbox, batch.state, batch.journal, batch.now.term_s
+    old, new = mailbox.name, request.body["new_id"]
+    if new == old:  # also what a retry of a rename that worked looks like
+        return {"message": f"Renamed {request.body.get('old_id') or old} to {new}"}
+    found = wanted(batch, new)
+    back = found.kind is Kind.FORWARDED and found.mailbox is mailbox
+    if found.kind is not Kind.FREE and not back:
+        raise IpcError("name_taken", name=new)
+    wait_s = mailbox.renamed_s + batch.settings.rename_interval_s - now_s if mailbox.renamed_s else 0.0
+    wait_s = min(wait_s, batch.settings.rename_interval_s)  # a clock that was set back must not lock a name for days
+    if wait_s > 0:
+        raise IpcError("rename_too_soon", minutes=math.ceil(wait_s / 60), retry_after_s=wait_s)
+    if found.waiting is not None:
+        take_over_mail(batch, found.waiting, mailbox)
+    give_name(state, mailbox, new, journal)
+    state.names_version += 1
+    journal.set(mailbox, "renamed_s", now_s)
+    batch.store.save_mailbox(mailbox)
+    if new in state.forwards:  # lapsed, or the way back, which must not forward to itself
+        drop_forward(batch, new)
+    forward = NameForward(mailbox, now_s + batch.settings.forward_s)
+    journal.put(state.forwards, old, forward)
+    batch.store.save_forward(old, forward)
+    tell_of_rename(batch, mailbox, f"📝 {old} renamed to {new}")
+    batch.event("renamed", old=old, new=new)
+    return {"message": f"Renamed {old} to {new}"}
+
+
+def take_over_mail(batch: Batch, unclaimed: Mailbox, mailbox: Mailbox) -> None:
+    """Mail that waited for the new name before anyone had it belongs to its first holder."""
+    ids = batch.store.queued_ids(unclaimed.id)
+    if ids:  # a broadcast may have reached both, when the name was last held by someone
+        both = set(ids) & set(batch.store.queued_ids(mailbox.id))
+        ids = [i for i in ids if i not in both]
+        batch.store.mark_read(unclaimed.id, sorted(both), batch.now.term_s)
+    batch.store.move_mail(unclaimed.id, mailbox.id)
+    drop_mailbox(batch.state, batch.store, unclaimed, batch.journal)
+    batch.journal.set(mailbox, "queued", mailbox.queued + len(ids))
+    for mine, theirs in ((mailbox.urgent, unclaimed.urgent), (mailbox.later, unclaimed.later)):
+        for message_id in theirs:
+            batch.journal.add(mine, message_id)
+    seen = [i for i in ids if i <= mailbox.cursor]
+    batch.journal.set(mailbox, "returned", sorted([*mailbox.returned, *seen]))
+    batch.wake(mailbox)
+
+
+def whoami(batch: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
+    mailbox = session.mailbox
+    return {"instance_id": mailbox.name, "queued": mailbox.queued, "registered_at": iso_term(batch, session.created_s)}

@@ -1,0 +1,91 @@
+"""Who gets mail for a name, and who of them has room for it and wants it."""
+
+from typing import NamedTuple
+
+from broker.core.batch import Batch
+from broker.core.mailboxes import new_mailbox
+from broker.core.outcomes import forwarded
+from broker.core.standing import Kind, standing
+from broker.core.state import Mailbox
+from broker.protocol.errors import IpcError
+from broker.protocol.names import BROADCAST, is_name
+
+_UNBORN_SHARE = 10
+"""One sender may make a tenth of the mailboxes of names that nobody has."""
+_UNBORN_ALWAYS = 10
+"""So many a sender may make however many others have made."""
+
+
+class Target(NamedTuple):
+    """Where mail for a name goes."""
+
+    mailboxes: list[Mailbox]
+    name: str
+    outcome: str | None = None
+    """The reply's sentence, None for the usual one."""
+    hint: str | None = None
+    """A near-miss among registered names."""
+    group: str | None = None
+    many: bool = False
+    """A group or everyone: who can't have it is passed over."""
+
+
+def resolve(batch: Batch, sender: Mailbox, name: str) -> Target:
+    """Who gets mail for a name; a mailbox is made for a name that nobody has yet."""
+    state = batch.state
+    found = standing(state, name, batch.now.due_s)
+    if found.mailbox is not None:
+        new = found.mailbox.name
+        return Target([found.mailbox], new, forwarded(name, new) if found.kind is Kind.FORWARDED else None)
+    if found.group is not None:
+        members = [m for i in found.group.members if (m := state.by_id.get(i)) is not None and m.claimed]
+        return Target(members, name, group=name, many=True)
+    if not is_name(name):
+        raise IpcError("invalid_recipient")
+    if found.kind is Kind.RESERVED:
+        raise IpcError("name_reserved", name=name)
+    mailbox = found.waiting or unborn_mailbox(batch, sender, name)
+    outcome = f"Message queued for {name} (not yet registered)"
+    if found.formerly is not None:
+        return Target([mailbox], name, f"{outcome}. {name} is now called {found.formerly.name}", found.formerly.name)
+    if mailbox.hint[0] != state.names_version:
+        mailbox.hint = (state.names_version, state.nearby.miss(name))
+    return Target([mailbox], name, outcome, mailbox.hint[1])
+
+
+def unborn_mailbox(batch: Batch, sender: Mailbox, name: str) -> Mailbox:
+    """The mailbox of a name that nobody has.
+
+    Raises ``too_many_mailboxes`` beyond the sender's share, and for who has made a few where there are as many as there may be.
+    """
+    limit, made = batch.settings.unclaimed_limit, batch.state.unborn
+    mine = made.get(sender.id, 0)
+    if mine >= max(1, limit // _UNBORN_SHARE) or (mine >= _UNBORN_ALWAYS and sum(made.values()) >= limit):
+        raise IpcError("too_many_mailboxes", limit=mine)
+    return new_mailbox(batch, name, sender.id)
+
+
+def everyone(batch: Batch, sender: Mailbox) -> Target:
+    """Every registered instance but the sender."""
+    return Target([m for m in batch.state.mailboxes.values() if m.claimed and m is not sender], BROADCAST, many=True)
+
+
+def with_room(batch: Batch, sender: Mailbox, target: Target) -> tuple[Target, list[str]]:
+    """The target without those who can't or won't take mail of the sender, and the names of the full ones.
+
+    Raises ``mailbox_full`` or ``blocked`` where one name alone was written to.
+    """
+    limit = batch.settings.mailbox_limit
+    alone = not target.many
+    kept, full = [], []
+    for mailbox in target.mailboxes:
+        if mailbox.blocked and mailbox.blocked.get(sender.id) == "block":
+            if alone:
+                raise IpcError("blocked", name=mailbox.name)
+        elif limit > 0 and mailbox.queued >= limit:
+            if alone:
+                raise IpcError("mailbox_full", name=mailbox.name, limit=limit)
+            full.append(mailbox.name)
+        elif alone or mailbox is not sender:
+            kept.append(mailbox)
+    return (target if alone else target._replace(mailboxes=kept)), sorted(full)

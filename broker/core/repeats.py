@@ -1,0 +1,95 @@
+"""A request made again under the same message id is stored once.
+
+The store's unique index does the remembering, so the usual send costs no look-up: the rows are inserted, and only when the
+index objects is the batch decided again with ``careful`` set, which looks each id up first."""
+
+import hashlib
+from typing import Any, NamedTuple
+
+import msgpack
+
+from broker.core.batch import Batch
+from broker.core.lookup import extra_of
+from broker.core.outcomes import BROADCAST_TO, SENT, forwarded
+from broker.core.state import Mailbox
+from broker.core.storage import Sent, StoredMessage
+from broker.protocol.errors import IpcError
+
+
+class Repeat(NamedTuple):
+    """What a request with a message id says, to be held against what was stored under that id."""
+
+    client_id: str | None
+    content: str
+    data: bytes | None
+    to: str | None = None
+    """The recipient's name or a group's, None for everyone."""
+    reply_to: int | None = None
+    """The message that a reply answers, which stands for its recipient."""
+
+
+def sent_before(batch: Batch, sender: Mailbox, said: Repeat, *, forever: bool = False) -> Sent | None:
+    """What was stored under this id, or None. Ids are remembered for ``dedupe_s`` and then free again.
+
+    Raises ``id_conflict`` where it was another message: dropped as a repeat, this one would be lost.
+    """
+    if said.client_id is None or not (batch.careful or forever):
+        return None
+    sent = batch.store.find_sent(sender.id, said.client_id)
+    if sent is None:
+        return None
+    # by the terms' clock where the message was kept for the usual time; either way too long rather than too short
+    sent_s = max(sent.created_s, sent.expires_s - batch.settings.unread_ttl_s)
+    if not forever and batch.now.due_s - sent_s > batch.settings.dedupe_s:
+        batch.store.forget_client_id(sent.id)
+        return None
+    letter = batch.store.find_letter(sent.id)
+    if letter is not None:
+        if not is_text_of(letter, said):
+            raise IpcError("id_conflict", id=said.client_id, what="another text")
+        if not is_recipient_of(batch, letter, sent, said):
+            raise IpcError("id_conflict", id=said.client_id, what="another recipient")
+    return sent
+
+
+def is_text_of(letter: StoredMessage, said: Repeat) -> bool:
+    if said.data != letter.data and (said.data is None or letter.data is None or not same_data(said.data, letter.data)):
+        return False
+    if letter.file_sha256 is None:
+        return said.content == letter.content
+    return hashlib.sha256(said.content.encode("utf-8", "surrogatepass")).hexdigest() == letter.file_sha256
+
+
+def same_data(one: bytes, other: bytes) -> bool:
+    """A repeat may have its keys in another order."""
+    return bool(msgpack.unpackb(one) == msgpack.unpackb(other))
+
+
+def is_recipient_of(batch: Batch, letter: StoredMessage, sent: Sent, said: Repeat) -> bool:
+    """Whether it may have been sent to that name. Names change hands: only what is sure is held against a repeat."""
+    if said.reply_to is not None or letter.reply_to is not None:
+        return said.reply_to == letter.reply_to
+    if said.to is None or BROADCAST_TO.fullmatch(sent.outcome or ""):
+        return said.to is None and BROADCAST_TO.fullmatch(sent.outcome or "") is not None
+    group = extra_of(letter).get("group")
+    if group is not None or letter.to_id is None:
+        return bool(said.to == group)
+    mailbox = batch.state.by_id.get(letter.to_id)
+    if mailbox is None or mailbox.renamed_s >= letter.created_s:
+        return True  # what its name was then is not kept
+    return said.to == mailbox.name or sent.outcome == forwarded(said.to, mailbox.name)
+
+
+def answered_before(sent: Sent, client_id: str) -> dict[str, Any]:
+    """The answer that was given to the first request of this id."""
+    reply: dict[str, Any] = {
+        "message": sent.outcome or SENT,
+        "message_id": client_id,
+        "number": str(sent.id),
+        "duplicate": True,
+    }
+    reply["note"] = "It was sent before under this message_id and is stored once"
+    counted = BROADCAST_TO.fullmatch(sent.outcome or "")
+    if counted:
+        reply["count"] = int(counted[1])
+    return reply

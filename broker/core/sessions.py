@@ -1,0 +1,136 @@
+"""Sessions: who a token belongs to, who may register, and what becomes of a session that ends.
+
+A name has one session. Whoever may register may take over a live name: the earlier session is replaced, and told so."""
+
+import hashlib
+import hmac
+from typing import Any
+
+from broker.core.batch import Batch, Incoming, Outgoing
+from broker.core.claims import drop_claims
+from broker.core.journal import Journal
+from broker.core.standing import standing
+from broker.core.state import Mailbox, Session, State, Subscription, Watcher
+from broker.core.storage import Store
+from broker.protocol.errors import IpcError
+
+_NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",), "group_create": ("group",)}
+"""The fields by which a request makes a name its own."""
+_ENDED_KEPT = 16
+"""Replaced sessions of a name that are told so; an older one's token is unknown."""
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token. It has 256 random bits, so a plain hash can't be guessed back."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def authenticate(batch: Batch, token: str | None) -> Session:
+    """The session of a token; raises ``unauthorized``, ``session_replaced`` or ``session_expired``.
+
+    Looked up by the SHA-256 of what was shown, so no token is ever compared: what a guesser could time is how hashes
+    collide, and those can't be steered towards one that is not known.
+    """
+    session = batch.state.sessions.get(token_hash(token)) if isinstance(token, str) else None
+    if session is None:
+        raise IpcError("unauthorized")
+    if session.replaced:
+        raise IpcError("session_replaced", name=session.mailbox.name)
+    if batch.now.due_s - session.last_seen_s > batch.settings.session_timeout_s:
+        raise IpcError("session_expired")
+    session.last_seen_s = session.mailbox.last_seen_s = batch.now.term_s
+    batch.state.touched.add(session.mailbox.id)
+    return session
+
+
+def act_as(batch: Batch, session: Session, request: Incoming, field_name: str) -> None:
+    """Refuse a request that claims to be someone else. An old name is itself as long as it forwards."""
+    claimed = request.body.get(field_name)
+    mailbox = session.mailbox
+    if claimed is None or claimed == mailbox.name:
+        return
+    if isinstance(claimed, str) and standing(batch.state, claimed, batch.now.due_s).mailbox is mailbox:
+        return
+    batch.event("spoof_refused", who=mailbox.name, claimed=str(claimed)[:64], action=request.body.get("action"))
+    raise IpcError("spoofed_sender", name=mailbox.name, claimed=str(claimed)[:64])
+
+
+def check_right_to_register(batch: Batch, request: Incoming, name: str) -> None:
+    """With a shared secret: proof of it. Without one: only the OS user who owns the service.
+
+    A right proof is taken whatever others try: who could close this for all would need no secret.
+    """
+    secret = batch.settings.shared_secret
+    if secret:
+        wanted = hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()
+        given = str(request.body.get("auth_token") or "")
+        if not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
+            batch.event("auth_refused", name=name)
+            raise IpcError("invalid_auth")
+    elif request.body.get("peer_uid") is not None:
+        batch.event("user_refused", name=name, uid=request.body["peer_uid"])
+        raise IpcError("forbidden_user")
+
+
+def check_bound(batch: Batch, session: Session | None, request: Incoming) -> None:
+    """Raise ``key_bound`` where a request would act as, take or become another name than the one its key stands for.
+
+    ``bound_name`` is set by a door that knows its client by a key. It only ever refuses, so nobody gains by setting it.
+    """
+    body, bound = request.body, request.body["bound_name"]
+    names = [session.mailbox.name] if session is not None else []
+    names += [body[field] for field in _NAMES_TAKEN.get(body["action"], ())]
+    for name in names:
+        if name != bound:
+            batch.event("spoof_refused", who=str(bound), claimed=name[:64], action=body["action"])
+            raise IpcError("key_bound", name=bound, claimed=name[:64])
+
+
+def end_session(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
+    """End the session of a name for its owner's sake: whoever has its token can do no more with it."""
+    mailbox = batch.state.mailboxes.get(request.body["name"])
+    if mailbox is None or mailbox.session is None or mailbox.session.replaced:
+        return {"ended": False}
+    replace_sessions(batch, mailbox)
+    batch.journal.set(mailbox, "session", None)
+    return {"ended": True}
+
+
+def replace_sessions(batch: Batch, mailbox: Mailbox) -> None:
+    """A name has one session. The earlier one is revoked and told, and what it held on lease is free at once."""
+    if mailbox.session is not None:
+        batch.journal.set(mailbox.session, "replaced", True)
+        batch.store.save_session(mailbox.session)
+        keep_ended(batch, mailbox, mailbox.session)
+        batch.event("session_replaced", name=mailbox.name)
+    told = IpcError("session_replaced", name=mailbox.name).to_wire()
+    for waiter in (*mailbox.waiters, *mailbox.askers):
+        batch.out.append(Outgoing(waiter.route, {"id": waiter.request_id, **told}))
+    listeners: list[Subscription | Watcher] = list(mailbox.watchers)
+    if mailbox.subscription is not None:
+        listeners.append(mailbox.subscription)
+    for listener in listeners:
+        batch.out.append(Outgoing(listener.route, {"push": "session_replaced", "id": listener.request_id, **told}))
+    for attribute, nobody in (("waiters", []), ("askers", []), ("watchers", []), ("subscription", None)):
+        batch.journal.set(mailbox, attribute, nobody)
+    batch.journal.set(mailbox, "reach", ())
+    drop_claims(batch, mailbox)
+    batch.state.return_leases(mailbox, list(mailbox.leased), batch.journal)
+
+
+def keep_ended(batch: Batch, mailbox: Mailbox, session: Session) -> None:
+    """Remember a replaced session, so that its holder is told; the oldest is forgotten."""
+    if session.token_hash not in mailbox.ended:  # the owner may have ended it before
+        batch.journal.set(mailbox, "ended", (*mailbox.ended, session.token_hash))
+    for token in mailbox.ended[:-_ENDED_KEPT]:
+        drop_session(batch.state, batch.store, batch.state.sessions[token], batch.journal)
+
+
+def drop_session(state: State, store: Store, session: Session, journal: Journal) -> None:
+    """Forget a session; its token is unknown from now on."""
+    mailbox = session.mailbox
+    journal.drop(state.sessions, session.token_hash)
+    store.drop_session(session.token_hash)
+    if mailbox.session is session:
+        journal.set(mailbox, "session", None)
+    journal.set(mailbox, "ended", tuple(one for one in mailbox.ended if one != session.token_hash))

@@ -1,0 +1,116 @@
+"""Who waits for mail gets it, or hears of it: subscriptions, watchers, long polls, and what the passing of time does."""
+
+from typing import Any
+
+from broker.core.batch import Arrival, Batch, Incoming, Outgoing
+from broker.core.delivery import DEFAULT_MAX_BYTES, fetch, fetch_ids, reply
+from broker.core.sessions import act_as
+from broker.core.state import INTERRUPT, TOOL, TURN, WAITS, Mailbox, Session, Subscription, Watcher
+from broker.protocol.actions import LANDINGS
+from broker.protocol.errors import IpcError
+
+DEFAULT_WINDOW = 100
+
+
+def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    act_as(batch, session, request, "instance_id")
+    mailbox, route, request_id = session.mailbox, request.route, request.body.get("id")
+    batch.state.note_use(route, mailbox)
+    if request.body.get("notify"):
+        others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
+        if len(others) >= WAITS:
+            raise IpcError("overloaded", limit=WAITS)
+        batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session)])
+        return {"message": f"Watching {mailbox.name}", "unread": mailbox.available}
+    window = request.body.get("window") or DEFAULT_WINDOW
+    batch.journal.set(mailbox, "subscription", Subscription(route, request_id, session, window))
+    batch.wake(mailbox)
+    return {"message": f"Subscribed {mailbox.name}"}
+
+
+def unsubscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    """End one of the session's subscriptions by this connection, or all of those; others' connections keep theirs."""
+    act_as(batch, session, request, "instance_id")
+    mailbox, route, number = session.mailbox, request.route, request.body.get("subscription")
+
+    def meant(one: Subscription | Watcher) -> bool:
+        return one.route == route and number in (None, one.request_id)
+
+    if mailbox.subscription is not None and meant(mailbox.subscription):
+        batch.journal.set(mailbox, "subscription", None)
+    batch.journal.set(mailbox, "watchers", [w for w in mailbox.watchers if not meant(w)])
+    return {"message": f"Unsubscribed {mailbox.name}"}
+
+
+def hand_out(batch: Batch) -> None:
+    """Give the mail of this batch to those who wait for it; part of the same transaction."""
+    for mailbox, question_id, answer_id in batch.answered:
+        hand_answer(batch, mailbox, question_id, answer_id)
+    for mailbox in list(batch.woken.values()):
+        for waiter in mailbox.waiters:
+            if mailbox.available <= 0:
+                break
+            messages = fetch(batch, mailbox, waiter.route, waiter.limit, waiter.max_bytes, waiter.land)
+            if messages:
+                batch.journal.set(mailbox, "waiters", [w for w in mailbox.waiters if w is not waiter])
+                reply(batch, waiter, mailbox, messages)
+        push(batch, mailbox)
+        arrival = batch.arrived.get(mailbox.id)
+        if arrival is not None and mailbox.available > 0:
+            tell_watchers(batch, mailbox, arrival)
+    batch.woken.clear()
+    batch.answered.clear()
+    batch.arrived.clear()
+
+
+def hand_answer(batch: Batch, mailbox: Mailbox, question_id: int, answer_id: int) -> None:
+    """The ``ask`` that waits gets its answer before anything else can; a second one that waits knows it is answered."""
+    waiting = [w for w in mailbox.askers if w.question_id == question_id]
+    batch.journal.set(mailbox, "askers", [w for w in mailbox.askers if w.question_id != question_id])
+    for waiter in waiting:
+        reply(
+            batch, waiter, mailbox, fetch_ids(batch, mailbox, waiter.route, [answer_id], 1, waiter.max_bytes), state="answered"
+        )
+
+
+def tell_watchers(batch: Batch, mailbox: Mailbox, arrival: Arrival) -> None:
+    urgent = mailbox.urgent - mailbox.leased.keys()
+    senders, land = arrival.senders, arrival.land
+    if not senders:  # mail that came back: of all that waits
+        senders = dict.fromkeys(batch.store.senders(mailbox.id))
+        mild = len(mailbox.later - mailbox.leased.keys())
+        land = INTERRUPT if urgent else TOOL if mailbox.available > mild else TURN
+    told: dict[str, Any] = {"unread": mailbox.available, "interrupt": len(urgent)}
+    told |= {"from": list(senders), "land": LANDINGS[land]}
+    for watcher in mailbox.watchers:
+        batch.out.append(Outgoing(watcher.route, {"push": "new", "id": watcher.request_id, **told}, mailbox))
+
+
+def push(batch: Batch, mailbox: Mailbox) -> None:
+    subscription = mailbox.subscription
+    if subscription is None or mailbox.available <= 0:
+        return
+    room = subscription.window - len(mailbox.leased)
+    if room <= 0:
+        return
+    messages = fetch(batch, mailbox, subscription.route, room, DEFAULT_MAX_BYTES)
+    if messages:
+        body = {"push": "mail", "id": subscription.request_id, "messages": messages, "more": mailbox.available}
+        batch.out.append(Outgoing(subscription.route, body, mailbox, tuple(int(m["id"]) for m in messages)))
+
+
+def expire(batch: Batch) -> None:
+    """What the passing of time does: ended leases come back, ended waits are answered."""
+    while batch.state.given_back:
+        mailbox_id = batch.state.given_back.pop()
+        batch.journal.on_rollback(batch.state.given_back.add, mailbox_id)
+        if mailbox_id in batch.state.by_id:
+            batch.offer_again(batch.state.by_id[mailbox_id])
+    for mailbox_id, ids in batch.state.expired_leases(batch.now.mono_s, batch.journal).items():
+        mailbox = batch.state.by_id[mailbox_id]
+        batch.state.return_leases(mailbox, ids, batch.journal)
+        batch.offer_again(mailbox)
+    for mailbox, waiter in batch.state.ended_waiters(batch.now.mono_s, batch.journal):
+        # the last moment of a wait may be the first of a returned lease
+        mail = [] if waiter.question_id else fetch(batch, mailbox, waiter.route, waiter.limit, waiter.max_bytes, waiter.land)
+        reply(batch, waiter, mailbox, mail, state="open" if waiter.question_id else None)
