@@ -18,7 +18,7 @@ def backup(settings: Settings, options: argparse.Namespace) -> int:
     try:
         saved = make(settings, Path(options.file).expanduser().absolute())
     except BackupError as e:
-        complain(str(e))
+        complain(str(e), "ipc backup --help")
         return FAILED
     return _show(saved, f"saved to {options.file}", options.json)
 
@@ -27,7 +27,7 @@ def restore(settings: Settings, options: argparse.Namespace) -> int:
     try:
         saved = put_back(settings, Path(options.file).expanduser().absolute(), force=options.force)
     except BackupError as e:
-        complain(str(e))
+        complain(str(e), "ipc restore --help")
         return FAILED
     return _show(saved, f"restored to {settings.home}", options.json)
 

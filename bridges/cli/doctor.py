@@ -4,11 +4,9 @@ import argparse
 import contextlib
 import shutil
 import socket
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from bridges.cli.service_state import ask, differences, door_state, repair_kept
 from bridges.cli.status import clock_line, gate_line
@@ -18,11 +16,11 @@ from broker.home.files import endpoint, prepare_home, socket_answers
 from broker.home.message_files import locate
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, SettingsError
+from broker.store.doctor import SQLITE_VERSION, InUse, examine, newest_message_s, repair_now
 from broker.version import VERSION
 
 OK, FAILED = 0, 1
-_FILES = """SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL
-AND EXISTS (SELECT 1 FROM queue q WHERE q.message_id = m.id)"""
+_SAVE = "To save what is readable: ipc down, ipc doctor --repair"
 _LOW_DISK_BYTES = 256 * 1024 * 1024
 
 
@@ -47,9 +45,9 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "remote": _remote,
         "hosts": _hosts,
     }
-    for name, examine in checks.items():
+    for name, look in checks.items():
         try:
-            verdict, text = examine(settings)
+            verdict, text = look(settings)
         except (OSError, IpcError) as e:
             verdict, text = "FAIL", str(e)
         colour = {"ok": "green", "warn": "yellow", "FAIL": "red"}[verdict]
@@ -70,21 +68,19 @@ def _hosts(settings: Settings) -> Finding:
 
 
 def _repair(settings: Settings) -> int:
-    from broker.store.doctor import InUse, repair_now
-
     try:
         say(repair_now(settings))
     except InUse:
         complain("the service is running", "ipc down, then: ipc doctor --repair")
         return FAILED
     except OSError as e:
-        complain(str(e))
+        complain(str(e), "make room, or get the right to write there; then: ipc doctor --repair")
         return FAILED
     return OK
 
 
 def _versions(_settings: Settings) -> Finding:
-    return "ok", f"agent-ipc {VERSION}, Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
+    return "ok", f"agent-ipc {VERSION}, Python {sys.version.split()[0]}, SQLite {SQLITE_VERSION}"
 
 
 def _folder(settings: Settings) -> Finding:
@@ -101,29 +97,17 @@ def _disk(settings: Settings) -> Finding:
     return ("warn", f"{text}; free some, or mail will be refused") if free < _LOW_DISK_BYTES else ("ok", text)
 
 
-def _rows(settings: Settings, sql: str) -> list[Any]:
-    path = settings.home / "ipc.db"
-    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5) as db:
-        return db.execute(sql).fetchall()
-
-
-def _query(settings: Settings, sql: str) -> Any:
-    path = settings.home / "ipc.db"
-    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5) as db:
-        return db.execute(sql).fetchone()[0]
-
-
 def _database(settings: Settings) -> Finding:
     if not (settings.home / "ipc.db").exists():
         return "ok", "none yet"
     try:
-        found = _query(settings, "PRAGMA quick_check(1)")
-        version = _query(settings, "PRAGMA user_version")
-    except sqlite3.Error as e:
-        return "FAIL", f"{settings.home / 'ipc.db'}: {e}. To save what is readable: ipc down, ipc doctor --repair"
-    if found != "ok":
-        return "FAIL", f"{found}. To save what is readable: ipc down, ipc doctor --repair"
-    located = [locate(row[0], settings) for row in _rows(settings, _FILES)]
+        found = examine(settings)
+    except OSError as e:
+        return "FAIL", f"{e}. {_SAVE}"
+    if found.verdict != "ok":
+        return "FAIL", f"{found.verdict}. {_SAVE}"
+    located = [locate(path, settings) for path in found.unread_files]
+    version = found.schema
     missing = sum(path is None or not path.is_file() for path in located)
     if missing:
         lost = number_of(missing, "unread large message has lost its file", "unread large messages have lost their files")
@@ -141,12 +125,9 @@ def _clock(settings: Settings) -> Finding:
             if line:
                 return "warn", f"the wall clock {line}" if line.startswith("was set") else line
     try:
-        newest = _query(
-            settings, "SELECT coalesce(max(created_s), 0) FROM (SELECT created_s FROM message ORDER BY id DESC LIMIT 100)"
-        )
-    except sqlite3.Error:
+        ahead_s = newest_message_s(settings) - time.time()
+    except OSError:
         return "ok", "nothing to compare with"
-    ahead_s = newest - time.time()
     if ahead_s > 60:
         return "warn", f"the newest message is {ahead_s:.0f} s in the future: the clock was set back"
     return "ok", "no message is from the future"

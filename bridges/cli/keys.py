@@ -27,7 +27,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     try:
         return work(settings, options)
     except OSError as e:
-        complain(str(e))
+        complain(str(e), "ipc doctor")
         return FAILED
 
 

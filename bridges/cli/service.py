@@ -32,15 +32,15 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
     say_differences(settings)
     door = _wait_for_door(settings)
     if door.get("error"):
-        complain(f"the TCP door is closed: {door['error']}")
+        complain(f"the TCP door is closed: {door['error']}", "free that port or set IPC_PORT, then: ipc down, ipc up")
     elif door:
         say(f"TCP door on {door['host']}:{door['port']}")
         if door.get("warning"):
-            complain(door["warning"])
+            complain(door["warning"], "ipc doctor")
     if settings.remote:
         gate = _wait_for_door(settings, "remote.json")
         if gate.get("error"):
-            complain(f"the door for other machines is closed: {gate['error']}")
+            complain(f"the door for other machines is closed: {gate['error']}", "correct IPC_REMOTE, then: ipc down, ipc up")
         elif gate:
             say(f"Other machines, with keys, on {gate['endpoint']}")
     return OK

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     try:
         return works["".join(arguments)]()
     except NoRepository as e:
-        print(f"ipc guard: {e}", file=sys.stderr)
+        print(f"ipc guard: {e}\nnext: run it inside a git repository", file=sys.stderr)
         return 1
 
 

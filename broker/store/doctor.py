@@ -1,9 +1,50 @@
-"""Repair of the database by hand, while no broker has it: what ``ipc doctor --repair`` does."""
+"""What ``ipc doctor`` reads in the database, and what ``ipc doctor --repair`` does while no broker has it."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any, NamedTuple
 
 from broker.core.storage import StoreError
 from broker.home import restore_journal
 from broker.home.files import no_service, prepare_home
 from broker.home.settings import Settings
+
+SQLITE_VERSION = sqlite3.sqlite_version
+_READ_S = 5.0
+"""How long a reader waits for a writer."""
+_UNREAD_FILES = """SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL
+AND EXISTS (SELECT 1 FROM queue q WHERE q.message_id = m.id)"""
+_NEWEST = "SELECT coalesce(max(created_s), 0) FROM (SELECT created_s FROM message ORDER BY id DESC LIMIT 100)"
+
+
+class Examination(NamedTuple):
+    """What a reader finds in the database. ``verdict`` is SQLite's, ``ok`` for a sound one."""
+
+    verdict: str
+    schema: int
+    unread_files: list[str]
+    """Paths of the files of unread large messages."""
+
+
+def examine(settings: Settings) -> Examination:
+    """Read the whole database, whether its broker runs or not. Raises OSError where it can't be read."""
+    verdict, schema = (_rows(settings, f"PRAGMA {pragma}")[0][0] for pragma in ("quick_check(1)", "user_version"))
+    files = [str(row[0]) for row in _rows(settings, _UNREAD_FILES)] if verdict == "ok" else []
+    return Examination(str(verdict), int(schema), files)
+
+
+def newest_message_s(settings: Settings) -> float:
+    """When the newest message was stored, Unix time; 0 without messages. Raises OSError."""
+    return float(_rows(settings, _NEWEST)[0][0])
+
+
+def _rows(settings: Settings, sql: str) -> list[Any]:
+    path = settings.home / "ipc.db"
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_READ_S)) as db:
+            return db.execute(sql).fetchall()
+    except sqlite3.Error as e:
+        raise OSError(f"{path}: {e}") from None
 
 
 class InUse(Exception):
