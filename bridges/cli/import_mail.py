@@ -73,7 +73,7 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
                         report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
             rows = _salvage(db, report)
     except (sqlite3.Error, UnicodeDecodeError) as e:  # SQLite may quote bytes of a spoiled file
-        raise IpcError("bad_request", detail=f"{path} can't be read as a SQLite database with mail: {e}") from None
+        raise IpcError("bad_request", detail=f"{path} can't be read as a database with mail: {e}") from None
     for row in rows:
         if row[6]:
             report.read += 1

@@ -313,7 +313,7 @@ def test_of_a_damaged_seed_database_all_that_can_be_read_is_imported(shell: Shel
     assert f"at most {report['unreadable']} row" in shell.run("import-legacy", str(path)).stdout
 
 
-def test_what_is_no_seed_database_is_refused(shared_shell: Shell) -> None:
+def test_what_is_no_database_of_an_older_system_is_refused(shared_shell: Shell) -> None:
     (shared_shell.home / "x.db").write_bytes(b"rubbish" * 500)
     assert "can't be read as a database" in shared_shell.fails(2, "import-legacy", str(shared_shell.home / "x.db"))
     sqlite3.connect(shared_shell.home / "y.db").execute("CREATE TABLE t (a)").connection.close()
