@@ -14,11 +14,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker.core.batch import Batch, Incoming, Outgoing
+from broker.core.leases import add_lease, note_use, return_leases
+from broker.core.mailboxes import forget_mail
 from broker.core.rendering import encoded_size, render
 from broker.core.sessions import act_as
-from broker.core.state import INTERRUPT, TOOL, TURN, Lease, Mailbox, Route, Session, Waiter
+from broker.core.state import Landing, Lease, Mailbox, Route, Session, Waiter
 from broker.core.storage import Delivery, OpenQuestion
 from broker.core.values import read_ids
+from broker.core.waits import add_waiter
 from broker.protocol.actions import LANDINGS
 
 DEFAULT_LIMIT = 100
@@ -33,7 +36,7 @@ def check(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] |
     act_as(batch, session, request, "instance_id")
     body, mailbox = request.body, session.mailbox
     limit, max_bytes = body.get("limit") or DEFAULT_LIMIT, body.get("max_bytes") or DEFAULT_MAX_BYTES
-    land = LANDINGS.index(body["land"]) if body.get("land") else TURN
+    land = LANDINGS.index(body["land"]) if body.get("land") else Landing.AT_END
     messages = fetch(batch, mailbox, request.route, limit, max_bytes, land)
     wait_s = body.get("wait_s") or 0
     waiter = Waiter(request.route, body.get("id"), session, batch.now.mono_s + wait_s, limit, max_bytes, land)
@@ -51,7 +54,9 @@ def answer_ask(
     """The reply to an ``ask`` that is stored: with the answer if it has come, else at once or when it comes."""
     mailbox, wait_s = session.mailbox, request.body.get("wait_s") or 0
     until_s = batch.now.mono_s + wait_s
-    waiter = Waiter(request.route, request.body.get("id"), session, until_s, 1, DEFAULT_MAX_BYTES, TURN, question.message_id)
+    waiter = Waiter(
+        request.route, request.body.get("id"), session, until_s, 1, DEFAULT_MAX_BYTES, Landing.AT_END, question.message_id
+    )
     waiter.fields = {**sent, **batch.ignored}
     if question.answer_id is not None:
         messages = fetch_ids(batch, mailbox, request.route, [question.answer_id], 1, DEFAULT_MAX_BYTES)
@@ -65,7 +70,8 @@ def answer_ask(
 
 def wait(batch: Batch, mailbox: Mailbox, waiter: Waiter) -> None:
     """Answer a long poll later. Where too many wait, the oldest of them is over: nobody may be there any more to hear of it."""
-    oldest = batch.state.add_waiter(mailbox, waiter, batch.journal)
+    oldest = add_waiter(batch.state, mailbox, waiter, batch.journal)
+    note_use(batch.state, waiter.route, mailbox)
     if oldest is not None:
         reply(batch, oldest, mailbox, [], state="open" if oldest.question_id else None)
 
@@ -78,14 +84,16 @@ def reply(batch: Batch, to: Waiter, mailbox: Mailbox, messages: list[dict[str, A
     batch.out.append(Outgoing(to.route, body, mailbox, tuple(int(m["id"]) for m in messages)))
 
 
-def fetch(batch: Batch, mailbox: Mailbox, to: Route, limit: int, max_bytes: int, land: int = TURN) -> list[dict[str, Any]]:
+def fetch(
+    batch: Batch, mailbox: Mailbox, to: Route, limit: int, max_bytes: int, land: int = Landing.AT_END
+) -> list[dict[str, Any]]:
     """Lease a connection the next messages that land at ``land`` or before: oldest first, returned ones before new ones."""
     if mailbox.available <= 0:
         return []
-    if land == INTERRUPT:
+    if land == Landing.AT_ONCE:
         ids = sorted(mailbox.urgent - mailbox.leased.keys())
         return fetch_ids(batch, mailbox, to, ids, limit, max_bytes) if ids else []
-    passed_over = mailbox.later if land == TOOL else frozenset()
+    passed_over = mailbox.later if land == Landing.AFTER_TOOL else frozenset()
     # all that came back is offered: some of it may have expired, and hide what is behind it until it is swept
     first = [i for i in mailbox.returned if i not in passed_over]
     taken: list[Delivery] = []
@@ -137,8 +145,8 @@ def lease(batch: Batch, mailbox: Mailbox, to: Route, ids: Iterable[int]) -> None
     """Hand messages out until the lease or the connection ends."""
     held = Lease(batch.now.mono_s + batch.settings.lease_s, to)
     for message_id in ids:
-        batch.state.add_lease(mailbox, message_id, held, batch.journal)
-    batch.state.note_use(to, mailbox)
+        add_lease(batch.state, mailbox, message_id, held, batch.journal)
+    note_use(batch.state, to, mailbox)
     batch.store.mark_delivered(mailbox.id, list(ids))
 
 
@@ -163,7 +171,7 @@ def ack(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     gone = set(acked)
     if not gone:
         return {"acked": 0}
-    batch.state.forget_mail(mailbox, gone, batch.journal)
+    forget_mail(mailbox, gone, batch.journal)
     batch.store.mark_read(mailbox.id, sorted(gone), batch.now.term_s)
     if mailbox.available > 0:
         batch.wake(mailbox)
@@ -176,7 +184,7 @@ def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
     mailbox = session.mailbox
     if request.body.get("unseen"):
         batch.store.unmark_delivered(mailbox.id, [i for i in dict.fromkeys(ids) if i in mailbox.leased])
-    count = batch.state.return_leases(mailbox, ids, batch.journal)
+    count = return_leases(mailbox, ids, batch.journal)
     batch.offer_again(mailbox)
     return {"released": count}
 
@@ -188,5 +196,5 @@ def touch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     held = [i for i in dict.fromkeys(read_ids(request)) if i in mailbox.leased]
     longer = Lease(batch.now.mono_s + (request.body.get("lease_s") or batch.settings.lease_s), None)
     for message_id in held:
-        batch.state.add_lease(mailbox, message_id, longer, batch.journal)
+        add_lease(batch.state, mailbox, message_id, longer, batch.journal)
     return {"touched": len(held)}

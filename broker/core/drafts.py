@@ -8,7 +8,7 @@ import msgpack
 
 from broker.core.batch import Batch
 from broker.core.recipients import Target
-from broker.core.state import INTERRUPT, TOOL, TURN, Mailbox
+from broker.core.state import Landing, Mailbox
 from broker.core.storage import LargeFile, NewMessage
 from broker.core.values import ESCAPED, json_size
 
@@ -25,7 +25,7 @@ class Draft:
     content: str
     data: bytes | None
     client_id: str | None
-    land: int = TOOL
+    land: int = Landing.AFTER_TOOL
     thread_id: int | None = None
     reply_to: int | None = None
     ttl_s: float | None = None
@@ -96,9 +96,9 @@ def make_row(batch: Batch, draft: Draft, message_id: int, created_s: float, cont
 def deliver(batch: Batch, draft: Draft, mailbox: Mailbox, message_id: int) -> None:
     """Count the message in and tell those who wait for it."""
     batch.journal.set(mailbox, "queued", mailbox.queued + 1)
-    if draft.land == INTERRUPT:
+    if draft.land == Landing.AT_ONCE:
         batch.journal.add(mailbox.urgent, message_id)
-    elif draft.land == TURN:
+    elif draft.land == Landing.AT_END:
         batch.journal.add(mailbox.later, message_id)
     batch.wake(mailbox)
     if mailbox.watchers:

@@ -31,6 +31,7 @@ from broker.core import (
     watching,
 )
 from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget
+from broker.core.leases import tidy
 from broker.core.state import Moment, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
 from broker.core.values import MESSAGE_FIELDS
@@ -181,7 +182,7 @@ class Engine:
         marks: bool = True,
     ) -> Decided:
         batch = Batch(self.state, self.store, self.settings, now, self.make_token, careful, pace)
-        self.state.tidy()
+        tidy(self.state)
         try:
             watching.expire(batch)
             for part in work:

@@ -22,7 +22,7 @@ from broker.core.loop_guard import settled
 from broker.core.outcomes import SENT
 from broker.core.rate_limit import _NO_LIMIT, affordable, bucket
 from broker.core.sessions import authenticate
-from broker.core.state import TOOL, Mailbox, Session
+from broker.core.state import Landing, Mailbox, Session
 from broker.core.values import ESCAPED
 from broker.protocol.errors import IpcError
 
@@ -139,4 +139,4 @@ def settle(batch: Batch, session: Session, last_id: int, boxes: dict[str, Box]) 
             batch.journal.set(mailbox, "queued", mailbox.queued + box.taken)
             batch.wake(mailbox)
             if mailbox.watchers:
-                batch.note_arrival(mailbox, session.mailbox.name, TOOL)
+                batch.note_arrival(mailbox, session.mailbox.name, Landing.AFTER_TOOL)

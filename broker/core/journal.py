@@ -1,8 +1,13 @@
 """What a batch did to the memory, so that it can be taken back."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeVar, TypeVarTuple, overload
 
+from broker.core.state import Alternation, Group, Mailbox, Notice, Session, State, Subscription, Waiter, Watcher
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Args = TypeVarTuple("Args")
 Ids = set[int]
 
 
@@ -26,21 +31,66 @@ class Journal:
     def commit(self) -> None:
         self._undo.clear()
 
-    def on_rollback(self, undo: Callable[..., Any], *args: Any) -> None:
+    def on_rollback(self, undo: Callable[[*Args], object], *args: *Args) -> None:
         self._undo.append((undo, args))
 
-    def set(self, thing: Any, attribute: str, value: Any) -> None:
+    # The type checker sees each field that may be set, with its type. At run time there is one function.
+
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["queued", "cursor", "maker", "autocheck_min"], value: int) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["last_seen_s", "renamed_s"], value: float) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["name", "presence", "note"], value: str) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["claimed"], value: bool) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["reach"], value: tuple[str, ...]) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["ended"], value: tuple[bytes, ...]) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["blocked"], value: dict[int, str]) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["returned"], value: list[int]) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["waiters", "askers"], value: list[Waiter]) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["watchers"], value: list[Watcher]) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["subscription"], value: Subscription | None) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["session"], value: Session | None) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["notice"], value: Notice | None) -> None: ...
+    @overload
+    def set(self, thing: Session, attribute: Literal["tokens", "refilled_s"], value: float) -> None: ...
+    @overload
+    def set(self, thing: Session, attribute: Literal["replaced"], value: bool) -> None: ...
+    @overload
+    def set(self, thing: Group, attribute: Literal["members"], value: dict[int, None]) -> None: ...
+    @overload
+    def set(self, thing: Alternation, attribute: Literal["last_sender", "turns"], value: int) -> None: ...
+    @overload
+    def set(
+        self,
+        thing: State,
+        attribute: Literal["last_message_id", "last_mailbox_id", "last_group_id", "last_claim_id", "registered"],
+        value: int,
+    ) -> None: ...
+    @overload
+    def set(self, thing: State, attribute: Literal["next_expiry_s"], value: float | None) -> None: ...
+    def set(self, thing: object, attribute: str, value: object) -> None:
         self._undo.append((setattr, (thing, attribute, getattr(thing, attribute))))
         setattr(thing, attribute, value)
 
-    def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+    def put(self, table: dict[Key, Value], key: Key, value: Value) -> None:
         if key in table:
             self._undo.append((table.__setitem__, (key, table[key])))
         else:
             self._undo.append((table.pop, (key, None)))
         table[key] = value
 
-    def drop(self, table: dict[Any, Any], key: Any) -> None:
+    def drop(self, table: dict[Key, Any], key: Key) -> None:
         if key in table:
             self._undo.append((table.__setitem__, (key, table.pop(key))))
 

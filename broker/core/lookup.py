@@ -5,6 +5,7 @@ from typing import Any
 import msgpack
 
 from broker.core.batch import Batch
+from broker.core.mailboxes import forget_mail
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
 from broker.core.values import parse_id
@@ -61,6 +62,6 @@ def take_back(batch: Batch, sender: Mailbox, message_id: int) -> int:
     for mailbox in recipients(batch, letter):
         if message_id not in mailbox.leased and batch.store.state_of(mailbox.id, message_id) == ("queued", 0.0):
             batch.store.take_back(mailbox.id, message_id, batch.now.term_s)
-            batch.state.forget_mail(mailbox, {message_id}, batch.journal)
+            forget_mail(mailbox, {message_id}, batch.journal)
             gone += 1
     return gone

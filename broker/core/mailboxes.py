@@ -72,3 +72,17 @@ def new_mailbox(batch: Batch, name: str, maker: int = 0) -> Mailbox:
 def drop_mailbox(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:
     leave(state, mailbox, journal)
     store.drop_mailbox(mailbox.id)
+
+
+def forget_mail(mailbox: Mailbox, ids: set[int], journal: Journal) -> None:
+    """These unread messages have left the mailbox, for whatever reason."""
+    for message_id in ids & mailbox.leased.keys():
+        journal.drop(mailbox.leased, message_id)
+    if mailbox.returned:
+        journal.set(mailbox, "returned", sorted(i for i in mailbox.returned if i not in ids))
+    for special in (mailbox.urgent, mailbox.later):
+        for message_id in ids & special if special else ():
+            journal.discard(special, message_id)
+    if mailbox.notice is not None and mailbox.notice.message_id in ids:
+        journal.set(mailbox, "notice", None)
+    journal.set(mailbox, "queued", mailbox.queued - len(ids))

@@ -48,10 +48,11 @@ def presence(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
     state, note = body.get("state"), body.get("note")
     if note is None and state not in (None, mailbox.presence):
         note = ""  # a note belongs to the state it was said with
-    for attribute, value in (("presence", state), ("note", note)):
-        if value is not None and getattr(mailbox, attribute) != value:
-            batch.journal.set(mailbox, attribute, value)
-            batch.store.save_mailbox(mailbox)
+    state, note = state or mailbox.presence, mailbox.note if note is None else note
+    if (state, note) != (mailbox.presence, mailbox.note):
+        batch.journal.set(mailbox, "presence", state)
+        batch.journal.set(mailbox, "note", note)
+        batch.store.save_mailbox(mailbox)
     return {"presence": presence_of(batch, mailbox), "note": mailbox.note, "reach": list(mailbox.reach)}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.claims import drop_claims
 from broker.core.journal import Journal
+from broker.core.leases import return_leases
 from broker.core.standing import standing
 from broker.core.state import Mailbox, Session, State, Subscription, Watcher
 from broker.core.storage import Store
@@ -111,11 +112,13 @@ def replace_sessions(batch: Batch, mailbox: Mailbox) -> None:
         listeners.append(mailbox.subscription)
     for listener in listeners:
         batch.out.append(Outgoing(listener.route, {"push": "session_replaced", "id": listener.request_id, **told}))
-    for attribute, nobody in (("waiters", []), ("askers", []), ("watchers", []), ("subscription", None)):
-        batch.journal.set(mailbox, attribute, nobody)
+    batch.journal.set(mailbox, "waiters", [])
+    batch.journal.set(mailbox, "askers", [])
+    batch.journal.set(mailbox, "watchers", [])
+    batch.journal.set(mailbox, "subscription", None)
     batch.journal.set(mailbox, "reach", ())
     drop_claims(batch, mailbox)
-    batch.state.return_leases(mailbox, list(mailbox.leased), batch.journal)
+    return_leases(mailbox, list(mailbox.leased), batch.journal)
 
 
 def keep_ended(batch: Batch, mailbox: Mailbox, session: Session) -> None:

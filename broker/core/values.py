@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 
 from broker.core.batch import Batch, Incoming
-from broker.core.state import TOOL
+from broker.core.state import Landing
 from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
 
@@ -89,7 +89,7 @@ def check_size(batch: Batch, content: str) -> None:
 def read_land(body: dict[str, Any]) -> int:
     """The landing that a request names, as the store keeps it."""
     land = body.get("land")
-    return TOOL if land is None else LANDINGS.index(land)
+    return Landing.AFTER_TOOL if land is None else LANDINGS.index(land)
 
 
 def read_ids(request: Incoming) -> list[int]:

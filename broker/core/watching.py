@@ -4,8 +4,10 @@ from typing import Any
 
 from broker.core.batch import Arrival, Batch, Incoming, Outgoing
 from broker.core.delivery import DEFAULT_MAX_BYTES, fetch, fetch_ids, reply
+from broker.core.leases import expired_leases, note_use, return_leases
 from broker.core.sessions import act_as
-from broker.core.state import INTERRUPT, TOOL, TURN, WAITS, Mailbox, Session, Subscription, Watcher
+from broker.core.state import Landing, Mailbox, Session, Subscription, Watcher
+from broker.core.waits import WAITS, ended_waiters
 from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
 
@@ -15,7 +17,7 @@ DEFAULT_WINDOW = 100
 def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(batch, session, request, "instance_id")
     mailbox, route, request_id = session.mailbox, request.route, request.body.get("id")
-    batch.state.note_use(route, mailbox)
+    note_use(batch.state, route, mailbox)
     if request.body.get("notify"):
         others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
         if len(others) >= WAITS:
@@ -79,7 +81,7 @@ def tell_watchers(batch: Batch, mailbox: Mailbox, arrival: Arrival) -> None:
     if not senders:  # mail that came back: of all that waits
         senders = dict.fromkeys(batch.store.senders(mailbox.id))
         mild = len(mailbox.later - mailbox.leased.keys())
-        land = INTERRUPT if urgent else TOOL if mailbox.available > mild else TURN
+        land = Landing.AT_ONCE if urgent else Landing.AFTER_TOOL if mailbox.available > mild else Landing.AT_END
     told: dict[str, Any] = {"unread": mailbox.available, "interrupt": len(urgent)}
     told |= {"from": list(senders), "land": LANDINGS[land]}
     for watcher in mailbox.watchers:
@@ -106,11 +108,11 @@ def expire(batch: Batch) -> None:
         batch.journal.on_rollback(batch.state.given_back.add, mailbox_id)
         if mailbox_id in batch.state.by_id:
             batch.offer_again(batch.state.by_id[mailbox_id])
-    for mailbox_id, ids in batch.state.expired_leases(batch.now.mono_s, batch.journal).items():
+    for mailbox_id, ids in expired_leases(batch.state, batch.now.mono_s, batch.journal).items():
         mailbox = batch.state.by_id[mailbox_id]
-        batch.state.return_leases(mailbox, ids, batch.journal)
+        return_leases(mailbox, ids, batch.journal)
         batch.offer_again(mailbox)
-    for mailbox, waiter in batch.state.ended_waiters(batch.now.mono_s, batch.journal):
+    for mailbox, waiter in ended_waiters(batch.state, batch.now.mono_s, batch.journal):
         # the last moment of a wait may be the first of a returned lease
         mail = [] if waiter.question_id else fetch(batch, mailbox, waiter.route, waiter.limit, waiter.max_bytes, waiter.land)
         reply(batch, waiter, mailbox, mail, state="open" if waiter.question_id else None)

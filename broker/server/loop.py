@@ -20,6 +20,7 @@ from typing import Any
 from broker.core import presence, sessions
 from broker.core.batch import Answers, Batch, Frame, Incoming, Outgoing
 from broker.core.engine import Decided, Engine
+from broker.core.leases import begin_connection, end_connection, next_deadline, return_undelivered
 from broker.core.state import Route, Session
 from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import Terms
@@ -40,7 +41,7 @@ from broker.store import SqliteStore, is_damage
 from broker.store.recovery import last_repair
 from broker.version import VERSION
 
-_TURN_REQUESTS = 2048
+_BATCH_REQUESTS = 2048
 """Requests taken into one transaction: enough to share a sync among many, few enough to answer soon."""
 _WARNINGS = frozenset({"storage_full", "storage_locked", "session_replaced"})
 
@@ -138,7 +139,7 @@ class Server:
                 self._router.hear()
             elif source is self._stream:
                 for route in self._stream.accept(time.monotonic()):
-                    self.engine.state.begin_connection(route)
+                    begin_connection(self.engine.state, route)
             elif key.fd == self._parent_pipe:
                 self._beat()
         self.batch(peers, routed)
@@ -154,7 +155,7 @@ class Server:
     def _timeout_s(self) -> float | None:
         if self._stream.departed or self._router.departed or self._slow or self._backlog.has_work(self._stream.is_full):
             return 0
-        deadlines = (self.engine.state.next_deadline(), self.sweeper.next_s, self._stream.listen_again_s)
+        deadlines = (next_deadline(self.engine.state), self.sweeper.next_s, self._stream.listen_again_s)
         times = [d for d in deadlines if d is not None]
         if not times:
             return None
@@ -224,8 +225,8 @@ class Server:
             except (frames.FrameError, IpcError) as e:
                 self._refuse(peer.route, e)
                 self._stream.drop(peer)  # where the next request begins is not known
-        read = 0 if routed else _TURN_REQUESTS
-        while read < _TURN_REQUESTS and (message := self._router.read()) is not None:
+        read = 0 if routed else _BATCH_REQUESTS
+        while read < _BATCH_REQUESTS and (message := self._router.read()) is not None:
             route, whole = message
             if whole is not None:
                 read += self._take_in(route, whole, frames)
@@ -233,12 +234,12 @@ class Server:
                 self._refuse(route, frames.FrameError("a message has one frame"))
                 read += 1
         for route in self._router.arrived:
-            self.engine.state.begin_connection(route)
+            begin_connection(self.engine.state, route)
         self._router.arrived.clear()
         now_s = self.clock().mono_s
         if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
             self._stream.listen_again()
-        taken = self._backlog.take(_TURN_REQUESTS, now_s, self._stream.is_full)
+        taken = self._backlog.take(_BATCH_REQUESTS, now_s, self._stream.is_full)
         self.requests += sum(len(frame.bodies) for frame in taken)
         return taken
 
@@ -284,23 +285,15 @@ class Server:
 
     def _give_back(self, replies: list[Outgoing]) -> None:
         """Return the mail of replies that nobody will read, and stop pushing to their connection."""
-        state = self.engine.state
-        batch = Batch(state, self.store, self.settings, self.clock(), self.engine.make_token)
         for reply in replies:
-            mailbox = reply.mailbox
-            if mailbox is None:
-                continue
-            state.return_leases(mailbox, list(reply.mail_ids), batch.journal)
-            state.drop_route(mailbox, reply.route)
-            if reply.mail_ids and mailbox.awaited:
-                state.given_back.add(mailbox.id)
-        batch.journal.commit()
+            if reply.mailbox is not None:
+                return_undelivered(self.engine.state, reply.mailbox, reply.route, reply.mail_ids)
 
     def _see_off(self) -> None:
         """Nothing waits any more for connections that have ended, and mail that they held goes back."""
         for departed in (self._stream.departed, self._router.departed):
             for route in departed:
-                self.engine.state.end_connection(route)
+                end_connection(self.engine.state, route)
             departed.clear()
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:

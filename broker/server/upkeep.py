@@ -13,7 +13,7 @@ from broker.core.forwards import forgotten_forwards
 from broker.core.groups import leave_group
 from broker.core.journal import Journal
 from broker.core.loop_guard import prune
-from broker.core.mailboxes import drop_mailbox
+from broker.core.mailboxes import drop_mailbox, forget_mail
 from broker.core.naming import release_name
 from broker.core.sessions import drop_session
 from broker.core.state import Mailbox, Moment
@@ -170,7 +170,7 @@ class Sweeper:
 
     def _forget(self, mailbox: Mailbox, ids: list[int]) -> None:
         journal = Journal()
-        self._engine.state.forget_mail(mailbox, set(ids), journal)
+        forget_mail(mailbox, set(ids), journal)
         journal.commit()
         self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
 

@@ -11,7 +11,7 @@ import peewee
 from broker.core.groups import enter_group
 from broker.core.journal import Journal
 from broker.core.mailboxes import enter
-from broker.core.state import INTERRUPT, Claim, Group, Mailbox, NameForward, Session, State
+from broker.core.state import Claim, Group, Landing, Mailbox, NameForward, Session, State
 from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import ClockReading
 from broker.home.settings import Settings
@@ -86,7 +86,7 @@ class SqliteStore(MailRows, Records, Expiry):
             for mailbox_id in [to_id] if to_id is not None else several(extra):
                 mailbox = state.by_id.get(mailbox_id)
                 if mailbox is not None and self._sql.execute(waits, (mailbox_id, message_id)).fetchone():
-                    (mailbox.urgent if land == INTERRUPT else mailbox.later).add(message_id)
+                    (mailbox.urgent if land == Landing.AT_ONCE else mailbox.later).add(message_id)
         state.next_expiry_s = self._sql.execute("SELECT min(expires_s) FROM message WHERE brief IS NOT NULL").fetchone()[0]
 
     def _load_company(self, state: State) -> None:

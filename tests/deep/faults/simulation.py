@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from broker.core.batch import Frame, Incoming, Outgoing
+from broker.core.leases import begin_connection, end_connection
 from broker.core.sessions import token_hash
 from broker.core.state import Moment
 from broker.core.storage import StoreError, StoreFull
@@ -96,7 +97,7 @@ class World:
         self.engine.attempts = []
         self.sweeper = Sweeper(self.engine, self.store, Log("simulation"))
         for agent in self.agents:
-            self.engine.state.begin_connection(agent.route)
+            begin_connection(self.engine.state, agent.route)
 
     def _fault_in_a_request(self, error: BaseException, request: Incoming) -> str:
         raise Wrong(f"{request.body} raised {error!r}") from error
@@ -297,9 +298,9 @@ class World:
 
     def _end_connection(self, route: bytes) -> None:
         """The agent comes again by a new one, which has the same name here."""
-        self.engine.state.end_connection(route)
+        end_connection(self.engine.state, route)
         self.model.connection_ends(route)
-        self.engine.state.begin_connection(route)
+        begin_connection(self.engine.state, route)
         if self.engine.state.given_back:
             self._run([], "")
 

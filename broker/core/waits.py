@@ -1,0 +1,49 @@
+"""Long polls: requests that wait for mail, for at most the ``wait_s`` that they name."""
+
+import heapq
+from typing import Literal
+
+from broker.core.journal import Journal
+from broker.core.state import Mailbox, Route, State, Waiter
+
+WAITS = 1000
+"""Long polls of one mailbox at once, and watchers."""
+_QUEUES: tuple[Literal["waiters"], Literal["askers"]] = ("waiters", "askers")
+
+
+def add_waiter(state: State, mailbox: Mailbox, waiter: Waiter, journal: Journal) -> Waiter | None:
+    """Let a long poll wait; the oldest of its kind if that must end, since so many wait."""
+    queue: Literal["waiters", "askers"] = "askers" if waiter.question_id else "waiters"
+    # a retry of the same request takes the place of the first
+    others = [w for w in getattr(mailbox, queue) if (w.route, w.request_id) != (waiter.route, waiter.request_id)]
+    oldest = others.pop(0) if len(others) >= WAITS else None
+    journal.set(mailbox, queue, [*others, waiter])
+    heapq.heappush(state.wait_ends, (waiter.deadline_s, mailbox.id))
+    return oldest
+
+
+def ended_waiters(state: State, mono_s: float, journal: Journal) -> list[tuple[Mailbox, Waiter]]:
+    """Long polls whose time is over; they leave their mailbox."""
+    ended: list[tuple[Mailbox, Waiter]] = []
+    while state.wait_ends and state.wait_ends[0][0] <= mono_s:
+        entry = heapq.heappop(state.wait_ends)
+        journal.on_rollback(heapq.heappush, state.wait_ends, entry)
+        mailbox = state.by_id.get(entry[1])
+        if mailbox is None:
+            continue
+        for queue in _QUEUES:
+            waiting: list[Waiter] = getattr(mailbox, queue)
+            over = [w for w in waiting if w.deadline_s <= mono_s]
+            if over:
+                journal.set(mailbox, queue, [w for w in waiting if w.deadline_s > mono_s])
+                ended.extend((mailbox, w) for w in over)
+    return ended
+
+
+def drop_route(mailbox: Mailbox, route: Route) -> None:
+    """A connection is gone: nothing waits for it any more."""
+    if mailbox.subscription is not None and mailbox.subscription.route == route:
+        mailbox.subscription = None
+    mailbox.waiters = [w for w in mailbox.waiters if w.route != route]
+    mailbox.askers = [w for w in mailbox.askers if w.route != route]
+    mailbox.watchers = [w for w in mailbox.watchers if w.route != route]
