@@ -1,13 +1,16 @@
-"""``python -m broker.reference``: the reference page of requests, errors and settings, made from their tables."""
+"""``python -m broker.reference`` writes the reference page and PROTOCOL.md's table of requests from the tables in the code."""
 
-import sys
 from dataclasses import fields
+from pathlib import Path
 
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import CATALOGUE
 from broker.protocol.rows import Access, Action, Field
 
+ROOT = Path(__file__).resolve().parent.parent
+_TABLE_BEGINS, _TABLE_ENDS = "<!-- made by python -m broker.reference -->\n", "\n<!-- end -->"
+_WHO = {Access.ANYONE: "anyone", Access.SESSION: "session", Access.OWNER: "owner"}
 _TYPES = {str: "text", int: "integer", float: "number", list: "list", dict: "object", bool: "boolean"}
 _HEAD = """\
 # Reference
@@ -70,5 +73,28 @@ def _field(field: Field) -> str:
     return f"| {name} | {kind}{f' ({bounds})' if bounds else ''} | {field.doc} |"
 
 
+def requests_table() -> str:
+    """The table of all requests in PROTOCOL.md, Markdown."""
+    rows = ["| action | who | required | optional | reply fields |", "|---|---|---|---|---|"]
+    for action in ACTIONS.values():
+        required, optional = (", ".join(f"`{f.name}`" for f in action.fields if f.required is must) for must in (True, False))
+        replied = ", ".join(f"`{name}`" for name in (one.partition(":")[0] for one in action.reply))
+        rows.append(f"| `{action.name}` | {_WHO[action.access]} | {required} | {optional} | {replied} |")
+    return "\n".join(rows)
+
+
+def with_requests(protocol: str) -> str:
+    """The text of PROTOCOL.md with the table as it is now between its two marks."""
+    head, _, rest = protocol.partition(_TABLE_BEGINS)
+    return f"{head}{_TABLE_BEGINS}{requests_table()}{_TABLE_ENDS}{rest.partition(_TABLE_ENDS)[2]}"
+
+
+def write() -> None:
+    """Write both pages anew."""
+    (ROOT / "docs" / "reference.md").write_text(page(), encoding="utf-8")
+    protocol = ROOT / "broker" / "PROTOCOL.md"
+    protocol.write_text(with_requests(protocol.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    write()

@@ -1,10 +1,12 @@
-"""The reference page says what the tables say."""
+"""The pages that are made from the tables say what the tables say."""
 
-from pathlib import Path
-
-from broker.reference import page
+from broker.reference import ROOT, page, with_requests
 
 
 def test_the_reference_page_is_made_from_the_tables() -> None:
-    written = Path(__file__).parent.parent / "docs" / "reference.md"
-    assert written.read_text(encoding="utf-8") == page(), "run: python -m broker.reference > docs/reference.md"
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == page(), "run: python -m broker.reference"
+
+
+def test_the_protocols_table_of_requests_is_made_from_the_table_of_actions() -> None:
+    written = (ROOT / "broker" / "PROTOCOL.md").read_text(encoding="utf-8")
+    assert written == with_requests(written), "run: python -m broker.reference"

@@ -39,7 +39,7 @@ def decode(frame: Any) -> list[dict[str, Any]]:
     try:
         value = msgpack.unpackb(frame, strict_map_key=True)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as e:
-        raise FrameError(f"not MessagePack: {type(e).__name__}") from None
+        raise FrameError(f"not MessagePack with text keys: {str(e) or type(e).__name__}") from None
     maps = [value] if isinstance(value, dict) else value
     if not isinstance(maps, list) or not maps:
         raise FrameError("a frame holds one map or a list of maps")
