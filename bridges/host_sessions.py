@@ -27,7 +27,7 @@ _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 class Binding:
-    """One session of a host: ``pid`` and ``started`` identify the host's process, ``reach`` says how mail arrives."""
+    """One session of a host. ``pid`` and ``started`` identify the host's process; ``reach`` names the ways of its mail."""
 
     __slots__ = (
         "channel",
@@ -73,33 +73,33 @@ class Binding:
         self.started = started
         self.ended = ended
         self.holds = holds
-        """At most so many times in a row a finished agent is held for urgent mail."""
+        """How many times in a row a finished agent is held for urgent mail."""
         self.chars = chars
-        """At most so many characters of mail are added to a model's context at once."""
+        """How many characters of mail the hooks of one turn add to the model's context."""
         self.look_s = look_s
-        """So long after a notice it is looked whether it began a turn, or the mail was read."""
+        """Seconds that a notice has to begin a turn, or to have the mail read, before the next way is tried."""
         self.channel = channel
-        """The host was started so that it takes channel notifications: that can't be seen from inside."""
+        """The host was started so that it takes channel notifications. Only its user knows that."""
         self.wake = wake
-        """A process of ours stands by to queue a message for the session while it is idle."""
+        """A process of ours queues a message for the session when it is idle."""
         self.reach = reach or []
 
     def live(self) -> bool:
-        """True while the host's process runs the session, as far as can be told from this pid namespace."""
+        """True while the host's process runs the session. A process of another pid namespace is not seen."""
         return not self.ended and self.pid > 0 and self.runs_in(self.pid, process_started(self.pid))
 
     def runs_in(self, pid: int, started: str) -> bool:
-        """True for the process that this session's host is. A binding of 0.3.0 does not name the pid namespace."""
+        """True if this session's host is that process. A binding of 0.3.0 does not name the pid namespace."""
         return self.pid == pid and self.started in (started, started.partition("@")[0])
 
     def elsewhere(self) -> bool:
-        """True where the host runs in another pid namespace of this machine: here its process id means nothing."""
+        """True if the host runs in another pid namespace of this machine. Its process id means nothing here."""
         there, here = (_place_of(started) for started in (self.started, process_started(os.getpid())))
         return not self.ended and there[:1] != here[:1] and there[1:] == here[1:] != []
 
 
 def _place_of(started: str) -> list[str]:
-    """[pid namespace, boot] of a process; empty where it is not known."""
+    """[pid namespace, boot] of a process; empty if unknown."""
     return started.partition("@")[2].split(".")[:2] if "@" in started else []
 
 
@@ -116,8 +116,8 @@ def _safe(session: str) -> str:
 
 
 def load(home: str, session: str) -> Binding | None:
-    """The session's binding, or that of the session which took its place in the same process."""
-    for _ in range(100):  # a chain of /clear; a ring can't be made by us, but files can be edited
+    """The session's binding, or that of the session that took its place in the same process."""
+    for _ in range(100):  # a chain of /clear; an edited file could make a ring
         stored = saved_sessions.read_json(path_of(home, session))
         following = stored.pop("next", None)
         if not isinstance(following, str):
@@ -144,8 +144,7 @@ def redirect(home: str, old: Binding, new: Binding) -> None:
 
 
 def lost(home: str) -> list[dict[str, Any]]:
-    """Requests that say of sessions whose host was killed that they are gone, once each: whoever asks who there is makes
-    them."""
+    """Requests that report each session whose host was killed as gone, once. Whoever lists the instances makes them."""
     bound = list(all_of(home))
     alive = {b.token for b in bound if b.live() or b.elsewhere()}
     found = [b for b in bound if not b.ended and b.pid and not b.live() and not b.elsewhere()]
@@ -157,7 +156,7 @@ def lost(home: str) -> list[dict[str, Any]]:
 
 
 def rebind(home: str, session: str, name: str, token: str) -> None:
-    """The agent of this session took another name or session through its tools: the hooks follow it."""
+    """Let the hooks follow an agent that took another name or session through its tools."""
     binding = load(home, session)
     if binding is not None and (binding.name, binding.token) != (name, token):
         binding.name, binding.token = name, token
@@ -165,9 +164,9 @@ def rebind(home: str, session: str, name: str, token: str) -> None:
 
 
 def of_process(home: str, pid: int, project: str) -> Binding | None:
-    """The session that this process of a host runs in the folder, for those who know their host by its process only.
+    """The session that a host's process runs in the folder. For callers that know no session id.
 
-    None where that could be several: Codex CLI's daemon runs all of a user's sessions.
+    None if several fit: Codex CLI's daemon runs all sessions of a user.
     """
     started = process_started(pid)
     found = [b for b in all_of(home) if b.runs_in(pid, started) and not b.ended]
@@ -178,14 +177,14 @@ def of_process(home: str, pid: int, project: str) -> Binding | None:
 def follows(old: Binding, session: str, process: tuple[int, str], host: str) -> bool:
     """True if the session took the old one's place in its process, as after Claude Code's /clear.
 
-    Codex CLI's sessions may share a process, so there the old one must have said that it ended.
+    Sessions of Codex CLI may share a process, so there the old session must have said that it ended.
     """
     same = old.session != session and old.runs_in(*process)
     return same and (host != "codex" or old.ended)
 
 
 def all_of(home: str) -> Iterator[Binding]:
-    """Every session's binding that leads nowhere else."""
+    """The bindings of all sessions but those that lead to another one."""
     try:
         entries = os.listdir(saved_sessions.folder(home))
     except OSError:
@@ -200,7 +199,7 @@ def all_of(home: str) -> Iterator[Binding]:
 
 
 def sweep(home: str, now_s: float) -> None:
-    """Remove the files of sessions that nothing has touched for 30 days."""
+    """Remove the files of sessions that were not touched for 30 days."""
     ours = saved_sessions.prefix("host")
     for entry in os.listdir(saved_sessions.folder(home)):
         if entry.startswith(ours):
@@ -213,7 +212,7 @@ def sweep(home: str, now_s: float) -> None:
 
 
 def host_process() -> tuple[int, str]:
-    """Process id and start of the host: what Claude Code says, or the nearest ancestor that is no shell."""
+    """(process id, start) of the host: what Claude Code says, else the nearest ancestor that is no shell."""
     said = os.environ.get("CLAUDE_PID", "")
     if said.isdecimal() and process_started(int(said)):
         return int(said), process_started(int(said))
@@ -222,7 +221,7 @@ def host_process() -> tuple[int, str]:
 
 
 def above_shells(pid: int) -> int:
-    """The nearest ancestor of a process that is no shell; 0 where that can't be told."""
+    """The nearest ancestor of a process that is no shell; 0 if unknown."""
     pid = os.getppid() if pid == os.getpid() else parent_of(pid)
     for _ in range(4):
         if not (parent := _shell_parent(pid)):
@@ -232,6 +231,6 @@ def above_shells(pid: int) -> int:
 
 
 def _shell_parent(pid: int) -> int:
-    """The parent of a process that is a shell; 0 for any other, and where there is no /proc."""
+    """The parent of a shell's process; 0 for any other process, and without /proc."""
     name, fields = stat(pid)
     return int(fields[1]) if name in ("sh", "bash", "dash", "zsh", "fish", "ksh", "env") else 0

@@ -1,4 +1,4 @@
-"""What changes at every turn of a host's session: ``sessions/host-SESSION.turns``. It also says whether a turn runs."""
+"""What changes at every turn of a host's session: ``sessions/host-SESSION.turns``. Tells whether a turn runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import os
 from bridges import host_sessions, saved_sessions
 
 _BUSY_S = 120
-"""A turn of which no hook has told for so long may be over: an interrupted one ends without a hook."""
+"""Seconds without a hook after which a turn counts as over. An interrupted turn ends without a hook."""
 
 
 class Turns:
-    """``working``: a turn runs; ``held``: so many times in a row it was held at its end; ``told``: the id of the first of
-    the messages that were said to wait, so that the same ones are announced once; ``added``: characters of mail that hooks
-    added in this turn; ``spent``: it was said that there is no room for more."""
+    """The state of a session's turns.
+
+    working   a turn runs
+    held      how many times in a row the agent was held at the end of a turn
+    told      id of the first message that was announced as waiting, so that it is announced once
+    added     characters of mail that hooks added in this turn
+    spent     the model was told that this turn has no room for more mail
+    """
 
     __slots__ = ("added", "held", "spent", "told", "working")
 
@@ -25,7 +30,7 @@ class Turns:
         self.spent = spent
 
     def begin(self) -> None:
-        """A turn begins, or is over: there is room for mail again."""
+        """Make room for mail again, as a turn begins or ends."""
         self.added, self.spent = 0, False
 
 
@@ -50,14 +55,14 @@ def save(home: str, session: str, turns: Turns) -> None:
 
 
 def touch(home: str, session: str) -> None:
-    """A hook of a running turn was here."""
+    """Note that a hook of the running turn was here."""
     path = _path(home, session)
     if os.path.exists(path):
         os.utime(path)
 
 
 def stirred(home: str, session: str) -> int:
-    """When a hook of the session last ran at the beginning or end of a turn or after a tool, ns; 0 if none did."""
+    """When a hook last ran at the beginning or end of a turn or after a tool, in ns; 0 if none did."""
     try:
         return os.stat(_path(home, session)).st_mtime_ns
     except OSError:
@@ -65,7 +70,7 @@ def stirred(home: str, session: str) -> int:
 
 
 def busy(home: str, session: str, now_s: float) -> bool:
-    """True while a turn runs, whose hooks will bring the mail: no need to wake anybody."""
+    """True while a turn runs. Its hooks bring the mail, so nobody need be woken."""
     path = _path(home, session)
     try:
         age_s = now_s - os.stat(path).st_mtime

@@ -1,21 +1,22 @@
-"""Mail that a session's model was given, and is not known to have: ``sessions/host-SESSION.shown``.
+"""When mail is acknowledged on evidence. Mail that a model was given waits here: ``sessions/host-SESSION.shown``.
 
     given by a tool or a hook --> kept here, on lease --evidence--> acknowledged
                                         |
                                         +-- the host gave up or ended --> released: it comes again, "perhaps seen"
 
-Hooks and the MCP door of one session both write here. What is evidence that the model has the mail:
+Hooks and the MCP door of one session both write here. This is evidence that the model has the mail:
 
-- of a hook's answer, the session's next event;
-- of a tool's result, the next event after that tool's own PostToolUse, which runs before the model is asked again; where that
-  did not come, the end of the turn or the next prompt, unless the result came so late that the host may have given it up.
+- For a hook's answer: the session's next event.
+- For a tool's result: the next event after the tool's own PostToolUse, which runs before the model is asked again. If that
+  PostToolUse did not come: the end of the turn or the next prompt, unless the result was so late that the host may have
+  given it up.
 
-A start that is not a compaction, and the session's end, show that a turn was broken off: what is here then comes again. What
-has no evidence for an hour comes again, too. A message that is shown a second time is taken for read by what would not be
-evidence for the first, so it comes at most twice.
+A start that is no compaction, and the session's end, show that a turn was broken off: the mail here then comes again. Mail
+without evidence for an hour comes again, too. A message comes at most twice: the second time, what would not be evidence for
+the first time counts as read.
 
-One file, locked while it is read and written. It is written in place: a writer that is killed leaves no JSON, and then the
-mail comes back by itself when its lease ends.
+The file is locked while it is read and written. It is written in place. A writer that is killed leaves no JSON; the mail then
+comes back when its lease ends.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 HELD_S = 600
-"""How long a lease of shown mail is: a model may think for minutes before its next event, and mail that nobody will ever
-prove, since its host was killed, is with nobody for so long."""
+"""Seconds that shown mail stays on lease. A model may think for minutes before its next event; mail of a host that was killed
+is held up for as long."""
 _KEPT_S = 3600.0
 _GIVERS = ("check", "ask", "say")
-"""Tools whose results hold mail."""
+"""Tools whose results may hold mail."""
 
 
 def gives_mail(tool: str) -> bool:
@@ -50,15 +51,17 @@ def gives_mail(tool: str) -> bool:
 def add(
     home: str, session: str, ids: list[str], *, by: str, late: bool = False, again: Iterable[str] = (), key: str = ""
 ) -> None:
-    """Keep what was given ``by`` a ``tool`` or a ``hook``. ``late``: the host may have given the request up; ``again``: the
-    ids that were shown before; ``key``: the request's."""
+    """Keep what was given ``by`` a ``tool`` or a ``hook``.
+
+    ``late``: the host may have given the request up. ``again``: ids that were shown before. ``key``: the key of the request.
+    """
     entry = {"ids": ids, "by": by, "late": late, "again": list(again), "key": key, "ran": False, "at_s": time.time()}
     with _Record(home, session) as record:
         record.entries.append(entry)
 
 
 def held(home: str, session: str) -> set[str]:
-    """The ids that are kept: such mail, back by the end of a lease, is not new to the model."""
+    """The ids that are kept. Such mail is not new to the model when the end of a lease brings it back."""
     if not os.path.exists(_path(home, session)):
         return set()
     with _Record(home, session) as record:
@@ -66,7 +69,7 @@ def held(home: str, session: str) -> set[str]:
 
 
 def drop(home: str, session: str, key: str | None = None) -> list[str]:
-    """Take out what the request gave, or everything; the ids, to be released."""
+    """Take out what the request gave, or everything. Returns the ids; the caller releases them."""
     if not os.path.exists(_path(home, session)):
         return []
     with _Record(home, session) as record:
@@ -78,7 +81,7 @@ def drop(home: str, session: str, key: str | None = None) -> list[str]:
 def settle(home: str, session: str, moment: str, tool: str) -> tuple[list[str], list[str]]:
     """Take out what an event of the session settles: (ids that the model has, ids that it may not have).
 
-    ``moment`` is what bridges.hosts calls the event; ``tool`` the tool's name where it is about one.
+    ``moment`` is the event as bridges.hosts calls it. ``tool`` is the tool's name, for an event about a tool.
     """
     proven: list[str] = []
     lost: list[str] = []
@@ -109,7 +112,7 @@ def _judge(entry: dict[str, Any], moment: str, *, own: bool) -> str:
         return "kept"
     if moment in ("prompt", "stop"):
         return "lost" if entry["late"] else "proven"
-    return "kept"  # another tool that ran beside it
+    return "kept"  # the event is about another tool that ran at the same time
 
 
 def _path(home: str, session: str) -> str:
@@ -117,7 +120,7 @@ def _path(home: str, session: str) -> str:
 
 
 class _Record:
-    """The file's entries, locked from enter to exit, which writes them."""
+    """The file's entries, locked in a ``with`` block. Its end writes them."""
 
     def __init__(self, home: str, session: str) -> None:
         self._path = _path(home, session)

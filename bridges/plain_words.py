@@ -2,10 +2,12 @@
 
     text --CONTEXT: who is there--> understand --> Plan --the door agrees--> its requests, one after the other --> Said
 
-``saying`` is this way, without a connection: it yields each request and is sent the reply. ``carry_out`` drives it for a door
-whose ``ask`` returns the reply, ``carry_out_async`` for one whose ``ask`` is awaited. Two commands are more than a request:
-``register`` changes the door's session, and ``share_file`` reads a file where the words were said. The door's ``ask`` knows
-them by their action.
+``saying`` goes this way without a connection: it yields each request and is sent the reply. ``carry_out`` drives it where a
+door's ``ask`` returns the reply, ``carry_out_async`` where ``ask`` is awaited. A sentence that denies a command ("don't tell
+fred") has no requests: the parser finds no command in it (nlparse), or ``understand`` asks back.
+
+Two commands are more than a request: ``register`` changes the door's session, and ``share_file`` reads a file where the words
+were said. The door's ``ask`` knows them by their action.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ CONTEXT: tuple[dict[str, Any], ...] = (
     {"action": "groups"},
     {"action": "history", "limit": 50},
 )
-"""Requests whose replies a parse needs, in this order."""
+"""Requests whose replies the parser needs, in this order."""
 SHARE_FILE = "share_file"
 _WRITTEN = ("send", "ask", "reply")
-"""Requests that say whether a person wrote the mail."""
+"""Actions that say whether a person wrote the mail."""
 Vocabulary = nlparse.Vocabulary
 EXAMPLES = (
     "msg fred: the build is green",
@@ -65,7 +67,7 @@ class Plan:
     understood: dict[str, Any]
     requests: tuple[dict[str, Any], ...] = ()
     question: str | None = None
-    """To ask back; with yes, ``requests`` is what to do. Without requests words are missing, and a yes is no answer."""
+    """To ask back. After a yes, the door makes ``requests``. Without requests, words are missing and yes is no answer."""
     problem: str | None = None
     """Why there is nothing to do."""
 
@@ -102,7 +104,7 @@ def saying(
 
 
 def carry_out(steps: Steps, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> Said:
-    """Make each request with ``ask``, whose errors end it."""
+    """Make each request with ``ask``. An error of ``ask`` ends the sentence."""
     try:
         request = next(steps)
         while True:
@@ -113,7 +115,7 @@ def carry_out(steps: Steps, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> 
 
 
 async def carry_out_async(steps: Steps, ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> Said:
-    """The same where a reply is awaited."""
+    """Make each request with ``ask``, which is awaited."""
     try:
         request = next(steps)
         while True:
@@ -124,7 +126,7 @@ async def carry_out_async(steps: Steps, ask: Callable[[dict[str, Any]], Awaitabl
 
 
 def read_context(replies: list[dict[str, Any]]) -> Context:
-    """Of the replies to ``CONTEXT``, in its order."""
+    """The context that the replies to ``CONTEXT`` tell, in its order."""
     whoami, listed, groups, history = replies
     named = tuple(row["name"] for row in groups["groups"])
     known = (*(row["id"] for row in listed["instances"]), *named)
@@ -133,7 +135,7 @@ def read_context(replies: list[dict[str, Any]]) -> Context:
 
 
 def vocabulary(home: Path) -> Vocabulary:
-    """The parser's words with those of ``[nlparse]`` in config.toml. Raises SettingsError."""
+    """The parser's words, with those of ``[nlparse]`` in config.toml added. Raises SettingsError."""
     import tomllib
 
     path = home / "config.toml"
@@ -178,7 +180,7 @@ def _strangers(command: c.Command, context: Context) -> str:
 
 
 def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], ...]:
-    """The one place that says which requests a command stands for. Names are spelled as they are registered."""
+    """The requests that a command stands for. Names are spelled as they are registered."""
     match command:
         case c.Send(to=to):
             return tuple(_send(command, _spelled(n, context), context) for n in to)
@@ -205,13 +207,13 @@ def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], 
 
 
 def _send(command: c.Send, name: str, context: Context) -> dict[str, Any]:
-    """``ask fred: …`` is a question, so that it stands among the open ones until it is answered; a group is only written to."""
+    """``ask fred: …`` is a question, which stays open until it is answered. A group can't be asked, only written to."""
     request = {"action": "send", "to_id": name, "message": {"content": command.content}}
     return {**request, "action": "ask", "wait_s": 0} if command.asking and name not in context.groups else request
 
 
 def _spelled(name: str, context: Context) -> str:
-    """A name as it is registered, where it differs in case alone from one that is and there is no other."""
+    """The registered spelling of a name, if exactly one registered name differs from it in case alone."""
     if name in context.known:
         return name
     same = [known for known in context.known if known.lower() == name.lower()]

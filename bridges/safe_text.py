@@ -1,4 +1,4 @@
-"""Text of others made safe to show: nothing in it may steer a terminal or hide from a reader."""
+"""Makes text of others safe to show. Nothing in it can steer a terminal or hide from a reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# C0 and C1 controls but tab and newline: terminal escapes begin with them. Half a surrogate pair can't be written at all.
+# C0 and C1 controls but tab and newline begin terminal escapes. Half a surrogate pair can't be encoded at all.
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
 # Default_Ignorable_Code_Point, of DerivedCoreProperties.txt of Unicode 16.0 (www.unicode.org/Public/16.0.0/ucd/), all of it:
 # soft hyphen, joiners, bidi, Hangul fillers, variation selectors, tag characters, and what is reserved for more of the kind
@@ -16,23 +16,23 @@ _IGNORABLE = (
     "\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-# line and paragraph separator, the braille pattern without a dot, marks of annotations: they look like nothing, too
+# line and paragraph separators, the braille pattern without a dot and annotation marks look like nothing, too
 _BLANK = "\u2028\u2029\u2800\ufff9-\ufffb"
 _HIDDEN = re.compile(f"[{_CONTROLS}{_IGNORABLE}{_BLANK}]")
 
 
 def visible(text: str) -> str:
-    """The text with each control or invisible character written as an escape, such as ``\\x1b``. Lines stay lines."""
+    """The text with each control or invisible character written as an escape, such as ``\\x1b``. Line breaks stay."""
     return _HIDDEN.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """The text made visible within one line: tabs and line breaks are escapes, too."""
+    """The text made visible on one line. Tabs and line breaks are escapes, too."""
     return visible(text).replace("\t", "\\t").replace("\n", "\\n")
 
 
 def one_line_json(value: Any) -> Any:
-    """A JSON value with all its text, each on one line, made visible."""
+    """A JSON value with each text in it made visible on one line."""
     if isinstance(value, str):
         return one_line(value)
     if isinstance(value, list):
@@ -43,7 +43,7 @@ def one_line_json(value: Any) -> Any:
 
 
 def visible_json(value: Any) -> Any:
-    """A JSON value with all its text made visible."""
+    """A JSON value with each text in it made visible."""
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, list):

@@ -1,10 +1,9 @@
 """Sessions that doors keep in files, so that the next process of the same project and name resumes them.
 
-``sessions/mcp-TAG.json`` holds name, token and project folder, readable by the owner only; TAG is made of project and name.
-Where a key file says that the broker is another machine's, all names begin with ``key-`` and a tag of that key: a token goes
-to the broker that gave it, and to no other.
-The MCP door and the hooks share these files, so that one agent is one instance. Imports nothing that costs time (see
-broker.home.paths).
+``sessions/mcp-TAG.json`` holds name, token and project folder. Only its owner can read it. TAG is a hash of project and name.
+With a key file, the broker is another machine's: file names then begin with ``key-`` and a tag of the key, so that a token goes
+only to the broker that gave it. The MCP door and the hooks share these files, so that one agent is one instance. Hooks import
+this module (see broker.home.paths).
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def key() -> KeyFile | None:
 
 
 def prefix(kind: str) -> str:
-    """How the names of this kind's files begin, for the broker that this process reaches. Raises SettingsError."""
+    """How the file names of this kind begin, for the broker that this process reaches. Raises SettingsError."""
     found = key()
     return f"{kind}-" if found is None else f"key-{found.tag}-{kind}-"
 
@@ -55,12 +54,12 @@ def path_of(home: str, project: str, name: str) -> str:
 
 
 def lock_path(path: str) -> str:
-    """The lock that a living bridge holds beside the session it uses."""
+    """The lock that an MCP session holds beside the file it uses."""
     return path.removesuffix(".json") + ".lock"
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """The file's object; empty if there is none."""
+    """The object in the file; empty if there is no file, or no object in it."""
     try:
         with open(path, encoding="utf-8") as f:
             stored = json.load(f)
@@ -83,7 +82,7 @@ def write_json(path: str, value: dict[str, Any]) -> None:
 
 
 def keep_json(path: str, value: dict[str, Any]) -> bool:
-    """The same where the work goes on without: False where the disk is full or can't be written."""
+    """Write the file, or return False if the disk is full or read-only: the work goes on without."""
     try:
         write_json(path, value)
     except OSError as e:
@@ -94,7 +93,7 @@ def keep_json(path: str, value: dict[str, Any]) -> bool:
 
 
 def store(home: str, project: str, name: str, token: str, host: str = "") -> str:
-    """Keep a session; the file's path. ``host`` says whose hooks made it; what else the file holds stays."""
+    """Keep a session and return the file's path. ``host`` says whose hooks made it. What else the file holds stays."""
     path = path_of(home, project, name)
     stored = {"since": time.time(), **read_json(path), "name": name, "token": token, "project": project}
     keep_json(path, {**stored, **({"host": host} if host else {})})
@@ -102,8 +101,10 @@ def store(home: str, project: str, name: str, token: str, host: str = "") -> str
 
 
 def follow(home: str, token: str, name: str, renewed: str = "") -> None:
-    """The mailbox of this token has this name now, and was registered again with another token where one is given: every
-    file that keeps the token says so. A lock that somebody holds beside a session's file moves with it."""
+    """Write the mailbox's new name, and its new token if it was ``renewed``, into every file that keeps the token.
+
+    A lock that somebody holds beside a session's file moves with the file.
+    """
     for entry in os.listdir(folder(home)):
         path = os.path.join(folder(home), entry)
         if not entry.endswith(".json") or (stored := read_json(path)).get("token") != token:
@@ -112,7 +113,7 @@ def follow(home: str, token: str, name: str, renewed: str = "") -> None:
         place = path
         if not entry.startswith(prefix("cli")) and stored.get("name") != name:
             changed["name"] = name
-            if entry.startswith(prefix("mcp")):  # whose files are named for the name
+            if entry.startswith(prefix("mcp")):  # the file name is made of the name
                 changed["was"] = [*stored.get("was", ()), stored["name"]]
                 place = path_of(home, str(stored.get("project")), name)
         if changed != stored:
@@ -124,7 +125,7 @@ def follow(home: str, token: str, name: str, renewed: str = "") -> None:
 
 
 def of_project(home: str, project: str, host: str = "") -> list[tuple[str, str]]:
-    """(name, path) of the project's stored sessions, the project's first one first; with ``host``, not another host's."""
+    """(name, path) of the project's stored sessions, the oldest first. With ``host``, sessions of other hosts are left out."""
     found = []
     try:
         entries = os.listdir(folder(home))
@@ -142,13 +143,13 @@ def of_project(home: str, project: str, host: str = "") -> list[tuple[str, str]]
 
 
 def find(home: str, project: str, name: str) -> dict[str, Any]:
-    """The project's stored session that has the name, or had it; empty if there is none."""
+    """The project's stored session that has or had the name; empty if there is none."""
     stored = [read_json(path) for path in (path_of(home, project, name), *(p for _, p in of_project(home, project)))]
     return next((s for s in stored if name == s.get("name") or name in s.get("was", ())), {})
 
 
 class one_at_a_time:
-    """Processes that choose a name, or register one again, do so one after the other."""
+    """A lock: processes that choose a name, or register one again, do so one after the other."""
 
     def __init__(self, home: str) -> None:
         os.makedirs(folder(home), mode=0o700, exist_ok=True)
@@ -162,7 +163,7 @@ class one_at_a_time:
 
 
 def in_use(path: str) -> bool:
-    """True while a bridge holds the lock beside the session's file."""
+    """True while an MCP session holds the lock beside the file."""
     return locked(lock_path(path))
 
 

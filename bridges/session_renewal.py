@@ -1,7 +1,7 @@
-"""A session that the broker no longer knows is registered again under its name, where that is still its own.
+"""Registers a session again under its name when the broker no longer knows it, if the name is still its own.
 
-Sessions end by their timeout while their agent sleeps (a week by default), and their name is free again some time after.
-Hooks, MCP door, monitor and commands keep one token in files, so whoever finds it refused renews it for all of them.
+A session ends by its timeout (a week by default) while its agent sleeps. Its name becomes free some time later. Hooks, MCP
+door, monitor and commands keep one token in files: whoever finds it refused renews it for all of them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 
 def renew(place: Place | Settings, name: str, token: str, path: str, *, door: str) -> str:
-    """The token to go on with where a session's own was refused; ``path`` is the file that keeps it. Raises the refusal
-    where another program has registered the name since, and IpcError."""
+    """The token to go on with when a session's own was refused. ``path`` is the file that keeps it.
+
+    Raises IpcError, such as the refusal, if another program has registered the name since.
+    """
     home = str(place.home)
     with saved_sessions.one_at_a_time(home), QuickConnection(place, autostart=False, door=door) as connection:
         kept = saved_sessions.read_json(path).get("token")
         if isinstance(kept, str) and kept != token:
-            return kept  # another process was quicker
+            return kept  # another process has renewed it
 
         def ask(action: str, **fields: Any) -> dict[str, Any]:
             return connection.request({"action": action, **fields}, timeout_s=5.0)
@@ -37,7 +39,7 @@ def renew(place: Place | Settings, name: str, token: str, path: str, *, door: st
 
 
 def resumed(ask: Ask, home: str, name: str, token: str, secret: str) -> tuple[str, str]:
-    """(present name, token) of a session that was kept under a name. Raises the refusal where it is lost."""
+    """(present name, token) of a session that was kept under a name. Raises the refusal if the session is lost."""
     try:
         present, renewed = str(ask("whoami", session_token=token)["instance_id"]), token
     except RemoteError as e:
@@ -51,7 +53,7 @@ def resumed(ask: Ask, home: str, name: str, token: str, secret: str) -> tuple[st
 
 
 def secret_of(place: Place | Settings) -> str:
-    """The shared secret of this machine's broker; it is not told to another's."""
+    """The shared secret of this machine's broker; empty where the broker is another machine's."""
     if saved_sessions.key() is not None:
         return ""
     return (place.settings() if isinstance(place, Place) else place).shared_secret

@@ -1,4 +1,4 @@
-"""A file as a message: its text, or what it is where it is not text."""
+"""A file as a message: its text, or its size and hash if it is not text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from broker.protocol.errors import IpcError
 
 LIMIT_BYTES = 16 * 1024 * 1024
 _SHOWN = 300
-"""Characters of a path in an error."""
+"""Characters of a path that an error shows."""
 
 
 def read_file(path: Path, description: str = "") -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How hosts and git start us: by the absolute path of the ``ipc`` script, since their PATH is not the user's."""
+"""The command by which hosts and git start us: the absolute path of ``ipc``, since their PATH is not the user's."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ def ipc_command() -> list[str]:
 
 
 def if_there(command: list[str], otherwise: str = "exit 0") -> str:
-    """The beginning of a shell command line: what to do where the installation has moved, which is no reason for a host to
-    complain at every event."""
+    """The beginning of a shell command line. ``otherwise`` is done if the installation has moved.
+
+    By default that is nothing, so that the host does not complain at every event.
+    """
     import shlex
 
     return f"test -x {shlex.quote(command[0])} || {otherwise}; "
 
 
 def lasts(command: list[str]) -> bool:
-    """False where the program is in a folder that is cleaned now and then."""
+    """False if the program is in a folder that is cleaned now and then."""
     import tempfile
 
     path = os.path.realpath(command[0])
@@ -35,13 +37,13 @@ def lasts(command: list[str]) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """What the commands need to find the data folder of this shell, where it is not the default one."""
+    """The variables by which the commands find this shell's data folder; empty for the default folder."""
     home = os.environ.get(HOME)
     return {HOME: os.path.abspath(os.path.expanduser(home))} if home else {}
 
 
 def shell_words(command: list[str]) -> str:
-    """A shell command line: the environment where one is needed, then the words, quoted."""
+    """A shell command line: the variables that it needs, then the words, quoted."""
     import shlex
 
     env = [f"{name}={value}" for name, value in environment().items()]

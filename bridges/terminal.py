@@ -1,4 +1,4 @@
-"""How the commands speak: colour and tables for a terminal, plain text for a pipe, JSON on request."""
+"""Output of the commands: colour and tables for a terminal, plain text for a pipe, JSON on request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", 
 
 
 def colour_wanted() -> bool:
-    """On a terminal, unless NO_COLOR (no-color.org) is set."""
+    """True on a terminal, unless NO_COLOR (no-color.org) is set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -28,12 +28,12 @@ def say(text: str = "") -> None:
 
 
 def say_json(value: Any) -> None:
-    """One JSON document; control characters are escapes in it."""
+    """Print one JSON document. Control characters in it are escapes."""
     print(json.dumps(value, ensure_ascii=True, indent=2 if sys.stdout.isatty() else None), flush=True)
 
 
 def give_up_output() -> None:
-    """Standard output takes no more: what is left in its buffer goes nowhere, so that the exit does not fail for it, too."""
+    """Drop what is left in the buffer of a closed standard output, so that the exit does not fail for it, too."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -41,7 +41,7 @@ def give_up_output() -> None:
 
 
 def here() -> str:
-    """The present folder. Raises ``bad_request`` where it was removed."""
+    """The present folder. Raises ``bad_request`` if it was removed."""
     from broker.protocol.errors import IpcError
 
     try:
@@ -51,7 +51,7 @@ def here() -> str:
 
 
 def complain(what: str, next_step: str = "") -> None:
-    """An error on standard error: what happened, and what to type next."""
+    """Print an error on standard error: what happened, and what to type next."""
     from bridges.fence import one_line
 
     print(f"ipc: {one_line(what)}", file=sys.stderr)
@@ -60,7 +60,7 @@ def complain(what: str, next_step: str = "") -> None:
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns padded to their widest cell; without a head line where it is not for a terminal."""
+    """Columns padded to their widest cell. The head line is for a terminal alone."""
     from bridges.fence import one_line
 
     cells = [tuple(one_line(c) for c in row) for row in rows]
@@ -72,7 +72,7 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def ago(timestamp: str) -> str:
-    """``2 min ago``, from an ISO 8601 time; the time itself where that is not for a terminal."""
+    """``2 min ago`` from an ISO 8601 time, for a terminal; for a pipe the time itself."""
     if not sys.stdout.isatty():
         return timestamp
     from datetime import datetime, timezone

@@ -1,9 +1,9 @@
 """Waking an idle agent. A notice points to the mail; only a read or an injected delivery acknowledges it.
 
-Ways, best first: of Claude Code the session's inbox socket, a channel notification, a plugin monitor's line, an asyncRewake
-hook; of Codex CLI its queue of messages. Each that is armed for a session holds a lock, and gives notice only while no
-better one is armed: so nothing is said twice. One that brought no turn rests, and the next one speaks. While a turn runs no
-way is needed, because hooks bring the mail. A session has one notice outstanding, and a burst of mail is one notice.
+The ways of Claude Code, best first: the session's inbox socket, a channel notification, a line of the plugin's monitor, an
+asyncRewake hook. Codex CLI has one, its queue of messages. A way that is armed for a session holds a lock. It gives notice only
+while no better way is armed, so nothing is said twice. A way whose notice brought no turn rests, and the next one speaks. While
+a turn runs, hooks bring the mail and no way is needed. A session has one notice outstanding, and a burst of mail is one notice.
 
 Nothing here waits: the process that serves MCP for all agents calls it from its event loop.
 """
@@ -26,18 +26,21 @@ if TYPE_CHECKING:
     from bridges.host_sessions import Binding
 
 GATHER_S = 0.3
-"""How long a burst of mail is gathered before a notice."""
+"""Seconds for which a burst of mail is gathered into one notice."""
 WAYS = ("socket", "channel", "monitor", "queue", "rewake")
 CHANNEL_CAPABILITY: dict[str, dict[str, Any]] = {"claude/channel": {}}
-"""Claude Code takes a server that announces this for a channel: what it pushes reaches an idle agent."""
+"""A server that announces this is a channel for Claude Code: its pushes reach an idle agent."""
 CHANNEL_METHOD = "notifications/claude/channel"
 SOCKET_VARIABLE = "CLAUDE_CODE_MESSAGING_SOCKET"
 TOKEN_VARIABLE = "CLAUDE_CODE_MESSAGING_TOKEN"  # noqa: S105 (the variable's name)
 
 
 def notice(count: Mapping[str, Any]) -> str:
-    """What a notice says of the broker's ``count``. It names the newest message, because Claude Code drops a text that is
-    the same as the one before; and where the host's prompt hook runs in the turn that it begins, the mail is there already."""
+    """The text of a notice, from the broker's ``count``.
+
+    It names the newest message, because Claude Code drops a text that equals the one before. In the turn that a notice begins,
+    the host's prompt hook may have brought the mail already.
+    """
     unread, urgent, newest = int(count.get("unread", 1)), int(count.get("interrupt", 0)), count.get("newest")
     senders = [str(sender) for sender in count.get("from") or ()]
     parts = [f"agent-ipc: {number_of(unread, 'unread message')} for {count.get('instance_id')}"]
@@ -55,9 +58,9 @@ def notice(count: Mapping[str, Any]) -> str:
 
 
 def frames(text: str, token: str | None) -> bytes:
-    """What the inbox socket takes, a JSON object a line: the token first, then the text. Nothing is answered.
+    """What the inbox socket takes: a JSON object a line, the token first, then the text. It answers nothing.
 
-    The form is not in the host's documentation: its debug log shows it, and 2.1.331 takes it.
+    The host's documentation lacks this form; its debug log shows it, and 2.1.331 takes it.
     """
     lines: list[dict[str, Any]] = [{"type": "auth", "token": token}] if token else []
     lines.append({"type": "user", "message": {"role": "user", "content": text}})
@@ -65,7 +68,7 @@ def frames(text: str, token: str | None) -> bytes:
 
 
 def post(path: str, token: str | None, text: str) -> bool:
-    """Hand the text to the session that listens at the socket. False if none does, or if it would have to be waited for."""
+    """Hand the text to the session that listens at the socket. False if none does, or if it would block."""
     raw = frames(text, token)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.setblocking(False)
@@ -100,7 +103,7 @@ class Way:
         self._fd: int | None = None
 
     def arm(self) -> bool:
-        """False if another process has the way."""
+        """Take the way. False if another process has it."""
         if self._fd is None:
             self._fd = saved_sessions.hold(_way_path(self._home, self._session, self.name))
         return self._fd is not None
@@ -115,13 +118,13 @@ class Way:
         return self._fd is None
 
     def wanted(self) -> bool:
-        """True if a notice in this way is wanted now: no turn runs, whose hooks bring the mail, and no better way is armed."""
+        """True if this way should give notice now: it is armed, no turn runs, and no better way is armed."""
         busy = host_turns.busy(self._home, self._session, time.time())
         return self._fd is not None and not busy and not better_armed(self._home, self._session, self.name)
 
 
 def better_armed(home: str, session: str, way: str) -> bool:
-    """True while a better way than this is armed for the session."""
+    """True while a better way is armed for the session."""
     better = WAYS[: WAYS.index(way)]
     return any(saved_sessions.locked(_way_path(home, session, other)) for other in better)
 
@@ -131,11 +134,10 @@ def _way_path(home: str, session: str, way: str) -> str:
 
 
 class Outlook:
-    """Whether a notice that was given brought something: a turn of the session, seen by its hooks. (That the mail was read
-    is the other sign.)
+    """Whether a notice brought a turn of the session, which its hooks see. (The other sign is that the mail was read.)
 
-        mail comes --> a burst is gathered --> no turn runs --> notice --> heeded: done
-                                                                  `-- nothing for ``look_s`` --> the next way
+    mail comes --> a burst is gathered --> no turn runs --> notice --> heeded: done
+                                                              `-- nothing for ``look_s`` --> the next way
     """
 
     def __init__(self, home: str, session: str) -> None:
@@ -152,7 +154,7 @@ class Outlook:
 
 
 def reach_of_hooks(binding: Binding) -> list[str]:
-    """How mail arrives by hooks, and whether the session's inbox socket answers; for the presence that others see."""
+    """The ways by which hooks bring mail, and the inbox socket if it answers. Others see them in the presence."""
     ways = ["prompt", "tool"]
     if binding.holds:
         ways.append("stop")
