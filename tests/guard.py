@@ -27,6 +27,8 @@ _ENDING_S = float(os.environ.get("AGENT_IPC_TEST_ENDING_S", 5.0))
 _LOOK_S = 0.2
 _said: list[str] = []
 _over = threading.Event()
+sys.dont_write_bytecode = False  # each worker and each process of ours would compile all that it imports
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
