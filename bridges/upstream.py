@@ -20,16 +20,18 @@ from typing import Any
 
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
-from broker.protocol.ids import STORES, new_message_id
+from broker.protocol.essentials import STORES
+from broker.protocol.ids import new_message_id
 
 OnReply = Callable[[dict[str, Any]], bool]
 """Gets the reply to a request, also an error; False if nobody is there any more to take what it brings."""
 Receive = Callable[[dict[str, Any]], None]
 _TIMEOUT_S = 20.0
 _FINISH_S = 2.0
-_LONGEST_WAIT_S = 3600
-_IDS_AT_ONCE = 10_000
+_LONGEST_WAIT_S = ACTIONS["check"].field("wait_s").most
+_IDS_AT_ONCE = ACTIONS["ack"].field("ids").most
 _UNCERTAIN = ("timeout", "unavailable")
 """Errors after which the broker may have done what it was asked."""
 _NOBODY = 0

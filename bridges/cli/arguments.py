@@ -6,6 +6,7 @@ import argparse
 
 from bridges.cli import values
 from bridges.cli.parsing import Parser
+from broker.protocol.essentials import AUTOCHECK_MINUTES, LANDINGS
 
 
 def up(command: Parser) -> None:
@@ -23,13 +24,10 @@ def register(command: Parser) -> None:
     command.add_argument("name", metavar="NAME", help="1-32 letters, digits, hyphens, underscores")
 
 
-LANDINGS = ("interrupt", "tool", "turn")
-
-
 def send(command: Parser) -> None:
     command.add_argument("to", metavar="TO", help="the recipient's name, or a group's")
     text(command)
-    command.add_argument("--ttl", type=values.seconds, metavar="S", help="withdraw it if it is unread after S seconds")
+    command.add_argument("--ttl", type=values.ttl_s, metavar="S", help="withdraw it if it is unread after S seconds, %(type)s")
     command.add_argument("--thread", type=values.message_id, metavar="ID", help="continue the thread of that message")
     command.add_argument(
         "--supersedes", type=values.message_id, metavar="ID", help="withdraw that message of yours if it is still unread"
@@ -47,15 +45,17 @@ def ask(command: Parser) -> None:
     command.add_argument("to", metavar="TO", help="who is asked")
     text(command)
     command.add_argument(
-        "--wait", type=values.wait_s, default=60.0, metavar="S", help="wait S seconds for the answer (default 60)"
+        "--wait", type=values.wait_s, default=60.0, metavar="S", help="wait S seconds for the answer, %(type)s (default 60)"
     )
     command.add_argument(
-        "--deadline", type=values.seconds, metavar="S", help="the question is stale after S seconds (default 600)"
+        "--deadline", type=values.deadline_s, metavar="S", help="the question is stale after S seconds, %(type)s (default 600)"
     )
 
 
 def asks(command: Parser) -> None:
-    command.add_argument("--state", choices=("open", "answered", "stale"), help="only these")
+    from broker.protocol.actions import ACTIONS
+
+    command.add_argument("--state", choices=ACTIONS["asks"].field("state").choices, help="only these")
     common(command)
 
 
@@ -93,7 +93,7 @@ def search(command: Parser) -> None:
 
 def page(command: Parser) -> None:
     command.add_argument("--before", type=values.message_id, metavar="ID", help="older than that message")
-    command.add_argument("--limit", type=values.page_size, metavar="N", help="at most N messages (default 50)")
+    command.add_argument("--limit", type=values.page_size, metavar="N", help="at most N messages, %(type)s (default 50)")
     common(command)
 
 
@@ -104,7 +104,9 @@ def group(command: Parser) -> None:
 
 
 def presence(command: Parser) -> None:
-    command.add_argument("state", nargs="?", choices=("working", "idle", "gone"))
+    from broker.protocol.actions import ACTIONS
+
+    command.add_argument("state", nargs="?", choices=ACTIONS["presence"].field("state").choices)
     command.add_argument("note", nargs="*", metavar="NOTE", help="on what")
     common(command)
 
@@ -122,7 +124,7 @@ def one_name(command: Parser) -> None:
 
 def claim(command: Parser) -> None:
     command.add_argument("resource", metavar="RESOURCE", help="a file, a pattern (quote it), or any name")
-    command.add_argument("--ttl", type=values.seconds, metavar="S", help="for S seconds (default 1800)")
+    command.add_argument("--ttl", type=values.claim_s, metavar="S", help="for S seconds, %(type)s (default 1800)")
     command.add_argument("--note", metavar="TEXT", help="what for")
     common(command)
 
@@ -134,7 +136,14 @@ def resource(command: Parser) -> None:
 
 def autocheck(command: Parser) -> None:
     command.add_argument("what", nargs="?", choices=("start", "stop", "status"), default="status")
-    command.add_argument("minutes", nargs="?", type=values.minutes, default=5, metavar="MINUTES", help="1 to 60 (default 5)")
+    command.add_argument(
+        "minutes",
+        nargs="?",
+        type=values.minutes,
+        default=AUTOCHECK_MINUTES,
+        metavar="MINUTES",
+        help="%(type)s (default %(default)s)",
+    )
     common(command)
 
 
@@ -184,7 +193,7 @@ def watch(command: Parser) -> None:
         type=values.wait_s,
         default=1.0,
         metavar="S",
-        help="try a command that failed again after S seconds (default 1)",
+        help="try a command that failed again after S seconds, %(type)s (default 1)",
     )
     command.add_argument(
         "--exec",
@@ -198,8 +207,8 @@ def watch(command: Parser) -> None:
 
 
 def check(command: Parser) -> None:
-    command.add_argument("--wait", type=values.wait_s, default=0.0, metavar="S", help="wait up to S seconds for mail")
-    command.add_argument("--limit", type=values.count, default=100, metavar="N", help="at most N messages (default 100)")
+    command.add_argument("--wait", type=values.wait_s, default=0.0, metavar="S", help="wait up to S seconds for mail, %(type)s")
+    command.add_argument("--limit", type=values.count, default=100, metavar="N", help="at most N, %(type)s (default 100)")
     common(command)
 
 
@@ -256,7 +265,7 @@ def text(command: Parser) -> None:
     command.add_argument("--file", metavar="FILE", help="take the message from a file")
     command.add_argument("--data", metavar="JSON", help="structured data to go with it")
     command.add_argument("--id", metavar="ID", help="your own id of this message: a script that repeats it stores it once")
-    command.add_argument("--land", choices=LANDINGS, help="when it should reach a working agent (default tool)")
+    command.add_argument("--land", choices=LANDINGS[::-1], help="when it should reach a working agent (default tool)")
     common(command)
 
 

@@ -1,4 +1,4 @@
-"""The values of arguments: within their bounds, refused in words that a person can act on."""
+"""The values of arguments: within the bounds that the table of actions has, refused in words that a person can act on."""
 
 from __future__ import annotations
 
@@ -10,32 +10,48 @@ def message_id(text: str) -> str:
     return text.removeprefix("#")
 
 
-def wait_s(text: str) -> float:
-    return _bounded(text, float, 0, 3600, " seconds")
+class Bounded:
+    """The type of an argument that becomes a field of a request: a number of ``unit``, within the field's bounds.
+
+    A ``low`` of its own stands in place of the field's. ``str`` of it says the bounds, for ``%(type)s`` in a help text.
+    The table is imported when bounds are wanted.
+    """
+
+    __slots__ = ("_action", "_kind", "_low", "_name", "_unit")
+
+    def __init__(self, action: str, name: str, kind: type[int | float], unit: str, low: int | None = None) -> None:
+        self._action = action
+        self._name = name
+        self._kind = kind
+        self._unit = unit
+        self._low = low
+
+    def bounds(self) -> tuple[int, int]:
+        from broker.protocol.actions import ACTIONS
+
+        field = ACTIONS[self._action].field(self._name)
+        return (field.low or 0) if self._low is None else self._low, field.most
+
+    def __str__(self) -> str:
+        low, high = self.bounds()
+        return f"{low:,} to {high:,}"
+
+    def __call__(self, text: str) -> int | float:
+        low, high = self.bounds()
+        try:
+            value = self._kind(text)
+        except ValueError:
+            value = self._kind(low - 1)
+        if not low <= value <= high:
+            whole = "a whole number " if self._kind is int else ""
+            raise argparse.ArgumentTypeError(f"{text!r} must be {whole}from {low} to {high} {self._unit}")
+        return value
 
 
-def seconds(text: str) -> float:
-    return _bounded(text, float, 1, 31_536_000, " seconds")
-
-
-def count(text: str) -> int:
-    return int(_bounded(text, int, 1, 10_000, " messages"))
-
-
-def page_size(text: str) -> int:
-    return int(_bounded(text, int, 1, 200, " messages"))
-
-
-def minutes(text: str) -> int:
-    return int(_bounded(text, int, 1, 60, " minutes"))
-
-
-def _bounded(text: str, kind: type[int | float], low: int, high: int, unit: str) -> float:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = kind(low - 1)
-    if not low <= value <= high:
-        whole = "a whole number " if kind is int else ""
-        raise argparse.ArgumentTypeError(f"{text!r} must be {whole}from {low} to {high}{unit}")
-    return value
+wait_s = Bounded("check", "wait_s", float, "seconds")
+ttl_s = Bounded("send", "ttl_s", float, "seconds")
+deadline_s = Bounded("ask", "deadline_s", float, "seconds")
+claim_s = Bounded("claim", "ttl_s", float, "seconds")
+count = Bounded("check", "limit", int, "messages")
+page_size = Bounded("history", "limit", int, "messages")
+minutes = Bounded("autocheck", "minutes", int, "minutes", low=1)

@@ -6,6 +6,7 @@ from bridges import host_sessions, mail_evidence
 from bridges.hosts.hook_log import note
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError, RemoteError
+from broker.protocol.essentials import LANDINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 _REQUEST_S = 2.0
 _FETCH = 50
-_RANK = {"turn": 0, "tool": 1, "interrupt": 2}
 
 
 class AgentSession:
@@ -66,7 +66,7 @@ class AgentSession:
         if known:  # back by the end of a lease, or a broker's: it is not new to the model
             self._touch([m["id"] for m in found if m["id"] in known])
             found = [m for m in found if m["id"] not in known]
-        messages = [m for m in found if _RANK.get(m.get("land", "tool"), 1) >= _RANK[land]]
+        messages = [m for m in found if _rank(m) >= LANDINGS.index(land)]
         return messages, int(reply.get("more", 0)) + len(found) - len(messages)
 
     def put_back(self, messages: list[dict[str, Any]], given: list[str]) -> None:
@@ -121,3 +121,9 @@ class AgentSession:
         except IpcError as e:
             if e.code not in ("unknown_action", "storage_full"):
                 raise
+
+
+def _rank(m: dict[str, Any]) -> int:
+    """When a message may land, as a position in LANDINGS."""
+    land = m.get("land")
+    return LANDINGS.index(land if land in LANDINGS else "tool")

@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-_RESOURCE_CHARS = 512
-"""No claim can name a longer path, and the broker refuses the question."""
-
-
 def overlapping(ask: Callable[..., dict[str, Any]], path: str) -> list[dict[str, Any]]:
     """Others' claims that overlap the file; ``path`` is absolute. Raises IpcError."""
-    if len(path) > _RESOURCE_CHARS:
+    from broker.protocol.actions import ACTIONS
+
+    if len(path) > ACTIONS["claims"].field("resource").most:  # no claim can name it, and the broker refuses the question
         return []
     return [c for c in ask("claims", resource=path)["claims"] if not c.get("mine")]
 

@@ -25,6 +25,8 @@ Own = Annotated[str | None, Field(description="your own name")]
 Data = Annotated[Any, WithJsonSchema({"type": "object", "description": "for programs"})]
 """Any JSON value; hosts refuse a schema without a type, and some a list of types."""
 Id = Annotated[str, Field(description="a message's id")]
+Wait = Annotated[float, Field(ge=0, le=300)]
+"""Seconds that a tool may wait. The broker would allow more, but hosts give up on a call that takes longer."""
 
 
 class Told(BaseModel):

@@ -33,7 +33,8 @@ from broker.home.files import prepare_home, socket_answers
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, RemoteError
-from broker.protocol.ids import STORES, auth_token, new_message_id
+from broker.protocol.essentials import STORES
+from broker.protocol.ids import auth_token, new_message_id
 
 _REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)
 """Key of the MCP request on whose behalf the present task runs."""

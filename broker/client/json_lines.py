@@ -17,7 +17,8 @@ from broker.home import environment
 from broker.home.local_sockets import connected
 from broker.home.paths import Place, door_socket, runs_older, wire_socket
 from broker.protocol.errors import IpcError, RemoteError
-from broker.protocol.ids import STORES, new_message_id
+from broker.protocol.essentials import STORES
+from broker.protocol.ids import new_message_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

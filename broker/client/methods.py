@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from broker.client.mail import Mail
 from broker.client.pending import DEFAULT_TIMEOUT_S
+from broker.protocol.essentials import AUTOCHECK_MINUTES
 from broker.protocol.ids import new_message_id
 
 # What methods give: these types, or in asyncio something to await for them.
@@ -256,7 +257,7 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         """All claims, or those that overlap a resource."""
         return self.request("claims", resource=resource)
 
-    def start_autocheck(self, minutes: int = 5) -> Reply:
+    def start_autocheck(self, minutes: int = AUTOCHECK_MINUTES) -> Reply:
         """Have one's doors look for mail every so many minutes; kept until it is stopped."""
         return self.request("autocheck", minutes=minutes)
 

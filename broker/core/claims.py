@@ -13,6 +13,7 @@ from broker.core.batch import Batch, Incoming
 from broker.core.globs import overlapping, prepare
 from broker.core.state import Claim, Mailbox, Session
 from broker.core.values import iso_term
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 
 
@@ -25,7 +26,7 @@ def drop_claims(batch: Batch, mailbox: Mailbox) -> int:
     return len(ids)
 
 
-DEFAULT_TTL_S = 1800.0
+DEFAULT_TTL_S: float = ACTIONS["claim"].field("ttl_s").default
 _SESSIONS = 10
 """There may be ``claim_limit`` claims for each of so many sessions: a request looks at all of them."""
 

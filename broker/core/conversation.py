@@ -20,9 +20,10 @@ from broker.core.sessions import act_as
 from broker.core.state import Mailbox, Session
 from broker.core.storage import OpenQuestion, StoredMessage
 from broker.core.values import check_size, iso, iso_term, read_land, read_message
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 
-DEFAULT_DEADLINE_S = 600.0
+DEFAULT_DEADLINE_S: float = ACTIONS["ask"].field("deadline_s").default
 _EXCERPT = 200
 _LISTED = 100
 

@@ -22,10 +22,11 @@ from broker.core.state import Landing, Lease, Mailbox, Route, Session, Waiter
 from broker.core.storage import Delivery, OpenQuestion
 from broker.core.values import read_ids
 from broker.core.waits import add_waiter
-from broker.protocol.actions import LANDINGS
+from broker.protocol.actions import ACTIONS
+from broker.protocol.essentials import LANDINGS
 
-DEFAULT_LIMIT = 100
-DEFAULT_MAX_BYTES = 1024 * 1024
+DEFAULT_LIMIT: int = ACTIONS["check"].field("limit").default
+DEFAULT_MAX_BYTES: int = ACTIONS["check"].field("max_bytes").default
 _SKIPPED = 1000
 """Milder messages passed over by one fetch; the next goes on behind them."""
 _NONE_NEW = 2**62

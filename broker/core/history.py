@@ -11,10 +11,11 @@ from broker.core.standing import known_mailbox
 from broker.core.state import Session
 from broker.core.storage import Archived, Filter
 from broker.core.values import iso
-from broker.protocol.actions import LANDINGS
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
+from broker.protocol.essentials import LANDINGS
 
-DEFAULT_PAGE = 50
+DEFAULT_PAGE: int = ACTIONS["history"].field("limit").default
 
 
 def history(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import orjson
 from broker.core.batch import Batch
 from broker.core.storage import Delivery
 from broker.core.values import iso, iso_term
-from broker.protocol.actions import LANDINGS
+from broker.protocol.essentials import LANDINGS
 
 
 def encoded_size(message: dict[str, Any]) -> int:

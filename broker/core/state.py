@@ -37,7 +37,7 @@ class Moment:
 
 
 class Landing:
-    """When mail may reach a working agent, as the store keeps it: the position in ``broker.protocol.actions.LANDINGS``.
+    """When mail may reach a working agent, as the store keeps it: the position in ``broker.protocol.essentials.LANDINGS``.
 
     Plain numbers: an enum's members take twice as long to name and four times as long to compare, and each fetch does both.
     """

@@ -9,8 +9,8 @@ import msgpack
 
 from broker.core.batch import Batch, Incoming
 from broker.core.state import Landing
-from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
+from broker.protocol.essentials import LANDINGS
 
 MAX_DEPTH = 64
 _INT64 = range(-(2**63), 2**63)

@@ -8,10 +8,11 @@ from broker.core.leases import expired_leases, note_use, return_leases
 from broker.core.sessions import act_as
 from broker.core.state import Landing, Mailbox, Session, Subscription, Watcher
 from broker.core.waits import WAITS, ended_waiters
-from broker.protocol.actions import LANDINGS
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
+from broker.protocol.essentials import LANDINGS
 
-DEFAULT_WINDOW = 100
+DEFAULT_WINDOW: int = ACTIONS["subscribe"].field("window").default
 
 
 def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

@@ -6,10 +6,10 @@ handler in ``broker.core`` and one test. Field names are the same at every door.
 
 from __future__ import annotations
 
+from broker.protocol.essentials import AUTOCHECK_MINUTES, LANDINGS
 from broker.protocol.rows import Access, Action, Field
 
-LANDINGS = ("turn", "tool", "interrupt")
-"""When mail may reach a working agent, the mildest first. The store keeps the position."""
+_MIB = 1024 * 1024
 
 # fields of several actions
 _MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
@@ -17,13 +17,13 @@ _MESSAGE_ID = Field("message_id", (str,), "made by the client; the same message 
 _FROM = Field("from_id", (str,), "optional; must be the session's own name")
 _INSTANCE = Field("instance_id", (str,), "optional; must be the session's own name")
 _IDS = Field("ids", (list,), "ids of messages of the session's mailbox", required=True, low=0, high=10_000)
-_LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000)
-_MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * 1024 * 1024)
+_LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000, default=100)
+_MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * _MIB, default=_MIB)
 _TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
-_LAND = Field("land", (str,), "when it should land: interrupt, tool (default) or turn", choices=LANDINGS)
+_LAND = Field("land", (str,), "when it should land", choices=LANDINGS, default="tool")
 _PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines")
 _WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
-_PAGE = Field("limit", (int,), "at most so many messages (default 50)", low=1, high=200)
+_PAGE = Field("limit", (int,), "at most so many messages", low=1, high=200, default=50)
 _BEFORE = Field("before", (str,), "only messages older than the one of this id", low=1, high=64)
 _GROUP = Field("group", (str,), "the group's name", required=True)
 _NAME = Field("name", (str,), "whose mail it is about", required=True)
@@ -96,7 +96,7 @@ _ROWS = (
             _MESSAGE,
             _MESSAGE_ID,
             _LAND,
-            Field("deadline_s", (int, float), "the question is stale after so long (default 600)", low=1, high=604_800),
+            Field("deadline_s", (int, float), "the question is stale after so long", low=1, high=604_800, default=600),
             _WAIT,
             _PERSON,
         ),
@@ -192,7 +192,7 @@ _ROWS = (
         Access.SESSION,
         (
             _INSTANCE,
-            Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000),
+            Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000, default=100),
             Field("notify", (bool,), "push only that there is mail, not the mail"),
         ),
         ("message", "unread?: with notify, how much waits"),
@@ -279,7 +279,7 @@ _ROWS = (
     Action(
         "block",
         Access.SESSION,
-        (_NAME, Field("mode", (str,), "block: refuse it; mute: file it unread", choices=("block", "mute"))),
+        (_NAME, Field("mode", (str,), "block: refuse it; mute: file it unread", choices=("block", "mute"), default="block")),
         ("message",),
         "Refuse or file away the mail of a name.",
     ),
@@ -291,7 +291,7 @@ _ROWS = (
         Access.SESSION,
         (
             Field("resource", (str,), "a file, or any text; * ? ** are wild", required=True, low=1, high=512),
-            Field("ttl_s", (int, float), "how long (default 1800)", low=1, high=86_400),
+            Field("ttl_s", (int, float), "how long", low=1, high=86_400, default=1800),
             Field("note", (str,), "what for", high=200),
         ),
         ("claimed: {resource, since, until}; again by its holder renews it",),
@@ -374,7 +374,7 @@ DELIVERING = frozenset(name for name, action in ACTIONS.items() if action.delive
 """Requests whose reply may hold mail on lease."""
 
 FORMER_ACTIONS: dict[str, tuple[str, int | None]] = {
-    "autocheck_start": ("autocheck", 5),
+    "autocheck_start": ("autocheck", AUTOCHECK_MINUTES),
     "autocheck_stop": ("autocheck", 0),
     "autocheck_status": ("autocheck", None),
 }

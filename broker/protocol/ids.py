@@ -3,10 +3,6 @@
 import os
 import time
 
-STORES = ("send", "broadcast", "reply", "ask", "forward")
-"""Requests that store mail, and so take a message id: one made again with the same id is stored once. The table of actions
-takes this fact from here, since quick programs need it and nothing else of the table."""
-
 
 def new_message_id() -> str:
     """Sortable by time, so that the store's index grows at its end, and unique."""

@@ -6,7 +6,7 @@ Plain classes without dataclasses, enum or typing: programs that live for one re
 from __future__ import annotations
 
 from broker.protocol.errors import IpcError
-from broker.protocol.ids import STORES
+from broker.protocol.essentials import STORES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Access:
 class Field:
     """One field of a request. ``low`` and ``high`` bound a number, or the length of a text or list."""
 
-    __slots__ = ("choices", "doc", "high", "low", "name", "required", "types")
+    __slots__ = ("choices", "default", "doc", "high", "low", "name", "required", "types")
 
     def __init__(
         self,
@@ -34,17 +34,26 @@ class Field:
         types: tuple[type, ...],
         doc: str,
         required: bool = False,
-        low: float | None = None,
-        high: float | None = None,
+        low: int | None = None,
+        high: int | None = None,
         choices: tuple[str, ...] = (),
+        default: Any = None,
     ) -> None:
         self.name = name
         self.types = types
-        self.doc = doc
+        self.doc = doc if default is None else f"{doc} (default {default})"
         self.required = required
         self.low = low
         self.high = high
         self.choices = choices
+        self.default = default
+        """What a request without the field means, where that is a number or one of the choices."""
+
+    @property
+    def most(self) -> int:
+        """The upper bound, of a field that has one."""
+        assert self.high is not None
+        return self.high
 
     def check(self, value: Any) -> None:
         """Raise ``bad_request`` unless the value has one of the types and lies within the bounds."""
@@ -58,18 +67,16 @@ class Field:
         size = value if isinstance(value, (int, float)) else len(value)  # type: ignore[arg-type]  # text or list
         if (self.low is not None and not size >= self.low) or (self.high is not None and not size <= self.high):
             what = "" if isinstance(value, (int, float)) else "length of "
-            low = f"from {self.low:g} " if self.low is not None else ""
-            high = f"to {self.high:g}" if low and self.high is not None else f"at most {self.high:g}" if self.high else "on"
-            raise IpcError("bad_request", detail=f"The {what}field {self.name} must be {low}{high}")
+            word = "" if self.low is None or self.high is None else "from "
+            raise IpcError("bad_request", detail=f"The {what}field {self.name} must be {word}{self.bounds()}")
 
     def bounds(self) -> str:
-        """``1 to 3,600``, ``0 to 200``, ``from 1``, the choices, or nothing."""
+        """``1 to 3,600``, ``at most 200``, ``from 1``, the choices, or nothing."""
         if self.choices:
             return ", ".join(self.choices)
-        low = "" if self.low is None else f"{self.low:,g}"
-        if self.high is not None:
-            return f"{low} to {self.high:,g}"
-        return f"from {low}" if low else ""
+        if self.low is None:
+            return "" if self.high is None else f"at most {self.high:,}"
+        return f"from {self.low:,}" if self.high is None else f"{self.low:,} to {self.high:,}"
 
 
 class Action:

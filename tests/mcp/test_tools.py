@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from broker.protocol.actions import ACTIONS
+from broker.protocol.essentials import LANDINGS
 from broker.protocol.rows import Access
 from tests.mcp.conftest import ok
 
@@ -53,6 +54,20 @@ async def test_few_tools_cover_every_action_an_agent_needs(agent: Any) -> None:
     assert len(names) <= 14
     wanted = {TOOL_OF.get(n, n) for n, a in ACTIONS.items() if a.access is Access.SESSION}
     assert wanted - names == {None}
+
+
+async def test_tools_have_the_landings_and_the_bounds_of_the_table(agent: Any) -> None:
+    async with agent(None) as client:
+        properties = {t.name: t.input_schema["properties"] for t in (await client.list_tools()).tools}
+    for tool in ("send", "broadcast", "reply", "ask"):
+        assert set(properties[tool]["land"]["enum"]) == set(LANDINGS)
+    for tool, name, action, field in (
+        ("ask", "wait_s", "ask", "wait_s"),
+        ("check", "wait_s", "check", "wait_s"),
+        ("ask", "deadline_s", "ask", "deadline_s"),
+        ("history", "limit", "history", "limit"),
+    ):
+        assert properties[tool][name]["maximum"] <= ACTIONS[action].field(field).most
 
 
 async def test_the_list_of_tools_costs_an_agent_under_three_thousand_tokens(agent: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from broker.core.engine import HANDLERS
 from broker.protocol.actions import ACTIONS, DELIVERING
 from broker.protocol.errors import IpcError
-from broker.protocol.ids import STORES
+from broker.protocol.essentials import STORES
 from broker.protocol.rows import Field
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,7 +25,7 @@ def test_the_table_the_errors_the_names_and_the_ids_import_nothing_else() -> Non
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=30)
     loaded = set(done.stdout.split()) - {"__future__", "time"}
-    room = {f"broker.protocol.{name}" for name in ("actions", "rows", "errors", "names", "ids")}
+    room = {f"broker.protocol.{name}" for name in ("actions", "rows", "essentials", "errors", "names", "ids")}
     assert loaded == {"broker", "broker.version", "broker.protocol", *room}
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bridges.fence import BUDGET_CHARS, NOTES_LABEL, quoted
 from bridges.mcp.render import archive_text, fitting, mail_text, one_text, questions_text, receipts_text, some
-from bridges.mcp.results import Answerer, Own, Told, hints
+from bridges.mcp.results import Answerer, Own, Told, Wait, hints
 from bridges.mcp.sdk import current
 
 
@@ -31,9 +31,7 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
         annotations=hints(),
         description="Read your new mail, waiting up to wait_s seconds for some. count_only: how much waits, delivering none.",
     )
-    async def check(
-        instance_id: Own = None, wait_s: Annotated[float, Field(ge=0, le=300)] = 0, count_only: bool = False
-    ) -> CallToolResult:
+    async def check(instance_id: Own = None, wait_s: Wait = 0, count_only: bool = False) -> CallToolResult:
         async def work() -> str:
             if count_only:
                 found = await current().request("count", instance_id=instance_id)

@@ -12,7 +12,11 @@ from bridges.fence import NOTES_LABEL, quoted
 from bridges.mcp.render import fitting
 from bridges.mcp.results import Answerer, Done, Rows, Told, done, hints
 from bridges.mcp.sdk import current
+from broker.protocol.actions import ACTIONS
+from broker.protocol.essentials import AUTOCHECK_MINUTES
 
+_CLAIM = ACTIONS["claim"].field("ttl_s")
+_Minutes = Annotated[int, Field(ge=0, le=ACTIONS["autocheck"].field("minutes").most)]
 _Manage = Literal["presence", "group_create", "group_join", "group_leave", "block", "mute", "unblock", "autocheck", "withdraw"]
 
 
@@ -26,7 +30,7 @@ def add_claims(server: MCPServer[None], answer: Answerer) -> None:
         resource: str | None = None,
         do: Literal["claim", "release", "list"] = "claim",
         note: str | None = None,
-        minutes: Annotated[float, Field(ge=1, le=1440)] = 30,
+        minutes: Annotated[float, Field(ge=1, le=_CLAIM.most / 60)] = _CLAIM.default / 60,
         after: str | None = None,
     ) -> Annotated[CallToolResult, Rows]:
         async def work() -> tuple[list[str], Told]:
@@ -65,7 +69,10 @@ def add_manage(server: MCPServer[None], answer: Answerer) -> None:
         "unblock: name=a sender. autocheck: minutes 1-60, 0 stops. withdraw: name=id of your unread message.",
     )
     async def manage(
-        do: _Manage, name: str | None = None, note: str | None = None, minutes: Annotated[int, Field(ge=0, le=60)] = 5
+        do: _Manage,
+        name: str | None = None,
+        note: str | None = None,
+        minutes: _Minutes = AUTOCHECK_MINUTES,
     ) -> Annotated[CallToolResult, Done]:
         async def work() -> tuple[list[str], Told]:
             return managed(await current().request(**_request(do, name, note, minutes)))

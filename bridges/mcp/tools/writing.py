@@ -9,11 +9,13 @@ from pydantic import Field
 
 from bridges.fence import one_line
 from bridges.mcp.render import mail_text
-from bridges.mcp.results import Answerer, Data, Done, Id, Name, Own, Told, done, hints, message_of
+from bridges.mcp.results import Answerer, Data, Done, Id, Name, Own, Told, Wait, done, hints, message_of
 from bridges.mcp.sdk import current
 from bridges.plurals import number_of
 from bridges.shared_files import read_file
+from broker.protocol.actions import ACTIONS
 
+_DEADLINE = ACTIONS["ask"].field("deadline_s")
 Land = Literal["interrupt", "tool", "turn"] | None
 When = Annotated[Land, Field(description="lands at once; after the next tool call (default); when the turn ends")]
 
@@ -112,8 +114,8 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
     async def ask(
         to_id: Name,
         content: str,
-        wait_s: Annotated[float, Field(ge=0, le=300)] = 60,
-        deadline_s: Annotated[float, Field(ge=1)] = 600,
+        wait_s: Wait = 60,
+        deadline_s: Annotated[float, Field(ge=_DEADLINE.low, le=_DEADLINE.high)] = _DEADLINE.default,
         data: Data = None,
         land: Land = None,
     ) -> CallToolResult:

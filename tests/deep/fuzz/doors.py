@@ -30,8 +30,8 @@ from bridges.tcp.stream import Stream
 from broker.client.json_lines import QuickConnection
 from broker.home.logs import Log
 from broker.home.paths import Place, wire_socket
-from broker.protocol.actions import LANDINGS
 from broker.protocol.errors import IpcError
+from broker.protocol.essentials import LANDINGS
 from tests.deep.fuzz.direct import Direct, DirectBroker, DirectSession, Found
 from tests.deep.fuzz.inputs import Inputs
 
