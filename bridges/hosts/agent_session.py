@@ -20,7 +20,7 @@ _FETCH = 50
 
 
 class AgentSession:
-    """The instance that a hook speaks for."""
+    """The instance that a hook or monitor speaks for, over the process's connection to the broker."""
 
     def __init__(self, home: str, door: QuickConnection, binding: Binding) -> None:
         self._home = home
@@ -28,7 +28,7 @@ class AgentSession:
         self.binding = binding
 
     def ask(self, action: str, **fields: Any) -> dict[str, Any]:
-        """A request as this instance, whose session is renewed where it ended meanwhile. Raises IpcError."""
+        """Make a request as this instance. A session that ended meanwhile is renewed. Raises IpcError."""
         try:
             return self._request(action, fields)
         except RemoteError as e:
@@ -47,7 +47,7 @@ class AgentSession:
         return self._door.request(body, timeout_s=_REQUEST_S)
 
     def revive(self, working: bool) -> None:
-        """The session goes on, though its end was said, or its host was taken for dead."""
+        """Let the session go on, though it was said to have ended or its host was taken for dead."""
         self.binding.ended = False
         self.binding.pid, self.binding.started = host_sessions.host_process()
         host_sessions.save(self._home, self.binding)
@@ -63,31 +63,31 @@ class AgentSession:
             self.binding.name = name
         found = reply["messages"]
         known = mail_evidence.held(self._home, self.binding.session) if any(m.get("redelivered") for m in found) else set[str]()
-        if known:  # back by the end of a lease, or a broker's: it is not new to the model
+        if known:  # the end of a lease or of a broker brought it back: it is not new to the model
             self._touch([m["id"] for m in found if m["id"] in known])
             found = [m for m in found if m["id"] not in known]
         messages = [m for m in found if _rank(m) >= LANDINGS.index(land)]
         return messages, int(reply.get("more", 0)) + len(found) - len(messages)
 
     def put_back(self, messages: list[dict[str, Any]], given: list[str]) -> None:
-        """What did not fit has been shown to nobody: it comes again as new."""
+        """Release what did not fit. Nobody was shown it, so it comes again as new."""
         left = [str(m["id"]) for m in messages if str(m["id"]) not in given]
         if left:
             self.ask("release", ids=left, unseen=True)
 
     def keep(self, ids: list[str]) -> None:
-        """The model was given this mail; the next event shows that it has it."""
+        """Keep the ids of mail that the model was given. The next event shows that the model has it."""
         if not ids:
             return
         try:
             mail_evidence.add(self._home, self.binding.session, ids, by="hook")
-        except OSError as e:  # nothing can be written: it comes again
+        except OSError as e:  # nothing can be written: the mail comes again
             note(self._home, "warning", "shown_not_kept", error=str(e))
         else:
             self._touch(ids)
 
     def settle(self, moment: str, tool: str) -> None:
-        """What this event shows about mail that was given before."""
+        """Acknowledge or release mail that was given before, by what this event shows."""
         proven, lost = mail_evidence.settle(self._home, self.binding.session, moment, tool)
         try:
             if proven:
@@ -95,11 +95,11 @@ class AgentSession:
             if lost:
                 self.ask("release", ids=lost)
         except IpcError:
-            mail_evidence.add(self._home, self.binding.session, proven, by="hook")  # the next event settles it
+            mail_evidence.add(self._home, self.binding.session, proven, by="hook")  # the next event settles them
             raise
 
     def begin_anew(self) -> None:
-        """What an earlier run of the session, or of the name, was given and has not shown to have comes again."""
+        """Release what an earlier run of the session or the name was given and has not shown to have."""
         mail_evidence.drop(self._home, self.binding.session)
         self.ask("release")
 
@@ -109,12 +109,14 @@ class AgentSession:
         except IpcError as e:
             if e.code != "unknown_action":
                 raise
-            self.ask("ack", ids=ids)  # a broker of an older version holds nothing for longer
+            self.ask("ack", ids=ids)  # a broker of an older version can't hold mail for longer
             mail_evidence.drop(self._home, self.binding.session)
 
     def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:
-        """Tell the others what this agent does. A broker of an older version has no such request, and one whose disk is full
-        can't keep it: neither holds mail back."""
+        """Tell the others what this agent does.
+
+        A broker of an older version has no such request, and a broker whose disk is full can't keep it. Mail goes on in both.
+        """
         fields: dict[str, Any] = {"state": state} if reach is None else {"state": state, "reach": reach}
         try:
             self.ask("presence", **fields)

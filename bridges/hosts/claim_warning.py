@@ -1,4 +1,4 @@
-"""Claims of others on files, for the warning before an edit and for the guard before a commit."""
+"""Claims of others on files: for the warning before an edit, and for the git guard before a commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def overlapping(ask: Callable[..., dict[str, Any]], path: str) -> list[dict[str,
 
 
 def sentence(claims: list[dict[str, Any]]) -> str:
-    """Who holds what since when, as facts."""
+    """A line for each claim: who holds what, since when and until when."""
     return "\n".join(dict.fromkeys(_one(c) for c in claims))
 
 

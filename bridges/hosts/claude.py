@@ -1,6 +1,6 @@
 """Claude Code's hooks: what each event is to us, and the forms of the answers.
 
-From code.claude.com/docs/en/hooks and from runs of 2.1.331. Nothing on standard output and exit status 0 say nothing.
+From code.claude.com/docs/en/hooks and from runs of 2.1.331. An empty standard output with exit status 0 says nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def context(event: str, text: str) -> str:
 
 
 def hold(text: str) -> str:
-    """The answer to Stop that makes the agent go on, with a reason that it reads."""
+    """The answer to Stop that makes the agent go on. The agent reads the text as the reason."""
     return json.dumps({"decision": "block", "reason": text})
 
 

@@ -1,6 +1,6 @@
 """Codex CLI's hooks: what each event is to us, and the forms of the answers.
 
-From the JSON schemas inside the 0.169.0 program, which allow no property that they don't name: Stop's answer has no
+From the JSON schemas inside the 0.169.0 program. They allow no property that they don't name: Stop's answer has no
 ``hookSpecificOutput``, and SessionEnd has no answer at all.
 """
 
@@ -34,7 +34,7 @@ def context(event: str, text: str) -> str:
 
 
 def hold(text: str) -> str:
-    """The answer to Stop that makes the agent go on: the reason becomes its next prompt."""
+    """The answer to Stop that makes the agent go on. The text becomes its next prompt."""
     return json.dumps({"decision": "block", "reason": text})
 
 

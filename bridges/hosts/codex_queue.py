@@ -1,8 +1,8 @@
 """Waking an idle Codex CLI by its queue: ``codex queue --thread SESSION --message TEXT``.
 
-An idle session takes what is queued as a prompt, and its prompt hook adds the mail to it. Codex runs no process of ours
-beside its sessions, so the hook of a session's start leaves one behind: ``ipc monitor SESSION --queue``, which ends with the
-host's process. Which program the host is, and with what environment it runs, is read from the process itself.
+An idle session takes a queued text as a prompt, and its prompt hook adds the mail. Codex runs no process of ours beside its
+sessions, so the hook of a session's start leaves one behind: ``ipc monitor SESSION --queue``. It ends with the host's process.
+The host's program and environment are read from its process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DEADLINE_S = 30.0
 
 
 def can_queue(pid: int) -> bool:
-    """True if that process is a program of the name codex, where there is a /proc to say so."""
+    """True if the process runs a program named codex. False without /proc."""
     return os.path.basename(_program(pid)) == "codex"
 
 
@@ -31,7 +31,7 @@ def _program(pid: int) -> str:
 
 
 def stand_by(home: str, session: str) -> None:
-    """Leave a process behind that wakes the session; a second one of the same session ends at once."""
+    """Leave a process behind that wakes the session. A second process for the same session ends at once."""
     import subprocess
 
     from bridges.start_command import ipc_command
@@ -49,7 +49,7 @@ def stand_by(home: str, session: str) -> None:
 
 
 def queue(binding: Binding, text: str) -> None:
-    """Queue the text for the session. Raises OSError with what the program said if it did not take it."""
+    """Queue the text for the session. Raises OSError with the program's own words if it refused."""
     import subprocess
 
     program = _program(binding.pid)

@@ -30,10 +30,10 @@ def context(event: str, text: str) -> str:
 
 
 def hold(text: str) -> str:
-    """The answer to AfterAgent that makes the agent go on: the reason becomes its next prompt."""
+    """The answer to AfterAgent that makes the agent go on. The text becomes its next prompt."""
     return json.dumps({"decision": "deny", "reason": text})
 
 
 def edited(given: dict[str, Any]) -> list[str]:
-    """BeforeTool can't add context, so nothing is said before an edit."""
+    """Always empty: BeforeTool can't add context, so nothing is said before an edit."""
     return []

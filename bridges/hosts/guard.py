@@ -1,11 +1,11 @@
-"""``ipc guard``: a git pre-commit hook that refuses a commit of files which another agent has claimed.
+"""``ipc guard``: a git pre-commit hook that refuses a commit of files that another agent has claimed.
 
-    ipc guard             checks what is staged in this repository; status 1 refuses
+    ipc guard             checks what is staged in this repository; exit status 1 refuses the commit
     ipc guard --install   adds itself to the repository's pre-commit hook
-    ipc guard --remove    takes itself out; a hook that we made alone is gone, another's is as it was
+    ipc guard --remove    takes itself out; a hook file that holds nothing else is removed
 
-Claims are advisory and ``git commit --no-verify`` goes past it. Without the service, or in a shell that is no agent, nothing
-is refused.
+Claims are advisory, and ``git commit --no-verify`` skips the guard. It refuses nothing without the service, or in a shell that
+is no agent.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _USAGE = "ipc guard [--install | --remove]"
 
 
 class NoRepository(Exception):
-    """git does not know this folder, or is not there; the text is its own."""
+    """git is not there, or knows no repository here. The text is git's own."""
 
 
 def main(arguments: list[str]) -> int:
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 
 def check() -> int:
-    """Refuse if a staged file overlaps another agent's claim."""
+    """Exit status 1 if a staged file overlaps another agent's claim."""
     home = Place.here().home
     try:
         token = own_token(home)
@@ -84,7 +84,7 @@ def _conflicts(door: QuickConnection, token: str, paths: list[str]) -> list[dict
 
 
 def own_token(home: str) -> str | None:
-    """The session of the agent that runs git: by its host's session, its name, or the host's process above us."""
+    """The token of the agent that runs git: found by its host's session, its name, or its host among our parents."""
     for variable in ("CLAUDE_CODE_SESSION_ID", "GEMINI_SESSION_ID", "CODEX_THREAD_ID"):
         session = os.environ.get(variable)
         binding = host_sessions.load(home, session) if session else None
@@ -103,7 +103,7 @@ def own_token(home: str) -> str | None:
 
 
 def _name_of_shell(home: str) -> str:
-    """The key's name, or the one last registered in a shell; empty if there is none."""
+    """The key's name, or the name last registered in a shell; empty if there is none."""
     key = saved_sessions.key()
     if key is not None:
         return key.name
@@ -115,7 +115,7 @@ def _name_of_shell(home: str) -> str:
 
 
 def _ancestors() -> set[int]:
-    """Process ids above this one; only the parent where there is no /proc."""
+    """Process ids of all parents; only the nearest without /proc."""
     pid, above = os.getppid(), set[int]()
     while pid > 1 and pid not in above:
         above.add(pid)
@@ -124,7 +124,7 @@ def _ancestors() -> set[int]:
 
 
 def _git(*arguments: str) -> str:
-    """What git says; file names may be any bytes. Raises NoRepository."""
+    """The output of git, in which file names may be any bytes. Raises NoRepository."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S603, S607 (the user's own git)
     except FileNotFoundError:
@@ -139,12 +139,12 @@ def _hook_path() -> str:
 
 
 def _block() -> str:
-    there = f"[ -x {shlex.quote(ipc_command()[0])} ]"  # an installation that has moved refuses no commit
+    there = f"[ -x {shlex.quote(ipc_command()[0])} ]"  # if the installation has moved, no commit is refused
     return f"{_BEGIN}if {there}; then {shell_words([*ipc_command(), 'guard'])} || exit 1; fi\n{_END}"
 
 
 def install() -> int:
-    """Put our lines at the head of the repository's pre-commit hook, after its first line."""
+    """Put our lines into the repository's pre-commit hook, after its first line."""
     path = _hook_path()
     before = _read(path)
     if before is not None and before.split("\n", 1)[0].rstrip() not in _SHELLS:
@@ -162,7 +162,7 @@ def install() -> int:
 
 
 def remove() -> int:
-    """Take our lines out again."""
+    """Take our lines out of the repository's pre-commit hook."""
     path = _hook_path()
     before = _read(path)
     if before is None or _BEGIN not in before:
@@ -191,7 +191,7 @@ def _read(path: str) -> str | None:
 
 
 def _write(path: str, text: str) -> None:
-    """Replace the hook whole; it is executable, and keeps its mode where it has one."""
+    """Replace the hook file whole. It keeps its mode, and its owner can run it."""
     mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o755
     temporary = f"{path}.{os.getpid()}.tmp"
     with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as f:

@@ -1,7 +1,7 @@
 """``ipc hook HOST EVENT``: mail at the boundaries of an agent's turns.
 
-The host runs this as a process of its own at each event and waits for it, so it imports little, asks the broker once or
-twice, and never breaks its host: whatever goes wrong, it says nothing and exits 0. What it prints: bridges.hosts.hook_answers.
+The host runs this as a process of its own at each event and waits for it. So it imports little and asks the broker once or
+twice. Whatever goes wrong, it prints no error and exits 0. What it prints: bridges.hosts.hook_answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from broker.protocol.errors import IpcError
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0, always: a hook that fails must not stop an agent."""
+    """Exit status 0, always. A hook that fails must not stop an agent."""
     home = Place.here().home
     silent = ""
     try:

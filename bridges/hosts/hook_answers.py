@@ -3,13 +3,12 @@
     start   registers, says the name, adds the unread mail
     prompt  adds all new mail
     tool    adds the mail that may land after a tool call or at once
-    edit    says who has claimed the file that is about to change (where that hook is installed)
-    stop    holds the agent for urgent mail, at most so many times in a row
-    end     says that the agent is gone, and prints nothing
+    edit    names who has claimed the file that is about to change (if that hook is installed)
+    stop    holds the agent for urgent mail, at most ``stop_holds`` times in a row
+    end     tells the others that the agent is gone, and prints nothing
 
-Mail is kept once the answer was written, and acknowledged at the session's next event, which shows that the model has it
-(bridges.mail_evidence). A hook that is killed before gives its mail back, because the broker gets back at once what a lost
-connection had fetched.
+Once the answer is written, its mail is kept (bridges.mail_evidence). The session's next event shows that the model has it, and
+acknowledges it. If the hook is killed before, the broker takes back what the lost connection had fetched.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 _START_S = 8.0
 _READ = "The check tool of the ipc server reads them"
 _LEAST_CHARS = 800
-"""With less room left in a turn, no mail is looked for."""
+"""Characters of room below which a turn gets no more mail."""
 
 
 class HookAnswers:
@@ -44,14 +43,14 @@ class HookAnswers:
         self.write = write
 
     def answer(self) -> bool:
-        """Do what the event asks for. True if an answer was written."""
+        """Do what the event asks for. Returns True if an answer was written."""
         event = self.event
         if not event.moment or not event.session or event.given.get("agent_id"):
-            return False  # not ours; or a subagent's: the mail is its leader's
+            return False  # an event that we don't answer, or one of a subagent, whose mail is its leader's
         if event.moment == "start":
             return self.start()
         binding = host_sessions.load(event.home, event.session)
-        if binding is None:  # installed while the session ran
+        if binding is None:  # the hooks were installed while the session ran
             return event.moment == "prompt" and self.start()
         turns = host_turns.load(event.home, event.session)
         with QuickConnection(Place(event.home), autostart=False, door="hook") as door:
@@ -69,7 +68,7 @@ class HookAnswers:
             binding = register(door, self.event, timeout_s=_START_S)
             session = AgentSession(self.event.home, door, binding)
             turns = host_turns.load(self.event.home, self.event.session)
-            if self.event.given.get("source") != "compact":  # that happens within a turn
+            if self.event.given.get("source") != "compact":  # a compaction is within a turn
                 turns.working = self.event.moment == "prompt"
                 turns.begin()
                 session.begin_anew()
@@ -129,7 +128,7 @@ class HookAnswers:
         return False
 
     def set_working(self, session: AgentSession, turns: Turns, working: bool) -> None:
-        """Keep and report whether a turn runs; the broker hears of changes only."""
+        """Keep whether a turn runs, and report a change to the broker."""
         changed = turns.working != working
         turns.working = working
         host_turns.save(self.event.home, self.event.session, turns)
@@ -137,7 +136,7 @@ class HookAnswers:
             session.say_presence("working" if working else "idle")
 
     def deliver(self, session: AgentSession, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
-        """Add the new mail to what the model reads, and keep it until the next event."""
+        """Add new mail to what the model reads. Returns True if an answer was written."""
         binding, before = session.binding, (turns.added, turns.told, turns.spent)
         left = binding.chars - len(intro) - turns.added
         text, ids = self.spent(session, turns) if left < _LEAST_CHARS else self.digest(session, turns, land, left, announce)
@@ -152,7 +151,7 @@ class HookAnswers:
         return True
 
     def digest(self, session: AgentSession, turns: Turns, land: str, left: int, announce: bool) -> tuple[str, list[str]]:
-        """(mail that has room, its ids). What is too long for any turn is said once after tools, and at each prompt."""
+        """(text of the mail that fits, its ids). Mail too long for a turn is announced once after tools, and at each prompt."""
         messages, more = session.fetch(land, left)
         if not messages:
             return "", []
@@ -165,7 +164,7 @@ class HookAnswers:
         return ("" if known else text), []
 
     def spent(self, session: AgentSession, turns: Turns) -> tuple[str, list[str]]:
-        """One line a turn, once its hooks have added as much mail as they may."""
+        """(one line, no ids), once a turn, when the turn's hooks have added as much mail as they may."""
         unread = 0 if turns.spent else session.ask("count")["unread"]
         if not unread:
             return "", []

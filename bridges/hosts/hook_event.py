@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 HOSTS = ("claude", "gemini", "codex")
 _INPUT_BYTES = 32 * 1024 * 1024
-"""A tool's output is in the input of its hook; what is larger is read past, not kept."""
+"""The longest input that is kept. It holds a tool's output; the rest of a longer one is read and dropped."""
 _SILENCE_S = 2.0
 
 
 class HookEvent:
-    """One event of one session. ``called`` is the host's name of it, ``moment`` ours, empty for one that we don't answer."""
+    """One event of one session. ``called`` is the host's name for it, ``moment`` ours: empty for one that we don't answer."""
 
     def __init__(self, home: str, host: ModuleType, event: str, name: str | None, given: dict[str, Any]) -> None:
         self.home = home
@@ -35,12 +35,12 @@ class HookEvent:
         self.project = os.environ.get(host.PROJECT_VARIABLE) or self.folder() or working_folder()
 
     def text(self, key: str) -> str:
-        """A text of the input; empty where there is none."""
+        """A text field of the input; empty if there is none."""
         value = self.given.get(key)
         return value if isinstance(value, str) else ""
 
     def folder(self) -> str:
-        """Where the host says that it works; empty where no folder can be called so."""
+        """The folder that the host names; empty if no folder can have such a name."""
         path = self.text("cwd")
         try:
             return "" if b"\0" in os.fsencode(path) else path
@@ -62,8 +62,10 @@ def parsed(arguments: list[str]) -> tuple[ModuleType, str, str | None]:
 
 
 def read_input() -> dict[str, Any]:
-    """The event that the host describes on standard input; empty if that is no object. All of it is read, up to its end, to
-    the end of an object where the host leaves the pipe open, or until nothing has come for some seconds."""
+    """The JSON object on standard input; empty if there is none.
+
+    Reads to the end of input, to the end of an object if the host leaves the pipe open, or until nothing came for 2 s.
+    """
     parts, size = [], 0
     while select.select([0], [], [], _SILENCE_S)[0]:
         part = os.read(0, 1024 * 1024)
@@ -86,7 +88,7 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def _head(raw: bytes) -> dict[str, Any]:
-    """The fields we need from the beginning of an input that is too large: hosts write them first."""
+    """The fields we need, from the beginning of an input that is too long. Hosts write them first."""
     import re
 
     head = raw[:65536].decode("utf-8", "replace")

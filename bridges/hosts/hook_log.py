@@ -1,6 +1,6 @@
-"""What hooks, monitor and guard write down: ``logs/hooks.log``, a JSON object a line, the older half kept beside it.
+"""The log of hooks, monitors and guard: ``logs/hooks.log``, a JSON object a line. A full file is kept once as ``hooks.log.1``.
 
-Not broker.home.logs, whose import costs a hook a third of its time; the lines look the same.
+The lines look like those of broker.home.logs, whose import would take a third of a hook's time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FILE_BYTES = 1024 * 1024
 
 
 def note(home: str, level: str, event: str, **fields: Any) -> None:
-    """Add a line. Never raises: what can't be written must not break the host."""
+    """Add a line. Never raises OSError: a full disk must not break the host."""
     try:
         folder = os.path.join(home, "logs")
         os.makedirs(folder, mode=0o700, exist_ok=True)

@@ -1,9 +1,9 @@
 """``[hosts]`` of config.toml: how hooks behave. Read at a session's start and kept with its binding.
 
 [hosts]
-stop_holds = 3          # at most so many times in a row a finished agent is held for urgent mail; 0 = never
-context_chars = 9000    # at most so many characters of mail are added at once
-look_s = 8              # after a notice that began no turn within so many seconds the next way is tried
+stop_holds = 3          # how many times in a row a finished agent is held for urgent mail; 0 = never
+context_chars = 9000    # how many characters of mail the hooks of one turn add
+look_s = 8              # seconds that a notice has to begin a turn before the next way is tried
 channel = false         # the host was started so that it takes our channel's notifications
 
 [hosts.names]
@@ -27,12 +27,12 @@ _LIMITS: dict[str, tuple[int, int]] = {"stop_holds": (0, 8), "context_chars": (1
 
 
 def read(home: str) -> tuple[dict[str, Any], str]:
-    """The table and the shared secret; empty where there is no config.toml. Raises SettingsError."""
+    """(the table, the shared secret); both empty without a config.toml. Raises SettingsError."""
     path = os.path.join(home, "config.toml")
     secret = environment.shared_secret()
     if not os.path.exists(path):
         return {}, secret
-    import tomllib  # costs 16 ms, and most homes have no config file
+    import tomllib  # takes 16 ms, and most homes have no config file
 
     try:
         whole = tomllib.loads(read_trusted(path))
@@ -46,7 +46,7 @@ def read(home: str) -> tuple[dict[str, Any], str]:
 
 
 def check(table: Any, where: str) -> None:
-    """Raise SettingsError for an unknown key, a value of another type, or one out of bounds."""
+    """Raise SettingsError for an unknown key, or a value of another type or out of bounds."""
     if not isinstance(table, dict):
         raise SettingsError(f"{where}: hosts must be a table")
     value: Any

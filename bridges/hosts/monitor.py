@@ -1,8 +1,8 @@
 """``ipc monitor`` and ``ipc wait``: processes beside a host's session that tell it of new mail.
 
-The monitor runs as long as the session (monitors/monitors.json of the plugin): each line it prints reaches the model, an
-idle one too. ``ipc wait`` is for a hook with ``asyncRewake``: it ends with status 2 and a text on standard error at the
-first mail. Both learn of mail from a subscription that carries no mail, and acknowledge nothing.
+The monitor runs as long as the session (monitors/monitors.json of the plugin). Each line it prints reaches the model, also an
+idle one. ``ipc wait`` is for a hook with ``asyncRewake``: at the first mail it ends with status 2 and a text on standard error.
+Both learn of mail from a subscription that carries no mail. They acknowledge nothing.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from bridges.host_sessions import Binding
 
 _BOUND_S = 600.0
-"""How long the session's first hook may take to come: a host asks its user for trust before."""
+"""Seconds to wait for the session's first hook. The host asks its user for trust before."""
 _POLL_S = 0.25
 _LOOK_S = 0.2
-"""How often it is looked, while mail has to be told of, whether the moment has come."""
+"""Seconds between looks at whether a notice that is due may be given."""
 _ANSWER_S = 5.0
 _RETRY_S = (0.2, 5.0)
 REWAKE = 2
@@ -39,16 +39,20 @@ REWAKE = 2
 
 
 def monitor(arguments: list[str]) -> int:
-    """Print a line for each arrival of mail that nothing else brings, or with ``--queue`` queue it for Codex CLI. Exit
-    status 0 when the session ends."""
+    """Print a line for each arrival of mail that nothing else brings. With ``--queue``, queue it for Codex CLI.
+
+    Exit status 0 when the session ends.
+    """
     if arguments[1:] == ["--queue"]:
         return _run(arguments, "queue", lambda text: _queue(arguments[0], text))
     return _run(arguments, "monitor", _print)
 
 
 def wait(arguments: list[str]) -> int:
-    """Wait for mail. Exit status 2 with a text on standard error, or 0 where another way is armed, and at once where nobody
-    attends the session: ``claude -p`` would not end before this does."""
+    """Wait for mail. Exit status 2 with a text on standard error; 0 if another way is armed, or if nobody attends the session.
+
+    An unattended ``claude -p`` would not end before this does.
+    """
     if os.environ.get("CLAUDE_CODE_SESSION_ATTENDED") == "0":
         return 0
     return _run(arguments, "rewake", _exit)
@@ -67,7 +71,7 @@ def _queue(session: str, text: str) -> None:
 
 
 class _Woken(Exception):
-    """The notice was given, and the process ends with it."""
+    """The notice was given; the process ends."""
 
 
 def _exit(text: str) -> None:
@@ -80,7 +84,7 @@ def _run(arguments: list[str], way: str, tell: Any) -> int:
     session = arguments[0] if arguments else os.environ.get("CLAUDE_CODE_SESSION_ID", "")
     try:
         if saved_sessions.key() is not None:
-            return 0  # the door that says when mail comes is this machine's; the hooks bring it at prompts and tool calls
+            return 0  # no pushes come from another machine; hooks bring the mail at prompts and tool calls
         if not session and way == "rewake":
             session = _session_on_stdin()
         armed = waking.Way(home, session, way)
@@ -102,7 +106,7 @@ def _run(arguments: list[str], way: str, tell: Any) -> int:
 
 
 def _session_on_stdin() -> str:
-    """Hooks are told their session on standard input."""
+    """The session id in the JSON that a hook gets on standard input; empty if there is none."""
     try:
         given = json.load(sys.stdin)
     except ValueError:
@@ -112,7 +116,7 @@ def _session_on_stdin() -> str:
 
 
 def _bound(home: str, session: str) -> Binding | None:
-    """The session's binding, once its first hook has made it."""
+    """The session's binding, once its first hook has made it; None if none comes."""
     end_s = time.monotonic() + _BOUND_S
     while session and time.monotonic() < end_s:
         binding = host_sessions.load(home, session)
@@ -123,7 +127,7 @@ def _bound(home: str, session: str) -> Binding | None:
 
 
 def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]]:
-    """What waits, each time that it asks for a notice now, for ever; ends with the host's process."""
+    """The count of what waits, each time that a notice is due. Ends with the host's process."""
     pause_s = _RETRY_S[0]
     while (binding := host_sessions.load(home, session)) is not None and binding.live():
         try:
@@ -134,14 +138,16 @@ def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]
                 yield from _pushes(home, session, way, broker)
         except (OSError, ValueError, IpcError) as e:  # the service is down, restarts, or refuses: it will come back
             note(home, "info", "watch_lost", way=way.name, error=str(e))
-            unread(home, session)  # which renews a session that ended
+            unread(home, session)  # renews a session that ended
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, _RETRY_S[1])
 
 
 def _pushes(home: str, session: str, way: waking.Way, broker: QuickConnection) -> Iterator[dict[str, Any]]:
-    """What waits, when it has to be told of: after a burst, not while a turn runs, one notice at a time. Raises OSError at the
-    connection's end."""
+    """The count of what waits, each time that a notice is due: after a burst, outside of turns, one at a time.
+
+    Raises OSError when the connection ends.
+    """
     due_s: float | None = None
     given: waking.Outlook | None = None
     way.arm()
@@ -149,7 +155,7 @@ def _pushes(home: str, session: str, way: waking.Way, broker: QuickConnection) -
         if given is not None and (given.heeded() or given.over()):
             given = _next_way(home, session, way, given)
         if given is None and due_s is not None and time.monotonic() >= due_s and way.wanted():
-            due_s, count = None, unread(home, session)  # a hook may have brought it meanwhile
+            due_s, count = None, unread(home, session)  # a hook may have brought the mail meanwhile
             if count is not None:
                 given = waking.Outlook(home, session)
                 yield count
@@ -162,13 +168,13 @@ def _pushes(home: str, session: str, way: waking.Way, broker: QuickConnection) -
         for told in broker.receive(time.monotonic() + _ANSWER_S):
             if told.get("status") == "error":
                 raise ValueError(told.get("message"))
-            # the reply to subscribe counts what came before; asked for apart, mail that comes meanwhile would be told twice
+            # the reply to subscribe counts what came before; a count of its own would tell mail between the two twice
             if due_s is None and (told.get("push") == "new" or told.get("unread")):
                 due_s = time.monotonic() + waking.GATHER_S
 
 
 def _next_way(home: str, session: str, way: waking.Way, given: waking.Outlook) -> waking.Outlook | None:
-    """A notice that was not heeded is left to a worse way for as long again; None once this one may speak again."""
+    """Leave a notice that was not heeded to a worse way for as long again. None once this way may speak again."""
     if given.heeded() or way.resting() or unread(home, session) is None:
         way.arm()
         return None
@@ -177,7 +183,7 @@ def _next_way(home: str, session: str, way: waking.Way, given: waking.Outlook) -
 
 
 def unread(home: str, session: str) -> dict[str, Any] | None:
-    """What waits, as a push says it; None if nothing does."""
+    """The count of what waits, as a push says it; None if nothing waits."""
     binding = host_sessions.load(home, session)
     if binding is None:
         return None

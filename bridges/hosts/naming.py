@@ -1,7 +1,7 @@
 """The name of a host's session: stable over restarts, resume and compaction, and never another's.
 
-In this order: the name that the user gave (``--name``, ``$IPC_NAME``, config.toml), the name that this session or this
-folder had before, the project folder's name, the same with the git branch or the host's name, the same with a number.
+The first free one of: the name that the user gave (``--name``, ``$IPC_NAME``, config.toml), a name that this session or this
+folder had before, the project folder's name, that name with the git branch or the host's name, that name with a number.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ def choose(
     process: tuple[int, str],
     registered: dict[str, bool],
 ) -> Iterator[tuple[str, str]]:
-    """(name, token of a session that had it or an empty one) to try, best first. ``registered`` are the names that the
-    broker knows: True for those that it counts as present."""
+    """(name, token of a session that had the name, or an empty token) to try, best first.
+
+    ``registered`` holds the names that the broker knows, True for those that are present.
+    """
     others = [
         b for b in host_sessions.all_of(home) if b.session != session and not host_sessions.follows(b, session, process, host)
     ]
@@ -52,11 +54,13 @@ def choose(
 
 
 def _ours(home: str, project: str, host: str, session: str, process: tuple[int, str]) -> dict[str, dict[str, Any]]:
-    """What is kept of the names that this session or its folder had, the best first: its own, that of the session before it
-    in the same process, the folder's first one."""
+    """What is kept of names that this session or its folder had, by name, best first.
+
+    First the session's own, then that of the session before it in the same process, then those of the folder.
+    """
     before = host_sessions.load(home, session)
     bound = [before] if before is not None else []
-    if host != "codex":  # whose sessions may share a process
+    if host != "codex":  # its sessions may share a process
         bound += [b for b in host_sessions.all_of(home) if host_sessions.follows(b, session, process, host)]
     paths = dict(saved_sessions.of_project(home, project, host))
     found = {b.name: {"token": b.token, **saved_sessions.find(home, b.project, b.name)} for b in bound}
@@ -71,7 +75,7 @@ def _variants(name: str, tails: list[str]) -> Iterator[str]:
 
 
 def clean(text: str) -> str:
-    """The text as a name: other characters become hyphens, the length is cut."""
+    """The text as a name of at most 32 characters. Characters that no name may have become hyphens."""
     name = "".join(c if c in _CHARS else "-" for c in text)
     while "--" in name:
         name = name.replace("--", "-")
@@ -80,7 +84,7 @@ def clean(text: str) -> str:
 
 
 def joined(name: str, tail: str) -> str:
-    """``name-tail``, within the length of a name."""
+    """``name-tail``, cut to the length of a name."""
     tail = tail[: _LENGTH // 2]
     return f"{name[: _LENGTH - len(tail) - 1].rstrip('-')}-{tail}"
 
@@ -101,7 +105,7 @@ def git_branch(project: str) -> str:
 
 
 def _head_of(git: str) -> str | None:
-    """What HEAD says; a worktree's .git is a file that names the folder."""
+    """The text of HEAD; None if there is none. A worktree's .git is a file that names its folder."""
     try:
         if os.path.isfile(git):
             with open(git, encoding="utf-8", errors="replace") as f:

@@ -1,4 +1,4 @@
-"""The start of a host's session: take its name, resuming what the folder had, and keep the binding."""
+"""The start of a host's session: takes or resumes its name, and keeps the binding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Bi
     table, secret = hook_settings.read(event.home)
     key = saved_sessions.key()
     if key is not None:
-        secret = ""  # it is this machine's
+        secret = ""  # the secret is this machine's
     wanted = (key and key.name) or event.wanted or table.get("names", {}).get(event.project)
     if wanted is not None and not is_name(wanted):
         raise IpcError("invalid_name")
@@ -85,7 +85,7 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
 
 
 def _keep(event: HookEvent, binding: Binding) -> None:
-    """Write the session's files; the session whose place it took in the host's process leads to it."""
+    """Write the session's files. The session whose place it took in the host's process now leads to it."""
     for old in list(host_sessions.all_of(event.home)):
         if host_sessions.follows(old, event.session, (binding.pid, binding.started), event.host.NAME):
             host_sessions.redirect(event.home, old, binding)
@@ -97,7 +97,7 @@ def _keep(event: HookEvent, binding: Binding) -> None:
 def _first_free(
     ask: Ask, event: HookEvent, names: Iterator[tuple[str, str]], secret: str, others: list[str]
 ) -> tuple[str, str]:
-    """The first name that can be had without taking it from another, with its session's token."""
+    """(name, token): the first name that can be had without taking it from another program."""
     for name, token in names:
         try:
             if token:
@@ -105,7 +105,7 @@ def _first_free(
         except RemoteError as e:
             if e.kind.http != 401 and e.code not in _TAKEN:
                 raise
-        if name in others:  # it was ours, and another program has taken it since
+        if name in others:  # another program has taken a name that was ours
             continue
         try:
             reply = ask("register", instance_id=name, auth_token=proof(name, secret))
@@ -122,5 +122,5 @@ def _say(ask: Ask, binding: Binding) -> None:
     try:
         ask("presence", session_token=binding.token, state="idle", reach=binding.reach)
     except RemoteError as e:
-        if e.code not in ("unknown_action", "storage_full"):  # an older service; a full disk, which keeps no mail back
+        if e.code not in ("unknown_action", "storage_full"):  # an older service, or a full disk: mail goes on in both
             raise

@@ -1,7 +1,7 @@
 """Which of our tools a host may call without asking its user, in each host's own form.
 
-All but ``share_file``, which reads a file of the user's for another agent: that stays with the host's own prompt, in whatever
-mode it runs, and ``say`` points to it in place of sharing a file itself.
+That is all but ``share_file``, which reads a file of the user's for another agent. The host asks its user for that one in every
+mode. ``say`` shares no file itself and points to ``share_file``.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ MODES = {
 
 
 def sentence() -> str:
-    """What is allowed, tool by tool."""
+    """The tools that are allowed and those that are asked for, in a sentence."""
     return f"without asking: {', '.join(ALLOWED)}; asking you each time: {', '.join(ASKED)}"
 
 
 def claude_hooks() -> dict[str, list[dict[str, Any]]]:
-    """A hook of the plugin that answers for these tools, without starting a program of ours."""
+    """A hook of the plugin that allows these tools. It starts no program of ours."""
     answer = {
         "hookSpecificOutput": {
             "hookEventName": "PreToolUse",
@@ -56,12 +56,12 @@ def claude_hooks() -> dict[str, list[dict[str, Any]]]:
 
 
 def gemini_policy() -> str:
-    """A policy file of ours alone."""
+    """The text of a policy file that is ours alone."""
     rules = [f'[[rule]]\nmcpName = "ipc"\ntoolName = "{tool}"\ndecision = "allow"\npriority = 100\n' for tool in ALLOWED]
     return "\n".join([POLICY_MARK, *rules])
 
 
 def codex_tools() -> dict[str, Any]:
-    """``tools`` of our server's table."""
+    """The value of ``tools`` in our server's table."""
     modes = dict.fromkeys(ALLOWED, "approve") | dict.fromkeys(ASKED, "prompt")
     return {tool: {"approval_mode": mode} for tool, mode in modes.items()}

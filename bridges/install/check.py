@@ -1,4 +1,4 @@
-"""``ipc install HOST --check``: every piece is there, is ours, is of this version, and runs."""
+"""``ipc install HOST --check``: whether every piece is there, is ours, is of this version, and runs."""
 
 import json
 import os
@@ -23,7 +23,7 @@ _INITIALIZE = {
 
 
 def check(wanted: Installation, *, allowed: bool) -> int:
-    """Exit status 0: all of it is well; 1: something is not, and the lines say what."""
+    """Print a line for each piece. Exit status 0: all is well; 1: something is not."""
     rows = _rows(wanted)
     for good, what, problem in rows:
         mark = style("ok  ", "green") if good else style("FAIL", "red")
@@ -41,13 +41,13 @@ Row = tuple[bool, str, str]
 
 
 def problems(wanted: Installation) -> list[str]:
-    """What is not well, a sentence each."""
+    """A sentence for each piece that is not well."""
     return [f"{what} {problem}" for good, what, problem in _rows(wanted) if not good]
 
 
 def _rows(wanted: Installation) -> list[Row]:
     rows = [*_files(wanted), *_entries(wanted)]
-    if all(good for good, _, _ in rows):  # else it is known what to do, and starting a server is slow
+    if all(good for good, _, _ in rows):  # otherwise the next step is known, and starting a server is slow
         rows += [_server(wanted), _hook(wanted)]
     return rows
 
@@ -92,7 +92,7 @@ def _server(wanted: Installation) -> Row:
 
 
 def _shake_hands(command: list[str], env: dict[str, str]) -> dict[str, Any]:
-    """The answer to initialize. Raises OSError, ValueError."""
+    """The server's answer to initialize. Raises OSError, ValueError."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as server:  # noqa: S603
         assert server.stdin is not None and server.stdout is not None
@@ -110,7 +110,7 @@ def _shake_hands(command: list[str], env: dict[str, str]) -> dict[str, Any]:
 
 
 def _hook(wanted: Installation) -> Row:
-    """Run the hook command as the host would, with an event that means nothing."""
+    """Run the hook command as the host would, with an event that it does not answer."""
     command = f"{wanted.hook} Check"
     try:
         done = subprocess.run(["/bin/sh", "-c", command], input=b"{}", capture_output=True, timeout=_DEADLINE_S, check=False)  # noqa: S603

@@ -1,7 +1,7 @@
 """``ipc install HOST``, ``ipc install HOST --check``, ``ipc uninstall HOST``. What is put where: bridges.install.installation.
 
-A file of the host's is replaced whole, after a backup beside it, and twice is once. What was done is kept in
-``hosts/installed.json`` of the data folder, so that uninstalling gives back a file byte by byte where nobody changed it since.
+A file of the host's is replaced whole, after a backup beside it. A second install changes nothing. What was done is kept in
+``hosts/installed.json`` of the data folder: uninstall gives back a file byte by byte if nobody changed it since.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _NEXT = {
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Exit status 0: installed, printed, or there already; of ``--check``: 1 if a piece is missing or wrong."""
+    """Exit status 0: installed, printed, or there already. With ``--check`` 1: a piece is missing or wrong."""
     if options.host is None:
         return _check_all(settings, options)
     record = Record(settings, options.host, options.scope)
@@ -76,7 +76,7 @@ _LASTING = "install agent-ipc where it stays, such as by uv tool install or pipx
 
 
 def _allow(options: argparse.Namespace, before: bool) -> bool:
-    """Whether the mail tools are allowed: as the flag says, as the user says at a terminal, else as it was."""
+    """Whether the mail tools are allowed: as the flag says, else as the user says at a terminal, else as before."""
     if _is_for_user_only(options):
         if options.allow:
             raise IpcError("bad_request", detail="Gemini CLI takes such rules for the user only: without --scope project")
@@ -126,7 +126,7 @@ def _check_all(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def installed(settings: Settings, scope: str) -> list[Installation]:
-    """What each host has of ours, as it was installed."""
+    """The installation of each host that has something of ours, with the options it was made with."""
     return [wanted for host in HOSTS if _is_there(wanted := plan(host, scope, Record(settings, host, scope).options()))]
 
 
@@ -146,7 +146,7 @@ def _place(wanted: Installation) -> str:
 
 
 def _show(wanted: Installation) -> None:
-    """What would be written, file by file."""
+    """Print what would be written, file by file."""
     for path, text in _files(wanted):
         say(f"# {path}")
         say(text.rstrip())
@@ -158,7 +158,7 @@ def _show(wanted: Installation) -> None:
 
 
 def _remove_strangers(wanted: Installation) -> None:
-    """Files of an earlier version in our own folder would still be loaded."""
+    """Remove files of an earlier version from our own folder. The host would still load them."""
     assert wanted.folder is None or wanted.folder.name == "agent-ipc"
     for path in [p for p in wanted.folder.rglob("*") if p.is_file()] if wanted.folder else []:
         if wanted.folder and str(path.relative_to(wanted.folder)) not in wanted.files:
@@ -166,7 +166,7 @@ def _remove_strangers(wanted: Installation) -> None:
 
 
 def replace(path: Path, before: str, after: str) -> Path | None:
-    """Replace the file whole; its mode stays. Returns the backup beside it, where there was a file."""
+    """Replace the file whole; its mode stays. Returns the backup beside it; None if there was no file."""
     backup = None
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     if before:

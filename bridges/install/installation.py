@@ -5,7 +5,7 @@
     gemini   an extension folder; a project has no extensions, so there: entries in its settings.json
     codex    a table in config.toml, entries in hooks.json
 
-Nothing else of a host is touched, so taking it out again leaves what was there before.
+Nothing else of a host is touched, so uninstall leaves what was there before.
 """
 
 import json
@@ -29,8 +29,8 @@ PLUGIN = "agent-ipc"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose: a name for each session, the warning before edits, the background hook that wakes, and that the
-    mail tools are called without asking."""
+    """What the user chose. ``name``: of each session. ``claims``: warn before edits. ``rewake``: wake by a background hook.
+    ``allow``: the host calls the mail tools without asking."""
 
     name: str | None = None
     claims: bool = False
@@ -40,7 +40,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Entries of ours in a file of the host. ``put`` and ``take`` map its text; they raise IpcError where they can't."""
+    """Entries of ours in a file of the host. ``put`` and ``take`` map its text to a new one. They raise IpcError."""
 
     path: Path
     put: Callable[[str], str]
@@ -49,7 +49,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """``folder`` is ours alone where there is one; ``retired`` takes out what earlier versions wrote elsewhere."""
+    """``folder``, if there is one, is ours alone. ``retired`` takes out what earlier versions wrote elsewhere."""
 
     host: str
     scope: str
@@ -62,7 +62,7 @@ class Installation:
 
 
 def plan(host: str, scope: str, options: Options) -> Installation:
-    """All of it for a host, for the user or for the project in the present folder."""
+    """The whole installation for a host: for the user, or for the project in the present folder."""
     words = _words(host, options)
     of_host = partial(Installation, host, scope, words.server, f"{words.run} hook {host}")
     user, project = Path.home(), Path.cwd()
@@ -89,13 +89,13 @@ def plan(host: str, scope: str, options: Options) -> Installation:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What stands for the marks in the files of ``files/``."""
+    """What replaces the marks in the files of ``files/``."""
 
     host: str
     server: dict[str, Any]
     run: str
     start: str
-    """``run`` for the event that begins a session, which says so where the installation has moved."""
+    """``run`` for the event that begins a session. It tells the user if the installation has moved."""
     name: str
 
     def fill(self, text: str) -> str:
@@ -147,7 +147,7 @@ def _without_server(path: Path) -> Edit:
 
 
 def _gemini_policy(path: Path, allow: bool) -> Edit:
-    """A file of ours alone, or none; one that is not ours stays."""
+    """A file that is ours alone, or no file. A file that is not ours stays."""
 
     def put(text: str) -> str:
         if text and not text.startswith(allowed_tools.POLICY_MARK):
@@ -171,7 +171,7 @@ def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
     hooks = json.loads(words.fill((FILES / "codex" / "hooks.json").read_text()))["hooks"]
     if options.claims:
         json_entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
-    # Codex starts a server with an environment of its own, and passes on what is named here
+    # Codex starts a server with an environment of its own and passes on the variables named here
     server = {**words.server, "env_vars": list(FOR_AGENTS)}
     server |= {"tools": allowed_tools.codex_tools()} if options.allow else {}
 

@@ -58,7 +58,7 @@ def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks:
 
 
 def without_entries(text: str, path: Path) -> str:
-    """The configuration without them; empty if nothing else was in it. Raises IpcError."""
+    """The configuration without our entries; empty if it held nothing else. Raises IpcError."""
     config = _parsed(text, path)
     before = json.dumps(config)
     _drop(config)
@@ -68,7 +68,7 @@ def without_entries(text: str, path: Path) -> str:
 
 
 def without_server(text: str, path: Path) -> str:
-    """The configuration without a server entry that an earlier version of ours wrote. Raises IpcError."""
+    """The configuration without our server, which an earlier version wrote there. Raises IpcError."""
     if '"ipc"' not in text:
         return text
     config = _parsed(text, path)

@@ -65,7 +65,7 @@ def _without(text: str, path: Path, *, ours_alone: bool) -> str:
 
 
 def _behind(table: Table) -> list[Any]:
-    """Comments and blank lines behind the last entry: they belong to what follows, or to nobody."""
+    """Comments and blank lines behind the table's last entry. They belong to what follows, so they stay."""
     body = table.value.body
     last = max((number for number, (key, _item) in enumerate(body) if key is not None), default=-1)
     inner = body[last][1] if last >= 0 else None
@@ -85,7 +85,7 @@ def _server(document: TOMLDocument) -> Any:
 
 
 def _table(entry: dict[str, Any]) -> str:
-    """The text of our table, each value on a line of its own."""
+    """The text of our table, one line for each value."""
     table = tomlkit.table()
     table.add(tomlkit.comment(_MARK))
     for key, value in entry.items():
