@@ -77,7 +77,10 @@ class Arrival:
 
 
 class TimeBudget(Protocol):
-    """How long each connection may hold a turn; who asks need not know what time it is. A connection's frames are together."""
+    """How long each connection may hold a batch. The core has no clock; the caller supplies one through this.
+
+    Frames of one connection are adjacent.
+    """
 
     def enter(self, route: Route) -> bool:
         """Begin a frame of a connection, its first one in any case; False if the time of the connection is over."""

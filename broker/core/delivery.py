@@ -104,7 +104,7 @@ def fetch(
     for mail in batch.store.fetch(mailbox.id, first, mailbox.cursor, batch.now.due_s):
         if len(taken) >= limit or len(skipped) >= _SKIPPED:
             break
-        if mail.id in mailbox.leased:  # it was taken out of turn
+        if mail.id in mailbox.leased:  # it was taken before what is older
             continue
         if mail.id in passed_over:
             skipped.append(mail.id)
@@ -127,7 +127,7 @@ def fetch(
 
 
 def fetch_ids(batch: Batch, mailbox: Mailbox, to: Route, ids: list[int], limit: int, max_bytes: int) -> list[dict[str, Any]]:
-    """Lease a connection these messages out of turn, as far as they are unread and nobody holds them."""
+    """Lease a connection these messages before what is older, as far as they are unread and nobody holds them."""
     shown: dict[int, dict[str, Any]] = {}
     size = 0
     for mail in batch.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, batch.now.due_s):

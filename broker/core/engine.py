@@ -146,7 +146,7 @@ class Engine:
         try:
             return self._attempt([], now, marks=False)
         except StoreError:
-            return [], []  # the next turn finds the same work
+            return [], []  # the next batch finds the same work
 
     def _one_by_one(self, work: Sequence[Frame | Incoming], now: Moment) -> Decided:
         out: list[Outgoing | Answers] = []

@@ -7,10 +7,10 @@ makes a row, a delivery and a reply of each, and memory is changed, through the 
     frame:  send send send  check  send send{data} send
             '-- a run ---'  general '-run'  general '-run'
 
-The lane refuses nothing and does nothing by halves. A request that is not ordinary ends the run before it leaves a trace:
-another action or session, an option, data, a long text, a name that is free, forwarded, a group or full, a sender who is
-blocked or over the rate limit, a pair that takes turns. The general path decides that one, and a new run may begin behind
-it. A batch that is decided again because a message id was stored before (``turn.careful``) takes no lane at all.
+The lane refuses nothing. A request that is not ordinary ends the run before it leaves a trace: another action or session, an
+option, data, a long text, a name that is free, forwarded, a group or full, a sender who is blocked or over the rate limit, two
+who answer each other. The general path decides that request, and a new run may begin behind it. A batch that is decided again
+because a message id was stored before (``batch.careful``) takes no lane at all.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,9 @@ from typing import Any
 from broker.core.batch import Answers, Batch, Frame
 from broker.core.drafts import MESSAGE_JSON_BYTES
 from broker.core.loop_guard import settled
+from broker.core.mailboxes import room
 from broker.core.outcomes import SENT
-from broker.core.rate_limit import _NO_LIMIT, affordable, bucket
+from broker.core.rate_limit import affordable, bucket
 from broker.core.sessions import authenticate
 from broker.core.state import Landing, Mailbox, Session
 from broker.core.values import ESCAPED
@@ -119,8 +120,7 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
     mailbox = batch.state.mailboxes.get(to)
     if mailbox is None or not mailbox.claimed or sender.id in mailbox.blocked or not settled(batch, sender, mailbox):
         return None
-    limit = batch.settings.mailbox_limit
-    box = Box(mailbox, max(0, limit - mailbox.queued) if limit > 0 else _NO_LIMIT)
+    box = Box(mailbox, room(batch.settings, mailbox))
     boxes[to] = box
     return box
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
-from broker.core.forwards import drop_lapsed_forward
+from broker.core.forwards import drop_forward
 from broker.core.journal import Journal
 from broker.core.mailboxes import drop_mailbox
 from broker.core.standing import Kind, wanted
@@ -33,7 +33,7 @@ def create(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
         raise IpcError("too_many_groups", limit=batch.settings.group_limit)
     if found.waiting is not None:  # nobody's and empty: the name is the group's now
         drop_mailbox(state, batch.store, found.waiting, batch.journal)
-    drop_lapsed_forward(batch, name)
+    drop_forward(state, batch.store, name, batch.journal)
     batch.journal.set(state, "last_group_id", state.last_group_id + 1)
     group = Group(state.last_group_id, name, batch.now.wall_s, {session.mailbox.id: None})
     enter_group(state, group, batch.journal)

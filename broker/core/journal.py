@@ -1,4 +1,4 @@
-"""What a batch did to the memory, so that it can be taken back."""
+"""The undo log of the memory. A batch that can't be committed is undone whole; a request that is refused is undone alone."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, TypeVarTuple, overload
@@ -12,7 +12,7 @@ Ids = set[int]
 
 
 class Journal:
-    """Undo log of the memory. Every mutation of the state goes through it."""
+    """Every change of the state goes through this."""
 
     __slots__ = ("_undo",)
 
@@ -69,7 +69,7 @@ class Journal:
     @overload
     def set(self, thing: Group, attribute: Literal["members"], value: dict[int, None]) -> None: ...
     @overload
-    def set(self, thing: Alternation, attribute: Literal["last_sender", "turns"], value: int) -> None: ...
+    def set(self, thing: Alternation, attribute: Literal["last_sender", "count"], value: int) -> None: ...
     @overload
     def set(
         self,

@@ -32,7 +32,7 @@ def return_leases(mailbox: Mailbox, ids: Iterable[int], journal: Journal) -> int
     if ids:
         for message_id in ids:
             journal.drop(mailbox.leased, message_id)
-        seen = [i for i in ids if i <= mailbox.cursor]  # what was taken out of turn is still ahead of the cursor
+        seen = [i for i in ids if i <= mailbox.cursor]  # what was taken before older mail is still ahead of the cursor
         journal.set(mailbox, "returned", sorted([*mailbox.returned, *seen]))
     return len(ids)
 

@@ -1,7 +1,8 @@
 """Two agents that answer each other without end are slowed down.
 
-Counted are turns: one writes after the other has. Many messages one way are no exchange, and a message that a person wrote
-begins the count anew. At the limit both are told; further messages between them wait until the minute is over.
+Counted is each message that one writes after the other has written. Many messages one way count once, and a message that a
+person wrote begins the count anew. Beyond ``pair_limit`` in a minute both are told, and what they write to each other is
+refused until the minute is over.
 """
 
 from broker.core.batch import Batch
@@ -22,13 +23,13 @@ def note_alternation(batch: Batch, sender: Mailbox, other: Mailbox, *, person: b
     if pair is None or person or now_s - pair.since_s > WINDOW_S:
         batch.journal.put(batch.state.pairs, key, Alternation(sender.id, now_s))
         return
-    if pair.turns > limit:
+    if pair.count > limit:
         raise IpcError("slow_down", name=other.name, limit=limit, retry_after_s=max(0.0, pair.since_s + WINDOW_S - now_s))
     if pair.last_sender == sender.id:
         return
     batch.journal.set(pair, "last_sender", sender.id)
-    batch.journal.set(pair, "turns", pair.turns + 1)
-    if pair.turns > limit:
+    batch.journal.set(pair, "count", pair.count + 1)
+    if pair.count > limit:
         wait_s = pair.since_s + WINDOW_S - now_s
         for one, two in ((sender, other), (other, sender)):
             text = f"⏳ You and {two.name} have exchanged {limit} messages within a minute without a person: "
@@ -37,17 +38,17 @@ def note_alternation(batch: Batch, sender: Mailbox, other: Mailbox, *, person: b
 
 
 def settled(batch: Batch, sender: Mailbox, other: Mailbox) -> bool:
-    """True where ``take_turn`` would change nothing and refuse nothing, since the sender wrote last."""
+    """True where ``note_alternation`` would change nothing and refuse nothing, since the sender wrote last."""
     limit = batch.settings.pair_limit
     if limit <= 0 or sender is other:
         return True
     pair = batch.state.pairs.get((sender.id, other.id) if sender.id < other.id else (other.id, sender.id))
-    if pair is None or pair.last_sender != sender.id or pair.turns > limit:
+    if pair is None or pair.last_sender != sender.id or pair.count > limit:
         return False
     return batch.now.mono_s - pair.since_s <= WINDOW_S
 
 
-def prune(turn_pairs: dict[tuple[int, int], Alternation], mono_s: float) -> None:
+def prune(pairs: dict[tuple[int, int], Alternation], mono_s: float) -> None:
     """Forget pairs whose minute is over."""
-    for key in [k for k, p in turn_pairs.items() if mono_s - p.since_s > WINDOW_S]:
-        del turn_pairs[key]
+    for key in [k for k, p in pairs.items() if mono_s - p.since_s > WINDOW_S]:
+        del pairs[key]

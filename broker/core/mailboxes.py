@@ -1,14 +1,22 @@
-"""A mailbox: made, given a name, counted, dropped.
+"""A mailbox: its room, and how it is made, named, counted and dropped.
 
 A mailbox is *claimed* while somebody is registered as it. One that a send has made for a name that nobody has is *unborn*: it
-counts against its maker."""
+counts against its maker.
+"""
 
 from broker.core.batch import Batch
 from broker.core.journal import Journal
 from broker.core.state import Mailbox, State
 from broker.core.storage import Store
+from broker.home.settings import Settings
 
-# changes, each of which can be taken back
+_NO_LIMIT = 2**62
+
+
+def room(settings: Settings, mailbox: Mailbox) -> int:
+    """Messages that it still takes. It holds ``mailbox_limit`` unread ones; the next is refused as ``mailbox_full``."""
+    limit = settings.mailbox_limit
+    return max(0, limit - mailbox.queued) if limit > 0 else _NO_LIMIT
 
 
 def enter(state: State, mailbox: Mailbox, journal: Journal) -> None:
@@ -44,7 +52,7 @@ def give_name(state: State, mailbox: Mailbox, name: str, journal: Journal) -> No
 
 
 def _count(state: State, mailbox: Mailbox, journal: Journal, by: int) -> None:
-    """Registered names are counted, and can be meant by a near-miss; of the others those are counted that a send has made."""
+    """Count a registered name, which a near-miss may mean, or an unborn mailbox of its maker's."""
     if mailbox.claimed:
         journal.set(state, "registered", state.registered + by)
         do, undo = (state.nearby.add, state.nearby.discard) if by > 0 else (state.nearby.discard, state.nearby.add)
@@ -75,7 +83,7 @@ def drop_mailbox(state: State, store: Store, mailbox: Mailbox, journal: Journal)
 
 
 def forget_mail(mailbox: Mailbox, ids: set[int], journal: Journal) -> None:
-    """These unread messages have left the mailbox, for whatever reason."""
+    """These unread messages leave the mailbox: read, withdrawn or expired."""
     for message_id in ids & mailbox.leased.keys():
         journal.drop(mailbox.leased, message_id)
     if mailbox.returned:

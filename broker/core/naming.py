@@ -1,24 +1,29 @@
-"""Names: register, rename, whoami, and which silent name makes room for a new one."""
+"""Names: who gets one by ``register``, how it changes by ``rename``, and which silent one makes room for a new one.
+
+Whoever may register (``sessions.check_right_to_register``) may take over a live name: its earlier session is replaced.
+"""
 
 import math
 from heapq import nsmallest
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
-from broker.core.forwards import drop_forward, drop_lapsed_forward
+from broker.core.forwards import begin_forward, drop_forward
 from broker.core.journal import Journal
 from broker.core.mailboxes import drop_mailbox, give_name, new_mailbox, set_claimed
 from broker.core.notices import tell_of_rename
 from broker.core.presence import GONE_AFTER_S
 from broker.core.sessions import act_as, check_right_to_register, drop_session, replace_sessions, token_hash
 from broker.core.standing import Kind, Standing, wanted
-from broker.core.state import Mailbox, NameForward, Session, State
+from broker.core.state import Mailbox, Session, State
 from broker.core.storage import Store
 from broker.core.values import iso_term
 from broker.protocol.errors import IpcError
 
 _CROWDED_S = 1.0
+"""No silent name was found: none is looked for again for so long."""
 _UNUSED_S = 60.0
+"""A name whose session has done nothing since it was registered makes room after so long."""
 
 
 def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
@@ -35,7 +40,7 @@ def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
         check_renewal(batch, found, body["renews"])
     if found.kind is Kind.FREE:
         make_room(batch)
-        drop_lapsed_forward(batch, name)
+        drop_forward(batch.state, batch.store, name, batch.journal)
     mailbox = found.mailbox or found.waiting or new_mailbox(batch, name)
     replace_sessions(batch, mailbox)
     set_claimed(batch.state, mailbox, batch.journal, claimed=True)
@@ -69,10 +74,10 @@ def check_renewal(batch: Batch, found: Standing, token: str) -> None:
 
 
 def make_room(batch: Batch) -> None:
-    """Before a new name: where there are as many as there may be, those that are silent longest are nobody's any more.
+    """Where ``name_limit`` names are registered, free those that have been silent longest; raise ``too_many_names`` if none is.
 
-    They have no mail and have been silent for as long as it takes to count as gone, or for a minute since they registered if
-    they have done nothing else: those go first. Raises ``too_many_names`` without any.
+    A silent name has no mail, nobody waits for its mail, and it was last active 15 minutes ago. A name that was never used goes
+    first, a minute after it was registered.
     """
     state, limit, now = batch.state, batch.settings.name_limit, batch.now
     if state.registered < limit:
@@ -90,7 +95,7 @@ def make_room(batch: Batch) -> None:
 
 
 def used(mailbox: Mailbox) -> bool:
-    """Whether its session has done anything since it was registered."""
+    """Whether its session has done anything but register."""
     return mailbox.session is not None and mailbox.session.last_seen_s > mailbox.session.created_s
 
 
@@ -122,11 +127,8 @@ def rename(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     state.names_version += 1
     journal.set(mailbox, "renamed_s", now_s)
     batch.store.save_mailbox(mailbox)
-    if new in state.forwards:  # lapsed, or the way back, which must not forward to itself
-        drop_forward(batch, new)
-    forward = NameForward(mailbox, now_s + batch.settings.forward_s)
-    journal.put(state.forwards, old, forward)
-    batch.store.save_forward(old, forward)
+    drop_forward(state, batch.store, new, journal)  # one that is over, or the way back, which must not forward to itself
+    begin_forward(batch, old, mailbox)
     tell_of_rename(batch, mailbox, f"📝 {old} renamed to {new}")
     batch.event("renamed", old=old, new=new)
     return {"message": f"Renamed {old} to {new}"}

@@ -1,26 +1,26 @@
-"""What ``system`` writes to agents: renames, and pairs that are slowed down.
+"""Notices: what ``system`` writes to agents, of renames and of pairs that are slowed down.
 
-A notice is mail, so it respects the mailbox's limit: who is full gets none. Of renames a mailbox has one unread notice: while
-it has not been handed out, the next rename is a line more in it.
+A notice is mail: a full mailbox gets none. A mailbox has one unread notice of renames. Until it is handed out, each further
+rename is one more line in it.
 """
 
 import msgpack
 
 from broker.core.batch import Batch
+from broker.core.mailboxes import room
 from broker.core.state import Mailbox, Notice
 from broker.core.storage import NewMessage
 from broker.protocol.names import SYSTEM
 
 _LINES = 20
-"""Renames that one notice names; of earlier ones it says how many there were."""
+"""Renames that one notice names; earlier ones are only counted."""
 _GATHERED_S = 3600.0
-"""A notice that was begun so long ago gets no more lines."""
+"""An hour after it was begun a notice gets no more lines."""
 
 
 def notify(batch: Batch, to: list[Mailbox], text: str) -> int:
     """Write a notice to those who have room; the message's id, 0 where nobody has."""
-    limit = batch.settings.mailbox_limit
-    to = [m for m in to if limit <= 0 or m.queued < limit]
+    to = [m for m in to if room(batch.settings, m)]
     if not to:
         return 0
     message_id = batch.state.last_message_id + 1
@@ -46,7 +46,7 @@ def notify_all(batch: Batch, text: str) -> None:
 
 
 def tell_of_rename(batch: Batch, about: Mailbox, line: str) -> None:
-    """Everyone registered but the one it is about hears of it: in the notice that waits already, or in a new one."""
+    """Tell everyone registered but ``about``: a line in the notice that waits already, or a new notice."""
     waiting: dict[Notice, list[Mailbox]] = {}
     others: list[Mailbox] = []
     for mailbox in batch.state.mailboxes.values():
@@ -62,15 +62,14 @@ def tell_of_rename(batch: Batch, about: Mailbox, line: str) -> None:
         batch.store.rewrite(notice.message_id, text_of(notice), text_of(grown))
         for mailbox in mailboxes:
             batch.journal.set(mailbox, "notice", grown)
-    limit = batch.settings.mailbox_limit
-    told = [m for m in others if limit <= 0 or m.queued < limit]
+    told = [m for m in others if room(batch.settings, m)]
     message_id = notify(batch, told, line)
     for mailbox in told:
         batch.journal.set(mailbox, "notice", Notice(message_id, batch.now.term_s, (line,), 0))
 
 
 def may_grow(batch: Batch, mailbox: Mailbox, notice: Notice) -> bool:
-    """True if nobody has been handed it yet (what leaves the mailbox otherwise takes ``Mailbox.notice`` away)."""
+    """True while the notice is less than an hour old and has not been handed out."""
     fresh = 0 <= batch.now.term_s - notice.written_s < min(_GATHERED_S, batch.settings.unread_ttl_s)
     return fresh and notice.message_id > mailbox.cursor and notice.message_id not in mailbox.leased
 

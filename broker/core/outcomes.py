@@ -3,14 +3,28 @@
 import re
 
 SENT = "Message sent"
-BROADCAST_TO = re.compile(r"Broadcast to (\d+) instances")
-"""The outcome of a broadcast, by which it is known from a message to one."""
+_BROADCAST = re.compile(r"Broadcast to (\d+) instances")
 
 
 def forwarded(name: str, new: str) -> str:
-    """The outcome of a send to a name that forwards."""
     return f"Message forwarded from {name} to {new}"
+
+
+def queued(name: str, now_called: str | None = None) -> str:
+    """Nobody has the name; ``now_called`` is what its last holder is called now."""
+    told = f"Message queued for {name} (not yet registered)"
+    return told if now_called is None else f"{told}. {name} is now called {now_called}"
 
 
 def posted(count: int, group: str) -> str:
     return f"Posted to {count} member{'' if count == 1 else 's'} of {group}"
+
+
+def broadcast_to(count: int) -> str:
+    return f"Broadcast to {count} instances"
+
+
+def broadcast_count(outcome: str | None) -> int | None:
+    """To how many a stored message was broadcast; None where it was no broadcast."""
+    found = _BROADCAST.fullmatch(outcome or "")
+    return int(found[1]) if found else None

@@ -1,8 +1,10 @@
-"""The rate limit: a token bucket for each session, one token a message and recipient."""
+"""The rate limit: each session has a bucket of ``rate_burst`` tokens that fills at ``rate_limit``/s; a recipient costs one."""
 
 from broker.core.batch import Batch
 from broker.core.state import Session
 from broker.protocol.errors import IpcError
+
+_NO_LIMIT = 2**62
 
 
 def take_tokens(batch: Batch, session: Session, count: int) -> None:
@@ -10,9 +12,8 @@ def take_tokens(batch: Batch, session: Session, count: int) -> None:
     rate, filled = bucket(batch, session)
     if rate <= 0:
         return
-    cost = min(
-        float(count), float(batch.settings.rate_burst)
-    )  # more than the bucket empties it rather than never being allowed
+    # a message to more than the bucket holds empties it: it would never be allowed otherwise
+    cost = min(float(count), float(batch.settings.rate_burst))
     if filled < cost:
         raise IpcError("rate_limited", limit=rate, retry_after_s=(cost - filled) / rate)
     batch.journal.set(session, "tokens", filled - cost)
@@ -20,7 +21,7 @@ def take_tokens(batch: Batch, session: Session, count: int) -> None:
 
 
 def bucket(batch: Batch, session: Session) -> tuple[float, float]:
-    """(messages/s that flow into the session's token bucket, 0 = it has none; tokens in it now)"""
+    """Tokens per second that flow into the session's bucket (0: no limit), and tokens in it now."""
     settings = batch.settings
     rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
     return rate, min(float(settings.rate_burst), session.tokens + max(0.0, batch.now.mono_s - session.refilled_s) * rate)
@@ -30,6 +31,3 @@ def affordable(batch: Batch, session: Session) -> int:
     """Messages that the session's rate limit allows now."""
     rate, filled = bucket(batch, session)
     return int(filled) if rate > 0 else _NO_LIMIT
-
-
-_NO_LIMIT = 2**62

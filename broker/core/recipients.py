@@ -3,17 +3,17 @@
 from typing import NamedTuple
 
 from broker.core.batch import Batch
-from broker.core.mailboxes import new_mailbox
-from broker.core.outcomes import forwarded
+from broker.core.mailboxes import new_mailbox, room
+from broker.core.outcomes import forwarded, queued
 from broker.core.standing import Kind, standing
 from broker.core.state import Mailbox
 from broker.protocol.errors import IpcError
 from broker.protocol.names import BROADCAST, is_name
 
 _UNBORN_SHARE = 10
-"""One sender may make a tenth of the mailboxes of names that nobody has."""
+"""One sender may make a tenth of ``unclaimed_limit``, the mailboxes of names that nobody has."""
 _UNBORN_ALWAYS = 10
-"""So many a sender may make however many others have made."""
+"""Mailboxes that each sender may make even where others have used up ``unclaimed_limit``."""
 
 
 class Target(NamedTuple):
@@ -27,7 +27,7 @@ class Target(NamedTuple):
     """A near-miss among registered names."""
     group: str | None = None
     many: bool = False
-    """A group or everyone: who can't have it is passed over."""
+    """A group or everyone: a mailbox without room, or that blocks the sender, is passed over."""
 
 
 def resolve(batch: Batch, sender: Mailbox, name: str) -> Target:
@@ -45,18 +45,17 @@ def resolve(batch: Batch, sender: Mailbox, name: str) -> Target:
     if found.kind is Kind.RESERVED:
         raise IpcError("name_reserved", name=name)
     mailbox = found.waiting or unborn_mailbox(batch, sender, name)
-    outcome = f"Message queued for {name} (not yet registered)"
     if found.formerly is not None:
-        return Target([mailbox], name, f"{outcome}. {name} is now called {found.formerly.name}", found.formerly.name)
+        return Target([mailbox], name, queued(name, found.formerly.name), found.formerly.name)
     if mailbox.hint[0] != state.names_version:
         mailbox.hint = (state.names_version, state.nearby.miss(name))
-    return Target([mailbox], name, outcome, mailbox.hint[1])
+    return Target([mailbox], name, queued(name), mailbox.hint[1])
 
 
 def unborn_mailbox(batch: Batch, sender: Mailbox, name: str) -> Mailbox:
     """The mailbox of a name that nobody has.
 
-    Raises ``too_many_mailboxes`` beyond the sender's share, and for who has made a few where there are as many as there may be.
+    Raises ``too_many_mailboxes`` beyond the sender's share, and beyond ``unclaimed_limit`` once the sender has made ten.
     """
     limit, made = batch.settings.unclaimed_limit, batch.state.unborn
     mine = made.get(sender.id, 0)
@@ -71,20 +70,19 @@ def everyone(batch: Batch, sender: Mailbox) -> Target:
 
 
 def with_room(batch: Batch, sender: Mailbox, target: Target) -> tuple[Target, list[str]]:
-    """The target without those who can't or won't take mail of the sender, and the names of the full ones.
+    """The target without those who block the sender or have no room, and the names of those without room.
 
     Raises ``mailbox_full`` or ``blocked`` where one name alone was written to.
     """
-    limit = batch.settings.mailbox_limit
     alone = not target.many
     kept, full = [], []
     for mailbox in target.mailboxes:
         if mailbox.blocked and mailbox.blocked.get(sender.id) == "block":
             if alone:
                 raise IpcError("blocked", name=mailbox.name)
-        elif limit > 0 and mailbox.queued >= limit:
+        elif not room(batch.settings, mailbox):
             if alone:
-                raise IpcError("mailbox_full", name=mailbox.name, limit=limit)
+                raise IpcError("mailbox_full", name=mailbox.name, limit=batch.settings.mailbox_limit)
             full.append(mailbox.name)
         elif alone or mailbox is not sender:
             kept.append(mailbox)

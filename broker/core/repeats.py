@@ -1,7 +1,8 @@
 """A request made again under the same message id is stored once.
 
 The store's unique index does the remembering, so the usual send costs no look-up: the rows are inserted, and only when the
-index objects is the batch decided again with ``careful`` set, which looks each id up first."""
+index objects is the batch decided again with ``careful`` set, which looks each id up first.
+"""
 
 import hashlib
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import msgpack
 
 from broker.core.batch import Batch
 from broker.core.lookup import extra_of
-from broker.core.outcomes import BROADCAST_TO, SENT, forwarded
+from broker.core.outcomes import SENT, broadcast_count, forwarded
 from broker.core.state import Mailbox
 from broker.core.storage import Sent, StoredMessage
 from broker.protocol.errors import IpcError
@@ -31,7 +32,7 @@ class Repeat(NamedTuple):
 def sent_before(batch: Batch, sender: Mailbox, said: Repeat, *, forever: bool = False) -> Sent | None:
     """What was stored under this id, or None. Ids are remembered for ``dedupe_s`` and then free again.
 
-    Raises ``id_conflict`` where it was another message: dropped as a repeat, this one would be lost.
+    Raises ``id_conflict`` where another message was stored under it: this one would be dropped as a repeat.
     """
     if said.client_id is None or not (batch.careful or forever):
         return None
@@ -66,11 +67,12 @@ def same_data(one: bytes, other: bytes) -> bool:
 
 
 def is_recipient_of(batch: Batch, letter: StoredMessage, sent: Sent, said: Repeat) -> bool:
-    """Whether it may have been sent to that name. Names change hands: only what is sure is held against a repeat."""
+    """Whether the stored message may have gone to that name. Names change hands: False only where it surely did not."""
     if said.reply_to is not None or letter.reply_to is not None:
         return said.reply_to == letter.reply_to
-    if said.to is None or BROADCAST_TO.fullmatch(sent.outcome or ""):
-        return said.to is None and BROADCAST_TO.fullmatch(sent.outcome or "") is not None
+    to_all = broadcast_count(sent.outcome) is not None
+    if said.to is None or to_all:
+        return said.to is None and to_all
     group = extra_of(letter).get("group")
     if group is not None or letter.to_id is None:
         return bool(said.to == group)
@@ -87,9 +89,9 @@ def answered_before(sent: Sent, client_id: str) -> dict[str, Any]:
         "message_id": client_id,
         "number": str(sent.id),
         "duplicate": True,
+        "note": "It was sent before under this message_id and is stored once",
     }
-    reply["note"] = "It was sent before under this message_id and is stored once"
-    counted = BROADCAST_TO.fullmatch(sent.outcome or "")
-    if counted:
-        reply["count"] = int(counted[1])
+    count = broadcast_count(sent.outcome)
+    if count is not None:
+        reply["count"] = count
     return reply

@@ -7,7 +7,7 @@ from broker.core.drafts import Draft, store_message
 from broker.core.lookup import party_letter, take_back, thread_of
 from broker.core.loop_guard import note_alternation
 from broker.core.mailboxes import new_mailbox
-from broker.core.outcomes import SENT, posted
+from broker.core.outcomes import SENT, broadcast_to, posted
 from broker.core.rate_limit import take_tokens
 from broker.core.recipients import everyone, resolve, with_room
 from broker.core.repeats import Repeat, answered_before, sent_before
@@ -41,7 +41,7 @@ def send(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def read_options(batch: Batch, session: Session, body: dict[str, Any], draft: Draft) -> None:
-    """What a sender may say of a message beside its text."""
+    """Landing, time to live, thread, and the message that it takes the place of."""
     draft.land = read_land(body)
     draft.ttl_s = body.get("ttl_s")
     if body.get("thread") is not None:
@@ -52,7 +52,7 @@ def read_options(batch: Batch, session: Session, body: dict[str, Any], draft: Dr
 
 
 def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) -> tuple[int, dict[str, Any]]:
-    """Charge, bound and store a message to a name or group; (its id, the reply)."""
+    """Charge the rate limit, check the limits of the recipients, store: the message's id, and the reply."""
     sender, target = draft.sender, draft.target
     take_tokens(batch, session, max(1, len(target.mailboxes)))
     draft.target, full = with_room(batch, sender, target)
@@ -85,7 +85,7 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     take_tokens(batch, session, max(1, len(target.mailboxes)))
     target, full = with_room(batch, sender, target)
     count = len(target.mailboxes)
-    target = target._replace(outcome=f"Broadcast to {count} instances")
+    target = target._replace(outcome=broadcast_to(count))
     message_id = store_message(batch, Draft(sender, target, content, data, client_id, land=read_land(body)))
     number = str(message_id)
     reply = {"message": target.outcome, "message_id": client_id or number, "number": number, "count": count}
@@ -95,7 +95,7 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
 
 
 def import_mail(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
-    """One message of another system, with its own sender and time. Only the owner of the data folder may."""
+    """Store a message of another system with its own sender and time; the owner of the data folder asks."""
     body = request.body
     content, data = read_message(batch, body["message"])
     writer = body["from_id"]

@@ -1,6 +1,7 @@
 """Sessions: who a token belongs to, who may register, and what becomes of a session that ends.
 
-A name has one session. Whoever may register may take over a live name: the earlier session is replaced, and told so."""
+A name has one session. Whoever may register may take over a live name: the earlier session is replaced, and told so.
+"""
 
 import hashlib
 import hmac
@@ -14,6 +15,7 @@ from broker.core.standing import standing
 from broker.core.state import Mailbox, Session, State, Subscription, Watcher
 from broker.core.storage import Store
 from broker.protocol.errors import IpcError
+from broker.protocol.ids import auth_token
 
 _NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",), "group_create": ("group",)}
 """The fields by which a request makes a name its own."""
@@ -29,8 +31,7 @@ def token_hash(token: str) -> bytes:
 def authenticate(batch: Batch, token: str | None) -> Session:
     """The session of a token; raises ``unauthorized``, ``session_replaced`` or ``session_expired``.
 
-    Looked up by the SHA-256 of what was shown, so no token is ever compared: what a guesser could time is how hashes
-    collide, and those can't be steered towards one that is not known.
+    The look-up is by the token's SHA-256, so tokens are never compared: its timing tells a guesser nothing about a token.
     """
     session = batch.state.sessions.get(token_hash(token)) if isinstance(token, str) else None
     if session is None:
@@ -59,11 +60,11 @@ def act_as(batch: Batch, session: Session, request: Incoming, field_name: str) -
 def check_right_to_register(batch: Batch, request: Incoming, name: str) -> None:
     """With a shared secret: proof of it. Without one: only the OS user who owns the service.
 
-    A right proof is taken whatever others try: who could close this for all would need no secret.
+    A right proof always passes, however many wrong ones others show: nobody without the secret can close ``register``.
     """
     secret = batch.settings.shared_secret
     if secret:
-        wanted = hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()
+        wanted = auth_token(name, secret)
         given = str(request.body.get("auth_token") or "")
         if not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
             batch.event("auth_refused", name=name)
@@ -88,7 +89,7 @@ def check_bound(batch: Batch, session: Session | None, request: Incoming) -> Non
 
 
 def end_session(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
-    """End the session of a name for its owner's sake: whoever has its token can do no more with it."""
+    """Called by the owner of the data folder; whoever holds the token is logged out."""
     mailbox = batch.state.mailboxes.get(request.body["name"])
     if mailbox is None or mailbox.session is None or mailbox.session.replaced:
         return {"ended": False}

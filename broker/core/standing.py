@@ -1,19 +1,19 @@
 """What a name is at a time. This file alone decides it; whoever registers, renames, writes, imports or sweeps asks here.
 
     MAILBOX    somebody is registered under it
-    FORWARDED  an old name that leads to its mailbox for some time after a rename
+    FORWARDED  an old name that still leads to its mailbox after a rename (``forwards``)
     GROUP      mail to it goes to the members
     RESERVED   it stands for everyone or for the service, in any case of letters, so nobody can have it
     FREE       nobody has it; mail may wait for whoever will
 
-A name that was registered before it was reserved stays its holder's until it is renamed or lapses. A forward whose time is
-over decides nothing any more: it only tells who writes to the old name what its agent is called now.
+A name that was registered before it was reserved stays its holder's until it is renamed or lapses.
 """
 
 from enum import Enum, auto
 from typing import NamedTuple
 
 from broker.core.batch import Batch
+from broker.core.forwards import leads
 from broker.core.state import Group, Mailbox, State
 from broker.protocol.errors import IpcError
 from broker.protocol.names import is_name, is_reserved
@@ -49,7 +49,7 @@ def standing(state: State, name: str, now_s: float) -> Standing:
     mailbox, forward, group = state.mailboxes.get(name), state.forwards.get(name), state.groups.get(name)
     if mailbox is not None and mailbox.claimed:
         return Standing(Kind.MAILBOX, mailbox)
-    if forward is not None and forward.until_s > now_s:
+    if forward is not None and leads(forward, now_s):
         return Standing(Kind.FORWARDED, forward.mailbox, mailbox, until_s=forward.until_s)
     if group is not None:
         return Standing(Kind.GROUP, waiting=mailbox, group=group)

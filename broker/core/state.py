@@ -1,7 +1,6 @@
-"""What the broker holds in memory: names, sessions and what is out on lease. Bodies stay in the store.
+"""What the broker holds in memory: names, sessions, what is on lease, who waits. Bodies stay in the store.
 
-Memory never runs ahead of the disk: every change goes through a ``Journal`` that can take it back. A batch that can't be
-committed is undone as a whole; a request that is refused is undone alone.
+Every change goes through a ``Journal`` that can take it back, so memory never runs ahead of the disk.
 """
 
 from dataclasses import dataclass, field
@@ -131,7 +130,7 @@ class Mailbox:
     """The last one of renames that this process has written to it, if it is unread."""
     watchers: list[Watcher] = field(default_factory=list)
     urgent: set[int] = field(default_factory=set)
-    """Unread messages that land at once; ``later`` those that wait for the end of a turn."""
+    """Unread messages that land at once; ``later`` those that wait for the end of a host's turn."""
     later: set[int] = field(default_factory=set)
     blocked: dict[int, str] = field(default_factory=dict)
     """Mailbox id of a sender to ``block`` or ``mute``."""
@@ -199,11 +198,11 @@ class Claim:
 
 @dataclass(slots=True)
 class Alternation:
-    """How two mailboxes alternate: turns since ``since_s`` (monotonic), and who wrote last."""
+    """How often two mailboxes have answered each other since ``since_s`` (monotonic), and who wrote last."""
 
     last_sender: int
     since_s: float
-    turns: int = 0
+    count: int = 0
 
 
 @dataclass(slots=True)
@@ -242,7 +241,7 @@ class State:
     tidy_at: tuple[int, int] = (TIDY, TIDY)
     """Lengths at which these two are looked through for stale entries."""
     given_back: set[int] = field(default_factory=set)
-    """Ids of mailboxes that got mail back between turns; the next turn hands it to whoever waits."""
+    """Ids of mailboxes that got mail back between batches; the next batch hands it to whoever waits."""
     connections: dict[Route, set[int]] = field(default_factory=dict)
     """Connections whose end will be told, with the ids of the mailboxes of which each may hold mail or wait for some."""
     touched: set[int] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What requests and replies hold: times, ids, texts, data. Each is read, bounded and written here."""
+"""Times, ids, texts and data, as requests and replies hold them: read, bounded and written here."""
 
 import json
 import math
@@ -13,6 +13,7 @@ from broker.protocol.errors import IpcError
 from broker.protocol.essentials import LANDINGS
 
 MAX_DEPTH = 64
+"""Levels of nesting in the data of a message."""
 _INT64 = range(-(2**63), 2**63)
 MESSAGE_FIELDS = {"content", "data"}
 ESCAPED = 6
@@ -95,8 +96,9 @@ def read_land(body: dict[str, Any]) -> int:
 def read_ids(request: Incoming) -> list[int]:
     ids = []
     for value in request.body["ids"]:
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-            ids.append(int(value))
+        number = parse_id(value) if isinstance(value, str) else None
+        if number is not None:
+            ids.append(number)
         elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
             ids.append(value)
         else:

@@ -1,4 +1,4 @@
-"""Who waits for mail gets it, or hears of it: subscriptions, watchers, long polls, and what the passing of time does."""
+"""Who waits for mail gets it or is told of it: subscriptions, watchers, long polls; and what time brings back or ends."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from broker.protocol.errors import IpcError
 from broker.protocol.essentials import LANDINGS
 
 DEFAULT_WINDOW: int = ACTIONS["subscribe"].field("window").default
+"""Messages that a subscription may hold unacknowledged."""
 
 
 def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, An
 
 
 def unsubscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """End one of the session's subscriptions by this connection, or all of those; others' connections keep theirs."""
+    """End one or all of this connection's subscriptions of the session."""
     act_as(batch, session, request, "instance_id")
     mailbox, route, number = session.mailbox, request.route, request.body.get("subscription")
 
@@ -67,7 +68,7 @@ def hand_out(batch: Batch) -> None:
 
 
 def hand_answer(batch: Batch, mailbox: Mailbox, question_id: int, answer_id: int) -> None:
-    """The ``ask`` that waits gets its answer before anything else can; a second one that waits knows it is answered."""
+    """Give an answer to the ``ask`` that waits for it, before anything else can take it; a second one is told ``answered``."""
     waiting = [w for w in mailbox.askers if w.question_id == question_id]
     batch.journal.set(mailbox, "askers", [w for w in mailbox.askers if w.question_id != question_id])
     for waiter in waiting:

@@ -96,7 +96,7 @@ class Server:
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
-        """Leave the loop after the present turn; for signal handlers, whose signal ends the wait."""
+        """Leave the loop after the present batch; for signal handlers, whose signal ends the wait."""
         self._running = False
 
     def close(self) -> None:
@@ -305,7 +305,7 @@ class Server:
 
     # what the process tells of itself
 
-    def _ping(self, _turn: Batch, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+    def _ping(self, _batch: Batch, _session: Session | None, _request: Incoming) -> dict[str, Any]:
         return {"pid": os.getpid(), "version": VERSION, "protocol": frames.VERSION}
 
     def _status(self, batch: Batch, _session: Session | None, _request: Incoming) -> dict[str, Any]:

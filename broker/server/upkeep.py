@@ -9,7 +9,7 @@ does not come to its end, mail comes in faster than it goes: then steps are larg
 import gc
 
 from broker.core.engine import Engine
-from broker.core.forwards import forgotten_forwards
+from broker.core.forwards import drop_forward, forgotten_forwards
 from broker.core.groups import leave_group
 from broker.core.journal import Journal
 from broker.core.loop_guard import prune
@@ -190,8 +190,7 @@ class Sweeper:
             for mailbox in self._nobodys(now):
                 drop_mailbox(state, store, mailbox, journal)
             for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.due_s):
-                journal.drop(state.forwards, name)
-                store.drop_forward(name)
+                drop_forward(state, store, name, journal)
             for group in [g for g in state.groups.values() if state.by_id.keys().isdisjoint(g.members)]:
                 leave_group(state, group, journal)
                 store.drop_group(group.id)

@@ -69,7 +69,7 @@ class Twin:
         ]
         listeners = [(m.id, len(m.waiters), len(m.watchers), m.subscription is not None) for m in state.by_id.values()]
         sessions = [(s.mailbox.id, s.tokens, s.refilled_s, s.replaced, s.last_seen_s) for s in state.sessions.values()]
-        pairs = {key: (p.last_sender, p.since_s, p.turns) for key, p in state.pairs.items()}
+        pairs = {key: (p.last_sender, p.since_s, p.count) for key, p in state.pairs.items()}
         counts = (state.last_message_id, state.last_mailbox_id, state.next_expiry_s, state.touched, state.names_version)
         return [mailboxes, listeners, sessions, pairs, counts, list(state.forwards), sorted(state.lease_ends)]
 
