@@ -39,7 +39,7 @@ def page() -> str:
     parts.append("\n## Settings\n\n| setting | variable | default | unit and meaning |\n|---|---|---|---|")
     for setting in fields(Settings):
         if "env" in setting.metadata:
-            default = f"{setting.default:g}" if isinstance(setting.default, float) else setting.default
+            default = f"{setting.default:.10g}" if isinstance(setting.default, float) else setting.default
             parts.append(f"| `{setting.name}` | `{setting.metadata['env']}` | {default} | {setting.metadata['unit']} |")
     return "\n".join(parts) + "\n"
 

@@ -1,8 +1,8 @@
 """``parse``: the readers of the intents one after the other, and the question where a send was likely meant.
 
 A text is read exactly, then with misspelt politeness, then with misspelt command words, so that the exact reading of any
-intent comes before the misspelt one of another (RULES.md §8). In each reading the first reader that knows the text wins; one
-that knows only half of it says nothing. What no reader knows is ``Unknown``.
+intent comes before the misspelt one of another (RULES.md §8). In each reading the first reader that knows the text wins.
+A reader that knows only half of a text says nothing. What no reader knows is ``Unknown``.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from nlparse import commands as c
 from nlparse.audience import read_broadcast
+from nlparse.autocheck import read_autocheck
+from nlparse.bare_commands import read_bare
 from nlparse.grammar import Grammar, grammar_of
 from nlparse.names import Directory
 from nlparse.naming import read_register, read_rename, read_self_naming
@@ -19,13 +21,12 @@ from nlparse.send import read_send, read_short, read_text_first
 from nlparse.share import read_share
 from nlparse.tokens import tokenize
 from nlparse.vocabulary import Vocabulary
-from nlparse.without_content import read_autocheck, read_plain
 
 Reader = Callable[[Reading], c.Command | None]
 
 READERS: tuple[Reader, ...] = (
     read_self_naming,
-    read_plain,
+    read_bare,
     read_autocheck,
     read_register,
     read_rename,

@@ -9,8 +9,9 @@ import pytest
 from broker.core.engine import HANDLERS
 from broker.protocol.actions import ACTIONS, DELIVERING
 from broker.protocol.errors import IpcError
-from broker.protocol.essentials import STORES
+from broker.protocol.essentials import AUTOCHECK_MINUTES, STORES
 from broker.protocol.rows import Field
+from nlparse.autocheck import DEFAULT_MINUTES, MOST_MINUTES
 
 ROOT = Path(__file__).parent.parent.parent
 OF_THE_PROCESS = {"ping", "status"}
@@ -31,6 +32,11 @@ def test_the_table_the_errors_the_names_and_the_ids_import_nothing_else() -> Non
 
 def test_each_action_has_a_handler_and_each_handler_an_action() -> None:
     assert HANDLERS.keys() | OF_THE_PROCESS == ACTIONS.keys()
+
+
+def test_plain_words_ask_for_no_more_minutes_than_the_table_allows() -> None:
+    assert ACTIONS["autocheck"].field("minutes").most == MOST_MINUTES
+    assert DEFAULT_MINUTES == AUTOCHECK_MINUTES
 
 
 def test_what_stores_mail_takes_a_message_id_and_what_delivers_brings_messages() -> None:
