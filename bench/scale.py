@@ -16,7 +16,7 @@ from bench.report import Results
 from bench.sends import SMALL
 from bench.service import Service, running
 from broker.client.sync import Client, Connection, connect
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 
 QUEUED = "Scale: messages queued"
 MAILBOXES = "Scale: mailboxes"

@@ -20,7 +20,7 @@ from bench.percentiles import percentile
 from bench.report import Results
 from bench.service import Service, running
 from broker.client.sync import connect
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 
 TABLE = "Soak: steady load with short expiry"
 _KEEP_S = 60

@@ -21,12 +21,12 @@ comes back when its lease ends.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
 
 from bridges import host_sessions
+from broker.home.locks import hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,8 +127,9 @@ class _Record:
         self.entries: list[dict[str, Any]] = []
 
     def __enter__(self) -> _Record:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        fd = hold(self._path, wait=True)
+        assert fd is not None  # it waits
+        self._fd = fd
         self._before = os.read(self._fd, 1 << 24)
         oldest_s = time.time() - _KEPT_S
         try:

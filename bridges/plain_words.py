@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import nlparse
-from broker.home.paths import read_trusted
+from broker.home.files import read_trusted
 from broker.protocol.errors import IpcError, SettingsError
 from nlparse import commands as c
 

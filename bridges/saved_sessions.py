@@ -9,12 +9,12 @@ this module (see broker.home.paths).
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import time
 
 from broker.home import environment
+from broker.home.locks import is_held, lock
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
@@ -70,15 +70,9 @@ def read_json(path: str) -> dict[str, Any]:
 
 def write_json(path: str, value: dict[str, Any]) -> None:
     """Write the file whole or not at all, mode 0600."""
-    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as f:
-            json.dump(value, f)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    from broker.home.files import write_private
+
+    write_private(path, json.dumps(value))
 
 
 def keep_json(path: str, value: dict[str, Any]) -> bool:
@@ -148,46 +142,12 @@ def find(home: str, project: str, name: str) -> dict[str, Any]:
     return next((s for s in stored if name == s.get("name") or name in s.get("was", ())), {})
 
 
-class one_at_a_time:
-    """A lock: processes that choose a name, or register one again, do so one after the other."""
-
-    def __init__(self, home: str) -> None:
-        os.makedirs(folder(home), mode=0o700, exist_ok=True)
-        self._fd = os.open(os.path.join(folder(home), "naming.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def __enter__(self) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+def one_at_a_time(home: str) -> lock:
+    """Processes that choose a name, or register one again, do so one after the other."""
+    os.makedirs(folder(home), mode=0o700, exist_ok=True)
+    return lock(os.path.join(folder(home), "naming.lock"), wait=True)
 
 
 def in_use(path: str) -> bool:
-    """True while an MCP session holds the lock beside the file."""
-    return locked(lock_path(path))
-
-
-def locked(path: str) -> bool:
-    """True while another open file holds the exclusive lock on this one."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def hold(path: str) -> int | None:
-    """Lock the file while the returned descriptor is open; None if another has it. The kernel drops it with the process."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    return fd
+    """True while a bridge holds the lock beside the session's file."""
+    return is_held(lock_path(path))

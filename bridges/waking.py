@@ -15,8 +15,9 @@ import os
 import socket
 import time
 
-from bridges import host_sessions, host_turns, saved_sessions
+from bridges import host_sessions, host_turns
 from bridges.plurals import number_of
+from broker.home.locks import hold, is_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Way:
     def arm(self) -> bool:
         """Take the way. False if another process has it."""
         if self._fd is None:
-            self._fd = saved_sessions.hold(_way_path(self._home, self._session, self.name))
+            self._fd = hold(_way_path(self._home, self._session, self.name))
         return self._fd is not None
 
     def rest(self) -> None:
@@ -126,7 +127,7 @@ class Way:
 def better_armed(home: str, session: str, way: str) -> bool:
     """True while a better way is armed for the session."""
     better = WAYS[: WAYS.index(way)]
-    return any(saved_sessions.locked(_way_path(home, session, other)) for other in better)
+    return any(is_held(_way_path(home, session, other)) for other in better)
 
 
 def _way_path(home: str, session: str, way: str) -> str:

@@ -8,7 +8,9 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from broker.home import restore_journal
-from broker.home.files import FolderError, lock, prepare_home, write_private
+from broker.home.data_folder import prepare_home
+from broker.home.files import FolderError, write_private
+from broker.home.locks import lock
 from broker.home.logs import open_log
 from broker.home.settings import Settings, SettingsError
 from broker.home.watched_files import Ground, GroundGone

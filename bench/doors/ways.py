@@ -19,7 +19,7 @@ from bench.doors.zeromq import BOX
 from bench.service import TEMPORARY, Service, has_module
 from bench.systems import Address, Skip, System, Way
 from broker.client.sync import connect
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.home.paths import wire_socket
 
 _START_S = 10.0

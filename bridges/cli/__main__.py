@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from broker.home.settings import Settings
+
 FAILED, USAGE, UNAVAILABLE, NOT_ALLOWED, LIMIT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 _BY_HOSTS = {"hook": "hook:main", "monitor": "monitor:monitor", "wait": "monitor:wait", "guard": "guard:main"}
 """Commands that hosts and git run, at every event: they take their words as they are and do without a parser."""
@@ -70,6 +72,13 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _settings(home: str) -> Settings:
+    """All settings of the data folder; only commands that aren't quick have the time to read them."""
+    from broker.home.settings import Settings
+
+    return Settings.load(home=home)
+
+
 def _hold_standard_descriptors() -> bool:
     """Open what was closed of 0 to 2, for nothing to be written: else a socket of ours gets the number, and a hook's answer
     or a command's output goes into it. False where standard output was closed."""
@@ -100,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         work = getattr(importlib.import_module(module if "." in module else f"bridges.cli.{module}"), function)
         place = Place.here()
-        status: int = work(place if options.quick else place.settings(), options)
+        status: int = work(place if options.quick else _settings(place.home), options)
     except SettingsError as e:
         complain(str(e), "correct it, then: ipc status --config")
         return USAGE

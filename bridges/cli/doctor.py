@@ -12,7 +12,8 @@ from bridges.cli.service_state import ask, differences, door_state, repair_kept
 from bridges.cli.status import clock_line, gate_line
 from bridges.plurals import number_of
 from bridges.terminal import complain, say, style
-from broker.home.files import endpoint, prepare_home, socket_answers
+from broker.home.data_folder import prepare_home
+from broker.home.endpoints import endpoint, socket_answers
 from broker.home.message_files import locate
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, SettingsError

@@ -142,7 +142,7 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
 
 def _import(settings: Settings, requests: list[tuple[Any, dict[str, Any]]], report: Report) -> None:
     ensure_running(settings)
-    key = owner_key(settings)
+    key = owner_key(settings.home)
     connection = Connection(settings, door="cli")
     try:
         for start in range(0, len(requests), _BATCH):

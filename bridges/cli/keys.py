@@ -151,7 +151,7 @@ def _end_sessions(settings: Settings, names: list[str]) -> list[str]:
     connection = Connection(settings, door="cli")
     try:
         replies: list[dict[str, Any]] = [
-            connection.request("end_session", name=name, session_token=owner_key(settings)) for name in names
+            connection.request("end_session", name=name, session_token=owner_key(settings.home)) for name in names
         ]
     finally:
         connection.close()

@@ -6,7 +6,8 @@ from typing import Any
 
 from bridges.cli.service_state import differences, door_state, repair_kept
 from bridges.terminal import complain, say, style
-from broker.home.files import is_supervised, socket_answers
+from broker.home.endpoints import socket_answers
+from broker.home.locks import is_supervised
 from broker.home.paths import runs_older
 from broker.home.settings import Settings
 from broker.service.launcher import STOP_DEADLINE_S, ensure_running, running_supervisor, stop, stop_older
@@ -63,7 +64,7 @@ def _wait_for_door(settings: Settings, file: str = "tcp.json", deadline_s: float
 
 
 def down(settings: Settings, _options: argparse.Namespace) -> int:
-    if not is_supervised(settings):
+    if not is_supervised(settings.home):
         say("Not running")
         return OK
     running = running_supervisor(settings)

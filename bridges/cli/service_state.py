@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridges.plurals import number_of
 from broker.client.sync import Connection
-from broker.home.files import is_supervised
+from broker.home.locks import is_supervised
 from broker.home.paths import version_number
 from broker.service.launcher import supervisor_state
 from broker.version import VERSION
@@ -23,7 +23,7 @@ _OF_CLIENTS = ("home", "key_file")
 
 def differences(settings: Settings) -> list[str]:
     """A line for each difference, with what to type; empty where no service runs, or one that does not say."""
-    state = supervisor_state(settings) if is_supervised(settings) else {}
+    state = supervisor_state(settings) if is_supervised(settings.home) else {}
     lines = []
     theirs = str(state.get("version", ""))
     if state and version_number(theirs) > version_number(VERSION):
@@ -49,7 +49,7 @@ def changed(settings: Settings, state: dict[str, object]) -> dict[str, tuple[str
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
     """(name, value, origin) of each setting as the running service has it, or this shell where none runs."""
-    state = supervisor_state(settings) if is_supervised(settings) else {}
+    state = supervisor_state(settings) if is_supervised(settings.home) else {}
     other = changed(settings, state)
     return [
         (name, other[name][0], f"the service (here {value or 'not set'}, {origin})") if name in other else (name, value, origin)

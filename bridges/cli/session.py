@@ -95,13 +95,11 @@ def current_name(place: Place, wanted: str | None) -> str:
 
 def save(place: Place, name: str, token: str) -> None:
     """Keep the session, and make it the shell's."""
-    from pathlib import Path
-
     from broker.home.files import write_private
 
-    write_private(Path(_file(place, name)), json.dumps({"name": name, "token": token}))
+    write_private(_file(place, name), json.dumps({"name": name, "token": token}))
     if saved_sessions.key() is None:
-        write_private(Path(_folder(place), "cli-current"), name + "\n")
+        write_private(os.path.join(_folder(place), "cli-current"), name + "\n")
 
 
 def forget(place: Place, name: str) -> None:
@@ -120,10 +118,11 @@ def renamed(place: Place, shell: Shell, name: str) -> None:
 
 def register(place: Place, name: str) -> dict[str, Any]:
     """Take the name anew and make it the shell's; the broker's reply."""
-    from broker.home.files import prepare_home
+    from broker.home.data_folder import prepare_home
+    from broker.home.settings import Settings
     from broker.protocol.ids import auth_token
 
-    settings = place.settings()
+    settings = Settings.load(home=place.home)
     prepare_home(settings)
     proof = "" if settings.key_file else auth_token(name, settings.shared_secret)  # this machine's secret stays here
     with QuickConnection(place) as door:

@@ -7,7 +7,7 @@ from bridges.cli.service_state import ask, differences, door_state, repair_line,
 from bridges.plurals import number_of
 from bridges.terminal import ago, complain, say, say_json, style, table
 from broker.home import keys
-from broker.home.files import socket_answers
+from broker.home.endpoints import socket_answers
 from broker.home.settings import Settings
 from broker.protocol.errors import SettingsError
 from broker.service.launcher import supervisor_state

@@ -52,13 +52,15 @@ def queue(binding: Binding, text: str) -> None:
     """Queue the text for the session. Raises OSError with the program's own words if it refused."""
     import subprocess
 
+    from broker.home.process_table import environment_of
+
     program = _program(binding.pid)
     command = [program, "queue", "--thread", binding.session, "--message", text]
     try:
         done = subprocess.run(  # noqa: S603 (the host's own program)
             command,
             cwd=binding.project,
-            env=_environment(binding.pid),
+            env=environment_of(binding.pid),  # where it keeps its sessions depends on it
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_DEADLINE_S,
@@ -68,10 +70,3 @@ def queue(binding: Binding, text: str) -> None:
         raise OSError(str(e)) from None
     if done.returncode:
         raise OSError(os.fsdecode(done.stderr)[-500:])
-
-
-def _environment(pid: int) -> dict[str, str]:
-    """The host's own: where it keeps its sessions depends on it."""
-    with open(f"/proc/{pid}/environ", "rb") as f:
-        raw = os.fsdecode(f.read())
-    return dict(entry.split("=", 1) for entry in raw.split("\0") if "=" in entry)

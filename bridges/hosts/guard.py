@@ -192,9 +192,7 @@ def _read(path: str) -> str | None:
 
 def _write(path: str, text: str) -> None:
     """Replace the hook file whole. It keeps its mode, and its owner can run it."""
+    from broker.home.files import write_private
+
     mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o755
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as f:
-        f.write(text)
-    os.chmod(temporary, mode | 0o100)
-    os.replace(temporary, path)
+    write_private(path, text.encode("utf-8", "surrogateescape"), mode=mode | 0o100)

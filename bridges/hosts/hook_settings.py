@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from broker.home import environment
-from broker.home.paths import read_trusted
+from broker.home.files import read_trusted
 from broker.protocol.errors import SettingsError
 
 TYPE_CHECKING = False

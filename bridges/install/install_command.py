@@ -22,7 +22,9 @@ from bridges.install.installation import HOSTS, Edit, Installation, Options, pla
 from bridges.install.json_entries import read
 from bridges.start_command import ipc_command, lasts
 from bridges.terminal import complain, say
-from broker.home.files import prepare_home, private_folder, write_private
+from broker.home.data_folder import prepare_home
+from broker.home.files import private_folder, write_private
+from broker.home.paths import working_folder
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 
@@ -176,8 +178,7 @@ def replace(path: Path, before: str, after: str) -> Path | None:
         shutil.copy2(path, backup)
         say(f"Backup: {backup}")
     if after:
-        write_private(path, after)
-        path.chmod(mode)
+        write_private(path, after, mode=mode)
     else:
         path.unlink(missing_ok=True)
     return backup
@@ -189,7 +190,7 @@ class Record:
     def __init__(self, settings: Settings, host: str, scope: str) -> None:
         self._settings = settings
         self._path = settings.home / "hosts" / "installed.json"
-        self._key = host if scope == "user" else f"{host} in {Path.cwd()}"
+        self._key = host if scope == "user" else f"{host} in {working_folder()}"
         self._all: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
             self._all = json.loads(self._path.read_text(encoding="utf-8"))

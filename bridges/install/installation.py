@@ -19,6 +19,7 @@ from typing import Any
 from bridges.install import allowed_tools, json_entries
 from bridges.start_command import environment, if_there, ipc_command, shell_words
 from broker.home.environment import FOR_AGENTS
+from broker.home.paths import working_folder
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
 
@@ -65,7 +66,7 @@ def plan(host: str, scope: str, options: Options) -> Installation:
     """The whole installation for a host: for the user, or for the project in the present folder."""
     words = _words(host, options)
     of_host = partial(Installation, host, scope, words.server, f"{words.run} hook {host}")
-    user, project = Path.home(), Path.cwd()
+    user, project = Path.home(), Path(working_folder())
     if host == "claude":
         config = Path(os.environ.get("CLAUDE_CONFIG_DIR") or user / ".claude") if scope == "user" else project / ".claude"
         old = _claude_json(user) if scope == "user" else project / ".mcp.json"

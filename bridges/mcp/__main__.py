@@ -39,7 +39,8 @@ def _serve(argv: list[str]) -> int:
 
         die_with_parent()
     from bridges.mcp.shared_process import serve
-    from broker.home.files import FolderError, prepare_home
+    from broker.home.data_folder import prepare_home
+    from broker.home.files import FolderError
     from broker.home.logs import open_log
     from broker.home.settings import Settings
     from broker.protocol.errors import SettingsError

@@ -200,12 +200,14 @@ class Relay:
         server = None if start and runs_older(self._place.home) else _connected(path)
         if server is not None or not start:
             return server
-        from broker.home.files import is_supervised, socket_answers
+        from broker.home.endpoints import socket_answers
+        from broker.home.locks import is_supervised
+        from broker.home.settings import Settings
         from broker.service.launcher import ensure_running
 
-        settings = self._place.settings()
+        settings = Settings.load(home=self._place.home)
         ensure_running(settings, answers=lambda s: _listens(path) or socket_answers(s))
-        until_s = time.monotonic() + (_SOCKET_S if is_supervised(settings) else 0)
+        until_s = time.monotonic() + (_SOCKET_S if is_supervised(settings.home) else 0)
         while (server := _connected(path)) is None and time.monotonic() < until_s:
             time.sleep(0.01)
         return server or self._own_process()

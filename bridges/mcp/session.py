@@ -29,7 +29,9 @@ from bridges.mcp.tool_evidence import Given
 from bridges.session_renewal import renew
 from broker.client.aio import AsyncConnection
 from broker.client.pending import DEFAULT_TIMEOUT_S
-from broker.home.files import prepare_home, socket_answers
+from broker.home.data_folder import prepare_home
+from broker.home.endpoints import socket_answers
+from broker.home.locks import hold
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, RemoteError
@@ -325,7 +327,7 @@ class BridgeSession:
             host_sessions.rebind(home, binding.session, name, token)
         if self._lock_fd is not None:
             os.close(self._lock_fd)
-        self._lock_fd = saved_sessions.hold(saved_sessions.lock_path(path))
+        self._lock_fd = hold(saved_sessions.lock_path(path))
         self._watch_mail()
 
     def _watch_mail(self) -> None:

@@ -16,7 +16,8 @@ import zmq
 
 from bridges.remote.door import Door
 from broker.client.aio import AsyncConnection
-from broker.home.files import FolderError, prepare_home, write_private
+from broker.home.data_folder import prepare_home
+from broker.home.files import FolderError, write_private
 from broker.home.keys import AllowList, server_pair
 from broker.home.logs import Log, open_log
 from broker.home.settings import Settings, SettingsError

@@ -24,7 +24,8 @@ from bridges.tcp.peer import port_holder
 from bridges.tcp.stream import Listener, StreamOwner, bound
 from bridges.tcp.tls import TlsListener, context_of
 from broker.client.aio import AsyncConnection
-from broker.home.files import FolderError, prepare_home, write_private
+from broker.home.data_folder import prepare_home
+from broker.home.files import FolderError, write_private
 from broker.home.logs import Log, open_log
 from broker.home.settings import Settings, SettingsError
 from broker.home.watched_files import Ground

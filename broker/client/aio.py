@@ -19,7 +19,7 @@ from broker.client.mail import Mail
 from broker.client.methods import Methods, Steps
 from broker.client.pending import DEFAULT_TIMEOUT_S, OnReply, Pending
 from broker.client.unix_link import open_async_link
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.home.paths import wire_socket
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError

@@ -161,7 +161,11 @@ class QuickConnection:
         ensure_running(self._settings())
 
     def _settings(self) -> Settings:
-        return self._place.settings() if isinstance(self._place, Place) else self._place
+        if not isinstance(self._place, Place):
+            return self._place
+        from broker.home.settings import Settings
+
+        return Settings.load(home=self._place.home)
 
     def _ask_elsewhere(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         if self._elsewhere is None:

@@ -17,7 +17,7 @@ from broker.client.mail import Mail
 from broker.client.methods import Methods, Steps
 from broker.client.pending import DEFAULT_TIMEOUT_S, Pending
 from broker.client.unix_link import UnixLink
-from broker.home.files import endpoint, socket_answers
+from broker.home.endpoints import endpoint, socket_answers
 from broker.home.paths import wire_socket
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from broker.home.files import FolderError, lock, private_folder, read_private, write_private
+from broker.home.files import FolderError, private_folder, read_private, write_private
+from broker.home.locks import lock
 from broker.home.settings import Settings
 from broker.protocol.errors import SettingsError
 from broker.protocol.names import is_name, is_reserved
@@ -70,7 +71,8 @@ def keys_folder(settings: Settings) -> Path:
     folder = settings.home / "keys"
     if folder.is_symlink():
         raise FolderError(f"{folder} is a link, and the folder of the keys must be none")
-    return private_folder(folder)
+    private_folder(folder)
+    return folder
 
 
 def server_pair(settings: Settings) -> KeyPair:

@@ -15,15 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from broker.home.settings import Settings
-
 _SOCKET_PATH_BYTES = 100
 """sockaddr_un holds 108 bytes with the closing NUL; libzmq needs a little of it."""
 _LONGEST_SOCKET = "broker.sock"
 
 
 class Place:
-    """One data folder, by its path; ``settings()`` reads the rest when something has to be started."""
+    """One data folder, by its path alone; ``Settings.load(home=place.home)`` reads the rest when something must be started."""
 
     __slots__ = ("home",)
 
@@ -34,12 +32,6 @@ class Place:
     def here(cls) -> Place:
         """The data folder of this process's environment."""
         return cls(home_folder(os.environ))
-
-    def settings(self) -> Settings:
-        """All settings of this data folder. Raises SettingsError."""
-        from broker.home.settings import Settings
-
-        return Settings.load(home=self.home)
 
 
 def python() -> list[str]:
@@ -121,17 +113,3 @@ def door_socket(home: str) -> str:
 def mcp_socket(home: str) -> str:
     """The Unix socket of the process that serves MCP for all agents."""
     return os.path.join(socket_folder(home), "mcp.sock")
-
-
-def read_trusted(path: str) -> str:
-    """The text of a file of the data folder that decides what this program does. Raises FileNotFoundError, UnicodeDecodeError,
-    and PermissionError with words for a file of another user than this one and root, and for one that others may write."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with os.fdopen(fd, encoding="utf-8") as f:
-        found = os.fstat(fd)
-        if hasattr(os, "getuid") and found.st_uid not in (os.getuid(), 0):
-            raise PermissionError(f"{path} belongs to another user")
-        # many systems give new files the user's own group, with the right to write
-        if found.st_mode & 0o002 or (found.st_mode & 0o020 and found.st_gid not in (os.getgid(), os.getegid())):
-            raise PermissionError(f"{path} can be written by others; run: chmod go-w {path}")
-        return f.read()

@@ -16,6 +16,41 @@ def stat(pid: int) -> tuple[str, list[str]]:
     return head.partition("(")[2], rest.split()
 
 
+def main_thread(pid: int) -> tuple[str, int | None]:
+    """(state letter, ns it has run) of a process's main thread; (``?``, None) where that is not to be had."""
+    _name, fields = stat(pid)
+    try:
+        with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as f:
+            return fields[0], int(f.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return "?", None
+
+
+def words_of(pid: int) -> list[bytes]:
+    """The process's command line; empty where that is not to be had."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read().split(b"\0")
+    except OSError:
+        return []
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """The environment that the process was started with. Raises OSError."""
+    with open(f"/proc/{pid}/environ", "rb") as f:
+        entries = os.fsdecode(f.read()).split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; empty where the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
 def process_started(pid: int) -> str:
     """When the process began and in which pid namespace, so that another one of the same id is not taken for it; empty if
     it is gone."""
@@ -28,8 +63,7 @@ def process_started(pid: int) -> str:
 def _namespace() -> str:
     """This process's pid namespace and the machine's present run: a process id and its start say nothing without them."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
-            return f"{os.stat('/proc/self/ns/pid').st_ino}.{f.read(8)}"
+        return f"{os.stat('/proc/self/ns/pid').st_ino}.{boot_id()[:8]}"
     except OSError:
         return ""
 

@@ -6,16 +6,13 @@ renamed into its place, then the journal goes. Each step finds what the last one
 any instant. ``run`` and ``logs`` stay: whoever holds the locks in ``run`` holds them throughout.
 """
 
-import contextlib
-import fcntl
 import json
-import os
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from broker.home.files import sync_folder, write_private
+from broker.home.locks import lock
 
 JOURNAL = "restore.json"
 NEW = ".restore-"
@@ -95,18 +92,8 @@ def sweep(home: Path) -> list[str]:
         if entry.name.startswith(_NOTES) and entry.name.endswith(".tmp"):
             entry.unlink()
         elif entry.name.startswith((NEW, COPY)) and entry.is_dir() and not entry.is_symlink():
-            with contextlib.suppress(BlockingIOError), held(entry):
-                shutil.rmtree(entry, ignore_errors=True)
-                swept.append(entry.name)
+            with lock(entry) as unused:
+                if unused:
+                    shutil.rmtree(entry, ignore_errors=True)
+                    swept.append(entry.name)
     return swept
-
-
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Mark a folder as in use by this process. Raises BlockingIOError where another one uses it."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(fd)

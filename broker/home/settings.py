@@ -11,7 +11,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from broker.home.paths import home_folder, read_trusted
+from broker.home.files import read_trusted
+from broker.home.paths import home_folder
 from broker.protocol.errors import SettingsError as SettingsError  # it is caught by this name beside Settings
 
 KIB = 1024

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from broker.home.files import Identity, identity, prepare_home
+from broker.home.data_folder import prepare_home
+from broker.home.files import Identity, identity
 from broker.home.logs import Log
 from broker.home.settings import Settings
 

@@ -4,20 +4,15 @@ import time
 
 from broker.core.state import Moment
 from broker.core.terms import ClockReading, Terms
+from broker.home.process_table import boot_id
 
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Counts suspension, on Linux by its name; CLOCK_MONOTONIC does elsewhere."""
 
 
 def reading() -> ClockReading:
     """The clocks now, and which boot of the machine this is."""
-    try:
-        with open(_BOOT_ID, encoding="ascii") as f:
-            boot_id = f.read().strip()
-    except OSError:
-        boot_id = ""
-    return ClockReading(time.time(), time.clock_gettime(_BOOT_CLOCK), boot_id)
+    return ClockReading(time.time(), time.clock_gettime(_BOOT_CLOCK), boot_id())
 
 
 class Clock:

@@ -24,7 +24,8 @@ from broker.core.leases import begin_connection, end_connection, next_deadline, 
 from broker.core.state import Route, Session
 from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import Terms
-from broker.home.files import check_endpoint, endpoint, owner_key
+from broker.home.endpoints import check_endpoint, endpoint
+from broker.home.files import owner_key
 from broker.home.logs import Log
 from broker.home.paths import wire_socket
 from broker.home.settings import Settings
@@ -61,7 +62,7 @@ class Server:
             state=store.load(),
             store=store,
             settings=settings,
-            owner_hash=sessions.token_hash(owner_key(settings)),
+            owner_hash=sessions.token_hash(owner_key(settings.home)),
             make_reference=self._note_fault,
         )
         self.engine.handlers["ping"] = self._ping

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from broker.core.state import Route
-from broker.home.files import clear_socket
+from broker.home.endpoints import clear_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.errors import IpcError

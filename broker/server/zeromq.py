@@ -12,7 +12,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from broker.core.state import Route
-from broker.home.files import clear_socket
+from broker.home.endpoints import clear_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.unread import Outbox

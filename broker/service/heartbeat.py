@@ -12,8 +12,9 @@ Looks are counted and not seconds, so that a supervisor or machine that slept ki
 known of the main thread, and every silent child counts as busy.
 """
 
-import os
 from dataclasses import dataclass
+
+from broker.home.process_table import main_thread
 
 LOOKS = 3
 """So many silent looks make ``heartbeat_s``."""
@@ -49,15 +50,3 @@ class Heartbeat:
         self.silent += 1
         self.still = 0 if busy else self.still + 1
         return self.still >= LOOKS or self.silent >= _BUSY_LOOKS
-
-
-def main_thread(pid: int) -> tuple[str, int | None]:
-    """(state letter, ns it has run) of a process's main thread, from proc(5); (``?``, None) where that is not to be had."""
-    folder = f"/proc/{pid}/task/{pid}"
-    try:
-        with open(os.path.join(folder, "stat"), encoding="ascii", errors="replace") as f:
-            state = f.read().rpartition(")")[2].split()[0]
-        with open(os.path.join(folder, "schedstat"), encoding="ascii") as f:
-            return state, int(f.read().split()[0])
-    except (OSError, ValueError, IndexError):
-        return "?", None

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from broker.home.data_folder import prepare_home
+from broker.home.endpoints import endpoint, socket_answers
 from broker.home.environment import HOME
-from broker.home.files import endpoint, is_held, is_supervised, lock, prepare_home, socket_answers
 from broker.home.local_sockets import connected, peer
+from broker.home.locks import is_held, is_supervised, lock
 from broker.home.paths import runs_older, version_number, wire_socket
-from broker.home.process_table import parent_of, process_started
+from broker.home.process_table import environment_of, parent_of, process_started, words_of
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
@@ -120,10 +122,7 @@ def _parent_of_broker(settings: Settings) -> int:
 
 def _is_supervisor(pid: int) -> bool:
     """Whether it was started as ``-m broker.service.supervisor`` or ``ipc up --foreground``."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    words = words_of(pid)
     # before 0.4 the module had another name
     return b"broker.service.supervisor" in words or b"broker.supervisor" in words or b"--foreground" in words
 
@@ -131,9 +130,9 @@ def _is_supervisor(pid: int) -> bool:
 def stop(settings: Settings, running: Running, deadline_s: float = STOP_DEADLINE_S) -> bool:
     """End the service in order: what is asked of it by now is answered. False if it has not ended by the deadline."""
     if not _terminate(running):
-        return not is_supervised(settings)
+        return not is_supervised(settings.home)
     end = time.monotonic() + deadline_s
-    while is_supervised(settings):
+    while is_supervised(settings.home):
         if time.monotonic() > end:
             return False
         time.sleep(_POLL_S)
@@ -171,11 +170,10 @@ def stop_older(settings: Settings) -> dict[str, str]:
 
 def _environment_of(pid: int) -> dict[str, str]:
     try:
-        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        environment = environment_of(pid)
     except OSError:
         return {}
-    pairs = (os.fsdecode(word).partition("=") for word in words)
-    return {name: value for name, _, value in pairs if name.startswith("IPC_")}
+    return {name: value for name, value in environment.items() if name.startswith("IPC_")}
 
 
 def start_supervisor(settings: Settings, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":

@@ -26,8 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.home import restore_journal
+from broker.home.data_folder import prepare_home
+from broker.home.endpoints import clear_socket
 from broker.home.environment import KEY_FILE
-from broker.home.files import FolderError, clear_socket, lock, prepare_home, write_private
+from broker.home.files import FolderError, write_private
+from broker.home.locks import lock
 from broker.home.logs import Log, open_log
 from broker.home.paths import mcp_socket, python
 from broker.home.process_table import process_started

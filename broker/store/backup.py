@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from broker.home import restore_journal
-from broker.home.files import make_folder, no_service, prepare_home, sync_folder, write_private
+from broker.home.data_folder import prepare_home
+from broker.home.files import make_folder, sync_folder, write_private
+from broker.home.locks import lock, no_service
 from broker.home.message_files import NAME, is_ours, locate
 from broker.home.settings import Settings
 from broker.protocol.names import is_name
@@ -65,7 +67,7 @@ def backup(settings: Settings, target: Path) -> Saved:
     if os.path.lexists(target):
         raise BackupError(f"{target} exists already; choose another name")
     try:
-        with tempfile.TemporaryDirectory(dir=home, prefix=restore_journal.COPY) as folder, restore_journal.held(Path(folder)):
+        with tempfile.TemporaryDirectory(dir=home, prefix=restore_journal.COPY) as folder, lock(folder):
             copy = Path(folder) / "ipc.db"
             source = f"{(home / 'ipc.db').as_uri()}?mode=ro"
             with closing(sqlite3.connect(source, uri=True, timeout=10)) as live, closing(sqlite3.connect(copy)) as db:
@@ -177,7 +179,7 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
         prepare_home(settings)
         if _held(home) and not force:
             raise BackupError(f"{home} is not empty; --force sets aside what is in it (it is renamed, not removed)")
-        with no_service(settings) as stopped:
+        with no_service(settings.home) as stopped:
             if not stopped:
                 raise BackupError("the service is running; stop it first: ipc down")
             restore_journal.finish(home)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from broker.core.storage import StoreError
 from broker.home import restore_journal
-from broker.home.files import no_service, prepare_home
+from broker.home.data_folder import prepare_home
+from broker.home.locks import no_service
 from broker.home.settings import Settings
 
 SQLITE_VERSION = sqlite3.sqlite_version
@@ -56,7 +57,7 @@ def repair_now(settings: Settings) -> str:
     from broker.store import recovery
 
     prepare_home(settings)
-    with no_service(settings) as stopped:
+    with no_service(settings.home) as stopped:
         if not stopped:
             raise InUse
         path = settings.home / "ipc.db"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.run import TURNS
-from broker.home.files import lock
+from broker.home.locks import lock
 
 ROOT = Path(__file__).resolve().parents[2]
 STEM = "-".join((*TURNS, "scale"))

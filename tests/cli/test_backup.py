@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from broker.home import keys, restore_journal
-from broker.home.files import prepare_home
+from broker.home.data_folder import prepare_home
+from broker.home.locks import lock
 from broker.home.settings import Settings
 from broker.store import backup
 from tests.conftest import Service, alive, wait_for
@@ -366,7 +367,7 @@ def test_a_killed_backup_leaves_nothing_behind(home: Path, saved: Path) -> None:
 
 def test_a_backup_that_is_at_work_is_left_alone(home: Path) -> None:
     (home / ".backup-other").mkdir()
-    with restore_journal.held(home / ".backup-other"):
+    with lock(home / ".backup-other"):
         assert restore_journal.sweep(home) == []
     assert restore_journal.sweep(home) == [".backup-other"]
 

@@ -9,7 +9,7 @@ import pytest
 
 import broker
 from broker.client.methods import Methods
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.protocol.actions import ACTIONS
 from broker.protocol.rows import Access
 from tests.conftest import Service, wait_for

@@ -12,7 +12,8 @@ import msgpack
 import pytest
 import zmq
 
-from broker.home.files import endpoint, owner_key
+from broker.home.endpoints import endpoint
+from broker.home.files import owner_key
 from broker.home.paths import wire_socket
 from broker.protocol.actions import ACTIONS
 from broker.protocol.rows import Access, Action, Field
@@ -29,7 +30,7 @@ class Doors:
 
     def __init__(self, service: Service) -> None:
         home = str(service.home)
-        self.owner = owner_key(service.settings)
+        self.owner = owner_key(service.settings.home)
         self.ask: dict[str, Ask] = {
             "wire": framed(unix(wire_socket(home))),
             "zeromq": dealer(endpoint(service.settings)),

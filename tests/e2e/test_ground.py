@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from broker.home.files import endpoint, is_held, is_supervised
+from broker.home.endpoints import endpoint
 from broker.home.local_sockets import connected
+from broker.home.locks import is_held, is_supervised
 from broker.home.paths import mcp_socket, wire_socket
 from tests.conftest import Service, alive, wait_for
 
@@ -88,7 +89,7 @@ def test_what_was_removed_from_the_data_folder_is_made_again(lasting: Service, n
     assert line.ask(action="list")["code"] == "unauthorized"  # the same connection, to the same broker
     assert lasting.connect("fred").send("fred", "x")["status"] == "ok"
     with lasting.environment():
-        assert is_supervised(lasting.settings)
+        assert is_supervised(lasting.home)
 
 
 def test_mail_goes_on_while_everything_in_run_is_gone_and_a_second_service_does_not_start(lasting: Service) -> None:

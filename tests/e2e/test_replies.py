@@ -16,7 +16,7 @@ class Asking:
     def __init__(self, service: Service) -> None:
         self.connection = Connection(service.settings)
         self.told: dict[str, list[set[str]]] = {name: [] for name in ACTIONS}
-        self.tokens = {"owner": owner_key(service.settings)}
+        self.tokens = {"owner": owner_key(service.settings.home)}
         for name in ("fred", "anna", "carl"):
             self.tokens[name] = self("", "register", instance_id=name)["session_token"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.home.files import EndpointRefused, check_endpoint, lock
+from broker.home.endpoints import EndpointRefused, check_endpoint
+from broker.home.locks import lock
 from broker.home.settings import Settings
 from tests.conftest import Service
 

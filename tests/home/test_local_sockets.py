@@ -15,7 +15,9 @@ import pytest
 from broker.client.aio import connect_async
 from broker.client.json_lines import request
 from broker.client.sync import connect
-from broker.home.files import FolderError, prepare_home, private_folder, socket_answers
+from broker.home.data_folder import prepare_home
+from broker.home.endpoints import socket_answers
+from broker.home.files import FolderError, private_folder
 from broker.home.local_sockets import connected, peer
 from broker.home.paths import Place, socket_folder
 from broker.home.settings import Settings

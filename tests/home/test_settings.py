@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.home.files import FolderError, owner_key, prepare_home
+from broker.home.data_folder import prepare_home
+from broker.home.files import FolderError, owner_key
 from broker.home.settings import Settings, SettingsError
 
 
@@ -52,8 +53,15 @@ def test_a_bad_secret_is_not_quoted(home: Path, text: str) -> None:
     assert text.partition("= ")[2] not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["config.toml", "owner.key"])
-@pytest.mark.parametrize(("change", "says"), [("mode", "can be written by others"), ("owner", "belongs to another user")])
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("config.toml", "mode", "can be written by others"),
+        ("owner.key", "mode", "can be read by others"),
+        ("config.toml", "owner", "belongs to another user"),
+        ("owner.key", "owner", "belongs to another user"),
+    ],
+)
 def test_files_that_others_could_have_written_are_not_read(home: Path, name: str, change: str, says: str) -> None:
     path = home / name
     path.write_text("port = 1")
@@ -64,7 +72,7 @@ def test_files_that_others_could_have_written_are_not_read(home: Path, name: str
     else:
         pytest.skip("giving a file to another user needs root")
     with pytest.raises((SettingsError, OSError), match=says):
-        owner_key(Settings.load(env={"IPC_HOME": str(home)}))
+        owner_key(Settings.load(env={"IPC_HOME": str(home)}).home)
 
 
 @pytest.mark.parametrize(("change", "says"), [("mode", "chmod go-w"), ("owner", "belongs to another user")])

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from bridges import host_sessions, saved_sessions, waking
+from bridges import host_sessions, waking
+from broker.home.locks import is_held
 from tests.conftest import Service, wait_for
 from tests.hosts.conftest import IPC, Agent
 
@@ -282,7 +283,7 @@ def test_a_notice_that_began_no_turn_is_left_to_the_next_way(service: Service, w
     waiting = watch(agent, "wait", agent.session)
     wait_for(
         "both ways",
-        lambda: armed(agent, "monitor") and saved_sessions.locked(waking._way_path(str(home), agent.session, "rewake")),
+        lambda: armed(agent, "monitor") and is_held(waking._way_path(str(home), agent.session, "rewake")),
     )
     with service.connect("bob") as bob:
         bob.send("web", "one")

@@ -8,7 +8,7 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.protocol import frames
 from tests.conftest import Service
 from tests.examples import examples

@@ -10,7 +10,8 @@ import pytest
 import zmq
 
 from broker.core.batch import Frame
-from broker.home.files import endpoint, prepare_home
+from broker.home.data_folder import prepare_home
+from broker.home.endpoints import endpoint
 from broker.home.logs import open_log
 from broker.home.paths import wire_socket
 from broker.home.settings import Settings

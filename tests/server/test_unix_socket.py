@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.client.sync import connect
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.home.paths import wire_socket
 from broker.protocol import frames
 from broker.protocol.errors import IpcError

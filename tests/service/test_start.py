@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from tests.conftest import Service, alive, wait_for
 
 ONE_SEND = """

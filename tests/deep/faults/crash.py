@@ -26,7 +26,7 @@ from typing import Any
 import broker.client.sync
 import broker.service.launcher
 from broker.client.sync import Connection, connect
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.home.settings import Settings
 from broker.service.launcher import ensure_running
 from tests.deep.faults.agents import Agent, CliDoor, ClientDoor, Door, Forger, LineDoor, McpDoor, OneShotDoor

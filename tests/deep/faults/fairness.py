@@ -24,7 +24,7 @@ from typing import Any
 
 from bench.service import Service, environment
 from broker.client.sync import Client, connect
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.home.settings import Settings
 from tests.deep.faults import report
 from tests.deep.faults.soakers import ZeroMQ

@@ -47,7 +47,7 @@ def act(home: Path, seed: str, durability: str) -> None:
     from broker.core.batch import Incoming
     from broker.core.engine import Engine
     from broker.core.state import Moment
-    from broker.home.files import prepare_home
+    from broker.home.data_folder import prepare_home
     from broker.store import open_store
 
     sqlite._CHECKPOINT_PAGES = 60  # so that the database itself is written often

@@ -23,7 +23,7 @@ from typing import Any
 from bench.percentiles import percentile
 from bench.service import Service, running
 from broker.client.sync import Client, connect
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from tests.deep.faults import report
 from tests.deep.faults.soakers import BRIEF_S, SLEEPER, Pair, read, write
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
 from tests.deep.faults.shim import NoCompiler, build

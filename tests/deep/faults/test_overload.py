@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from broker.client.sync import Client
-from broker.home.files import endpoint
+from broker.home.endpoints import endpoint
 from broker.protocol import frames
 from broker.protocol.errors import CATALOGUE, IpcError
 from tests.conftest import Service, wait_for
