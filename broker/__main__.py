@@ -1,118 +1,174 @@
-"""``python -m broker``: the broker process. Usually the supervisor starts it."""
+"""``python -m broker``: the broker process. Usually the supervisor starts it.
 
-import argparse
+begin -> lock the data folder and the database -> finish a restore, repair -> open store and sockets -> serve
+"""
+
 import os
 import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from broker.home import restore_journal
-from broker.home.data_folder import prepare_home
-from broker.home.files import FolderError, write_private
-from broker.home.locks import lock
-from broker.home.logs import open_log
-from broker.home.settings import Settings, SettingsError
+from broker.home.files import Identity, identity, write_private
+from broker.home.locks import broker_lock, lock
+from broker.home.logs import Log
+from broker.home.settings import Settings
 from broker.home.watched_files import Ground, GroundGone
-from broker.service.supervised import allow_many_files, answer_parent, collect_seldom, die_with_parent
+from broker.service.supervised import Begun, answer_parent, begin, collect_seldom, heard_parent, parser_of
+
+if TYPE_CHECKING:
+    from broker.server.loop import Server
+    from broker.store.recovery import Repair
+
+STOPPED, CANNOT_START, ANOTHER_SERVES = 0, 1, 3
+
+
+class AnotherServes(Exception):
+    """Another broker has this data folder or its database."""
+
+
+class CannotStart(Exception):
+    """What keeps the broker from starting, for a person."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 stopped, 1 can't start (the reason is on standard error), 3 another broker has this data folder."""
-    parser = argparse.ArgumentParser(prog="python -m broker", description="Run the broker in the foreground.")
-    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
-    options = parser.parse_args(argv)
-    if options.supervised:
-        die_with_parent()
-    allow_many_files()
-    from broker.core.storage import StoreDamaged, StoreError, StoreGone
-    from broker.server.loop import Server
-    from broker.store import DATABASE_ERRORS, open_store, recovery
+    options = parser_of("broker", "Run the broker in the foreground.").parse_args(argv)
+    begun = begin("broker", supervised=options.supervised)
+    if begun is None:
+        return CANNOT_START
+    pipe = sys.stdin.fileno() if options.supervised else None
+    with ExitStack() as held:
+        try:
+            server, check_beside = start(begun, Locks(begun.settings, held), pipe)
+        except AnotherServes as e:
+            complain(e)
+            return ANOTHER_SERVES
+        except CannotStart as e:
+            begun.log.error("broker_cannot_start", detail=str(e))
+            complain(e)
+            return CANNOT_START
+        return serve(server, pipe, check_beside=check_beside)
+
+
+def complain(what: object) -> None:
+    print(f"broker: {what}", file=sys.stderr)
+
+
+class Locks:
+    """What says that the data folder and the database are this broker's. Each is held until the process ends."""
+
+    def __init__(self, settings: Settings, held: ExitStack) -> None:
+        self._home, self._held = settings.home, held
+        self._database: Identity | None = None
+
+    def folder(self) -> None:
+        """Raises AnotherServes."""
+        if not self._held.enter_context(lock(broker_lock(self._home))):
+            raise AnotherServes(f"another broker serves {self._home}")
+
+    def database(self, *, make: bool = False) -> None:
+        """Lock the database file itself, under whatever name or path another broker might open it; again if it is another now.
+
+        With ``make`` it is made if there is none. Elsewhere than on Linux this lock and SQLite's would be in each other's way,
+        and run/broker.lock decides alone. Raises AnotherServes.
+        """
+        path = self._home / "ipc.db"
+        if sys.platform != "linux" or (identity(path) == self._database and not (make and self._database is None)):
+            return
+        if not self._held.enter_context(lock(path)):
+            raise AnotherServes(f"another broker has the database {path}")
+        self._database = identity(path)
+
+    def keep(self, ground: Ground) -> None:
+        """Have the files in ``run`` that say that this broker is here made again when they are gone."""
+        held, opened = broker_lock(self._home), self._home / "run" / "open"
+
+        def hold_again() -> None:
+            try:
+                self.folder()
+            except AnotherServes:
+                raise GroundGone(f"another broker has taken {held}") from None
+
+        ground.keep(held, hold_again)
+        ground.keep(opened, lambda: write_private(opened, ""))
+
+
+def start(begun: Begun, locks: Locks, pipe: int | None) -> "tuple[Server, bool]":
+    """An open server, and whether its database is to be examined beside the work. Raises AnotherServes, CannotStart."""
+    from broker.core.storage import StoreDamaged, StoreError
+    from broker.store import DATABASE_ERRORS, recovery
     from broker.store.migrations import SchemaTooNew
 
+    settings, log = begun
+    locks.folder()
     try:
-        settings = Settings.load()
-        prepare_home(settings)
-    except (SettingsError, FolderError) as e:
-        print(f"broker: {e}", file=sys.stderr)
-        return 1
-    log = open_log("broker", settings.home / "logs", settings.log_level)
-    with ExitStack() as locks:
-        if not locks.enter_context(lock(settings.home / "run" / "broker.lock")):
-            print(f"broker: another broker serves {settings.home}", file=sys.stderr)
-            return 3
-        try:
-            if restore_journal.finish(settings.home):
-                log.warning("restore_finished")
-                settings = Settings.load()
-            for name in restore_journal.sweep(settings.home):
-                log.info("leftover_removed", folder=name)
-            pipe = sys.stdin.fileno() if options.supervised else None
-            repair, check_beside = recovery.begin(settings, lambda: None if pipe is None else answer_parent(pipe))
-            if not hold_database(settings, locks):
-                print(f"broker: another broker has the database {settings.home / 'ipc.db'}", file=sys.stderr)
-                return 3
-            store = open_store(settings)
-            for name in store.sweep_orphans():
-                log.info("orphan_removed", file=name)
-            server = Server(settings, store, log)
-            if repair is not None:
-                log.error("database_repaired", **asdict(repair))
-                server.engine.tell_all(repair.sentence(), server.clock())
-            keep_ground(settings, server.ground, locks)
-            server.open()
-        except (StoreDamaged, StoreError, SchemaTooNew, OSError, *DATABASE_ERRORS) as e:
-            log.error("broker_cannot_start", detail=str(e))
-            print(f"broker: {e}", file=sys.stderr)
-            if isinstance(e, (StoreDamaged, *DATABASE_ERRORS)):
-                recovery.note(settings, str(e))
-            return 1
-
-        def damaged(reason: str) -> None:
-            log.error("database_damaged", detail=reason)
-            print(f"broker: the database is damaged ({reason}); the next start repairs it", file=sys.stderr)
-            recovery.note(settings, reason)
-
-        def damaged_beside(reason: str) -> None:
-            damaged(reason)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        if check_beside:
-            recovery.check_beside(settings, damaged_beside)
-        collect_seldom()
-        try:
-            server.serve(parent_pipe=pipe)
-        except StoreDamaged as e:
-            damaged(str(e))
-            return 1
-        except (StoreGone, GroundGone) as e:
-            log.error("ground_gone", detail=str(e))
-            print(f"broker: {e}", file=sys.stderr)
-            return 1
-        finally:
-            server.close()
-        recovery.end(settings)
-    return 0
+        if restore_journal.finish(settings.home):
+            log.warning("restore_finished")
+            settings = Settings.load()
+        for name in restore_journal.sweep(settings.home):
+            log.info("leftover_removed", folder=name)
+        locks.database()  # before a repair works on it
+        repair, check_beside = recovery.begin(settings, lambda: None if pipe is None else answer_parent(pipe))
+        locks.database(make=True)  # a repair puts another file in its place
+        return open_server(settings, log, locks, repair), check_beside
+    except (StoreDamaged, StoreError, SchemaTooNew, OSError, *DATABASE_ERRORS) as e:
+        if isinstance(e, (StoreDamaged, *DATABASE_ERRORS)):
+            recovery.note(settings, str(e))
+        raise CannotStart(str(e)) from e
 
 
-def hold_database(settings: Settings, locks: ExitStack) -> bool:
-    """Lock the database file itself, under whatever name or path another broker might open it; False if one has it.
+def open_server(settings: Settings, log: Log, locks: Locks, repair: "Repair | None") -> "Server":
+    """The store and the sockets over it. What a repair lost is told to everybody."""
+    from broker.server.loop import Server
+    from broker.store import open_store
 
-    Elsewhere than on Linux this lock and SQLite's would be in each other's way, and run/broker.lock decides alone.
-    """
-    return sys.platform != "linux" or locks.enter_context(lock(settings.home / "ipc.db"))
+    store = open_store(settings)
+    for name in store.sweep_orphans():
+        log.info("orphan_removed", file=name)
+    server = Server(settings, store, log)
+    if repair is not None:
+        log.error("database_repaired", **asdict(repair))
+        server.engine.tell_all(repair.sentence(), server.clock())
+    locks.keep(server.ground)
+    server.open()
+    return server
 
 
-def keep_ground(settings: Settings, ground: Ground, locks: ExitStack) -> None:
-    """Have the files in ``run`` that say that we are here made again when they are gone."""
-    held, opened = settings.home / "run" / "broker.lock", settings.home / "run" / "open"
+def serve(server: "Server", pipe: int | None, *, check_beside: bool) -> int:
+    """Run the server to its end. Exit status."""
+    from broker.core.storage import StoreDamaged, StoreGone
+    from broker.store import recovery
 
-    def hold_again() -> None:
-        if not locks.enter_context(lock(held)):
-            raise GroundGone(f"another broker has taken {held}")
+    settings, log = server.settings, server.log
 
-    ground.keep(held, hold_again)
-    ground.keep(opened, lambda: write_private(opened, ""))
+    def damaged(reason: str) -> None:
+        log.error("database_damaged", detail=reason)
+        complain(f"the database is damaged ({reason}); the next start repairs it")
+        recovery.note(settings, reason)
+
+    def damaged_beside(reason: str) -> None:
+        damaged(reason)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if check_beside:
+        recovery.check_beside(settings, damaged_beside)
+    collect_seldom()
+    try:
+        server.serve(pipe, heard_parent)
+    except StoreDamaged as e:
+        damaged(str(e))
+        return CANNOT_START
+    except (StoreGone, GroundGone) as e:
+        log.error("ground_gone", detail=str(e))
+        complain(e)
+        return CANNOT_START
+    finally:
+        server.close()
+    recovery.end(settings)
+    return STOPPED
 
 
 if __name__ == "__main__":

@@ -24,44 +24,21 @@ def main(argv: list[str]) -> int:
 
 
 def _serve(argv: list[str]) -> int:
-    import argparse
-    import asyncio
+    from broker.service.supervised import DoorProcess, parser_of, run_door
 
-    parser = argparse.ArgumentParser(prog="python -m bridges.mcp --serve", description="Run the MCP SDK for all agents.")
+    parser = parser_of("bridges.mcp --serve", "Run the MCP SDK for all agents.")
     parser.add_argument("--serve", action="store_true", required=True)
     end = parser.add_mutually_exclusive_group(required=True)
     end.add_argument("--listening", type=int, metavar="FD", help="an inherited listening Unix socket")
     end.add_argument("--connected", type=int, metavar="FD", help="an inherited connection of one relay")
-    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
     options = parser.parse_args(argv)
-    if options.supervised:
-        from broker.service.supervised import die_with_parent
 
-        die_with_parent()
-    from bridges.mcp.shared_process import serve
-    from broker.home.data_folder import prepare_home
-    from broker.home.files import FolderError
-    from broker.home.logs import open_log
-    from broker.home.settings import Settings
-    from broker.protocol.errors import SettingsError
+    async def serve(door: DoorProcess) -> None:
+        from bridges.mcp import shared_process  # after the process is tied to its supervisor: it costs half a second
 
-    try:
-        settings = Settings.load()
-        prepare_home(settings)
-    except (SettingsError, FolderError) as e:
-        print(f"mcp: {e}", file=sys.stderr)
-        return 1
-    log = open_log("mcp", settings.home / "logs", settings.log_level)
-    asyncio.run(
-        serve(
-            settings,
-            log,
-            listening=options.listening,
-            connected=options.connected,
-            supervised=options.supervised,
-        )
-    )
-    return 0
+        await shared_process.serve(door, listening=options.listening, connected=options.connected)
+
+    return run_door("mcp", serve, supervised=options.supervised)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import signal
 import socket
 from typing import Any
 
@@ -29,7 +28,7 @@ from bridges.mcp.tool_evidence import patience_of
 from broker.home.environment import SHARED_SECRET
 from broker.home.logs import Log
 from broker.home.settings import Settings
-from broker.service.supervised import hear_parent_in
+from broker.service.supervised import DoorProcess
 from broker.version import VERSION
 
 IDLE_S = 3600.0
@@ -43,14 +42,14 @@ _CLOSE_S = 1.5
 class Bridge:
     """All sessions of this process."""
 
-    def __init__(self, settings: Settings, log: Log, *, autostart: bool) -> None:
+    def __init__(self, settings: Settings, log: Log, stopping: asyncio.Event, *, autostart: bool) -> None:
         self._settings = settings
         self._log = log
         self._autostart = autostart
         self._template = build(log)
         self._writers: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
         self._idle: asyncio.TimerHandle | None = None
-        self.stopping = asyncio.Event()
+        self.stopping = stopping
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One relay's connection, to its end."""
@@ -201,15 +200,11 @@ class Conversation:
             self._writer.write(note(state=state))
 
 
-async def serve(settings: Settings, log: Log, *, listening: int | None, connected: int | None, supervised: bool) -> None:
-    """Serve until SIGTERM, SIGINT, an hour without agents or, when supervised, the end of standard input."""
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: _note_fault(log, context))
-    bridge = Bridge(settings, log, autostart=not supervised)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, bridge.stopping.set)
-    if supervised:
-        hear_parent_in(loop, bridge.stopping)
+async def serve(door: DoorProcess, *, listening: int | None, connected: int | None) -> None:
+    """Serve until told to stop, or until an hour without agents is over."""
+    log = door.log
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: _note_fault(log, context))
+    bridge = Bridge(door.settings, log, door.stopping, autostart=not door.supervised)
     log.info("mcp_started", pid=os.getpid())
     if connected is not None:
         reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=connected), limit=_LIMIT_BYTES)
@@ -217,10 +212,9 @@ async def serve(settings: Settings, log: Log, *, listening: int | None, connecte
         return
     server = await asyncio.start_unix_server(bridge.serve, sock=socket.socket(fileno=listening), limit=_LIMIT_BYTES)
     bridge.rest()
-    await bridge.stopping.wait()
+    await door.stopping.wait()
     server.close()
     await bridge.drop()
-    log.info("mcp_stopped")
 
 
 def _note_fault(log: Log, context: dict[str, Any]) -> None:

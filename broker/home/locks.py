@@ -108,8 +108,8 @@ def _is(fd: int, path: AnyPath) -> bool:
 
 
 def supervisor_locks(home: AnyPath) -> tuple[str, str]:
-    """What a supervisor holds while it lives."""
-    return os.fspath(home), os.path.join(home, "run", "supervisor.lock")
+    """What a supervisor holds while it lives: the folder, by a path that never makes a file in its place, and the file."""
+    return os.path.join(home, ""), os.path.join(home, "run", "supervisor.lock")
 
 
 def broker_lock(home: AnyPath) -> str:

@@ -97,6 +97,20 @@ class Settings:
         origins["home"] = "env IPC_HOME" if env.get("IPC_HOME") else "default"
         return cls(home=home, key_file=env.get("IPC_KEY_FILE", ""), instance_rate_limits=rates, origins=origins, **values)
 
+    def environment(self) -> dict[str, str]:
+        """What a service that is started for these settings needs in its environment: what no file says."""
+        given = [name for name, origin in self.origins.items() if name in _SPECS and origin.startswith(("env ", "flag"))]
+        return {"IPC_HOME": str(self.home), **{_SPECS[name]["env"]: str(getattr(self, name)) for name in given}}
+
+    @classmethod
+    def of_service(cls) -> "Settings":
+        """Settings of the service's own processes: a key file leads to another machine's broker, so it counts for none of them.
+
+        Raises SettingsError.
+        """
+        os.environ.pop("IPC_KEY_FILE", None)
+        return cls.load()
+
     def public(self) -> list[tuple[str, str, str]]:
         """(name, value, origin) of each setting, for people. The shared secret is not shown."""
         rows = [("home", str(self.home), self.origins.get("home", "default"))]

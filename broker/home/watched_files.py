@@ -42,9 +42,10 @@ def note(log: Log, healed: dict[str, str]) -> None:
 class Ground:
     """The data folder of a process, and its files there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, home: Identity | None = None) -> None:
+        """``home`` identifies the data folder as who started this process saw it; as it is now, unless given."""
         self._settings = settings
-        self._home = identity(settings.home)
+        self._home = home or identity(settings.home)
         self._kept: dict[str, tuple[Identity | None, Callable[[], None]]] = {}
 
     def keep(self, path: str | Path, make_again: Callable[[], None]) -> None:

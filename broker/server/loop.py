@@ -13,7 +13,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,6 @@ from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, ConnectionBudget,
 from broker.server.unix_socket import SocketPeer, StreamDoor
 from broker.server.upkeep import Sweeper
 from broker.server.zeromq import Router
-from broker.service.supervised import heard_parent
 from broker.store import SqliteStore, is_damage
 from broker.store.recovery import last_repair
 from broker.version import VERSION
@@ -78,6 +77,7 @@ class Server:
         self._stream = StreamDoor(self._selector)
         self._wake_read, self._wake_write = socket.socketpair()
         self._parent_pipe = -1
+        self._heard_parent: Callable[[int], bool] = bool
         self._running = True
         self._jumps = 0
 
@@ -110,15 +110,18 @@ class Server:
         self.store.close()
         self.log.info("broker_stopped", requests=self.requests)
 
-    def serve(self, parent_pipe: int | None = None) -> None:
-        """Run until ``stop``, SIGTERM, SIGINT or the end of ``parent_pipe``."""
+    def serve(self, parent_pipe: int | None = None, heard_parent: Callable[[int], bool] = bool) -> None:
+        """Run until ``stop``, SIGTERM, SIGINT or the end of ``parent_pipe``.
+
+        ``heard_parent`` answers what the supervisor asks through that pipe; it returns False when the supervisor is gone.
+        """
         self._wake_write.setblocking(False)
         signal.set_wakeup_fd(self._wake_write.fileno())  # a signal just before select would not end it otherwise
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         if parent_pipe is not None:
-            self._parent_pipe = parent_pipe
+            self._parent_pipe, self._heard_parent = parent_pipe, heard_parent
             self._selector.register(parent_pipe, selectors.EVENT_READ)
         while self._running:
             self.step()
@@ -147,7 +150,7 @@ class Server:
 
     def _beat(self) -> None:
         """The supervisor asked, or is gone. Raises GroundGone, StoreGone."""
-        if not heard_parent(self._parent_pipe):
+        if not self._heard_parent(self._parent_pipe):
             self._running = False
             return
         self.store.check_names()

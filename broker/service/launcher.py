@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 from broker.home.data_folder import prepare_home
 from broker.home.endpoints import endpoint, socket_answers
-from broker.home.environment import HOME
 from broker.home.local_sockets import connected, peer
-from broker.home.locks import is_held, is_supervised, lock
+from broker.home.locks import hold, is_held, is_supervised, lock, supervisor_locks
 from broker.home.paths import runs_older, version_number, wire_socket
 from broker.home.process_table import environment_of, parent_of, process_started, words_of
 from broker.home.settings import Settings
@@ -54,7 +53,7 @@ def ensure_running(
         while not answers(settings):
             gone = started is None or started.poll() is not None  # killed at birth, or another one was running and died
             if mine and gone and time.monotonic() >= again_s:
-                started = start_supervisor(settings, environment)
+                started = _start(settings, environment) or started
                 again_s = time.monotonic() + _START_AGAIN_S
             if time.monotonic() > end:
                 raise IpcError("unavailable", detail=why_not(settings))
@@ -176,25 +175,46 @@ def _environment_of(pid: int) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith("IPC_")}
 
 
-def start_supervisor(settings: Settings, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start supervisor, broker and doors, detached from this process, its terminal and its folder. ``environment`` is added
-    to this process's."""
-    root = str(Path(__file__).resolve().parents[2])
-    env = {**os.environ, **environment, HOME: str(settings.home)}
-    env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
-    errors = os.open(settings.home / "logs" / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _start(settings: Settings, environment: Mapping[str, str]) -> "subprocess.Popen[bytes] | None":
     try:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "broker.service.supervisor"],
-            cwd=settings.home,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=errors,
-            stderr=errors,
-            start_new_session=True,
-        )
+        return start_supervisor(settings, environment)
+    except OSError as e:  # the data folder has just been removed
+        raise IpcError("unavailable", detail=str(e)) from None
+
+
+def start_supervisor(settings: Settings, environment: Mapping[str, str]) -> "subprocess.Popen[bytes] | None":
+    """Start supervisor, broker and doors, detached from this process, its terminal and its folder.
+
+    None if a supervisor lives: what it looks after comes up. The lock on the data folder is taken here and handed down, so a
+    supervisor has it from birth, for the very folder that its client saw. ``environment`` is added to this process's.
+    """
+    folder, file = supervisor_locks(settings.home)
+    fd = hold(folder)
+    if fd is None:
+        return None
+    try:
+        if is_held(file):  # by a version that does not lock the folder, or where the file system can't
+            return None
+        root = str(Path(__file__).resolve().parents[2])
+        env = {**os.environ, **settings.environment(), **environment}
+        env["PYTHONPATH"] = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+        with open(settings.home / "logs" / "start.log", "wb", opener=_private) as errors:
+            return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+                [sys.executable, "-P", "-m", "broker.service.supervisor", "--locked", str(fd)],
+                cwd=settings.home,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+                pass_fds=[fd],
+            )
     finally:
-        os.close(errors)
+        os.close(fd)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def why_not(settings: Settings) -> str:

@@ -12,6 +12,7 @@ A child that hangs is killed, and so started again (broker.service.heartbeat). A
 supervisor looks whether the data folder is still the one it was started in (broker.home.watched_files); if not, all ends.
 """
 
+import argparse
 import contextlib
 import importlib.util
 import json
@@ -23,28 +24,21 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from broker.home import restore_journal
 from broker.home.data_folder import prepare_home
 from broker.home.endpoints import clear_socket
-from broker.home.environment import KEY_FILE
-from broker.home.files import FolderError, write_private
-from broker.home.locks import lock
+from broker.home.files import write_private
+from broker.home.locks import broker_lock, lock, supervisor_locks
 from broker.home.logs import Log, open_log
-from broker.home.paths import mcp_socket, python
+from broker.home.paths import python
 from broker.home.process_table import process_started
 from broker.home.settings import Settings, SettingsError
 from broker.home.watched_files import Ground, GroundGone, note
+from broker.service.doors import DOORS
 from broker.service.heartbeat import LOOKS, Heartbeat
 from broker.version import VERSION
 
-DOORS = ("bridges.tcp",)
-"""Modules of the doors that run with the broker; one that is not installed is left out."""
-DOORS_IF_SET = {"bridges.remote": "remote"}
-"""Those that run only where a setting says so."""
-ON_DEMAND = {"bridges.mcp": mcp_socket}
-"""Modules that run with the argument ``--serve`` once somebody connects to the socket, and may end when idle."""
 ALREADY_RUNNING = 3
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
@@ -107,11 +101,11 @@ class Child:
 class Supervisor:
     """Runs children until told to stop."""
 
-    def __init__(self, settings: Settings, log: Log, locks: contextlib.ExitStack) -> None:
+    def __init__(self, settings: Settings, log: Log, locks: contextlib.ExitStack, ground: Ground) -> None:
         self._settings = settings
         self._log = log
-        self._ground = Ground(settings)
-        held = settings.home / "run" / "supervisor.lock"
+        self._ground = ground
+        held = supervisor_locks(settings.home)[1]
         self._ground.keep(held, lambda: take(held, locks))
         self._state_path = settings.home / "run" / "supervisor.json"
         self._state = ""
@@ -121,12 +115,14 @@ class Supervisor:
             "version": VERSION,
             "settings": {name: value for name, value, _origin in settings.public()},
         }
-        wanted = [*DOORS, *(module for module, setting in DOORS_IF_SET.items() if getattr(settings, setting))]
-        modules = ["broker", *(m for m in wanted if importlib.util.find_spec(m) is not None)]
-        self._children = [Child(module) for module in modules]
-        for module, socket_of in ON_DEMAND.items():
-            if importlib.util.find_spec(module) is not None:
-                self._listen(module, socket_of(str(settings.home)))
+        self._children = [Child("broker")]
+        for door in DOORS:
+            if importlib.util.find_spec(door.module) is None or (door.setting and not getattr(settings, door.setting)):
+                continue
+            if door.socket_of is None:
+                self._children.append(Child(door.module))
+            else:
+                self._listen(door.module, door.socket_of(str(settings.home)))
         self._beat_s = (settings.heartbeat_s or BEAT_S) / LOOKS
         self._next_beat_s = time.monotonic() + self._beat_s
         self._running = True
@@ -310,52 +306,75 @@ class Supervisor:
             return ""
 
 
-def take(path: Path, locks: contextlib.ExitStack) -> None:
+def take(path: str, locks: contextlib.ExitStack) -> None:
     """Hold a lock until ``locks`` ends. Raises GroundGone if another supervisor has it."""
     if not locks.enter_context(lock(path)):
         raise GroundGone(f"another supervisor has {path}")
 
 
-def main() -> int:
-    """Exit status: 0 stopped, 1 can't start, 3 one is running already."""
-    os.environ.pop(KEY_FILE, None)  # the doors here are this broker's
+def main(locked: int | None = None) -> int:
+    """Exit status: 0 stopped, 1 can't start, 3 one is running already.
+
+    ``locked`` is a descriptor of the data folder, with its lock; the lock is taken here unless it is given.
+    """
     try:
-        settings = Settings.load()
-        prepare_home(settings)
-    except (SettingsError, FolderError) as e:
+        settings = Settings.of_service()
+        with contextlib.ExitStack() as locks:
+            return _supervise(settings, locks, locked)
+    except (SettingsError, OSError) as e:
         print(e, file=sys.stderr)
         return 1
+
+
+def _supervise(settings: Settings, locks: contextlib.ExitStack, locked: int | None) -> int:
+    """Raises SettingsError, OSError."""
+    folder, file = supervisor_locks(settings.home)
     log = open_log("supervisor", settings.home / "logs", settings.log_level)
-    with contextlib.ExitStack() as locks:
+    ground = None
+    if locked is not None:
+        locks.callback(os.close, locked)
+        found = os.fstat(locked)
+        ground = Ground(settings, (found.st_dev, found.st_ino))
         try:
-            for path in (settings.home, settings.home / "run" / "supervisor.lock"):
-                take(path, locks)
-        except GroundGone:
-            print(f"already running for {settings.home}", file=sys.stderr)
-            return ALREADY_RUNNING
-        try:
-            with lock(settings.home / "run" / "broker.lock") as alone:
-                if alone and restore_journal.finish(
-                    settings.home
-                ):  # now, since the doors' settings are part of what was restored
-                    log.warning("restore_finished")
-                    settings = Settings.load()
-                    prepare_home(settings)
-        except (OSError, SettingsError, FolderError) as e:
-            log.error("restore_not_finished", detail=str(e))
+            ground.check_home()
+        except GroundGone as e:
             print(e, file=sys.stderr)
             return 1
-        supervisor = Supervisor(settings, log, locks)
-        try:
-            supervisor.run()
-        except GroundGone as e:  # there is nobody left to be answered
-            log.error("ground_gone", detail=str(e))
-            print(e, file=sys.stderr)
-            supervisor.end(in_order=False)
-            return 1
-        supervisor.end(in_order=True)
+    prepare_home(settings)
+    try:
+        for path in (file,) if locked is not None else (folder, file):
+            take(path, locks)
+    except GroundGone:
+        print(f"already running for {settings.home}", file=sys.stderr)
+        return ALREADY_RUNNING
+    settings = _restored(settings, log)
+    supervisor = Supervisor(settings, log, locks, ground or Ground(settings))
+    try:
+        supervisor.run()
+    except GroundGone as e:  # there is nobody left to be answered
+        log.error("ground_gone", detail=str(e))
+        print(e, file=sys.stderr)
+        supervisor.end(in_order=False)
+        return 1
+    supervisor.end(in_order=True)
     return 0
 
 
+def _restored(settings: Settings, log: Log) -> Settings:
+    """Finish a restore now, since the settings of the doors are part of what was restored. Raises SettingsError, OSError."""
+    with lock(broker_lock(settings.home)) as alone:
+        try:
+            if alone and restore_journal.finish(settings.home):
+                log.warning("restore_finished")
+                settings = Settings.load()
+                prepare_home(settings)
+        except (OSError, SettingsError) as e:
+            log.error("restore_not_finished", detail=str(e))
+            raise
+    return settings
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m broker.service.supervisor", description="Run broker and doors.")
+    parser.add_argument("--locked", type=int, metavar="FD", help="an inherited descriptor of the data folder, locked")
+    sys.exit(main(parser.parse_args().locked))

@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from broker.home.endpoints import endpoint
+from broker.home.locks import hold, is_held
+from broker.service.launcher import ensure_running, supervisor_state
 from tests.conftest import Service, alive, wait_for
 
 ONE_SEND = """
@@ -48,6 +52,44 @@ def test_a_second_broker_for_the_same_home_does_not_start(service: Service) -> N
     for module in ("broker", "broker.service.supervisor"):
         done = subprocess.run([sys.executable, "-m", module], env=env, capture_output=True, text=True, timeout=20)
         assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+
+
+def test_a_client_that_finds_a_supervisor_alive_waits_for_it_and_starts_none(make_service: Callable[..., Service]) -> None:
+    service = make_service().start()
+    supervisor = service.pid("supervisor")
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        service.kill("broker")
+        with ThreadPoolExecutor() as other:
+            started = other.submit(ensure_running, service.settings)
+            wait_for("the client to wait", lambda: is_held(service.home / "run" / "start.lock"))
+            os.kill(supervisor, signal.SIGCONT)
+            assert started.result() is False
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert service.pid("supervisor") == supervisor
+
+
+def test_a_supervisor_whose_data_folder_was_removed_at_its_start_ends_and_makes_none(home: Path) -> None:
+    locked = hold(home)
+    assert locked is not None
+    home.rmdir()
+    command = [sys.executable, "-m", "broker.service.supervisor", "--locked", str(locked)]
+    env = {**os.environ, "IPC_HOME": str(home), "IPC_PORT": "0"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=20, pass_fds=[locked])
+    os.close(locked)
+    assert (done.returncode, home.exists()) == (1, False)
+    assert "was deleted, moved or replaced" in done.stderr
+
+
+def test_a_service_has_the_settings_of_the_client_that_started_it(
+    make_service: Callable[..., Service], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPC_PORT", "0")
+    service = make_service(IPC_PAIR_LIMIT="7")
+    assert ensure_running(service.settings)
+    state = wait_for("the state", lambda: supervisor_state(service.settings))
+    assert state["settings"]["pair_limit"] == "7"
 
 
 def test_stale_files_of_a_crash_never_block_a_start(make_service: Callable[..., Service], home: Path) -> None:
