@@ -133,6 +133,8 @@ def test_everything_in_the_home_is_private_whatever_the_umask(make_service: Call
     finally:
         os.umask(before)
     for path in [home, *home.rglob("*")]:
+        if path.is_symlink():  # it has no mode of its own
+            continue
         allowed = 0o700 if path.is_dir() else 0o600
         assert path.lstat().st_mode & 0o777 & ~allowed == 0, path
 
