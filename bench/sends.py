@@ -21,7 +21,7 @@ NOTES = {
 LARGE_BYTES = ((4096, "4 KiB"), (65536, "64 KiB"))
 _LARGE_MOST = 1_000
 """Messages of a burst of large bodies, a client: they fill memory and disk of every system."""
-ORDER = ("prototype", "stream", "zeromq", "redis-always", "nats-always", "nats-default", "percall", "tcp", "unix")
+ORDER = ("prototype", "stream", "zeromq", "redis-always", "nats-always", "nats-default", "percall", "tcp", "tcp-unix", "unix")
 """Ways whose figures are divided by each other go one right after the other; the rest follows."""
 LARGE_WAYS = ("prototype", "stream", "tcp", "unix", "redis-always", "nats-always", "nats-default")
 

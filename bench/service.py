@@ -8,6 +8,8 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from broker.home.settings import Settings
 from broker.service.launcher import ensure_running
 
 TEMPORARY = "/tmp"  # noqa: S108 (folders of our own are made in it; a socket's path must be short)
+ROOT = Path(__file__).resolve().parent.parent
 _STOP_S = 15.0
 _DOOR_S = 10.0
 
@@ -59,6 +62,8 @@ class Service(System):
             **more,
         }
         self.settings = Settings.load(env=self.env)
+        self._door: subprocess.Popen[str] | None = None
+        self._door_port = 0
 
     def start(self) -> None:
         """Return when the broker accepts connections."""
@@ -66,6 +71,8 @@ class Service(System):
             ensure_running(self.settings)
 
     def stop(self) -> None:
+        if self._door is not None:
+            self._door.communicate()  # the end of its standard input ends it
         self.halt()
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -101,6 +108,17 @@ class Service(System):
             if time.monotonic() > end:
                 raise TimeoutError(f"the TCP door does not listen on port {self.port}")
             time.sleep(0.02)
+
+    def door_by_unix_socket(self) -> int:
+        """The port of a TCP door that reaches the broker by its Unix socket; see bench.doors.tcp_door."""
+        if self._door is None:
+            command = [sys.executable, "-m", "bench.doors.tcp_door", "unix"]
+            self._door = subprocess.Popen(
+                command, cwd=ROOT, env=environment_for(self.env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            assert self._door.stdout is not None
+            self._door_port = int(self._door.stdout.readline())
+        return self._door_port
 
     def database_bytes(self) -> int:
         """The database and its write-ahead log, as files."""

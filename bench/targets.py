@@ -11,7 +11,8 @@ from bench.report import Results, Verdict, number
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``left``, divided by the sum of ``right`` where there is one, is to be at least ``low`` or at most ``high``."""
+    """``left``, less ``less`` or divided by the sum of ``right`` where there is one, is to be at least ``low`` or at most
+    ``high``."""
 
     what: str
     left: str
@@ -21,6 +22,7 @@ class Target:
     unit: str = "x"
     scale: float = 1.0
     """What the measured value is multiplied with to be in ``unit``."""
+    less: str = ""
 
     def wanted(self) -> str:
         if self.low is not None:
@@ -29,14 +31,15 @@ class Target:
 
     def measured(self, results: Results) -> float | None:
         """None where a side of it has no value."""
-        rows = [results.rows.get(key) for key in (self.left, *self.right)]
+        rows = [results.rows.get(key) for key in (self.left, *((self.less,) if self.less else self.right))]
         if any(row is None or not row.values for row in rows):
             return None
         left, *right = [row.values for row in rows if row is not None]
         if not right:
             return statistics.median(left) * self.scale
-        ratios = [value / sum(parts) for value, *parts in zip(left, *right, strict=False)]
-        return float(statistics.median(ratios)) * self.scale
+        rounds = zip(left, *right, strict=False)
+        found = [value - sum(parts) if self.less else value / sum(parts) for value, *parts in rounds]
+        return float(statistics.median(found)) * self.scale
 
     def verdict(self, results: Results) -> Verdict:
         value = self.measured(results)
@@ -71,6 +74,15 @@ TARGETS = (
     Target("p99 until received, at 50 % of the top rate", "latency.50%.here.p99", high=10, unit="ms", scale=1e-3),
     Target("durable push to a waiting receiver, p50", "push.p50", high=0.45, unit="ms", scale=1e-3),
     Target("lasting TCP connection / ZeroMQ door, 256 in flight", "sends.tcp.1x256", ("sends.zeromq.1x256",), low=0.6),
+    _faster("lasting TCP connection, 256 in flight, over the ROUTER / over the Unix socket", "1x256", "tcp-unix", 0.9, "tcp"),
+    Target(
+        "lasting TCP connection in turn, p50: what the ROUTER takes more than the Unix socket",
+        "sends.tcp.1x1.p50",
+        less="sends.tcp-unix.1x1.p50",
+        high=0.1,
+        unit="ms",
+        scale=1e-3,
+    ),
     Target("TCP, a connection a request, 16 clients", "sends.oneshot.16x1", low=3000, unit="/s"),
     Target("`ipc send`, whole process", "program.send", high=60, unit="ms"),
     Target("a hook with an empty inbox, whole process", "program.hook", high=50, unit="ms"),

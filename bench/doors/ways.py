@@ -81,6 +81,17 @@ class LastingTcp(Door):
         return Address("bench.doors.lines:LastingSender", (place, self.name(number), self.token(number)))
 
 
+class TcpByUnixSocket(Door):
+    key = "tcp-unix"
+    title = "the same door, if it took the Unix socket of the broker"
+
+    def address(self, number: int) -> Address:
+        if not has_module("bridges.tcp"):
+            raise Skip("the TCP door is not installed")
+        place = ("127.0.0.1", self.system.door_by_unix_socket())
+        return Address("bench.doors.lines:LastingSender", (place, self.name(number), self.token(number)))
+
+
 class UnixSocket(Door):
     key = "unix"
     title = "**JSON on a Unix socket**, lasting connection"
@@ -108,7 +119,7 @@ def wait_for_tcp(service: Service) -> None:
     one_shot(("127.0.0.1", service.port), {"action": "ping"})
 
 
-DOORS: tuple[type[Door], ...] = (Zeromq, Stream, Library, UnixSocket, LastingTcp, OneShotTcp)
+DOORS: tuple[type[Door], ...] = (Zeromq, Stream, Library, UnixSocket, LastingTcp, TcpByUnixSocket, OneShotTcp)
 
 
 class Ipc(Service):

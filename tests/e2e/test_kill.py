@@ -26,9 +26,9 @@ def drain(service: Service, name: str) -> list[str]:
     return got
 
 
-@pytest.mark.parametrize("victim", ["broker", "supervisor"])
-def test_what_was_acknowledged_to_a_zeromq_client_is_delivered_once(service: Service, victim: str) -> None:
-    sender = service.connect("fred")
+@pytest.mark.parametrize(("victim", "link"), [("broker", "unix"), ("broker", "zeromq"), ("supervisor", "zeromq")])
+def test_what_was_acknowledged_to_a_client_is_delivered_once(service: Service, victim: str, link: str) -> None:
+    sender = service.connect("fred", link=link)
     acknowledged: list[str] = []
     failed: list[BaseException] = []
 
@@ -121,3 +121,16 @@ def test_a_broker_is_back_within_seconds_of_its_death(service: Service) -> None:
     service.kill("broker")
     wait_for("the next broker", lambda: service.pid("broker") not in (0, before), 5.0)
     assert service.connect("fred").send("fred", "x")["message"] == "Message sent"
+
+
+def test_mail_of_a_killed_doors_client_is_back_at_once(service: Service) -> None:
+    """Its lease would last for half a minute. The broker hears that the door's connection has ended."""
+    reader, sender = service.connect("reader"), service.connect("sender")
+    sender.send("reader", "hello")
+    with service.tcp() as s:
+        check = {"action": "check", "instance_id": "reader", "session_token": reader.token}
+        s.sendall(json.dumps(check).encode() + b"\n")
+        assert b"hello" in s.makefile("rb").readline()
+        service.kill("tcp")
+        (back,) = reader.check(wait=10.0)
+    assert (back.content, back.redelivered) == ("hello", True)
