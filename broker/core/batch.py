@@ -1,4 +1,4 @@
-"""What one batch of requests works with, and what comes out of it."""
+"""A batch: requests that are decided and committed together, what they change, and their replies."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ DOOR_LENGTH = 32
 
 
 class Incoming(NamedTuple):
-    """One request as it came off the wire. ``door`` names the door in logs."""
+    """One request as it was received. ``door`` names the door in logs."""
 
     route: Route
     body: dict[str, Any]
@@ -22,7 +22,7 @@ class Incoming(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Requests of one connection that came together. Token and door that one names hold for those behind it, too."""
+    """Requests of one connection that came together. A token or door holds for the requests behind it, until the next one."""
 
     route: Route
     bodies: list[dict[str, Any]]
@@ -52,7 +52,7 @@ class Answers(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """One reply or push. If it can't be delivered, the leases of ``mail_ids`` in ``mailbox`` are given back."""
+    """One reply or push. If it can't be delivered, the mail in it returns to its mailbox (``leases.return_undelivered``)."""
 
     route: Route
     body: dict[str, Any]
@@ -70,7 +70,7 @@ class Event:
 
 @dataclass(slots=True)
 class Arrival:
-    """New mail of one batch in one mailbox; without senders it is old mail that is back."""
+    """New mail of one batch in one mailbox. Without senders it is mail that came back."""
 
     senders: dict[str, None] = field(default_factory=dict)
     land: int = 0
@@ -83,7 +83,7 @@ class TimeBudget(Protocol):
     """
 
     def enter(self, route: Route) -> bool:
-        """Begin a frame of a connection, its first one in any case; False if the time of the connection is over."""
+        """Begin a frame; False if the connection's time is used up. The first frame of a connection is always begun."""
         ...
 
     def over(self) -> bool: ...
@@ -91,7 +91,7 @@ class TimeBudget(Protocol):
 
 @dataclass(slots=True)
 class Batch:
-    """One batch: the state it changes, the rows it writes, the replies it will send once all is committed."""
+    """The state that it changes, the rows that it writes, the replies that are sent once all is committed."""
 
     state: State
     store: Store
@@ -99,20 +99,20 @@ class Batch:
     now: Moment
     make_token: Callable[[], str]
     careful: bool = False
-    """Look each message id up before inserting (after the store reported a conflict)."""
-    pace: TimeBudget | None = None
-    """None: everything is decided, and at once."""
+    """Look up each message id before its row is added: the store reported a conflict."""
+    budget: TimeBudget | None = None
+    """None: no limit of time."""
     rest: list[Frame] = field(default_factory=list)
-    """What the pace left no time for."""
+    """Frames for which there was no time."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)
-    """Requests for archived mail, which are sound and wait for a moment when nobody else does."""
+    """Reads of the archive. They have been checked, and wait until nobody else does."""
     journal: Journal = field(default_factory=Journal)
     out: list[Outgoing | Answers] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     request: Incoming | None = None
-    """The one that is being decided."""
+    """The request that is being decided."""
     ignored: dict[str, Any] = field(default_factory=dict)
-    """What its reply says of fields that nothing reads."""
+    """The ``ignored`` of its reply, if there is any."""
     woken: dict[int, Mailbox] = field(default_factory=dict)
     """Mailboxes that have new mail for a waiter or subscriber."""
     arrived: dict[int, Arrival] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Batch:
     """(asker's mailbox, question, answer) of questions answered in this batch for which an ``ask`` waits."""
 
     def event(self, name: str, /, **fields: Any) -> None:
-        """Note something for the log, with the request it belongs to."""
+        """Note something for the log, with the request that is being decided."""
         if self.request is not None:
             fields = {"door": self.request.door, "request": self.request.body.get("id"), **fields}
         self.events.append(Event(name, fields))
@@ -133,7 +133,7 @@ class Batch:
         arrival.land = max(arrival.land, land)
 
     def offer_again(self, mailbox: Mailbox) -> None:
-        """Mail of a lease that ended or was given up waits again: those who would get it, or be told of it, hear so."""
+        """Mail came back: hand it to whoever waits, and tell the watchers."""
         self.wake(mailbox)
         if mailbox.watchers:
             self.arrived.setdefault(mailbox.id, Arrival())

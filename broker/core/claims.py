@@ -18,7 +18,7 @@ from broker.protocol.errors import IpcError
 
 
 def drop_claims(batch: Batch, mailbox: Mailbox) -> int:
-    """Claims end with the session that made them; how many there were."""
+    """End the claims of a session that ends; how many there were."""
     ids = [claim.id for claim in batch.state.claims.values() if claim.mailbox is mailbox]
     for claim_id in ids:
         batch.journal.drop(batch.state.claims, claim_id)
@@ -28,7 +28,7 @@ def drop_claims(batch: Batch, mailbox: Mailbox) -> int:
 
 DEFAULT_TTL_S: float = ACTIONS["claim"].field("ttl_s").default
 _SESSIONS = 10
-"""There may be ``claim_limit`` claims for each of so many sessions: a request looks at all of them."""
+"""There may be ten times ``claim_limit`` claims: a request looks at all of them."""
 
 
 def claim(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
@@ -95,12 +95,12 @@ def claims(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def among(held: list[Claim], resource: str) -> list[Claim]:
-    """Those of the claims that overlap a resource."""
+    """The claims that overlap a resource."""
     return [held[i] for i in overlapping(resource, [c.resource for c in held])]
 
 
 def drop_lapsed(batch: Batch) -> None:
-    """Claims whose time, or whose holder's session, is over."""
+    """Drop claims whose time is over, or their holder's session."""
     now_s, oldest_s = batch.now.due_s, batch.now.due_s - batch.settings.session_timeout_s
     for held in list(batch.state.claims.values()):
         if held.until_s <= now_s or held.mailbox.last_seen_s < oldest_s:

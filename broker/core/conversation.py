@@ -55,7 +55,7 @@ def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def other_end(batch: Batch, sender: Mailbox, letter: StoredMessage) -> Mailbox:
-    """To whom a reply goes: the writer, or for one's own message its one recipient."""
+    """The recipient of a reply: the message's writer, or for one's own message its one recipient."""
     if letter.sender_id != sender.id:
         writer = batch.state.by_id.get(letter.sender_id)
         if writer is None:
@@ -98,13 +98,13 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
 
 
 def asks(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """Newest first, at most a hundred."""
+    """At most 100 questions that one asked or was asked, newest first."""
     rows: list[dict[str, Any]] = []
     for question in batch.store.questions_of(session.mailbox.id):
         letter = batch.store.find_letter(question.message_id)
         asked = batch.state.by_id.get(question.asked_id)
         if letter is None or asked is None:
-            continue  # expired with its message
+            continue  # the message has expired
         state = state_of_question(batch, question)
         if request.body.get("state") in (None, state) and len(rows) < _LISTED:
             row = {"id": str(letter.id), "from": letter.sender, "to": asked.name, "content": letter.content[:_EXCERPT]}
@@ -137,7 +137,7 @@ def forward(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
 
 
 def whole_text(batch: Batch, letter: StoredMessage) -> str:
-    """The text of a message: what is forwarded is a message of its own, with a file of its own where it is large."""
+    """The text of a message, read from its file where it is large."""
     if letter.file_sha256 is None:
         return letter.content
     found = batch.store.read_large(letter.file_path, letter.file_sha256)
@@ -152,7 +152,7 @@ def withdraw(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
 
 
 def receipts(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """One row for each recipient of each message. What a reader has muted looks like what nobody has read yet."""
+    """One row for each recipient of each message. Muted mail looks unread."""
     rows = []
     for text_id in request.body["ids"]:
         if not isinstance(text_id, str):

@@ -1,13 +1,17 @@
-"""Mail goes out: check, long poll, push, lease, acknowledgement.
+"""Delivery: mail is fetched, leased, acknowledged or given back.
+
+Theory of operation. The life of a message in a mailbox:
 
     queued --fetch--> leased --ack--> read
        ^                |
-       |                +--- touch: leased for longer
-       +--- release, lease end, session replaced, undeliverable reply: comes back as ``redelivered``
-       +--- end of the connection that got it, unless it was touched: likewise
+       |                |
+       +--- returned ---+    (``leases`` has every way)
 
-A lease lives in memory; that a message was handed out once is marked on disk (``attempts``), so that after a crash it
-comes back as redelivered. Acknowledgement is durable before it is answered.
+Messages go out oldest first. The mailbox's ``cursor`` is the highest id handed out: new mail is above it, mail that came back
+is in ``returned`` and goes first. Mail that lands at once may be fetched before older mail; the cursor passes over it later.
+
+A lease is in memory. That a message was handed out is marked on disk (``attempts``), so it comes again as ``redelivered``, also
+after a crash. An acknowledgement is durable before it is answered.
 """
 
 from collections.abc import Iterable
@@ -28,12 +32,12 @@ from broker.protocol.essentials import LANDINGS
 DEFAULT_LIMIT: int = ACTIONS["check"].field("limit").default
 DEFAULT_MAX_BYTES: int = ACTIONS["check"].field("max_bytes").default
 _SKIPPED = 1000
-"""Milder messages passed over by one fetch; the next goes on behind them."""
+"""Messages that one fetch may pass over because they land later; the next fetch goes on behind them."""
 _NONE_NEW = 2**62
 
 
 def check(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | None:
-    """The mail there is; None if the reply comes later, when there is some or the wait is over."""
+    """Answer with the mail that there is, or wait at most ``wait_s`` for some."""
     act_as(batch, session, request, "instance_id")
     body, mailbox = request.body, session.mailbox
     limit, max_bytes = body.get("limit") or DEFAULT_LIMIT, body.get("max_bytes") or DEFAULT_MAX_BYTES
@@ -52,7 +56,7 @@ def check(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] |
 def answer_ask(
     batch: Batch, session: Session, request: Incoming, question: OpenQuestion, sent: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """The reply to an ``ask`` that is stored: with the answer if it has come, else at once or when it comes."""
+    """Answer an ``ask`` that is stored: with the answer to it, or wait at most ``wait_s`` for that."""
     mailbox, wait_s = session.mailbox, request.body.get("wait_s") or 0
     until_s = batch.now.mono_s + wait_s
     waiter = Waiter(
@@ -70,7 +74,7 @@ def answer_ask(
 
 
 def wait(batch: Batch, mailbox: Mailbox, waiter: Waiter) -> None:
-    """Answer a long poll later. Where too many wait, the oldest of them is over: nobody may be there any more to hear of it."""
+    """Answer later. Beyond ``WAITS`` long polls of a mailbox the oldest is answered now: its client is probably gone."""
     oldest = add_waiter(batch.state, mailbox, waiter, batch.journal)
     note_use(batch.state, waiter.route, mailbox)
     if oldest is not None:
@@ -78,7 +82,7 @@ def wait(batch: Batch, mailbox: Mailbox, waiter: Waiter) -> None:
 
 
 def reply(batch: Batch, to: Waiter, mailbox: Mailbox, messages: list[dict[str, Any]], state: str | None = None) -> None:
-    """Answer a ``check``, or with a state an ``ask``."""
+    """Answer a ``check``; with a ``state`` an ``ask``."""
     body = {"id": to.request_id, "status": "ok", **to.fields, "messages": messages, "more": mailbox.available}
     if state is not None:
         body["state"] = state
@@ -88,14 +92,14 @@ def reply(batch: Batch, to: Waiter, mailbox: Mailbox, messages: list[dict[str, A
 def fetch(
     batch: Batch, mailbox: Mailbox, to: Route, limit: int, max_bytes: int, land: int = Landing.AT_END
 ) -> list[dict[str, Any]]:
-    """Lease a connection the next messages that land at ``land`` or before: oldest first, returned ones before new ones."""
+    """Lease to a connection the next messages that land at ``land`` or sooner: those that came back, then new ones."""
     if mailbox.available <= 0:
         return []
     if land == Landing.AT_ONCE:
         ids = sorted(mailbox.urgent - mailbox.leased.keys())
         return fetch_ids(batch, mailbox, to, ids, limit, max_bytes) if ids else []
     passed_over = mailbox.later if land == Landing.AFTER_TOOL else frozenset()
-    # all that came back is offered: some of it may have expired, and hide what is behind it until it is swept
+    # offer all that came back: what has expired is not fetched, and must not hide what is behind it
     first = [i for i in mailbox.returned if i not in passed_over]
     taken: list[Delivery] = []
     shown: list[dict[str, Any]] = []
@@ -104,7 +108,7 @@ def fetch(
     for mail in batch.store.fetch(mailbox.id, first, mailbox.cursor, batch.now.due_s):
         if len(taken) >= limit or len(skipped) >= _SKIPPED:
             break
-        if mail.id in mailbox.leased:  # it was taken before what is older
+        if mail.id in mailbox.leased:  # it landed at once, before what is older
             continue
         if mail.id in passed_over:
             skipped.append(mail.id)
@@ -127,7 +131,7 @@ def fetch(
 
 
 def fetch_ids(batch: Batch, mailbox: Mailbox, to: Route, ids: list[int], limit: int, max_bytes: int) -> list[dict[str, Any]]:
-    """Lease a connection these messages before what is older, as far as they are unread and nobody holds them."""
+    """Lease to a connection those of the messages that are unread and on lease to nobody, whatever waits before them."""
     shown: dict[int, dict[str, Any]] = {}
     size = 0
     for mail in batch.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, batch.now.due_s):
@@ -143,7 +147,7 @@ def fetch_ids(batch: Batch, mailbox: Mailbox, to: Route, ids: list[int], limit: 
 
 
 def lease(batch: Batch, mailbox: Mailbox, to: Route, ids: Iterable[int]) -> None:
-    """Hand messages out until the lease or the connection ends."""
+    """Hand messages out for ``lease_s``, or until the connection ends."""
     held = Lease(batch.now.mono_s + batch.settings.lease_s, to)
     for message_id in ids:
         add_lease(batch.state, mailbox, message_id, held, batch.journal)
@@ -152,7 +156,7 @@ def lease(batch: Batch, mailbox: Mailbox, to: Route, ids: Iterable[int]) -> None
 
 
 def count(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """What a ``check`` would find, without one."""
+    """How many messages a ``check`` would find, and whose; none is leased."""
     act_as(batch, session, request, "instance_id")
     mailbox = session.mailbox
     found = {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys())}
@@ -191,7 +195,7 @@ def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
 
 
 def touch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """Hold leased mail for longer, whatever becomes of its connection; what is not on lease any more stays so."""
+    """Lengthen leases, and keep them when the connection ends. A lease that is over is not renewed."""
     act_as(batch, session, request, "instance_id")
     mailbox = session.mailbox
     held = [i for i in dict.fromkeys(read_ids(request)) if i in mailbox.leased]

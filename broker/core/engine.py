@@ -1,12 +1,18 @@
-"""Batches: decide, append, commit, reply.
+"""The engine decides a batch, commits it, and only then hands out the replies.
+
+Theory of operation. Memory holds the state, the disk holds the mail, and memory never runs ahead of the disk:
 
     requests --decide--> rows + memory changes + replies --commit--> replies may go out
                  |                                          |
           refused: undone alone                  failed: undone whole, then one by one
 
-All requests that wait are decided in one transaction (group commit). When the commit fails, memory is rolled back with
-the disk and each request is run again alone, so that only those that really can't be done are refused: a full disk
-refuses sends and goes on serving reads.
+All requests that wait are decided in one transaction, so they share one sync of the disk. A handler changes memory through the
+batch's journal, adds rows to the store and returns a reply. A refusal takes back what its request did. A commit that fails
+takes back the whole batch; then each request is decided again alone, so that only those that can't be done are refused: a full
+disk refuses sends and serves reads.
+
+Two kinds of requests are not decided here and now where the caller gives a time budget: those for which a connection's time is
+used up go to ``rest``, and reads of the archive go to ``aside``, for a moment when nobody else waits.
 """
 
 import hmac
@@ -45,7 +51,7 @@ READ = {
     action.name: {"id", "action", "session_token", "door", "bound_name", "peer_uid", *(field.name for field in action.fields)}
     for action in ACTIONS.values()
 }
-"""The fields of each action that anything reads."""
+"""The fields of each action that are read; a reply names the others as ``ignored``."""
 Decided = tuple[list[Outgoing | Answers], list[Event]]
 
 HANDLERS: dict[str, Handler] = {
@@ -85,10 +91,10 @@ HANDLERS: dict[str, Handler] = {
     "autocheck": presence.autocheck,
     "import": sending.import_mail,
 }
-"""One function an action. ``ping`` and ``status`` tell of the process and are registered by the server."""
+"""The function of each action. ``ping`` and ``status`` tell of the process; the server adds them."""
 
 _MAY_BE_STORED = frozenset({"mailbox_full", "blocked", "slow_down", "too_many_mailboxes", "unknown_message"})
-"""Refusals that a repeated request may meet though it was stored the first time: its id is looked up before it is told so."""
+"""Refusals that a repeat may get of a message that is stored: the message id is looked up before such a refusal is sent."""
 
 
 @dataclass(slots=True)
@@ -104,17 +110,17 @@ class Engine:
     make_reference: Callable[[BaseException, Incoming], str] = lambda _error, _request: secrets.token_hex(4)
     """Log an unexpected exception and return the reference that the client is given."""
     rest: list[Frame] = field(default_factory=list)
-    """What the last run had no time for, and ``aside`` what it put off, for the caller to take up again."""
+    """Frames that the last run had no time for, and in ``aside`` the reads of the archive. The caller runs them later."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)
 
-    def run(self, work: Sequence[Frame | Incoming], now: Moment, pace: TimeBudget | None = None) -> Decided:
-        """Decide and commit a batch. Nothing returned here was not committed first.
+    def run(self, work: Sequence[Frame | Incoming], now: Moment, budget: TimeBudget | None = None) -> Decided:
+        """Decide and commit a batch. What is returned is committed.
 
-        With a pace part of the work may be left in ``rest`` and ``aside``; without one everything is decided.
+        With a time budget part of the work may be left in ``rest`` and ``aside``; without one all of it is decided.
         """
         self.rest, self.aside = [], []
         try:
-            return self._attempt(work, now, pace)
+            return self._attempt(work, now, budget)
         except IdConflict:
             pass
         except StoreError:
@@ -122,7 +128,7 @@ class Engine:
                 return self._time_alone(now)
             return self._one_by_one(work, now)
         try:
-            return self._attempt(work, now, pace, careful=True)
+            return self._attempt(work, now, budget, careful=True)
         except StoreError:
             return self._one_by_one(work, now)
 
@@ -139,9 +145,9 @@ class Engine:
         batch.journal.commit()
 
     def _time_alone(self, now: Moment) -> Decided:
-        """Time has passed and nothing can be written: returned mail goes to those who wait, without its redelivered mark.
+        """Hand returned mail to those who wait, without its redelivered mark: nothing can be written.
 
-        Without this a subscriber's ended lease would be tried again each millisecond for as long as the disk is full.
+        Without this an ended lease would be tried again each millisecond for as long as the disk is full.
         """
         try:
             return self._attempt([], now, marks=False)
@@ -162,7 +168,7 @@ class Engine:
         return out, events
 
     def _without_marks(self, request: Incoming, now: Moment, first: StoreError) -> Decided:
-        """A read needs no row written: its lease is kept in memory, only the redelivered mark is lost."""
+        """Serve a read though nothing can be written: its leases are in memory, only the redelivered mark is lost."""
         try:
             return self._attempt([request], now, careful=True, marks=False)
         except StoreError:
@@ -176,12 +182,12 @@ class Engine:
         self,
         work: Sequence[Frame | Incoming],
         now: Moment,
-        pace: TimeBudget | None = None,
+        budget: TimeBudget | None = None,
         *,
         careful: bool = False,
         marks: bool = True,
     ) -> Decided:
-        batch = Batch(self.state, self.store, self.settings, now, self.make_token, careful, pace)
+        batch = Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget)
         tidy(self.state)
         try:
             watching.expire(batch)
@@ -202,10 +208,10 @@ class Engine:
         return batch.out, batch.events
 
     def _decide_frame(self, batch: Batch, frame: Frame) -> None:
-        """Runs of ordinary sends by the fast lane, everything else one by one, as long as there is time."""
-        bodies, position, pace = frame.bodies, 0, batch.pace
+        """Decide runs of ordinary sends by the fast lane and all else one by one, until the connection's time is used up."""
+        bodies, position, budget = frame.bodies, 0, batch.budget
         token, door = frame.token, frame.door
-        if pace is not None and not pace.enter(frame.route):
+        if budget is not None and not budget.enter(frame.route):
             batch.rest.append(frame)
             return
         while position < len(bodies):
@@ -215,12 +221,12 @@ class Engine:
             if not taken:
                 self._decide(batch, Incoming(frame.route, body, token, str(door)[:DOOR_LENGTH]))
             position += taken or 1
-            if not taken and pace is not None and position < len(bodies) and pace.over():
+            if not taken and budget is not None and position < len(bodies) and budget.over():
                 batch.rest.append(frame.cut(position)[1])
                 return
 
     def _decide(self, batch: Batch, request: Incoming) -> None:
-        """Run one request; a refusal becomes its reply and leaves no trace of what it had begun."""
+        """Decide one request. A refusal is its reply, and what the request had done is taken back."""
         batch.request = request
         mark, rows = batch.journal.mark(), len(batch.out)
         saved = self.store.savepoint()
@@ -263,7 +269,7 @@ class Engine:
         action.check(request.body)
         if request.body.get("bound_name") is not None:
             sessions.check_bound(batch, session, request)
-        if action.slow and batch.pace is not None and session is not None:
+        if action.slow and batch.budget is not None and session is not None:
             batch.aside.append((session, bare(request, action)))
             return None
         batch.ignored = ignored(action, request.body)
@@ -275,7 +281,7 @@ class Engine:
 
 
 def ignored(action: Action, body: dict[str, Any]) -> dict[str, Any]:
-    """The reply's ``ignored``: at most 8 names of fields that nothing reads, such as a misspelt one."""
+    """The reply's ``ignored``: at most 8 names of fields that are not read, such as misspelt ones."""
     message = body.get("message")
     inside = message if isinstance(message, dict) else {}
     if MESSAGE_FIELDS.issuperset(inside) and READ[action.name].issuperset(body):
@@ -286,7 +292,7 @@ def ignored(action: Action, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def bare(request: Incoming, action: Action) -> Incoming:
-    """The request with nothing but what its action has bounds for: it will be kept for a while."""
+    """The request with the fields of its action alone, whose size is bounded: it may wait for long."""
     known = {"id", "action", *(field.name for field in action.fields)}
     return request._replace(body={name: value for name, value in request.body.items() if name in known})
 

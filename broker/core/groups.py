@@ -11,7 +11,7 @@ from broker.core.state import Group, Session, State
 from broker.protocol.errors import IpcError
 
 _MEMBERS_SHARE = 10
-"""An agent may be in a tenth of the groups that there may be."""
+"""An agent may be in a tenth of ``group_limit`` groups."""
 
 
 def groups(batch: Batch, session: Session, _request: Incoming) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def create(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def check_memberships(batch: Batch, session: Session) -> None:
-    """Raise ``too_many_memberships`` where the agent is in as many groups as one may be: nobody can fill the table alone."""
+    """Raise ``too_many_memberships`` where the agent is in its share of the groups: nobody fills the table alone."""
     limit = max(1, batch.settings.group_limit // _MEMBERS_SHARE)
     if sum(session.mailbox.id in group.members for group in batch.state.groups.values()) >= limit:
         raise IpcError("too_many_memberships", limit=limit)

@@ -1,4 +1,4 @@
-"""Mail that was: history by peer, thread and time, and full-text search."""
+"""The archive: history by peer, thread and time, and full-text search."""
 
 from typing import Any
 
@@ -35,8 +35,8 @@ def search(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     words = request.body["query"].replace("\0", " ").split()  # FTS5 takes a NUL for the end of the query
     if not words:
         raise IpcError("bad_request", detail="query must hold a word")
-    # each word as a quoted string, so that nothing in it is query syntax; the last may be the beginning of one, unless half
-    # of all words begin with it
+    # quote each word, so that nothing in it is query syntax. The last may be the beginning of a word, from three letters on:
+    # half of all words begin with one or two letters
     beginning = "*" if len(words[-1]) > 2 or not words[-1].isascii() else ""
     query = " ".join('"' + word.replace('"', '""') + '"' for word in words) + beginning
     return page(batch, session, request, Filter(query=query))

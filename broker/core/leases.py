@@ -27,7 +27,7 @@ def add_lease(state: State, mailbox: Mailbox, message_id: int, lease: Lease, jou
 
 
 def return_leases(mailbox: Mailbox, ids: Iterable[int], journal: Journal) -> int:
-    """Put leased messages back where the next fetch takes them first; return how many were leased."""
+    """Return leased messages, so that the next fetch takes them first; how many were on lease."""
     ids = [i for i in dict.fromkeys(ids) if i in mailbox.leased]  # each once: a heap may hold equal entries
     if ids:
         for message_id in ids:
@@ -38,7 +38,7 @@ def return_leases(mailbox: Mailbox, ids: Iterable[int], journal: Journal) -> int
 
 
 def expired_leases(state: State, mono_s: float, journal: Journal) -> dict[int, list[int]]:
-    """Message ids by mailbox id whose lease has ended; they leave the heap."""
+    """Ids of messages whose time is over, by mailbox id. They leave the heap and must be returned."""
     ended: dict[int, list[int]] = {}
     while state.lease_ends and state.lease_ends[0][0] <= mono_s:
         entry = heapq.heappop(state.lease_ends)
@@ -63,12 +63,12 @@ def return_undelivered(state: State, mailbox: Mailbox, route: Route, ids: Sequen
 
 
 def begin_connection(state: State, route: Route) -> None:
-    """A connection is there whose end will be told by ``end_connection``; of others leases end by time alone."""
+    """Announce a connection whose end ``end_connection`` will tell. Leases of other connections end by time alone."""
     state.connections[route] = set()
 
 
 def note_use(state: State, route: Route, mailbox: Mailbox) -> None:
-    """The end of a connection concerns this mailbox."""
+    """Note that a connection may hold mail of this mailbox, or wait for some."""
     used = state.connections.get(route)
     if used is not None:
         used.add(mailbox.id)
@@ -77,7 +77,7 @@ def note_use(state: State, route: Route, mailbox: Mailbox) -> None:
 
 
 def end_connection(state: State, route: Route) -> None:
-    """Mail that a connection held comes back, and nothing waits for it any more. To be called between batches."""
+    """Return the mail that a connection held, and forget what waits for it. Call it between batches."""
     journal = Journal()  # never rolled back
     for mailbox_id in state.connections.pop(route, ()):
         mailbox = state.by_id.get(mailbox_id)

@@ -1,4 +1,4 @@
-"""Messages looked up again: by those who wrote or got them, and by nobody else."""
+"""Stored messages, for those who wrote or got them and nobody else."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def recipients(batch: Batch, letter: StoredMessage) -> list[Mailbox]:
 
 
 def take_back(batch: Batch, sender: Mailbox, message_id: int) -> int:
-    """Withdraw the copies that nobody has been given yet; how many that were."""
+    """Withdraw the copies that have been handed to nobody; how many there were."""
     letter = batch.store.find_letter(message_id)
     assert letter is not None and letter.sender_id == sender.id
     gone = 0

@@ -20,21 +20,21 @@ def room(settings: Settings, mailbox: Mailbox) -> int:
 
 
 def enter(state: State, mailbox: Mailbox, journal: Journal) -> None:
-    """A mailbox under a name that had none."""
+    """Add a mailbox under a name that had none."""
     journal.put(state.mailboxes, mailbox.name, mailbox)
     journal.put(state.by_id, mailbox.id, mailbox)
     _count(state, mailbox, journal, 1)
 
 
 def leave(state: State, mailbox: Mailbox, journal: Journal) -> None:
-    """A mailbox ends."""
+    """Take a mailbox out of the state."""
     _count(state, mailbox, journal, -1)
     journal.drop(state.mailboxes, mailbox.name)
     journal.drop(state.by_id, mailbox.id)
 
 
 def set_claimed(state: State, mailbox: Mailbox, journal: Journal, *, claimed: bool) -> None:
-    """Somebody registers as the mailbox, or nobody is it any more."""
+    """Somebody registers as the mailbox, or its name is freed."""
     if mailbox.claimed != claimed:
         _count(state, mailbox, journal, -1)
         journal.set(mailbox, "claimed", claimed)
@@ -43,7 +43,7 @@ def set_claimed(state: State, mailbox: Mailbox, journal: Journal, *, claimed: bo
 
 
 def give_name(state: State, mailbox: Mailbox, name: str, journal: Journal) -> None:
-    """A registered mailbox has another name."""
+    """Give a registered mailbox another name."""
     _count(state, mailbox, journal, -1)
     journal.drop(state.mailboxes, mailbox.name)
     journal.set(mailbox, "name", name)
@@ -67,7 +67,7 @@ def _count(state: State, mailbox: Mailbox, journal: Journal, by: int) -> None:
 
 
 def new_mailbox(batch: Batch, name: str, maker: int = 0) -> Mailbox:
-    """A mailbox that nobody has yet. ``maker`` is the mailbox of the sender whose message makes it."""
+    """Make an unclaimed mailbox. ``maker`` is the mailbox of the sender whose message makes it."""
     state = batch.state
     mailbox_id = state.last_mailbox_id + 1
     batch.journal.set(state, "last_mailbox_id", mailbox_id)

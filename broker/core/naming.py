@@ -67,7 +67,7 @@ def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
 
 
 def check_renewal(batch: Batch, found: Standing, token: str) -> None:
-    """Refuse to renew an ended session under a name that is another's by now."""
+    """Raise ``name_taken`` where another has registered the name since the session that is renewed ended."""
     ended = batch.state.sessions.get(token_hash(token))
     if found.mailbox is not None and (ended is None or ended.replaced or ended.mailbox is not found.mailbox):
         raise IpcError("name_taken", name=found.mailbox.name)
@@ -100,7 +100,7 @@ def used(mailbox: Mailbox) -> bool:
 
 
 def release_name(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:
-    """A name is nobody's any more: its sessions end, its mail stays for the next who takes it."""
+    """Free a name: its sessions end, its mail stays for the next who registers it."""
     for token in (*mailbox.ended, *([mailbox.session.token_hash] if mailbox.session is not None else [])):
         drop_session(state, store, state.sessions[token], journal)
     set_claimed(state, mailbox, journal, claimed=False)
@@ -135,7 +135,7 @@ def rename(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def take_over_mail(batch: Batch, unclaimed: Mailbox, mailbox: Mailbox) -> None:
-    """Mail that waited for the new name before anyone had it belongs to its first holder."""
+    """Move mail that waited for the new name to the mailbox that has it now."""
     ids = batch.store.queued_ids(unclaimed.id)
     if ids:  # a broadcast may have reached both, when the name was last held by someone
         both = set(ids) & set(batch.store.queued_ids(mailbox.id))

@@ -1,4 +1,4 @@
-"""What agents say of themselves: presence, notes, reach, automatic checks; and the list of all."""
+"""What agents say of themselves: presence, note, reach, automatic checks; and the list of all agents."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from broker.core.values import iso_term
 from broker.protocol.errors import IpcError
 
 GONE_AFTER_S = 15 * 60.0
-"""Without a request or an open connection for so long, an agent counts as gone."""
+"""An agent counts as gone after 15 minutes without a request or an open connection."""
 _WAY_LENGTH = 32
 
 
@@ -18,7 +18,7 @@ def list_instances(batch: Batch, _session: Session, _request: Incoming) -> dict[
 
 
 def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
-    """A row of ``list``; what is empty is left out."""
+    """A row of ``list``, without empty fields."""
     row: dict[str, Any] = {
         "id": mailbox.name,
         "last_seen": iso_term(batch, mailbox.last_seen_s),
@@ -57,7 +57,7 @@ def presence(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
 
 
 def autocheck(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """Keep how often an agent's doors look for mail; the broker itself never does."""
+    """Keep how often the agent's doors look for mail. The broker only stores the number."""
     mailbox, minutes = session.mailbox, request.body.get("minutes")
     if minutes not in (None, mailbox.autocheck_min):
         batch.journal.set(mailbox, "autocheck_min", minutes)

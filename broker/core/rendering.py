@@ -1,4 +1,4 @@
-"""A message as its reader sees it."""
+"""Rendering: a message as its reader gets it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from broker.protocol.essentials import LANDINGS
 
 
 def encoded_size(message: dict[str, Any]) -> int:
-    """Bytes of a message as JSON in a list, which no door's form of it exceeds but for the names of large files."""
+    """Bytes of the message as JSON, comma included. No door's form of it is longer, but for paths of large files."""
     return len(orjson.dumps(message)) + 1
 
 
@@ -42,7 +42,7 @@ def render(batch: Batch, mail: Delivery, to: str) -> dict[str, Any]:
 
 
 def render_extra(batch: Batch, message_id: int, extra: dict[str, Any]) -> dict[str, Any]:
-    """What few messages have, as a reader sees it."""
+    """The fields that few messages have."""
     shown: dict[str, Any] = {k: extra[k] for k in ("group", "hops") if k in extra}
     if "supersedes" in extra:
         shown["supersedes"] = str(extra["supersedes"])

@@ -18,13 +18,13 @@ from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
 
 _NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",), "group_create": ("group",)}
-"""The fields by which a request makes a name its own."""
+"""The fields in which a request names the name that it takes."""
 _ENDED_KEPT = 16
-"""Replaced sessions of a name that are told so; an older one's token is unknown."""
+"""Replaced sessions of a name whose holders are told ``session_replaced``; older tokens are ``unauthorized``."""
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a token. It has 256 random bits, so a plain hash can't be guessed back."""
+    """What is stored of a token. A plain hash does: the token has 256 random bits."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -46,7 +46,7 @@ def authenticate(batch: Batch, token: str | None) -> Session:
 
 
 def act_as(batch: Batch, session: Session, request: Incoming, field_name: str) -> None:
-    """Refuse a request that claims to be someone else. An old name is itself as long as it forwards."""
+    """Raise ``spoofed_sender`` where a request names another sender. One's old name passes while it forwards."""
     claimed = request.body.get(field_name)
     mailbox = session.mailbox
     if claimed is None or claimed == mailbox.name:
@@ -99,7 +99,7 @@ def end_session(batch: Batch, _session: None, request: Incoming) -> dict[str, An
 
 
 def replace_sessions(batch: Batch, mailbox: Mailbox) -> None:
-    """A name has one session. The earlier one is revoked and told, and what it held on lease is free at once."""
+    """End the session of a name: its connections are told, its leases return, its claims end."""
     if mailbox.session is not None:
         batch.journal.set(mailbox.session, "replaced", True)
         batch.store.save_session(mailbox.session)
@@ -123,7 +123,7 @@ def replace_sessions(batch: Batch, mailbox: Mailbox) -> None:
 
 
 def keep_ended(batch: Batch, mailbox: Mailbox, session: Session) -> None:
-    """Remember a replaced session, so that its holder is told; the oldest is forgotten."""
+    """Remember a replaced session, so that its holder is told. The oldest of more than 16 is forgotten."""
     if session.token_hash not in mailbox.ended:  # the owner may have ended it before
         batch.journal.set(mailbox, "ended", (*mailbox.ended, session.token_hash))
     for token in mailbox.ended[:-_ENDED_KEPT]:

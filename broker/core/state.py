@@ -46,7 +46,7 @@ class Landing:
 
 @dataclass(slots=True)
 class Waiter:
-    """A ``check`` that waits for mail, or an ``ask`` that waits for the answer to one question (long poll)."""
+    """A long poll: a ``check`` that waits for mail, or an ``ask`` that waits for the answer to one question."""
 
     route: Route
     request_id: Any
@@ -57,12 +57,12 @@ class Waiter:
     land: int = Landing.AT_END
     question_id: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
-    """What the reply of an ``ask`` says beside its answer."""
+    """What the reply says beside its messages."""
 
 
 @dataclass(slots=True)
 class Subscription:
-    """A connection that gets its mail pushed, at most ``window`` unacknowledged messages at once."""
+    """A connection that mail is pushed to, at most ``window`` unacknowledged messages at once."""
 
     route: Route
     request_id: Any
@@ -72,7 +72,7 @@ class Subscription:
 
 @dataclass(slots=True)
 class Watcher:
-    """A connection that is told of new mail and gets none."""
+    """A connection that is told of new mail, without the mail."""
 
     route: Route
     request_id: Any
@@ -87,7 +87,7 @@ class Lease(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What ``system`` told of renames in one message."""
+    """A message of ``system`` that tells of renames."""
 
     message_id: int
     written_s: float
@@ -109,7 +109,7 @@ class Mailbox:
     queued: int = 0
     """Unread messages, leased ones included."""
     maker: int = 0
-    """Of an unclaimed mailbox that a send has made: the sender's mailbox."""
+    """Mailbox id of the sender whose message made this unclaimed mailbox; 0 where none did."""
     hint: tuple[int, str | None] = (-1, None)
     """Of an unclaimed mailbox: the near-miss among registered names, as of ``State.names_version``."""
     # Delivery state of this process's life; a restart returns everything that is not acknowledged.
@@ -127,7 +127,7 @@ class Mailbox:
     ended: tuple[bytes, ...] = ()
     """Hashes of the tokens that were replaced last, the newest at the end."""
     notice: Notice | None = None
-    """The last one of renames that this process has written to it, if it is unread."""
+    """The unread notice of renames, if this process wrote it."""
     watchers: list[Watcher] = field(default_factory=list)
     urgent: set[int] = field(default_factory=set)
     """Unread messages that land at once; ``later`` those that wait for the end of a host's turn."""
@@ -147,7 +147,7 @@ class Mailbox:
 
     @property
     def awaited(self) -> bool:
-        """Whether anybody would be told of new mail."""
+        """True if anybody waits for mail or is told of it."""
         return bool(self.waiters or self.subscription or self.watchers or self.askers)
 
 
@@ -222,13 +222,13 @@ class State:
     last_group_id: int = 0
     last_claim_id: int = 0
     registered: int = 0
-    """Mailboxes that somebody has."""
+    """Number of mailboxes that somebody is registered as."""
     unborn: dict[int, int] = field(default_factory=dict)
-    """Sender's mailbox id to how many mailboxes of names that nobody has its sends have made."""
+    """Sender's mailbox id to the number of unclaimed mailboxes that its messages made."""
     nearby: Nearby = field(default_factory=Nearby)
     """Registered names and groups, of which a mistyped one may mean one."""
     crowded_s: float = 0.0
-    """Until this monotonic second no silent name is looked for: none was there a moment ago."""
+    """Monotonic second until which no silent name is looked for, since none was found."""
     next_expiry_s: float | None = None
     """Unix time at which the first message with an expiry of its own may be swept."""
     names_version: int = 0

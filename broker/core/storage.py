@@ -8,24 +8,23 @@ from broker.core.state import Claim, Group, Mailbox, NameForward, Session
 
 
 class StoreError(Exception):
-    """A write failed and the whole transaction is rolled back."""
+    """A write failed; the whole transaction is rolled back."""
 
 
 class StoreFull(StoreError):
-    """No room, no permission or no disk: writing can't work now, reading may."""
+    """There is no room, permission or disk to write to. Reading may work."""
 
 
 class StoreLocked(StoreError):
-    """Another program holds the database: writing can't work until it lets go, reading does."""
+    """Another program holds the database. Writing works once it lets go; reading works."""
 
 
 class StoreDamaged(Exception):
-    """The database is damaged. No request can be served any more: the process ends, and its next start repairs."""
+    """The database is damaged. The process ends; its next start repairs."""
 
 
 class StoreGone(Exception):
-    """The database is no longer the one under its name: what was written since may be in a file that nobody will find. No
-    request can be answered any more, and the process ends."""
+    """The database file was moved or replaced, so nobody may find what is written to it. The process ends."""
 
 
 class IdConflict(StoreError):
@@ -50,14 +49,14 @@ class NewMessage(NamedTuple):
     client_id: str | None
     created_s: float
     expires_s: float
-    """When it is swept if nobody has read it."""
+    """Unix time at which it is swept if it is unread."""
     content: str
     data: bytes | None
     """MessagePack of the message's data."""
     outcome: str | None
     """The reply's sentence, kept for a retry; None stands for the usual one."""
     copies: int
-    """Deliveries not yet swept; the message goes with the last of them."""
+    """Deliveries that are not swept yet; the message is swept with the last of them."""
     file_path: str | None
     file_size: int | None
     file_sha256: str | None
@@ -69,7 +68,7 @@ class NewMessage(NamedTuple):
     brief: int | None = None
     """1 where the sender set an expiry of its own."""
     extra: bytes | None = None
-    """MessagePack map of what few messages have."""
+    """MessagePack map of what few messages have: group, hops, supersedes, forwarded, question, several recipients."""
 
 
 ORDINARY = ("id", "sender_id", "sender", "client_id", "created_s", "expires_s", "content", "to_id")
@@ -154,7 +153,7 @@ class Sent(NamedTuple):
 
 
 class Store(Protocol):
-    """Writes are gathered and become durable together at ``commit``; a read sees the writes before it."""
+    """Writes become durable together at ``commit``. A read sees the writes before it."""
 
     def add_message(self, message: NewMessage, mailbox_ids: Iterable[int]) -> None: ...
     def add_ordinary(self, rows: list[Any], queue: list[int]) -> None:

@@ -25,16 +25,16 @@ _LONG_S = 30 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """What is kept from one life to the next. ``boot_s`` counts from the boot that ``boot_id`` names, empty where unknown."""
+    """What is saved for the next life. ``boot_s`` is the time since the boot that ``boot_id`` names (empty: unknown)."""
 
     wall_s: float
     boot_s: float
     boot_id: str
     ahead_s: float = 0.0
     due_s: float | None = None
-    """What the terms' clock last said before the gap, as long as nothing ends."""
+    """In the first hour after a gap: the last moment before it. What ends is judged by that."""
     gap_s: float = 0.0
-    """As the wall clock has it; what counts of it is never less than 0."""
+    """Length of the gap by the wall clock. A negative one counts as 0."""
     hold_until_s: float | None = None
     """In ``boot_s``: the end of the hour, None where it is over."""
 
@@ -44,15 +44,15 @@ class ClockReading:
 
 @dataclass(slots=True)
 class Terms:
-    """Turns what the machine's two clocks say into ``ahead_s`` and ``held_s`` of a ``Moment``."""
+    """Makes ``ahead_s`` and ``held_s`` of a ``Moment`` from the machine's two clocks."""
 
     at: ClockReading
-    """Where the two clocks were compared last."""
+    """The last reading that was kept."""
     hold_s: float
     jumps: list[float] = field(default_factory=list)
-    """Steps of the wall clock, in s, that nobody has noted yet."""
+    """Steps of the wall clock, in s, that are not logged yet."""
     changed: bool = True
-    """There is something new to be kept."""
+    """The reading is not saved yet."""
 
     @classmethod
     def begin(cls, saved: ClockReading | None, now: ClockReading, hold_s: float) -> "Terms":

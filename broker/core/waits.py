@@ -7,12 +7,12 @@ from broker.core.journal import Journal
 from broker.core.state import Mailbox, Route, State, Waiter
 
 WAITS = 1000
-"""Long polls of one mailbox at once, and watchers."""
+"""Long polls of one mailbox at once, and likewise watchers."""
 _QUEUES: tuple[Literal["waiters"], Literal["askers"]] = ("waiters", "askers")
 
 
 def add_waiter(state: State, mailbox: Mailbox, waiter: Waiter, journal: Journal) -> Waiter | None:
-    """Let a long poll wait; the oldest of its kind if that must end, since so many wait."""
+    """Add a long poll; returns the oldest one where more than ``WAITS`` would wait, which is taken off."""
     queue: Literal["waiters", "askers"] = "askers" if waiter.question_id else "waiters"
     # a retry of the same request takes the place of the first
     others = [w for w in getattr(mailbox, queue) if (w.route, w.request_id) != (waiter.route, waiter.request_id)]
@@ -23,7 +23,7 @@ def add_waiter(state: State, mailbox: Mailbox, waiter: Waiter, journal: Journal)
 
 
 def ended_waiters(state: State, mono_s: float, journal: Journal) -> list[tuple[Mailbox, Waiter]]:
-    """Long polls whose time is over; they leave their mailbox."""
+    """Take off and return the long polls whose time is over."""
     ended: list[tuple[Mailbox, Waiter]] = []
     while state.wait_ends and state.wait_ends[0][0] <= mono_s:
         entry = heapq.heappop(state.wait_ends)
@@ -41,7 +41,7 @@ def ended_waiters(state: State, mono_s: float, journal: Journal) -> list[tuple[M
 
 
 def drop_route(mailbox: Mailbox, route: Route) -> None:
-    """A connection is gone: nothing waits for it any more."""
+    """Forget a connection's subscription, watchers and long polls."""
     if mailbox.subscription is not None and mailbox.subscription.route == route:
         mailbox.subscription = None
     mailbox.waiters = [w for w in mailbox.waiters if w.route != route]
