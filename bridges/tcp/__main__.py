@@ -14,8 +14,9 @@ from functools import partial
 
 from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
+from bridges.tcp.listener import Listener, bound
 from bridges.tcp.peer import port_holder
-from bridges.tcp.stream import Listener, StreamOwner, bound
+from bridges.tcp.stream import StreamOwner
 from bridges.tcp.tls import TlsListener, context_of
 from broker.client.aio import AsyncConnection
 from broker.home.settings import Settings

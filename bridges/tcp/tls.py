@@ -15,7 +15,8 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from bridges.tcp.stream import ByteStream, Listener, Stream, StreamOwner
+from bridges.tcp.listener import Listener
+from bridges.tcp.stream import ByteStream, Stream, StreamOwner
 from broker.home.settings import Settings
 
 HANDSHAKE_S = 10.0
