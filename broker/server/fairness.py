@@ -1,12 +1,12 @@
-"""Requests that have been received and not been run yet, by connection, so that each gets its turn.
+"""Requests that wait for the engine, by connection; who is next, and with how many.
 
-Alone, a connection fills a whole transaction. As soon as several ask, none gets more than ``SHARE`` requests into one: a
-flood then costs the others one short transaction of waiting, not the flood. A count does not bound time where requests are
-expensive: so a turn has a ``Pace`` as well, and what it does not come to is put back. Reads of the archive, which take a tenth
-of a second at worst, wait in the ``SlowLane`` until everything else is answered, and run one at a time.
+Alone, a connection fills a whole transaction. Beside others it gets at most ``SHARE`` requests into one, and every other
+transaction is without the connections that have more than that waiting: a flood costs the others one short transaction of
+waiting. Where requests are expensive a count does not bound time, so a ``ConnectionBudget`` does; what it leaves is put back.
+Reads of the archive take up to a tenth of a second. They wait in the ``SlowLane`` until everything else is answered, and run
+one at a time.
 
-What a connection sends beyond ``LIMIT`` requests or ``LIMIT_BYTES`` that wait is refused, so that a flood never costs memory
-either; likewise what a session sends to the slow lane beyond ``SLOW_LIMIT``.
+A connection's requests beyond ``LIMIT`` or ``LIMIT_BYTES`` are refused, and a session's reads beyond ``SLOW_LIMIT``.
 """
 
 import time
@@ -17,23 +17,22 @@ from broker.core.batch import Frame, Incoming
 from broker.core.state import Route, Session
 
 SHARE = 128
-"""Requests of one connection in a transaction that others have part in: 128 rows share a sync well enough."""
+"""Requests of one connection in a transaction that it shares with others: 128 rows share a sync well enough."""
 SHARE_S = 0.001
-"""So long may its requests take there, but for the first: about as long as the sync of the transaction."""
+"""Seconds that a connection's requests may take there; its first one may take longer. About the time of a sync."""
 ALONE_S = 0.02
-"""So long when no other connection asks: another may begin to meanwhile."""
+"""Seconds that they may take while no other connection asks. Another may begin to ask meanwhile."""
 LIMIT = 8192
+"""Requests of one connection that may wait."""
 LIMIT_BYTES = 128 * 1024 * 1024
 SLOW_LIMIT = 128
-_FLOOD_S, _FLOOD_MOST_S = 0.5, 1.0
-"""A connection floods that has had more than a share waiting for so much longer than not; a burst is made up for before."""
-_MOMENT_S = 0.1
+"""Reads of the archive of one session that may wait."""
 _SHARED_S = 1.0
-"""So long after another connection has asked a transaction stays short, since it will probably ask again."""
+"""Keep transactions short for 1 s after a second connection was active; it will probably ask again."""
 
 
 class Waiting:
-    """What one connection waits for."""
+    """The requests of one connection that wait."""
 
     __slots__ = ("frames", "requests", "size_bytes")
 
@@ -43,7 +42,7 @@ class Waiting:
         self.size_bytes = 0
 
     def move(self, most: int, taken: list[Frame]) -> int:
-        """Move up to ``most`` requests to ``taken``, a frame that is longer in part; how many those were."""
+        """Move up to ``most`` requests to ``taken``, and cut the frame that would exceed it. Returns how many moved."""
         left = most
         while self.frames and left > 0:
             frame = self.frames.popleft()
@@ -64,14 +63,11 @@ class Backlog:
     def __init__(self) -> None:
         self._queues: dict[Route, Waiting] = {}
         self._shared_until_s = 0.0
-        self._pressure_s: dict[Route, float] = {}
-        """How much longer a connection has lately had more than a share waiting than not."""
-        self._seen_s = 0.0
         self._small_first = False
         self._each_bytes: dict[Route, float] = {}
-        """Of the requests that were taken last, by connection: so much each."""
+        """Mean size of the requests that were taken last, by connection."""
         self.pace_s = ALONE_S
-        """How long a connection may hold the turn that was taken last."""
+        """How long a connection may hold the transaction that was taken last."""
 
     def __bool__(self) -> bool:
         return bool(self._queues)
@@ -84,7 +80,7 @@ class Backlog:
         return any(not held(route) for route in self._queues)
 
     def is_behind(self, route: Route) -> bool:
-        """True if so much of a connection waits that a door which can leave the rest unread should."""
+        """True from a quarter of the limits on: a door that can leave the rest unread should."""
         waiting = self._queues.get(route)
         return waiting is not None and (waiting.requests > LIMIT // 4 or waiting.size_bytes > LIMIT_BYTES // 4)
 
@@ -108,7 +104,7 @@ class Backlog:
         share, self.pace_s = (SHARE, SHARE_S) if shared else (limit, ALONE_S)
         taken: list[Frame] = []
         self._each_bytes.clear()
-        for route in self._in_turn(now_s):
+        for route in self._in_turn():
             if limit <= 0:
                 break
             if held(route):
@@ -120,30 +116,17 @@ class Backlog:
                 self._queues[route] = waiting  # behind the others
         return taken
 
-    def _in_turn(self, now_s: float) -> list[Route]:
-        """Whose turn it is: every other one is without those that flood, if others wait.
+    def _in_turn(self) -> list[Route]:
+        """Whose turn it is. Every other transaction is without those that have more than a share waiting, if others wait.
 
-        Then who asks little waits for the turn that is under way and a commit of its own, and not for two shares of a flood.
+        So a connection that asks little waits for the transaction under way and its own, and not for two shares of a flood.
         """
-        floods = self._floods(now_s)
-        small = [route for route in self._queues if route not in floods] if floods else []
+        small = [route for route, waiting in self._queues.items() if waiting.requests <= SHARE]
         self._small_first = 0 < len(small) < len(self._queues) and not self._small_first
         return small if self._small_first else list(self._queues)
 
-    def _floods(self, now_s: float) -> set[Route]:
-        pressure_s, passed_s = self._pressure_s, min(now_s - self._seen_s, _MOMENT_S)
-        self._seen_s = now_s
-        for route, waiting in self._queues.items():
-            if waiting.requests > SHARE:
-                pressure_s[route] = min(_FLOOD_MOST_S, pressure_s.get(route, 0.0) + passed_s) + passed_s
-        for route in list(pressure_s):
-            pressure_s[route] -= passed_s
-            if pressure_s[route] <= 0.0:
-                del pressure_s[route]
-        return {route for route, seconds in pressure_s.items() if seconds >= _FLOOD_S}
-
     def put_back(self, frames: list[Frame]) -> None:
-        """Queue what a turn took and did not come to, before what the same connections have sent since."""
+        """Queue what was taken and not run, before what the same connections have sent since."""
         for frame in reversed(frames):
             waiting = self._queues.setdefault(frame.route, Waiting())
             waiting.frames.appendleft(frame)
@@ -152,7 +135,7 @@ class Backlog:
 
 
 class ConnectionBudget:
-    """How long each connection may hold one turn (``broker.core.batch.Pace``)."""
+    """How long each connection may hold one transaction (``TimeBudget`` of ``broker.core``)."""
 
     __slots__ = ("_clock", "_end_s", "_limit_s", "_route")
 
@@ -173,7 +156,7 @@ class ConnectionBudget:
 
 
 class SlowLane:
-    """Reads of the archive that wait, by session; each session has one turn after the other."""
+    """Reads of the archive that wait, by session. The sessions take turns."""
 
     def __init__(self) -> None:
         self._queues: dict[bytes, deque[Incoming]] = {}

@@ -33,7 +33,7 @@ _SENDS = 600
 _ARCHIVE = 20_000
 _BURST = 1000
 _SETTLE_S = 1.5
-"""From half a second of pressure on the broker takes a flood for one."""
+"""Until the other has registered and filled its window."""
 CONDITIONS = {"alone": "", "beside a busy program": "count", "beside a flood": "flood", "beside searches": "search"}
 
 
@@ -160,7 +160,7 @@ def _beside(role: str, door: str) -> tuple[list[float], Counter[str]]:
         return sorted(json.loads(_start("quiet" + door).communicate()[0])), Counter()
     other = _start(role + other_door)
     try:
-        time.sleep(_SETTLE_S)  # it registers and fills its window
+        time.sleep(_SETTLE_S)
         times = sorted(json.loads(_start("quiet" + door).communicate()[0]))
     finally:
         told = _end(other)
