@@ -18,8 +18,9 @@ from broker.home.keys import AllowList, KeyPair
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol import frames
-from broker.protocol.actions import ACTIONS, FORMER_ACTIONS
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
+from broker.protocol.former_actions import FORMER_ACTIONS
 from broker.protocol.ids import auth_token
 from broker.protocol.rows import Access
 

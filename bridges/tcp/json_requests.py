@@ -12,13 +12,12 @@ from bridges.upstream import Upstream
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log
 from broker.home.settings import Settings
-from broker.protocol.actions import ACTIONS, FORMER_ACTIONS
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, SettingsError
+from broker.protocol.former_actions import FORMER_ACTIONS
 from broker.protocol.rows import Access
 
 _LEGACY_LIMIT = 1000
-DELIVERING = frozenset(n for n, a in ACTIONS.items() if a.delivers)
-"""Actions whose reply hands out mail that has to be acknowledged."""
 OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
 """What the port passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
 PRIVATE_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is not Access.OWNER)

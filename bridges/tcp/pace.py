@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bridges.upstream import Handed
+from broker.protocol import actions
 
 PIPELINE = 320
 TAKEN_BYTES = 8 * 1024 * 1024
@@ -24,9 +25,9 @@ SHARED_S = 1.0
 LONG_AT_ONCE = 4
 """Requests with long replies that may be on the way; what comes behind waits unasked until the client has taken one."""
 UNREAD_PUSHES_BYTES = 16 * 1024 * 1024
-LONG = frozenset({"history", "search", "list", "groups", "claims", "asks", "receipts", "blocks", "status", "say"})
+LONG = actions.LONG | {"say"}
 """Actions whose reply may be many times as long as the request, beside ``check``, of which one is asked at a time."""
-FOR_ITSELF = LONG | {"check", "ask", "subscribe", "unsubscribe"}
+FOR_ITSELF = LONG | actions.DELIVERING | {"subscribe", "unsubscribe"}
 """Actions that are of no use to anybody once their client has left."""
 
 

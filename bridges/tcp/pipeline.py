@@ -16,12 +16,13 @@ from typing import Any
 
 from bridges.tcp.fitting import ONE_SHOT_BYTES, fit
 from bridges.tcp.guest import Guest
-from bridges.tcp.json_requests import DELIVERING, JsonUpstream, legacy_message, shown
+from bridges.tcp.json_requests import JsonUpstream, legacy_message, shown
 from bridges.tcp.lifecycle import LifeEvent
 from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, UNREAD_PUSHES_BYTES, Slot, Window
 from bridges.tcp.say import Saying
 from bridges.tcp.wrong_proofs import WrongProofs
 from bridges.upstream import DoorClient, Handed
+from broker.protocol.actions import DELIVERING
 from broker.protocol.errors import IpcError
 from broker.protocol.json_text import parse, to_json
 

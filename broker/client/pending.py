@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.protocol import frames
-from broker.protocol.actions import ACTIONS
+from broker.protocol.actions import DELIVERING
 from broker.protocol.errors import IpcError
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -45,9 +45,6 @@ OnReply = Callable[[Body], bool]
 """Gets the reply, an error reply too. False if nobody is there to take what the reply brings."""
 Receive = Callable[[Body], None]
 """Gets the pushes of one subscription."""
-
-DELIVERING = frozenset(name for name, action in ACTIONS.items() if action.delivers)
-"""Actions whose reply brings mail on lease."""
 
 
 def _drop(_push: Body) -> None:

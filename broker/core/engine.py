@@ -42,8 +42,9 @@ from broker.core.state import Moment, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
 from broker.core.values import MESSAGE_FIELDS
 from broker.home.settings import Settings
-from broker.protocol.actions import ACTIONS, FORMER_ACTIONS, of_today
+from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
+from broker.protocol.former_actions import FORMER_ACTIONS, of_today
 from broker.protocol.rows import Access, Action
 
 Handler = Callable[[Batch, Any, Incoming], dict[str, Any] | None]

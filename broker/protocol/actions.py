@@ -6,7 +6,7 @@ handler in ``broker.core`` and one test. Field names are the same at every door.
 
 from __future__ import annotations
 
-from broker.protocol.essentials import AUTOCHECK_MINUTES, LANDINGS
+from broker.protocol.essentials import LANDINGS
 from broker.protocol.rows import Access, Action, Field
 
 _MIB = 1024 * 1024
@@ -132,6 +132,7 @@ _ROWS = (
         (Field("ids", (list,), "ids of messages one sent", required=True, low=1, high=100),),
         ("receipts: [{id, to, state: queued|delivered|read|answered|gone, at}]",),
         "What became of messages one sent.",
+        long=True,
     ),
     Action(
         "asks",
@@ -139,6 +140,7 @@ _ROWS = (
         (Field("state", (str,), "only these", choices=("open", "answered", "stale")),),
         ("asks: [{id, from, to, content, asked_at, deadline, state, answer}]",),
         "Questions one asked or was asked.",
+        long=True,
     ),
     # mail comes in
     Action(
@@ -221,6 +223,7 @@ _ROWS = (
         ),
         ("messages: [{..., direction: in|out, read}], newest first", "more", "behind?"),
         "Mail one got and sent, read or not.",
+        long=True,
         slow=True,
     ),
     Action(
@@ -240,6 +243,7 @@ _ROWS = (
         ),
         ("messages: [{..., snippet}], newest first", "more", "behind?"),
         "Full-text search in mail one got and sent.",
+        long=True,
         slow=True,
     ),
     # who there is
@@ -249,6 +253,7 @@ _ROWS = (
         (),
         ("instances: [{id, last_seen, presence, note, reach}]",),
         "Who is registered and what they do.",
+        long=True,
     ),
     Action(
         "presence",
@@ -272,7 +277,7 @@ _ROWS = (
         "Take another name; the old one forwards for two hours.",
     ),
     Action("whoami", Access.SESSION, (), ("instance_id", "queued", "registered_at"), "The session's own name."),
-    Action("groups", Access.SESSION, (), ("groups: [{name, members, mine}]",), "Every group and who is in it."),
+    Action("groups", Access.SESSION, (), ("groups: [{name, members, mine}]",), "Every group and who is in it.", long=True),
     Action("group_create", Access.SESSION, (_GROUP,), ("message",), "Make a group and join it; mail to its name goes to all."),
     Action("group_join", Access.SESSION, (_GROUP,), ("message",), "Join a group."),
     Action("group_leave", Access.SESSION, (_GROUP,), ("message",), "Leave a group; the last one out ends it."),
@@ -284,7 +289,7 @@ _ROWS = (
         "Refuse or file away the mail of a name.",
     ),
     Action("unblock", Access.SESSION, (_NAME,), ("message",), "Take mail of a name again."),
-    Action("blocks", Access.SESSION, (), ("blocks: [{name, mode}]",), "Whom one has blocked or muted."),
+    Action("blocks", Access.SESSION, (), ("blocks: [{name, mode}]",), "Whom one has blocked or muted.", long=True),
     # who works on what
     Action(
         "claim",
@@ -310,6 +315,7 @@ _ROWS = (
         (Field("resource", (str,), "only those that overlap it", low=1, high=512),),
         ("claims: [{resource, holder, since, until, note, mine}]",),
         "Who works on what.",
+        long=True,
     ),
     Action(
         "autocheck",
@@ -345,6 +351,7 @@ _ROWS = (
             "durability",
         ),
         "How the broker is: counts, limits, settings; no mail.",
+        long=True,
     ),
     Action(
         "end_session",
@@ -370,19 +377,7 @@ _ROWS = (
 
 ACTIONS: dict[str, Action] = {row.name: row for row in _ROWS}
 
+LONG = frozenset(name for name, action in ACTIONS.items() if action.long)
+"""Requests whose reply may be many times as long as they are, beside those that deliver mail."""
 DELIVERING = frozenset(name for name, action in ACTIONS.items() if action.delivers)
 """Requests whose reply may hold mail on lease."""
-
-FORMER_ACTIONS: dict[str, tuple[str, int | None]] = {
-    "autocheck_start": ("autocheck", AUTOCHECK_MINUTES),
-    "autocheck_stop": ("autocheck", 0),
-    "autocheck_status": ("autocheck", None),
-}
-"""Names that clients of 0.3.0 use: the action that each is now, and the minutes it stands for where it names none."""
-
-
-def of_today(request: dict[str, object]) -> dict[str, object]:
-    """A request with a former name, as it is written now."""
-    action, minutes = FORMER_ACTIONS[str(request["action"])]
-    given = request.get("minutes")
-    return {**request, "action": action, "minutes": given if minutes and given is not None else minutes}

@@ -86,7 +86,7 @@ class Action:
     one that ends in ``?`` is there where it applies.
     """
 
-    __slots__ = ("access", "delivers", "doc", "fields", "name", "note", "reply", "sends", "slow")
+    __slots__ = ("access", "delivers", "doc", "fields", "long", "name", "note", "reply", "sends", "slow")
 
     def __init__(
         self,
@@ -98,6 +98,7 @@ class Action:
         *,
         note: str = "",
         delivers: bool = False,
+        long: bool = False,
         slow: bool = False,
     ) -> None:
         self.name = name
@@ -111,6 +112,8 @@ class Action:
         """It stores mail: it takes a ``message_id``, and counts against the rate limit."""
         self.delivers = delivers
         """Its reply's ``messages`` are on lease: the door that shows them acknowledges them."""
+        self.long = long
+        """Its reply may be many times as long as the request."""
         self.slow = slow
         """It reads the archive: it is run when nobody waits for anything else, one at a time."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from broker.protocol.actions import ACTIONS, FORMER_ACTIONS
+from broker.protocol.actions import ACTIONS
+from broker.protocol.former_actions import FORMER_ACTIONS
 from broker.protocol.rows import Access
 from tests.conftest import Service, wait_for
 from tests.tcp.test_tcp_door import Lasting, check, register, send
