@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, UNAVAILABLE, NOT_ALLOWED, LIMIT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 _BY_HOSTS = {"hook": "hook:main", "monitor": "monitor:monitor", "wait": "monitor:wait", "guard": "guard:main"}
-"""Commands that hosts and git run, at every event: they take their words as they are and do without a parser."""
+"""Commands that hosts and git run at every event. They take their words as they are, without a parser."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     if not shown:
         complain("standard output is closed, so nothing can be shown", "ipc --help")
         return FAILED
-    # a text that the terminal's encoding has no letter for must not stop the mail behind it
+    # a letter that the terminal's encoding lacks must not stop the mail behind it
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not arguments:
         whole_parser().print_help()
@@ -80,8 +80,10 @@ def _settings(home: str) -> Settings:
 
 
 def _hold_standard_descriptors() -> bool:
-    """Open what was closed of 0 to 2, for nothing to be written: else a socket of ours gets the number, and a hook's answer
-    or a command's output goes into it. False where standard output was closed."""
+    """Open the null device for each closed descriptor of 0 to 2. False if standard output was closed.
+
+    Otherwise a socket of ours would get the number, and a hook's answer or a command's output would go into it.
+    """
     shown = sys.stdout is not None
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -93,7 +95,7 @@ def _hold_standard_descriptors() -> bool:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Import and run the command's function; errors become a sentence, a next step and a status."""
+    """Import and run the command's function. An error becomes a sentence, a next step and an exit status."""
     from bridges.cli.session import ShellNotRegistered
     from bridges.terminal import complain, give_up_output
 

@@ -1,6 +1,6 @@
 """The one table of commands: what runs each, what it says of itself, its arguments.
 
-Only the parser of the command that was typed is built: fifteen of them cost as much as the request.
+Only the parser of the typed command is built. Fifteen parsers take as long as the request.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ exit status: 0 done, 1 failed, 2 usage, 3 service not reachable, 4 not registere
 
 
 class CommandRow:
-    """One row. ``run`` is ``module:function``, imported when it runs: a module of this folder, or one named whole.
+    """One command. ``run`` is ``module:function``, imported when it runs: a module of this folder, or one named whole.
 
-    The functions of ``quick`` modules take a ``broker.home.paths.Place`` and read no settings, the others take Settings.
+    Functions of ``quick`` modules take a ``broker.home.paths.Place`` and read no settings. The others take Settings.
     """
 
     __slots__ = ("arguments", "example", "quick", "run", "text")
@@ -43,7 +43,7 @@ class CommandRow:
         self.quick = run.partition(":")[0] in QUICK_MODULES
 
     def options(self) -> dict[str, Any]:
-        """What the parser is made with."""
+        """The arguments that the parser is made with."""
         epilog = f"example:\n  {self.example}" if self.example else None
         return {"description": self.text, "epilog": epilog, "formatter_class": form}
 
@@ -54,11 +54,11 @@ class CommandRow:
 
 
 BY_HOSTS = ""
-"""In place of ``run``: bridges.cli.__main__ runs these before any parser is made; here they stand for their help."""
+"""In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
 HERE = frozenset({"backup", "demo", "keys", "import_mail", "service"})
-"""Modules about the service on this machine: with a key file, there is none."""
+"""Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
-"""What runs in their place where there is a counterpart."""
+"""What runs in their place with a key file."""
 QUICK_MODULES = frozenset({"mail", "say", "conversation", "history", "team", "watch"})
 
 

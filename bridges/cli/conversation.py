@@ -31,7 +31,7 @@ def reply(place: Place, options: argparse.Namespace) -> int:
 
 
 def ask(place: Place, options: argparse.Namespace) -> int:
-    """Exit status 1 where no answer came in time: the question stays open, and the answer will be mail."""
+    """Exit status 1 if no answer came in time. The question stays open, and the answer will be mail."""
     message = message_of(options)
     with session.resume(place, options.as_) as me:
         fields = {"to_id": options.to, "message": message, "message_id": options.id, "land": options.land}
@@ -73,7 +73,7 @@ def forward(place: Place, options: argparse.Namespace) -> int:
 
 
 def withdraw(place: Place, options: argparse.Namespace) -> int:
-    """Exit status 1 where it had been delivered already."""
+    """Exit status 1 if the message had been delivered already."""
     with session.resume(place, options.as_) as me:
         count = me.request("withdraw", withdraw_id=options.message)["withdrawn"]
     if options.json:

@@ -1,4 +1,4 @@
-"""``ipc demo``: three agents, three doors, one broker killed in the middle; in a temporary home that is removed."""
+"""``ipc demo``: three agents, three doors, and one broker that is killed. The demo's temporary home is removed."""
 
 import argparse
 import contextlib
@@ -32,7 +32,7 @@ class DemoFailed(Exception):
 
 
 class TcpAgent:
-    """What a script of any language does: one JSON object a connection."""
+    """An agent as a script of any language is one: one JSON object a connection."""
 
     def __init__(self, name: str, host: str, port: int) -> None:
         self._address = (host, port)
@@ -71,7 +71,7 @@ _MAIL = re.compile(r"^\[mail \w+\] id \d+ from (\S+) .*\n((?:.|\n)*?)\n\[end \w+
 
 
 class McpAgent:
-    """What Claude Code does: JSON-RPC, a line each, with a process of ours."""
+    """An agent as Claude Code is one: JSON-RPC with a process of ours, a line a message."""
 
     def __init__(self, name: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
@@ -101,7 +101,7 @@ class McpAgent:
         raise DemoFailed("the MCP server ended")
 
     def try_call(self, tool: str, **arguments: Any) -> str:
-        """Call a tool that is refused; what it says."""
+        """Call a tool that is refused. Returns its text."""
         result = self._ask("tools/call", {"name": tool, "arguments": arguments})
         if not result.get("isError"):
             raise DemoFailed(f"{tool} should have been refused")
@@ -140,7 +140,7 @@ def run(_settings: Settings, options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def temporary_service() -> Iterator[Settings]:
-    """A service of its own: home, port and environment are gone afterwards."""
+    """A service of its own. Its home, port and environment are gone afterwards."""
     base = tempfile.gettempdir() if len(tempfile.gettempdir()) < 40 else "/tmp"  # noqa: S108 (a socket's path must be short)
     home = Path(tempfile.mkdtemp(prefix="ipc-demo-", dir=base))
     before = dict(os.environ)

@@ -121,7 +121,7 @@ def _database(settings: Settings) -> Finding:
 
 def _clock(settings: Settings) -> Finding:
     if socket_answers(settings):
-        with contextlib.suppress(IpcError):  # which the broker's own row tells
+        with contextlib.suppress(IpcError):  # the row of the broker tells it
             line = clock_line(ask(settings, "status"))
             if line:
                 return "warn", f"the wall clock {line}" if line.startswith("was set") else line

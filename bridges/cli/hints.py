@@ -1,4 +1,4 @@
-"""What a person types next: the hints of the catalogue speak of requests, a shell has commands."""
+"""The command that a person types next after an error. The catalogue's own hints speak of requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HINTS = {
     "overloaded": "try again in a moment",
     "internal": "ipc doctor",
 }
-"""By code; for all others the catalogue's hint serves."""
+"""Hints by error code. Any other error has the catalogue's hint."""
 
 
 def hint(error: IpcError, command: str) -> str:

@@ -1,4 +1,4 @@
-"""``ipc history`` and ``ipc search``: mail that was."""
+"""``ipc history`` and ``ipc search``: mail of the past."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def history(place: Place, options: argparse.Namespace) -> int:
 
 
 def search(place: Place, options: argparse.Namespace) -> int:
-    """Exit status 1 where nothing was found."""
+    """Exit status 1 if nothing was found."""
     with session.resume(place, options.as_) as me:
         page = me.request("search", query=" ".join(options.words), before=options.before, limit=options.limit)
     status = _archived(page, options, "ipc search ... --before {last}")

@@ -1,4 +1,4 @@
-"""``ipc import-legacy FILE``: unread mail of an older system's SQLite database. It is only read; repeating is harmless."""
+"""``ipc import-legacy FILE``: imports unread mail of an older system's SQLite file. It is only read. Repeating is harmless."""
 
 import argparse
 import hashlib
@@ -30,16 +30,16 @@ _SINGLE_LOOKUPS = 200_000
 
 @dataclass
 class Report:
-    """What was taken and what could not be."""
+    """What was imported and what could not be."""
 
     imported: int = 0
     already_there: int = 0
     read: int = 0
     unreadable: int = 0
-    """Numbers between the rows of a damaged table that could not be read; some may never have had a row."""
+    """Row numbers of a damaged table that could not be read. Some of them may never have had a row."""
     refused: list[dict[str, Any]] = field(default_factory=list)
     not_taken: dict[str, int] = field(default_factory=dict)
-    """Rows of other tables: instances and sessions register anew, name history is older than a forward lasts."""
+    """Rows of other tables, which are not imported. Agents register anew, and old forwards have lapsed."""
 
     def refuse(self, row_id: Any, reason: str) -> None:
         shown = row_id if isinstance(row_id, int) else one_line(str(row_id))[:40]
@@ -57,7 +57,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """(row id, import request) of each unread message that can be one."""
+    """(row id, import request) of each unread message that can be imported."""
     if not path.is_file():
         raise IpcError("bad_request", detail=f"{path} is not a file")
     try:
@@ -69,7 +69,7 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
                 raise IpcError("bad_request", detail=detail)
             for table in _TABLES[1:]:
                 if table in found:
-                    with suppress(sqlite3.DatabaseError):  # damaged, and nothing of it is taken anyway
+                    with suppress(sqlite3.DatabaseError):  # damaged; nothing of it is imported anyway
                         report.not_taken[table] = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 (ours)
             rows = _salvage(db, report)
     except (sqlite3.Error, UnicodeDecodeError) as e:  # SQLite may quote bytes of a spoiled file
@@ -85,8 +85,10 @@ def _read(path: Path, report: Report) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def _salvage(db: sqlite3.Connection, report: Report) -> list[tuple[Any, ...]]:
-    """The rows of ``messages`` in their order; of a damaged table those before the damage, those behind it, and those between
-    that can be found one by one. Raises sqlite3.Error where none can be read."""
+    """The rows of ``messages`` in their order. Raises sqlite3.Error if none can be read.
+
+    Of a damaged table: the rows before the damage, those behind it, and those between that can be found one by one.
+    """
     rows: dict[int, tuple[Any, ...]] = {}
     select = f"SELECT rowid, {_COLUMNS} FROM messages"  # noqa: S608 (a constant)
     damage: sqlite3.DatabaseError | None = None
@@ -94,7 +96,7 @@ def _salvage(db: sqlite3.Connection, report: Report) -> list[tuple[Any, ...]]:
         try:
             for row in db.execute(f"{select} ORDER BY rowid {order}"):
                 rows.setdefault(row[0], row[1:])
-        except sqlite3.OperationalError:  # no damage: a table of another form, a file that can't be read
+        except sqlite3.OperationalError:  # not damage: the table has another form, or the file can't be read
             raise
         except sqlite3.DatabaseError as e:
             damage = e

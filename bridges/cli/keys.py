@@ -48,8 +48,10 @@ def _list(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _door(settings: Settings) -> tuple[str, str]:
-    """Where the door is, or would be, and why it is not open: what the process says that has it goes before the setting.
-    The address is empty where none is set, the reason where the door is open."""
+    """(address of the door, why it is not open). The address is empty if none is set, the reason if the door is open.
+
+    What the process with the door says goes before the setting.
+    """
     state = door_state(settings, "remote.json")
     if state and not state["error"]:
         return str(state["endpoint"]), ""
@@ -58,7 +60,7 @@ def _door(settings: Settings) -> tuple[str, str]:
 
 
 def _complain_of_door(settings: Settings) -> None:
-    """Say what is to be done where the door is not open."""
+    """If the door is not open, say why and what to do."""
     address, why = _door(settings)
     if not address:
         config = settings.home / "config.toml"
@@ -68,7 +70,7 @@ def _complain_of_door(settings: Settings) -> None:
 
 
 def _seen_from_outside(address: str, host: str | None) -> tuple[str, str]:
-    """The address as another machine may use it, and the host name in it if that is a guess."""
+    """(the address as another machine may use it, the host name in it if that is a guess)."""
     scheme, _, rest = address.partition("://")
     bound, _, port = rest.rpartition(":")
     if host and ":" in host and not host.startswith("["):
@@ -146,8 +148,10 @@ def _revoke(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _end_sessions(settings: Settings, names: list[str]) -> list[str]:
-    """End what was begun with a revoked key, since its token would do at the TCP door, too. The broker answers waiting
-    requests of the session, so that what came in by the key before is refused now."""
+    """End the sessions of the names, whose tokens would work at the TCP door, too. Returns the names that had one.
+
+    The broker answers the waiting requests of such a session, so nothing that came in by the key goes on.
+    """
     connection = Connection(settings, door="cli")
     try:
         replies: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""The commands an agent or a person uses all day. Each is a process of its own, so they import little (broker.home.paths)."""
+"""The commands that an agent or a person uses all day. Each runs as a process of its own, so this imports little."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def broadcast(place: Place, options: argparse.Namespace) -> int:
 
 
 def sent(reply: dict[str, Any], to: str = "") -> str:
-    """What became of a message, with the number that withdraw, receipts and --thread take."""
+    """A sentence about a sent message, with the number that withdraw, receipts and --thread take."""
     text = f"Broadcast to {number_of(reply['count'], 'instance')}" if "count" in reply else reply["message"]
     text = f"{text} to {to}" if to else text
     number = f" (number {reply['number']})" if "number" in reply else ""  # a broker before 0.4.0 has none
@@ -70,7 +70,7 @@ def message_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _content(options: argparse.Namespace) -> str:
-    """The text: from a file, from standard input for ``-``, or the arguments joined by blanks."""
+    """The text of a message: from a file, from standard input for ``-``, or the arguments joined by blanks."""
     words: list[str] = options.text
     if options.file is not None:
         if words:
@@ -106,7 +106,7 @@ def _data(options: argparse.Namespace) -> Any:
 
 
 def check(place: Place, options: argparse.Namespace) -> int:
-    """Print the mail, then acknowledge it: what could not be printed comes back."""
+    """Print the mail, then acknowledge it. Mail that could not be printed comes back."""
     with session.resume(place, options.as_) as me:
         patience_s = options.wait + DEFAULT_TIMEOUT_S
         mail = me.request("check", wait_s=options.wait, limit=options.limit, timeout_s=patience_s)["messages"]
@@ -139,7 +139,7 @@ _ALSO = ("land", "thread", "reply_to", "group", "question", "forwarded", "supers
 
 
 def plain(m: dict[str, Any]) -> dict[str, Any]:
-    """A message as --json shows it: flat."""
+    """A message as --json shows it, without nested objects."""
     message = m["message"]
     flat = {"id": m["id"], "from": m["from"], "to": m["to"], "timestamp": m["timestamp"]}
     text = {"content": message["content"], "data": message.get("data")}
@@ -148,7 +148,7 @@ def plain(m: dict[str, Any]) -> dict[str, Any]:
 
 
 def show(m: dict[str, Any], mark: str = "") -> None:
-    """One message for a person: nothing in it can steer the terminal."""
+    """Print one message for a person. Nothing in it can steer the terminal."""
     from bridges.fence import one_line, visible
 
     again = style("  redelivered", "yellow") if m.get("redelivered") else ""

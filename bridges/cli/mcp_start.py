@@ -1,4 +1,4 @@
-"""``ipc mcp``: hand over to the MCP door. It is another door's program, so it takes this process's place."""
+"""``ipc mcp``: hands over to the MCP door, which is another door's program and takes this process's place."""
 
 import argparse
 import os

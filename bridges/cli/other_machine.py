@@ -1,4 +1,4 @@
-"""``ipc status`` and ``ipc doctor`` where a key file says that the broker is another machine's."""
+"""``ipc status`` and ``ipc doctor`` with a key file: the broker is another machine's."""
 
 import argparse
 
@@ -12,7 +12,7 @@ OK, FAILED = 0, 1
 
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
-    """Raises IpcError where the broker can't be reached or refuses the key."""
+    """Raises IpcError if the broker can't be reached or refuses the key."""
     if options.config:
         from bridges.cli.status import status as status_here
 

@@ -1,4 +1,4 @@
-"""Argparse as a person meets it: errors that say what to type, options that may stand anywhere."""
+"""Argparse for people: errors say what to type, and options may stand anywhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def form(prog: str) -> argparse.HelpFormatter:
-    """Help that keeps line ends. The width is found here because argparse would import shutil for it (4 ms), in each parse."""
+    """Help that keeps line ends. The width is found here: argparse would import shutil for it (4 ms) in each parse."""
     try:
         width = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""``ipc say``: plain words. Shows what it understood and does it; asks back where it is unsure."""
+"""``ipc say``: plain words. Shows what it understood and does it. Asks back if unsure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _said(
     options: argparse.Namespace,
     unregistered: session.ShellNotRegistered | None = None,
 ) -> int:
-    """Without a name, help can be had and a name be taken; all else raises ShellNotRegistered."""
+    """Without a session ``me``, only help and taking a name work. All else raises ``unregistered``."""
     unsure = False
 
     def agree(plan: Plan) -> bool:
@@ -69,7 +69,7 @@ def _said(
 
 
 def _go_ahead(plan: Plan, options: argparse.Namespace) -> bool:
-    """Say what was understood; False where there is nothing to do, or the question was not answered with yes."""
+    """Print what was understood. False if there is nothing to do, or if the question was not answered with yes."""
     if plan.problem is not None:
         if options.json:
             say_json({"understood": plan.understood, "problem": plan.problem})

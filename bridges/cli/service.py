@@ -53,7 +53,7 @@ def say_differences(settings: Settings) -> None:
 
 
 def _wait_for_door(settings: Settings, file: str = "tcp.json", deadline_s: float = 5.0) -> dict[str, Any]:
-    """What a door of this supervisor says of itself; empty if it says nothing in time."""
+    """What a door of this service says of itself; empty if it says nothing within ``deadline_s``."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         door = door_state(settings, file)

@@ -1,4 +1,4 @@
-"""What the service that runs says of itself: its doors, and how it differs from what this shell would start."""
+"""The running service: its doors, its last repair, and how it differs from what this shell would start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_CLIENTS = ("home", "key_file")
 
 
 def differences(settings: Settings) -> list[str]:
-    """A line for each difference, with what to type; empty where no service runs, or one that does not say."""
+    """A line for each difference, with what to type. Empty if no service runs, or one too old to tell."""
     state = supervisor_state(settings) if is_supervised(settings.home) else {}
     lines = []
     theirs = str(state.get("version", ""))
@@ -39,7 +39,7 @@ def differences(settings: Settings) -> list[str]:
 
 
 def changed(settings: Settings, state: dict[str, object]) -> dict[str, tuple[str, str, str]]:
-    """By name (the running service's value, this shell's, where that comes from) of each setting that differs."""
+    """(the service's value, this shell's, the origin of this shell's) by name, for each setting that differs."""
     running = state.get("settings")
     if not isinstance(running, dict):
         return {}
@@ -48,7 +48,7 @@ def changed(settings: Settings, state: dict[str, object]) -> dict[str, tuple[str
 
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
-    """(name, value, origin) of each setting as the running service has it, or this shell where none runs."""
+    """(name, value, origin) of each setting: the running service's, or this shell's if none runs."""
     state = supervisor_state(settings) if is_supervised(settings.home) else {}
     other = changed(settings, state)
     return [
@@ -58,7 +58,7 @@ def shown(settings: Settings) -> list[tuple[str, str, str]]:
 
 
 def door_state(settings: Settings, file: str = "tcp.json") -> dict[str, Any]:
-    """``run/tcp.json`` of a living door: pid, host, port, error (``remote.json``: endpoint); empty otherwise."""
+    """What a living door wrote into ``run/tcp.json``: pid, host, port, error (``remote.json``: endpoint). Else empty."""
     state = read_state(settings.home / "run" / file)
     return state if state and _alive(int(state.get("pid", 0))) else {}
 
@@ -89,7 +89,7 @@ def ask(settings: Settings, action: str) -> dict[str, Any]:
 
 
 def repair_line(told: dict[str, Any]) -> str:
-    """What the last repair saved, what it could not, and where the rest is."""
+    """What a repair saved, what it could not save, and where the old database is."""
     from broker.store.doctor import loss
 
     saved = number_of(told["saved"], "message")
@@ -97,6 +97,6 @@ def repair_line(told: dict[str, Any]) -> str:
 
 
 def repair_kept(settings: Settings) -> str | None:
-    """The same as long as the old database is there."""
+    """The line of the last repair, as long as its old database is there; else None."""
     told = read_state(settings.home / "repair.json")
     return repair_line(told) if told and (settings.home / told["kept_as"]).exists() else None

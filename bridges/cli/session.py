@@ -1,4 +1,4 @@
-"""Which agent the shell is: ``sessions/cli-NAME.json`` of the data folder, and which of them is the present one."""
+"""Which agent the shell is: ``sessions/cli-NAME.json`` of the data folder. ``cli-current`` names the present one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class ShellNotRegistered(Exception):
-    """The shell has no session, or not the one that was asked for."""
+    """The shell has no session, or not the wanted one."""
 
 
 class Shell:
-    """A shell's session and its connection. Use it as a context manager: mail that was not acknowledged goes back."""
+    """A shell's session and its connection, as a context manager. Its end gives back mail that was not acknowledged."""
 
     def __init__(self, place: Place, name: str, token: str, path: str, door: QuickConnection | None = None) -> None:
         self.name = name
@@ -40,8 +40,10 @@ class Shell:
         self._door.close()
 
     def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
-        """Any action of the table, as this session; its reply without ``id`` and ``status``. A session that ended by its
-        timeout is renewed under its name. Raises IpcError."""
+        """Make a request of any action as this session. Returns the reply without ``status``. Raises IpcError.
+
+        A session that ended by its timeout is renewed under its name.
+        """
         if action == "list":
             self._bury()
         body = {"action": action, "session_token": self.token, **fields}
@@ -58,11 +60,11 @@ class Shell:
         return reply
 
     def _bury(self) -> None:
-        """Say of hosts that were killed that they are gone."""
+        """Report sessions of hosts that were killed as gone."""
         from bridges import host_sessions
 
         for request in host_sessions.lost(self._place.home):
-            with contextlib.suppress(RemoteError):  # its name may be another's by now
+            with contextlib.suppress(RemoteError):  # the name may be another's by now
                 self._door.request(request)
 
 
@@ -75,7 +77,7 @@ def _file(place: Place, name: str) -> str:
 
 
 def current_name(place: Place, wanted: str | None) -> str:
-    """``--as``, $IPC_NAME, or the name last registered in a shell; with a key file its name. Raises NotRegistered."""
+    """``--as``, $IPC_NAME, or the name last registered in a shell. With a key file, its name. Raises ShellNotRegistered."""
     name = wanted or environment.own_name()
     key = saved_sessions.key()
     if key is not None:
@@ -94,7 +96,7 @@ def current_name(place: Place, wanted: str | None) -> str:
 
 
 def save(place: Place, name: str, token: str) -> None:
-    """Keep the session, and make it the shell's."""
+    """Keep the session and make it the shell's present one."""
     from broker.home.files import write_private
 
     write_private(_file(place, name), json.dumps({"name": name, "token": token}))
@@ -108,7 +110,7 @@ def forget(place: Place, name: str) -> None:
 
 
 def renamed(place: Place, shell: Shell, name: str) -> None:
-    """The shell's session has another name now; an agent's hooks and tools follow."""
+    """Note the new name of the shell's session. An agent's hooks and tools follow."""
     saved_sessions.follow(place.home, shell.token, name)
     if shell.path == _file(place, shell.name):
         save(place, name, shell.token)
@@ -117,7 +119,7 @@ def renamed(place: Place, shell: Shell, name: str) -> None:
 
 
 def register(place: Place, name: str) -> dict[str, Any]:
-    """Take the name anew and make it the shell's; the broker's reply."""
+    """Register the name and make it the shell's. Returns the broker's reply."""
     from broker.home.data_folder import prepare_home
     from broker.home.settings import Settings
     from broker.protocol.ids import auth_token
@@ -132,9 +134,9 @@ def register(place: Place, name: str) -> dict[str, Any]:
 
 
 def resume(place: Place, wanted: str | None) -> Shell:
-    """The shell's session, without a request of its own. Raises NotRegistered.
+    """The shell's session, without a request of its own. Raises ShellNotRegistered.
 
-    The shell of an agent is the agent: where a host's session, or this folder's, is registered already, it is that one.
+    The shell of an agent is the agent: if the host's session, or the folder's, is registered, it is that session.
     """
     given = wanted or environment.own_name()
     hosted = None if given else _of_host(place)
@@ -159,7 +161,7 @@ def resume(place: Place, wanted: str | None) -> Shell:
 
 
 def _of_host(place: Place) -> Shell | None:
-    """The session of the Claude Code that this shell is a tool of."""
+    """The session of the Claude Code that runs this shell as a tool; None outside of one."""
     session = os.environ.get("CLAUDE_CODE_SESSION_ID")
     if not session:
         return None
@@ -171,7 +173,7 @@ def _of_host(place: Place) -> Shell | None:
 
 
 def _of_folder(place: Place, name: str | None) -> Shell | None:
-    """The session that an agent of this folder has under a name, or its only one."""
+    """The session that an agent of this folder has under a name; without a name, the folder's only one."""
     found = [(n, path) for n, path in saved_sessions.of_project(place.home, working_folder()) if name in (None, n)]
     token = saved_sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
     return Shell(place, found[0][0], str(token), found[0][1]) if token else None

@@ -67,7 +67,7 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
 
 
 def clock_line(found: dict[str, Any]) -> str:
-    """What the service's clock has to say; empty where nothing was set and nothing waits."""
+    """What happened to the service's clock; empty if it was not set and nothing waits for it."""
     told = found.get("clock") or {}
     ahead_s, held_s = told.get("ahead_s", 0.0), told.get("held_s", 0.0)
     if held_s:
@@ -79,7 +79,7 @@ def clock_line(found: dict[str, Any]) -> str:
 
 
 def instances(rows: list[dict[str, Any]]) -> str:
-    """A line for each: how much waits for it, what it does, and by which ways mail reaches it (docs/hosts.md)."""
+    """A line for each instance: how much waits, what it does, and by which ways mail reaches it (docs/hosts.md)."""
     head = ("NAME", "UNREAD", "LAST SEEN", "PRESENCE", "REACHED BY")
     cells = [
         (i["id"], str(i["queued"]), ago(i["last_seen"]), i["presence"], " ".join(i.get("reach", [])) or "its own checks")
@@ -106,7 +106,7 @@ def gate_line(settings: Settings, gate: dict[str, Any]) -> str:
 
 
 def count_keys(settings: Settings) -> int:
-    """Raises SettingsError where the list can't be read."""
+    """How many keys are allowed. Raises SettingsError if the list can't be read."""
     try:
         return len(keys.allowed(settings))
     except OSError as e:

@@ -1,4 +1,4 @@
-"""Who there is and who works on what: groups, presence, blocks, claims, automatic checks."""
+"""Commands for working together: groups, presence, blocks, claims, automatic checks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _do(place: Place, options: argparse.Namespace, action: str, **fields: Any) -
 
 
 def _tell(place: Place, options: argparse.Namespace, action: str, **fields: Any) -> int:
-    """Make a request whose answer is a sentence."""
+    """Make a request and print its answer, a sentence."""
     answer = _do(place, options, action, **fields)
     if options.json:
         say_json(answer)
@@ -85,7 +85,7 @@ def claim(place: Place, options: argparse.Namespace) -> int:
 
 
 def release(place: Place, options: argparse.Namespace) -> int:
-    """Exit status 1 where there was no such claim."""
+    """Exit status 1 if there was no such claim."""
     resource = None if options.resource is None else resource_of(options.resource, here())
     released = _do(place, options, "claim_release", resource=resource)["released"]
     if options.json:
@@ -109,7 +109,7 @@ def claims(place: Place, options: argparse.Namespace) -> int:
 
 
 def every(found: dict[str, Any]) -> str:
-    """Who looks for mail, and how often: an agent's MCP server does, a shell can't."""
+    """A sentence about automatic checks. An agent's MCP server makes them; a shell can't."""
     if found["autocheck"] != "on":
         return "Automatic checks are off"
     often = "every minute" if found["minutes"] == 1 else f"every {found['minutes']} minutes"

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 _WAIT_S = 300.0
 _AT_ONCE = 50
 _TRIES = 3
-"""So often a command may fail for one message."""
+"""How many times a command may fail for one message."""
 
 
 def watch(place: Place, options: argparse.Namespace) -> int:
-    """Until interrupted. Each message is acknowledged once it was printed or its command has ended well."""
+    """Print mail until interrupted. A message is acknowledged once it was printed or its command succeeded."""
     if options.run_command == []:
         raise IpcError("bad_request", detail="--exec needs a command: --exec notify-send mail")
     with session.resume(place, options.as_) as me:
@@ -49,7 +49,7 @@ def _mail(me: session.Shell, limit: int) -> list[dict[str, Any]]:
 
 
 def _hand_over(me: session.Shell, command: list[str], first_pause_s: float) -> None:
-    """Run the command for each message, one at a time since the lease of what waits behind it would end meanwhile.
+    """Run the command for each message. Messages are fetched one at a time: the lease of a second would end meanwhile.
 
     A message whose command fails is unread again and comes first in the next check. After ``_TRIES`` it is set aside, so that
     one bad message does not stop the mail.
@@ -77,8 +77,10 @@ def _hand_over(me: session.Shell, command: list[str], first_pause_s: float) -> N
 
 
 def _run(command: list[str], m: dict[str, Any]) -> int:
-    """The user's command with the text on standard input and who, when and which in its environment; never a shell string,
-    and nothing of the mail among its arguments. Its exit status."""
+    """Run the user's command with the text on standard input. Returns its exit status.
+
+    Sender, id and time are in the environment. It is no shell string, and nothing of the mail is among its arguments.
+    """
     env = {**os.environ, "IPC_MAIL_FROM": m["from"], "IPC_MAIL_ID": m["id"], "IPC_MAIL_TIMESTAMP": m["timestamp"]}
     try:
         done = subprocess.run(command, input=m["message"]["content"].encode(), env=env)  # noqa: S603 (the user's own command)

@@ -1,6 +1,6 @@
 """``python -m bridges.mcp [--name NAME]``, which ``ipc mcp`` becomes: an MCP server on standard input and output.
 
-It is the relay. ``--serve`` is the process behind all relays; the supervisor starts it (``--listening FD``), or a relay does
+This is the relay. ``--serve`` is the process behind all relays. The supervisor starts it (``--listening FD``), or a relay does,
 for itself alone (``--connected FD``).
 """
 

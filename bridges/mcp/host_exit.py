@@ -1,7 +1,7 @@
-"""Whether a host that closed its end had taken what was written to it: end of file alone is no goodbye.
+"""Whether a host that closed its end had taken what was written to it.
 
-The kernel ends the pipes of a killed host just as a host that leaves does. What tells them apart is what lies unread in the
-pipe, and whether the process that started us is still there to read it.
+End of file alone does not tell: the kernel closes the pipes of a killed host, too. Two things tell: bytes that lie unread in
+the pipe, and whether the process that started us still lives.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STARTED_BY = os.getppid()
 
 
 def unread(fd: int) -> bool:
-    """True if bytes that were written to this pipe or socket have not been read at its other end, or never will be."""
+    """True if bytes written to this pipe or socket are unread at its other end, or never will be read."""
     mode = os.fstat(fd).st_mode
     try:
         if stat.S_ISFIFO(mode):
@@ -37,5 +37,5 @@ def _count(fd: int, request: int) -> int:
 
 
 def host_lives() -> bool:
-    """False once the process that started us is gone: it did not leave, it ended."""
+    """False once the process that started us has ended."""
     return os.getppid() == _STARTED_BY

@@ -1,11 +1,11 @@
-"""Mail that reaches an agent by itself. It is stored first: a push only points to it, and acknowledges nothing.
+"""Tells an agent of its new mail. The mail is stored first; a push only points to it and acknowledges nothing.
 
     new mail --> inbox resource updated, for clients that asked to be told (both protocol eras)
              --> one notice that wakes an idle Claude Code: by its inbox socket, then as a channel (bridges.waking)
              --> the line at the end of the next tool result (bridges.mcp.results), for every host
 
-While a turn runs, hooks bring the mail at its tool calls and its end: a notice waits until the turn is over, unless the mail
-is to interrupt. No host acknowledges a push and each may drop it, so automatic checks say again what is still unread.
+While a turn runs, hooks bring the mail at its tool calls and its end. A notice waits for the end of the turn, unless the mail
+is to interrupt. A host may drop a push and acknowledges none, so automatic checks tell again of what is still unread.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from broker.protocol.errors import IpcError
 
 _TURN_POLL_S = 1.0
 _JOIN_AFTER_S = (0.5, 2.0, 8.0, 30.0, 120.0)
-"""When to look whether the host's hooks have registered this session, which a tool call would find out too."""
+"""Seconds to wait before each look at whether the host's hooks have registered this session."""
 
 
 class Notifier:
@@ -56,7 +56,7 @@ class Notifier:
             way.rest()
 
     def arrived(self, push: dict[str, Any]) -> None:
-        """The broker says that mail has come."""
+        """Take the broker's push about new mail."""
         if self._saying is None or self._saying.done():
             self._saying = self._spawn(self._say_changed())
         self._pending = True
@@ -65,7 +65,7 @@ class Notifier:
             self._telling = self._spawn(self._tell())
 
     def check_every(self, minutes: int) -> None:
-        """Say again every so many minutes what is still unread; 0 ends that."""
+        """Tell again every ``minutes`` of what is still unread; 0 ends that."""
         if self._checks is not None:
             self._checks.cancel()
             self._checks = None
@@ -74,7 +74,7 @@ class Notifier:
             self._checks = loop.call_later(minutes * 60, lambda: self._spawn(self._check(minutes)))
 
     def announce(self) -> None:
-        """The session has a name: say by which ways its mail reaches it."""
+        """Say by which ways mail reaches the session, which has a name now."""
         self._spawn(self._say_reach())
 
     def _spawn(self, work: Any) -> "asyncio.Task[None]":
@@ -90,7 +90,7 @@ class Notifier:
             self._log.info("push_failed", code=e.code, name=self._session.name)
 
     async def _join(self) -> None:
-        """Take up the session of this host's hooks, or of this project, before the first tool call: it may never come."""
+        """Take up the session of the host's hooks, or of the project, before the first tool call, which may never come."""
         for pause_s in _JOIN_AFTER_S:
             await asyncio.sleep(pause_s)
             if self._session.may_join() and await self._session.registered():
@@ -109,7 +109,7 @@ class Notifier:
         await self._session.say_reach([*(way.name for way in self._ways if not way.resting()), *ways, "footer"])
 
     def _arm(self) -> None:
-        """Take the ways by which this process can wake the host now."""
+        """Arm the ways by which this process can wake the host now."""
         binding = self._session.agent.binding(self._session.home)
         for way in self._ways if self._host_session else ():
             if waking.listens(self._socket) if way.name == "socket" else binding is not None and binding.channel:
@@ -120,7 +120,7 @@ class Notifier:
         await self._voice.inbox_changed()
 
     async def _tell(self) -> None:
-        """Give notice of what has come, as long as something comes. What a running turn leaves is told at its end."""
+        """Give notice as long as mail comes. What a running turn leaves is told at its end."""
         while self._pending:
             await asyncio.sleep(waking.GATHER_S)
             while not self._urgent and host_turns.busy(self._home, self._host_session, time.time()):
@@ -128,17 +128,17 @@ class Notifier:
             self._pending, self._urgent = host_turns.busy(self._home, self._host_session, time.time()), False
             if not await self._wake():
                 for way in self._ways:
-                    way.rest()  # worse ways, of other processes, have as long to speak
+                    way.rest()  # worse ways, of other processes, have as long to give notice
                 await self._heeded(waking.Outlook(self._home, self._host_session))
             self._arm()
 
     async def _wake(self) -> bool:
-        """Give notice in one way after the other; False if none brought anything."""
+        """Give notice in one way after the other. False if none brought a turn or a read."""
         armed = [way for way in self._ways if not way.resting()]
         for way in armed:
             count = await self._session.count()
             if not count or not count["unread"]:
-                return True  # it was read meanwhile
+                return True  # the mail was read meanwhile
             given = waking.Outlook(self._home, self._host_session)
             if await self._give(way.name, {"instance_id": self._session.name, **count}) and await self._heeded(given):
                 return True
@@ -156,7 +156,7 @@ class Notifier:
         return given
 
     async def _heeded(self, given: waking.Outlook) -> bool:
-        """Wait until a turn began or the mail was read; False if neither comes in time."""
+        """Wait until a turn began or the mail was read. False if neither comes in time."""
         while not given.over():
             await asyncio.sleep(min(_TURN_POLL_S, max(0.0, given.until_s - time.monotonic())))
             if given.heeded():

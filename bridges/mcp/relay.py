@@ -2,12 +2,12 @@
 
     host --stdin/stdout-- relay --mcp.sock-- shared process (bridges.mcp.shared_process)
 
-The SDK costs 0.7 s and 66 MB a process, this relay 0.1 s and a fifth of the memory. It knows of MCP no more than ids and the
-handshake: it keeps each request until it is answered. When the shared process goes away it connects to the next one, says
-the handshake again (whose second answer it swallows), and sends again what has no answer yet. The host notices a delay.
+The SDK takes 0.7 s and 66 MB a process, this relay 0.1 s and a fifth of the memory. Of MCP it knows only ids and the handshake.
+It keeps each request until it is answered. When the shared process goes away, the relay connects to the next one, says the
+handshake again (and swallows its second answer), and sends again what has no answer yet. The host notices only a delay.
 
-One thread, one poll; nothing runs while nothing comes. Host closes its end: what it asked is still answered, then a ``bye``
-goes to the shared process with whether the host has taken its answers (bridges.mcp.host_exit). A relay that is killed says no
+One thread polls, and nothing runs while nothing comes. When the host closes its end, its requests are still answered. Then a
+``bye`` tells the shared process whether the host has taken its answers (bridges.mcp.host_exit). A relay that is killed says no
 bye, and the mail comes back.
 """
 
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 _READY_S = 20.0
-"""How long the shared process may need from our hello to its answer; its SDK takes 0.7 s to import."""
+"""Seconds that the shared process may need from our hello to its answer. Its SDK takes 0.7 s to import."""
 _SOCKET_S = 3.0
-"""How long after the service's start its socket may be missing; then a process of our own takes its place."""
+"""Seconds after the service's start that its socket may be missing. Then a process of our own takes its place."""
 _RETRY_S = 2.0
-"""How often to look for a service that went away, while there is nothing to ask it."""
+"""Seconds between looks for a service that went away, while nothing is asked."""
 _END_S = 5.0
 _LEAVE_S = (0.05, 1.0)
-"""After the host closed its end: when to look first whether it lives and has taken its answers, and when at last. Hosts kill
+"""Seconds after the host closed its end: the first and the last look at whether it lives and has taken its answers. Hosts kill
 what needs 2 s."""
 _LOOK_S = 0.02
 _PIECE = 4096
-"""What a pipe that is ready surely takes without blocking (PIPE_BUF)."""
+"""Bytes that a pipe that is ready takes without blocking (PIPE_BUF)."""
 _HIGH_BYTES = 4 * 1024 * 1024
-"""Unwritten bytes for one side at which the other is read no more."""
+"""Unwritten bytes for one side from which on the other side is not read."""
 _SERVER_ERROR = -32000
 _INVALID_REQUEST = -32600
 
@@ -75,7 +75,7 @@ class Relay:
         end_s: float | None = None
         while True:
             if not self._host_open and not (self._ready_by_s is not None and self._exchange.pending):
-                end_s = end_s or time.monotonic() + _END_S  # what was asked before the other side was ready is still answered
+                end_s = end_s or time.monotonic() + _END_S  # requests from before the other side was ready are still answered
                 if (self._server is None and not self._to_host) or time.monotonic() > end_s:
                     return 0
             for fd, events in self._poll(end_s):
@@ -114,7 +114,7 @@ class Relay:
             self._look_at_host(now_s - self._leaving_since_s)
 
     def _look_at_host(self, gone_for_s: float) -> None:
-        """Say the bye once the host has all it asked for, or as much as can be waited for."""
+        """Say the bye once the host has all its answers, or once the last look is over."""
         busy = bool(self._exchange.pending or self._to_host or host_exit.unread(1))
         if gone_for_s < _LEAVE_S[0] or (busy and gone_for_s < _LEAVE_S[1]):
             return
@@ -142,7 +142,7 @@ class Relay:
         if line.startswith(NOTE) or not self._exchange.from_host(line):
             return
         if self._server is None:
-            self._connect(start=True)  # sends what is pending, this request among it
+            self._connect(start=True)  # sends all that is pending, also this request
         else:
             self._to_server += line + b"\n"
 
@@ -164,7 +164,7 @@ class Relay:
         self._to_host += json.dumps(error).encode() + b"\n"
 
     def _fail_all(self, why: str) -> None:
-        """Nobody can answer: every request gets an error that says what to do."""
+        """Answer every pending request with an error that says what to do."""
         for key in list(self._exchange.pending):
             self._fail(key, f"The mail service can't be reached: {why}. Next: run ipc doctor, then try again.")
 
@@ -175,7 +175,7 @@ class Relay:
     # the shared process's side
 
     def _connect(self, *, start: bool) -> None:
-        """Connect, say hello and what has no answer yet. Without ``start`` only if the service runs."""
+        """Connect, say hello, and send what has no answer yet. Without ``start`` only if the service runs."""
         self._retry_s = None
         server = None
         try:
@@ -213,7 +213,7 @@ class Relay:
         return server or self._own_process()
 
     def _own_process(self) -> socket.socket:
-        """Where no supervisor offers the socket: a process for this agent alone, which ends with our connection."""
+        """Start a process for this agent alone, where no supervisor offers the socket. It ends with our connection."""
         import subprocess
 
         ours, theirs = socket.socketpair()
@@ -281,7 +281,7 @@ def _connected(path: str) -> socket.socket | None:
 
 
 def _listens(path: str) -> bool:
-    """True if a connection is taken; it ends before it has said a word."""
+    """True if the socket takes a connection, which is closed at once."""
     found = _connected(path)
     if found is not None:
         found.close()

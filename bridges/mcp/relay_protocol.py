@@ -1,17 +1,17 @@
 """What a relay and the process that runs the SDK say to each other beside MCP.
 
-Both speak lines. A relay's first line is its hello; every later line is one of the host's MCP messages or a *note*, a line
-that begins with ``{"relay":``, which no MCP message does:
+Both speak lines. A relay's first line is its hello. Every later line is one of the host's MCP messages or a *note*. A note
+begins with ``{"relay":``, as no MCP message does:
 
     relay -> {"relay": {"hello": 1, "relay": ID, "project": PATH, "cwd": PATH, "name": NAME or null, "pid": N,
                         "version": TEXT, "environment": {...}, "state": what the last state note held, or null}}
     relay <- {"relay": {"ready": VERSION}}
     relay <- {"relay": {"state": {...}}}     to be kept and said again in the hello to the next process
     relay -> {"relay": {"bye": true, "taken": BOOL}}
-                                             the host closed its end; whether it had taken all that was written to it, and
-                                             lives on: left so, it has what it was shown. Without ``taken`` (0.3.0): true
+                                             the host closed its end. taken: it lives on and had taken all that was
+                                             written to it, so it has what it was shown. Absent (0.3.0): true
 
-Nothing heavy is imported here: the relay lives on the standard library.
+The relay imports this module, so it imports nothing slow.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 NOTE = b'{"relay":'
 LINE_BYTES = 64 * 1024 * 1024
-"""A longer line is refused."""
+"""The longest line; a longer one is refused."""
 _ENVIRONMENT = ("HOME", "CLAUDECODE", "CLAUDE_PROJECT_DIR", SHARED_SECRET)
 _PREFIX = "CLAUDE_CODE_"
 
@@ -51,10 +51,10 @@ def read_note(line: bytes) -> dict[str, Any]:
 
 
 def agent_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What a session may need to know of its agent's environment, such as where its host can be woken."""
+    """The variables of an agent's environment that its session may need, such as where its host can be woken."""
     return {name: value for name, value in env.items() if name in _ENVIRONMENT or name.startswith(_PREFIX)}
 
 
 def project_folder(env: Mapping[str, str], cwd: str) -> str:
-    """The project an agent works on: the host's word for it, or the folder it was started in."""
+    """The project that an agent works on: the one its host names, or the folder it was started in."""
     return env.get("CLAUDE_PROJECT_DIR") or os.path.abspath(cwd)

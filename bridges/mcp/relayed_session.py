@@ -1,4 +1,4 @@
-"""What a relay keeps of one MCP session: lines, ids, and what a new process must hear. Bytes only, no sockets."""
+"""What a relay keeps of one MCP session: lines, ids, and what a new process must hear. It has no sockets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GIVE_UP = 5
-"""So often is a request sent again. It may be what the process dies of."""
+"""How many times a request is sent again. The process may die of it."""
 _STICKY = ("resources/subscribe", "logging/setLevel")
 """Requests whose effect a new process must have, too."""
 
 
 class Lines:
-    """Bytes in, whole lines out. A line over the limit is dropped to its end, and told by its beginning alone."""
+    """Bytes in, whole lines out. Of a line over the limit, ``too_long`` gets the beginning; the rest is dropped."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -49,12 +49,12 @@ class Lines:
         return lines
 
     def rest(self) -> list[bytes]:
-        """A last line that has no newline."""
+        """The last line, which has no newline."""
         return self.feed(b"\n")
 
 
 class Exchange:
-    """What was asked and not answered, on both sides; what to say to a new process. Bytes and ids, no sockets."""
+    """What was asked and not answered on both sides, and what to say to a new process."""
 
     def __init__(self) -> None:
         self.pending: dict[str, bytes] = {}
@@ -66,17 +66,17 @@ class Exchange:
         self._asked: set[str] = set()
 
     def from_host(self, line: bytes) -> bool:
-        """Take note of a message of the host; False if it must not go on."""
+        """Take note of a message of the host. False if it must not go on."""
         message = _object(line)
         if message is None:
-            return True  # the SDK's to answer
+            return True  # the SDK answers it
         method, number = message.get("method"), message.get("id")
         if method is None and ("result" in message or "error" in message):
             key = _key(number)
             known = key in self._asked
             self._asked.discard(key)
-            return known  # an answer to what a process before this one asked means nothing to this one
-        if method is None or not _is_id(number):  # an id that is none is the SDK's to refuse, and can't be answered here
+            return known  # False for an answer to what an earlier process asked
+        if method is None or not _is_id(number):  # the SDK refuses an id that is none; nothing can be answered here
             self._note_notification(method, message, line)
             return True
         key = _key(number)
@@ -94,10 +94,10 @@ class Exchange:
         if method == "notifications/initialized":
             self._initialized = line
         elif method == "notifications/cancelled":
-            self.settle(_key(_params(message).get("requestId")))  # no answer comes to it
+            self.settle(_key(_params(message).get("requestId")))  # a cancelled request gets no answer
 
     def from_server(self, line: bytes) -> bool:
-        """Take note of a message of the SDK; False if the host must not see it."""
+        """Take note of a message of the SDK. False if the host must not see it."""
         message = _object(line)
         if message is None:
             return False
@@ -115,7 +115,7 @@ class Exchange:
         return self.settle(key)
 
     def settle(self, key: str) -> bool:
-        """The request has its answer; False if it had one already."""
+        """Note that the request has its answer. False if it had one already."""
         self._resent.pop(key, None)
         return self.pending.pop(key, None) is not None
 
@@ -137,7 +137,7 @@ class Exchange:
         return lines, given_up
 
     def _again(self, key: str, line: bytes) -> bytes:
-        """What the new process must hear though the host had its answer: the second answer is not for it."""
+        """A line for a new process. If the host has its answer already, the second answer is swallowed."""
         if key not in self.pending:
             self._swallow.add(key)
         return line
@@ -156,7 +156,7 @@ def _is_id(number: Any) -> bool:
 
 
 def _key(number: Any) -> str:
-    """The same for one id in every process; that of no request for what is no id, such as a number that JSON can't write."""
+    """The same text for one id in every process. Empty for what is no id, such as a number that JSON can't write."""
     return json.dumps(number) if _is_id(number) else ""
 
 
@@ -171,7 +171,7 @@ def _params(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def id_in(head: bytes) -> Any:
-    """The id of a request of which only the beginning is known, None if it does not stand there."""
+    """The id of a request of which only the beginning is known; None if it does not stand there."""
     found = re.search(rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]{1,128}")', head)
     try:
         return json.loads(found[1]) if found else None

@@ -1,5 +1,7 @@
-"""Mail as the text of a tool's result: fenced for a model (bridges.fence), within what every host passes on. Never as
-structured content, which some hosts give their model in place of the text, without fence and label."""
+"""Mail as the text of a tool's result: fenced for a model (bridges.fence), within what every host passes on.
+
+Mail is never structured content: some hosts give that to their model in place of the text, without fence and label.
+"""
 
 from typing import Any
 
@@ -8,11 +10,11 @@ from bridges.mcp.sdk import current
 from bridges.plurals import number_of
 
 _LINE_CHARS = 300
-"""For what stands above and below a page."""
+"""Characters kept free for the lines above and below a page."""
 
 
 def mail_text(reply: dict[str, Any]) -> str:
-    """A reply that brings mail: what fits; what does not is given back, since nobody sees it."""
+    """The mail of a reply that fits. The rest is given back, since nobody sees it."""
     messages = reply["messages"]
     if not messages:
         return "No new messages."
@@ -23,7 +25,7 @@ def mail_text(reply: dict[str, Any]) -> str:
 
 
 def archive_text(reply: dict[str, Any]) -> str:
-    """A page of history or search for reading: newest first, each fenced like new mail."""
+    """A page of history or search, newest first. Each message is fenced like new mail."""
     messages = reply["messages"]
     if not messages:
         return "Nothing found."
@@ -54,7 +56,7 @@ def some(names: list[str], limit: int = 10) -> str:
 
 
 def questions_text(rows: list[dict[str, Any]], before: str | None) -> str:
-    """Questions asked by or of this session; their words are another's, or this session's own."""
+    """Questions that this session asked or was asked."""
     rows = [row for row in rows if before is None or int(row["id"]) < int(before)]
     lines = []
     for row in rows:
@@ -75,7 +77,7 @@ def receipts_text(rows: list[dict[str, Any]]) -> str:
 
 
 def fitting(lines: list[str]) -> int:
-    """How many of the lines fit one result; one at least."""
+    """How many of the lines fit one result; at least one."""
     left = BUDGET_CHARS - 2 * _LINE_CHARS
     for count, line in enumerate(lines):
         left -= len(line) + 1

@@ -1,8 +1,8 @@
-"""What tools return, and the way errors are told.
+"""What tools return, and how they tell errors.
 
-Mail is text and nothing else (``mail``). Other results are lines and a small model of the same, since hosts differ in which of
-the two their model reads: each line and each text in the model is one visible line, whoever wrote it, and the word of new
-mail stands in both.
+Mail is text alone (``mail``). Other results are lines and a small structure of the same content, since hosts differ in which of
+the two their model reads. Each line, and each text in the structure, is one visible line, whoever wrote it. Word of new mail
+stands in both.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ _NOT_REGISTERED = "Not registered. Next: call register with the name you want (y
 Name = Annotated[str, Field(description="1-32 of A-Z a-z 0-9 _ -")]
 Own = Annotated[str | None, Field(description="your own name")]
 Data = Annotated[Any, WithJsonSchema({"type": "object", "description": "for programs"})]
-"""Any JSON value; hosts refuse a schema without a type, and some a list of types."""
+"""Any JSON value. Hosts refuse a schema without a type, and some refuse a list of types."""
 Id = Annotated[str, Field(description="a message's id")]
 Wait = Annotated[float, Field(ge=0, le=300)]
 """Seconds that a tool may wait. The broker would allow more, but hosts give up on a call that takes longer."""
@@ -51,13 +51,13 @@ class Rows(Told):
 
 
 class Answerer:
-    """Runs tools: what goes wrong becomes a result that says what to do next, and new mail is mentioned."""
+    """Runs tools. An error becomes a result that says what to do next. New mail is mentioned."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
 
     async def __call__(self, work: Callable[[], Awaitable[tuple[list[str], Told]]], *, footer: bool = True) -> CallToolResult:
-        """A result as lines and as a model."""
+        """A result as lines and as a structure."""
 
         async def run() -> CallToolResult:
             lines, value = await work()
@@ -69,7 +69,7 @@ class Answerer:
         return await self._told(run)
 
     async def mail(self, work: Callable[[], Awaitable[str]], *, footer: bool = False) -> CallToolResult:
-        """A result that may hold mail: ``work`` gives text that the fence has made."""
+        """A result that may hold mail. ``work`` gives text that bridges.fence has made."""
 
         async def run() -> CallToolResult:
             text = await work()
@@ -88,7 +88,7 @@ class Answerer:
             return failed(f"Internal error, reference {self._log.exception(e)}. Next: try again, or run ipc doctor.")
 
     async def _footer(self) -> str:
-        """One line about mail that waits; nothing where there is none, or where it can't be had just now."""
+        """One line about mail that waits; empty if none waits, or if the broker can't tell now."""
         try:
             count = await current().count()
         except IpcError as e:
@@ -110,7 +110,7 @@ def failed(text: str) -> CallToolResult:
 
 
 def hints(*, read_only: bool = False, idempotent: bool = False) -> ToolAnnotations:
-    """What is left out means no."""
+    """Annotations of a tool. A hint that is left out means no."""
     return ToolAnnotations(
         read_only_hint=read_only or None,
         destructive_hint=False,
@@ -120,7 +120,7 @@ def hints(*, read_only: bool = False, idempotent: bool = False) -> ToolAnnotatio
 
 
 def message_of(content: str, data: Any = None) -> dict[str, Any]:
-    """Raises IpcError where there is nothing to send."""
+    """The message to send. Raises IpcError if there is nothing to send."""
     if not content and data is None:
         raise IpcError("bad_request", detail="There is nothing to send: give the text as content")
     return {"content": content} if data is None else {"content": content, "data": data}

@@ -1,7 +1,7 @@
-"""All that is private or particular in the MCP SDK, in one module.
+"""The one module that uses what is private or particular in the MCP SDK.
 
-The tools are declared once, on a template; each agent's session gets a server of its own over the same tools (making them
-anew would cost 4 ms a tool). The session is found by a context variable, which the SDK's tasks inherit.
+The tools are declared once, on a template. Each agent's session gets a server of its own over the same tools, since making
+them anew would take 4 ms a tool. A context variable, which the SDK's tasks inherit, holds the session.
 """
 
 import json
@@ -28,7 +28,7 @@ INBOX = "ipc://inbox"
 """The resource that changes when mail comes."""
 _CLAUDE_CODE = "claude-code"
 _MEANT = {"text": "content", "message": "content", "body": "content", "to": "to_id", "name": "instance_id"}
-"""What a model means by some names that the tools don't have."""
+"""The argument that a model means by a name that the tools don't have."""
 _HOSTS_OWN = frozenset({"wait_for_previous"})
 """Arguments that a host adds to every tool for itself (Gemini CLI)."""
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
@@ -40,7 +40,7 @@ def current() -> BridgeSession:
 
 
 class Voice:
-    """What a session's server says to its client unasked."""
+    """What a session's server sends to its client unasked."""
 
     def __init__(self) -> None:
         self._bus: SubscriptionBus = InMemorySubscriptionBus()
@@ -48,16 +48,16 @@ class Voice:
         self._watched: set[str] = set()
 
     async def inbox_changed(self) -> None:
-        """Tell those who asked: ``resources/subscribe`` of the handshake's era, ``subscriptions/listen`` of the later one."""
+        """Tell clients that asked: by ``resources/subscribe``, or by ``subscriptions/listen`` of the later protocol."""
         await self._bus.publish(ResourceUpdated(uri=INBOX))
         if self._session is not None and INBOX in self._watched:
             await self._session.send_resource_updated(INBOX)
 
     async def channel(self, text: str, meta: dict[str, str]) -> None:
-        """A channel's message. A host that takes none drops it; so does the later protocol."""
+        """Send a channel's message. A host without channels drops it; so does the later protocol."""
         if self._session is not None:
             message = _ChannelMessage(method=CHANNEL_METHOD, params={"content": text, "meta": meta})
-            await self._session.send_notification(cast(types.ServerNotification, message))  # the SDK's list is not the host's
+            await self._session.send_notification(cast(types.ServerNotification, message))  # not in the SDK's list
 
     async def subscribe(self, _ctx: Any, params: types.SubscribeRequestParams) -> types.EmptyResult:
         self._watched.add(str(params.uri))
@@ -68,20 +68,20 @@ class Voice:
         return types.EmptyResult()
 
     async def hear(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Middleware: keeps what the client can be spoken to through."""
+        """Middleware: keeps the SDK session through which the client is told."""
         self._session = ctx.session
         return await call_next(ctx)
 
 
 async def remember_request(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware: what a tool asks the broker belongs to the MCP request that called it."""
+    """Middleware: notes the MCP request to which a tool's requests to the broker belong."""
     if ctx.request_id is not None:
         current().begin_request(request_key(ctx.request_id))
     return await call_next(ctx)
 
 
 def request_key(number: Any) -> str:
-    """The same for one JSON-RPC id in every process: 1 and "1" differ."""
+    """The same text for one JSON-RPC id in every process; 1 and "1" differ."""
     return json.dumps(number)
 
 
@@ -103,7 +103,7 @@ async def run(
     server._tool_manager = template._tool_manager
     server._resource_manager = template._resource_manager
     low = server._lowlevel_server
-    for method in ("prompts/list", "prompts/get"):  # we have none, and say so by not announcing them
+    for method in ("prompts/list", "prompts/get"):  # without handlers, prompts are not announced: we have none
         low._request_handlers.pop(method, None)
     low.add_request_handler("resources/subscribe", types.SubscribeRequestParams, voice.subscribe)
     low.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, voice.unsubscribe)
@@ -111,7 +111,7 @@ async def run(
 
 
 def _argument_check(template: MCPServer[None]) -> Any:
-    """Middleware: a call with an argument that the tool does not have is refused, since its value would be lost."""
+    """Middleware: refuses a call with an argument that the tool does not have, whose value would be lost."""
     known = {tool.name: list(tool.parameters.get("properties", {})) for tool in template._tool_manager.list_tools()}
 
     async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -130,8 +130,10 @@ def _argument_check(template: MCPServer[None]) -> Any:
 
 
 def trim_schemas(server: MCPServer[None]) -> None:
-    """Leave out of the tools' schemas what pydantic adds and no model needs: titles, descriptions of the models, and that
-    what may be left out may be null too."""
+    """Leave out of the tools' schemas what pydantic adds and no model needs.
+
+    That is titles, descriptions of structures, and null as a value of what may be left out.
+    """
     for tool in server._tool_manager.list_tools():
         tool.parameters = trimmed(tool.parameters)
         if tool.fn_metadata.output_schema is not None:
@@ -139,7 +141,7 @@ def trim_schemas(server: MCPServer[None]) -> None:
 
 
 def trimmed(schema: Any, *, names: bool = False) -> Any:
-    """A schema without ``title``, and without ``description`` where it is a model's own. ``names``: its keys are names."""
+    """A schema without ``title`` and without descriptions of structures. ``names``: its keys are names."""
     if isinstance(schema, list):
         return [trimmed(part) for part in schema]
     if not isinstance(schema, dict):
@@ -164,7 +166,7 @@ def parse(line: bytes) -> SessionMessage:
 
 
 def refused(line: bytes) -> bytes:
-    """The answer to a line that ``parse`` refused: by its id, where it has one."""
+    """The answer to a line that ``parse`` refused, with the line's id if it has one."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -192,7 +194,7 @@ def to_line(message: SessionMessage) -> bytes:
 
 
 def answered(message: SessionMessage) -> str | None:
-    """The key of the request that a message answers, None if it is no answer."""
+    """The key of the request that a message answers; None if it is no answer."""
     inner = message.message
     if isinstance(inner, (types.JSONRPCResponse, types.JSONRPCError)):
         return request_key(inner.id)
@@ -200,7 +202,7 @@ def answered(message: SessionMessage) -> str | None:
 
 
 def client_of(message: SessionMessage) -> str | None:
-    """The client's name, where a message tells it: ``initialize``, or each request of the later protocol."""
+    """The client's name, if a message tells it: ``initialize`` does, and each request of the later protocol."""
     inner = message.message
     if not isinstance(inner, types.JSONRPCRequest):
         return None
@@ -212,7 +214,7 @@ def client_of(message: SessionMessage) -> str | None:
 
 
 def cancelled(message: SessionMessage) -> str | None:
-    """The key of the request that a message says is given up."""
+    """The key of the request that a message gives up; None if it gives up none."""
     inner = message.message
     if isinstance(inner, types.JSONRPCNotification) and inner.method == "notifications/cancelled":
         return request_key((inner.params or {}).get("requestId"))
@@ -222,8 +224,8 @@ def cancelled(message: SessionMessage) -> str | None:
 def refusal(message: SessionMessage, environment: Mapping[str, str]) -> bytes | None:
     """The answer to a message that the SDK must not see, None for all others.
 
-    Claude Code asks ``server/discover`` first, and registers no channel on the protocol that an answer would choose: that
-    one can't carry its messages. Refused, it says ``initialize``. Every other client is served as it asks.
+    Claude Code asks ``server/discover`` first. An answer would choose a protocol that can't carry channel messages, and Claude
+    Code would register no channel. Refused, it says ``initialize``. Every other client is served as it asks.
     """
     inner = message.message
     if not isinstance(inner, types.JSONRPCRequest) or inner.method != "server/discover":

@@ -1,4 +1,4 @@
-"""The MCP server: one tool for each intent of an agent, few enough not to eat its context.
+"""The MCP server: its tools and resources. There is one tool for each intent, so that the list takes little of a context.
 
 Names and arguments of ``register``, ``send``, ``broadcast``, ``check``, ``list_instances``, ``share_file`` and ``rename`` are
 those that users of the system before this one have in their prompts.
@@ -31,7 +31,7 @@ and check again after each piece of work.
 
 
 def build(log: Log) -> MCPServer[None]:
-    """The tools, for the sessions of all agents: each call finds its own with ``current()``."""
+    """The server that the sessions of all agents share. A call finds its session with ``current()``."""
     server: MCPServer[None] = MCPServer("ipc", version=VERSION, instructions=INSTRUCTIONS, log_level="ERROR")
     answer = Answerer(log)
     add_names(server, answer)

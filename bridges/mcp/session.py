@@ -1,11 +1,11 @@
-"""Which session an agent's host has with us: one Claude Code session, one instance.
+"""The session that an agent's host has with us: one session of Claude Code is one instance.
 
-The token is kept in ``sessions/mcp-*.json`` of the data folder, named for project folder and instance, so that the next
-session of the same project and name resumes it. A session holds a lock beside the file it uses: a second one in the same
-folder never takes up by itself what is in use.
+``sessions/mcp-*.json`` of the data folder keeps the token, by project folder and name, so that the next session of the same
+project and name resumes it. A session holds a lock beside its file: a second session in the folder never takes up by itself
+what is in use.
 
-What becomes of mail that the host was given is told in bridges.mcp.tool_evidence. Requests go to the broker in the order in
-which tools were called: nothing is waited for before one is sent.
+bridges.mcp.tool_evidence says what becomes of mail that the host was given. Requests go to the broker in the order in which
+tools were called: nothing is awaited before one is sent.
 """
 
 import asyncio
@@ -52,14 +52,14 @@ class AgentNotRegistered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What a relay says of its agent's side."""
+    """What a relay says of its agent."""
 
     project: str
     cwd: str
     wanted: str | None = None
-    """The name to register by itself."""
+    """The name that is registered without being asked for."""
     relay: str = ""
-    """The relay's id: the same while a host's session lasts, whatever process serves it."""
+    """The relay's id. It stays while a host's session lasts, whatever process serves it."""
     environment: Mapping[str, str] = field(default_factory=dict)
     relay_pid: int = 0
     state: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Agent:
         return cls(texts[0], texts[1], texts[3] or None, texts[2], environment, pid if isinstance(pid, int) else 0, state)
 
     def binding(self, home: Path) -> Binding | None:
-        """What the hooks of the agent's host made of its session, by the host's id of it or by the host's process."""
+        """The binding that the hooks of the agent's host made, found by the host's session id or its process."""
         session = self.environment.get("CLAUDE_CODE_SESSION_ID")
         if session:
             return host_sessions.load(str(home), session)
@@ -108,14 +108,14 @@ class BridgeSession:
         self._rejoining: asyncio.Task[None] | None = None
         self.name: str | None = None
         self.on_arrival: Callable[[dict[str, Any]], None] | None = None
-        """Told of new mail, with the broker's push, in place of the mail."""
+        """Called with the broker's push about new mail, which holds no mail."""
         self.on_autocheck: Callable[[int], None] | None = None
-        """Told how many minutes lie between automatic checks, 0 for none."""
+        """Called with the minutes between automatic checks; 0 for none."""
         self.on_name: Callable[[], None] | None = None
-        """Told that the session has a name, or another one."""
+        """Called when the session has a name, or a new one."""
 
     def begin_request(self, key: str) -> None:
-        """What the present task asks from here on belongs to this request of the host."""
+        """Let what the present task asks from here on belong to this request of the host."""
         _REQUEST.set(key)
         self.given.begin(key)
 
@@ -124,7 +124,7 @@ class BridgeSession:
         return {"name": self.name, "shown": self.given.state()} if self.name is not None else dict(self.agent.state)
 
     async def register(self, name: str) -> dict[str, Any]:
-        """Resume this project's session of that name, or register it anew; the reply of the broker."""
+        """Resume this project's session of that name, or register it anew. Returns the broker's reply."""
         if self._token is not None:
             self.given.settle()
         prepare_home(self._settings)
@@ -135,29 +135,29 @@ class BridgeSession:
                 found = await self._ask({"action": "whoami", "session_token": token})
                 if found["instance_id"] == name:
                     self._take(name, token)
-                    # what a bridge that was killed had fetched and nobody acknowledged
+                    # mail that a process that was killed had fetched and nobody acknowledged
                     await self._ask({"action": "release", "session_token": token})
                     return {"message": f"Resumed {name}", "queued": found["queued"]}
-        secret = "" if self._settings.key_file else self._settings.shared_secret  # this machine's secret stays here
+        secret = "" if self._settings.key_file else self._settings.shared_secret  # this machine's secret stays on it
         proof = auth_token(name, secret)
         reply = await self._ask({"action": "register", "instance_id": name, "auth_token": proof})
         self._take(name, reply["session_token"])
         return reply
 
     async def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
-        """A request as this session. It is evidence for what the host was shown before. Raises NotRegistered, IpcError."""
+        """Make a request as this session. It is evidence for mail shown before. Raises AgentNotRegistered, IpcError."""
         if self._token is None:
             await self._resume()
         fields = {k: v for k, v in fields.items() if v is not None}
         self.given.settle(next((fields[k] for k in _NAMES_MAIL if k in fields), None))
         if action == "list":
             for gone in host_sessions.lost(str(self._settings.home)):
-                with contextlib.suppress(RemoteError):  # its name may be another's by now
+                with contextlib.suppress(RemoteError):  # the name may be another's by now
                     await self._ask(gone)
         if action in STORES:
             fields["message_id"] = self._message_id(action, fields)
         if action == "rename" and fields["new_id"] == self.name:
-            return {"message": f"The name is {self.name}"}  # asked again after a process died in the middle of it
+            return {"message": f"The name is {self.name}"}  # sent again after a process died in the middle of it
         reply = await self._ask({"action": action, "session_token": self._token, **fields}, timeout_s)
         mail = reply.get("messages")
         if mail and ACTIONS[action].delivers:
@@ -170,7 +170,7 @@ class BridgeSession:
         return reply
 
     async def registered(self) -> bool:
-        """Whether there is a name, after taking one up that may be taken up unasked."""
+        """Whether the session has a name, after taking up one that may be taken up unasked."""
         if self._token is None:
             try:
                 await self._resume()
@@ -179,18 +179,20 @@ class BridgeSession:
         return True
 
     def may_join(self) -> bool:
-        """Whether a name may be taken up before the host asks for anything: not if that would start the service, or
-        acknowledge what the host may not have got."""
+        """Whether a name may be taken up before the host asks for anything.
+
+        Not if that would start the service, or acknowledge what the host may not have got.
+        """
         return not self.agent.state.get("shown") and socket_answers(self._settings)
 
     async def count(self) -> dict[str, Any] | None:
-        """How much mail waits, None without a name. Acknowledges nothing."""
+        """How much mail waits; None without a name. Acknowledges nothing."""
         if self._token is None:
             return None
         return await self._ask({"action": "count", "session_token": self._token})
 
     async def say_reach(self, ways: list[str]) -> None:
-        """Say by which ways mail reaches this instance, and learn how often it wants to be checked for."""
+        """Say by which ways mail reaches this instance, and learn how often automatic checks are wanted."""
         if self._token is not None:
             await self._ask({"action": "presence", "session_token": self._token, "reach": ways})
             found = await self._ask({"action": "autocheck", "session_token": self._token})
@@ -205,14 +207,14 @@ class BridgeSession:
         return await self._ask({"action": "status"})
 
     def left_out(self, ids: list[str]) -> None:
-        """Mail that the present request fetched and does not show."""
+        """Give back mail that the present request fetched and does not show."""
         self.given.left_out(_REQUEST.get() or "", ids)
 
     async def close(self, *, orderly: bool, going_on: bool = False) -> None:
-        """The end. ``orderly``: the host has taken what it was shown; ``going_on``: another process of ours goes on."""
+        """End the session. ``orderly``: the host has taken what it was shown. ``going_on``: another process of ours goes on."""
         if orderly and self._token is None and self.agent.state.get("shown"):
             with contextlib.suppress(IpcError):
-                await self._resume()  # which acknowledges what the process before this one had shown
+                await self._resume()  # acknowledges what the process before this one had shown
         if self._connection is not None:
             with contextlib.suppress(IpcError):
                 await self.given.close(orderly=orderly, going_on=going_on)
@@ -223,7 +225,7 @@ class BridgeSession:
             os.close(self._lock_fd)
 
     def _message_id(self, action: str, fields: dict[str, Any]) -> str:
-        """The same for the same thing said in the same request of the host: sent again, it is stored once."""
+        """An id that is the same for the same message in the same request of the host, which is then stored once."""
         key = _REQUEST.get()
         if key is None or not self.agent.relay:
             return new_message_id()
@@ -231,7 +233,7 @@ class BridgeSession:
         return "mcp-" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
     def _begin(self, action: str, ids: list[str]) -> None:
-        """Begin an ``ack``, ``release`` or ``touch``; of a token that was refused its mail is free anyway."""
+        """Begin an ``ack``, ``release`` or ``touch``. Mail of a token that was refused is free anyway."""
         if self._connection is not None and self._token is not None:
             more: dict[str, Any] = {"lease_s": HELD_S} if action == "touch" else {}
             if action == "unseen":
@@ -239,8 +241,10 @@ class BridgeSession:
             self._connection.begin({"action": action, "session_token": self._token, "ids": ids, **more})
 
     async def _resume(self) -> None:
-        """Take up a session without being asked: of the process before this one, of the configured name, or the only one of
-        this project."""
+        """Take up a session without being asked. Raises AgentNotRegistered if none fits.
+
+        That is the session of the process before this one, of the host's hooks, of the configured name, or the only one.
+        """
         if self.agent.state.get("name"):
             await self._go_on(str(self.agent.state["name"]), list(self.agent.state.get("shown") or ()))
             return
@@ -256,17 +260,17 @@ class BridgeSession:
         await self.register(names[0])
 
     async def _go_on(self, name: str, shown: list[Any]) -> None:
-        """Be what the process before this one was: acknowledge what it had shown, free what it had only fetched."""
+        """Be what the process before this one was: acknowledge what it had shown, release what it had only fetched."""
         stored = saved_sessions.find(str(self._settings.home), self.agent.project, name)
         token = stored.get("token")
         found = await self._ask({"action": "whoami", "session_token": token})
-        self._take(found["instance_id"], str(token))  # another name than before if it died in the middle of a rename
+        self._take(found["instance_id"], str(token))  # another name than before, if that process died in the middle of a rename
         self.given.restore(shown)
         self.given.settle()
         await self._ask({"action": "release", "session_token": token})
 
     async def _join(self, binding: Binding) -> bool:
-        """Be the instance that the host's hooks registered; False if it is no more."""
+        """Be the instance that the host's hooks registered. False if it is lost."""
         name, token = binding.name, binding.token
         try:
             name = (await self._ask({"action": "whoami", "session_token": token}))["instance_id"]
@@ -292,8 +296,10 @@ class BridgeSession:
         return await self._ask({**body, "session_token": self._token}, timeout_s)
 
     async def _renew(self, token: str) -> None:
-        """Go on with the session that the host's hooks, or another process of ours, have by now, or register it again.
-        Raises the refusal where the name is another's."""
+        """Go on with the session as the host's hooks or another process of ours renewed it, or register it again.
+
+        Raises the refusal if the name is another's.
+        """
         async with self._renewing:
             if self._token == token:
                 self._take(*await self._renewed(str(self.name), token))
@@ -307,7 +313,7 @@ class BridgeSession:
         return str(found["instance_id"]), renewed
 
     def _give_back(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
-        """The reply of a ``check`` that the client cancelled: nobody saw the mail."""
+        """Release the mail in the reply to a ``check`` that was cancelled. Nobody saw it."""
         if self._connection is not None:
             ids = [m["id"] for m in reply["messages"]]
             self._connection.begin({"action": "release", "session_token": request["session_token"], "ids": ids})
@@ -318,7 +324,7 @@ class BridgeSession:
         return saved_sessions.path_of(str(self._settings.home), self.agent.project, name)
 
     def _take(self, name: str, token: str) -> None:
-        """Be this instance, for the next process of the project and for the host's hooks too."""
+        """Be this instance, also for the next process of the project and for the host's hooks."""
         self.name, self._token = name, token
         home = str(self._settings.home)
         path = saved_sessions.store(home, self.agent.project, name, token)
@@ -331,7 +337,7 @@ class BridgeSession:
         self._watch_mail()
 
     def _watch_mail(self) -> None:
-        """Have the broker say when mail comes for the present name; it is asked again by the connection after its death."""
+        """Have the broker tell of mail for the present name. After a broker's death the connection asks again."""
         connection = self._connection
         if connection is None:
             return
@@ -349,11 +355,11 @@ class BridgeSession:
             self._rejoining = asyncio.get_running_loop().create_task(self._rejoin(self._token))
 
     async def _rejoin(self, token: str) -> None:
-        """The session was registered again: by a hook or command of the same agent, whose token is in the file, or not."""
+        """Take up the session that was registered again, if a hook or command of the same agent did it."""
         with contextlib.suppress(IpcError):
             await self._renew(token)
 
     def _free_names(self) -> list[str]:
-        """Names of this project's stored sessions that no living bridge uses."""
+        """Names of this project's stored sessions that no living process uses."""
         found = saved_sessions.of_project(str(self._settings.home), self.agent.project)
         return sorted(name for name, path in found if not saved_sessions.in_use(path))

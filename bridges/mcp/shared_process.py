@@ -1,10 +1,10 @@
 """``python -m bridges.mcp --serve``: the process that runs the MCP SDK for all agents of one data folder.
 
-Each accepted connection is a relay (what it says: bridges.mcp.relay_protocol) and one MCP session with its own BridgeSession.
-The listening socket is the supervisor's: it starts this process when the first agent connects. Agents that connect while it
-is being replaced wait in the socket's queue. Without agents for an hour, it ends.
+Each connection is one relay (bridges.mcp.relay_protocol) and one MCP session with a BridgeSession of its own. The supervisor
+has the listening socket and starts this process when the first agent connects. Agents that connect while the process is
+replaced wait in the socket's queue. Without agents for an hour, the process ends.
 
-A session that fails ends alone. One that reads slowly holds up its own answers only: each has a task that writes.
+A session that fails ends alone. A session that reads slowly delays only its own answers: each has a task that writes.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ from broker.version import VERSION
 
 IDLE_S = 3600.0
 _LIMIT_BYTES = LINE_BYTES + 1024
-"""The relay has refused what is longer than LINE_BYTES."""
+"""The longest line. A relay has refused what is longer than LINE_BYTES."""
 _HELLO_S = 10.0
 _CLOSE_S = 1.5
-"""For acknowledging what was shown, when a session ends; hosts kill what needs 2 s."""
+"""Seconds to acknowledge what was shown when a session ends. Hosts kill what needs 2 s."""
 
 
 class Bridge:
@@ -52,7 +52,7 @@ class Bridge:
         self.stopping = stopping
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One relay's connection, to its end."""
+        """Serve one relay's connection to its end."""
         self._writers[writer] = asyncio.current_task()
         if self._idle is not None:
             self._idle.cancel()
@@ -74,12 +74,12 @@ class Bridge:
             self.rest()
 
     def rest(self) -> None:
-        """With no agent left, end after an hour; the next one is worth the start."""
+        """End after an hour without agents."""
         if not self._writers:
             self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.stopping.set)
 
     async def drop(self) -> None:
-        """End all connections without a word: relays ask the next process for what was not answered."""
+        """End all connections at once. Relays ask the next process for what was not answered."""
         for writer in self._writers:
             writer.transport.abort()
         tasks = [task for task in self._writers.values() if task is not None]
@@ -90,7 +90,7 @@ class Bridge:
         async with asyncio.timeout(_HELLO_S):
             line = await reader.readline()
         if not line:
-            return None  # somebody looked whether we are there
+            return None  # a look at whether we are there
         try:
             hello = read_note(line)
             agent = Agent.from_hello(hello)
@@ -146,7 +146,7 @@ class Conversation:
             while True:
                 try:
                     line = await self._reader.readline()
-                except ValueError:  # over the limit, which a relay keeps; this is none
+                except ValueError:  # over the limit that a relay keeps: this is no relay
                     self._writer.write(sdk.error_line(None, sdk.INVALID_REQUEST, f"A line is over {LINE_BYTES} bytes"))
                     return
                 except ConnectionError:
@@ -174,7 +174,7 @@ class Conversation:
                 await to_sdk.send(message)
 
     def _take_bye(self, line: bytes) -> None:
-        """A relay of 0.3.0 says no more than that its host left."""
+        """Note how the host left. A relay of 0.3.0 says only that it left."""
         with contextlib.suppress(ValueError, KeyError):
             said = read_note(line)
             self._left = self._left or bool(said.get("bye"))
@@ -187,13 +187,13 @@ class Conversation:
                 if answered is not None and not self._writer.is_closing():
                     await self._session.given.show(answered)
                 self._writer.write(sdk.to_line(message))
-                with contextlib.suppress(ConnectionError):  # the reader notices, too, and ends all
+                with contextlib.suppress(ConnectionError):  # the reader notices it, too, and ends the session
                     await self._writer.drain()
                 if answered is not None and not self._writer.is_closing():
                     self._tell_state()
 
     def _tell_state(self) -> None:
-        """What the next process must know of this session, after the answer that it comes from."""
+        """Tell the relay what the next process must know of this session, after each answer that changed it."""
         state = self._session.state()
         if state != self._told:
             self._told = state
@@ -218,7 +218,7 @@ async def serve(door: DoorProcess, *, listening: int | None, connected: int | No
 
 
 def _note_fault(log: Log, context: dict[str, Any]) -> None:
-    """What ended one session without harm to the others."""
+    """Log what ended one session. The others go on."""
     error = context.get("exception")
     if isinstance(error, BaseException):
         log.exception(error, "session_failed", detail=str(context.get("message")))

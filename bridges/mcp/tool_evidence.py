@@ -1,13 +1,13 @@
-"""Mail that a host was given for its model, until there is evidence that the model has it.
+"""Evidence for mail in results of tools: the mail is kept until something shows that the model has it.
 
     fetched by a request --> shown with its answer --evidence--> acknowledged
             |                        |
             +------------------------+-- cancelled, or not taken --> given back
 
-Where the host's hooks work for the session, they bring the evidence, and what was shown is kept in the session's record
-(bridges.mail_evidence). Elsewhere the session's next request is taken for it, or the host's orderly end, unless the answer
-came after the host may have given up: many hosts do so without a word. Then the mail is shown again, marked "perhaps seen",
-once: the second showing is taken for read.
+If the host's hooks work for the session, they bring the evidence, and the session's record keeps what was shown
+(bridges.mail_evidence). Otherwise the session's next request is the evidence, or the host's orderly end. A host may give a tool
+call up without a word. So an answer that came late proves nothing: its mail is shown once more, marked "perhaps seen", and the
+second showing counts as read.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from bridges import mail_evidence
 from bridges.host_sessions import Binding
 
 PATIENCE_S = {"claude-code": 86_400.0, "codex": 55.0, "gemini-cli": 590.0, "mcp": 86_400.0}
-"""How long hosts wait for a tool unless they were told otherwise, by the beginning of the name they give as clients."""
+"""Seconds that hosts wait for a tool unless told otherwise, by the beginning of their client name."""
 _UNKNOWN_S = 1.5
-"""A client of another name may give up any time: only a prompt answer is sure to have been awaited."""
+"""Seconds within which an answer counts as awaited by a client of another name, which may give up any time."""
 _CANCELLED = 100
 
 
@@ -38,7 +38,7 @@ def patience_of(client: str) -> float:
 
 @dataclass
 class Showing:
-    """The mail of one answer. ``again``: those of the ids that were delivered before."""
+    """The mail of one answer. ``again``: the ids among ``ids`` that were delivered before."""
 
     key: str
     ids: list[str] = field(default_factory=list)
@@ -47,11 +47,11 @@ class Showing:
 
 
 Ask = Callable[[str, list[str]], None]
-"""Begins an ``ack``, ``release``, ``touch`` or, as ``unseen``, a release of what nobody was shown; waits for no reply."""
+"""Begins an ``ack``, ``release`` or ``touch``, or as ``unseen`` a release of what nobody was shown. Waits for no reply."""
 
 
 class Given:
-    """What one session was given. ``binding`` finds what the host's hooks made of the session, None without hooks."""
+    """What one session was given. ``binding`` returns the binding that the host's hooks made, None without hooks."""
 
     def __init__(self, home: str, binding: Callable[[], Binding | None], ask: Ask) -> None:
         self._home = home
@@ -64,18 +64,18 @@ class Given:
         self.patience_s = _UNKNOWN_S
 
     def begin(self, key: str) -> None:
-        """A request of the host has come."""
+        """Note a request of the host."""
         self._begun[key] = time.monotonic()
         if key in self._cancelled:  # a host that connects again counts its requests from the beginning
             self._cancelled.remove(key)
 
     async def fetched(self, key: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """A request brings mail; what of it is new to the model."""
+        """Note mail that a request brings. Returns the messages that are new to the model."""
         found = await self._host()
         if found is not None:
             known = await to_thread.run_sync(mail_evidence.held, self._home, found)
             passed = [m["id"] for m in messages if m["id"] in known]
-            if passed:  # back by the end of a lease, or a broker's
+            if passed:  # the end of a lease or of a broker brought it back
                 self._ask("touch", passed)
                 messages = [m for m in messages if m["id"] not in known]
         showing = self._fetched.setdefault(key, Showing(key))
@@ -84,14 +84,14 @@ class Given:
         return messages
 
     def left_out(self, key: str, ids: list[str]) -> None:
-        """This mail is not in the answer: nobody sees it."""
+        """Release mail that is not in the answer. Nobody sees it."""
         showing = self._fetched.get(key)
         if ids and showing is not None:
             showing.ids = [i for i in showing.ids if i not in ids]
             self._ask("unseen", ids)
 
     async def show(self, key: str) -> None:
-        """The answer to this request is about to be written."""
+        """Note that the answer to this request is about to be written."""
         begun_s = self._begun.pop(key, None)
         showing = self._fetched.pop(key, None)
         if showing is None or not showing.ids:
@@ -109,7 +109,7 @@ class Given:
         self._ask("touch", showing.ids)
 
     async def cancel(self, key: str) -> None:
-        """The host has given the request up: its answer, if there was one, has been thrown away."""
+        """Release the mail of a request that the host has given up. The host drops its answer."""
         self._cancelled.append(key)
         self._begun.pop(key, None)
         lost = [s for s in (self._fetched.pop(key, None), *self._shown) if s is not None and s.key == key]
@@ -122,7 +122,7 @@ class Given:
             self._ask("release", ids)
 
     def settle(self, named: object = ()) -> None:
-        """The host came back, or left in order: what it was shown in time has arrived, and what its model ``named``."""
+        """Acknowledge what was shown in time or ``named`` by the model, as the host came back or left in order."""
         showings, self._shown = self._shown, []
         read: list[str] = []
         unsure: list[str] = []
@@ -136,7 +136,7 @@ class Given:
             self._ask("release", unsure)
 
     async def close(self, *, orderly: bool, going_on: bool) -> None:
-        """The end. ``going_on``: the host's session does, with another process of ours, which is told what was shown."""
+        """End. ``going_on``: another process of ours goes on with the session and is told what was shown."""
         ids = [i for s in self._fetched.values() for i in s.ids]
         self._fetched.clear()
         if not going_on:
@@ -154,10 +154,10 @@ class Given:
         return [asdict(s) for s in self._shown]
 
     def restore(self, state: list[Any]) -> None:
-        """What the process before this one had shown; one of an older version gives ids alone."""
+        """Take over what the process before this one had shown. An older version gives ids alone."""
         self._shown = [Showing(**s) if isinstance(s, dict) else Showing("", [str(s)]) for s in state]
 
     async def _host(self) -> str | None:
-        """The host's id of the session, where its hooks work for it."""
+        """The host's id of the session, if its hooks work for it; else None."""
         found = await to_thread.run_sync(self._binding)
         return None if found is None or found.ended else found.session

@@ -90,7 +90,7 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
 def _listed(
     rows: list[dict[str, Any]], groups: list[dict[str, Any]], after: str | None, group: str | None
 ) -> tuple[list[str], Instances]:
-    """One page of instances, then groups, each in the order of names."""
+    """One page: instances, then groups, each in the order of names."""
     if group is not None:
         known = {r["id"]: r for r in rows}
         members = [m for g in groups if g["name"] == group for m in g["members"]]
@@ -116,7 +116,7 @@ def _listed(
 
 
 _MEMBERS = 10
-"""So many members stand beside a group's name."""
+"""How many members stand beside a group's name."""
 
 
 def _rest(group: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ async def _said(text: str, confirm: bool) -> str:
 
 
 def _instead(plan: Plan, confirm: bool) -> str:
-    """What to say in place of doing it; empty where it is to be done."""
+    """What to answer in place of doing it; empty if it is to be done."""
     if plan.problem is not None:
         return f"{one_line(plan.problem)}. Next: {help_text()}"
     if plan.intent == "help":

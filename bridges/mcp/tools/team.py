@@ -48,7 +48,7 @@ def add_claims(server: MCPServer[None], answer: Answerer) -> None:
 
 
 def _claims(rows: list[dict[str, Any]], after: str | None) -> tuple[list[str], Rows]:
-    """One page, in the order of resources; ``after`` is the last resource of the page before."""
+    """One page in the order of resources. ``after`` is the last resource of the page before."""
     rows = [r for r in rows if after is None or r["resource"] > after]
     shown = rows[: fitting([json.dumps(r) for r in rows])]
     label, more = NOTES_LABEL if rows else "Nothing is claimed.", len(rows) - len(shown)
@@ -93,7 +93,7 @@ def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[
 
 
 def managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
-    """Replies without a sentence get one."""
+    """A reply as a tool's result. A reply without a sentence gets one."""
     if "presence" in reply:
         reply["message"] = f"You are {reply['presence']}{': ' + reply['note'] if reply['note'] else ''}"
     elif "autocheck" in reply:
