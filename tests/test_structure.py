@@ -283,3 +283,11 @@ def test_no_room_may_import_upward() -> None:
     while further := {here for here in goes_to.keys() - reached if goes_to[here] <= reached}:
         reached |= further
     assert reached == set(MAY_IMPORT)
+
+
+def test_no_test_file_imports_another() -> None:
+    """What several use stands in a file of its own beside them."""
+    found = re.compile(r"^\s*(?:from|import) (tests\.\S*(?:test_\w+|conftest))\b", re.M)
+    tests = ROOT / "tests"
+    rows = {(str(p.relative_to(tests)), name) for p in tests.rglob("*.py") for name in found.findall(p.read_text("utf-8"))}
+    assert [row for row in sorted(rows) if row[1] != "tests.conftest"] == []

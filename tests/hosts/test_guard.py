@@ -9,7 +9,8 @@ import pytest
 
 from bridges import host_sessions
 from tests.conftest import Service
-from tests.hosts.conftest import IPC, Agent
+from tests.hosts.agent import Agent
+from tests.shell import IPC
 
 
 class Repository:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Service, wait_for
-from tests.hosts.conftest import IPC, RECORDED, Agent
+from tests.hosts.agent import RECORDED, Agent
+from tests.shell import IPC
 
 LINUX_F_SETPIPE_SZ = 1031
 PROMPT = {"claude": "UserPromptSubmit", "gemini": "BeforeAgent", "codex": "UserPromptSubmit"}

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Service
-from tests.hosts.conftest import Agent
-from tests.hosts.test_sharing import Tools
+from tests.hosts.agent import Agent
+from tests.hosts.tools import Tools
 
 OWN = {"tool_name": "mcp__plugin_agent-ipc_ipc__check"}
 OTHER = {"tool_name": "Bash"}

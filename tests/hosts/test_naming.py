@@ -12,8 +12,9 @@ from bridges import host_sessions
 from bridges.hosts.naming import clean, git_branch, joined
 from broker.protocol.names import RESERVED, is_name
 from tests.conftest import Service, wait_for
-from tests.hosts.conftest import IPC, Agent
-from tests.hosts.test_sharing import Tools
+from tests.hosts.agent import Agent
+from tests.hosts.tools import Tools
+from tests.shell import IPC
 
 
 def host_process(processes: list[Any]) -> dict[str, str]:

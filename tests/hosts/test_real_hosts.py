@@ -18,8 +18,8 @@ import pytest
 
 from bridges import host_sessions, host_turns, waking
 from tests.conftest import wait_for
-from tests.hosts.conftest import IPC
 from tests.hosts.fake_model import ANSWER, FakeModel
+from tests.shell import IPC
 
 BIN = Path(os.environ.get("IPC_TEST_HOSTS", "/tmp/hosts")) / "node_modules" / ".bin"  # noqa: S108
 QUIET = {

@@ -15,7 +15,8 @@ import pytest
 from bridges import host_sessions, waking
 from broker.home.locks import is_held
 from tests.conftest import Service, wait_for
-from tests.hosts.conftest import IPC, Agent
+from tests.hosts.agent import Agent
+from tests.shell import IPC
 
 
 class Inbox:

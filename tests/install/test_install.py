@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bridges.install.allowed_tools import ALLOWED, ASKED
-from tests.hosts.conftest import IPC
+from tests.shell import IPC
 
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'
 HOOKS = '{\n    "hooks": {\n        "Stop": [{"hooks": [{"type": "command", "command": "mine"}]}]\n    }\n}'

@@ -10,7 +10,7 @@ import pytest
 from bridges.fence import BUDGET_CHARS
 from tests.conftest import Service
 from tests.fenced import mail_in
-from tests.mcp.conftest import ok
+from tests.mcp.agents import ok
 
 pytestmark = pytest.mark.anyio
 Agent = Callable[..., Any]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Service
-from tests.mcp.conftest import RawHost, error
+from tests.mcp.agents import RawHost, error
 
 Raw = Callable[..., RawHost]
 

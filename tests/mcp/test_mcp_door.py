@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.conftest import Service
-from tests.mcp.conftest import error, ok, relay_of, text_of
+from tests.mcp.agents import error, ok, relay_of, text_of
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from bridges import host_sessions, host_turns, waking
 from bridges.host_sessions import Binding
 from bridges.mcp.sdk import INBOX
 from tests.conftest import Service, wait_for
-from tests.mcp.conftest import COMMAND, RawHost, ok, project_folder
+from tests.mcp.agents import COMMAND, RawHost, ok, project_folder
 
 pytestmark = pytest.mark.anyio
 Raw = Callable[..., RawHost]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.mcp.conftest import ok
+from tests.mcp.agents import ok
 
 pytestmark = pytest.mark.anyio
 

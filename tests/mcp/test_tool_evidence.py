@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Service, wait_for
 from tests.fenced import mail_in
-from tests.mcp.conftest import COMMAND, RawHost, project_folder
+from tests.mcp.agents import COMMAND, RawHost, project_folder
 
 Raw = Callable[..., RawHost]
 HOST = """

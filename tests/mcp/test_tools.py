@@ -9,7 +9,7 @@ import pytest
 from broker.protocol.actions import ACTIONS
 from broker.protocol.essentials import LANDINGS
 from broker.protocol.rows import Access
-from tests.mcp.conftest import ok
+from tests.mcp.agents import ok
 
 pytestmark = pytest.mark.anyio
 

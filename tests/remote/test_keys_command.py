@@ -7,7 +7,7 @@ from pathlib import Path
 
 from broker.home.keys import new_pair
 from tests.conftest import Service, wait_for
-from tests.remote.conftest import Host, free_port
+from tests.remote.machines import Host, free_port
 
 
 def test_a_door_that_is_set_and_not_served_yet_is_not_shown_as_open(

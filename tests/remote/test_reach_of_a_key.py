@@ -18,7 +18,7 @@ from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import RemoteError
 from broker.protocol.rows import Access
 from tests.conftest import wait_for
-from tests.remote.conftest import Host, Machine
+from tests.remote.machines import Host, Machine
 
 MIB = 1024 * 1024
 

@@ -22,7 +22,7 @@ from broker.home.keys import AllowList, allow, allowed, new_pair, revoke, server
 from broker.home.settings import Settings, SettingsError
 from broker.protocol import frames
 from tests.conftest import Service, wait_for
-from tests.remote.conftest import Host, Machine, free_port
+from tests.remote.machines import Host, Machine, free_port
 
 _GREETING_BYTES = 64
 """Of ZMTP 3: the most that a peer without a key is told."""
@@ -59,14 +59,14 @@ def heard(s: socket.socket) -> int:
         b"\xff" + b"\0" * 8 + b"\x7f\x03\x00NULL" + b"\0" * 48 + b"\x04\x26\x05READY" + b"\0" * 60,
     ],
 )
-def test_garbage_gets_a_greeting_at_most_and_is_dropped(host: Host, garbage: bytes) -> None:
-    with socket.create_connection(host.address()) as s:
+def test_garbage_gets_a_greeting_at_most_and_is_dropped(shared_host: Host, tag: str, garbage: bytes) -> None:
+    with socket.create_connection(shared_host.address()) as s:
         s.settimeout(15)
         s.sendall(garbage)
         with contextlib.suppress(OSError):  # it has been dropped already
             s.shutdown(socket.SHUT_WR)
         assert heard(s) <= _GREETING_BYTES
-    assert host.service.connect("fred").send("fred", "x")["status"] == "ok"
+    assert shared_host.service.connect(f"fred{tag}").send(f"fred{tag}", "x")["status"] == "ok"
 
 
 @pytest.mark.deep
@@ -92,8 +92,8 @@ def test_a_zeromq_client_without_a_key_gets_nothing(host: Host, plain: bool) -> 
         context.term()
 
 
-def test_a_client_may_not_choose_its_route(host: Host, machine: Machine) -> None:
-    stored = json.loads(host.new_key("fred").read_text())
+def test_a_client_may_not_choose_its_route(shared_host: Host, tag: str, machine: Machine) -> None:
+    stored = json.loads(shared_host.new_key(f"fred{tag}").read_text())
     context = zmq.Context()
     try:
         with context.socket(zmq.DEALER) as s:
@@ -109,8 +109,8 @@ def test_a_client_may_not_choose_its_route(host: Host, machine: Machine) -> None
         context.term()
 
 
-def test_frames_that_are_none_get_one_error_and_the_door_goes_on(host: Host, machine: Machine) -> None:
-    fred = machine.connect(host.new_key("fred"), "fred")
+def test_frames_that_are_none_get_one_error_and_the_door_goes_on(shared_host: Host, tag: str, machine: Machine) -> None:
+    fred = machine.connect(shared_host.new_key(f"fred{tag}"), f"fred{tag}")
     s = zmq_socket(fred)
     for frame in (b"", b"\xc1", b"\x93\x01\x02\x03", frames.encode([{"action": 7, "id": 1}])):
         s.send(frame)
@@ -118,7 +118,7 @@ def test_frames_that_are_none_get_one_error_and_the_door_goes_on(host: Host, mac
         reply = frames.decode(s.recv())[0]
         assert reply["code"] in ("bad_request", "unknown_action")
     assert fred.request("unsubscribe", subscription=12)["status"] == "ok"
-    assert fred.whoami()["instance_id"] == "fred"
+    assert fred.whoami()["instance_id"] == f"fred{tag}"
 
 
 def test_a_flood_of_handshakes_does_not_stop_local_mail(host: Host) -> None:
@@ -243,12 +243,17 @@ def test_a_key_file_is_never_written_over(host: Host) -> None:
     assert len(allowed(host.service.settings)) == 1
 
 
-def test_no_secret_is_printed_or_logged(host: Host, machine: Machine) -> None:
-    key = host.new_key("fred")
-    secrets = [json.loads(key.read_text())["secret_key"], server_pair(host.service.settings).secret]
-    machine.connect(key, "fred").send("fred", "x")
-    said = host.ipc("keys") + host.ipc("keys", "--json") + host.ipc("status", "--config") + host.ipc("doctor")
-    said += "".join(p.read_text() for p in (host.service.home / "logs").iterdir())
+def test_no_secret_is_printed_or_logged(shared_host: Host, tag: str, machine: Machine) -> None:
+    key = shared_host.new_key(f"fred{tag}")
+    secrets = [json.loads(key.read_text())["secret_key"], server_pair(shared_host.service.settings).secret]
+    machine.connect(key, f"fred{tag}").send(f"fred{tag}", "x")
+    said = (
+        shared_host.ipc("keys")
+        + shared_host.ipc("keys", "--json")
+        + shared_host.ipc("status", "--config")
+        + shared_host.ipc("doctor")
+    )
+    said += "".join(p.read_text() for p in (shared_host.service.home / "logs").iterdir())
     assert [s for s in secrets if s in said] == []
 
 

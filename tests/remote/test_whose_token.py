@@ -23,7 +23,7 @@ from broker.home.paths import Place, mcp_socket, wire_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.ids import auth_token
-from tests.remote.conftest import Host, run
+from tests.remote.machines import Host, run
 
 SECRET = "of this machine"  # noqa: S105
 

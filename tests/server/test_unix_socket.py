@@ -25,7 +25,7 @@ from broker.home.paths import wire_socket
 from broker.protocol import frames
 from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
-from tests.protocol.test_frames import HOSTILE
+from tests.protocol.hostile import HOSTILE
 
 MIB = 1024 * 1024
 

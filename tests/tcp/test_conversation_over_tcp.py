@@ -12,7 +12,7 @@ from broker.protocol.actions import ACTIONS
 from broker.protocol.former_actions import FORMER_ACTIONS
 from broker.protocol.rows import Access
 from tests.conftest import Service, wait_for
-from tests.tcp.test_tcp_door import Lasting, check, register, send
+from tests.lasting import Lasting, check, register, send
 
 
 def reply(service: Service, token: str, to: str, text: str) -> dict[str, Any]:

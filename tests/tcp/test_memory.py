@@ -14,7 +14,7 @@ import pytest
 from bridges.tcp import memory
 from bridges.tcp.memory import FREE_BYTES, ROOM_BYTES, Room
 from tests.conftest import Service, wait_for
-from tests.tcp.test_pace import MIB, memory_bytes
+from tests.tcp.measures import MIB, memory_bytes
 
 
 @pytest.fixture(scope="module")

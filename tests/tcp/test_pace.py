@@ -12,16 +12,10 @@ from bridges.tcp.json_requests import PRIVATE_ACTIONS
 from bridges.tcp.pace import LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES
 from broker.client.sync import Client
 from tests.conftest import Service, wait_for
+from tests.tcp.measures import MIB, memory_bytes
 
-MIB = 1024 * 1024
 KERNEL_BYTES = 16 * MIB
 """What the buffers of a loopback connection may take, generously."""
-
-
-def memory_bytes(pid: int) -> int:
-    """Resident memory of a process."""
-    with open(f"/proc/{pid}/statm") as f:
-        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def flood(s: socket.socket, line: bytes, most_bytes: int) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Service
-from tests.tcp.test_tcp_door import Lasting, check, register, send
+from tests.lasting import Lasting, check, register, send
 
 
 def say(service: Service, token: str, text: Any, **fields: Any) -> dict[str, Any]:

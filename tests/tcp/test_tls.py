@@ -8,8 +8,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,19 @@ def certificate(folder: Path, name: str = "tls", host: str = "localhost", *more:
     return cert, key
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> tuple[Path, Path]:
-    return certificate(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return certificate(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture
-def secure(make_service: Callable[..., Service], made: tuple[Path, Path]) -> Service:
-    return make_service(IPC_TLS_CERT=str(made[0]), IPC_TLS_KEY=str(made[1])).start()
+@pytest.fixture(scope="module")
+def secure(made: tuple[Path, Path]) -> Iterator[Service]:
+    """One service for all; each test has names of its own there."""
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
+    service = Service(home, IPC_TLS_CERT=str(made[0]), IPC_TLS_KEY=str(made[1])).start()
+    yield service
+    service.stop()
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_names_of_files_are_those_of_the_data_folder(
@@ -77,25 +83,27 @@ def register(service: Service, ca: Path, name: str) -> str:
     return str(ask(service, ca, {"action": "register", "instance_id": name})["session_token"])
 
 
-def test_both_forms_work_over_tls(secure: Service, made: tuple[Path, Path]) -> None:
+def test_both_forms_work_over_tls(secure: Service, tag: str, made: tuple[Path, Path]) -> None:
     ca = made[0]
-    token = register(secure, ca, "fred")
+    token = register(secure, ca, f"fred{tag}")
     message = {"content": "x" * 200_000}  # many records each way
-    sent = ask(secure, ca, {"action": "send", "to_id": "fred", "message": message, "session_token": token})
+    sent = ask(secure, ca, {"action": "send", "to_id": f"fred{tag}", "message": message, "session_token": token})
     assert sent["status"] == "ok"
     with connected(secure, ca) as s:
         line = json.dumps({"action": "whoami", "session_token": token, "id": 1}).encode() + b"\n"
         s.sendall(line * 2000)
         lines = s.makefile("rb")
-        assert all(json.loads(lines.readline())["instance_id"] == "fred" for _ in range(2000))
+        assert all(json.loads(lines.readline())["instance_id"] == f"fred{tag}" for _ in range(2000))
     state = json.loads((secure.home / "run" / "tcp.json").read_text())
     assert state["tls"] is True
 
 
-def test_a_reader_that_pauses_gets_everything_over_tls(secure: Service, made: tuple[Path, Path]) -> None:
-    token = register(secure, made[0], "fred")
+def test_a_reader_that_pauses_gets_everything_over_tls(secure: Service, tag: str, made: tuple[Path, Path]) -> None:
+    token = register(secure, made[0], f"fred{tag}")
     requests = [
-        json.dumps({"action": "send", "to_id": "fred", "message": {"content": "y" * 9000}, "session_token": token, "id": n})
+        json.dumps(
+            {"action": "send", "to_id": f"fred{tag}", "message": {"content": "y" * 9000}, "session_token": token, "id": n}
+        )
         for n in range(900)
     ]
     with connected(secure, made[0]) as s:
@@ -106,11 +114,11 @@ def test_a_reader_that_pauses_gets_everything_over_tls(secure: Service, made: tu
         assert len(json.loads(lines.readline())["messages"]) == 900  # 8 MB, far more than the sockets hold
 
 
-def test_mail_is_acknowledged_by_a_goodbye_and_not_by_a_bare_end(secure: Service, made: tuple[Path, Path]) -> None:
+def test_mail_is_acknowledged_by_a_goodbye_and_not_by_a_bare_end(secure: Service, tag: str, made: tuple[Path, Path]) -> None:
     """Anybody on the way can end a connection; only the client can say goodbye in it."""
-    token = register(secure, made[0], "fred")
+    token = register(secure, made[0], f"fred{tag}")
     check = {"action": "check", "session_token": token}
-    ask(secure, made[0], {"action": "send", "to_id": "fred", "message": {"content": "x"}, "session_token": token})
+    ask(secure, made[0], {"action": "send", "to_id": f"fred{tag}", "message": {"content": "x"}, "session_token": token})
     assert len(ask(secure, made[0], check, goodbye=False)["messages"]) == 1
     again = wait_for("the mail", lambda: ask(secure, made[0], check)["messages"])
     assert (again[0]["message"]["content"], again[0]["redelivered"]) == ("x", True)
@@ -187,15 +195,15 @@ def sockets(pid: int) -> set[str]:
 
 
 @pytest.mark.deep
-def test_half_done_handshakes_leave_no_descriptor_behind(secure: Service, made: tuple[Path, Path]) -> None:
-    register(secure, made[0], "fred")  # whose connection to the broker stays
+def test_half_done_handshakes_leave_no_descriptor_behind(secure: Service, tag: str, made: tuple[Path, Path]) -> None:
+    register(secure, made[0], f"fred{tag}")  # whose connection to the broker stays
     pid = secure.pid("tcp")
     before = sockets(pid)  # perhaps with that of fred's request, which is just ending
     peers = [secure.tcp() for _ in range(30)]
     for s in peers:
         s.sendall(b"\x16\x03\x01")
     wait_for("the connections", lambda: len(sockets(pid) - before) >= 30)
-    register(secure, made[0], "wilma")  # others are served meanwhile
+    register(secure, made[0], f"wilma{tag}")  # others are served meanwhile
     wait_for("their end", lambda: not sockets(pid) - before)
     for s in peers:
         s.close()
