@@ -10,9 +10,12 @@ import pytest
 from broker.core import sessions
 from broker.core.batch import Event, Incoming
 from broker.core.engine import Engine
+from broker.core.standing import Kind, standing
 from broker.core.state import Moment
 from broker.core.terms import Terms
+from broker.home.logs import Log
 from broker.home.settings import Settings
+from broker.server.upkeep import Sweeper
 from broker.store import SqliteStore, open_store
 
 OWNER = "owner-key"
@@ -89,8 +92,46 @@ class Core:
         return [m["message"]["content"] for m in self.check(who)]
 
 
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+def small(core: Core, **env: int) -> None:
+    """The same data folder with other limits."""
+    core.env.update({f"IPC_{name.upper()}": str(value) for name, value in env.items()})
+    core.restart()
+
+
+def kind(core: Core, name: str) -> Kind:
+    return standing(core.engine.state, name, core.wall_s).kind
+
+
+def sweep(core: Core) -> None:
+    sweeper = Sweeper(core.engine, core.store, Log("test"))
+    sweeper.step(Moment(core.wall_s, core.mono_s))
+
+
+def one(core: Core, who: str, **fields: object) -> dict[str, Any]:
+    """The one message that waits, acknowledged."""
+    (message,) = core.check(who, **fields)
+    core.ask(who, "ack", ids=[message["id"]])
+    return message
+
+
 @pytest.fixture
 def core(home: Path) -> Iterator[Core]:
     core = Core(home)
     yield core
     core.store.close()
+
+
+@pytest.fixture
+def pair(core: Core) -> Core:
+    core.register("fred", "claude")
+    return core
+
+
+@pytest.fixture
+def team(core: Core) -> Core:
+    core.register("fred", "claude", "bob")
+    return core

@@ -147,3 +147,50 @@ def test_an_id_of_a_message_that_everybody_has_read_still_tells_a_repeat_from_an
     team.ask("claude", "ack", ids=[mail["id"]])
     assert team.ask("fred", **send("claude"), message_id="m1")["duplicate"] is True
     assert team.ask("fred", **send("claude", "other"), message_id="m1")["code"] == "id_conflict"
+
+
+def test_a_repeated_send_is_stored_once_and_answered_alike(pair: Core) -> None:
+    first = pair.send("fred", "nova", message_id="m1")
+    again = pair.send("fred", "nova", message_id="m1")
+    assert again.pop("duplicate") is True
+    assert {k: again[k] for k in ("message", "message_id")} == {k: first[k] for k in ("message", "message_id")}
+    pair.restart()
+    assert pair.send("fred", "nova", message_id="m1")["duplicate"] is True
+    pair.register("nova")
+    assert len(pair.check("nova")) == 1
+
+
+def test_repeats_within_one_batch_are_stored_once(pair: Core) -> None:
+    body = {"action": "send", "to_id": "claude", "message": {"content": "x"}, "message_id": "m1"}
+    other = {**body, "message_id": "m2"}
+    replies = pair.batch(dict(body), dict(other), dict(body), name="fred")
+    assert [r.get("duplicate") for r in replies] == [None, None, True]
+    assert len(pair.check("claude")) == 2
+
+
+def test_two_senders_may_use_the_same_id(pair: Core) -> None:
+    pair.register("bob")
+    assert "duplicate" not in pair.send("fred", "claude", message_id="1")
+    assert "duplicate" not in pair.send("bob", "claude", message_id="1")
+
+
+def test_an_id_is_free_again_after_a_day(pair: Core) -> None:
+    pair.send("fred", "claude", message_id="m1")
+    pair.pass_time(23 * 3600)
+    assert pair.send("fred", "claude", message_id="m1")["duplicate"] is True
+    pair.pass_time(2 * 3600)
+    assert "duplicate" not in pair.send("fred", "claude", message_id="m1")
+    assert len(pair.check("claude")) == 2
+
+
+def test_a_send_repeated_after_the_mailbox_filled_up_is_told_that_it_is_stored(home: Path) -> None:
+    core = Core(home, env={"IPC_MAILBOX_LIMIT": "2"})
+    core.register("fred", "claude")
+    first = core.send("fred", "claude", "one", message_id="m1")
+    core.send("fred", "claude", "two")
+    assert core.send("fred", "claude", "one", message_id="m1").items() >= {**first, "duplicate": True}.items()
+    core.ask("claude", "block", name="fred", mode="block")
+    assert core.send("fred", "claude", "one", message_id="m1")["duplicate"]
+    assert core.send("fred", "claude", "three", message_id="m3")["code"] == "blocked"
+    assert core.contents("claude") == ["one", "two"]
+    core.store.close()
