@@ -90,7 +90,7 @@ def ask(settings: Settings, action: str) -> dict[str, Any]:
 
 def repair_line(told: dict[str, Any]) -> str:
     """What a repair saved, what it could not save, and where the old database is."""
-    from broker.store.doctor import loss
+    from broker.store.repair_words import loss
 
     saved = number_of(told["saved"], "message")
     return f"{saved} saved, {loss(told['saved'], told['lost'])}; the old database is kept: {told['kept_as']}"

@@ -7,8 +7,8 @@ from heapq import nsmallest
 from itertools import islice
 
 _LOOKED_AT, _COMPARED = 1000, 20
-"""Names of one length that a search for a near-miss looks at, and those that it compares letter by letter: half a
-millisecond at most, since the search is part of a send."""
+"""Names of each length that a search looks at, and names that it compares letter by letter. Both bound the search, which is
+part of a send."""
 
 
 class Nearby:

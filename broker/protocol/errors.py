@@ -1,10 +1,10 @@
 """Every error a client can meet, in one catalogue.
 
-A row holds a machine code, an HTTP-like class, the sentence, the hint that says what to do next, and whether the same
-request may succeed later. Code raises ``IpcError("code", **data)``; each door renders it its own way and nobody
-compares strings. Sentences marked *legacy* are matched by scripts that exist and stay byte for byte.
+A row holds a machine code, an HTTP-like class, the sentence, a hint that says what to do next, and whether the same request
+may succeed later. Code raises ``IpcError("code", **data)``, and each door renders the error its own way. Programs compare
+codes, never sentences; sentences marked *legacy* are compared by scripts from before, and stay byte for byte.
 
-Plain classes without dataclasses or typing: every command and hook imports this module (see broker.home.paths).
+The module does without dataclasses, enum and typing: every command and hook imports it (see broker.home.paths).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ _ROWS = (
 
 CATALOGUE: dict[str, ErrorKind] = {row.code: row for row in _ROWS}
 _LONGEST_WAIT_S = 1e9
-"""What another end calls a time to wait and is more, or no number, is none."""
+"""Seconds. A longer ``retry_after_s`` of the other end is ignored, like one that is no number."""
 
 
 class IpcError(Exception):
@@ -238,7 +238,7 @@ class IpcError(Exception):
 
 
 class RemoteError(IpcError):
-    """An error reply as a client received it; its sentence is the broker's, not made again here."""
+    """An error reply as a client received it. Sentence and hint are the broker's own words."""
 
     def __init__(self, reply: dict[str, Any]) -> None:
         code = str(reply.get("code", "internal"))

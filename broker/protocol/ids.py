@@ -1,16 +1,16 @@
-"""What a client makes itself: ids for its messages, and the proof that it knows the shared secret."""
+"""What a client makes itself: the ids of its messages, and the proof that it knows the shared secret."""
 
 import os
 import time
 
 
 def new_message_id() -> str:
-    """Sortable by time, so that the store's index grows at its end, and unique."""
+    """A unique id of at most 30 characters. Ids sort by time, so that the store's index grows at its end."""
     return f"{time.time_ns() // 1000:x}-{os.urandom(6).hex()}"
 
 
 def auth_token(name: str, secret: str) -> str:
-    """What ``register`` wants where a shared secret is set."""
+    """The proof that ``register`` wants where a shared secret is set: hex SHA-256 of ``name:secret``."""
     if not secret:
         return ""
     import hashlib

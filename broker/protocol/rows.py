@@ -109,13 +109,13 @@ class Action:
         self.note = note
         """What the reply's fields don't say."""
         self.sends = name in STORES
-        """It stores mail: it takes a ``message_id``, and counts against the rate limit."""
+        """It stores mail. It takes a ``message_id`` and counts against the rate limit."""
         self.delivers = delivers
-        """Its reply's ``messages`` are on lease: the door that shows them acknowledges them."""
+        """The ``messages`` of its reply are on lease. The door that shows them acknowledges them."""
         self.long = long
         """Its reply may be many times as long as the request."""
         self.slow = slow
-        """It reads the archive: it is run when nobody waits for anything else, one at a time."""
+        """It reads the archive. It runs when nobody waits for anything else, one at a time."""
 
     def check(self, request: dict[str, Any]) -> None:
         """Raise ``bad_request`` for a missing field or one of the wrong type or size."""

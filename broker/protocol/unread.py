@@ -1,8 +1,8 @@
-"""Frames that go out, and how much of them nobody reads.
+"""Frames that a ROUTER socket sends, and the bytes of them that wait unread.
 
-ZeroMQ bounds what waits for a connection by a count of frames, and a frame of mail may have many megabytes. So large frames
-are followed until the socket has taken them: beyond ``UNREAD_BYTES`` of a connection, or ``ALL_BYTES`` of all, the next large
-one is undeliverable, as with a connection that is full. A small one is not looked at; who reads always gets one.
+ZeroMQ limits the number of frames that wait for a connection, and not their bytes; one frame of mail may have megabytes. So
+frames from ``LARGE_BYTES`` on are counted until the socket has handed them over. A large frame is undeliverable while
+``UNREAD_BYTES`` of its connection, or ``ALL_BYTES`` of all connections, still wait. A connection that reads always gets one.
 """
 
 from collections import deque
@@ -10,20 +10,20 @@ from collections import deque
 import zmq
 
 LARGE_BYTES = 64 * 1024
-"""What is smaller is copied by pyzmq, and all that ZeroMQ's count lets wait are 64 MiB."""
+"""Bytes from which a frame counts. Smaller ones are at most 64 MiB together, by ZeroMQ's own limit on their number."""
 UNREAD_BYTES = 32 * 1024 * 1024
 ALL_BYTES = 256 * 1024 * 1024
 
 
 class Outbox:
-    """The sending side of the ROUTER socket."""
+    """The sending side of a ROUTER socket."""
 
     def __init__(self, router: "zmq.Socket[bytes]") -> None:
         self._router = router
         self._unread: dict[bytes, deque[tuple[zmq.MessageTracker, int]]] = {}
 
     def send(self, route: bytes, frame: bytes) -> None:
-        """Raises zmq.ZMQError: EHOSTUNREACH where nobody is there, EAGAIN where nobody reads."""
+        """Send without waiting. Raises zmq.ZMQError: EHOSTUNREACH for a gone connection, EAGAIN for one that reads nothing."""
         if len(frame) < LARGE_BYTES:
             self._router.send(route, zmq.SNDMORE | zmq.NOBLOCK)  # send_multipart takes twice as long
             self._router.send(frame, zmq.NOBLOCK)
@@ -37,7 +37,7 @@ class Outbox:
         self._unread.setdefault(route, deque()).append((tracker, len(frame)))
 
     def unread(self) -> dict[bytes, int]:
-        """Bytes of large frames by connection that the socket still holds."""
+        """Bytes of large frames that the socket still holds, by connection."""
         for route, frames in list(self._unread.items()):
             while frames and frames[0][0].done:
                 frames.popleft()

@@ -29,9 +29,9 @@ import peewee
 from broker.core.storage import StoreError
 from broker.home.files import sync_folder, write_private
 from broker.home.settings import Settings
-from broker.store.doctor import loss
 from broker.store.last_ids import LIMIT, go_on_beyond
 from broker.store.migrations import SCHEMA_VERSION, migrate
+from broker.store.repair_words import loss
 from broker.store.transactions import is_damage
 
 CHECK_AT_ONCE_BYTES = 64 * 1024 * 1024
