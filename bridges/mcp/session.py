@@ -13,9 +13,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from anyio import to_thread
 from bridges import host_sessions, saved_sessions
 from bridges.host_sessions import Binding
 from bridges.mail_evidence import HELD_S
+from bridges.mcp.relayed_agent import Agent
 from bridges.mcp.tool_evidence import Given
 from bridges.session_renewal import renew
 from broker.client.aio import AsyncConnection
@@ -48,48 +48,6 @@ _NAMES_MAIL = ("to_message", "forward_id", "thread")
 
 class AgentNotRegistered(Exception):
     """No name has been taken yet in this session."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """What a relay says of its agent."""
-
-    project: str
-    cwd: str
-    wanted: str | None = None
-    """The name that is registered without being asked for."""
-    relay: str = ""
-    """The relay's id. It stays while a host's session lasts, whatever process serves it."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    relay_pid: int = 0
-    state: Mapping[str, Any] = field(default_factory=dict)
-    """What the process before this one last said in ``BridgeSession.state``."""
-
-    @classmethod
-    def from_hello(cls, hello: Mapping[str, Any]) -> "Agent":
-        """Raises KeyError, ValueError."""
-        environment, state = hello["environment"], hello.get("state") or {}
-        texts = (hello["project"], hello["cwd"], hello["relay"], hello.get("name") or "")
-        if not all(isinstance(text, str) for text in texts) or not all(isinstance(m, dict) for m in (environment, state)):
-            raise ValueError("a field has the wrong type")
-        environment = {str(name): str(value) for name, value in environment.items()}
-        pid = hello.get("pid")
-        return cls(texts[0], texts[1], texts[3] or None, texts[2], environment, pid if isinstance(pid, int) else 0, state)
-
-    def binding(self, home: Path) -> Binding | None:
-        """The binding that the hooks of the agent's host made, found by the host's session id or its process."""
-        session = self.environment.get("CLAUDE_CODE_SESSION_ID")
-        if session:
-            return host_sessions.load(str(home), session)
-        if not self.relay_pid:
-            return None
-        return host_sessions.of_process(str(home), host_sessions.above_shells(self.relay_pid), self.project)
-
-    def path(self, given: str) -> Path:
-        """A path as the agent means it: relative to its folder, ``~`` its home."""
-        if given == "~" or given.startswith("~/"):
-            given = self.environment.get("HOME", "~") + given[1:]
-        return Path(os.path.abspath(os.path.join(self.cwd, os.path.expanduser(given))))
 
 
 class BridgeSession:

@@ -22,8 +22,9 @@ from mcp.shared.message import SessionMessage
 from bridges.mcp import sdk
 from bridges.mcp.notifier import Notifier
 from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, note, read_note
+from bridges.mcp.relayed_agent import Agent
 from bridges.mcp.server import build
-from bridges.mcp.session import Agent, BridgeSession
+from bridges.mcp.session import BridgeSession
 from bridges.mcp.tool_evidence import patience_of
 from broker.home.environment import SHARED_SECRET
 from broker.home.logs import Log

@@ -1,5 +1,7 @@
 """Our table in Codex CLI's configuration: what else is there stays byte for byte."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -85,3 +87,8 @@ def test_a_server_of_that_name_that_is_not_ours_is_not_taken_out() -> None:
 def test_what_can_t_be_edited_is_refused_in_words(text: str, words: str) -> None:
     with pytest.raises(IpcError, match=words):
         with_server(text, PATH, ENTRY)
+
+
+def test_only_an_edit_of_toml_imports_tomlkit() -> None:
+    code = "import sys, bridges.install.install_command, bridges.cli.doctor; print('tomlkit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -17,7 +17,8 @@ from bridges.hosts.guard import own_token
 from bridges.hosts.hook_answers import HookAnswers
 from bridges.hosts.hook_event import HookEvent
 from bridges.mcp.relay import Relay
-from bridges.mcp.session import Agent, BridgeSession
+from bridges.mcp.relayed_agent import Agent
+from bridges.mcp.session import BridgeSession
 from broker.client import aio, sync
 from broker.home.paths import Place, mcp_socket, wire_socket
 from broker.home.settings import Settings

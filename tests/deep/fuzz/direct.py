@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bridges.mcp.session import Agent, BridgeSession
+from bridges.mcp.relayed_agent import Agent
+from bridges.mcp.session import BridgeSession
 from broker.core.batch import Answers, Incoming
 from broker.core.engine import Engine
 from broker.core.sessions import token_hash

@@ -21,9 +21,9 @@ from bridges.hosts.hook_event import HOSTS
 from bridges.mcp import sdk
 from bridges.mcp.relay import Relay
 from bridges.mcp.relay_protocol import NOTE, read_note
+from bridges.mcp.relayed_agent import Agent
 from bridges.mcp.relayed_session import id_in
 from bridges.mcp.server import build
-from bridges.mcp.session import Agent
 from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.stream import Stream

@@ -1,0 +1,111 @@
+"""What an installation changed: ``hosts/installed.json`` of the data folder, and the backups beside a host's files."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from bridges.install.installation import Edit, Options
+from bridges.install.json_entries import read
+from bridges.terminal import say
+from broker.home.data_folder import prepare_home
+from broker.home.files import private_folder, write_private
+from broker.home.paths import working_folder
+from broker.home.settings import Settings
+
+
+def replace(path: Path, before: str, after: str) -> Path | None:
+    """Replace the file whole; its mode stays. Returns the backup beside it; None if there was no file."""
+    backup = None
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    if before:
+        stamp = f"{path.name}.bak-{time.strftime('%Y%m%d-%H%M%S')}"
+        names = itertools.chain([stamp], (f"{stamp}-{n}" for n in itertools.count(2)))
+        backup = next(copy for name in names if not (copy := path.with_name(name)).exists())
+        shutil.copy2(path, backup)
+        say(f"Backup: {backup}")
+    if after:
+        write_private(path, after, mode=mode)
+    else:
+        path.unlink(missing_ok=True)
+    return backup
+
+
+class InstallRecord:
+    """What an installation changed: which folders it made, and each edited file's hash after it with the backup's path."""
+
+    def __init__(self, settings: Settings, host: str, scope: str) -> None:
+        self._settings = settings
+        self._path = settings.home / "hosts" / "installed.json"
+        self._key = host if scope == "user" else f"{host} in {working_folder()}"
+        self._all: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self._all = json.loads(self._path.read_text(encoding="utf-8"))
+        self._mine: dict[str, Any] = self._all.get(self._key, {})
+
+    def options(self) -> Options:
+        """How it was installed."""
+        return Options(**self._mine.get("options", {}))
+
+    def begin(self, chosen: Options) -> None:
+        self._mine.setdefault("folders", [])
+        self._mine.setdefault("edits", {})
+        self._mine["options"] = {"name": chosen.name, "claims": chosen.claims, "rewake": chosen.rewake, "allow": chosen.allow}
+
+    def folders_of(self, folder: Path) -> None:
+        """Make the folder, and note which of its parents were made for it."""
+        missing = [p for p in [folder, *folder.parents] if not p.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._mine["folders"] += [str(p) for p in missing]
+
+    def edited(self, path: Path, before: str, after: str, backup: Path | None) -> None:
+        """The first state that we met is what uninstalling gives back; a later edit of ours keeps it if it was still ours."""
+        known = self._mine["edits"].get(str(path), {"after": "", "backup": None, "backups": []})
+        mine = [str(backup)] if backup else []
+        first = known["backup"] if known["after"] == _hash(before) else next(iter(mine), None)
+        self._mine["edits"][str(path)] = {"after": _hash(after), "backup": first, "backups": known["backups"] + mine}
+
+    def restore(self, edit: Edit) -> None:
+        """Give the file back as it was; where others changed it since, take out what is ours."""
+        text = read(edit.path)
+        known = self._mine.get("edits", {}).get(str(edit.path), {})
+        backup = Path(known["backup"]) if known.get("backup") else None
+        if known.get("after") == _hash(text) and (backup is None or backup.exists()):
+            if backup is not None:
+                shutil.copy2(backup, edit.path)
+            else:
+                edit.path.unlink(missing_ok=True)
+            for copy in known["backups"]:
+                Path(copy).unlink(missing_ok=True)
+        elif (after := edit.take(text)) != text:
+            replace(edit.path, text, after)
+
+    def forget(self) -> None:
+        """Remove the folders that were made and are empty, and the note itself."""
+        for folder in sorted(set(self._mine.get("folders", [])), key=len, reverse=True):
+            with contextlib.suppress(OSError):  # not empty, or gone
+                os.rmdir(folder)
+        if self._all.pop(self._key, None) is not None:
+            self._write()
+
+    def save(self) -> None:
+        self._all[self._key] = self._mine
+        self._write()
+
+    def _write(self) -> None:
+        prepare_home(self._settings)
+        private_folder(self._path.parent)
+        if self._all:
+            write_private(self._path, json.dumps(self._all, indent=1))
+        else:
+            self._path.unlink(missing_ok=True)
+            self._path.parent.rmdir()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
