@@ -1,11 +1,13 @@
 """The asyncio connection at its edges."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker.client.aio import AsyncConnection, connect_async
+from broker.client.links import Way
 from broker.protocol.errors import IpcError
 from tests.conftest import Service
 
@@ -45,3 +47,57 @@ def test_large_sends_at_once_go_out_in_frames_that_fit(service: Service) -> None
 
     with service.environment():
         assert [reply["status"] for reply in asyncio.run(converse())] == ["ok"] * 5
+
+
+@pytest.mark.parametrize("link", ["unix", "zeromq"])
+def test_a_check_that_waits_gets_its_mail_though_the_broker_is_killed(service: Service, link: Way) -> None:
+    async def story() -> list[str]:
+        async with (
+            await connect_async("fred", settings=service.settings, link=link) as fred,
+            await connect_async("claude", settings=service.settings, link=link) as claude,
+        ):
+            waiting = asyncio.ensure_future(claude.check(wait=30))
+            await fred.count()
+            await asyncio.to_thread(service.kill, "broker")
+            await fred.send("claude", "x")
+            return [m.content for m in await waiting]
+
+    with service.environment():
+        assert asyncio.run(story()) == ["x"]
+
+
+@pytest.mark.parametrize("link", ["unix", "zeromq"])
+def test_mail_of_a_check_that_was_cancelled_goes_back(service: Service, link: Way) -> None:
+    async def story() -> tuple[list[str], int]:
+        async with (
+            await connect_async("fred", settings=service.settings, link=link) as fred,
+            await connect_async("claude", settings=service.settings, link=link) as claude,
+        ):
+            waiting = asyncio.ensure_future(claude.check(wait=30))
+            await claude.count()  # asked behind the check
+            waiting.cancel()
+            await fred.send("claude", "x")
+            mails = await claude.check(wait=10)
+            return [m.content for m in mails], await claude.ack(mails)
+
+    with service.environment():
+        assert asyncio.run(story()) == (["x"], 1)
+
+
+def zeromq_threads() -> int:
+    return sum(comm.read_text().startswith("ZMQbg") for comm in Path("/proc/self/task").glob("*/comm"))
+
+
+def test_all_zeromq_connections_of_a_process_share_its_threads(service: Service) -> None:
+    async def story() -> None:
+        before = zeromq_threads()
+        connections = [AsyncConnection(service.settings, link="zeromq") for _ in range(10)]
+        for connection in connections:
+            assert (await connection.request({"action": "ping"}))["status"] == "ok"
+            assert zeromq_threads() == before + 2
+        for connection in connections:
+            await connection.close()
+        assert zeromq_threads() == before
+
+    with service.environment():
+        asyncio.run(story())
