@@ -4,8 +4,8 @@
        ^                          |
        '----- replies, pushes ----'
 
-A ``Client`` owns what the broker does for it: its subscriptions and the mail that it was handed. When it goes, its
-subscriptions end at the broker, and mail goes back that it has not acknowledged.
+A ``DoorClient`` owns what the broker does for it: its subscriptions, and the mail that it was handed. When the client goes, its
+subscriptions end at the broker, and the mail that it has not acknowledged goes back.
 
     handed --written--> sent --evidence that it was taken--> acknowledged
        '------------------+---- the client is gone --------> given back; what was never written, as never shown
@@ -26,20 +26,20 @@ from broker.protocol.essentials import STORES
 from broker.protocol.ids import new_message_id
 
 OnReply = Callable[[dict[str, Any]], bool]
-"""Gets the reply to a request, also an error; False if nobody is there any more to take what it brings."""
+"""Called with the reply to a request, also an error. Returns False if nobody is there any more to take the mail it brings."""
 Receive = Callable[[dict[str, Any]], None]
 _TIMEOUT_S = 20.0
 _FINISH_S = 2.0
 _LONGEST_WAIT_S = ACTIONS["check"].field("wait_s").most
 _IDS_AT_ONCE = ACTIONS["ack"].field("ids").most
 _UNCERTAIN = ("timeout", "unavailable")
-"""Errors after which the broker may have done what it was asked."""
+"""Codes of errors after which the broker may have done what it was asked."""
 _NOBODY = 0
-"""A number that no subscribe request has."""
+"""Number that no subscribe request has."""
 
 
 class Upstream:
-    """The connection, and requests that no client waits for."""
+    """The connection to the broker, and requests that no client waits for."""
 
     def __init__(self, broker: AsyncConnection, log: Log) -> None:
         self.loop = asyncio.get_running_loop()
@@ -52,9 +52,10 @@ class Upstream:
         broker.on_orphan = self._orphan
 
     def submit(self, body: dict[str, Any], on_reply: OnReply) -> int:
-        """Pass a request on, whose map is then ours; its number. Raises IpcError once the connection is closed.
+        """Pass a request on; its number. The connection takes the dict over. Raises IpcError once it is closed.
 
-        A message without an id gets one of this door: the connection asks again after a broker's death, and it is stored once.
+        A message without an id gets one from this door: after a broker's death the connection asks again, and the message is
+        stored once.
         """
         if body.get("action") in STORES and body.get("message_id") is None:
             body["message_id"] = f"{self._prefix}-{next(self._messages):x}"
@@ -66,33 +67,33 @@ class Upstream:
         return self._broker.submit(body, on_reply, patience_s)
 
     def acknowledge(self, token: Any, ids: list[str]) -> None:
-        """Mail was read. Nobody waits for it to be noted."""
+        """Acknowledge mail that was read. Nobody waits for the reply."""
         for start in range(0, len(ids), _IDS_AT_ONCE):
             self._spawn({"action": "ack", "session_token": token, "ids": ids[start : start + _IDS_AT_ONCE]})
 
     def give_back(self, token: Any, ids: list[str], *, unseen: bool) -> None:
-        """Mail was not read; ``unseen``: nor shown to anybody."""
+        """Give back mail that was not read. ``unseen``: it was not shown to anybody either."""
         for start in range(0, len(ids), _IDS_AT_ONCE):
             some = ids[start : start + _IDS_AT_ONCE]
             self._spawn({"action": "release", "session_token": token, "ids": some, "unseen": unseen})
 
     async def finish(self) -> None:
-        """Wait for what was left to be done in the background."""
+        """Wait until the requests that no client waits for are done, at most 2 s."""
         end_s = self.loop.time() + _FINISH_S
         while self._background and self.loop.time() < end_s:
             self._idle = self.loop.create_future()
             await asyncio.wait([self._idle], timeout=end_s - self.loop.time())
 
     def listen(self, number: int, receive: Receive) -> None:
-        """Have the pushes of a subscribe request go to ``receive``."""
+        """Pass the pushes of a subscribe request to ``receive``."""
         self._broker.on_push[number] = receive
 
     def forget(self, number: int) -> None:
-        """A subscription has ended at the broker."""
+        """Forget a subscription that has ended at the broker."""
         self._broker.end_pushes(number)
 
     def unsubscribe(self, number: int, token: Any) -> None:
-        """End a subscription; what is pushed before the broker has heard of that goes back."""
+        """End a subscription. Mail that is pushed before the broker has heard of it goes back."""
 
         def late(push: dict[str, Any]) -> None:
             self.give_back(token, [m["id"] for m in push.get("messages", ())], unseen=True)
@@ -116,12 +117,12 @@ class Upstream:
             self._background += 1
 
     def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:
-        """A reply came after its time was over."""
+        """Give back the mail of a reply that came after its request had timed out."""
         self.give_back(request.get("session_token"), [m["id"] for m in reply["messages"]], unseen=True)
 
 
 def _as_unnamed(on_reply: OnReply, reply: dict[str, Any]) -> bool:
-    """The reply as to a message without an id of its own: it is known by its number."""
+    """The reply to a message without an id of its own: the client knows it by its number."""
     if "number" in reply:
         reply["message_id"] = reply["number"]
         for name in ("duplicate", "note"):
@@ -143,7 +144,7 @@ class Handed:
 
 
 class ClientSubscription:
-    """What a subscribe request began. ``name`` is the client's own id of the request."""
+    """One subscription of a client. ``name`` is the client's own id of the subscribe request."""
 
     __slots__ = ("name", "token")
 
@@ -166,12 +167,12 @@ class DoorClient:
     # requests
 
     def ask(self, body: dict[str, Any], on_reply: OnReply) -> None:
-        """Make a request, whose map is then ours. Raises IpcError once the connection is closed."""
+        """Make a request. The connection takes the dict over. Raises IpcError once the connection is closed."""
         self._up.submit(body, on_reply)
 
     @property
     def subscriptions(self) -> int:
-        """How many there are."""
+        """Number of them that are open."""
         return len(self._subscriptions)
 
     def subscribe(self, body: dict[str, Any], name: Any, receive: Receive, on_reply: OnReply) -> None:
@@ -204,7 +205,7 @@ class DoorClient:
         self.ask({**body, "subscription": _NOBODY}, on_reply)  # answered after those
 
     def _end_subscription(self, number: int, *, certain: bool = False) -> None:
-        """``certain``: the broker has none of that number."""
+        """End it here, and at the broker unless that has none of this number for certain."""
         one = self._subscriptions.pop(number, None)
         if one is None:
             return
@@ -227,14 +228,14 @@ class DoorClient:
         return handed
 
     def keep(self, handed: Handed, shown: set[str]) -> None:
-        """Only the mail in ``shown`` will reach the client: the rest goes back."""
+        """Give back all mail but the ids in ``shown``, which will reach the client."""
         gone = [i for i in handed.ids if i not in shown]
         if gone:
             handed.ids = [i for i in handed.ids if i in shown]
             self._up.give_back(handed.token, gone, unseen=True)
 
     def taken(self, token: Any, end: int) -> None:
-        """The client has read so much of what was written to it: acknowledge what a session fetched there."""
+        """Acknowledge what a session fetched within the first ``end`` bytes that were written, which the client has read."""
         read: list[str] = []
         left = []
         for handed in self._handed:
@@ -246,7 +247,7 @@ class DoorClient:
         self._up.acknowledge(token, read)
 
     def disown(self, request: dict[str, Any]) -> None:
-        """Mail that the client acknowledges or gives back itself is not settled when it leaves."""
+        """Forget mail that the client acknowledges or gives back itself, so that it is not settled at the end."""
         token, given = request.get("session_token"), request.get("ids")
         if given is not None and not isinstance(given, list):  # which the broker refuses
             return
@@ -257,7 +258,7 @@ class DoorClient:
         self._handed = [h for h in self._handed if h.ids]
 
     def settle(self, *, acknowledge: bool) -> None:
-        """Acknowledge what was fetched, or give it back; what was pushed or never written goes back."""
+        """Acknowledge what was fetched, or give it back. What was pushed or never written goes back in any case."""
         read: dict[Any, list[str]] = {}
         unread: dict[tuple[Any, bool], list[str]] = {}
         for handed in self._handed:
@@ -273,7 +274,7 @@ class DoorClient:
             self._up.give_back(token, ids, unseen=unseen)
 
     def end(self, *, acknowledge: bool = False) -> None:
-        """The client is gone."""
+        """The client is gone: end its subscriptions and settle its mail."""
         for number in list(self._subscriptions):
             self._end_subscription(number)
         self.settle(acknowledge=acknowledge)

@@ -4,8 +4,8 @@
                                              |
                                              '-- only then its frames, each with the key it came by
 
-A peer without CURVE, or without the server's key, gets libzmq's greeting and is dropped. A key is looked up again for each
-frame, so that one which is revoked is refused on connections that are open, too.
+A peer without CURVE, or without the server's key, gets libzmq's greeting and is dropped. What happens to open connections of
+a revoked key stands in ``revocation.py``.
 """
 
 import asyncio
@@ -20,14 +20,15 @@ from broker.protocol.unread import Outbox
 HANDSHAKE_S = 10.0
 """A peer that has not shown its key by then is dropped."""
 _AT_ONCE = 64
-"""Frames or handshakes taken in one turn of the loop, so that neither holds up the other, or the replies."""
+"""Frames, and handshakes, taken in one turn of the loop. Neither may hold up the other, or the replies."""
 _UNREAD_FRAMES = 16
-"""Of one connection that libzmq reads ahead: each may be as long as the longest message."""
+"""Frames of one connection that libzmq reads ahead. Each may be as long as the longest message."""
 _ROUTE_BYTES = 5
 """Length of the ids that ZeroMQ makes, whose first byte is 0."""
 _ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 _ZAP_VERSION = b"1.0"
 _TOLD_S = 1.0
+"""Between two lines of the log about refused keys."""
 OnFrame = Callable[[bytes, str, bytes], None]
 """Called with (route, key as hex, frame)."""
 
@@ -98,7 +99,7 @@ class Gate:
             self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        """Take what has come on either socket, some of it at once."""
+        """Take up to 64 handshakes and 64 frames; look again soon if more have come."""
         self._again = False
         if self._router.closed:
             return

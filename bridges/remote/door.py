@@ -1,8 +1,8 @@
 """Requests of other machines, on their way to the broker and back.
 
-The wire is the broker's own (broker/PROTOCOL.md), and so are requests and replies. What this door adds: each request carries
-the name that its client's key stands for (``bound_name``), and the broker refuses whatever is another's; a key takes the
-shared secret's place; large messages arrive whole; and nothing goes out to a key that is not allowed any more.
+Wire, requests and replies are the broker's own (broker/PROTOCOL.md). This door adds four things. Each request carries the name
+that its client's key stands for (``bound_name``), and the broker refuses what is another's. A key takes the shared secret's
+place. Large messages arrive whole (``redaction.py``). A key that is not allowed any more gets nothing (``revocation.py``).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import zmq
 
 from bridges.remote.curve_socket import Gate
 from bridges.remote.redaction import make_whole, outside_view
+from bridges.remote.revocation import is_revoked, refusal, refusals
 from bridges.upstream import DoorClient, Upstream
 from broker.client.aio import AsyncConnection
 from broker.home.keys import AllowList, KeyPair
@@ -26,18 +27,18 @@ from broker.protocol.rows import Access
 
 OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status"))
 WAITING_LIMIT = 1024
-"""Requests of one key that may wait for replies at once."""
+"""Requests of one key that may wait for replies."""
 WAITING_BYTES = 64 * 1024 * 1024
-"""Of requests of one key that may wait, but for a first one: a client that sends without reading must not fill this machine."""
+"""Bytes of one key's requests that may wait; the first is taken at any length. A client that sends and does not read must not
+fill this machine."""
 SUBSCRIPTIONS_LIMIT = 64
-"""Of one connection: an agent has one, or one for each of its tools."""
+"""Subscriptions of one connection. An agent has one, or one for each of its tools."""
 _OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name", "person"})
-"""Fields that are this door's to fill in, and ``person``, which lifts a limit: a key says nothing of who types."""
-
-
+"""Fields that a client may not set: this door fills them in. ``person`` lifts a limit, and a key says nothing of who types."""
 Reply = tuple[dict[str, Any], Any]
 """A reply or push, and the token of the session it is for."""
 _PART_BYTES = 1024 * 1024
+"""A frame of replies ends after this many bytes, or after 256 replies."""
 _PART_REPLIES = 256
 
 
@@ -56,7 +57,7 @@ class RemoteClient:
 
 
 class Load:
-    """What waits for replies, of one key over all its connections."""
+    """Requests of one key that wait for replies, over all its connections."""
 
     __slots__ = ("requests", "size_bytes")
 
@@ -65,7 +66,7 @@ class Load:
         self.size_bytes = 0
 
     def check(self, size_bytes: int) -> None:
-        """Raises IpcError where one more request would be too much."""
+        """Raise IpcError where one more request would be too much."""
         if self.requests >= WAITING_LIMIT:
             raise IpcError("overloaded", limit=WAITING_LIMIT, retry_after_s=0.1)
         if self.requests and self.size_bytes + size_bytes > WAITING_BYTES:
@@ -122,7 +123,7 @@ class Door:
             token = body.get("session_token", token)
             try:
                 if name is None:
-                    raise _refused(key)
+                    raise refusal(key)
                 self._submit(peer, body, token, size_bytes)
             except IpcError as error:
                 self._answer(peer, {"id": body.get("id"), **error.to_wire()})
@@ -184,7 +185,7 @@ class Door:
         unsent, self._unsent = self._unsent, {}
         for peer in unsent:
             outbox, peer.outbox = peer.outbox, []
-            if peer.name and self._allowed.name_of(peer.key) != peer.name:
+            if peer.name and is_revoked(self._allowed, peer.key, peer.name):
                 self._turn_away(peer, outbox)
             else:
                 self._send_all(peer, outbox)
@@ -192,7 +193,7 @@ class Door:
                 del self._peers[peer.route]
 
     def _send_all(self, peer: RemoteClient, outbox: list[Reply]) -> None:
-        """In frames of a megabyte or a little more. Large messages are read from their files just before: they may be many."""
+        """Send replies in frames of about 1 MiB. The files of large messages are read just before their frame goes out."""
         part: list[Reply] = []
         size = 0
         for position, (reply, token) in enumerate(outbox, 1):
@@ -210,13 +211,11 @@ class Door:
         peer.client.end()
 
     def _turn_away(self, peer: RemoteClient, replies: list[Reply]) -> None:
-        """The key was revoked while requests waited: the mail goes back, and the client is told."""
+        """Refuse a client whose key was revoked while requests waited: its mail goes back, and it is told."""
         self._log.warning("key_turned_away", key=peer.key, name=peer.name)
         self._give_back(replies)
         peer.client.end()
-        refusal = _refused(peer.key).to_wire()
-        told = [{"id": r["id"], **({"push": "key_refused"} if "push" in r else {}), **refusal} for r, _token in replies]
-        for part in frames.batches(told):
+        for part in frames.batches(refusals(peer.key, (reply for reply, _token in replies))):
             self._put(peer, part)
 
     def _put(self, peer: RemoteClient, bodies: list[dict[str, Any]]) -> bool:
@@ -226,7 +225,3 @@ class Door:
         for reply, token in replies:
             ids = [m["id"] for m in reply.get("messages", ()) if "direction" not in m]
             self._upstream.give_back(token, ids, unseen=True)
-
-
-def _refused(key: str) -> IpcError:
-    return IpcError("key_refused", name="NAME", key=key)

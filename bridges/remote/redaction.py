@@ -7,18 +7,16 @@ from typing import Any
 from broker.home.message_files import original
 
 WHOLE_BYTES = 32 * 1024 * 1024
-"""Of large messages in one reply."""
+"""Bytes of large messages in one reply."""
 _STATUS = frozenset({"id", "status", "version", "protocol", "uptime_s", "limits"})
 _SAVED = " Full content saved to: "
 """What stands between the summary of a large message and its path."""
 
 
 def make_whole(messages: Iterable[dict[str, Any]]) -> int:
-    """Put the text of large messages back: its file is on this machine, where the reader can't open it. Returns the
-    characters of all texts.
+    """Put the text of large messages back, since the reader can't open their files here. Returns the characters of all texts.
 
-    Beyond ``WHOLE_BYTES`` together, or where the file is not what was stored, the summary stays, and the file's name without
-    its folder.
+    The summary and the bare name of the file stay beyond ``WHOLE_BYTES`` together, and where the file is not what was stored.
     """
     left, characters = WHOLE_BYTES, 0
     for m in messages:

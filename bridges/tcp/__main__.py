@@ -38,8 +38,8 @@ def check_binding(settings: Settings) -> None:
         raise NotAllowed(f"binding {host} without a shared secret is refused: set IPC_SHARED_SECRET, or IPC_HOST=127.0.0.1")
     if not loopback and not settings.tls_cert:
         raise NotAllowed(
-            f"binding {host} without TLS is refused: set IPC_TLS_CERT and IPC_TLS_KEY (README: another machine), "
-            "or IPC_HOST=127.0.0.1"
+            f"binding {host} without TLS is refused: use the door with keys instead (ipc keys, docs/other-machines.md), "
+            "or set IPC_TLS_CERT and IPC_TLS_KEY, or IPC_HOST=127.0.0.1"
         )
 
 

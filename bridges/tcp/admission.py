@@ -1,9 +1,9 @@
-"""Who may come in: of which OS user, and how many at once."""
+"""Who may connect to the port: which OS user, and how many connections at once."""
 
 import socket
 from typing import Protocol
 
-from bridges.tcp.peer import PeerProcess, Peers, unix_peer
+from bridges.tcp.peer import PeerProcess, Peers
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
@@ -19,51 +19,49 @@ class Candidate(Protocol):
     def drop(self) -> None: ...
 
     def give_way(self) -> None:
-        """End, since another needs the place."""
+        """Tell why, and end: another connection needs the place."""
 
 
 class Admission:
-    """The connections that are in. Each is judged once, when it comes: the verdict is the connection's.
+    """The open connections. Each is judged once, when it is accepted.
 
-    One that has never shown a valid token is unproven. Where all places are taken, the oldest of those gives its place to
-    the next that comes, so nobody can fill the port without a token.
+    A connection that has shown no valid token is unproven. Where all places are taken, the oldest unproven one gives its place
+    to the next that comes, so nobody can fill the port without a token.
 
-    Without a shared secret the port is for this OS user alone: a foreign one is refused at once, and who can't be told
-    must not register. With one the secret decides. It is the only way in beyond loopback (``check_binding``).
+    Without a shared secret the port serves this OS user alone: another user is refused at once, and a client whose user can't
+    be told may not register. With a shared secret the proof decides; beyond loopback there must be one (``check_binding``).
     """
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
         self._log = log
         self._peers = Peers()
-        self._clients: tuple[dict[Candidate, None], dict[Candidate, None]] = ({}, {})
-        """Of the port, of the private socket."""
-        self._unproven: tuple[dict[Candidate, None], dict[Candidate, None]] = ({}, {})
+        self._clients: dict[Candidate, None] = {}
+        self._unproven: dict[Candidate, None] = {}
         """The oldest first."""
 
     @property
     def warning(self) -> str | None:
-        """What whoever runs the service must know of this system."""
+        """A sentence for the owner of the service where this system does not tell who connects."""
         return None if self._peers.knows or self._settings.shared_secret else NOBODY_KNOWN
 
-    def admit(self, client: Candidate, connected: socket.socket, *, private: bool) -> PeerProcess:
-        """Count a connection in and say whose it is. Those of the port can't shut out our own programs. Raises IpcError."""
-        kind, unproven = self._clients[private], self._unproven[private]
-        if len(kind) >= self._settings.connection_limit:
-            oldest = next(iter(unproven), None)
+    def admit(self, client: Candidate, connected: socket.socket) -> PeerProcess:
+        """Count a connection in and say whose it is. Raises IpcError."""
+        if len(self._clients) >= self._settings.connection_limit:
+            oldest = next(iter(self._unproven), None)
             if oldest is None:
                 raise self.no_place()
             self.leave(oldest)
             oldest.give_way()
-        kind[client] = unproven[client] = None
-        peer = unix_peer(connected) if private else self._peers(connected)
-        if peer.verdict == "foreign" and (private or not self._settings.shared_secret):
+        self._clients[client] = self._unproven[client] = None
+        peer = self._peers(connected)
+        if peer.verdict == "foreign" and not self._settings.shared_secret:
             self._log.refusal("user_refused", uid=peer.uid)
             raise IpcError("forbidden_user")
         return peer
 
     def check_register(self, peer: PeerProcess) -> None:
-        """Raises IpcError for who may not take a name at the port."""
+        """Raise IpcError for a client that may not take a name at the port."""
         if peer.verdict == "unknown" and not self._settings.shared_secret:
             self._log.refusal("user_refused", uid=None)
             raise IpcError("unknown_user")
@@ -71,16 +69,15 @@ class Admission:
     def no_place(self) -> IpcError:
         return IpcError("too_many_connections", limit=self._settings.connection_limit)
 
-    def prove(self, client: Candidate, *, private: bool) -> None:
-        """It has shown a valid token."""
-        self._unproven[private].pop(client, None)
+    def prove(self, client: Candidate) -> None:
+        """Note that a connection has shown a valid token."""
+        self._unproven.pop(client, None)
 
     def leave(self, client: Candidate) -> None:
-        for kind in (*self._clients, *self._unproven):
-            kind.pop(client, None)
+        self._clients.pop(client, None)
+        self._unproven.pop(client, None)
 
     def drop(self) -> None:
-        """End all connections, without a word: their clients ask the next door."""
-        for kind in self._clients:
-            for client in list(kind):
-                client.drop()
+        """End all connections without a word; their clients ask the next door."""
+        for client in list(self._clients):
+            client.drop()

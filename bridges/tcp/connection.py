@@ -27,10 +27,10 @@ _CONFIRM_S = 0.005
 
 
 class TcpConnection(Pipeline):
-    """One client. ``upstream`` is shared by all; a ``private`` one came by the Unix socket."""
+    """One client. ``upstream`` is shared by all."""
 
-    def __init__(self, upstream: JsonUpstream, *, private: bool = False) -> None:
-        super().__init__(upstream, private=private)
+    def __init__(self, upstream: JsonUpstream) -> None:
+        super().__init__(upstream)
         self._first: FirstObject | None = FirstObject(upstream.request_limit_bytes)
         self._lines = LineSplitter(upstream.request_limit_bytes)
         self._timer: asyncio.TimerHandle | None = None

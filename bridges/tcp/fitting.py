@@ -1,4 +1,4 @@
-"""Replies cut to what a one-shot client can take, whatever the action.
+"""Replies cut to the 32,767 bytes that a one-shot client can take, whatever the action.
 
 Rows go from the end of the longest list, and ``more`` counts them. A row that is too long by itself is shortened likewise,
 and of a text the beginning stays, with ``cut`` for the characters that are left out: nothing is left out unsaid.
@@ -19,7 +19,7 @@ _ENTRY_BYTES = 128
 
 
 def fit(record: dict[str, Any], limit_bytes: int) -> int:
-    """Shorten a reply, or one row of it, in place to so many bytes as JSON; entries left out that it could not note itself."""
+    """Shorten a reply, or one row of it, in place. Returns the entries left out that it could not note itself."""
     left, before = 0, -1
     while (excess := _size(record) - limit_bytes) > 0 and excess != before:
         before = excess

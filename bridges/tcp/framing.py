@@ -1,4 +1,4 @@
-"""Where one JSON object ends in a stream of bytes, found as they come, each byte looked at once.
+"""Where the first JSON object of a connection ends. Each byte is looked at once.
 
 Legacy clients announce nothing: they send one object without delimiter, perhaps byte by byte. So the end of the object is
 found by its brackets. Anything that can't become a request is refused at the first byte that shows it.

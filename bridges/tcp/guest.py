@@ -14,11 +14,9 @@ from broker.protocol.errors import IpcError
 class Guest(ABC):
     """What a connection takes of the door that all share, and how it gives that back."""
 
-    def __init__(self, upstream: JsonUpstream, *, private: bool) -> None:
+    def __init__(self, upstream: JsonUpstream) -> None:
         self._up = upstream
         self._life = Lifecycle()
-        self._private = private
-        """It came by the Unix socket."""
         self._stream: ByteStream = None  # type: ignore[assignment]  # set before any other callback
         self._peer = UNKNOWN
         self._proven = False
@@ -41,13 +39,13 @@ class Guest(ABC):
 
     def _admit(self, connected: socket.socket) -> None:
         """Raises IpcError for who may not come in."""
-        self._peer = self._up.admission.admit(self, connected, private=self._private)
+        self._peer = self._up.admission.admit(self, connected)
 
     def _prove(self) -> None:
         """Its token is valid, as a reply showed."""
         self._proven = True
         if not self._stream.is_closing:
-            self._up.admission.prove(self, private=self._private)
+            self._up.admission.prove(self)
 
     def _leave(self) -> None:
         self._up.admission.leave(self)

@@ -1,4 +1,4 @@
-"""From a JSON request to the broker's and back. Field names are the same; what differs is said here."""
+"""JSON requests to the broker's requests, and replies back. Field names are the same; this file holds what differs."""
 
 from functools import cached_property
 from typing import Any
@@ -19,8 +19,7 @@ from broker.protocol.rows import Access
 
 _LEGACY_LIMIT = 1000
 OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
-"""What the port passes on. ``status`` and ``ping`` need no token, so they stay inside the private socket."""
-PRIVATE_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is not Access.OWNER)
+"""What the port passes on. ``status`` and ``ping`` need no token, so they stay with the broker's own socket."""
 
 
 class JsonUpstream(Upstream):
@@ -44,48 +43,41 @@ class JsonUpstream(Upstream):
             raise IpcError("bad_request", detail=str(e)) from None
 
     def note_fault(self, error: BaseException) -> str:
-        """Log what should not have happened; the reference that the client is told."""
+        """Log an unexpected exception; the reference that the client is told."""
         return self._log.exception(error, door="tcp")
 
     def now_s(self) -> float:
         return self.loop.time()
 
     def limit_mail(self, body: dict[str, Any], limit_bytes: int) -> None:
-        """Have a ``check`` hand out no more than fits a reply of so many bytes."""
+        """Limit the mail of a ``check`` to what fits a reply of ``limit_bytes``."""
         body.setdefault("limit", _LEGACY_LIMIT)
         wanted = body.get("max_bytes")
         if wanted is None or (type(wanted) is int and wanted > limit_bytes):  # what is no number the broker refuses
             body["max_bytes"] = limit_bytes
 
-    def body(self, request: dict[str, Any], peer: PeerProcess, *, private: bool) -> dict[str, Any]:
-        """What the broker is asked; raises IpcError for what this door does not pass on.
-
-        On the private socket a request may name its ``door``: then a door of ours speaks (the command line, a hook), the logs
-        call it so, and it gets mail in the broker's form.
-        """
+    def body(self, request: dict[str, Any], peer: PeerProcess) -> dict[str, Any]:
+        """What the broker is asked. Raises IpcError for what this door does not pass on."""
         action = request.get("action")
-        known = PRIVATE_ACTIONS if private else OPEN_ACTIONS
-        if not isinstance(action, str) or (action not in known and action not in FORMER_ACTIONS):
-            raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(known))
+        if not isinstance(action, str) or (action not in OPEN_ACTIONS and action not in FORMER_ACTIONS):
+            raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
         body = request.copy()  # whose id the connection sets
         body.pop("peer_uid", None)
-        if not private or not isinstance(body.get("door"), str):
-            body.pop("door", None)
-        if action == "register" and not private:
+        body.pop("door", None)
+        if action == "register":
             self.admission.check_register(peer)
             if peer.verdict == "foreign":
                 body["peer_uid"] = peer.uid
         return body
 
 
-def shown(reply: dict[str, Any], *, delivers: bool, legacy: bool) -> dict[str, Any]:
+def shown(reply: dict[str, Any], *, delivers: bool) -> dict[str, Any]:
     """A reply without the wire's own id, status first as legacy clients print it, its mail on lease in their form."""
     reply.pop("id", None)
     if next(iter(reply), None) != "status":
         reply = {"status": reply.pop("status", "error"), **reply}
     if delivers and reply["status"] == "ok":
-        if legacy:
-            reply["messages"] = [legacy_message(m) for m in reply["messages"]]
+        reply["messages"] = [legacy_message(m) for m in reply["messages"]]
         if not reply.get("more"):
             reply.pop("more", None)
     return reply

@@ -1,10 +1,10 @@
-"""Bytes of requests that the door holds, over all connections: those that are being read, and those that wait for replies.
+"""Memory for requests over all connections: those that are being read, and those that wait for replies; 64 MiB.
 
     at most ROOM_BYTES: everyone is read
-    more:               only who began first is read, so that one goes on at any time; the others wait in their kernels
+    more:               only the connection that began first is read; the others' bytes wait in their kernels
 
-Who has not finished its request HOLD_S after it began is ended as soon as another waits. Up to FREE_BYTES a connection
-are not counted, so a small request never waits for large ones.
+While another waits, a connection that has not finished its request 3 s after it began is ended. The first 16 KiB of a
+connection are not counted, so a small request never waits for large ones.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ from typing import Protocol
 ROOM_BYTES = 64 * 1024 * 1024
 """Two requests of the greatest length, and one more that is being read."""
 FREE_BYTES = 16 * 1024
+"""Of each connection, not counted."""
 HOLD_S = 3.0
+"""Time for one request while another connection waits for room."""
 
 
 class MemoryUser(Protocol):
@@ -29,7 +31,7 @@ class MemoryUser(Protocol):
 
 
 class Taken:
-    """What one connection takes, since it began to or was last let on."""
+    """The memory of one connection, since it began to take some or was last let on."""
 
     __slots__ = ("began_s", "half_read", "size_bytes", "waits")
 
@@ -41,7 +43,7 @@ class Taken:
 
 
 class Room:
-    """Who takes how much, in the order in which they began."""
+    """Connections that take memory, in the order in which they began."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,7 +53,7 @@ class Room:
         self._timer: asyncio.TimerHandle | None = None
 
     def count(self, client: MemoryUser, size_bytes: int, *, half_read: bool) -> None:
-        """A connection holds so many bytes now; ``half_read``: some are of a request that has not come whole."""
+        """Note how many bytes a connection holds. ``half_read``: some are of a request that has not come whole."""
         taken = self._taken.get(client)
         if size_bytes <= FREE_BYTES:
             if taken is not None:
@@ -86,14 +88,14 @@ class Room:
             client.let_go_on()
 
     def _let_on(self) -> None:
-        """Who waits is read again: the first in any case, the others while there is room."""
+        """Read connections that wait again: the first in any case, the others while there is room."""
         for client, taken in list(self._taken.items()):
             self._let_go(client, taken)
             if self._total_bytes > ROOM_BYTES:
                 break
 
     def _end_late(self) -> None:
-        """While somebody waits: end those that are read and have not sent their request in time, the oldest first."""
+        """While a connection waits, end those that have not sent their request in time, the oldest first."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

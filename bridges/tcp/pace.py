@@ -1,11 +1,11 @@
-"""How much of one connection may be on the way, so that who sends and does not read costs a bounded amount of memory.
+"""Bounds on what one connection may have on the way: a client that sends and does not read costs bounded memory.
 
     read from the client --at most 8 MiB, 320 requests--> asked --at most 4 long replies--> written --64 KiB--> client
                                                             |
                                                             '--at most 16 at once while another client asks, too
 
-Beyond a bound nothing more is read: the client's kernel holds it up. Only pushes can't be held up so; a subscriber that
-leaves too much of them unread is dropped, and its mail comes back.
+Beyond a bound nothing more is read, which the client's kernel notices. Pushes can't be held up so: a subscriber that leaves
+16 MiB of them unread is dropped, and its mail comes back.
 """
 
 from collections import deque
@@ -16,23 +16,25 @@ from bridges.upstream import Handed
 from broker.protocol import actions
 
 PIPELINE = 320
+"""Requests of one connection that may wait for their replies."""
 TAKEN_BYTES = 8 * 1024 * 1024
-"""Bytes read while something waits for its reply, after which nothing more is read until all is answered."""
+"""Bytes of requests after which nothing more is read until all are answered."""
 SHARE = 16
-"""Requests of one client that may be at the broker while others ask: theirs stand behind so many, not behind a pipeline."""
+"""Requests of one client that may be at the broker while others ask. Another's request stands behind 16, not behind 320."""
 SHARED_S = 1.0
-"""So long after another client has asked, since it will probably ask again."""
+"""Clients share for 1 s after a second one was active; it will probably ask again."""
 LONG_AT_ONCE = 4
-"""Requests with long replies that may be on the way; what comes behind waits unasked until the client has taken one."""
+"""Requests with long replies that may be on the way. What comes behind waits until the client has taken one."""
 UNREAD_PUSHES_BYTES = 16 * 1024 * 1024
+"""Of one connection; beyond, it is dropped."""
 LONG = actions.LONG | {"say"}
-"""Actions whose reply may be many times as long as the request, beside ``check``, of which one is asked at a time."""
+"""Actions whose reply may be many times as long as the request. ``check`` is not among them: one is asked at a time."""
 FOR_ITSELF = LONG | actions.DELIVERING | {"subscribe", "unsubscribe"}
-"""Actions that are of no use to anybody once their client has left."""
+"""Actions whose result is of use to the client alone: they are not run once it has left."""
 
 
 class FairTurns:
-    """Whether clients have to share: two of them have asked lately."""
+    """Tells whether clients have to share: two of them have asked within the last second."""
 
     __slots__ = ("_last", "_last_s", "_until_s")
 
@@ -41,7 +43,7 @@ class FairTurns:
         self._last_s = self._until_s = -SHARED_S
 
     def heard(self, client: int, now_s: float) -> bool:
-        """Note that a client asks, by a number of its own; True if it has to share."""
+        """Note that a client asks, by its number. True if it has to share."""
         if client != self._last:
             if now_s - self._last_s < SHARED_S:
                 self._until_s = now_s + SHARED_S
@@ -63,7 +65,7 @@ class Slot:
         self.size_bytes = size_bytes
         """Of the request."""
         self.taken = taken
-        """So many bytes of replies and pushes the client had taken when its request came."""
+        """Bytes of replies and pushes that the client had taken when its request came."""
         self.request: dict[str, Any] = {}
         self.reply: dict[str, Any] | None = None
         self.mail: list[Handed] = []
@@ -73,7 +75,7 @@ Held = tuple[Slot, bytes, dict[str, Any] | None]
 
 
 class Window:
-    """What of one connection is on the way, and what waits behind that, in order."""
+    """Requests of one connection that are on the way, and those that wait behind them, in order."""
 
     __slots__ = ("_held", "_running", "long", "shares", "taken_bytes")
 
@@ -87,7 +89,7 @@ class Window:
         self._held: deque[Held] = deque()
 
     def goes_on(self, before: int, left: int) -> bool:
-        """Whether reading may go on after replies were written: there were so many requests, so many are left."""
+        """Whether reading may go on, after replies took the number of requests from ``before`` to ``left``."""
         held_up = self.taken_bytes > TAKEN_BYTES
         if left == 0:
             self.taken_bytes = 0
@@ -122,12 +124,12 @@ class Window:
         return self.long[0] if self.long else None
 
     def next(self) -> Iterator[Held]:
-        """What may be asked now, one at a time since each may fill what is left."""
+        """Requests that may be asked now. The bound is checked for each, since each may fill it."""
         while self._held and not self._is_full:
             yield self._held.popleft()
 
     def rest(self) -> list[Held]:
-        """What has not been asked, to be asked or dropped."""
+        """Take out all that has not been asked."""
         rest = list(self._held)
         self._held.clear()
         return rest

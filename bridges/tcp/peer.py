@@ -51,14 +51,6 @@ def _of(uid: int) -> PeerProcess:
     return PeerProcess("ours" if uid in (os.getuid(), 0) else "foreign", uid)
 
 
-def unix_peer(connected: socket.socket) -> PeerProcess:
-    """Who is at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return PeerProcess("ours")  # the folder's mode keeps others out
-    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return _of(struct.unpack("3i", credentials)[1])
-
-
 class End(NamedTuple):
     """One end's address in one family."""
 
@@ -191,7 +183,7 @@ def _rows() -> Iterator[list[str]]:
 
 def has_ended(s: socket.socket) -> bool:
     """True if the other end is gone, or the connection broke: an error that is told here is not told again by ``recv``."""
-    return (s.family != socket.AF_UNIX and _is_closed(s)) or bool(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    return _is_closed(s) or bool(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
 def _is_closed(s: socket.socket) -> bool:

@@ -34,8 +34,8 @@ _ONE_PACKET_BYTES = 1400
 class Pipeline(Guest):
     """A connection's requests on their way to the broker and back."""
 
-    def __init__(self, upstream: JsonUpstream, *, private: bool) -> None:
-        super().__init__(upstream, private=private)
+    def __init__(self, upstream: JsonUpstream) -> None:
+        super().__init__(upstream)
         self._client = DoorClient(upstream)
         self._written = 0
         """Bytes of replies and pushes, in all."""
@@ -116,7 +116,7 @@ class Pipeline(Guest):
             self._ask(slot)
 
     def _body(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._up.body(request, self._peer, private=self._private)
+        return self._up.body(request, self._peer)
 
     def _ask(self, slot: Slot) -> None:
         self._ask_for(slot, slot.request, partial(self._answer, slot))
@@ -124,12 +124,12 @@ class Pipeline(Guest):
     def _ask_for(self, slot: Slot, request: dict[str, Any], then: Callable[[dict[str, Any]], None]) -> None:
         """Make a request, or one that a sentence stands for; mail that its reply brings is the slot's."""
         body = self._body(request)
-        action, legacy, token = body["action"], "door" not in body, body.get("session_token")
+        action, token = body["action"], body.get("session_token")
         if action == "check" and not self._life.is_lasting:
             self._up.limit_mail(body, ONE_SHOT_BYTES // (1 if request is slot.request else 2))
 
         def replied(slot: Slot, reply: dict[str, Any]) -> None:
-            reply = shown(reply, delivers=action in DELIVERING, legacy=legacy)
+            reply = shown(reply, delivers=action in DELIVERING)
             if reply["status"] == "ok" and action in DELIVERING:
                 slot.mail.append(self._client.hand(token, [m["id"] for m in reply["messages"]]))
                 if self._stream.is_closing:
@@ -173,7 +173,7 @@ class Pipeline(Guest):
 
     def _listened(self, slot: Slot, reply: dict[str, Any]) -> None:
         self._limit_time()  # silence is what a subscriber does
-        self._answer(slot, shown(reply, delivers=False, legacy=True))
+        self._answer(slot, shown(reply, delivers=False))
 
     # replies
 
@@ -261,5 +261,4 @@ class Pipeline(Guest):
         self._stream.write(data)
 
     def _send_at_once(self) -> None:
-        if not self._private:
-            self._stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

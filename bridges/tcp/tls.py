@@ -5,7 +5,7 @@
 A client has 10 s for the handshake. A client's clean end is TLS's own close_notify. A bare end of the connection could be
 anybody's on the way, and would acknowledge mail: it counts as a reset.
 
-The door for other machines (``bridges.remote``) is the preferred way from elsewhere. This layer stays as small as it is.
+The door with keys (``bridges.remote``) is the preferred way from another machine. This layer will not grow.
 """
 
 import asyncio

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridges.tcp.json_requests import PRIVATE_ACTIONS
-from bridges.tcp.pace import LONG, PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES
+from bridges.tcp.pace import PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES
 from broker.client.sync import Client
 from tests.conftest import Service, wait_for
 from tests.tcp.measures import MIB, memory_bytes
@@ -128,7 +127,3 @@ def test_a_subscriber_that_reads_nothing_is_dropped_and_its_mail_comes_back(serv
     with service.tcp() as s, s.makefile("rb") as lines:
         s.sendall(json.dumps({"action": "count", "session_token": reader}).encode() + b"\n")
         assert json.loads(lines.readline())["unread"] == count  # the mail, and nothing twice
-
-
-def test_the_actions_with_long_replies_are_actions() -> None:
-    assert {*PRIVATE_ACTIONS, "say"} >= LONG

@@ -237,7 +237,7 @@ def test_where_nothing_tells_who_connects_a_name_needs_the_secret_and_the_servic
     def work() -> tuple[bool, bool, PeerProcess, str | None]:
         admission = Admission(settings, open_log("blind", home, "info"))
         with connected("127.0.0.1") as (accepted, _client):
-            peer = admission.admit(Someone(), accepted, private=False)
+            peer = admission.admit(Someone(), accepted)
         try:
             admission.check_register(peer)
         except IpcError as error:

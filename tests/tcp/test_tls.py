@@ -212,7 +212,7 @@ def test_half_done_handshakes_leave_no_descriptor_behind(secure: Service, tag: s
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
-        ({"IPC_SHARED_SECRET": SECRET}, "without TLS is refused: set IPC_TLS_CERT and IPC_TLS_KEY"),
+        ({"IPC_SHARED_SECRET": SECRET}, "without TLS is refused: use the door with keys instead"),
         ({"IPC_TLS_CERT": "CERT", "IPC_TLS_KEY": "KEY"}, "without a shared secret is refused"),
         ({"IPC_TLS_CERT": "CERT", "IPC_SHARED_SECRET": SECRET}, "both tls_cert and tls_key"),
         ({"IPC_TLS_CERT": "CERT", "IPC_TLS_KEY": "CERT", "IPC_SHARED_SECRET": SECRET}, "can't be used"),

@@ -105,11 +105,13 @@ def _conversation(inputs: Inputs, tokens: list[str]) -> bytes:
 
 async def _converse(inputs: Inputs, upstream: JsonUpstream, raw: bytes) -> bytes:
     """Say it in pieces and close; what was answered."""
-    client, server = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        server, _address = listening.accept()
     client.setblocking(False)
     server.setblocking(False)
     rng, loop = inputs.rng, asyncio.get_running_loop()
-    Stream(loop, server, TcpConnection(upstream, private=True)).start()
+    Stream(loop, server, TcpConnection(upstream)).start()
     said = answer = b""
     closed = False
     with client:
