@@ -159,6 +159,7 @@ def changed(source: Path, target: Path, change: Callable[[tarfile.TarInfo, bytes
     return target
 
 
+@pytest.mark.deep
 def test_a_changed_backup_is_refused_and_nothing_is_written_outside(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     source = tmp_path / "b.tar"
     assert ipc(filled.home, "backup", str(source)).returncode == 0
@@ -190,6 +191,7 @@ def test_a_changed_backup_is_refused_and_nothing_is_written_outside(filled: Serv
     assert not (elsewhere.parent / "evil").exists()
 
 
+@pytest.mark.deep
 def test_a_backup_that_calls_other_files_tls_files_is_refused(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     source = tmp_path / "b.tar"
     assert ipc(filled.home, "backup", str(source)).returncode == 0
@@ -313,6 +315,7 @@ def texts(home: Path) -> list[str]:
         return [row[0] for row in db.execute("SELECT content FROM message ORDER BY id")]
 
 
+@pytest.mark.deep
 def test_a_restore_killed_at_any_step_is_finished_or_has_changed_nothing(home: Path, saved: Path) -> None:
     shutil.copytree(home, saved.parent / "before")
     settings = Settings.load(env={"IPC_HOME": str(home)})

@@ -74,6 +74,7 @@ def test_threads_history_search_forward_and_withdraw(shared_pair: Shell, tag: st
     assert shared_pair.run("withdraw", "m1", "--as", f"fred{tag}").returncode == 1
 
 
+@pytest.mark.deep
 def test_groups_presence_blocks_and_automatic_checks(pair: Shell) -> None:
     assert pair.ok("group", "create", "team") == "Created group team\n"
     pair.ok("group", "join", "team", "--as", "claude")

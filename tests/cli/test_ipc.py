@@ -198,6 +198,7 @@ def test_up_down_and_status(shell: Shell) -> None:
     assert shell.run("doctor").returncode == 0
 
 
+@pytest.mark.deep
 def test_doctor_finds_a_broken_database(shell: Shell) -> None:
     (shell.home / "ipc").mkdir(mode=0o700)
     (shell.home / "ipc" / "ipc.db").write_bytes(b"rubbish" * 1000)
@@ -300,6 +301,7 @@ def test_a_hostile_seed_database_reaches_no_terminal(shell: Shell) -> None:
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.deep
 def test_of_a_damaged_seed_database_all_that_can_be_read_is_imported(shell: Shell) -> None:
     columns = "id INTEGER PRIMARY KEY, from_id, to_id, content, timestamp, data, read_flag"
     rows = [(i, "a", "b", f"old {i} {'x' * 80}", "2026-01-01T00:00:00", None, 0) for i in range(1, 501)]
@@ -321,6 +323,7 @@ def test_what_is_no_database_of_an_older_system_is_refused(shared_shell: Shell) 
     assert "is not a file" in shared_shell.fails(2, "import-legacy", "nothing.db")
 
 
+@pytest.mark.deep
 def test_the_demo_runs_and_leaves_nothing(shell: Shell) -> None:
     text = shell.ok("demo", TMPDIR=str(shell.home))
     assert text.count("✓") == 4

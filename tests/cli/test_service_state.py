@@ -9,6 +9,7 @@ import pytest
 from tests.shell import Shell
 
 
+@pytest.mark.deep
 def test_a_setting_that_differs_from_the_running_services_is_named_with_what_to_type(shell: Shell) -> None:
     shell.ok("up", IPC_MAILBOX_LIMIT="77")
     line = "mailbox_limit is 77 in the service, 99 here (env IPC_MAILBOX_LIMIT); to have yours: ipc down, then: ipc up"

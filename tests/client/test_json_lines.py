@@ -79,6 +79,7 @@ def test_a_broker_that_does_not_answer_is_a_timeout(service: Service) -> None:
 
 
 @pytest.mark.parametrize("victim", ["broker", "supervisor"])
+@pytest.mark.deep
 def test_what_dies_in_between_costs_a_delay_and_stores_nothing_twice(service: Service, victim: str) -> None:
     place = Place(str(service.home))
     token = ask(place, "register", instance_id="fred")["session_token"]

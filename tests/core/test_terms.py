@@ -219,6 +219,7 @@ def test_a_service_outlives_a_clock_that_is_wrong_for_a_while_and_says_so(
     assert [line["by_s"] < 0 for line in service.log("broker") if line["event"] == "clock_jumped"] == [False, True]
 
 
+@pytest.mark.deep
 def test_after_a_boot_of_the_machine_nothing_ends_for_an_hour_that_a_setting_shortens(
     make_service: Callable[..., Service], home: Path
 ) -> None:

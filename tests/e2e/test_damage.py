@@ -6,6 +6,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Service
 
 
@@ -53,6 +55,7 @@ def test_a_service_whose_database_is_no_database_any_more_begins_anew(service: S
     assert (next(home.glob("ipc.db.broken-*"))).read_bytes() == b"\xa5" * 8192
 
 
+@pytest.mark.deep
 def test_doctor_repairs_only_what_is_stopped(service: Service, home: Path) -> None:
     service.connect("fred").send_many([("claude", "x" * 2000)] * 200)
     doctor = [sys.executable, "-m", "bridges.cli", "doctor", "--repair"]

@@ -188,6 +188,7 @@ def test_null_is_a_field_left_out(doors: Doors, door: str, action: Action) -> No
 
 
 @pytest.mark.parametrize("door", DOORS)
+@pytest.mark.deep
 def test_the_fields_of_every_request_may_hold_anything(doors: Doors, door: str) -> None:
     for name in ("session_token", "door", "bound_name", "peer_uid", "action"):
         for value in (None, "x", 5, 1.5, [], {}, True, ["x"], {"x": 1}):

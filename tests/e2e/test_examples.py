@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+@pytest.mark.deep
 def test_the_team_story_ends_well_though_the_broker_is_killed_twice(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, EXAMPLES / "team.py"], env=env, capture_output=True, text=True, timeout=55)

@@ -294,6 +294,7 @@ def test_a_session_s_start_starts_the_service(make_service: Callable[..., Servic
     assert service.pid("broker")
 
 
+@pytest.mark.deep
 def test_a_data_folder_that_can_not_be_made_breaks_no_host(make_service: Callable[..., Service]) -> None:
     service = make_service()
     (service.home / "file").write_text("")

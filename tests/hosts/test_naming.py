@@ -154,6 +154,7 @@ def names(service: Service) -> list[str]:
 
 
 @pytest.mark.parametrize("wanted", [(), ("--name", "web")])
+@pytest.mark.deep
 def test_a_name_taken_in_the_agent_s_shell_stays_over_compaction_resume_and_a_new_session(
     service: Service, processes: list[Any], wanted: tuple[str, ...]
 ) -> None:

@@ -141,6 +141,7 @@ def test_the_monitor_prints_a_line_for_mail_and_takes_none(shared: Service, tag:
         assert "one" in agent.context("UserPromptSubmit")
 
 
+@pytest.mark.deep
 def test_mail_that_waited_before_is_told_too_and_a_restarted_broker_loses_no_notice(service: Service, watch: Any) -> None:
     agent = Agent(service)
     agent.start()
@@ -276,6 +277,7 @@ def test_a_burst_is_one_notice_and_one_more_when_it_was_heeded(shared: Service, 
         assert len(monitor.lines) <= 3
 
 
+@pytest.mark.deep
 def test_a_notice_that_began_no_turn_is_left_to_the_next_way(service: Service, watch: Any, home: Path) -> None:
     (service.home / "config.toml").write_text("[hosts]\nlook_s = 1\n")
     agent = Agent(service)

@@ -18,7 +18,13 @@ from tests.shell import IPC
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'
 HOOKS = '{\n    "hooks": {\n        "Stop": [{"hooks": [{"type": "command", "command": "mine"}]}]\n    }\n}'
 TOML = '# mine\ntheme = "dark" # keep\n\n[mcp_servers.other]\ncommand = "x"'
-EVERY = [(host, scope) for host in ("claude", "gemini", "codex") for scope in ("user", "project")]
+AT_ONCE = (("claude", "user"), ("gemini", "project"), ("codex", "user"))
+EVERY = [
+    pytest.param(host, scope, marks=() if (host, scope) in AT_ONCE else pytest.mark.deep)
+    for host in ("claude", "gemini", "codex")
+    for scope in ("user", "project")
+]
+ONE = ["claude", *(pytest.param(host, marks=pytest.mark.deep) for host in ("gemini", "codex"))]
 
 
 class User:
@@ -212,7 +218,7 @@ def test_a_linked_configuration_is_changed_where_it_is(user: User) -> None:
     assert (user.home / ".codex" / "config.toml").is_symlink() and "mcp_servers.ipc" in real.read_text()
 
 
-@pytest.mark.parametrize("host", ["claude", "gemini", "codex"])
+@pytest.mark.parametrize("host", ONE)
 def test_the_installed_commands_run_from_anywhere(user: User, host: str) -> None:
     user.ok("install", host)
     entry = _server(user, host)
@@ -253,6 +259,7 @@ def test_a_path_with_blanks_and_quotes_is_quoted(user: User) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.deep
 def test_the_background_hook_is_there_only_when_asked_for(user: User) -> None:
     path = user.home / ".claude/skills/agent-ipc/hooks/hooks.json"
     user.ok("install", "claude")
@@ -263,6 +270,7 @@ def test_the_background_hook_is_there_only_when_asked_for(user: User) -> None:
     assert "FAIL" not in user.ok("install", "claude", "--check")
 
 
+@pytest.mark.deep
 def test_check_without_a_host_looks_at_all_that_are_installed(user: User) -> None:
     done = user.run("install", "--check")
     assert done.returncode == 1 and "next: ipc install claude" in done.stderr
@@ -297,7 +305,7 @@ def allowed_in(user: User, host: str) -> dict[str, str]:
     return {tool: row["approval_mode"] for tool, row in table["mcp_servers"]["ipc"].get("tools", {}).items()}
 
 
-@pytest.mark.parametrize("host", ["claude", "gemini", "codex"])
+@pytest.mark.parametrize("host", ONE)
 def test_the_mail_tools_are_allowed_where_the_user_says_so_and_share_file_never(user: User, host: str) -> None:
     before = user.files()
     assert "without asking" not in user.ok("install", host)

@@ -39,6 +39,7 @@ def shadowed(home: Path) -> Iterator[dict[str, str]]:
     subprocess.run([IPC, "down"], env=env, check=True, capture_output=True)
 
 
+@pytest.mark.deep
 def test_a_project_that_has_modules_of_our_names_is_no_hindrance(project: Path, shadowed: dict[str, str]) -> None:
     def run(words: list[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run([IPC, *words], input=given, env=shadowed, cwd=project, capture_output=True, timeout=50)

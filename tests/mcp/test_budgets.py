@@ -26,6 +26,7 @@ async def whole(client: Any, tool: str, **arguments: Any) -> tuple[str, dict[str
     return text, structured
 
 
+@pytest.mark.deep
 async def test_a_check_gives_what_fits_and_the_next_one_the_rest_in_order(own_agent: Agent, service: Service) -> None:
     bob = service.connect("bob")
     for number in range(12):

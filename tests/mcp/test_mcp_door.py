@@ -115,6 +115,7 @@ async def test_a_second_bridge_of_the_folder_does_not_read_the_firsts_mail(agent
         assert "Next: call register" in await error(second, "check")
 
 
+@pytest.mark.deep
 async def test_a_configured_name_registers_by_itself(own_agent: Any) -> None:
     async with own_agent(None, IPC_NAME="auto") as client:
         assert (await ok(client, "check"))["messages"] == []
@@ -169,6 +170,7 @@ async def test_a_shared_command_is_text_and_is_not_run(agent: Any, tag: str, hom
         assert not (home / "ran").exists()
 
 
+@pytest.mark.deep
 async def test_the_status_resource_tells_of_this_session(own_agent: Any) -> None:
     async with own_agent("fred") as fred:
         found = json.loads((await fred.read_resource("ipc://status")).contents[0].text)

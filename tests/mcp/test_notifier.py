@@ -89,6 +89,7 @@ async def test_an_idle_claude_code_is_woken_by_its_inbox_socket_and_acknowledges
     assert [m["content"] for m in host.call(2, "check")["messages"]] == ["the build is red"]
 
 
+@pytest.mark.deep
 async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
     service: Service, raw_host: Raw, inbox: InboxSocket
 ) -> None:
@@ -148,6 +149,7 @@ async def test_a_notice_that_nobody_heeds_is_left_to_the_monitor(service: Servic
     wait_for("the socket again", lambda: waking.better_armed(home, "s1", "monitor"))
 
 
+@pytest.mark.deep
 async def test_a_configured_name_is_reached_before_its_agent_has_called_any_tool(
     service: Service, raw_host: Raw, inbox: InboxSocket
 ) -> None:
@@ -194,6 +196,7 @@ class Channel(ClientExtension):
         return [binding]
 
 
+@pytest.mark.deep
 async def test_a_host_that_was_started_with_channels_gets_a_channel_message(service: Service, home: Path) -> None:
     token = service.register("claude")
     project = project_folder(home, "claude")
@@ -213,6 +216,7 @@ async def test_a_host_that_was_started_with_channels_gets_a_channel_message(serv
             assert [m["content"] for m in (await ok(client, "check"))["messages"]] == ["hello"]
 
 
+@pytest.mark.deep
 async def test_a_client_of_the_later_protocol_listens_for_the_inbox(agent: Any, shared: Service, tag: str) -> None:
     async with agent(f"claude{tag}", mode="auto") as client, client.listen(resource_subscriptions=[INBOX]) as listening:
         shared.connect(f"fred{tag}").send(f"claude{tag}", "hello")

@@ -102,6 +102,7 @@ async def test_a_waiting_check_survives_the_death_of_everything(own_agent: Any, 
         assert [m["content"] for m in got[0]["messages"]] == ["late"]
 
 
+@pytest.mark.deep
 async def test_mail_shown_by_a_dead_process_is_acknowledged_and_mail_not_shown_comes_again(
     service: Service, raw_host: Raw
 ) -> None:
@@ -127,6 +128,7 @@ async def test_mail_shown_by_a_dead_process_is_acknowledged_and_mail_not_shown_c
     assert again.call(1, "check")["messages"] == []
 
 
+@pytest.mark.deep
 async def test_the_mail_of_a_killed_relay_goes_back_at_once(service: Service, raw_host: Raw) -> None:
     fred = raw_host(service)
     fred.initialize()
@@ -141,6 +143,7 @@ async def test_the_mail_of_a_killed_relay_goes_back_at_once(service: Service, ra
     assert [(m["content"], m["redelivered"]) for m in again.call(1, "check")["messages"]] == [("unread", True)]
 
 
+@pytest.mark.deep
 async def test_a_host_that_leaves_has_read_its_mail(service: Service, raw_host: Raw) -> None:
     fred = raw_host(service)
     fred.initialize()
@@ -186,6 +189,7 @@ async def test_a_line_that_is_no_message_is_an_error_and_the_session_goes_on(sha
     assert host.ask(1, "ping")["result"] == {}
 
 
+@pytest.mark.deep
 async def test_a_broken_connection_to_the_socket_harms_nobody(service: Service, raw_host: Raw) -> None:
     fred = raw_host(service)
     fred.initialize()

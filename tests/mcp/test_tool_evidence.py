@@ -61,6 +61,7 @@ def test_a_host_that_is_killed_has_left_nothing_acknowledged(service: Service, r
     assert (mail["content"], mail["redelivered"]) == ("read me or keep me", True)
 
 
+@pytest.mark.deep
 def test_what_came_after_the_host_may_have_given_up_is_shown_once_more(service: Service, raw_host: Raw) -> None:
     host, bob = registered(service, raw_host), service.connect("bob")
     host.write(json.dumps(_check(2, wait_s=60)).encode())
@@ -73,6 +74,7 @@ def test_what_came_after_the_host_may_have_given_up_is_shown_once_more(service: 
     assert bob.request("status")["queued"] == 0
 
 
+@pytest.mark.deep
 def test_a_host_that_is_known_to_wait_is_shown_late_mail_once(shared: Service, tag: str, raw_host: Raw) -> None:
     host, bob = raw_host(shared, f"fred{tag}"), shared.connect(f"bob{tag}")
     host.initialize("claude-code")
@@ -94,6 +96,7 @@ def test_a_check_that_is_cancelled_as_its_answer_comes_has_shown_nothing(shared:
     assert (mail["content"], mail["redelivered"]) == ("unseen", True)
 
 
+@pytest.mark.deep
 def test_what_was_asked_right_before_the_end_is_answered_and_read(service: Service, raw_host: Raw) -> None:
     host, bob = registered(service, raw_host), service.connect("bob")
     bob.send("fred", "last")

@@ -129,6 +129,7 @@ async def test_mail_is_forwarded_superseded_withdrawn_and_followed(agent: Any, t
         assert "[mail " in await text_of(claude, "history", peer=f"fred{tag}")
 
 
+@pytest.mark.deep
 async def test_groups_presence_blocks_and_automatic_checks(own_agent: Any) -> None:
     async with own_agent("fred") as fred, own_agent("claude") as claude:
         await ok(fred, "manage", do="group_create", name="team")

@@ -5,11 +5,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from broker.home.keys import new_pair
 from tests.conftest import Service, wait_for
 from tests.remote.machines import Host, free_port
 
 
+@pytest.mark.deep
 def test_a_door_that_is_set_and_not_served_yet_is_not_shown_as_open(
     make_service: Callable[..., Service], home: Path, folder: Path
 ) -> None:
@@ -26,6 +29,7 @@ def test_a_door_that_is_set_and_not_served_yet_is_not_shown_as_open(
     assert said in here.ipc("keys", "allow", "wilma", new_pair().public)
 
 
+@pytest.mark.deep
 def test_a_door_whose_port_is_taken_says_so(make_service: Callable[..., Service], home: Path, folder: Path) -> None:
     port = free_port()
     state = home / "run" / "remote.json"
@@ -38,6 +42,7 @@ def test_a_door_whose_port_is_taken_says_so(make_service: Callable[..., Service]
             assert "Address already in use" in shown
 
 
+@pytest.mark.deep
 def test_an_open_door_is_shown_without_a_complaint(host: Host) -> None:
     shown = host.ipc("keys") + host.ipc("keys", "new", "fred")
     assert "next:" not in shown
@@ -46,6 +51,7 @@ def test_an_open_door_is_shown_without_a_complaint(host: Host) -> None:
     assert json.loads(host.ipc("keys", "--json"))["door_error"] is None
 
 
+@pytest.mark.deep
 def test_a_host_name_that_was_guessed_is_told(make_service: Callable[..., Service], folder: Path) -> None:
     port = free_port()
     here = Host(make_service(IPC_REMOTE=f"tcp://0.0.0.0:{port}").start(), folder)
@@ -59,6 +65,7 @@ def test_a_host_name_that_was_guessed_is_told(make_service: Callable[..., Servic
     assert "--host" not in given
 
 
+@pytest.mark.deep
 def test_who_lets_in_a_key_is_told_what_the_other_side_needs(host: Host) -> None:
     shown = host.ipc("keys", "allow", "fred", new_pair().public)
     found = json.loads(host.ipc("keys", "--json"))

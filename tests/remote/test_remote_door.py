@@ -60,6 +60,7 @@ def test_large_mail_arrives_whole_where_its_file_is_not(shared_host: Host, tag: 
     assert fred.history()["messages"][0]["message"]["content"] == text
 
 
+@pytest.mark.deep
 def test_an_agent_of_another_machine_has_its_tools_by_the_key(shared_host: Host, tag: str, machine: Machine) -> None:
     key = shared_host.new_key(f"fred{tag}")
     wilma = shared_host.service.connect(f"wilma{tag}")
@@ -87,6 +88,7 @@ def test_an_agent_of_another_machine_has_its_tools_by_the_key(shared_host: Host,
     assert [m.content for m in wilma.check(wait=5)] == ["by MCP"]
 
 
+@pytest.mark.deep
 def test_a_hosts_hooks_bring_mail_by_the_key(host: Host, machine: Machine) -> None:
     key = host.new_key("fred")
     host.service.connect("wilma").send("fred", "for the hook")
@@ -98,6 +100,7 @@ def test_a_hosts_hooks_bring_mail_by_the_key(host: Host, machine: Machine) -> No
     assert (b"for the hook" in done.stdout, b"under the name fred" in done.stdout) == (True, True), done
 
 
+@pytest.mark.deep
 def test_the_status_that_another_machine_sees_has_no_paths_and_no_counts_of_others_mail(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     found = fred.request("status")
@@ -166,6 +169,7 @@ def test_a_client_that_expects_another_broker_sends_it_nothing(shared_host: Host
     assert refusal(machine.connect, key, f"fred{tag}") == "wrong_server"
 
 
+@pytest.mark.deep
 def test_a_port_where_no_broker_speaks_or_nobody_listens_is_told_apart(shared_host: Host, tag: str, machine: Machine) -> None:
     key = shared_host.new_key(f"fred{tag}")
     json_door = edited(key, endpoint=f"tcp://127.0.0.1:{shared_host.service.port()}")
@@ -240,6 +244,7 @@ def test_a_key_acts_as_its_own_name_only(host: Host, machine: Machine) -> None:
     assert {"who": "fred", "claimed": "wilma", "door": "remote"}.items() <= told[0].items()
 
 
+@pytest.mark.deep
 def test_a_mailbox_renamed_at_home_is_out_of_its_keys_reach_until_the_key_is_allowed_for_it(
     host: Host, machine: Machine
 ) -> None:
@@ -276,6 +281,7 @@ def test_keys_and_sessions_outlive_a_broker_and_a_door_that_are_killed(host: Hos
     assert fred.send("wilma", "after a restart")["status"] == "ok"
 
 
+@pytest.mark.deep
 def test_the_shell_of_another_machine_needs_only_the_key_file(host: Host, machine: Machine) -> None:
     key = host.new_key("fred")
     host.ipc("register", "wilma")

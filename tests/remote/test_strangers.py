@@ -77,6 +77,7 @@ def test_a_peer_that_says_nothing_is_dropped(host: Host) -> None:
 
 
 @pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.deep
 def test_a_zeromq_client_without_a_key_gets_nothing(host: Host, plain: bool) -> None:
     context = zmq.Context()
     try:
@@ -121,6 +122,7 @@ def test_frames_that_are_none_get_one_error_and_the_door_goes_on(shared_host: Ho
     assert fred.whoami()["instance_id"] == f"fred{tag}"
 
 
+@pytest.mark.deep
 def test_a_flood_of_handshakes_does_not_stop_local_mail(host: Host) -> None:
     fred = host.service.connect("fred")
     address = host.address()
@@ -154,6 +156,7 @@ def test_strangers_leave_no_descriptor_behind(host: Host) -> None:
         s.close()
 
 
+@pytest.mark.deep
 def test_a_taken_address_is_told_and_taken_when_it_is_free(make_service: Callable[..., Service], home: Path) -> None:
     port = free_port()
     state = home / "run" / "remote.json"
@@ -257,6 +260,7 @@ def test_no_secret_is_printed_or_logged(shared_host: Host, tag: str, machine: Ma
     assert [s for s in secrets if s in said] == []
 
 
+@pytest.mark.deep
 def test_a_key_can_not_have_more_waiting_than_its_share(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     s = zmq_socket(fred)
@@ -271,6 +275,7 @@ def test_a_key_can_not_have_more_waiting_than_its_share(host: Host, machine: Mac
     assert host.service.connect("wilma").send("fred", "x")["status"] == "ok"
 
 
+@pytest.mark.deep
 def test_a_key_that_reads_nothing_costs_a_bounded_amount_of_memory(host: Host, machine: Machine) -> None:
     key = host.new_key("fred")
     fred = machine.connect(key, "fred")

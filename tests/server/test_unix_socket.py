@@ -136,6 +136,7 @@ def test_a_client_that_does_not_read_is_read_no_more_and_costs_no_memory(service
         assert raw.receive()["id"] == number
 
 
+@pytest.mark.deep
 def test_who_takes_none_of_much_mail_is_dropped_and_the_mail_comes_back(make_service: Callable[..., Service]) -> None:
     """All of it is back at once, also what was in the kernel's buffers."""
     service = make_service().start()
@@ -207,6 +208,7 @@ def test_mail_of_a_killed_client_is_back_at_once(service: Service) -> None:
     assert reader.ack([back]) == 1
 
 
+@pytest.mark.deep
 def test_checks_of_one_connection_wait_for_each_other_to_be_read(make_service: Callable[..., Service]) -> None:
     """Seventy megabytes of mail over one connection that reads, asked for at once."""
     service = make_service(IPC_RATE_LIMIT="0").start()
@@ -219,12 +221,14 @@ def test_checks_of_one_connection_wait_for_each_other_to_be_read(make_service: C
     assert not [e for e in service.log("broker") if e["event"] == "reply_undeliverable"]
 
 
+@pytest.mark.deep
 def test_many_megabytes_go_out_in_frames_that_fit(service: Service) -> None:
     with service.connect("fred") as fred:
         replies = fred.send_many([("fred", "x" * MIB)] * 70)
     assert {reply["status"] for reply in replies} == {"ok"}
 
 
+@pytest.mark.deep
 def test_a_broker_that_hangs_ends_a_send_by_its_deadline(service: Service) -> None:
     fred = service.connect("fred")
     pid = service.pid("broker")

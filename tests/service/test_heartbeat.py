@@ -35,6 +35,7 @@ def test_a_stopped_process_is_killed_and_started_again(make_service: Callable[..
     assert service.ask({"action": "register", "instance_id": "fred"})["status"] == "ok"
 
 
+@pytest.mark.deep
 def test_a_broker_whose_database_another_program_holds_is_not_killed(make_service: Callable[..., Service]) -> None:
     service = make_service(IPC_HEARTBEAT="0.6").start()
     sender = service.connect("fred")

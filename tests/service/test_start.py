@@ -139,6 +139,7 @@ def test_everything_in_the_home_is_private_whatever_the_umask(make_service: Call
         assert path.lstat().st_mode & 0o777 & ~allowed == 0, path
 
 
+@pytest.mark.deep
 def test_a_taken_port_leaves_the_broker_running_and_names_the_holder(make_service: Callable[..., Service], home: Path) -> None:
     import json
     import socket

@@ -166,6 +166,7 @@ def test_a_large_database_is_checked_beside_the_work(settings: Settings, filled:
     assert recovery.begin(settings)[0] is not None
 
 
+@pytest.mark.deep
 def test_a_repair_killed_at_any_step_is_done_by_the_next_start(settings: Settings, filled: Path, home: Path) -> None:
     overwrite(filled, page_of(filled, "message"))
     damaged = filled.read_bytes()

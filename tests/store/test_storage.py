@@ -156,6 +156,7 @@ def test_one_step_of_a_round_looks_at_a_few_mailboxes_however_many_there_are(cor
     assert len(asked) == 499
 
 
+@pytest.mark.deep
 def test_read_mail_that_runs_out_all_along_is_swept_each_second_and_faster_if_that_is_too_slow(pair: Core) -> None:
     sweeper = Sweeper(pair.engine, pair.store, Log("test"))
     for _ in range(8):

@@ -58,6 +58,7 @@ def lasting(service: Service, request: dict[str, object]) -> socket.socket:
     return s
 
 
+@pytest.mark.deep
 def test_halves_of_requests_are_bounded_over_all_connections_and_a_whole_one_comes_through(service: Service) -> None:
     token, door = service.register("fred"), wait_for("the door", lambda: service.pid("tcp"))
     before = memory_bytes(door)
@@ -95,6 +96,7 @@ def test_who_is_silent_without_a_token_lives_seconds_and_with_one_goes_on(servic
         s.close()
 
 
+@pytest.mark.deep
 def test_who_asks_without_a_token_again_and_again_does_not_stay_either(service: Service) -> None:
     with lasting(service, {"action": "list"}) as s:
 

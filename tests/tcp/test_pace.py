@@ -92,6 +92,7 @@ def test_requests_that_wait_for_the_broker_are_bounded_in_bytes_and_all_answered
         os.kill(broker, signal.SIGCONT)
 
 
+@pytest.mark.deep
 def test_a_check_is_not_asked_before_the_client_takes_the_mail_of_those_before_it(service: Service) -> None:
     client, looker, reader = service.connect("fred"), service.connect("looker"), service.register("reader")
     fill(client, "reader", 2400)
@@ -111,6 +112,7 @@ def _status(looker: Client) -> dict[str, Any]:
     return looker.request("status")
 
 
+@pytest.mark.deep
 def test_a_subscriber_that_reads_nothing_is_dropped_and_its_mail_comes_back(service: Service) -> None:
     client, looker, reader = service.connect("fred"), service.connect("looker"), service.register("reader")
     pid = wait_for("the door", lambda: service.pid("tcp"))
