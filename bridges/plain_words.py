@@ -20,6 +20,7 @@ from typing import Any
 import nlparse
 from broker.home.files import read_trusted
 from broker.protocol.errors import IpcError, SettingsError
+from broker.protocol.names import SYSTEM
 from nlparse import commands as c
 
 CONTEXT: tuple[dict[str, Any], ...] = (
@@ -130,7 +131,7 @@ def read_context(replies: list[dict[str, Any]]) -> Context:
     whoami, listed, groups, history = replies
     named = tuple(row["name"] for row in groups["groups"])
     known = (*(row["id"] for row in listed["instances"]), *named)
-    last = next((m for m in history["messages"] if m["direction"] == "in" and m.get("read") and m["from"] != "system"), None)
+    last = next((m for m in history["messages"] if m["direction"] == "in" and m.get("read") and m["from"] != SYSTEM), None)
     return Context(whoami["instance_id"], known, named, last["from"] if last else None, last["id"] if last else None)
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 
 from bridges import host_sessions, saved_sessions
+from broker.protocol.names import NAME_LENGTH, is_name, is_reserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-_LENGTH = 32
 _NUMBERS = 100
-_RESERVED = ("system", "all", "everyone", "everybody")
 
 
 def choose(
@@ -76,17 +74,17 @@ def _variants(name: str, tails: list[str]) -> Iterator[str]:
 
 def clean(text: str) -> str:
     """The text as a name of at most 32 characters. Characters that no name may have become hyphens."""
-    name = "".join(c if c in _CHARS else "-" for c in text)
+    name = "".join(c if is_name(c) else "-" for c in text)
     while "--" in name:
         name = name.replace("--", "-")
-    name = name.strip("-")[:_LENGTH].rstrip("-")
-    return name if name and name.lower() not in _RESERVED else "agent"
+    name = name.strip("-")[:NAME_LENGTH].rstrip("-")
+    return name if name and not is_reserved(name) else "agent"
 
 
 def joined(name: str, tail: str) -> str:
     """``name-tail``, cut to the length of a name."""
-    tail = tail[: _LENGTH // 2]
-    return f"{name[: _LENGTH - len(tail) - 1].rstrip('-')}-{tail}"
+    tail = tail[: NAME_LENGTH // 2]
+    return f"{name[: NAME_LENGTH - len(tail) - 1].rstrip('-')}-{tail}"
 
 
 def git_branch(project: str) -> str:

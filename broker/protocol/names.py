@@ -12,12 +12,14 @@ BROADCAST = "all"
 RESERVED = frozenset({SYSTEM, BROADCAST, "everyone", "everybody"})
 """Names that nobody can take, however they are capitalised: they stand for the service, or in plain words for everyone."""
 
+NAME_LENGTH = 32
+
 
 def is_name(value: object) -> bool:
     """True for 1 to 32 ASCII letters, digits, hyphens or underscores."""
     return (
         isinstance(value, str)
-        and 0 < len(value) <= 32
+        and 0 < len(value) <= NAME_LENGTH
         and value.isascii()
         and f"a{value}".replace("-", "").replace("_", "").isalnum()
     )
