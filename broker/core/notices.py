@@ -28,9 +28,7 @@ def notify(batch: Batch, to: list[Mailbox], text: str) -> int:
     now_s = batch.now.wall_s
     expires_s = batch.now.term_s + batch.settings.unread_ttl_s
     to_id, extra = (to[0].id, None) if len(to) == 1 else (None, msgpack.packb({"to": [m.id for m in to]}))
-    notice = NewMessage(
-        message_id, 0, SYSTEM, None, now_s, expires_s, text, None, None, len(to), None, None, None, to_id=to_id, extra=extra
-    )
+    notice = NewMessage(message_id, 0, SYSTEM, None, now_s, expires_s, text, copies=len(to), to_id=to_id, extra=extra)
     batch.store.add_message(notice, [m.id for m in to])
     for mailbox in to:
         batch.journal.set(mailbox, "queued", mailbox.queued + 1)

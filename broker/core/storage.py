@@ -41,7 +41,11 @@ class LargeFile:
 
 
 class NewMessage(NamedTuple):
-    """One row of the message table, in the table's column order."""
+    """The message record: one row of the message table, in the table's column order.
+
+    The model of the table, the INSERTs and the defaults of plain messages are made from it. To add a column: a field with a
+    default at the end, and a step in ``broker.store.migrations``.
+    """
 
     id: int
     sender_id: int
@@ -51,27 +55,29 @@ class NewMessage(NamedTuple):
     expires_s: float
     """Unix time at which it is swept if it is unread."""
     content: str
-    data: bytes | None
+    data: bytes | None = None
     """MessagePack of the message's data."""
-    outcome: str | None
+    outcome: str | None = None
     """The reply's sentence, kept for a retry; None stands for the usual one."""
-    copies: int
+    copies: int = 1
     """Deliveries that are not swept yet; the message is swept with the last of them."""
-    file_path: str | None
-    file_size: int | None
-    file_sha256: str | None
+    file_path: str | None = None
+    file_size: int | None = None
+    file_sha256: str | None = None
     land: int = 1
+    """When it may reach its reader: 0 at the end of a turn, 1 after a tool call, 2 at once."""
     thread_id: int | None = None
+    """The message that began the thread; None where this one did."""
     reply_to: int | None = None
     to_id: int | None = None
-    """The recipient's mailbox; None where there are several."""
+    """The recipient's mailbox; None where there are several (then ``extra`` lists them)."""
     brief: int | None = None
     """1 where the sender set an expiry of its own."""
     extra: bytes | None = None
-    """MessagePack map of what few messages have: group, hops, supersedes, forwarded, question, several recipients."""
+    """MessagePack map of what few messages have: group, question, forwarded, hops, supersedes, to."""
 
 
-ORDINARY = ("id", "sender_id", "sender", "client_id", "created_s", "expires_s", "content", "to_id")
+ORDINARY = (*(name for name in NewMessage._fields if name not in NewMessage._field_defaults), "to_id")
 """The columns that differ among plain texts to one mailbox; the others have their defaults."""
 
 

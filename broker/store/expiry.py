@@ -2,15 +2,31 @@
 
 import sqlite3
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
-from broker.store.index import Archive, several
+from broker.store.index import Archive, readers
 from broker.store.last_ids import RAISE_MARK
 from broker.store.schema import ReceiptRow
 from broker.store.transactions import translate
 
 _WAITS = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ?"
 _DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
+
+
+class ToSweep(NamedTuple):
+    """Columns of a message, what its sweep needs of it."""
+
+    id: int
+    copies: int
+    file_path: str | None
+    content: str
+    sender_id: int
+    to_id: int | None
+    extra: bytes | None
+    thread_id: int | None
+
+
+_TO_SWEEP = ",".join(ToSweep._fields)
 
 
 class Expiry(Archive):
@@ -52,7 +68,7 @@ class Expiry(Archive):
         rows = self._sql.execute(f"SELECT id, to_id, extra {found} AND expires_s <= ? LIMIT ?", (now_s, limit)).fetchall()
         gone = []
         for message_id, to_id, extra in rows:
-            for mailbox_id in [to_id] if to_id is not None else several(extra):
+            for mailbox_id in readers(to_id, extra):
                 if self._sql.execute(_WAITS, (mailbox_id, message_id)).fetchone():
                     gone.append((mailbox_id, message_id))
         if rows:
@@ -65,19 +81,18 @@ class Expiry(Archive):
         indexed = self._indexed_id
         try:
             found, ids = among(sorted(left))
-            columns = "id, copies, file_path, content, sender_id, to_id, extra, thread_id"
-            rows = self._sql.execute(f"SELECT {columns} FROM message WHERE id {found}", ids).fetchall()
-            gone = [row for row in rows if row[1] <= left[row[0]]]
+            rows = [ToSweep._make(row) for row in self._sql.execute(f"SELECT {_TO_SWEEP} FROM message WHERE id {found}", ids)]
+            gone = [row for row in rows if row.copies <= left[row.id]]
             # a file goes only once the disk has it that nobody needs it, else a loss of power brings back mail without it
-            self._begin("FULL" if any(row[2] for row in gone) else "NORMAL")
+            self._begin("FULL" if any(row.file_path for row in gone) else "NORMAL")
             self._sql.executemany(*deletion)
             self._sql.executemany("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen or ()])
-            kept = [(left[row[0]], row[0]) for row in rows if row[1] > left[row[0]]]
+            kept = [(left[row.id], row.id) for row in rows if row.copies > left[row.id]]
             self._sql.executemany("UPDATE message SET copies = copies - ? WHERE id = ?", kept)
             if gone:
-                self._sql.execute(RAISE_MARK, ("last_message_id", str(max(row[0] for row in gone))))
-            self._drop_from_archive([row for row in gone if row[0] <= indexed])
-            found, ids = among([row[0] for row in gone])
+                self._sql.execute(RAISE_MARK, ("last_message_id", str(max(row.id for row in gone))))
+            self._drop_from_archive([row for row in gone if row.id <= indexed])
+            found, ids = among([row.id for row in gone])
             self._sql.execute(f"DELETE FROM question WHERE message_id {found}", ids)
             self._sql.execute(f"DELETE FROM message WHERE id {found}", ids)
             self._sql.execute("COMMIT")
@@ -86,21 +101,19 @@ class Expiry(Archive):
         finally:
             self.rollback()
         for row in gone:
-            if row[2] is not None:
-                self._large.remove(row[2])
+            if row.file_path is not None:
+                self._large.remove(row.file_path)
 
-    def _drop_from_archive(self, rows: list[Any]) -> None:
+    def _drop_from_archive(self, rows: list[ToSweep]) -> None:
         """Take messages out of the indexes; FTS5 has to be told the text that it must forget."""
         self._sql.executemany(
-            "INSERT INTO message_text(message_text, rowid, content) VALUES ('delete', ?, ?)", [(r[0], r[3]) for r in rows]
+            "INSERT INTO message_text(message_text, rowid, content) VALUES ('delete', ?, ?)", [(r.id, r.content) for r in rows]
         )
-        letters = [
-            (mailbox_id, row[0])
-            for row in rows
-            for mailbox_id in (row[4], *([row[5]] if row[5] is not None else several(row[6])))
-        ]
+        letters = [(mailbox_id, row.id) for row in rows for mailbox_id in (row.sender_id, *readers(row.to_id, row.extra))]
         self._sql.executemany("DELETE FROM letter WHERE mailbox_id = ? AND message_id = ?", letters)
-        self._sql.executemany("DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r[7], r[0]) for r in rows if r[7]])
+        self._sql.executemany(
+            "DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r.thread_id, r.id) for r in rows if r.thread_id]
+        )
 
 
 def among(ids: list[int]) -> tuple[str, list[int]]:

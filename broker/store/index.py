@@ -7,6 +7,7 @@ many messages are still missing. A query that would read too much is interrupted
 """
 
 import sqlite3
+from typing import NamedTuple
 
 import msgpack
 
@@ -29,6 +30,20 @@ _PAGE_BYTES = 1024 * 1024
 """Text of one page of history."""
 _SNIPPETS_BYTES = 64 * 1024
 """Text of one page of a search: finding a snippet takes as long as indexing the text does."""
+
+
+class ToIndex(NamedTuple):
+    """Columns of a message, what the indexes need of it."""
+
+    id: int
+    sender_id: int
+    to_id: int | None
+    thread_id: int | None
+    content: str
+    extra: bytes | None
+
+
+_TO_INDEX = ",".join(ToIndex._fields)
 
 
 class Archive(Transactions):
@@ -68,19 +83,17 @@ class Archive(Transactions):
         The time goes with the words, not with the messages: at least one is taken, then as many as the limit has room for.
         """
         rows, upto = [], max(self._last_id, self._indexed_id)
-        found = self._sql.execute(
-            "SELECT id, sender_id, to_id, thread_id, content, extra FROM message WHERE id > ? ORDER BY id", (self._indexed_id,)
-        )
-        for row in found:
+        found = self._sql.execute(f"SELECT {_TO_INDEX} FROM message WHERE id > ? ORDER BY id", (self._indexed_id,))
+        for row in map(ToIndex._make, found):
             rows.append(row)
-            limit_bytes -= len(row[4]) + _ROW_BYTES
+            limit_bytes -= len(row.content) + _ROW_BYTES
             if limit_bytes <= 0:
-                upto = row[0]
+                upto = row.id
                 break
         found.close()
         self._sql.executemany("INSERT OR IGNORE INTO letter VALUES (?,?,?)", _letters(rows))
-        self._sql.executemany("INSERT OR IGNORE INTO thread VALUES (?,?)", [(r[3], r[0]) for r in rows if r[3]])
-        self._sql.executemany("INSERT INTO message_text(rowid, content) VALUES (?,?)", [(r[0], r[4]) for r in rows])
+        self._sql.executemany("INSERT OR IGNORE INTO thread VALUES (?,?)", [(r.thread_id, r.id) for r in rows if r.thread_id])
+        self._sql.executemany("INSERT INTO message_text(rowid, content) VALUES (?,?)", [(r.id, r.content) for r in rows])
         self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('indexed_id', ?)", (str(upto),))
         return upto, len(rows)
 
@@ -148,16 +161,20 @@ class Archive(Transactions):
         return found, False
 
 
-def _letters(rows: list[tuple[int, int, int | None, int | None, str, bytes | None]]) -> list[tuple[int, int, int]]:
+def _letters(rows: list[ToIndex]) -> list[tuple[int, int, int]]:
     letters = []
-    for message_id, sender_id, to_id, _thread, _content, extra in rows:
-        letters.append((sender_id, message_id, to_id or 0))
-        readers = [to_id] if to_id is not None else several(extra)
-        letters += [(reader, message_id, sender_id) for reader in readers]
+    for row in rows:
+        letters.append((row.sender_id, row.id, row.to_id or 0))
+        letters += [(reader, row.id, row.sender_id) for reader in readers(row.to_id, row.extra)]
     return letters
 
 
-def several(extra: bytes | None) -> list[int]:
+def readers(to_id: int | None, extra: bytes | None) -> list[int]:
+    """The mailboxes that a message went to."""
+    return [to_id] if to_id is not None else _several(extra)
+
+
+def _several(extra: bytes | None) -> list[int]:
     """The recipients of a message that has more or less than one; none of mail from before they were kept."""
     ids: list[int] = msgpack.unpackb(extra).get("to", []) if extra else []
     return ids

@@ -17,7 +17,7 @@ from broker.core.terms import ClockReading
 from broker.home.settings import Settings
 from broker.store.accounts import Records
 from broker.store.expiry import Expiry
-from broker.store.index import several
+from broker.store.index import readers
 from broker.store.large_files import LargeFiles
 from broker.store.messages import MailRows
 from broker.store.migrations import migrate
@@ -83,7 +83,7 @@ class SqliteStore(MailRows, Records, Expiry):
         rows = self._sql.execute("SELECT id, land, to_id, extra FROM message WHERE land <> 1").fetchall()
         waits = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ?"
         for message_id, land, to_id, extra in rows:
-            for mailbox_id in [to_id] if to_id is not None else several(extra):
+            for mailbox_id in readers(to_id, extra):
                 mailbox = state.by_id.get(mailbox_id)
                 if mailbox is not None and self._sql.execute(waits, (mailbox_id, message_id)).fetchone():
                     (mailbox.urgent if land == Landing.AT_ONCE else mailbox.later).add(message_id)

@@ -13,17 +13,16 @@ from broker.store.transactions import Transactions, translate
 _INSERT_RECEIPT = "INSERT INTO receipt (mailbox_id, message_id, read_s) VALUES (?,?,?)"
 _INSERT_MUTED = "INSERT INTO receipt (mailbox_id, message_id, read_s, muted) VALUES (?,?,?,1)"
 _DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
-_FETCH = """SELECT m.id, q.attempts, m.sender, m.created_s, m.content, m.data, m.file_path, m.file_size, m.file_sha256,
-m.land, m.thread_id, m.reply_to, m.extra, m.expires_s
-FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND """
+_DELIVERY = ",".join(f"{'q' if column == 'attempts' else 'm'}.{column}" for column in Delivery._fields)
+_FETCH = f"SELECT {_DELIVERY} FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND "
 _FETCH_NEW = _FETCH + "q.message_id > ? AND m.expires_s > ? ORDER BY q.message_id"
 _FETCH_ONE = _FETCH + "q.message_id = ? AND m.expires_s > ?"
 LETTER = ",".join(f"m.{column}" for column in StoredMessage._fields)
 _FIND = "SELECT " + LETTER + " FROM message m WHERE m.id = ?"
 _ordinary_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name in ORDINARY))
 _others_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name not in ORDINARY))
-_USUAL = (None, None, 1, None, None, None, 1, None, None, None, None)
-"""What the columns beside ``ORDINARY`` hold if nothing is said: one copy, landing 1, everything else NULL."""
+_USUAL = tuple(default for name, default in NewMessage._field_defaults.items() if name not in ORDINARY)
+"""What the columns beside ``ORDINARY`` hold if nothing is said."""
 _COUNTED = 1000
 """Waiting messages whose senders are counted; more tell nobody more."""
 

@@ -5,7 +5,23 @@ once however many it went to, and goes with the last of its deliveries. ``letter
 indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.index``).
 """
 
+from typing import Any, get_args, get_type_hints
+
 import peewee
+
+from broker.core.storage import NewMessage
+
+_FIELDS = {int: peewee.IntegerField, float: peewee.FloatField, str: peewee.TextField, bytes: peewee.BlobField}
+
+
+def _columns_of(record: Any) -> dict[str, peewee.Field]:
+    """A column for each field of a named tuple, by its type, whether it may be None, and its default. ``id`` is the key."""
+    columns = {}
+    for name, hint in get_type_hints(record).items():
+        kinds = get_args(hint) or (hint,)
+        default = record._field_defaults.get(name)
+        columns[name] = _FIELDS[kinds[0]](primary_key=name == "id", null=type(None) in kinds, default=default)
+    return columns
 
 
 class Model(peewee.Model):
@@ -53,30 +69,9 @@ class ForwardRow(Model):
 
 
 class MessageRow(Model):
-    id = peewee.IntegerField(primary_key=True)
-    sender_id = peewee.IntegerField()
-    sender = peewee.TextField()
-    client_id = peewee.TextField(null=True)
-    created_s = peewee.FloatField()
-    expires_s = peewee.FloatField()
-    content = peewee.TextField()
-    data = peewee.BlobField(null=True)
-    outcome = peewee.TextField(null=True)
-    copies = peewee.IntegerField()
-    file_path = peewee.TextField(null=True)
-    file_size = peewee.IntegerField(null=True)
-    file_sha256 = peewee.TextField(null=True)
-    land = peewee.IntegerField(default=1)
-    """When it may reach its reader: 0 at the end of a turn, 1 after a tool call, 2 at once."""
-    thread_id = peewee.IntegerField(null=True)
-    """The message that began the thread; NULL where this one did."""
-    reply_to = peewee.IntegerField(null=True)
-    to_id = peewee.IntegerField(null=True)
-    """The recipient's mailbox; NULL where there are several (then ``extra`` lists them)."""
-    brief = peewee.IntegerField(null=True)
-    """1 where the sender set an expiry of its own."""
-    extra = peewee.BlobField(null=True)
-    """MessagePack map of what few messages have: group, question, forwarded, hops, supersedes, to."""
+    """The columns are the fields of ``broker.core.storage.NewMessage``, which says what each holds."""
+
+    vars().update(_columns_of(NewMessage))
 
     class Meta:
         table_name = "message"

@@ -29,8 +29,12 @@ from broker.home.settings import Settings
 from broker.store.large_files import LargeFiles
 
 Row = TypeVar("Row", Delivery, StoredMessage)
-_INSERT_MESSAGE = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT_ORDINARY = f"INSERT OR FAIL INTO message ({','.join(ORDINARY)}, copies) VALUES ", "(?,?,?,?,?,?,?,?,1)"
+_INSERT_MESSAGE = f"INSERT INTO message ({','.join(NewMessage._fields)}) VALUES ({','.join('?' * len(NewMessage._fields))})"
+_INSERT_ORDINARY = (
+    f"INSERT OR FAIL INTO message ({','.join(ORDINARY)}, copies) VALUES ",
+    f"({'?,' * len(ORDINARY)}{NewMessage._field_defaults['copies']})",
+)
+"""The table itself has the other defaults (a test compares them with the record's)."""
 _INSERT_QUEUE = "INSERT OR FAIL INTO queue VALUES ", "(?,?,0)"
 _ROWS_AT_ONCE = (32, 8, 1)
 """Rows of one INSERT. With 32 a row costs half of what it costs alone; FAIL, since the batch is rolled back anyway, spares

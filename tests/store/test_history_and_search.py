@@ -7,6 +7,7 @@ import peewee
 import pytest
 
 from broker.core.state import Moment
+from broker.core.storage import NewMessage
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.server.upkeep import Sweeper
@@ -185,6 +186,9 @@ def test_the_steps_make_the_tables_that_the_models_describe(home: Path) -> None:
             columns = [(r[1], r[3]) for r in db.execute(f"PRAGMA table_info({model._meta.table_name})")]
             described = [(f.column_name, int(not f.null)) for f in model._meta.sorted_fields]
             assert columns == described, model
+        defaults = {r[1]: r[4] for r in db.execute("PRAGMA table_info(message)")}
+    others = {name: value for name, value in NewMessage._field_defaults.items() if name != "copies"}
+    assert {name: int(defaults[name]) if defaults[name] else None for name in others} == others
 
 
 def test_a_page_ends_where_its_texts_are_too_much_for_one_answer(team: Core, monkeypatch: pytest.MonkeyPatch) -> None:
