@@ -6,7 +6,6 @@ allowed; 5 refused by a limit, try again later; 130 interrupted.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
@@ -17,6 +16,7 @@ from broker.protocol.errors import IpcError, SettingsError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from broker.home.settings import Settings
 
@@ -31,10 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if arguments and arguments[0] in _BY_HOSTS and arguments[1:] not in (["-h"], ["--help"]):
         module, _, function = _BY_HOSTS[arguments[0]].partition(":")
-        done: int = getattr(importlib.import_module(f"bridges.hosts.{module}"), function)(arguments[1:])
+        done: int = _function(f"bridges.hosts.{module}", function)(arguments[1:])
         return done
-    from bridges.cli.commands import COMMANDS, parser_of, whole_parser
-    from bridges.cli.parsing import parsed
+    from bridges.cli.commands import COMMANDS, options_of, whole_parser
     from bridges.terminal import complain, give_up_output
 
     if not shown:
@@ -47,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     name = arguments[0]
     if name in COMMANDS:
-        options = parsed(parser_of(name), arguments[1:])
+        options = options_of(name, arguments[1:])
     elif name.startswith("-"):
         options = whole_parser().parse_args(arguments)
     else:
@@ -77,6 +76,12 @@ def _settings(home: str) -> Settings:
     from broker.home.settings import Settings
 
     return Settings.load(home=home)
+
+
+def _function(module: str, name: str) -> Any:
+    """Of a module that is imported for it, without importlib, which takes 1 ms to import itself."""
+    __import__(module)
+    return getattr(sys.modules[module], name)
 
 
 def _hold_standard_descriptors() -> bool:
@@ -109,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
             return USAGE
     module, _, function = work_of.partition(":")
     try:
-        work = getattr(importlib.import_module(module if "." in module else f"bridges.cli.{module}"), function)
+        work = _function(module if "." in module else f"bridges.cli.{module}", function)
         place = Place.here()
         status: int = work(place if options.quick else _settings(place.home), options)
     except SettingsError as e:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 from bridges.cli import values
-from bridges.cli.parsing import Parser
 from broker.protocol.essentials import AUTOCHECK_MINUTES, LANDINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bridges.cli.parsing import Parser
 
 
 def up(command: Parser) -> None:
@@ -154,8 +155,10 @@ def doctor(command: Parser) -> None:
 
 
 def keys(command: Parser) -> None:
+    from argparse import SUPPRESS
+
     json(command)
-    what = command.add_subparsers(dest="what", metavar="WHAT", parser_class=Parser)
+    what = command.add_subparsers(dest="what", metavar="WHAT", parser_class=type(command))
     new = what.add_parser("new", help="make a key for another machine and let it in")
     new.add_argument("name", metavar="NAME", help="the one name that the key may act as")
     new.add_argument("--out", metavar="FILE", help="where the key goes (default NAME.key)")
@@ -167,7 +170,7 @@ def keys(command: Parser) -> None:
     revoke = what.add_parser("revoke", help="shut out a key, or all keys of a name, at once")
     revoke.add_argument("which", metavar="NAME|PUBLIC_KEY")
     for one in (new, allow, revoke):
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+        one.add_argument("--json", action="store_true", default=SUPPRESS, help="as JSON")
 
 
 def backup(command: Parser) -> None:
@@ -188,6 +191,8 @@ def say(command: Parser) -> None:
 
 
 def watch(command: Parser) -> None:
+    from argparse import REMAINDER
+
     command.add_argument(
         "--pause",
         type=values.wait_s,
@@ -198,7 +203,7 @@ def watch(command: Parser) -> None:
     command.add_argument(
         "--exec",
         dest="run_command",
-        nargs=argparse.REMAINDER,
+        nargs=REMAINDER,
         metavar="COMMAND",
         help="run this command for each message, with the message on its standard input (last option); a message whose "
         "command fails is unread again, and set aside after the third time",
@@ -234,8 +239,10 @@ def install(command: Parser) -> None:
     command.add_argument("--name", help="register this name by itself in each session")
     command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
     command.add_argument("--rewake", action="store_true", help="claude: wake by a background hook too (not for claude -p)")
+    from argparse import BooleanOptionalAction
+
     allow = "let the host call the mail tools without asking, all but share_file (asked at a terminal)"
-    command.add_argument("--allow", action=argparse.BooleanOptionalAction, default=None, help=allow)
+    command.add_argument("--allow", action=BooleanOptionalAction, default=None, help=allow)
     command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
 
 

@@ -6,13 +6,15 @@ Only the parser of the typed command is built. Fifteen parsers take as long as t
 from __future__ import annotations
 
 from bridges.cli import arguments as takes
-from bridges.cli.parsing import Parser, form
+from bridges.cli.fast_parsing import NotOrdinary, parsed_fast
 from broker.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from bridges.cli.parsing import Parser
 
 _EPILOG = """\
 first steps:
@@ -44,6 +46,8 @@ class CommandRow:
 
     def options(self) -> dict[str, Any]:
         """The arguments that the parser is made with."""
+        from bridges.cli.parsing import form
+
         epilog = f"example:\n  {self.example}" if self.example else None
         return {"description": self.text, "epilog": epilog, "formatter_class": form}
 
@@ -134,6 +138,8 @@ COMMANDS = {
 
 def parser_of(name: str) -> Parser:
     """The parser of one command alone."""
+    from bridges.cli.parsing import Parser
+
     command = COMMANDS[name]
     parser = Parser(prog=f"ipc {name}", **command.options())
     command.fill(parser)
@@ -141,8 +147,23 @@ def parser_of(name: str) -> Parser:
     return parser
 
 
+def options_of(name: str, arguments: list[str]) -> Any:
+    """The options of a command, by argparse only where that has something to say."""
+    command = COMMANDS[name]
+    try:
+        options = parsed_fast(command.arguments, arguments)
+    except NotOrdinary:
+        from bridges.cli.parsing import parsed
+
+        return parsed(parser_of(name), arguments)
+    options.run, options.quick, options.command = command.run, command.quick, name
+    return options
+
+
 def whole_parser() -> Parser:
     """The parser of ``ipc`` with all its commands, for its help."""
+    from bridges.cli.parsing import Parser, form
+
     parser = Parser(prog="ipc", description="Mail between AI agents on this machine.", epilog=_EPILOG, formatter_class=form)
     parser.add_argument("--version", action="version", version=f"agent-ipc {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser, required=True)

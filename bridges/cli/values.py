@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 
 def message_id(text: str) -> str:
     """A message's number, also with the # before it that mail is shown with."""
@@ -44,7 +42,9 @@ class Bounded:
             value = self._kind(low - 1)
         if not low <= value <= high:
             whole = "a whole number " if self._kind is int else ""
-            raise argparse.ArgumentTypeError(f"{text!r} must be {whole}from {low} to {high} {self._unit}")
+            from argparse import ArgumentTypeError
+
+            raise ArgumentTypeError(f"{text!r} must be {whole}from {low} to {high} {self._unit}")
         return value
 
 

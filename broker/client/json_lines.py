@@ -10,11 +10,10 @@ acknowledged goes back when it ends. When the broker dies in between, the same r
 from __future__ import annotations
 
 import json
-import socket
 import time
 
 from broker.home import environment
-from broker.home.local_sockets import connected
+from broker.home.local_sockets import connected_quickly
 from broker.home.paths import Place, door_socket, runs_older, wire_socket
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.essentials import STORES
@@ -22,6 +21,7 @@ from broker.protocol.ids import new_message_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     from typing import Any
 
     from broker.client.sync import Connection
@@ -45,7 +45,7 @@ class QuickConnection:
         self._place = place
         self._autostart = autostart
         self._door = door
-        self._socket: socket.socket | None = None
+        self._socket: _socket.socket | None = None
         self._received = bytearray()
         self._elsewhere: Connection | None = None
 
@@ -134,7 +134,7 @@ class QuickConnection:
             self._socket = None
         self._received.clear()
 
-    def _connect(self, end_s: float) -> socket.socket:
+    def _connect(self, end_s: float) -> _socket.socket:
         """A connection, after starting the service if there is none. Raises OSError, IpcError."""
         older = runs_older(self._home)
         if older and self._autostart:
@@ -143,7 +143,7 @@ class QuickConnection:
         path = door_socket(self._home) if older and not self._autostart else wire_socket(self._home)
         while True:
             try:
-                self._socket = connected(path, max(0.001, end_s - time.monotonic()))
+                self._socket = connected_quickly(path, max(0.001, end_s - time.monotonic()))
                 return self._socket
             except TimeoutError:
                 raise

@@ -6,11 +6,15 @@ asks the kernel who answers before it says a word. No more is imported here than
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 import sys
 
 from broker.protocol.errors import IpcError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
 
 _SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2
 """macOS: unix(4); the credentials begin with a version and the user, 4 bytes each."""
@@ -21,7 +25,17 @@ def connected(path: str, timeout_s: float | None = None) -> socket.socket:
 
     Raises OSError where nobody listens, and IpcError ``unavailable`` where somebody else does.
     """
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    import socket
+
+    found = connected_quickly(path, timeout_s)
+    s = socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, found.detach())
+    s.settimeout(timeout_s)
+    return s
+
+
+def connected_quickly(path: str, timeout_s: float | None = None) -> _socket.socket:
+    """The same without Python's part of a socket, whose module takes 4 ms to import (enum, selectors)."""
+    s = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         s.settimeout(timeout_s)
         s.connect(path)
@@ -32,7 +46,7 @@ def connected(path: str, timeout_s: float | None = None) -> socket.socket:
     return s
 
 
-def check_peer(connection: socket.socket, path: str) -> None:
+def check_peer(connection: _socket.socket, path: str) -> None:
     """Raise IpcError ``unavailable`` if another OS user listens at the other end of a client's connection."""
     uid = peer(connection)[1]
     if uid is not None and uid != os.getuid():
@@ -42,13 +56,13 @@ def check_peer(connection: socket.socket, path: str) -> None:
 WAY_OUT = "Set IPC_HOME to a folder of your own with a short path, or XDG_RUNTIME_DIR to a folder of your own"
 
 
-def peer(connection: socket.socket) -> tuple[int, int | None]:
+def peer(connection: _socket.socket) -> tuple[int, int | None]:
     """(process, OS user) at the other end of a Unix socket; of a client's connection, who began to listen there.
 
     The process is 0 and the user None where the system does not tell.
     """
-    if hasattr(socket, "SO_PEERCRED"):  # Linux: struct ucred, three ints
-        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    if hasattr(_socket, "SO_PEERCRED"):  # Linux: struct ucred, three ints
+        found = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
         return int.from_bytes(found[:4], sys.byteorder), int.from_bytes(found[4:8], sys.byteorder)
     if sys.platform == "darwin":
         uid = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, 76)[4:8]
