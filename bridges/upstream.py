@@ -61,7 +61,7 @@ class Upstream:
             body["message_id"] = f"{self._prefix}-{next(self._messages):x}"
             on_reply = partial(_as_unnamed, on_reply)
         wait_s = body.get("wait_s")
-        patience_s = None
+        patience_s = _TIMEOUT_S
         if isinstance(wait_s, (int, float)) and 0 < wait_s <= _LONGEST_WAIT_S:
             patience_s = _TIMEOUT_S + wait_s
         return self._broker.submit(body, on_reply, patience_s)
@@ -113,7 +113,7 @@ class Upstream:
             return True
 
         with contextlib.suppress(IpcError):  # closed: the broker gives back what is on lease
-            self._broker.submit(body, done)
+            self._broker.submit(body, done, _TIMEOUT_S)
             self._background += 1
 
     def _orphan(self, request: dict[str, Any], reply: dict[str, Any]) -> None:

@@ -29,8 +29,6 @@ from broker.service.launcher import ensure_running, wait_for_broker
 if TYPE_CHECKING:
     from broker.client.zeromq_link import Handshakes
 
-_SUBMIT_TIMEOUT_S = 20.0
-
 
 class AsyncConnection:
     """Requests and replies over one connection, for any number of tasks of one event loop."""
@@ -50,7 +48,7 @@ class AsyncConnection:
         self._key = KeyFile.load(path) if path else None
         self._handshakes: Handshakes | None = None
         self.on_orphan: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
-        """Called with (request, reply) for a reply with mail that came after its task had gone: the mail must be given back."""
+        """Gets (request, reply) of a reply with mail whose asker has gone. The mail is on lease and must be given back."""
         self._pending = Pending(door, self._orphan)
         self.on_push = self._pending.on_push
         """Receivers of pushes, by the id of their ``subscribe`` request."""
@@ -97,15 +95,14 @@ class AsyncConnection:
         future.add_done_callback(self._futures.discard)
         return number, future
 
-    def submit(self, body: dict[str, Any], on_reply: OnReply, timeout_s: float | None = None) -> int:
+    def submit(self, body: dict[str, Any], on_reply: OnReply, timeout_s: float) -> int:
         """Queue a request without a task or future of its own; its id on the wire. The map is the connection's from now on.
 
-        ``on_reply`` gets the reply, also an error; after ``timeout_s`` seconds (20 if None) it gets the error ``timeout``. It
+        ``on_reply`` gets the reply, also an error; after ``timeout_s`` seconds it gets the error ``timeout``. It
         returns False if nobody is there any more to take what the reply brings. Raises IpcError once the connection is closed.
         """
-        if self._closed:  # a task whose cancellation was lost in a finished wait must not wait here for ever
+        if self._closed:  # a task that missed its cancellation must not wait here for ever
             raise IpcError("unavailable", detail="this connection is closed")
-        timeout_s = _SUBMIT_TIMEOUT_S if timeout_s is None else timeout_s
         now_s = self._loop.time()
         number = self._pending.begin(body, on_reply, timeout_s, now_s)
         if self._timer is None or now_s + timeout_s < self._timer.when():
@@ -255,7 +252,7 @@ class AsyncClient(
         await self._connection.close()
 
     def _give_back(self, _request: dict[str, Any], reply: dict[str, Any]) -> None:
-        """A check was cancelled while its reply was under way: the mail goes back."""
+        """Return the mail of a check that was cancelled while its reply was under way."""
         ids = [m["id"] for m in reply["messages"]]
         self._connection.begin({"action": "release", "session_token": self.token, "ids": ids})
 
@@ -275,7 +272,7 @@ class AsyncClient(
             return end.value
 
     async def listen(self) -> AsyncIterator[Mail]:
-        """Mail for ever, one at a time; each is acknowledged when the next is asked for."""
+        """Mail without end, one message at a time. A batch is acknowledged when the next one is fetched."""
         while True:
             for mail in await self.check(wait=60.0):
                 yield mail

@@ -1,4 +1,4 @@
-"""The file with which another machine reaches a broker: where it is, its key, and the client's own pair.
+"""The key file, with which a program of another machine reaches a broker: its address, its key, and the client's own pair.
 
 ``ipc keys new NAME`` writes it, $IPC_KEY_FILE names it. With one, clients connect by CURVE (RFC 26): both ends prove their
 keys before the first request, and all that passes is encrypted.
@@ -17,7 +17,7 @@ from broker.protocol.errors import IpcError, SettingsError
 from broker.protocol.names import is_name
 
 CONNECT_DEADLINE_S = 5.0
-"""How long a door that does not answer is tried: one that died is back by then."""
+"""Seconds for which a door that does not answer is tried; a door that died is back by then."""
 _POLL_S = 0.1
 
 
@@ -32,7 +32,7 @@ class KeyFile:
 
     @classmethod
     def load(cls, path: str) -> "KeyFile":
-        """Raises SettingsError."""
+        """Read the file. Raises SettingsError where it can't be read, is not private or is no key file."""
         try:
             stored = json.loads(read_private(Path(path).expanduser()))
             pair = KeyPair(read_key(stored["public_key"]), read_key(stored["secret_key"]))
@@ -47,7 +47,7 @@ class KeyFile:
         return found
 
     def save(self, path: Path) -> None:
-        """Raises FileExistsError: a key is not replaced by accident."""
+        """Write the file, mode 0600. Raises FileExistsError where something is: no key is replaced by accident."""
         fields = {"name": self.name, "endpoint": self.endpoint, "server_key": self.server_key}
         text = json.dumps({**fields, "public_key": self.pair.public, "secret_key": self.pair.secret}, indent=1) + "\n"
         if path.exists() or path.is_symlink():
@@ -56,11 +56,11 @@ class KeyFile:
 
     @property
     def tag(self) -> str:
-        """Tells sessions at this broker from those at others."""
+        """12 hex digits that tell saved sessions at this broker from those at others."""
         return hashlib.sha256(f"{self.server_key} {self.pair.public}".encode()).hexdigest()[:12]
 
     def wait_until_reachable(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
-        """Return once something listens there. Raises IpcError ``unavailable``."""
+        """Return once something listens at the endpoint. Raises IpcError ``unavailable`` after ``deadline_s`` seconds."""
         end = time.monotonic() + deadline_s
         while True:
             try:
@@ -73,9 +73,11 @@ class KeyFile:
             time.sleep(_POLL_S)
 
     def wrong_server(self) -> IpcError:
+        """What answers at the endpoint does not have the server's key."""
         return IpcError("wrong_server", endpoint=self.endpoint, name=self.name)
 
     def refused(self) -> IpcError:
+        """The broker does not know this key, or knows it no more."""
         return IpcError("key_refused", name=self.name, key=self.pair.public)
 
 

@@ -8,7 +8,7 @@ _OPTIONAL = ("redelivered", "file", "land", "thread", "reply_to", "group", "ques
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message as received. ``timestamp`` is UTC, ISO 8601; ``data`` any JSON value or None."""
+    """A received message. ``timestamp`` is when the broker stored it (UTC, ISO 8601); ``data`` is any JSON value or None."""
 
     id: str
     sender: str
@@ -18,20 +18,21 @@ class Mail:
     data: Any = None
     redelivered: bool = False
     file: dict[str, Any] | None = None
-    """Of a large message: ``path``, ``size_bytes``, ``sha256`` of the whole; ``content`` is then its summary."""
+    """Of a message over 10 KiB: ``path``, ``size_bytes`` and ``sha256`` of the whole text. ``content`` is then a summary."""
     land: str = "tool"
-    """When its sender wants it to land: interrupt, tool or turn."""
+    """When the sender wants it to land: ``interrupt`` at once, ``tool`` after a tool call, ``turn`` at the end of a turn."""
     thread: str | None = None
     reply_to: str | None = None
     group: str | None = None
     question: dict[str, Any] | None = None
-    """Of an ``ask``: ``deadline``, and whether the asker is ``waiting`` for the answer right now."""
+    """Of a question (``ask``): its ``deadline``, and whether the asker is ``waiting`` for the answer at this moment."""
     forwarded: dict[str, Any] | None = None
-    """Of a forward: who wrote it (``from``), its ``id`` and ``timestamp`` then."""
+    """Of a forwarded message: who wrote it (``from``), and the ``id`` and ``timestamp`` of the original."""
     supersedes: str | None = None
 
     @classmethod
     def from_wire(cls, m: dict[str, Any]) -> "Mail":
+        """The message of an entry of ``messages`` in a reply or push."""
         message = m["message"]
         return cls(
             m["id"],

@@ -68,35 +68,35 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
     # mail goes out
 
     def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
-        """Send to a name or a group; returns once it is durable.
+        """Send to a name or a group; the message is on disk when the reply comes.
 
         ``options``: land, ttl_s, thread, supersedes, person. The reply has ``message`` (a sentence) and ``message_id``.
         """
         return self.request(**_message("send", content, data, message_id, to_id=to, **options))
 
     def broadcast(self, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
-        """Send to every registered instance but this one; the reply has ``count``."""
+        """Send to every registered instance but this one; ``count`` in the reply is their number."""
         return self.request(**_message("broadcast", content, data, message_id, **options))
 
     def reply(
         self, to_message: str | HasId, content: str, data: Any = None, *, message_id: str | None = None, **options: Any
     ) -> Reply:
-        """Answer a message, given by its id or as ``check`` gave it, in its thread. ``options``: land, auto, person."""
+        """Answer a message, given by its id or as ``Mail``, in its thread. ``options``: land, auto, person."""
         return self.request(**_message("reply", content, data, message_id, to_message=id_of(to_message), **options))
 
     def forward(
         self, message: str | HasId, to: str, note: str | None = None, *, land: str | None = None, message_id: str | None = None
     ) -> Reply:
-        """Pass on a message one got or sent, given by its id or as ``check`` gave it."""
+        """Pass on a message that this agent received or sent, given by its id or as ``Mail``."""
         fields: dict[str, Any] = {"forward_id": id_of(message), "to_id": to, "note": note, "land": land}
         return self.request("forward", message_id=message_id or new_message_id(), **fields)
 
     def withdraw(self, message: str | HasId) -> Reply:
-        """Take back a message that nobody has been given yet; ``withdrawn`` counts the copies."""
+        """Take back a message that no recipient has fetched yet; ``withdrawn`` counts its copies."""
         return self.request("withdraw", withdraw_id=id_of(message))
 
     def receipts(self, *messages: str | HasId) -> Reply:
-        """What became of messages one sent: ``receipts`` with a state for each recipient."""
+        """What became of sent messages, given by id or as ``Mail``: ``receipts`` has a state for each recipient."""
         return self.request("receipts", ids=[id_of(m) for m in messages])
 
     def ask(
@@ -109,9 +109,9 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         deadline_s: float | None = None,
         message_id: str | None = None,
     ) -> Answer:
-        """Ask and wait up to ``wait`` seconds for the answer; None if it has not come: then it arrives as mail.
+        """Ask, and wait up to ``wait`` seconds for the answer. None if it has not come by then; later it arrives as mail.
 
-        The answer is acknowledged like mail of a check. The question is stale after ``deadline_s`` seconds (default 600).
+        The next ``check`` or ``ack`` acknowledges the answer. The question is stale after ``deadline_s`` seconds (default 600).
         """
         asked = _message("ask", content, data, message_id, to_id=to, wait_s=wait, deadline_s=deadline_s)
         answer: Answer = self._run(self._ask({**asked, "timeout_s": wait + DEFAULT_TIMEOUT_S}))
@@ -124,13 +124,17 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         return answer[0] if answer else None
 
     def asks(self, state: str | None = None) -> Reply:
-        """Questions asked by and of this session."""
+        """Questions that this agent asked, and that it was asked. ``state``: open, answered, stale, or None for all."""
         return self.request("asks", state=state)
 
     # mail that waits, and that was
 
     def check(self, wait: float = 0.0, limit: int = 100) -> Mails:
-        """New mail, waiting up to ``wait`` seconds if there is none. Acknowledges what the previous check returned."""
+        """At most ``limit`` new messages, waiting up to ``wait`` seconds for a first one.
+
+        Acknowledges what the previous check returned. Mail that is not acknowledged comes back after 30 s, or when the
+        connection ends.
+        """
         mails: Mails = self._run(self._check(wait, limit))
         return mails
 
@@ -142,7 +146,10 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         return mails
 
     def ack(self, mail: Iterable[HasId] | None = None) -> Count:
-        """Acknowledge these messages, or all that the last check returned; how many. Acknowledged mail never comes back."""
+        """Acknowledge these messages, or all that the last check returned; the number of those acknowledged.
+
+        Acknowledged mail never comes back.
+        """
         count: Count = self._run(self._ack(mail))
         return count
 
@@ -155,7 +162,7 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         return int(reply["acked"])
 
     def release(self, mail: Iterable[HasId]) -> Count:
-        """Give messages back unread, how many; the next check has them again."""
+        """Give messages back unread; the number of those given back. The next check has them again."""
         count: Count = self._run(self._release([m.id for m in mail]))
         return count
 
@@ -169,11 +176,14 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         self._unacked = [i for i in self._unacked if i not in gone]
 
     def touch(self, *messages: str | HasId, lease_s: float | None = None) -> Reply:
-        """Keep messages of the last check for ``lease_s`` seconds more (default: as long as a check does)."""
+        """Keep fetched messages for ``lease_s`` seconds from now (default: as a check does, 30); ``touched`` counts them.
+
+        Touched messages do not come back when the connection ends.
+        """
         return self.request("touch", ids=[id_of(m) for m in messages], lease_s=lease_s)
 
     def count(self) -> Reply:
-        """How much mail waits, without delivering any: unread, interrupt, from."""
+        """How much mail waits, without fetching it: ``unread`` and ``interrupt``, and ``from`` with a count for each sender."""
         return self.request("count")
 
     def history(
@@ -185,11 +195,14 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         before: str | None = None,
         limit: int | None = None,
     ) -> Reply:
-        """Mail got and sent, newest first; the next page is ``before`` the last id."""
+        """Received and sent mail, newest first. The next page is ``before`` the last id of this one.
+
+        ``since_s`` is Unix time; ``limit`` bounds the number of messages.
+        """
         return self.request("history", peer=peer, thread=thread, since_s=since_s, before=before, limit=limit)
 
     def search(self, query: str, *, before: str | None = None, limit: int | None = None) -> Reply:
-        """Full-text search in mail got and sent; all words must occur."""
+        """Full-text search in received and sent mail; each word of ``query`` must occur."""
         return self.request("search", query=query, before=before, limit=limit)
 
     # who there is
@@ -217,7 +230,7 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         return self.request("whoami")
 
     def presence(self, state: str | None = None, note: str | None = None) -> Reply:
-        """Say what one does (working, idle or gone) and on what."""
+        """Say whether this agent is ``working``, ``idle`` or ``gone``, and in ``note`` on what."""
         return self.request("presence", state=state, note=note)
 
     def groups(self) -> Reply:
@@ -234,7 +247,7 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         return self.request("group_leave", group=name)
 
     def block(self, name: str, mode: str = "block") -> Reply:
-        """Refuse the mail of a name, or with mode ``mute`` file it unread."""
+        """Refuse mail from a name; with mode ``mute`` take it and deliver it to nobody but ``history``."""
         return self.request("block", name=name, mode=mode)
 
     def unblock(self, name: str) -> Reply:
@@ -246,11 +259,14 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
     # who works on what
 
     def claim(self, resource: str, *, ttl_s: float | None = None, note: str | None = None) -> Reply:
-        """Claim a file, pattern or any name; raises ``claim_conflict`` where another's overlaps. Again renews."""
+        """Claim a file, a pattern or any name for ``ttl_s`` seconds; a second claim of the same resource renews it.
+
+        Raises RemoteError ``claim_conflict`` where another agent's claim overlaps.
+        """
         return self.request("claim", resource=resource, ttl_s=ttl_s, note=note)
 
     def release_claim(self, resource: str | None = None) -> Reply:
-        """End one claim, or all of one's own."""
+        """End one claim of this agent, or without a resource all of them."""
         return self.request("claim_release", resource=resource)
 
     def claims(self, resource: str | None = None) -> Reply:
@@ -258,7 +274,7 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         return self.request("claims", resource=resource)
 
     def start_autocheck(self, minutes: int = AUTOCHECK_MINUTES) -> Reply:
-        """Have one's doors look for mail every so many minutes; kept until it is stopped."""
+        """Have the doors look for this agent's mail every ``minutes`` minutes, until ``stop_autocheck``."""
         return self.request("autocheck", minutes=minutes)
 
     def stop_autocheck(self) -> Reply:

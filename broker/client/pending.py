@@ -31,7 +31,7 @@ from broker.protocol.errors import IpcError
 DEFAULT_TIMEOUT_S = 30.0
 FIRST_SILENCE_S = 5.0
 LAST_SILENCE_S = 20.0
-"""Silence before a link counts as dead: the first at first, doubled each time up to the last.
+"""Seconds of silence after which a link counts as dead: the first at first, doubled each time in vain, at most the last.
 
 A broker's death ends the link and is noticed at once. Silence without a lost link means a busy broker; asking again sooner
 would only add load.
@@ -83,7 +83,7 @@ class Pending:
         self._passed_s = 0.0
         """When anything last passed, in either direction."""
         self._longest_wait_s = 0.0
-        """Of the requests since none was in flight: how long the broker may rightly be silent."""
+        """The longest ``wait_s`` of the requests begun since none was in flight: the broker may rightly be silent so long."""
 
     # requests
 
@@ -93,7 +93,7 @@ class Pending:
         return len(self._waiting)
 
     def begin(self, body: Body, on_reply: OnReply, timeout_s: float, now_s: float) -> int:
-        """Take a request in; its id on the wire. The map is this object's from now on."""
+        """Take a request in, which is due ``timeout_s`` seconds after ``now_s``; its id on the wire. Do not reuse the map."""
         number: int = next(self._ids)
         body["id"] = number
         if "door" not in body:
@@ -117,7 +117,7 @@ class Pending:
         return number
 
     def abandon(self, number: int) -> None:
-        """Nobody waits for this reply any more."""
+        """The asker of this request has gone. An id that is answered already is fine."""
         if number in self._waiting:
             self._abandoned[number] = self._waiting.pop(number)[0]
 
@@ -242,7 +242,7 @@ class Pending:
         self._outbox = [*again, *(waiting[0] for waiting in self._waiting.values())]
 
     def silent_s(self) -> float:
-        """The second from which on the link counts as dead, if nothing has come by then."""
+        """The second at which the link counts as dead, unless a frame comes before."""
         return self._passed_s + self._silence_s + self._longest_wait_s
 
     # time
@@ -252,7 +252,7 @@ class Pending:
         return self._due_s if self._waiting else math.inf
 
     def time_out(self, now_s: float) -> int:
-        """Answer what is due with the error ``timeout``; how many those are."""
+        """Answer the requests that are due with the error ``timeout``; their number."""
         if now_s < self._due_s:
             return 0
         due = [(number, timeout_s) for number, (_, _, timeout_s, due_s) in self._waiting.items() if due_s <= now_s]

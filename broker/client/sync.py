@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from broker.client.zeromq_link import Handshakes
 
 _WINDOW = 1024
-"""Requests on the wire at once; beyond some thousands the broker refuses them."""
+"""Requests on the wire at once. The broker refuses what is beyond 8,192 of one ZeroMQ connection."""
 
 
 class Connection:
@@ -53,7 +53,7 @@ class Connection:
         self._lock = threading.Lock()
         self._link: Link | None = None
         self.late: list[dict[str, Any]] = []
-        """Replies with mail that came after their request had timed out; their mail is not lost."""
+        """Replies with mail that came after their request had timed out. The next ``check`` of the client has that mail."""
         self.pushes: list[dict[str, Any]] = []
         self._pending = Pending(door, self._note_late, self.pushes.append, _WINDOW)
 
@@ -190,7 +190,7 @@ class Client(Methods[dict[str, Any], list[Mail], Mail | None, int, str, list[dic
         self._connection.close()
 
     def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
-        """Any action of the table, as this session."""
+        """Any action of the table, as this session. Raises RemoteError with the broker's error, IpcError ``timeout``."""
         return self._connection.request(action, timeout_s=timeout_s, session_token=self.token, **fields)
 
     def _run(self, steps: Steps) -> Any:
@@ -221,7 +221,7 @@ class Client(Methods[dict[str, Any], list[Mail], Mail | None, int, str, list[dic
         return self._connection.request_many(bodies, timeout_s=timeout_s) if bodies else []
 
     def listen(self) -> Iterator[Mail]:
-        """Mail for ever, one at a time; each is acknowledged when the next is asked for."""
+        """Mail without end, one message at a time. A batch is acknowledged when the next one is fetched."""
         while True:
             yield from self.check(wait=60.0)
 

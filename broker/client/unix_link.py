@@ -13,7 +13,7 @@ from broker.protocol.errors import IpcError
 _READ_BYTES = 64 * 1024
 _ASYNC_READ_BYTES = 256 * 1024
 _STALLED_MS = 5000
-"""A broker that takes nothing for so long hangs."""
+"""A broker that takes nothing for so long hangs; the link counts as lost."""
 
 
 class UnixLink:

@@ -19,9 +19,9 @@ from broker.protocol.errors import IpcError
 
 _HANDSHAKE_MS = 5000
 _FAILURES = 3
-"""Handshakes in a row that may end without a cause before the broker counts as another one: a broker's death looks so, too."""
+"""Handshakes in a row that end without a cause before what answers counts as another server. A dying broker looks the same."""
 _STALLED_MS = 5000
-"""A broker that takes nothing for so long hangs."""
+"""A broker that takes nothing for so long hangs; the link counts as lost."""
 _QUEUE_FRAMES = 10_000
 _EVENTS = (
     zmq.EVENT_CLOSED  # the connection was never made

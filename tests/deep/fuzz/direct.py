@@ -70,7 +70,7 @@ class DirectBroker:
         self.on_push: dict[int, Callable[[dict[str, Any]], None]] = {}
         self.on_orphan: Any = None
 
-    def submit(self, body: dict[str, Any], on_reply: Callable[[dict[str, Any]], bool], _timeout_s: float | None = None) -> int:
+    def submit(self, body: dict[str, Any], on_reply: Callable[[dict[str, Any]], bool], _timeout_s: float) -> int:
         number = next(self._ids)
         asyncio.get_running_loop().call_soon(self._ask, {**body, "id": number}, on_reply)
         return number
