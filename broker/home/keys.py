@@ -93,7 +93,7 @@ def allowed(settings: Settings) -> list[Allowed]:
 
 
 def read_list(path: Path) -> list[Allowed]:
-    """What ``allowed`` gives, of a file that may not be there."""
+    """The rows of a list of keys; empty where there is no file. Raises OSError, SettingsError."""
     try:
         rows = [Allowed(str(row["name"]), read_key(row["key"]), str(row["added"])) for row in _json(path)]
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def allow(settings: Settings, name: str, key: str) -> Allowed:
 
 
 def revoke(settings: Settings, which: str) -> list[Allowed]:
-    """Shut out a key, or all keys of a name; those that were. Holds for open connections, too. Raises OSError."""
+    """Shut out a key, or all keys of a name, also on open connections. Returns the removed rows. Raises OSError."""
     key = which if is_name(which) else read_key(which)  # a key in hex is longer than any name
     gone: list[Allowed] = []
 
@@ -148,7 +148,7 @@ def _json(path: Path) -> Any:
 
 
 class AllowList:
-    """The list as the door asks it: read anew whenever the file is another one, so that a change holds at once."""
+    """The list of allowed keys, read again whenever the file changes, so that a change holds at once."""
 
     def __init__(self, settings: Settings, complain: Callable[[str], None]) -> None:
         self._path = settings.home / "keys" / "allowed.json"
@@ -157,7 +157,7 @@ class AllowList:
         self._names: dict[str, str] = {}
 
     def name_of(self, key: str) -> str | None:
-        """The name a key stands for now; None if it may not come in. One stat (1 microsecond) where nothing changed."""
+        """The name that a key stands for now; None if it may not come in. Costs one stat (1 us) where nothing changed."""
         try:
             found = os.lstat(self._path)
             now = (found.st_ino, found.st_mtime_ns, found.st_size)

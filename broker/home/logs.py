@@ -11,7 +11,7 @@ from typing import Any
 
 _FILE_BYTES = 5 * 1024 * 1024
 _AT_ONCE, _A_SECOND = 20.0, 0.5
-"""Lines about one kind of refusal."""
+"""Lines about one kind of refusal: so many at once, then so many a second."""
 
 
 class JsonLines(logging.Formatter):
@@ -90,7 +90,7 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
         return os.fdopen(fd, "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """A full disk must not stop the service, and stderr goes to the same disk."""
+        """Do nothing: a full disk must not stop the service, and standard error goes to the same disk."""
 
 
 def open_log(name: str, folder: Path, level: str) -> Log:

@@ -33,7 +33,7 @@ def locate(stored: str, settings: Settings) -> Path | None:
 
 
 def original(path: str | Path, sha256: str) -> bytes | None:
-    """The text of a large message, None where the file is gone, a link, or not what was stored."""
+    """The text of a large message. None if the file is gone, is a link, or is not what was stored."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(fd, "rb") as f:

@@ -35,8 +35,10 @@ class Place:
 
 
 def python() -> list[str]:
-    """Our interpreter for a module of ours: neither the present folder nor PYTHONPATH may hold another one of its name,
-    unless it is there that ours are."""
+    """The command that runs a module of ours. ``-P -E`` keeps out modules of the same name in the present folder and PYTHONPATH.
+
+    PYTHONPATH counts where our own packages come from it.
+    """
     ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     folder, given = working_folder(), os.environ.get("PYTHONPATH", "").split(os.pathsep)
     is_given = ours in (os.path.normpath(os.path.join(folder, path)) for path in given)
@@ -44,7 +46,7 @@ def python() -> list[str]:
 
 
 def working_folder() -> str:
-    """The folder that this process works in, by its last path where it was removed."""
+    """The folder that this process works in; its last path if it was removed."""
     try:
         return os.getcwd()
     except FileNotFoundError:
@@ -85,7 +87,7 @@ def socket_folder(home: str) -> str:
 
 
 def runs_older(home: str) -> bool:
-    """True if the service of the data folder was last started by a version before this one. Takes 30 us."""
+    """True if an earlier version started the service of the data folder. Takes 30 us."""
     try:
         with open(os.path.join(home, "run", "supervisor.json"), "rb") as f:
             said = f.read()
@@ -96,7 +98,7 @@ def runs_older(home: str) -> bool:
 
 
 def version_number(version: str) -> tuple[int, ...]:
-    """Of ``0.10.2`` (0, 10, 2); what follows other marks than points does not count."""
+    """(0, 10, 2) of ``0.10.2``. Parts that are no number do not count."""
     return tuple(int(part) for part in version.split("+")[0].split(".") if part.isdecimal())
 
 

@@ -1,4 +1,4 @@
-"""Which process it is: a number alone is given again, to another one. No more is imported than a hook can afford."""
+"""What the system says of processes. A process id is used again, so it is told apart by its start. Hooks import this module."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _namespace() -> str:
 
 
 def _running(pid: int) -> str:
-    """Where there is no /proc, all that can be told is whether the process runs."""
+    """``running`` or nothing: without /proc no start is known."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

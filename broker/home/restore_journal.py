@@ -18,9 +18,9 @@ JOURNAL = "restore.json"
 NEW = ".restore-"
 COPY = ".backup-"
 _NOTES = (f".{JOURNAL}.", ".repair.json.", ".ipc.db.repaired.")
-"""What files begin with that are written by who holds the broker's lock, until they have their names."""
+"""Beginnings of the temporary names of files that the holder of the broker's lock writes."""
 KEPT = frozenset({"run", "logs"})
-"""What stays, and counts for nothing where a data folder is to be empty."""
+"""Folders that stay in a restore. A data folder with nothing else counts as empty."""
 
 
 def entries(home: Path) -> list[Path]:
@@ -42,7 +42,7 @@ def _note(home: Path, new: Path, aside: Path, step: str) -> None:
 
 
 def finish(home: Path) -> bool:
-    """Bring to its end what a restore began; False if there is nothing to finish. The caller holds the broker's lock."""
+    """Finish a restore that was cut short; False if there is none. The caller holds the broker's lock."""
     try:
         told = json.loads((home / JOURNAL).read_text(encoding="utf-8"))
         new, aside, step = home / Path(told["new"]).name, Path(told["aside"]), told["step"]

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 _NEVER_MADE: Identity = (0, 0)
-"""What no file is identified by."""
+"""The identity of no file."""
 
 
 class GroundGone(Exception):
-    """The data folder is no longer the one under its name; the text says so to a person."""
+    """The data folder is another one now, or gone. The text says so to a person."""
 
 
 def note(log: Log, healed: dict[str, str]) -> None:
@@ -53,7 +53,7 @@ class Ground:
         self._kept[str(path)] = identity(path), make_again
 
     def make(self, path: str | Path, make: Callable[[], None], log: Log) -> None:
-        """Make a file and watch it. A full disk is no reason to serve nobody: then it is tried again at each beat."""
+        """Make a file and watch it. Where the disk refuses, each beat tries again, and the process serves on."""
         try:
             make()
         except OSError as e:
@@ -63,7 +63,7 @@ class Ground:
             self.keep(path, make)
 
     def tend(self, log: Log, stopping: "asyncio.Event") -> None:
-        """Look, log what was made again, and set ``stopping`` where the data folder is gone: for the beats of a door."""
+        """Called at each beat of a door: make again what is gone, log it, and set ``stopping`` if the data folder is gone."""
         try:
             note(log, self.look())
         except GroundGone as e:

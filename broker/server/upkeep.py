@@ -29,7 +29,7 @@ _PATIENCE_S = 5.0
 _HURRY_S, _HURRY_STEP = 0.001, 400
 _ACTIVITY_S = 30.0
 _QUIET_S = 0.1
-"""Without requests for so long, there is time to write the archive's indexes."""
+"""Seconds without requests after which the archive's indexes are written."""
 
 
 class Sweeper:
@@ -42,10 +42,10 @@ class Sweeper:
         self._rest_s = max(_SOON_S, min(_REST_S, engine.settings.read_ttl_s, engine.settings.unread_ttl_s))
         self._todo: list[int] | None = None
         self._round_s = 0.0
-        """When the present round began (monotonic), and when the last one that was for every mailbox."""
+        """Monotonic seconds at which the present round began. ``_whole_s``: the last round over every mailbox."""
         self._whole_s: float | None = None
         self._steady = False
-        """The round found a step's worth of read mail: there will be more soon."""
+        """True if the round found a full step of read mail: more will be due soon."""
         self._next_s: float | None = None
         self._activity_s: float | None = None
         self._busy_s = 0.0
@@ -60,7 +60,7 @@ class Sweeper:
         return min(times, default=0.0)
 
     def step(self, now: Moment, *, busy: bool = False) -> None:
-        """What is due; ``busy`` where requests have just been served."""
+        """Do what is due. ``busy`` says that requests have just been served."""
         if busy:
             self._busy_s = now.mono_s
         elif self._store.unindexed and now.mono_s >= self._busy_s + _QUIET_S:
@@ -121,7 +121,7 @@ class Sweeper:
                 self._forget(state.by_id[mailbox_id], [message_id])
 
     def flush_activity(self, *, force: bool = False) -> None:
-        """Write when mailboxes were last seen. If the disk refuses, the next flush has it."""
+        """Write when mailboxes were last seen. If the disk refuses, the next flush tries again."""
         self._activity_s = None
         state = self._engine.state
         if not state.touched:

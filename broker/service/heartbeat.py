@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from broker.home.process_table import main_thread
 
 LOOKS = 3
-"""So many silent looks make ``heartbeat_s``."""
+"""Number of silent looks that make ``heartbeat_s``."""
 _BUSY_LOOKS = 20 * LOOKS
 
 

@@ -32,9 +32,9 @@ def ensure_running(
 ) -> bool:
     """Return once something listens at the broker's endpoint; True if this call had to start it.
 
-    Of many callers at once one starts the supervisor, the others wait for it. A service of an earlier version is ended in
-    order and replaced; one of a later version is left alone. ``answers`` is for callers that wait for
-    something else than the broker. Raises IpcError ``unavailable``.
+    Of many callers at once one starts the supervisor, the others wait for it. A service of an earlier version is ended in order
+    and replaced; one of a later version is left alone. ``answers`` says whether what the caller waits for is there.
+    Raises IpcError ``unavailable``.
     """
     if settings.key_file:
         raise IpcError("unavailable", detail="IPC_KEY_FILE names another machine's broker, and none is started here")
@@ -64,7 +64,7 @@ def ensure_running(
 
 
 def wait_for_broker(settings: Settings, deadline_s: float = START_DEADLINE_S) -> None:
-    """Wait for a broker that someone else (the supervisor) starts. Raises IpcError ``unavailable``."""
+    """Wait for a broker that the supervisor starts. Raises IpcError ``unavailable``."""
     end = time.monotonic() + deadline_s
     while not socket_answers(settings):
         if time.monotonic() > end:
@@ -139,7 +139,7 @@ def stop(settings: Settings, running: Running, deadline_s: float = STOP_DEADLINE
 
 
 def _terminate(running: Running) -> bool:
-    """SIGTERM to that process and no other that was given its number since. False if it is gone."""
+    """Send SIGTERM to that process, and to no other that has its number now. False if it is gone."""
     try:
         if not hasattr(os, "pidfd_open"):
             os.kill(running.pid, signal.SIGTERM)
@@ -157,8 +157,10 @@ def _terminate(running: Running) -> bool:
 
 
 def stop_older(settings: Settings) -> dict[str, str]:
-    """End a service of an earlier version; the IPC_* environment that the next one is to have, so that it listens and asks
-    for a secret as the one before did."""
+    """End a service of an earlier version. Returns its IPC_* environment.
+
+    With that the next one listens at the same places and asks for the same secret.
+    """
     running = running_supervisor(settings) if runs_older(str(settings.home)) else None
     if running is None or version_number(running.version) >= version_number(VERSION):
         return {}

@@ -8,8 +8,12 @@ is running stands in ``run/supervisor.json``.
 A child on demand is started by the first connection to its Unix socket, which is the supervisor's and is handed down: who
 connects while the child starts, or between two of them, waits in the socket's queue and is not refused.
 
-A child that hangs is killed, and so started again (broker.service.heartbeat). At each beat, and when a child has ended, the
-supervisor looks whether the data folder is still the one it was started in (broker.home.watched_files); if not, all ends.
+A child that hangs is killed and started again (broker.service.heartbeat). At each beat, and when a child has ended, the
+supervisor checks that the data folder is still the one that it locked (broker.home.watched_files); if not, all children end.
+
+    client --takes the lock on the data folder, hands it down--> supervisor --pipes--> broker, doors
+                                                                    |  a beat each third of heartbeat_s: "?" down, "." up
+                                                                    '- dead child: again after 0.1 .. 5 s
 """
 
 import argparse
@@ -45,7 +49,7 @@ _LAST_BACKOFF_S = 5.0
 _HEALTHY_S = 30.0
 _STOP_S = 5.0
 BEAT_S = 15.0
-"""Three beats where ``heartbeat_s`` is 0, and nobody is killed."""
+"""Seconds of three beats where ``heartbeat_s`` is 0 and nobody is killed."""
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class Child:
 
     module: str
     listening: socket.socket | None = None
-    """Of a child on demand: what starts it when a connection waits there."""
+    """The socket of a child on demand. A connection that waits there starts the child."""
     process: "subprocess.Popen[bytes] | None" = None
     started_s: float = 0.0
     backoff_s: float = _FIRST_BACKOFF_S
@@ -89,7 +93,7 @@ class Child:
                 os.write(self.process.stdin.fileno(), b"?")
 
     def listen_to(self) -> None:
-        """Read what it said; whatever it is, it lives."""
+        """Read what the child said. Any byte means that it lives."""
         if self.process is not None and self.process.stdout is not None:
             if os.read(self.answers, 4096):
                 if self.heartbeat is not None:
@@ -154,7 +158,7 @@ class Supervisor:
         return max(0.0, min([*dues, self._next_beat_s]) - time.monotonic())
 
     def _look(self) -> None:
-        """Make again what was removed from the data folder. Raises GroundGone."""
+        """Make again what was removed from the data folder. Raises GroundGone if the folder itself is gone."""
         note(self._log, self._ground.look())
         if self._state and self._read_state() != self._state:
             self._write_state()

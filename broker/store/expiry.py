@@ -76,14 +76,14 @@ class Expiry(Archive):
         return gone, self._sql.execute(f"SELECT min(expires_s) {found}").fetchone()[0]
 
     def _sweep(self, deletion: tuple[str, list[Any]], message_ids: list[int], seen: list[int] | None = None) -> None:
-        """Delete deliveries and whatever goes with the last of a message's; ``seen`` need not be looked at again."""
+        """Delete deliveries, and a message with the last of its deliveries. Messages in ``seen`` are not looked at again."""
         left = Counter(message_ids)
         indexed = self._indexed_id
         try:
             found, ids = among(sorted(left))
             rows = [ToSweep._make(row) for row in self._sql.execute(f"SELECT {_TO_SWEEP} FROM message WHERE id {found}", ids)]
             gone = [row for row in rows if row.copies <= left[row.id]]
-            # a file goes only once the disk has it that nobody needs it, else a loss of power brings back mail without it
+            # a file is removed after the deletion is on disk; otherwise a loss of power brings the mail back without its file
             self._begin("FULL" if any(row.file_path for row in gone) else "NORMAL")
             self._sql.executemany(*deletion)
             self._sql.executemany("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen or ()])
@@ -105,7 +105,7 @@ class Expiry(Archive):
                 self._large.remove(row.file_path)
 
     def _drop_from_archive(self, rows: list[ToSweep]) -> None:
-        """Take messages out of the indexes; FTS5 has to be told the text that it must forget."""
+        """Take messages out of the indexes. FTS5 needs the text that it must forget."""
         self._sql.executemany(
             "INSERT INTO message_text(message_text, rowid, content) VALUES ('delete', ?, ?)", [(r.id, r.content) for r in rows]
         )
@@ -117,7 +117,7 @@ class Expiry(Archive):
 
 
 def among(ids: list[int]) -> tuple[str, list[int]]:
-    """An IN clause and its parameters, filled up to a power of two: statements are kept, and there must not be one a length."""
+    """An IN clause and its parameters, filled up to a power of two: SQLite keeps statements, and lengths are many."""
     ids = ids or [-1]
     width = 1 << (len(ids) - 1).bit_length()
     return f"IN ({','.join('?' * width)})", ids + ids[-1:] * (width - len(ids))

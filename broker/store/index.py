@@ -22,10 +22,10 @@ _STEP_BYTES = 32 * 1024
 _CATCH_UP_BYTES = 128 * 1024
 """Text that a query indexes first."""
 _ROW_BYTES = 64
-"""What the rows of one message cost beside its text, as bytes of text."""
+"""Cost of a message's other rows, counted as bytes of text."""
 _STEPS = 40
 _STEP_INSTRUCTIONS = 50_000
-"""A query may run 40 times so many instructions of SQLite's machine: about a tenth of a second."""
+"""Instructions of SQLite's machine in a step. A query may take ``_STEPS`` steps, about 0.1 s."""
 _PAGE_BYTES = 1024 * 1024
 """Text of one page of history."""
 _SNIPPETS_BYTES = 64 * 1024
@@ -80,7 +80,7 @@ class Archive(Transactions):
     def _index(self, limit_bytes: int) -> tuple[int, int]:
         """In the open transaction; (the id up to which the index is complete, messages indexed).
 
-        The time goes with the words, not with the messages: at least one is taken, then as many as the limit has room for.
+        Time grows with the words, not with the messages. One message is taken at least, then as many as ``limit_bytes`` allows.
         """
         rows, upto = [], max(self._last_id, self._indexed_id)
         found = self._sql.execute(f"SELECT {_TO_INDEX} FROM message WHERE id > ? ORDER BY id", (self._indexed_id,))

@@ -1,7 +1,7 @@
 """Large bodies: one markdown file each, whole and on disk before the message that names it is committed.
 
-The files of a batch are written as they come and synced together, by a few threads, so that the disk writes them side by side:
-half the time of one after the other. Only then do they get their names, and the folder is synced once for all.
+The files of a batch are written as they come, then synced together by ``_THREADS`` threads, which takes half the time of one
+sync after the other. After the sync each file gets its name, and the folder is synced once for all.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _SECOND = len("YYYYMMDD-HHMMSS")
 
 
 class Unsynced(NamedTuple):
-    """A file that is written, under a name of its own, and not on disk yet."""
+    """A file that is written under a temporary name and not synced yet."""
 
     fd: int
     temporary: Path
@@ -43,16 +43,16 @@ class LargeFiles:
         self._settings = settings
         self.folder = settings.large_message_path
         self.size_bytes = 0
-        """Of the files that messages name, and ``grown`` whether some came since that was last looked at."""
+        """Bytes of the files that messages name. ``grown`` says that some came since the size was last looked at."""
         self.grown = False
         self.store_id = store_id
         self._unsynced: dict[Path, Unsynced] = {}
-        """By the name each is to have."""
+        """By the name that the file will get."""
         self._named = False
-        """Names were made that the folder has not got on disk yet."""
+        """True while the folder has new names that are not synced."""
         self._second = ""
         self._numbers: dict[str, int] = {}
-        """The last number that a name of this second got."""
+        """By name without a number, the last number given in this second."""
         self._threads: ThreadPoolExecutor | None = None
 
     def write(self, sender: str, recipient: str, created_s: float, message_id: int, content: str) -> LargeFile:

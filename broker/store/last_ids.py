@@ -9,10 +9,10 @@ import secrets
 import sqlite3
 
 LIMIT = 2**53
-"""Numbers stay below, where every JSON reader tells them apart."""
+"""All numbers stay below this: every JSON reader tells them apart."""
 _GAP = 2**30, 2**34
 _GAP_UNKNOWN = 2**40, 2**44
-"""Where nothing is known of the numbers given before: beyond a thousand gaps of the ordinary kind."""
+"""The gap where the numbers given before are unknown: over a thousand ordinary gaps."""
 
 RAISE_MARK = (
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE "

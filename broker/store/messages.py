@@ -1,4 +1,4 @@
-"""Messages and their deliveries: what the hot path appends, fetches and marks."""
+"""Messages and deliveries: what the hot path appends, fetches and marks."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _others_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name
 _USUAL = tuple(default for name, default in NewMessage._field_defaults.items() if name not in ORDINARY)
 """What the columns beside ``ORDINARY`` hold if nothing is said."""
 _COUNTED = 1000
-"""Waiting messages whose senders are counted; more tell nobody more."""
+"""Number of waiting messages whose senders are counted."""
 
 
 class MailRows(Transactions):
@@ -53,7 +53,7 @@ class MailRows(Transactions):
         return Sent(*row) if row else None
 
     def forget_client_id(self, message_id: int) -> None:
-        """Free a sender's id. Written at once: the insert that takes the id anew must come after."""
+        """Free a sender's id. The update is written at once, because the insert that takes the id again must come after it."""
         try:
             if not self._open:
                 self._begin("FULL" if self._full else "NORMAL")
@@ -62,7 +62,7 @@ class MailRows(Transactions):
             raise translate(e) from e
 
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Delivery]:
-        """The messages ``ids``, then those above ``after``, in order, as far as the caller reads; none that has expired."""
+        """The messages ``ids``, then those above ``after``, in order, without expired ones. Rows are read as the caller takes them."""
         self._flush()
         marked = self._marked() if ids else {}
         for message_id in ids:
@@ -82,7 +82,7 @@ class MailRows(Transactions):
         self._marks.extend((1, mailbox_id, i) for i in ids)
 
     def unmark_delivered(self, mailbox_id: int, ids: list[int]) -> None:
-        """They were handed out and given back, and nobody has seen them."""
+        """Undo ``mark_delivered`` for mail that was given back unseen."""
         self._marks.extend((-1, mailbox_id, i) for i in ids)
 
     def _marked(self) -> dict[tuple[int, int], int]:
@@ -108,12 +108,12 @@ class MailRows(Transactions):
         return [row[0] for row in rows]
 
     def take_back(self, mailbox_id: int, message_id: int, now_s: float) -> None:
-        """Remove an unread delivery; a receipt of nobody keeps the message for its sender as long as read mail is kept."""
+        """Remove an unread delivery. A receipt of mailbox 0 keeps the message for its sender as long as read mail is kept."""
         self._statements.append((_INSERT_RECEIPT, [(0, message_id, now_s)]))
         self._statements.append((_DELETE_QUEUE, [(mailbox_id, message_id)]))
 
     def file_muted(self, mailbox_id: int, message_id: int, now_s: float) -> None:
-        """Put a message straight into the archive of one who has muted its sender."""
+        """Put a message into the archive of a reader who has muted its sender, without a delivery."""
         self._statements.append((_INSERT_MUTED, [(mailbox_id, message_id, now_s)]))
 
     def senders(self, mailbox_id: int) -> dict[str, int]:
@@ -127,7 +127,7 @@ class MailRows(Transactions):
         return dict(rows.fetchall())
 
     def newest(self, mailbox_id: int) -> int:
-        """The number of the message that was queued last, 0 if none is: one end of the index."""
+        """The id of the newest queued message, 0 if there is none. Reads one end of the index."""
         self._flush()
         row = self._sql.execute("SELECT max(message_id) FROM queue WHERE mailbox_id = ?", (mailbox_id,)).fetchone()
         return int(row[0] or 0)

@@ -37,9 +37,9 @@ from broker.store.transactions import is_damage
 CHECK_AT_ONCE_BYTES = 64 * 1024 * 1024
 """Up to this size the check runs before the broker serves: at most a third of a second."""
 _DERIVED = frozenset({"letter", "thread"})
-"""Indexes that are written anew (see broker.store.index), as are the tables of the text index."""
+"""Tables that broker.store.index writes anew, like those of the text index."""
 _SINGLE_LOOKUPS = 200_000
-"""Messages looked for one by one behind the damage, at some 5 us each."""
+"""Number of ids that are looked up one by one between the damaged pages, at 5 us each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Repair:
 
 
 Beat = Callable[[], None]
-"""Called all along a long work, so that the process can say that it lives."""
+"""Called again and again in a long piece of work, so that the process can say that it lives."""
 
 
 def _no_beat() -> None:
@@ -71,7 +71,7 @@ def _no_beat() -> None:
 
 
 _BEAT_INSTRUCTIONS = 10_000
-"""Of SQLite's machine between two beats: about a millisecond."""
+"""Instructions of SQLite's machine between two beats: about 1 ms."""
 
 
 # the life of a broker
@@ -99,7 +99,7 @@ def begin(settings: Settings, beat: Beat = _no_beat) -> tuple[Repair | None, boo
 
 
 def end(settings: Settings) -> None:
-    """An orderly stop: the next start has nothing to look for."""
+    """Note an orderly stop, so the next start does not examine the database."""
     (settings.home / "run" / "open").unlink(missing_ok=True)
 
 
@@ -158,8 +158,7 @@ def renew_text_index(path: Path) -> None:
 
 
 def repair(settings: Settings, reason: str, beat: Beat = _no_beat) -> Repair:
-    """Save what can be read and set the old database aside. Raises StoreError; then the old one may still be in its place, and
-    the next start goes on."""
+    """Save what can be read, and set the old database aside. Raises StoreError; the next start then goes on with the repair."""
     path, now_s = settings.home / "ipc.db", time.time()
     kept = _free_name(path.with_name(f"ipc.db.broken-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now_s))}"))
     try:
@@ -184,8 +183,10 @@ def _journal(settings: Settings) -> Path:
 
 
 def finish(settings: Settings) -> Repair | None:
-    """Let the new database take the place of the damaged one; None if there is none that waits for it. Each step finds what
-    the last one left, so this can be begun again after a kill at any instant. Raises OSError."""
+    """Put the new database in the place of the damaged one; None if no repair waits for that. Raises OSError.
+
+    Each step finds what the last one left, so this can be begun again after a kill at any instant.
+    """
     path, new = settings.home / "ipc.db", _new(settings)
     try:
         made = Repair(**json.loads(_journal(settings).read_text(encoding="utf-8")))

@@ -1,7 +1,7 @@
 """The tables as they are now. ``broker.store.migrations`` holds the numbered steps that lead to them.
 
-``queue`` holds what waits, one row a delivery; an acknowledgement moves the row to ``receipt``. A message's body is stored
-once however many it went to, and goes with the last of its deliveries. ``letter``, ``thread`` and ``message_text`` (FTS5) are
+``queue`` holds what waits, one row a delivery; an acknowledgement moves the row to ``receipt``. A message is stored once for
+all its recipients, and is deleted with its last delivery. ``letter``, ``thread`` and ``message_text`` (FTS5) are
 indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.index``).
 """
 

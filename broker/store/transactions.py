@@ -37,17 +37,17 @@ _INSERT_ORDINARY = (
 """The table itself has the other defaults (a test compares them with the record's)."""
 _INSERT_QUEUE = "INSERT OR FAIL INTO queue VALUES ", "(?,?,0)"
 _ROWS_AT_ONCE = (32, 8, 1)
-"""Rows of one INSERT. With 32 a row costs half of what it costs alone; FAIL, since the batch is rolled back anyway, spares
-SQLite the journal that would take back one statement."""
+"""Rows of one INSERT. With 32, a row costs half of what it costs alone. ``OR FAIL`` spares SQLite the statement journal; a
+failed batch is rolled back whole anyway."""
 _MARK_DELIVERED = "UPDATE queue SET attempts = max(0, attempts + ?) WHERE mailbox_id = ? AND message_id = ?"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PATIENCE_MS = 250
-"""A write waits so long for another program, such as a person's sqlite3, that holds the database."""
+"""Milliseconds that a write waits for another program that holds the database, such as a person's sqlite3."""
 _MEASURE_BATCHES = 32
 _MEASURE_ROWS = 8
 _NEAR_BYTES = 64 * 1024 * 1024
-"""With less room than this the size is looked at for each batch; otherwise after 32 batches or some 256 messages, which
-with their data can't be 8 MiB."""
+"""With less room than this, each batch looks at the size. With more, every 32nd batch does, or one in 256 messages: their
+data is under 8 MiB."""
 
 
 class Transactions:
@@ -66,15 +66,15 @@ class Transactions:
         self._open = False
         self._messages: list[NewMessage] = []
         self._ordinary: list[Any] = []
-        """Values of plain messages, end to end: a flat list makes no garbage and is what the INSERT takes."""
+        """Values of plain messages, end to end. A flat list makes no garbage, and the INSERT takes it as it is."""
         self._queue: list[int] = []
         self._statements: list[tuple[str, Any]] = []
         self._marks: list[tuple[int, int, int]] = []
         """(1 or -1, mailbox, message): handed out, or given back unseen."""
         self._flushed = 0
-        """Rows that this transaction has already passed to SQLite."""
+        """Number of rows that this transaction has passed to SQLite."""
         self._last_id = 0
-        """The newest message there may be."""
+        """The highest message id given so far."""
         self._unmeasured = 0
         """Batches, large ones counted as several, since the size of the database was looked at."""
         self._unmeasured_most = 0
@@ -122,8 +122,10 @@ class Transactions:
         self._forget()
 
     def check_names(self) -> None:
-        """Raise StoreGone if the database or its WAL was removed, moved or replaced. It comes after the commit and before
-        the replies: what is answered was in the file of that name when it was. Two stats, some 2 us each."""
+        """Raise StoreGone if the database or its WAL was removed, moved or replaced. Two stats of 2 us.
+
+        The check comes after the commit and before the replies, so what is acknowledged was in the file of that name.
+        """
         for path, was in self._names.items():
             now = identity(path)
             if now != was:
@@ -144,7 +146,7 @@ class Transactions:
         self._marks.clear()
 
     def _with_file(self, row: Row) -> Row:
-        """A message as it leaves the store: with the path where its large file really is."""
+        """The row with the path where its large file is now."""
         return row if row.file_path is None else row._replace(file_path=self._large.locate(row.file_path))
 
     def _add(self, query: Any) -> None:
@@ -167,14 +169,15 @@ class Transactions:
         self._open = True
 
     def _wait_for_others(self, milliseconds: int) -> None:
-        """How long a write waits for another program that holds the database."""
+        """Set how long a write waits for another program that holds the database."""
         if self._patience_ms != milliseconds:
             self._sql.execute(f"PRAGMA busy_timeout = {milliseconds}")
             self._patience_ms = milliseconds
 
     def _start_wal_anew(self) -> None:
-        """After a sync has failed the kernel may take lost pages of the WAL for written, and a later sync succeeds without
-        them. So all of it goes into the database and is synced there before anything is appended again. Raises sqlite3.Error.
+        """Move the whole WAL into the database and sync it there. Raises sqlite3.Error.
+
+        After a failed sync the kernel may count lost pages of the WAL as written. A later sync would then succeed without them.
         """
         if self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise sqlite3.OperationalError("a reader keeps the WAL that could not be synced")
@@ -241,7 +244,7 @@ class Transactions:
             raise StoreFull(f"the mail has reached its limit of {limit_mib} MiB, large files included (storage_limit_mib)")
 
     def size_bytes(self) -> int:
-        """Pages in use, free ones not counted."""
+        """Bytes of the pages in use; free pages do not count."""
         pages = self._sql.execute("PRAGMA page_count").fetchone()[0]
         free = self._sql.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages - free) * self._page_bytes
@@ -252,7 +255,7 @@ class Transactions:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """True for SQLite's word that the file is malformed or no database. A malformed text index is no such thing."""
+    """True where SQLite says that the file is malformed or no database. A malformed text index does not count."""
     code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
     return code & 0xFF in _DAMAGE and code != sqlite3.SQLITE_CORRUPT_VTAB
 
