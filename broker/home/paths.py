@@ -35,7 +35,7 @@ class Place:
 
 
 def python() -> list[str]:
-    """The command that runs a module of ours. ``-P -E`` keeps out modules of the same name in the present folder and PYTHONPATH.
+    """The command that runs a module of ours. ``-P -E`` keeps modules of its name in the present folder out, and PYTHONPATH.
 
     PYTHONPATH counts where our own packages come from it.
     """

@@ -62,7 +62,7 @@ class MailRows(Transactions):
             raise translate(e) from e
 
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Delivery]:
-        """The messages ``ids``, then those above ``after``, in order, without expired ones. Rows are read as the caller takes them."""
+        """The messages ``ids``, then those above ``after``, in order, without expired ones. Rows are read as they are taken."""
         self._flush()
         marked = self._marked() if ids else {}
         for message_id in ids:
