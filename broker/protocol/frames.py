@@ -10,7 +10,8 @@ import msgpack
 
 _Item = TypeVar("_Item")
 
-VERSION = 1
+VERSION = 2
+"""Of the wire: 2 takes JSON lines at the Unix socket, and a lease ends with its connection there."""
 FRAME_LIMIT_BYTES = 64 * 1024 * 1024
 HEADER_BYTES = 4
 LENGTH_LIMIT_BYTES = 2**32

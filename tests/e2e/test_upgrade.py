@@ -140,6 +140,7 @@ def test_a_running_service_of_0_3_0_is_replaced_with_all_that_belongs_to_it(both
     assert "Message" in relay.call("send", to_id="fred", content="by the relay")
     both.hook("old", "SessionStart")
     bound = json.loads(next((service.home / "sessions").glob("host-*s-1*.json")).read_text())["name"]
+    monitor = both.start("old", "monitor", "s-1")
     answered: list[str] = []
 
     def send_all_along() -> None:
@@ -175,14 +176,16 @@ def test_a_running_service_of_0_3_0_is_replaced_with_all_that_belongs_to_it(both
     # what is left of 0.3.0 goes on, and does not put its own service in this one's place
     assert "Message" in relay.call("send", to_id="fred", content="after") and "fred" in relay.call("list_instances")
     assert both.ipc("old", "send", bound, "to the hook's session", "--as", "claude")
+    assert monitor.stdout is not None and bound in monitor.stdout.readline()  # its connection was the earlier door's
     assert "to the hook's session" in both.hook("old", "UserPromptSubmit")
     assert both.ipc("old", "send", bound, "once more", "--as", "claude")
     assert "once more" in both.hook("new", "UserPromptSubmit")
     assert "after" in both.ipc("old", "check", "--as", "fred")
     assert "Already running" in both.ipc("old", "up")
     assert both.version() == VERSION
-    relay.process.kill()
-    relay.process.communicate()
+    for process in (relay.process, monitor):
+        process.kill()
+        process.communicate()
     holder.close()
 
 

@@ -26,7 +26,7 @@ from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import CATALOGUE, IpcError, SettingsError
-from broker.protocol.json_text import parse
+from broker.protocol.json_text import parse, to_json
 from broker.store import open_store
 from broker.store.backup import BackupError, restore
 from nlparse import parse as parse_words
@@ -84,6 +84,7 @@ def _requests(inputs: Inputs) -> Iterator[None]:
             out, _events = engine.run([Incoming(b"r", frame, token, "fuzz")], Moment(clock, clock))
             for one in out:
                 frames.encode([one.body])
+                to_json(one.body)
                 if one.body.get("status") == "error" and one.body["code"] not in CATALOGUE:
                     raise Found(f"{one.body} came of {_short(body)}")
                 if one.body.get("session_token"):
