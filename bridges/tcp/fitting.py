@@ -39,14 +39,14 @@ def fit(record: dict[str, Any], limit_bytes: int) -> int:
 
 
 def _more(record: dict[str, Any], left: int) -> None:
-    """Add to the number of rows that wait; where the broker does not count them it says that there are."""
+    """Add to ``more``, the number of rows that are left out; ``more`` stays true where the broker does not count them."""
     if left:
         more = record.get("more", 0)
         record["more"] = True if isinstance(more, bool) else more + left
 
 
 def _fit_rows(rows: list[Any], room: int) -> int:
-    """Keep the rows that fit; how many went."""
+    """Keep the rows that fit. Returns how many were left out."""
     used, kept = 2, 0
     for row in rows:
         used += _size(row) + 1
@@ -62,7 +62,7 @@ def _fit_rows(rows: list[Any], room: int) -> int:
 
 
 def _fit_entries(table: dict[str, Any], room: int) -> int:
-    """Keep the first entries of a map that fit; how many went."""
+    """Keep the first entries of a map that fit. Returns how many were left out."""
     used, names = 2, list(table)
     for position, name in enumerate(names):
         used += _size(name) + _size(table[name]) + 2
@@ -74,7 +74,7 @@ def _fit_entries(table: dict[str, Any], room: int) -> int:
 
 
 def _beginning(text: str, room: int) -> str:
-    """As much of a text as has so many bytes as JSON."""
+    """The longest beginning of a text that has at most ``room`` bytes as JSON."""
     low, high = 0, min(len(text), room)
     while low < high:
         middle = (low + high + 1) // 2

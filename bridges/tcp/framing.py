@@ -90,7 +90,7 @@ class ObjectScanner:
 
 
 class FirstObject:
-    """The first object of a connection: mostly it comes whole, and then parsing it finds its end."""
+    """The first object of a connection. Mostly it comes whole, and parsing it finds its end; else the scanner does."""
 
     __slots__ = ("_limit", "_scanner")
 

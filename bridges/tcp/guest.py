@@ -12,7 +12,7 @@ from broker.protocol.errors import IpcError
 
 
 class Guest(ABC):
-    """What a connection takes of the door that all share, and how it gives that back."""
+    """A connection's use of what all connections share: places, memory, reading."""
 
     def __init__(self, upstream: JsonUpstream) -> None:
         self._up = upstream
@@ -22,14 +22,14 @@ class Guest(ABC):
         self._proven = False
         """It has shown a valid token."""
         self._paced = self._held_up = False
-        """Nothing is read: for its own pace, for want of room."""
+        """Nothing is read: because too much of it waits, or because the door's memory is full."""
         self._asked_bytes = 0
-        """Of requests that have no reply yet."""
+        """Bytes of requests that have no reply yet."""
 
     @property
     @abstractmethod
     def half_read_bytes(self) -> int:
-        """Of a request that has not come whole."""
+        """Bytes of a request that has not come whole."""
 
     @abstractmethod
     def report(self, event: LifeEvent, error: IpcError | None = None) -> None:
@@ -38,11 +38,11 @@ class Guest(ABC):
     # its place
 
     def _admit(self, connected: socket.socket) -> None:
-        """Raises IpcError for who may not come in."""
+        """Take a place. Raises IpcError for a client that may not come in."""
         self._peer = self._up.admission.admit(self, connected)
 
     def _prove(self) -> None:
-        """Its token is valid, as a reply showed."""
+        """A reply has shown that the client's token is valid."""
         self._proven = True
         if not self._stream.is_closing:
             self._up.admission.prove(self)
@@ -61,7 +61,7 @@ class Guest(ABC):
     # its memory
 
     def _count(self) -> None:
-        """Say how many bytes are held of requests."""
+        """Report the bytes of requests that are held."""
         if self._stream.is_closing:
             self._up.room.leave(self)
             return

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from bridges.tcp.stream import Stream, StreamOwner
 
 _ACCEPT_AT_ONCE = 64
-"""Connections taken in one turn of the loop, so that those which are there are served, too."""
+"""Connections accepted in one turn of the loop. Those that are open want to be served, too."""
 _NO_RESOURCES_S = 1.0
-"""Until the next try to accept, where no descriptor or memory was left."""
+"""Until the next try to accept, after no descriptor or memory was left."""
 
 
 class Listener:
@@ -60,7 +60,7 @@ def bound(host: str, port: int) -> list[socket.socket]:
     """Sockets bound to all addresses of a host name, on one port. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     addresses = [(family, address) for family, _kind, _protocol, _name, address in found]
-    if host == "localhost" and _has_ipv6_loopback():  # which many machines' tables give no name
+    if host == "localhost" and _has_ipv6_loopback():  # many machines' host tables lack it
         addresses.append((socket.AF_INET6, ("::1", port, 0, 0)))
     sockets: list[socket.socket] = []
     try:

@@ -1,10 +1,10 @@
-"""Who is at the other end of a local connection and what has arrived there, and who holds a port.
+"""The OS user at the other end of a TCP connection of this machine, what has arrived there, and who holds a port.
 
-On Linux the kernel tells whose socket the other end is: by a query for that one socket (sock_diag(7)), or by the tables in
-/proc where a sandbox forbids netlink. Elsewhere nothing tells it of a TCP connection.
+On Linux the kernel tells the user: by a query for the one socket (sock_diag(7)), or by the tables in /proc where a sandbox
+forbids netlink. Other systems do not tell.
 
-A socket that has been closed is listed as root's, so only one that its process still holds counts. Our own end is looked at
-last: while it lives, nobody else can have a connection between the same two addresses.
+The kernel lists a closed socket as root's, so only a socket that its process still holds counts. Our own end is looked at last:
+while it is connected, nobody else can have a connection between the same two addresses.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ Verdict = Literal["ours", "foreign", "unknown"]
 _SYN_SENT, _SYN_RECV, _TIME_WAIT, _CLOSE, _LISTEN, _NEW_SYN_RECV = 2, 3, 6, 7, 10, 12  # include/net/tcp_states.h
 _NOT_CONNECTED = frozenset({_SYN_SENT, _SYN_RECV, _TIME_WAIT, _CLOSE, _LISTEN, _NEW_SYN_RECV})
 _MAPPED = bytes(10) + b"\xff\xff"
-"""What an IPv4 address begins with where it is written as one of IPv6."""
+"""First bytes of an IPv4 address that is written as an IPv6 address."""
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _NLM_F_REQUEST = 1
@@ -38,7 +38,7 @@ _ANSWER_BYTES = 8192
 
 
 class PeerProcess(NamedTuple):
-    """The OS user at the other end; ``ours`` is the service's own and root, who may act for anyone."""
+    """The OS user at the other end. ``ours`` is the service's own user, or root, who may act for anyone."""
 
     verdict: Verdict
     uid: int | None = None
@@ -59,13 +59,13 @@ class End(NamedTuple):
     port: int
 
     def as_listed(self) -> str:
-        """As the tables in /proc write it: 32-bit words in the machine's order, and the port."""
+        """The form in the tables of /proc: 32-bit words in the machine's byte order, and the port."""
         words = struct.unpack(f"={len(self.address) // 4}I", self.address)
         return "".join(f"{word:08X}" for word in words) + f":{self.port:04X}"
 
 
 def _ends(address: tuple[str, int]) -> list[End]:
-    """The forms in which the kernel may keep an address: one of IPv4 may be an IPv6 socket's, too."""
+    """The forms in which the kernel may keep an address. An IPv4 address may belong to an IPv6 socket."""
     host, port = address[0].partition("%")[0], address[1]
     packed = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
     if packed.startswith(_MAPPED) and len(packed) == 16:
@@ -96,7 +96,7 @@ class Peers:
             self._netlink = None
 
     def __call__(self, connected: socket.socket) -> PeerProcess:
-        """Who is at the other end, as of now. Raises nothing: who has left is unknown."""
+        """The user at the other end now. A client that has left is unknown; nothing is raised."""
         try:
             theirs, ours = _ends(connected.getpeername()[:2]), _ends(connected.getsockname()[:2])
             uid = self._asked(theirs, ours) if self._netlink is not None else _listed(theirs, ours)
@@ -105,7 +105,7 @@ class Peers:
             return UNKNOWN
 
     def _knows_ourselves(self) -> bool:
-        """Try it on a connection of our own."""
+        """True if a connection of our own is told to be ours."""
         try:
             with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
                 accepted, _address = listening.accept()
@@ -182,7 +182,7 @@ def _rows() -> Iterator[list[str]]:
 
 
 def has_ended(s: socket.socket) -> bool:
-    """True if the other end is gone, or the connection broke: an error that is told here is not told again by ``recv``."""
+    """True if the other end is gone, or the connection broke. An error that is reported here ``recv`` does not report again."""
     return _is_closed(s) or bool(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
@@ -191,5 +191,5 @@ def _is_closed(s: socket.socket) -> bool:
 
 
 def unread_bytes(s: socket.socket) -> int:
-    """What was sent and has not reached the other end's kernel."""
+    """Bytes that were sent and have not reached the other end's kernel."""
     return int(struct.unpack("i", fcntl.ioctl(s.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])

@@ -1,4 +1,4 @@
-"""A socket in the event loop: what asyncio's transports do, for less.
+"""A connected socket in the event loop, in place of asyncio's transport.
 
 Measured beside ``create_server`` in one run: one-shot requests take 14 to 23 % less of the door's processor time and come 10 to
 45 % more often a second; lasting connections are alike; an idle one holds 4.7 KiB in place of 4.0.
@@ -13,14 +13,14 @@ import socket
 from typing import Protocol
 
 _READ_BYTES = 64 * 1024
-"""Below what malloc asks the kernel for anew each time (128 KiB)."""
+"""At once. From 128 KiB on, malloc would ask the kernel for the memory each time."""
 _HIGH_BYTES = 64 * 1024
 _LOW_BYTES = 16 * 1024
-"""Unsent bytes at which the owner is told to pause, and to go on."""
+"""Unsent bytes at which the owner is told to pause (64 KiB), and to go on (16 KiB)."""
 
 
 class StreamOwner(Protocol):
-    """Who is told what happens to a stream."""
+    """The one that is told what happens to a stream."""
 
     def connection_made(self, stream: "ByteStream") -> None: ...
     def begun(self) -> None:
@@ -205,7 +205,7 @@ class Stream:
 
     def _tell_end(self, error: OSError | None) -> None:
         owner = self._owner
-        del self._owner  # each knows the other: what they hold would be freed by the next look for cycles, which is seldom
+        del self._owner  # a cycle, which only the rare garbage collection would free
         try:
             owner.connection_lost(error)
         finally:
