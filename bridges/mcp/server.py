@@ -13,10 +13,10 @@ from bridges.fence import one_line_json
 from bridges.mcp.render import fitting
 from bridges.mcp.results import Answerer
 from bridges.mcp.sdk import INBOX, current, trim_schemas
-from bridges.mcp.tools.reading import add_reading
+from bridges.mcp.tools.reading import add_instances, add_reading
 from bridges.mcp.tools.say import add_say
 from bridges.mcp.tools.team import add_claims, add_manage
-from bridges.mcp.tools.writing import add_files, add_letters, add_names
+from bridges.mcp.tools.writing import add_answering, add_files, add_names, add_sending
 from broker.home.logs import Log
 from broker.version import VERSION
 
@@ -35,9 +35,11 @@ def build(log: Log) -> MCPServer[None]:
     server: MCPServer[None] = MCPServer("ipc", version=VERSION, instructions=INSTRUCTIONS, log_level="ERROR")
     answer = Answerer(log)
     add_names(server, answer)
-    add_letters(server, answer)
+    add_sending(server, answer)
+    add_answering(server, answer)
     add_files(server, answer)
     add_reading(server, answer)
+    add_instances(server, answer)
     add_claims(server, answer)
     add_manage(server, answer)
     add_say(server, answer)

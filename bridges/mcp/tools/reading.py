@@ -73,6 +73,8 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
 
         return await answer.mail(work, footer=True)
 
+
+def add_instances(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(
         annotations=hints(read_only=True),
         description="Who is registered and what each is doing; then the groups. Long lists come in pages: after=the last name; "

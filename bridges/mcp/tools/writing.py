@@ -54,7 +54,7 @@ def add_names(server: MCPServer[None], answer: Answerer) -> None:
         return await answer(work)
 
 
-def add_letters(server: MCPServer[None], answer: Answerer) -> None:
+def add_sending(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(
         annotations=hints(),
         description="Send a message to an agent or group; stored when this returns. With forward_id it passes that message on, "
@@ -98,6 +98,8 @@ def add_letters(server: MCPServer[None], answer: Answerer) -> None:
 
         return await answer(work)
 
+
+def add_answering(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(annotations=hints(), description="Answer a message by its id, in its thread. Also a question.")
     async def reply(message_id: Id, content: str, data: Data = None, land: Land = None) -> Annotated[CallToolResult, Done]:
         async def work() -> tuple[list[str], Told]:
