@@ -82,7 +82,7 @@ ONE = re.compile(rf"agent-ipc: 1 unread message for web\w* \(#\d+\), {re.escape(
 
 def test_a_notice_says_how_much_from_whom_which_and_points_to_the_tool() -> None:
     count = {"unread": 5, "interrupt": 1, "from": {"a": 2, "b": 1, "c": 1, "d": 1}, "newest": "41", "instance_id": "web"}
-    head = "agent-ipc: 5 unread messages for web (newest #41), 1 urgent, from a, b, c and 1 others."
+    head = "agent-ipc: 5 unread messages for web (newest #41), 1 urgent, from a, b, c and 1 other."
     assert waking.notice(count) == f"{head} What does not come with this notice, the check tool of the ipc server reads."
     assert ONE.fullmatch(waking.notice({"unread": 1, "from": {"bob": 1}, "newest": "7", "instance_id": "web"}))
 

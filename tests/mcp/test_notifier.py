@@ -135,12 +135,13 @@ async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
 @pytest.mark.deep
 async def test_a_notice_that_nobody_heeds_is_left_to_the_monitor(service: Service, raw_host: Raw, inbox: InboxSocket) -> None:
     token = service.register("claude")
-    bound = Binding(host="claude", session="s1", name="claude", token=token, project="", look_s=0.5)
+    hooks = ["socket", "prompt", "tool"]
+    bound = Binding(host="claude", session="s1", name="claude", token=token, project="", look_s=0.5, reach=hooks)
     host_sessions.save(str(service.home), bound)
     host = raw_host(service, "claude", **claude(inbox))
     host.initialize("claude-code")
     host.call(1, "list_instances")
-    wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
+    wait_for("word of all ways", lambda: reach(service, "claude") == ["socket", "prompt", "tool", "footer"])
     home = str(service.home)
     assert waking.better_armed(home, "s1", "monitor")
     service.connect("fred").send("claude", "x")

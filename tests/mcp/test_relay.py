@@ -235,7 +235,7 @@ async def test_claude_code_is_led_to_the_handshake_and_told_of_the_channel(share
         host = raw_host(shared, **env)
         assert host.ask(1, "server/discover", **params)["error"]["code"] == -32601
         capabilities = host.initialize("claude-code")["result"]["capabilities"]
-        assert capabilities["experimental"] == {f"claude{tag}/channel": {}}
+        assert capabilities["experimental"] == {"claude/channel": {}}
         assert host.close() == 0
 
 
