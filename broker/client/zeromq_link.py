@@ -23,6 +23,8 @@ _FAILURES = 3
 _STALLED_MS = 5000
 """A broker that takes nothing for so long hangs; the link counts as lost."""
 _QUEUE_FRAMES = 10_000
+_SOCKETS = 8192
+"""Of the shared context; a link has three, with its monitor's two ends. By default 1,023 would be all."""
 _EVENTS = (
     zmq.EVENT_CLOSED  # the connection was never made
     | zmq.EVENT_DISCONNECTED
@@ -93,6 +95,7 @@ class SharedContext:
         with self._lock:
             if self._context is None:
                 self._context = zmq.Context()
+                self._context.set(zmq.MAX_SOCKETS, _SOCKETS)
             self._users += 1
             return self._context
 
