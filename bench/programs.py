@@ -44,7 +44,7 @@ class Programs:
         self._run("register", _NAME)
 
     def round(self) -> None:
-        self._times("bare", "for comparison: python -c pass", self._bare)
+        self._times("bare", "for comparison: python -I -c pass", self._bare)
         self._times("send", "`ipc send`", self._send)
         self._times("check", "`ipc check`, nothing there", self._check)
         self._times("hook", "`ipc hook claude UserPromptSubmit`, nothing there", self._hook)
@@ -63,7 +63,7 @@ class Programs:
             self._results.add(f"program.{key}", TABLE, line, "", "ms", value)
 
     def _bare(self) -> float:
-        return self._timed([sys.executable, "-c", "pass"])
+        return self._timed([sys.executable, "-I", "-c", "pass"])
 
     def _send(self) -> float:
         taken_ms = self._run("send", "bench-box", "x" * 256)

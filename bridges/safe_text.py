@@ -18,12 +18,13 @@ _IGNORABLE = (
 )
 # line and paragraph separators, the braille pattern without a dot and annotation marks look like nothing, too
 _BLANK = "\u2028\u2029\u2800\ufff9-\ufffb"
-_HIDDEN = re.compile(f"[{_CONTROLS}{_IGNORABLE}{_BLANK}]")
+_HIDDEN = f"[{_CONTROLS}{_IGNORABLE}{_BLANK}]"
+"""Compiled at first use (0.6 ms): most hooks have nothing to show."""
 
 
 def visible(text: str) -> str:
     """The text with each control or invisible character written as an escape, such as ``\\x1b``. Line breaks stay."""
-    return _HIDDEN.sub(_escape, text)
+    return re.sub(_HIDDEN, _escape, text)
 
 
 def one_line(text: str) -> str:

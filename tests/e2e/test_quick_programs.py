@@ -8,6 +8,8 @@ import sys
 from tests.conftest import Service
 
 COSTLY = {"dataclasses", "typing", "pathlib", "hashlib", "logging"}
+NOT_ORDINARY = {"argparse", "socket", "selectors", "difflib", "shlex", "msgpack", "orjson", "zmq"}
+"""What a send and a hook do without as well."""
 EVENT = {"hook_event_name": "PostToolUse", "session_id": "quick", "tool_name": "Bash", "tool_input": {}, "tool_response": {}}
 HELLO = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
     "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}  # fmt: skip
@@ -38,3 +40,4 @@ def test_a_send_a_hook_and_a_relay_import_nothing_costly(service: Service) -> No
     ):
         assert known in program
         assert program & COSTLY == set()
+    assert (send | hook) & NOT_ORDINARY == set()
