@@ -111,6 +111,7 @@ def test_a_backup_restored_elsewhere_serves_the_same_sessions_and_files(
     other.stop()
 
 
+@pytest.mark.deep
 def test_a_backup_taken_under_load_is_consistent(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     stopping = threading.Event()
 

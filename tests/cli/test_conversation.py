@@ -103,6 +103,7 @@ def test_a_claim_names_files_by_their_absolute_path(shared_pair: Shell, tag: str
 # plain words
 
 
+@pytest.mark.deep
 def test_plain_words_are_understood_shown_and_done(pair: Shell) -> None:
     assert pair.ok("say", "msg claude: the build is green").endswith("Message sent (number 1)\n")
     assert "the build is green" in pair.ok("say", "chekc", "my", "mesages", "--as", "claude")

@@ -45,6 +45,7 @@ def folders(home: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", ["a file", "below a file", "a link to nothing", "where nothing can be made"])
+@pytest.mark.deep
 def test_a_data_folder_that_can_not_be_used_is_said_in_a_line(home: Path, kind: str) -> None:
     shell = Shell(home)
     shell.env["IPC_HOME"] = str(folders(home)[kind])

@@ -40,6 +40,7 @@ def test_what_the_wire_can_not_carry_is_refused_and_harms_no_other_request(servi
     assert [getattr(f, "code", "ok") for f in found] == ["ok", "bad_request", "bad_request", "bad_request", "ok"]
 
 
+@pytest.mark.deep
 def test_large_sends_at_once_go_out_in_frames_that_fit(service: Service) -> None:
     async def converse() -> list[Any]:
         async with await connect_async("fred", settings=service.settings) as fred:

@@ -192,6 +192,7 @@ def test_what_does_not_fit_is_said_to_wait_for_the_next_turn(shared: Service, ta
         assert "letter 7" in agent.context("UserPromptSubmit")
 
 
+@pytest.mark.deep
 def test_a_storm_adds_no_more_to_a_turn_than_one_context_s_worth(shared: Service, tag: str) -> None:
     agent = Agent(shared, project=f"web{tag}")
     agent.start()
@@ -268,6 +269,7 @@ def test_wrong_arguments_are_logged_and_break_no_host(shared: Service, tag: str,
     assert agent.log()[-1]["event"] == "hook_failed"
 
 
+@pytest.mark.deep
 def test_a_tool_s_huge_output_does_not_keep_the_mail_away(shared: Service, tag: str) -> None:
     agent = Agent(shared, project=f"web{tag}")
     agent.start()

@@ -156,6 +156,7 @@ def test_another_certificate_or_host_is_refused_by_the_client(secure: Service, m
 
 
 @pytest.mark.parametrize("said", [b'{"action":"ping"}\n', b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"x" * 99, b""])
+@pytest.mark.deep
 def test_a_client_without_tls_gets_no_answer_and_is_closed(secure: Service, said: bytes) -> None:
     with secure.tcp(HANDSHAKE_S + 5) as s:
         s.sendall(said)
