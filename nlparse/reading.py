@@ -46,7 +46,7 @@ class Reading:
         self.fuzzy = True
 
     def may_begin(self) -> bool:
-        """False if no command begins with the first word, a look that most texts end with."""
+        """False if no command begins with the first word, which ends the reading of most texts, such as "don't tell fred"."""
         if self.begin >= len(self.tokens):
             return False
         word = self.tokens[self.begin].word

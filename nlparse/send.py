@@ -1,4 +1,8 @@
-"""Messages to names: ``tell fred hi``, ``let fred know that …``, ``fred: hi``, ``say hi to fred`` (RULES.md §2 and §3)."""
+"""Messages to names: ``tell fred hi``, ``let fred know that …``, ``fred: hi``, ``say hi to fred`` (RULES.md §2 and §3).
+
+What denies a send is no command: "don't tell fred", "never message fred", "I told fred". A command must be the first word after
+politeness (``Reading.may_begin``), and no word that denies begins one. "tell fred not to push" sends "not to push".
+"""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""How a revoked key ends an open connection.
+"""How a revoked key ends what an open connection may do: from the next frame on it gets refusals only.
 
 libzmq ends no connection because of its key, so the door looks the key up again whenever something passes:
 

@@ -12,7 +12,7 @@ takes back the whole batch; then each request is decided again alone, so that on
 disk refuses sends and serves reads.
 
 Two kinds of requests are not decided here and now where the caller gives a time budget: those for which a connection's time is
-used up go to ``rest``, and reads of the archive go to ``aside``, for a moment when nobody else waits.
+used up go to ``rest``, and reads of the archive go to ``aside``, to be run one at a time, one after each batch.
 """
 
 import hmac

@@ -21,7 +21,7 @@ from broker.core.drafts import MESSAGE_JSON_BYTES
 from broker.core.loop_guard import settled
 from broker.core.mailboxes import room
 from broker.core.outcomes import SENT
-from broker.core.rate_limit import affordable, bucket
+from broker.core.rate_limit import affordable, bucket, charge
 from broker.core.sessions import authenticate
 from broker.core.state import Landing, Mailbox, Session
 from broker.core.values import ESCAPED
@@ -131,8 +131,7 @@ def settle(batch: Batch, session: Session, last_id: int, boxes: dict[str, Box]) 
     batch.journal.set(batch.state, "last_message_id", last_id)
     rate, filled = bucket(batch, session)
     if rate > 0:
-        batch.journal.set(session, "tokens", filled - count)
-        batch.journal.set(session, "refilled_s", batch.now.mono_s)
+        charge(batch, session, filled - count)
     for box in boxes.values():
         mailbox = box.mailbox
         if box.taken:

@@ -4,7 +4,7 @@ Theory of operation. A message is on lease from the moment a reply or push holds
 newer mail, by whichever is first:
 
     its time is over             ``expired_leases``       ``lease_s`` after it was handed out, or what ``touch`` asked for
-    its connection ends          ``end_connection``       unless ``touch`` took the connection away
+    its connection ends          ``end_connection``       unless ``touch`` detached the lease from it
     it can't be delivered        ``return_undelivered``   nobody reads the reply
     its reader gives it back     ``return_leases``        ``release``
     its session is replaced      ``return_leases``        another takes over the name

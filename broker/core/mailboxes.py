@@ -1,4 +1,4 @@
-"""A mailbox: its room, and how it is made, named, counted and dropped.
+"""A mailbox: how much mail it holds, and how it is made, named, counted and dropped.
 
 A mailbox is *claimed* while somebody is registered as it. One that a send has made for a name that nobody has is *unborn*: it
 counts against its maker.
@@ -14,7 +14,8 @@ _NO_LIMIT = 2**62
 
 
 def room(settings: Settings, mailbox: Mailbox) -> int:
-    """Messages that it still takes. It holds ``mailbox_limit`` unread ones; the next is refused as ``mailbox_full``."""
+    """Messages that it still takes. It holds ``mailbox_limit`` unread ones (10,000 unless set). The next one is refused as
+    ``mailbox_full``; a group's post or a broadcast passes the mailbox over and its reply lists it (``recipients.with_room``)."""
     limit = settings.mailbox_limit
     return max(0, limit - mailbox.queued) if limit > 0 else _NO_LIMIT
 

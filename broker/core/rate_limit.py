@@ -16,7 +16,12 @@ def take_tokens(batch: Batch, session: Session, count: int) -> None:
     cost = min(float(count), float(batch.settings.rate_burst))
     if filled < cost:
         raise IpcError("rate_limited", limit=rate, retry_after_s=(cost - filled) / rate)
-    batch.journal.set(session, "tokens", filled - cost)
+    charge(batch, session, filled - cost)
+
+
+def charge(batch: Batch, session: Session, left: float) -> None:
+    """So many tokens are left in the session's bucket now."""
+    batch.journal.set(session, "tokens", left)
     batch.journal.set(session, "refilled_s", batch.now.mono_s)
 
 

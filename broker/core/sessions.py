@@ -18,7 +18,7 @@ from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
 
 _NAMES_TAKEN = {"register": ("instance_id",), "rename": ("new_id",), "group_create": ("group",)}
-"""The fields in which a request names the name that it takes."""
+"""By action: the field that holds the name which the action takes."""
 _ENDED_KEPT = 16
 """Replaced sessions of a name whose holders are told ``session_replaced``; older tokens are ``unauthorized``."""
 
@@ -69,7 +69,7 @@ def check_right_to_register(batch: Batch, request: Incoming, name: str) -> None:
         if not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace")):
             batch.event("auth_refused", name=name)
             raise IpcError("invalid_auth")
-    elif request.body.get("peer_uid") is not None:
+    elif request.body.get("peer_uid") is not None:  # doors set it for a foreign user only
         batch.event("user_refused", name=name, uid=request.body["peer_uid"])
         raise IpcError("forbidden_user")
 

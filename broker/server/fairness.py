@@ -3,8 +3,8 @@
 Alone, a connection fills a whole transaction. Beside others it gets at most ``SHARE`` requests into one, and every other
 transaction is without the connections that have more than that waiting: a flood costs the others one short transaction of
 waiting. Where requests are expensive a count does not bound time, so a ``ConnectionBudget`` does; what it leaves is put back.
-Reads of the archive take up to a tenth of a second. They wait in the ``SlowLane`` until everything else is answered, and run
-one at a time.
+Reads of the archive take up to a tenth of a second. They wait in the ``SlowLane``, and one of
+them runs after each transaction; what comes meanwhile waits for that one read.
 
 A connection's requests beyond ``LIMIT`` or ``LIMIT_BYTES`` are refused, and a session's reads beyond ``SLOW_LIMIT``.
 """

@@ -1,4 +1,4 @@
-"""The broker process's loop, which is the hot path whole:
+"""The broker process's loop, the whole hot path:
 
     sockets -> decode -> decide -> append -> commit -> reply
 
