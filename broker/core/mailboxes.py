@@ -15,7 +15,7 @@ _NO_LIMIT = 2**62
 
 def room(settings: Settings, mailbox: Mailbox) -> int:
     """Messages that it still takes. It holds ``mailbox_limit`` unread ones (10,000 unless set). The next one is refused as
-    ``mailbox_full``; a group's post or a broadcast passes the mailbox over and its reply lists it (``recipients.with_room``)."""
+    ``mailbox_full``; a post to a group or a broadcast passes the mailbox over, and says so (``recipients.with_room``)."""
     limit = settings.mailbox_limit
     return max(0, limit - mailbox.queued) if limit > 0 else _NO_LIMIT
 
