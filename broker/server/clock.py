@@ -7,16 +7,16 @@ from broker.core.terms import ClockReading, Terms
 from broker.home.process_table import boot_id
 
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Counts suspension, on Linux by its name; CLOCK_MONOTONIC does elsewhere."""
+"""A clock that counts while the machine sleeps: CLOCK_BOOTTIME on Linux, CLOCK_MONOTONIC elsewhere."""
 
 
 def reading() -> ClockReading:
-    """The clocks now, and which boot of the machine this is."""
+    """What the clocks show now, and the id of this boot."""
     return ClockReading(time.time(), time.clock_gettime(_BOOT_CLOCK), boot_id())
 
 
 class Clock:
-    """Says what moment it is: call it."""
+    """Call it for the present moment."""
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms

@@ -1,10 +1,10 @@
-"""The broker process's loop, the whole hot path:
+"""The loop of the broker process. The whole hot path is in this file:
 
     sockets -> decode -> decide -> append -> commit -> reply
 
-One thread. All requests that wait are taken together, decided and committed in one transaction, then answered; the
-replies of one connection share a frame. The loop sleeps in ``select`` until a frame, a signal or the next deadline: an idle
-broker runs no code.
+Theory of operation. There is one thread. It takes all requests that wait, decides them, commits them in one transaction, and
+answers after the commit; the replies of one connection share a frame. The loop sleeps in ``select`` until a frame, a signal or
+the next deadline, so an idle broker runs no code. What hears the supervisor is given to ``serve``; it needs no service.
 """
 
 import contextlib
@@ -42,12 +42,12 @@ from broker.store.recovery import last_repair
 from broker.version import VERSION
 
 _BATCH_REQUESTS = 2048
-"""Requests taken into one transaction: enough to share a sync among many, few enough to answer soon."""
+"""Most requests of one transaction: enough to share a sync among many, few enough to answer soon."""
 _WARNINGS = frozenset({"storage_full", "storage_locked", "session_replaced"})
 
 
 class Server:
-    """The sockets over an engine."""
+    """The sockets, the engine behind them, and the loop."""
 
     def __init__(self, settings: Settings, store: SqliteStore, log: Log) -> None:
         self.settings = settings
@@ -84,7 +84,7 @@ class Server:
     # life
 
     def open(self) -> None:
-        """Bind, or raise OSError. The caller holds the folder's lock."""
+        """Bind the sockets. The caller holds the lock of the data folder. Raises OSError."""
         check_endpoint(self.settings)
         address, path = endpoint(self.settings), wire_socket(str(self.settings.home))
         self._stream.open(self.settings, path)
@@ -97,7 +97,7 @@ class Server:
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
-        """Leave the loop after the present batch; for signal handlers, whose signal ends the wait."""
+        """Leave the loop after the present batch. For signal handlers: the signal itself ends the wait."""
         self._running = False
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class Server:
         self.batch(peers, routed)
 
     def _beat(self) -> None:
-        """The supervisor asked, or is gone. Raises GroundGone, StoreGone."""
+        """Answer the supervisor and check the data folder; stop if the supervisor is gone. Raises GroundGone, StoreGone."""
         if not self._heard_parent(self._parent_pipe):
             self._running = False
             return
@@ -168,7 +168,7 @@ class Server:
     # the hot path
 
     def batch(self, peers: Sequence[SocketPeer] = (), routed: bool = True) -> None:
-        """Take what waits, commit it, answer: of the stream door's ``peers``, of the router's if it may have some."""
+        """Take what waits, commit it, answer. ``peers`` can be read; ``routed`` says that the router may have frames."""
         taken = self._receive(peers, routed)
         if self._stream.departed or self._router.departed:
             self._see_off()
@@ -190,7 +190,7 @@ class Server:
         return route in self._backlog or route in self._slow
 
     def _note_clock(self) -> None:
-        """The wall clock was set, or an hour is over in which nothing ended."""
+        """Log jumps of the wall clock, and save the clocks for the next start."""
         for step_s in self.terms.jumps:
             self.log.warning("clock_jumped", by_s=round(step_s, 1), ahead_s=round(self.terms.at.ahead_s, 1))
             self._jumps += 1
@@ -213,13 +213,13 @@ class Server:
                 self.log.info(event.name, **event.fields)
 
     def _overloaded(self, route: Route, bodies: list[dict[str, Any]], limit: int) -> None:
-        """More than ``limit`` wait already."""
+        """Refuse requests of a connection that has more than ``limit`` waiting."""
         self.refused += len(bodies)
         refusal = IpcError("overloaded", limit=limit, retry_after_s=0.1).to_wire()
         self._send([Answers(route, [{"id": body.get("id"), **refusal} for body in bodies])])
 
     def _receive(self, peers: Sequence[SocketPeer], routed: bool) -> list[Frame]:
-        """Read what has come and take each connection's share of it."""
+        """Read what has come, and take each connection's share of what waits."""
         for peer in peers:
             if self._backlog.is_behind(peer.route):
                 continue
@@ -248,7 +248,7 @@ class Server:
         return taken
 
     def _take_in(self, route: Route, raw: bytes | memoryview, codec: Any) -> int:
-        """Queue the requests of a frame or line, or refuse it; how many they are."""
+        """Queue or refuse the requests of a frame or line. Returns how many they are."""
         try:
             bodies: list[dict[str, Any]] = codec.decode(raw)
         except (frames.FrameError, IpcError) as e:
@@ -264,7 +264,7 @@ class Server:
         self._send([Answers(route, [{"id": None, **told.to_wire()}])])
 
     def _send(self, out: list[Outgoing | Answers]) -> None:
-        """Answer, the replies of one connection in one frame. Mail that can't be delivered goes back to its mailbox."""
+        """Send the replies, those of one connection in one frame. Mail that can't be delivered goes back to its mailbox."""
         by_route: dict[bytes, list[Outgoing | Answers]] = {}
         for reply in out:
             by_route.setdefault(reply.route, []).append(reply)
@@ -294,14 +294,14 @@ class Server:
                 return_undelivered(self.engine.state, reply.mailbox, reply.route, reply.mail_ids)
 
     def _see_off(self) -> None:
-        """Nothing waits any more for connections that have ended, and mail that they held goes back."""
+        """Forget connections that have ended. Mail that they held goes back to its mailbox."""
         for departed in (self._stream.departed, self._router.departed):
             for route in departed:
                 end_connection(self.engine.state, route)
             departed.clear()
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:
-        """Raises StoreDamaged where that is what the fault comes from: it is not one request's."""
+        """Log a fault of one request; the reference for its client. Raises StoreDamaged if the database is the cause."""
         if isinstance(error, StoreDamaged) or is_damage(error):
             raise StoreDamaged(str(error)) from error
         action = str(request.body.get("action"))[:64]
