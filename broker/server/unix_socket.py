@@ -1,14 +1,14 @@
-"""The stream door of the broker: frames or JSON lines over a Unix socket, for programs of this machine.
+"""The broker's Unix socket: frames or JSON lines, for programs of this machine.
 
-ZeroMQ hands each message from thread to thread, four times on its way to the broker and back: 0.1 ms, as much as the disk
-takes. Here the broker's one thread reads and writes the sockets itself. The first byte of a connection tells which it speaks:
-frames are the same as over ZeroMQ (broker.protocol.frames), lines are for programs that can't afford to load MessagePack.
+ZeroMQ hands each message from thread to thread, four times on its way to the broker and back. This takes 0.1 ms, as much as
+the disk. Here the broker's one thread reads and writes the sockets itself. The first byte of a connection tells its form:
+frames are those of ZeroMQ (broker.protocol.frames); JSON lines are for programs that can't afford to load MessagePack.
 
-A client that ends its sending side gets the answers to what it had sent before, and then the end.
+A client that ends its sending side gets the answers to what it had sent, and then the end of the connection.
 
-A peer that doesn't read what it is sent is not read any more from ``_PAUSE_BYTES`` on, which leaves its requests in its own
-buffers. It is dropped at ``_DROP_BYTES``, and by a large frame where ``_ALL_BYTES`` of all peers wait: then it comes back and
-asks again, as after a death of the broker.
+Beyond ``_PAUSE_BYTES`` of unread replies the broker reads no more of a peer; its requests stay in its own buffers. Beyond
+``_DROP_BYTES`` the connection ends, and also at a large frame where all peers together leave ``_ALL_BYTES`` unread. The
+client then connects and asks again, as after a death of the broker.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from broker.protocol.errors import IpcError
 from broker.protocol.json_text import LineSplitter, parse, to_json
 
 _READ_BYTES = 96 * 1024
-"""At once from one peer: what is read of a fast one, beside what waits of it, stays below the bound of the backlog."""
+"""Read from one peer at once. With what waits of a fast peer it stays below the bound of the backlog."""
 _PAUSE_BYTES = 1024 * 1024
 _DROP_BYTES = 16 * 1024 * 1024
 _LARGE_BYTES = 64 * 1024
@@ -94,7 +94,7 @@ class SocketPeer:
         self.codec: FrameCodec | LineCodec | None = None
         """None until its first byte has come."""
         self.out = bytearray()
-        """What could not be sent yet."""
+        """Replies and pushes that could not be sent yet."""
         self.watched = _READ
 
 
@@ -109,11 +109,11 @@ class StreamDoor:
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
         self._ending: list[SocketPeer] = []
-        """Those that send no more and may have something to be answered."""
+        """Peers that send no more and may still wait for answers."""
         self.departed: set[Route] = set()
         """Connections that have ended since the loop looked."""
         self.listen_again_s: float | None = None
-        """When to listen again (monotonic clock), after no descriptor was left for a new connection."""
+        """Second of the monotonic clock at which to listen again, after no descriptor was left for a new connection."""
 
     def open(self, settings: Settings, path: str) -> None:
         """Bind, or raise OSError. The caller holds the folder's lock."""
@@ -176,8 +176,8 @@ class StreamDoor:
         self._selector.register(self._listening, _READ, self)
 
     def read(self, peer: SocketPeer) -> "Iterable[bytes | memoryview]":
-        """The frames or lines that have come, to be used before the next one is read. Raises FrameError and IpcError for what
-        can't be read on."""
+        """The frames or lines that have come; use each before the next. Raises FrameError or IpcError where the stream can't be
+        read any further."""
         try:
             count = peer.socket.recv_into(self._buffer)
         except (BlockingIOError, InterruptedError):
@@ -194,7 +194,7 @@ class StreamDoor:
         return peer.codec.feed(self._view[:count])
 
     def end(self, is_asking: Callable[[Route], bool]) -> None:
-        """Drop those that send no more, once all that they asked for is answered and gone out."""
+        """Drop peers that send no more, once their requests are answered and the answers sent."""
         for peer in self._ending[:]:
             if not peer.out and not is_asking(peer.route):
                 self.drop(peer)
@@ -227,7 +227,7 @@ class StreamDoor:
         return sum(len(peer.out) for peer in self._peers.values())
 
     def flush(self, peer: SocketPeer) -> None:
-        """Send on what waits, now that the peer reads."""
+        """Send what waits; the peer can take some."""
         try:
             sent = peer.socket.send(peer.out)
         except (BlockingIOError, InterruptedError):
