@@ -24,6 +24,7 @@ from tests import examples
 pytest_plugins = ["tests.engine", "tests.guard"]
 DEADLINE_S = 20.0
 DEEP = Path(__file__).with_name("deep")
+DEEP_TIMEOUT_S = 180
 # a shell starts what runs in the background with SIGINT ignored, and so would be all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -40,6 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if DEEP in item.path.parents or (config.option.markexpr == "deep" and item.get_closest_marker("hypothesis")):
             item.add_marker("deep")
+        if item.get_closest_marker("deep") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(DEEP_TIMEOUT_S))
 
 
 def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S, explain: Callable[[], str] = str) -> Any:
