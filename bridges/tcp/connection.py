@@ -76,9 +76,10 @@ class TcpConnection(Pipeline):
     def eof_received(self) -> None:
         if self._life.state is LifeState.LASTING and self._lines.held_bytes:
             self._take_lines(b"\n")  # the last one needs none
-        self.report(
-            LifeEvent.CLIENT_CLOSED, IpcError("bad_request", detail="The connection ended before a complete JSON object")
-        )
+        error = None
+        if self._life.state is LifeState.READING:  # each one-shot client comes here, and few are told
+            error = IpcError("bad_request", detail="The connection ended before a complete JSON object")
+        self.report(LifeEvent.CLIENT_CLOSED, error)
 
     def connection_lost(self, _error: OSError | None) -> None:
         self._leave()
