@@ -20,7 +20,10 @@ PIPELINE = 320
 TAKEN_BYTES = 8 * 1024 * 1024
 """Bytes of requests after which nothing more is read until all are answered."""
 SHARE = 16
-"""Requests of one client that may be at the broker while others ask. Another's request stands behind 16, not behind 320."""
+"""Requests of one client that may be at the broker while others ask. Another's request stands behind 16, not behind 320.
+
+Measured beside a flood in one run, with 16, 24, 32 and 320: a quiet client's p99 is 2.3, 2.9, 3.6 and 10 times that alone, and
+the flood gets 55, 55, 61 and 100 %."""
 SHARED_S = 1.0
 """Clients share for 1 s after a second one was active; it will probably ask again."""
 LONG_AT_ONCE = 4
