@@ -1,4 +1,7 @@
-"""JSON requests to the broker's requests, and replies back. Field names are the same; this file holds what differs."""
+"""JSON requests to the broker's requests, and replies back. Field names are the same; this file holds what differs.
+
+What a one-shot ``check`` acknowledges, and on which evidence, stands in the table of ``bridges.tcp.lifecycle``.
+"""
 
 from functools import cached_property
 from typing import Any
