@@ -224,7 +224,7 @@ def test_the_installed_commands_run_from_anywhere(user: User, host: str) -> None
     entry = _server(user, host)
     client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}) + "\n"
-    env = {"HOME": str(user.home), "PATH": "/usr/bin:/bin", **entry.get("env", {})}
+    env = {"HOME": str(user.home), "IPC_PORT": "0", "PATH": "/usr/bin:/bin", **entry.get("env", {})}
     pipe = subprocess.PIPE
     with subprocess.Popen([entry["command"], *entry["args"]], cwd="/", env=env, stdin=pipe, stdout=pipe) as server:
         assert server.stdin is not None and server.stdout is not None
@@ -235,7 +235,7 @@ def test_the_installed_commands_run_from_anywhere(user: User, host: str) -> None
     hooks = json.loads(next(t for n, t in user.files().items() if n.endswith("hooks.json")))["hooks"]
     event = json.dumps({"session_id": "s1", "cwd": str(user.project)}).encode()
     start = hooks["SessionStart"][0]["hooks"][0]["command"]
-    env = {"HOME": str(user.home), "PATH": "/usr/bin:/bin"}
+    env = {"HOME": str(user.home), "IPC_PORT": "0", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(["/bin/sh", "-c", start], cwd="/", env=env, input=event, capture_output=True, timeout=40)
     assert b"under the name project." in done.stdout
 
