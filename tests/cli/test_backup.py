@@ -227,7 +227,7 @@ def test_a_backup_whose_messages_name_files_elsewhere_is_refused(filled: Service
         return member, copy.read_bytes() if member.name == "ipc.db" else raw
 
     done = ipc(elsewhere, "restore", str(changed(source, tmp_path / "changed.tar", change)))
-    assert (done.returncode, "names a file that is not ours: /etc/passwd" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "names a file that is not ours: '/etc/passwd'" in done.stderr) == (1, True), done.stderr
 
 
 def test_certificate_and_key_in_the_data_folder_are_saved_and_restored(
