@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -31,7 +32,7 @@ class Terminal:
     def __init__(self, shown: Path, env: dict[str, str]) -> None:
         self._shown = shown
         with shown.open("wb") as output:
-            self._shell = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=output, stderr=output, env=env)
+            self._shell = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=output, stderr=output, env=env, start_new_session=True)
 
     def type(self, line: str) -> None:
         assert self._shell.stdin is not None
@@ -42,7 +43,7 @@ class Terminal:
         wait_for(f"{text!r} on the screen", lambda: text in self._shown.read_text(), explain=self._shown.read_text)
 
     def close(self) -> None:
-        self._shell.kill()
+        os.killpg(self._shell.pid, signal.SIGKILL)  # the shell, and what runs in it
         self._shell.communicate()
 
 
