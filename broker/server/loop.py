@@ -170,6 +170,9 @@ class Server:
     def batch(self, peers: Sequence[SocketPeer] = (), routed: bool = True) -> None:
         """Take what waits, commit it, answer. ``peers`` can be read; ``routed`` says that the router may have frames."""
         taken = self._receive(peers, routed)
+        if self._stream.ending:  # those with nothing left to answer: mail of this batch is not for their waits any more
+            asking = {frame.route for frame in taken}
+            self._stream.end(lambda route: route in asking or self._is_asking(route))
         if self._stream.departed or self._router.departed:
             self._see_off()
         self._answer(self.engine.run(taken, self.clock(), ConnectionBudget(self._backlog.pace_s)))

@@ -108,7 +108,7 @@ class StreamDoor:
         self._numbers = itertools.count(1)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
-        self._ending: list[SocketPeer] = []
+        self.ending: list[SocketPeer] = []
         """Peers that send no more and may still wait for answers."""
         self.departed: set[Route] = set()
         """Connections that have ended since the loop looked."""
@@ -186,7 +186,7 @@ class StreamDoor:
             self.drop(peer)
             return ()
         if not count:
-            self._ending.append(peer)
+            self.ending.append(peer)
             self._watch(peer)
             return ()
         if peer.codec is None:
@@ -195,7 +195,7 @@ class StreamDoor:
 
     def end(self, is_asking: Callable[[Route], bool]) -> None:
         """Drop peers that send no more, once their requests are answered and the answers sent."""
-        for peer in self._ending[:]:
+        for peer in self.ending[:]:
             if not peer.out and not is_asking(peer.route):
                 self.drop(peer)
 
@@ -241,7 +241,7 @@ class StreamDoor:
     def _watch(self, peer: SocketPeer) -> None:
         """Wait for what can be done with a peer."""
         waiting = len(peer.out)
-        wanted = (_WRITE if waiting else 0) | (_READ if waiting < _PAUSE_BYTES and peer not in self._ending else 0)
+        wanted = (_WRITE if waiting else 0) | (_READ if waiting < _PAUSE_BYTES and peer not in self.ending else 0)
         if wanted == peer.watched:
             return
         if not wanted:
@@ -259,8 +259,8 @@ class StreamDoor:
         if peer.watched:
             self._selector.unregister(peer.socket)
         peer.socket.close()
-        if peer in self._ending:
-            self._ending.remove(peer)
+        if peer in self.ending:
+            self.ending.remove(peer)
         self.departed.add(peer.route)
 
 

@@ -32,7 +32,8 @@ class Terminal:
     def __init__(self, shown: Path, env: dict[str, str]) -> None:
         self._shown = shown
         with shown.open("wb") as output:
-            self._shell = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=output, stderr=output, env=env, start_new_session=True)
+            streams = {"stdin": subprocess.PIPE, "stdout": output, "stderr": output}
+            self._shell = subprocess.Popen(["bash"], **streams, env=env, start_new_session=True)  # type: ignore[call-overload]
 
     def type(self, line: str) -> None:
         assert self._shell.stdin is not None
