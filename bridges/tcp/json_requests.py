@@ -4,9 +4,8 @@ What a one-shot ``check`` acknowledges, and on which evidence, stands in the tab
 """
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bridges.plain_words import Vocabulary, vocabulary
 from bridges.tcp.admission import Admission
 from bridges.tcp.memory import Room
 from bridges.tcp.pace import FairTurns
@@ -19,6 +18,9 @@ from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, SettingsError
 from broker.protocol.former_actions import FORMER_ACTIONS
 from broker.protocol.rows import Access
+
+if TYPE_CHECKING:
+    from bridges.plain_words import Vocabulary
 
 _LEGACY_LIMIT = 1000
 OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
@@ -38,8 +40,10 @@ class JsonUpstream(Upstream):
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
 
     @cached_property
-    def words(self) -> Vocabulary:
+    def words(self) -> "Vocabulary":
         """What plain words are read with. Raises IpcError where config.toml has bad ones."""
+        from bridges.plain_words import vocabulary  # a door that nobody speaks to in plain words does without the parser
+
         try:
             return vocabulary(self.settings.home)
         except SettingsError as e:

@@ -19,7 +19,6 @@ from bridges.tcp.guest import Guest
 from bridges.tcp.json_requests import JsonUpstream, legacy_message, shown
 from bridges.tcp.lifecycle import LifeEvent
 from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, UNREAD_PUSHES_BYTES, Slot, Window
-from bridges.tcp.say import Saying
 from bridges.tcp.wrong_proofs import WrongProofs
 from bridges.upstream import DoorClient, Handed
 from broker.protocol.actions import DELIVERING
@@ -103,6 +102,8 @@ class Pipeline(Guest):
         elif isinstance(action, str) and action in LONG:
             self._window.long.append(slot)
             if action == "say":
+                from bridges.tcp.say import Saying  # with the parser, which few connections need
+
                 Saying(request, self._up.words, partial(self._ask_for, slot), partial(self._answer, slot)).go_on()
             else:
                 self._ask(slot)
