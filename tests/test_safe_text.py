@@ -32,6 +32,7 @@ CONTROLS = [(0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0xD800, 0xDFFF)]
 HIDDEN = {code for first, last in IGNORABLE + BLANK + CONTROLS for code in range(first, last + 1)}
 
 
+@pytest.mark.deep
 def test_each_hidden_character_becomes_an_escape_and_each_other_one_stays() -> None:
     for code in range(0x110000):
         shown = visible(chr(code))

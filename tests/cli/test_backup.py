@@ -91,6 +91,7 @@ def test_what_is_restored_is_what_was_saved_to_the_byte(filled: Service, tmp_pat
     subprocess.run(["rm", "-rf", str(aside)], check=True)
 
 
+@pytest.mark.deep
 def test_a_backup_restored_elsewhere_serves_the_same_sessions_and_files(
     filled: Service, elsewhere: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_backup_taken_under_load_is_consistent(filled: Service, elsewhere: Pat
         assert db.execute("SELECT count(*) FROM queue WHERE message_id NOT IN (SELECT id FROM message)").fetchone()[0] == 0
 
 
+@pytest.mark.deep
 def test_refusals(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     target = tmp_path / "b.tar"
     assert ipc(filled.home, "backup", str(target)).returncode == 0
@@ -210,6 +212,7 @@ def test_a_backup_that_calls_other_files_tls_files_is_refused(filled: Service, e
     assert not (elsewhere.parent / "evil").exists()
 
 
+@pytest.mark.deep
 def test_a_backup_whose_messages_name_files_elsewhere_is_refused(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     source, copy = tmp_path / "b.tar", tmp_path / "copy.db"
     assert ipc(filled.home, "backup", str(source)).returncode == 0
@@ -230,6 +233,7 @@ def test_a_backup_whose_messages_name_files_elsewhere_is_refused(filled: Service
     assert (done.returncode, "names a file that is not ours: '/etc/passwd'" in done.stderr) == (1, True), done.stderr
 
 
+@pytest.mark.deep
 def test_certificate_and_key_in_the_data_folder_are_saved_and_restored(
     filled: Service, elsewhere: Path, tmp_path: Path
 ) -> None:
@@ -249,6 +253,7 @@ def test_certificate_and_key_in_the_data_folder_are_saved_and_restored(
     assert stat.S_IMODE((elsewhere / "tls").stat().st_mode) == 0o700
 
 
+@pytest.mark.deep
 def test_certificate_and_key_elsewhere_are_left_where_they_are(filled: Service, tmp_path: Path) -> None:
     for name in ("tls.crt", "tls.key"):
         (tmp_path / name).write_text("elsewhere")
@@ -260,6 +265,7 @@ def test_certificate_and_key_elsewhere_are_left_where_they_are(filled: Service, 
         assert [name for name in tar.getnames() if "tls" in name] == []
 
 
+@pytest.mark.deep
 def test_the_keys_of_other_machines_are_saved_and_restored(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     pair = keys.server_pair(filled.settings)
     keys.allow(filled.settings, "fred", keys.new_pair().public)
@@ -347,6 +353,7 @@ def test_a_restore_killed_at_any_step_is_finished_or_has_changed_nothing(home: P
         shutil.rmtree(folder)
 
 
+@pytest.mark.deep
 def test_a_start_finishes_what_a_killed_restore_began(home: Path, saved: Path, make_service: Callable[..., Service]) -> None:
     settings = Settings.load(env={"IPC_HOME": str(home)})
     for _ in deaths(lambda: None, lambda: backup.restore(settings, saved, force=True)):

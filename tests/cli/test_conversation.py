@@ -132,6 +132,7 @@ def test_a_dry_run_shows_what_was_understood_and_does_nothing(shared_pair: Shell
     assert shared_pair.ok("check", "--as", f"claude{tag}") == "No new messages\n"
 
 
+@pytest.mark.deep
 def test_what_is_unsure_is_asked_back_and_done_with_yes(shared_pair: Shell, tag: str) -> None:
     assert f"nessa{tag} isn't registered. Send anyway?" in shared_pair.fails(2, "say", f"msg nessa{tag} welcome")
     assert f"Did you mean claude{tag}?" in shared_pair.fails(2, "say", f"msg cluade{tag}: hi")

@@ -262,6 +262,7 @@ def seed_database(home: Path) -> Path:
     return path
 
 
+@pytest.mark.deep
 def test_legacy_mail_is_imported_once_and_what_could_not_be_is_reported(shell: Shell, seed_database: Path) -> None:
     before = seed_database.read_bytes()
     done = shell.run("import-legacy", str(seed_database))
@@ -286,7 +287,8 @@ def older_system(path: Path, columns: str, rows: list[tuple[object, ...]]) -> Pa
     return path
 
 
-def test_a_hostile_seed_database_reaches_no_terminal(shell: Shell) -> None:
+@pytest.mark.deep
+def test_a_hostile_older_database_reaches_no_terminal(shell: Shell) -> None:
     now = "2026-01-01T00:00:00"
     columns = "id, from_id, to_id, content, timestamp, data, read_flag"
     path = older_system(

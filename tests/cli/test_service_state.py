@@ -25,6 +25,7 @@ def test_a_setting_that_differs_from_the_running_services_is_named_with_what_to_
     assert json.loads(shell.ok("status", "--config", "--json", **other))["mailbox_limit"]["value"] == "99"
 
 
+@pytest.mark.deep
 def test_the_shared_secret_is_never_part_of_it(shell: Shell) -> None:
     shell.env["IPC_SHARED_SECRET"] = "hush-hush"  # noqa: S105
     shell.ok("up")

@@ -50,6 +50,7 @@ def test_large_sends_at_once_go_out_in_frames_that_fit(service: Service) -> None
         assert [reply["status"] for reply in asyncio.run(converse())] == ["ok"] * 5
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("link", ["unix", "zeromq"])
 def test_a_check_that_waits_gets_its_mail_though_the_broker_is_killed(service: Service, link: Way) -> None:
     async def story() -> list[str]:

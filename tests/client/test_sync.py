@@ -59,6 +59,7 @@ def test_two_programs_hold_a_conversation(service: Service) -> None:
     assert fred.withdraw(own)["withdrawn"] == 0
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("link", ["unix", "zeromq"])
 def test_an_ask_brings_its_answer_though_the_broker_is_killed_while_it_waits(service: Service, link: str) -> None:
     fred, claude = service.connect("fred", link=link), service.connect("claude", link=link)
@@ -99,6 +100,7 @@ def test_both_clients_have_their_calls_from_one_place() -> None:
         assert shared.isdisjoint(vars(client))
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("link", ["unix", "zeromq"])
 def test_a_check_after_the_brokers_restart_is_made_once(service: Service, link: str) -> None:
     """Made over the old link, too, it would lease the mail to nobody."""
@@ -110,6 +112,7 @@ def test_a_check_after_the_brokers_restart_is_made_once(service: Service, link: 
     assert fred.request("status")["requests"] == asked + 2  # the check, and this
 
 
+@pytest.mark.deep
 def test_mail_of_a_check_that_timed_out_is_in_the_next_one(service: Service) -> None:
     fred, claude = service.connect("fred"), service.connect("claude")
     with pytest.raises(broker.IpcError) as late:

@@ -87,6 +87,7 @@ def machine(core: Core) -> Machine:
     return one
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("by_s", [8 * DAY_S, 400 * DAY_S, -8 * DAY_S, -20 * 365 * DAY_S])
 def test_nothing_ends_because_the_clock_was_set_nor_when_it_is_set_back(machine: Machine, by_s: float) -> None:
     before = machine.has_all()

@@ -26,6 +26,7 @@ def overwrite_one_page(path: Path, table: str) -> None:
         f.write(b"\xa5" * 4096)
 
 
+@pytest.mark.deep
 def test_damage_met_at_work_is_repaired_by_the_next_start_and_told_to_all(service: Service, home: Path) -> None:
     service.connect("claude")  # registered, so it is told
     service.connect("fred").send_many([("claude", "x" * 1000)] * 300)
@@ -46,6 +47,7 @@ def test_damage_met_at_work_is_repaired_by_the_next_start_and_told_to_all(servic
     assert any(line["event"] == "database_repaired" for line in service.log("broker"))
 
 
+@pytest.mark.deep
 def test_a_service_whose_database_is_no_database_any_more_begins_anew(service: Service, home: Path) -> None:
     service.connect("fred").send("claude", "x")
     service.stop()

@@ -28,6 +28,7 @@ def small_disk(home: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(home)], check=True)
 
 
+@pytest.mark.deep
 def test_a_full_disk_refuses_new_mail_keeps_what_it_has_and_recovers(
     small_disk: Path, make_service: Callable[..., Service]
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_full_disk_refuses_new_mail_keeps_what_it_has_and_recovers(
     assert got == [*stored, "last"]
 
 
+@pytest.mark.deep
 def test_hooks_bring_stored_mail_and_a_new_session_its_name_though_the_disk_is_full(
     small_disk: Path, make_service: Callable[..., Service]
 ) -> None:
@@ -75,6 +77,7 @@ def test_hooks_bring_stored_mail_and_a_new_session_its_name_though_the_disk_is_f
     fill.unlink()
 
 
+@pytest.mark.deep
 def test_a_service_that_starts_on_a_full_disk_serves_its_doors(small_disk: Path, make_service: Callable[..., Service]) -> None:
     service = make_service(IPC_HEARTBEAT="0.9").start()
     port, token = service.port(), service.register("web")

@@ -115,6 +115,7 @@ def test_two_brokers_never_have_one_database_by_whatever_path(
     assert (done.returncode, "another broker has the database" in done.stderr) == (3, True), done.stderr
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
 def test_nothing_is_acknowledged_once_the_data_folder_is_another(
     make_service: Callable[..., Service], home: Path, how: str
@@ -140,6 +141,7 @@ def test_nothing_is_acknowledged_once_the_data_folder_is_another(
         shutil.rmtree(aside, ignore_errors=True)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 def test_nothing_is_acknowledged_once_the_database_is_another(
     make_service: Callable[..., Service], home: Path, how: str
@@ -190,6 +192,7 @@ def ipc(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "bridges.cli", *words], env=env, capture_output=True, text=True, timeout=40)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("what", ["number given to another process", "dead process", "nonsense", "no file"])
 def test_down_ends_the_supervisor_and_nothing_else_whatever_the_file_says(
     make_service: Callable[..., Service], home: Path, what: str

@@ -109,6 +109,7 @@ def test_ones_own_claim_a_shell_that_is_no_agent_and_a_stopped_service_refuse_no
 BEFORE: list[Any] = [None, "#!/bin/sh\n", "#!/bin/sh\necho mine\n", "#!/usr/bin/env bash\nexit 0\n"]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("before", BEFORE, ids=["none", "empty", "sh", "bash"])
 def test_the_guard_goes_in_and_out_without_a_trace(repository: Repository, before: str | None) -> None:
     if before is not None:

@@ -40,6 +40,7 @@ def test_a_session_registers_and_its_mail_comes_with_prompt_and_tool(shared: Ser
         assert agent.hook(TOOL[host]) == agent.hook(STOP[host]) == {}
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("folder", ["a\0b", "\ud800", ""])
 def test_where_the_host_names_no_folder_the_hook_s_own_is_meant(service: Service, folder: str) -> None:
     agent = Agent(service)
@@ -102,6 +103,7 @@ def test_the_number_of_holds_is_a_setting_and_nought_means_never(service: Servic
     assert agent.hook("Stop") == {}
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "config", ["[hosts]\nstop_hold = 1", "[hosts]\nstop_holds = 'x'", "[hosts]\nstop_holds = 99", "hosts = 1"]
 )
@@ -248,6 +250,7 @@ GARBAGE = [
 ]
 
 
+@pytest.mark.deep
 @HOSTS
 @pytest.mark.parametrize("stdin", GARBAGE, ids=range(len(GARBAGE)))
 def test_rubbish_never_breaks_a_host(shared: Service, tag: str, host: str, stdin: bytes) -> None:
@@ -280,6 +283,7 @@ def test_a_tool_s_huge_output_does_not_keep_the_mail_away(shared: Service, tag: 
     assert b"hello" in done.stdout and done.returncode == 0
 
 
+@pytest.mark.deep
 @HOSTS
 def test_without_a_service_there_is_silence_and_a_line_in_the_log(service: Service, host: str) -> None:
     agent = Agent(service, host)

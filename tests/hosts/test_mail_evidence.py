@@ -42,6 +42,7 @@ def queued(web: Agent) -> int:
     return web.service.queued(web.project.name)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("events", [[], [("PostToolUse", OWN)], [("PostToolUse", OTHER)]])
 def test_a_host_killed_before_its_next_event_has_not_shown_a_tool_s_mail(
     web: Agent, tools: Tools, events: list[tuple[str, dict[str, str]]]
@@ -93,6 +94,7 @@ def test_a_broker_s_end_while_the_model_thinks_does_not_bring_the_mail_again(web
     assert queued(web) == 0
 
 
+@pytest.mark.deep
 def test_the_end_of_the_process_behind_the_tools_changes_nothing(web: Agent, tools: Tools) -> None:
     send(web, "precious")
     assert "precious" in tools.call("check")

@@ -96,6 +96,7 @@ def test_a_name_that_an_other_program_has_is_never_taken_over(shared: Service, t
         assert web.whoami()["instance_id"] == f"web{tag}"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("how", ["flag", "variable", "config"])
 def test_the_user_s_own_name_comes_first(service: Service, how: str) -> None:
     agent = Agent(service, **({"IPC_NAME": "fred"} if how == "variable" else {}))

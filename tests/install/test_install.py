@@ -102,6 +102,7 @@ def test_uninstalling_leaves_no_trace(user: User, host: str, scope: str, used: b
     assert "Not installed" in user.ok("uninstall", host, "--scope", scope)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("host", "scope"), EVERY)
 def test_check_finds_every_piece_and_what_is_wrong_with_it(user: User, host: str, scope: str) -> None:
     assert user.run("install", host, "--scope", scope, "--check").returncode == 1
@@ -218,6 +219,7 @@ def test_a_linked_configuration_is_changed_where_it_is(user: User) -> None:
     assert (user.home / ".codex" / "config.toml").is_symlink() and "mcp_servers.ipc" in real.read_text()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("host", ONE)
 def test_the_installed_commands_run_from_anywhere(user: User, host: str) -> None:
     user.ok("install", host)

@@ -57,6 +57,7 @@ def test_a_project_that_has_modules_of_our_names_is_no_hindrance(project: Path, 
     server.communicate(timeout=20)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("python_path", ["", "/nowhere"])
 def test_the_command_starts_in_a_folder_that_was_removed(home: Path, shadowed: dict[str, str], python_path: str) -> None:
     gone = home / "gone"

@@ -15,7 +15,7 @@ from tests.mcp.agents import error, ok, relay_of, text_of
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", ["auto", pytest.param("legacy", marks=pytest.mark.deep)])
 async def test_two_agents_write_to_each_other_in_both_protocol_eras(own_agent: Any, mode: str) -> None:
     async with own_agent("fred", mode=mode) as fred, own_agent("claude", mode=mode) as claude:
         sent = await ok(fred, "send", to_id="claude", content="hello", data={"n": 1})

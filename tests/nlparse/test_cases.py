@@ -40,6 +40,7 @@ def answer(case: Case, text: str) -> dict[str, Any]:
     return parse(text, me=case["me"], known=case["known"], last_from=case["last_from"]).answer()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("before", ["please ", "Could you ", "hey, ", "I need you to ", "PLEASE, ", "okay bot, "])
 def test_politeness_before_changes_nothing(before: str) -> None:
     assert [c["text"] for c in CASES if answer(c, before + c["text"].lstrip()) != c["expect"]] == []

@@ -77,6 +77,7 @@ def test_who_lets_in_a_key_is_told_what_the_other_side_needs(host: Host) -> None
     assert f"tcp://[2001:db8::7]:{port}" in host.ipc("keys", "allow", "fred", new_pair().public, "--host", "2001:db8::7")
 
 
+@pytest.mark.deep
 def test_where_no_door_is_set_the_hint_names_the_file(service: Service, folder: Path) -> None:
     here = Host(service, folder)
     for arguments, status in ((("keys",), 0), (("keys", "new", "fred"), 1)):

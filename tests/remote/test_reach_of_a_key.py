@@ -66,6 +66,7 @@ def test_large_sends_of_one_key_that_nobody_waits_for_are_bounded_and_refused(ho
     assert fred.send("wilma", "x" * (12 * MIB))["status"] == "ok", "a first one is always taken"
 
 
+@pytest.mark.deep
 def test_no_path_of_the_brokers_machine_goes_out(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     wilma = host.service.connect("wilma")
@@ -91,6 +92,7 @@ def test_no_path_of_the_brokers_machine_goes_out(host: Host, machine: Machine) -
     assert sorted(row["content"] for row in replies["asks"]["asks"]) == ["Which one? Say.", "Which two? Say."]
 
 
+@pytest.mark.deep
 def test_a_key_can_not_say_that_a_person_writes(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     wilma = host.service.connect("wilma")
@@ -106,5 +108,6 @@ def test_a_key_can_not_say_that_a_person_writes(host: Host, machine: Machine) ->
     assert caught.value.code == "slow_down"
 
 
+@pytest.mark.deep
 def test_a_key_is_offered_no_action_of_the_owner() -> None:
     assert [name for name in OPEN_ACTIONS if ACTIONS[name].access is Access.OWNER] == []

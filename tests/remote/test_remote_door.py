@@ -256,6 +256,7 @@ def test_a_mailbox_renamed_at_home_is_out_of_its_keys_reach_until_the_key_is_all
     assert fred.send("wilma", "x")["status"] == "ok"
 
 
+@pytest.mark.deep
 def test_with_a_key_the_shared_secret_is_not_needed(
     make_service: Callable[..., Service], folder: Path, machine: Machine
 ) -> None:
@@ -302,6 +303,7 @@ def test_the_shell_of_another_machine_needs_only_the_key_file(host: Host, machin
     assert "chmod 600" in machine.ipc(key, "check", status=2)
 
 
+@pytest.mark.deep
 def test_requests_that_wait_while_a_key_gets_another_name_are_all_answered(host: Host, machine: Machine) -> None:
     fred = machine.connect(host.new_key("fred"), "fred")
     ended: list[str] = []

@@ -238,6 +238,7 @@ def test_a_list_that_cannot_be_read_lets_nobody_in(home: Path) -> None:
     assert key not in told[0]
 
 
+@pytest.mark.deep
 def test_a_key_file_is_never_written_over(host: Host) -> None:
     path = host.new_key("fred")
     before = path.read_text()
@@ -246,6 +247,7 @@ def test_a_key_file_is_never_written_over(host: Host) -> None:
     assert len(allowed(host.service.settings)) == 1
 
 
+@pytest.mark.deep
 def test_no_secret_is_printed_or_logged(shared_host: Host, tag: str, machine: Machine) -> None:
     key = shared_host.new_key(f"fred{tag}")
     secrets = [json.loads(key.read_text())["secret_key"], server_pair(shared_host.service.settings).secret]

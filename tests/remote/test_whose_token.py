@@ -73,6 +73,7 @@ def local(home: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[str], Any
         return work(str(home))
 
 
+@pytest.mark.deep
 def test_the_mcp_door_sends_no_token_and_no_proof_of_this_machine(
     both: Path, sent: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_the_mcp_door_sends_no_token_and_no_proof_of_this_machine(
     assert path.read_bytes() == before
 
 
+@pytest.mark.deep
 def test_python_clients_send_no_proof_of_this_machines_secret(both: Path, sent: Recorder) -> None:
     sync.connect("rem").close()
 
@@ -104,12 +106,14 @@ def test_python_clients_send_no_proof_of_this_machines_secret(both: Path, sent: 
     assert not sent.saw(auth_token("rem", SECRET))
 
 
+@pytest.mark.deep
 def test_the_shell_sends_no_proof_of_this_machines_secret(both: Path, sent: Recorder) -> None:
     shell.register(Place.here(), "rem")
     assert sent.actions() == ["register"]
     assert not sent.saw(auth_token("rem", SECRET))
 
 
+@pytest.mark.deep
 def test_the_shell_of_a_host_does_not_use_the_hosts_local_session(host: Host, both: Path) -> None:
     token = host.service.connect("rem").token  # the host's broker would take it, so that its use would be seen
     bound = host_sessions.Binding(host="claude", session="s1", name="rem", token=token, project=str(host.folder))
@@ -122,6 +126,7 @@ def test_the_shell_of_a_host_does_not_use_the_hosts_local_session(host: Host, bo
     assert (done.returncode, "ipc register" in done.stderr) == (4, True), done
 
 
+@pytest.mark.deep
 def test_hooks_send_no_token_and_no_proof_of_this_machine(
     host: Host, both: Path, sent: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +144,7 @@ def test_hooks_send_no_token_and_no_proof_of_this_machine(
     assert local(both, monkeypatch, lambda home: host_sessions.load(home, "s1")) is None
 
 
+@pytest.mark.deep
 def test_the_guard_takes_the_session_of_the_key(host: Host, both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("CLAUDE_CODE_SESSION_ID", "GEMINI_SESSION_ID", "CODEX_THREAD_ID", "IPC_NAME"):
         monkeypatch.delenv(variable, raising=False)
@@ -148,6 +154,7 @@ def test_the_guard_takes_the_session_of_the_key(host: Host, both: Path, monkeypa
     assert local(both, monkeypatch, own_token) == "a-local-token"
 
 
+@pytest.mark.deep
 def test_what_waits_for_mail_beside_a_host_leaves_the_local_door_alone(both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = host_sessions.Binding(host="claude", session="s1", name="rem", token="of-the-key", project="/web", pid=os.getpid())  # noqa: S106
     bound.started = host_sessions.process_started(bound.pid)
@@ -163,6 +170,7 @@ def test_what_waits_for_mail_beside_a_host_leaves_the_local_door_alone(both: Pat
             door.accept()
 
 
+@pytest.mark.deep
 def test_an_mcp_relay_that_lost_its_process_does_not_turn_to_the_local_one(both: Path) -> None:
     (both / "run").mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as local_one:

@@ -59,6 +59,7 @@ def test_two_agents_talk_with_the_scripts_alone(agents: tuple[Agent, Agent]) -> 
     assert "Message sent" in claude.ok("send", "fred", "still me")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("line", ["$CHECK > /dev/full", "$CHECK >&-", "PYTHONIOENCODING=nonsense $CHECK"])
 def test_mail_that_could_not_be_printed_comes_again(agents: tuple[Agent, Agent], line: str) -> None:
     fred, claude = agents
@@ -71,6 +72,7 @@ def test_mail_that_could_not_be_printed_comes_again(agents: tuple[Agent, Agent],
     assert claude.ok("check") == "No new messages\n"
 
 
+@pytest.mark.deep
 def test_what_the_terminal_has_no_characters_for_is_marked_and_read(agents: tuple[Agent, Agent]) -> None:
     fred, claude = agents
     fred.ok("register", "fred")
@@ -88,6 +90,7 @@ def test_the_port_is_found_from_the_data_folder(service: Service, agents: tuple[
     assert "Registered as fred" in fred.ok("register", "fred")
 
 
+@pytest.mark.deep
 def test_a_send_with_an_id_of_ones_own_can_be_repeated(agents: tuple[Agent, Agent]) -> None:
     fred, claude = agents
     fred.ok("register", "fred")

@@ -173,6 +173,7 @@ def replies(s: "zmq.Socket[bytes]", count: int) -> list[dict[str, Any]]:
     return got
 
 
+@pytest.mark.deep
 def test_reads_of_the_archive_wait_until_whatever_else_is_asked_is_answered(service: Service) -> None:
     """The order of the replies tells it: the last search of a pipeline comes after sends that were asked for behind it."""
     me = service.connect("fred")
@@ -274,6 +275,7 @@ def test_too_many_reads_of_the_archive_are_refused_and_unsound_ones_at_once(serv
     assert (codes["no query"], codes["stranger"]) == ("bad_request", "unauthorized")
 
 
+@pytest.mark.deep
 def test_expensive_requests_of_one_connection_share_a_turn_with_few_of_another(stepped: Stepped) -> None:
     """Requests that cost much of a millisecond each: a turn has room for few of them, however many wait."""
     busy, quiet = stepped.connect(), stepped.connect()

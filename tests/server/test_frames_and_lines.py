@@ -96,6 +96,16 @@ class InLines(Talker):
 Open = Callable[[], Talker]
 
 
+@pytest.fixture
+def service(shared: Service) -> Iterator[Service]:
+    """The worker's service; a test leaves no mail to the next one."""
+    yield shared
+    for name in ("me", "one", "two", "reader", "sender"):
+        client = shared.connect(name)
+        while client.check(limit=1000):
+            pass
+
+
 @pytest.fixture(params=[InFrames, InLines], ids=["frames", "lines"])
 def talk(request: pytest.FixtureRequest, service: Service) -> Iterator[Open]:
     """Opens connections of one form to a service."""
@@ -196,6 +206,7 @@ def test_mail_of_a_connection_that_ends_is_back_at_once(service: Service, talk: 
     assert [m.redelivered for m in me.check(wait=10.0)] == [True]
 
 
+@pytest.mark.deep
 def test_a_client_that_does_not_read_is_read_no_more_and_then_gets_every_answer(talk: Open) -> None:
     client, other = talk(), talk()
     client.socket.setblocking(False)
@@ -210,6 +221,7 @@ def test_a_client_that_does_not_read_is_read_no_more_and_then_gets_every_answer(
     assert [client.receive()["id"] for _ in range(sent)] == list(range(sent))
 
 
+@pytest.mark.deep
 def test_many_idle_connections_cost_the_others_nothing_they_notice(talk: Open) -> None:
     idle = [talk() for _ in range(400)]
     assert talk().ask("ping")["status"] == "ok"

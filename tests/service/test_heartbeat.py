@@ -19,7 +19,7 @@ from broker.service.heartbeat import Heartbeat, main_thread
 from tests.conftest import Service, alive, wait_for
 
 
-@pytest.mark.parametrize("child", ["broker", "tcp", "mcp"])
+@pytest.mark.parametrize("child", ["broker", *(pytest.param(door, marks=pytest.mark.deep) for door in ("tcp", "mcp"))])
 def test_a_stopped_process_is_killed_and_started_again(make_service: Callable[..., Service], child: str) -> None:
     import socket
 

@@ -181,6 +181,7 @@ def test_another_os_user_is_refused_at_the_door_and_the_socket(service: Service,
     assert "no permission" in done.stdout
 
 
+@pytest.mark.deep
 def test_an_idle_service_uses_no_cpu(service: Service) -> None:
     """Counted in context switches, which a busy poll can't hide: an idle process is not scheduled."""
 

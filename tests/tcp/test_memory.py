@@ -72,6 +72,7 @@ def test_halves_of_requests_are_bounded_over_all_connections_and_a_whole_one_com
     wait_for("memory given back", lambda: memory_bytes(door) - before < ROOM_BYTES)
 
 
+@pytest.mark.deep
 def test_a_connection_that_ends_leaves_nothing_behind(service: Service) -> None:
     service.register("fred")
     door = wait_for("the door", lambda: service.pid("tcp"))
@@ -82,6 +83,7 @@ def test_a_connection_that_ends_leaves_nothing_behind(service: Service) -> None:
     wait_for("memory given back", lambda: memory_bytes(door) - before < ROOM_BYTES)
 
 
+@pytest.mark.deep
 def test_who_is_silent_without_a_token_lives_seconds_and_with_one_goes_on(service: Service) -> None:
     token = service.register("fred")
     proven = lasting(service, {"action": "whoami", "session_token": token})

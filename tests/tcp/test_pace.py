@@ -70,6 +70,7 @@ def test_a_client_that_sends_and_reads_nothing_is_read_no_more(service: Service)
     assert client.whoami()["instance_id"] == "fred"
 
 
+@pytest.mark.deep
 def test_requests_that_wait_for_the_broker_are_bounded_in_bytes_and_all_answered(service: Service) -> None:
     client = service.connect("fred")
     pid, broker = (wait_for(f"a {child}", lambda child=child: service.pid(child)) for child in ("tcp", "broker"))

@@ -210,6 +210,7 @@ def test_half_done_handshakes_leave_no_descriptor_behind(secure: Service, tag: s
         s.close()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
