@@ -10,18 +10,18 @@ from typing import get_args
 
 from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
-from bridges.tcp.stream import Listener, bound
+from bridges.tcp.listener import Listener, bound
 from broker.client.aio import AsyncConnection
 from broker.client.links import Way
 from broker.home.logs import open_log
 from broker.home.settings import Settings
-from broker.service.supervised import allow_many_files, collect_seldom, die_with_parent, hear_parent_in
+from broker.service.supervised import allow_many_files, collect_seldom, die_with_parent
 
 
 async def serve(way: Way) -> None:
     """Run until standard input ends."""
     settings, stopping = Settings.load(), asyncio.Event()
-    hear_parent_in(asyncio.get_running_loop(), stopping, lambda: None)
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stopping.set)
     broker = AsyncConnection(settings, autostart=False, door="tcp", link=way)
     upstream = JsonUpstream(settings, broker, open_log(f"bench-{way}", settings.home / "logs", settings.log_level))
     listener = Listener(bound("127.0.0.1", 0), lambda: TcpConnection(upstream))
