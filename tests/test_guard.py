@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 BAD = """
 import os, socket, subprocess
@@ -35,6 +37,7 @@ def run(folder: Path, text: str, *words: str) -> subprocess.CompletedProcess[str
     return subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.deep
 def test_a_run_that_touches_what_is_not_its_own_fails(tmp_path: Path) -> None:
     done = run(tmp_path, BAD, "-n", "1")
     assert done.returncode == 1, done.stdout

@@ -51,6 +51,7 @@ def test_a_message_id_makes_a_send_repeatable(shell: Shell) -> None:
     assert shell.fails(1, "send", "fred", "y", "--id", "a1") == refused
 
 
+@pytest.mark.deep
 def test_options_may_stand_between_the_recipient_and_the_text(shell: Shell) -> None:
     shell.ok("register", "fred")
     for words in (
@@ -134,6 +135,7 @@ def test_closed_input_or_error_output_changes_nothing(shared_shell: Shell, tag: 
         assert (done.returncode, done.stderr) == (0, b""), done
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("output", ["1>&-", "1>/dev/full", "1>&- 0<&- 2>&-"])
 def test_mail_that_could_not_be_shown_is_unread(shared_shell: Shell, tag: str, output: str) -> None:
     shared_shell.ok("register", f"fred{tag}")
@@ -223,6 +225,7 @@ def test_mail_can_not_steer_the_terminal_and_is_coloured_only_there(shared_shell
     assert "\\x1b]0;owned\\x07" in shown
 
 
+@pytest.mark.deep
 def test_mail_that_could_not_be_printed_comes_back(shared_shell: Shell, tag: str) -> None:
     shared_shell.ok("register", f"fred{tag}")
     shared_shell.ok("send", f"fred{tag}", "precious")

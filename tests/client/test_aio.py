@@ -68,6 +68,7 @@ def test_a_check_that_waits_gets_its_mail_though_the_broker_is_killed(service: S
         assert asyncio.run(story()) == ["x"]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("link", ["unix", "zeromq"])
 def test_mail_of_a_check_that_was_cancelled_goes_back(service: Service, link: Way) -> None:
     async def story() -> tuple[list[str], int]:

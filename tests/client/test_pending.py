@@ -6,13 +6,13 @@ import weakref
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from broker.client.pending import FIRST_SILENCE_S, LAST_SILENCE_S, Pending
 from broker.protocol import frames
 from broker.protocol.errors import IpcError
+from tests.examples import examples
 
 Body = dict[str, Any]
 MAIL = [{"id": "7"}]
@@ -355,4 +355,4 @@ class EveryOrder(RuleBasedStateMachine):
 
 
 TestEveryOrder = EveryOrder.TestCase
-TestEveryOrder.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestEveryOrder.settings = examples(100, stateful_step_count=30, deadline=None)

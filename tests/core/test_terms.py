@@ -99,6 +99,7 @@ def test_nothing_ends_because_the_clock_was_set_nor_when_it_is_set_back(machine:
     assert machine.has_all() == before
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("by_s", [0.0, 8 * DAY_S, -8 * DAY_S])
 def test_terms_end_when_their_time_has_passed_whatever_the_clock_says(machine: Machine, by_s: float) -> None:
     machine.set_clock(by_s)

@@ -78,6 +78,7 @@ def test_mail_lands_when_its_sender_said(shared: Service, tag: str) -> None:
         assert "lands turn" in agent.context("UserPromptSubmit")
 
 
+@pytest.mark.deep
 @HOSTS
 def test_a_finished_agent_is_held_three_times_in_a_row_and_then_let_go(shared: Service, tag: str, host: str) -> None:
     agent = Agent(shared, host, f"web{tag}")

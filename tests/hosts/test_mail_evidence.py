@@ -71,6 +71,7 @@ def test_the_event_after_the_tool_s_own_shows_that_its_mail_arrived(
     assert "precious" not in next_session(web)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("own", [True, False])
 def test_mail_read_by_a_turn_s_last_tool_call_does_not_come_a_second_time(web: Agent, tools: Tools, own: bool) -> None:
     web.hook("UserPromptSubmit")

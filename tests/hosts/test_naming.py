@@ -230,6 +230,7 @@ def test_a_session_that_ended_by_its_timeout_is_renewed_by_whoever_comes_first(m
     assert "under the name web." in agent.context("SessionStart-resume")
 
 
+@pytest.mark.deep
 def test_the_name_of_an_ended_session_that_another_has_by_now_is_not_taken_back(make_service: Any) -> None:
     service = make_service(IPC_SESSION_TIMEOUT="1").start()
     agent = Agent(service)

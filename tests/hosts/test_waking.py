@@ -229,6 +229,7 @@ def test_a_session_that_nobody_knows_has_no_monitor(shared: Service, tag: str) -
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.deep
 def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_it(
     service: Service, processes: list[Any]
 ) -> None:

@@ -86,6 +86,7 @@ def fill(user: User) -> None:
         user.write(name, text)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
 @pytest.mark.parametrize(("host", "scope"), EVERY)
 def test_uninstalling_leaves_no_trace(user: User, host: str, scope: str, used: bool) -> None:
@@ -307,6 +308,7 @@ def allowed_in(user: User, host: str) -> dict[str, str]:
     return {tool: row["approval_mode"] for tool, row in table["mcp_servers"]["ipc"].get("tools", {}).items()}
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("host", ONE)
 def test_the_mail_tools_are_allowed_where_the_user_says_so_and_share_file_never(user: User, host: str) -> None:
     before = user.files()

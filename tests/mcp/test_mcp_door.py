@@ -65,6 +65,7 @@ async def test_every_error_says_what_to_do_next(agent: Any, tag: str) -> None:
         assert "Invalid recipient" in await error(nobody, "send", to_id="a b", content="x")
 
 
+@pytest.mark.deep
 async def test_the_token_is_never_shown(own_agent: Any, home: Path) -> None:
     async with own_agent("fred") as fred:
         seen = []

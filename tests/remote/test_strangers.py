@@ -192,20 +192,20 @@ def test_keys_are_private_whatever_the_umask_and_stay_the_same(home: Path) -> No
     assert modes == {"keys": 0o700, "server.json": 0o600, "allowed.json": 0o600, "lock": 0o600}
 
 
-def test_no_link_is_followed_and_no_key_that_others_can_read_is_used(home: Path, tmp_path: Path) -> None:
+def test_no_link_is_followed_and_no_key_that_others_can_read_is_used(home: Path) -> None:
     server_pair(settings(home))
     real = home / "keys" / "server.json"
     real.chmod(0o644)
     with pytest.raises(FolderError, match="chmod 600"):
         server_pair(settings(home))
-    moved = tmp_path / "server.json"
+    moved = home / "server.json"
     real.rename(moved)
     moved.chmod(0o600)
     real.symlink_to(moved)
     with pytest.raises(FolderError, match="is a link"):
         server_pair(settings(home))
-    (home / "keys").rename(tmp_path / "keys")
-    (home / "keys").symlink_to(tmp_path / "keys")
+    (home / "keys").rename(home / "real-keys")
+    (home / "keys").symlink_to(home / "real-keys")
     with pytest.raises(FolderError, match="is a link"):
         server_pair(settings(home))
 

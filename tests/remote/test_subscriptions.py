@@ -100,7 +100,7 @@ class KeyReader:
         self._client.close()
 
 
-@pytest.fixture(params=[TcpReader, KeyReader], ids=["tcp", "key"])
+@pytest.fixture(params=[pytest.param(TcpReader, id="tcp"), pytest.param(KeyReader, id="key", marks=pytest.mark.deep)])
 def open_reader(request: pytest.FixtureRequest) -> Callable[[Host, str], Reader]:
     opener: Callable[[Host, str], Reader] = request.param
     return opener

@@ -115,6 +115,7 @@ def test_who_leaves_in_the_middle_of_a_frame_takes_nothing_along(service: Servic
     assert Raw(service).ask("ping")["status"] == "ok"
 
 
+@pytest.mark.deep
 def test_a_client_that_does_not_read_is_read_no_more_and_costs_no_memory(service: Service, raw: Raw) -> None:
     """It sends pings until nothing more goes out, and then gets an answer to each of them, in order."""
     pid = service.pid("broker")

@@ -61,6 +61,7 @@ def fred(crowd: Service) -> Client:
     return fred
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("action", "rows", "fields"),
     [

@@ -58,6 +58,7 @@ def test_a_client_that_asks_for_long_replies_and_reads_none_costs_a_few_of_them(
             assert all(json.loads(lines.readline())["status"] == "ok" for _ in range(300)), "none is lost when it reads"
 
 
+@pytest.mark.deep
 def test_a_client_that_sends_and_reads_nothing_is_read_no_more(service: Service) -> None:
     client = service.connect("fred")
     pid = wait_for("the door", lambda: service.pid("tcp"))

@@ -45,6 +45,7 @@ def test_what_is_unsure_is_asked_back_and_done_when_confirmed(shared: Service, t
     assert done["results"][0]["message"] == f"Message queued for nessa{tag} (not yet registered)"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("text", "question"),
     [
