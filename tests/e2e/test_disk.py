@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from broker.protocol.errors import IpcError
 from broker.service.launcher import ensure_running
 from tests.conftest import Service, wait_for
+from tests.ports import free_port
 
 
 def mount(*arguments: str) -> bool:
@@ -79,18 +79,9 @@ def test_hooks_bring_stored_mail_and_a_new_session_its_name_though_the_disk_is_f
     fill.unlink()
 
 
-def port_of_nobody() -> int:
-    """A port that is free and stays so while its owner is away: the kernel gives clients none below 32768."""
-    for port in random.sample(range(20_000, 30_000), 50):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    pytest.fail("no port is free")
-
-
 @pytest.mark.deep
 def test_a_service_that_starts_on_a_full_disk_serves_its_doors(small_disk: Path, make_service: Callable[..., Service]) -> None:
-    port = port_of_nobody()
+    port = free_port()
     service = make_service(IPC_HEARTBEAT="0.9", IPC_PORT=str(port)).start()
     token = service.register("web")
     service.connect("bob").send("web", "stored before")

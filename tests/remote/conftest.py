@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Service
-from tests.remote.machines import Host, Machine, free_port
+from tests.ports import free_port
+from tests.remote.machines import Host, Machine
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,6 @@ from broker.client.sync import Client, connect
 from broker.home.settings import Settings
 from tests.conftest import Service, alive, wait_for
 from tests.shell import IPC
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Host:

@@ -9,7 +9,8 @@ import pytest
 
 from broker.home.keys import new_pair
 from tests.conftest import Service, wait_for
-from tests.remote.machines import Host, free_port
+from tests.ports import free_port
+from tests.remote.machines import Host
 
 
 @pytest.mark.deep

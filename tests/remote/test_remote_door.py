@@ -18,7 +18,8 @@ from broker.home.keys import new_pair
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
-from tests.remote.machines import Host, Machine, free_port
+from tests.ports import free_port
+from tests.remote.machines import Host, Machine
 from tests.shell import IPC
 
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}

@@ -22,7 +22,8 @@ from broker.home.keys import AllowList, allow, allowed, new_pair, revoke, server
 from broker.home.settings import Settings, SettingsError
 from broker.protocol import frames
 from tests.conftest import Service, wait_for
-from tests.remote.machines import Host, Machine, free_port
+from tests.ports import free_port
+from tests.remote.machines import Host, Machine
 
 _GREETING_BYTES = 64
 """Of ZMTP 3: the most that a peer without a key is told."""

@@ -13,7 +13,8 @@ import pytest
 from broker.client.sync import Client, connect
 from broker.home.settings import Settings
 from tests.conftest import Service, wait_for
-from tests.remote.machines import Host, Machine, free_port
+from tests.ports import free_port
+from tests.remote.machines import Host, Machine
 
 _numbers = itertools.count()
 

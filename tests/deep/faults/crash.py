@@ -32,6 +32,7 @@ from broker.service.launcher import ensure_running
 from tests.deep.faults.agents import Agent, CliDoor, ClientDoor, Door, Forger, LineDoor, McpDoor, OneShotDoor
 from tests.deep.faults.history import History, Problem
 from tests.deep.faults.points import FILE, POINTS
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 CYCLES_A_HOME = 25
@@ -83,7 +84,7 @@ class Home:
         self.path = Path(tempfile.mkdtemp(prefix="ipc-"))
         self.env = {
             "IPC_HOME": str(self.path),
-            "IPC_PORT": str(_free_port()),
+            "IPC_PORT": str(free_port()),
             "IPC_LEASE": str(LEASE_S),
             "IPC_RATE_LIMIT": "0",
             "IPC_MAILBOX_LIMIT": "0",
@@ -162,12 +163,6 @@ class Home:
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
