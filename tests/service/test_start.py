@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.home.endpoints import endpoint
+from broker.home.endpoints import endpoint, socket_answers
 from broker.home.locks import hold, is_held
 from broker.service.launcher import ensure_running, supervisor_state
 from tests.conftest import Service, alive, wait_for
@@ -60,6 +60,8 @@ def test_a_client_that_finds_a_supervisor_alive_waits_for_it_and_starts_none(mak
     os.kill(supervisor, signal.SIGSTOP)
     try:
         service.kill("broker")
+        # a process counts as ended before the last of its threads has let go of the sockets
+        wait_for("the end of its sockets", lambda: not socket_answers(service.settings))
         with ThreadPoolExecutor() as other:
             started = other.submit(ensure_running, service.settings)
             wait_for("the client to wait", lambda: is_held(service.home / "run" / "start.lock"))

@@ -275,8 +275,12 @@ def test_a_long_poll_is_answered_by_mail_and_returns_it_if_nobody_reads(shared: 
 def test_a_spoofed_sender_is_refused_and_logged(shared: Service, tag: str) -> None:
     fred, _claude = register(shared, f"fred{tag}", f"claude{tag}")
     assert send(shared, fred, f"claude{tag}", f"fred{tag}")["code"] == "spoofed_sender"
-    entry = wait_for("the log line", lambda: [e for e in shared.log("broker") if e["event"] == "spoof_refused"])[0]
-    assert (entry["who"], entry["claimed"], entry["door"], entry["action"]) == (f"fred{tag}", f"claude{tag}", "tcp", "send")
+
+    def refused() -> list[dict[str, Any]]:
+        return [e for e in shared.log("broker") if e["event"] == "spoof_refused" and e["who"] == f"fred{tag}"]
+
+    entry = wait_for("the log line", refused)[0]
+    assert (entry["claimed"], entry["door"], entry["action"]) == (f"claude{tag}", "tcp", "send")
 
 
 @pytest.mark.deep
