@@ -7,8 +7,8 @@ import sys
 from bridges.cli import session
 from bridges.cli.mail import message_of, plain, sent, show, show_sent
 from bridges.terminal import ago, say, say_json, table
-from broker.client.json_lines import DEFAULT_TIMEOUT_S
 from broker.home.paths import Place
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

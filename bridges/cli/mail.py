@@ -9,9 +9,9 @@ import sys
 from bridges.cli import session
 from bridges.plurals import number_of
 from bridges.terminal import ago, complain, say, say_json, style, table
-from broker.client.json_lines import DEFAULT_TIMEOUT_S
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ import json
 import os
 
 from bridges import saved_sessions
-from broker.client.json_lines import DEFAULT_TIMEOUT_S, QuickConnection
+from broker.client.json_lines import QuickConnection
 from broker.home import environment
 from broker.home.paths import Place, working_folder
 from broker.protocol.errors import IpcError, RemoteError
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 from broker.protocol.names import is_name
 
 TYPE_CHECKING = False

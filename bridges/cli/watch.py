@@ -10,9 +10,9 @@ import time
 from bridges.cli import session
 from bridges.cli.mail import plain, show
 from bridges.terminal import complain, say_json
-from broker.client.json_lines import DEFAULT_TIMEOUT_S
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -28,14 +28,13 @@ from bridges.mcp.relayed_agent import Agent
 from bridges.mcp.tool_evidence import Given
 from bridges.session_renewal import renew
 from broker.client.aio import AsyncConnection
-from broker.client.pending import DEFAULT_TIMEOUT_S
 from broker.home.data_folder import prepare_home
 from broker.home.endpoints import socket_answers
 from broker.home.locks import hold
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, RemoteError
-from broker.protocol.essentials import STORES
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S, STORES
 from broker.protocol.ids import auth_token, new_message_id
 
 _REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)

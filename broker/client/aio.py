@@ -11,23 +11,19 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from broker.client.keyfile import KeyFile
+from broker.client.address import BrokerAddress
 from broker.client.links import AsyncLink, Way
 from broker.client.mail import Mail
 from broker.client.methods import Methods, Steps
-from broker.client.pending import DEFAULT_TIMEOUT_S, OnReply, Pending
+from broker.client.pending import OnReply, Pending
 from broker.client.unix_link import open_async_link
-from broker.home.endpoints import endpoint
-from broker.home.paths import wire_socket
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 from broker.protocol.ids import auth_token
-from broker.service.launcher import ensure_running, wait_for_broker
-
-if TYPE_CHECKING:
-    from broker.client.zeromq_link import Handshakes
+from broker.service.launcher import wait_for_broker
 
 
 class AsyncConnection:
@@ -44,17 +40,13 @@ class AsyncConnection:
     ) -> None:
         """With a key file (``settings.key_file`` unless given) the broker is that of another machine. Raises SettingsError."""
         self.settings = settings
-        path = settings.key_file if key_file is None else key_file
-        self._key = KeyFile.load(path) if path else None
-        self._handshakes: Handshakes | None = None
+        self._address = BrokerAddress(settings, key_file, link, autostart)
         self.on_orphan: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
         """Gets (request, reply) of a reply with mail whose asker has gone. The mail is on lease and must be given back."""
         self._pending = Pending(door, self._orphan)
         self.on_push = self._pending.on_push
         """Receivers of pushes, by the id of their ``subscribe`` request."""
         self.end_pushes = self._pending.end_pushes
-        self._autostart = autostart
-        self._way = link
         self._futures: set[asyncio.Future[dict[str, Any]]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._flush_planned = False
@@ -66,7 +58,7 @@ class AsyncConnection:
     @property
     def is_remote(self) -> bool:
         """Whether the broker is another machine's."""
-        return self._key is not None
+        return self._address.is_remote
 
     # requests
 
@@ -159,7 +151,7 @@ class AsyncConnection:
         try:
             while True:
                 try:
-                    await self._loop.run_in_executor(None, self._find_broker)
+                    await self._loop.run_in_executor(None, self._address.find, wait_for_broker)
                     self._link = await self._open_link()
                     break
                 except IpcError as error:
@@ -171,26 +163,14 @@ class AsyncConnection:
         self._pending.opened()
         self._flush()
 
-    def _find_broker(self) -> None:
-        if self._key is not None:
-            self._key.wait_until_reachable()
-        elif self._autostart:
-            ensure_running(self.settings)
-        else:
-            wait_for_broker(self.settings)
-
     async def _open_link(self) -> AsyncLink:
         """A link to a broker that is known to run. Raises IpcError."""
-        if self._way == "unix" and self._key is None and not self.settings.endpoint:
-            try:
-                return await open_async_link(wire_socket(str(self.settings.home)), self)
-            except OSError:
-                pass  # a broker of version 0.3
-        from broker.client.zeromq_link import AsyncZmqLink, Handshakes  # whose import costs 30 ms
+        if path := self._address.unix_socket():
+            with contextlib.suppress(OSError):  # a broker of version 0.3
+                return await open_async_link(path, self)
+        from broker.client.zeromq_link import AsyncZmqLink  # whose import costs 30 ms
 
-        if self._handshakes is None:
-            self._handshakes = Handshakes(self._key)
-        return AsyncZmqLink(endpoint(self.settings) if self._key is None else self._key.endpoint, self._handshakes, self)
+        return AsyncZmqLink(*self._address.zeromq(), self)
 
     def _drop(self, linger_ms: int) -> None:
         if self._link is not None:

@@ -16,7 +16,7 @@ from broker.home import environment
 from broker.home.local_sockets import connected_quickly
 from broker.home.paths import Place, door_socket, runs_older, wire_socket
 from broker.protocol.errors import IpcError, RemoteError
-from broker.protocol.essentials import STORES
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S, STORES
 from broker.protocol.ids import new_message_id
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from broker.client.sync import Connection
     from broker.home.settings import Settings
 
-DEFAULT_TIMEOUT_S = 30.0
 _POLL_S = 0.01
 _REPLY_BYTES = 256 * 1024 * 1024
 """No reply of the broker is longer, as JSON; what says more is no broker."""

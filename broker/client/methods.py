@@ -8,8 +8,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from broker.client.mail import Mail
-from broker.client.pending import DEFAULT_TIMEOUT_S
-from broker.protocol.essentials import AUTOCHECK_MINUTES
+from broker.protocol.essentials import AUTOCHECK_MINUTES, DEFAULT_TIMEOUT_S
 from broker.protocol.ids import new_message_id
 
 # What methods give: these types, or in asyncio something to await for them.

@@ -28,7 +28,6 @@ from broker.protocol import frames
 from broker.protocol.actions import DELIVERING
 from broker.protocol.errors import IpcError
 
-DEFAULT_TIMEOUT_S = 30.0
 FIRST_SILENCE_S = 5.0
 LAST_SILENCE_S = 20.0
 """Seconds of silence after which a link counts as dead: the first at first, doubled each time in vain, at most the last.

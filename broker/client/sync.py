@@ -5,30 +5,33 @@ a broker killed in the middle costs a delay and nothing else: sends carry a mess
 flight, when it is sent again and when it times out is decided in ``broker.client.pending``; here are the thread and the clock.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from broker.client.keyfile import KeyFile
+from broker.client.address import BrokerAddress
 from broker.client.links import Link, Way
 from broker.client.mail import Mail
 from broker.client.methods import Methods, Steps
-from broker.client.pending import DEFAULT_TIMEOUT_S, Pending
+from broker.client.pending import Pending
 from broker.client.unix_link import UnixLink
-from broker.home.endpoints import endpoint, socket_answers
-from broker.home.paths import wire_socket
+from broker.home.endpoints import socket_answers
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 from broker.protocol.ids import auth_token, new_message_id
-from broker.service.launcher import ensure_running, why_not
-
-if TYPE_CHECKING:
-    from broker.client.zeromq_link import Handshakes
+from broker.service.launcher import why_not
 
 _WINDOW = 1024
 """Requests on the wire at once. The broker refuses what is beyond 8,192 of one ZeroMQ connection."""
+
+
+def _look_once(settings: Settings) -> None:
+    if not socket_answers(settings):
+        raise IpcError("unavailable", detail=why_not(settings))
 
 
 class Connection:
@@ -45,11 +48,7 @@ class Connection:
     ) -> None:
         """With a key file (``settings.key_file`` unless given) the broker is that of another machine. Raises SettingsError."""
         self.settings = settings
-        path = settings.key_file if key_file is None else key_file
-        self._key = KeyFile.load(path) if path else None
-        self._handshakes: Handshakes | None = None
-        self._autostart = autostart
-        self._way = link
+        self._address = BrokerAddress(settings, key_file, link, autostart)
         self._lock = threading.Lock()
         self._link: Link | None = None
         self.late: list[dict[str, Any]] = []
@@ -60,7 +59,7 @@ class Connection:
     @property
     def is_remote(self) -> bool:
         """Whether the broker is another machine's."""
-        return self._key is not None
+        return self._address.is_remote
 
     def close(self) -> None:
         """End the connection; what was sent has 0.2 s to get out."""
@@ -112,28 +111,19 @@ class Connection:
 
     def _open(self) -> Link:
         if self._link is None:
-            if self._key is not None:
-                self._key.wait_until_reachable()
-            elif self._autostart:
-                ensure_running(self.settings)
-            elif not socket_answers(self.settings):
-                raise IpcError("unavailable", detail=why_not(self.settings))
+            self._address.find(_look_once)
             self._link = self._open_link()
             self._pending.opened()
         return self._link
 
     def _open_link(self) -> Link:
         """A link to a broker that is known to run. Raises IpcError."""
-        if self._way == "unix" and self._key is None and not self.settings.endpoint:
-            try:
-                return UnixLink(wire_socket(str(self.settings.home)))
-            except OSError:
-                pass  # a broker of version 0.3
-        from broker.client.zeromq_link import Handshakes, ZmqLink  # whose import costs 30 ms
+        if path := self._address.unix_socket():
+            with contextlib.suppress(OSError):  # a broker of version 0.3
+                return UnixLink(path)
+        from broker.client.zeromq_link import ZmqLink  # whose import costs 30 ms
 
-        if self._handshakes is None:
-            self._handshakes = Handshakes(self._key)
-        return ZmqLink(endpoint(self.settings) if self._key is None else self._key.endpoint, self._handshakes)
+        return ZmqLink(*self._address.zeromq())
 
     def _drop(self, linger_ms: int) -> None:
         """End the link; what has no answer is sent again over the next one."""

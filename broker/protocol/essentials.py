@@ -1,4 +1,7 @@
-"""What quick programs need of the table of actions, and nothing else of it. The table takes these facts from here."""
+"""What quick programs need to know of requests, and nothing else of the table of actions, which takes its facts from here."""
+
+DEFAULT_TIMEOUT_S = 30.0
+"""Seconds that a client waits for a reply, beside what its request may wait at the broker."""
 
 STORES = ("send", "broadcast", "reply", "ask", "forward")
 """Requests that store mail, and so take a message id: one made again with the same id is stored once."""
