@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from broker.core.journal import Journal
@@ -89,6 +90,10 @@ class TimeBudget(Protocol):
     def over(self) -> bool: ...
 
 
+def unseen(_pid: int, _started: str) -> None:
+    """No process can be seen."""
+
+
 @dataclass(slots=True)
 class Batch:
     """The state that it changes, the rows that it writes, the replies that are sent once all is committed."""
@@ -102,6 +107,8 @@ class Batch:
     """Look up each message id before its row is added: the store reported a conflict."""
     budget: TimeBudget | None = None
     """None: no limit of time."""
+    is_alive: Callable[[int, str], bool | None] = unseen
+    """Whether the process of that id and start lives; None where that can't be seen."""
     rest: list[Frame] = field(default_factory=list)
     """Frames for which there was no time."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)
@@ -125,6 +132,12 @@ class Batch:
         if self.request is not None:
             fields = {"door": self.request.door, "request": self.request.body.get("id"), **fields}
         self.events.append(Event(name, fields))
+
+    def chore_at(self, name: str, mono_s: float) -> None:
+        """Have a chore run at that monotonic second, or earlier. A run too many does no harm, so this is not undone."""
+        state = self.state
+        state.chores[name] = min(mono_s, state.chores.get(name, inf))
+        state.chore_s = min(state.chore_s, mono_s)
 
     def note_arrival(self, mailbox: Mailbox, sender: str, land: int) -> None:
         """New mail of which the watchers of a mailbox are told."""

@@ -17,12 +17,14 @@ used up go to ``rest``, and reads of the archive go to ``aside``, to be run one 
 
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.core import (
     blocks,
+    chores,
     claims,
     conversation,
     delivery,
@@ -34,9 +36,10 @@ from broker.core import (
     presence,
     sending,
     sessions,
+    steps,
     watching,
 )
-from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget
+from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget, unseen
 from broker.core.leases import tidy
 from broker.core.state import Moment, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
@@ -93,6 +96,8 @@ HANDLERS: dict[str, Handler] = {
     "import": sending.import_mail,
 }
 """The function of each action. ``ping`` and ``status`` tell of the process; the server adds them."""
+CHORES: dict[str, chores.Chore] = {"steps": steps.write_down}
+"""What time demands, in the order in which it is done."""
 
 _MAY_BE_STORED = frozenset({"mailbox_full", "blocked", "slow_down", "too_many_mailboxes", "unknown_message"})
 """Refusals that a repeat may get of a message that is stored: the message id is looked up before such a refusal is sent."""
@@ -110,6 +115,8 @@ class Engine:
     make_token: Callable[[], str] = lambda: secrets.token_urlsafe(32)  # 256 bit
     make_reference: Callable[[BaseException, Incoming], str] = lambda _error, _request: secrets.token_hex(4)
     """Log an unexpected exception and return the reference that the client is given."""
+    is_alive: Callable[[int, str], bool | None] = unseen
+    """Whether the process of that id and start lives; None where that can't be seen."""
     rest: list[Frame] = field(default_factory=list)
     """Frames that the last run had no time for, and in ``aside`` the reads of the archive. The caller runs them later."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)
@@ -135,10 +142,32 @@ class Engine:
 
     def tell_all(self, text: str, now: Moment) -> None:
         """Store a notice from ``system`` for everyone registered. Raises StoreError."""
-        batch = Batch(self.state, self.store, self.settings, now, self.make_token)
-        try:
+        batch = self._batch(now)
+        with self._committed(batch):
             notices.notify_all(batch, text)
-            self.store.commit()
+
+    def keep_house(self, now: Moment) -> Decided:
+        """Do the chores that are due, in a transaction of their own. What is returned is committed."""
+        batch = self._batch(now)
+        try:
+            with self._committed(batch):
+                chores.do(batch, CHORES)
+                if batch.woken:
+                    watching.hand_out(batch)
+        except StoreError as e:
+            chores.postpone(batch)
+            return [], [Event("chores_postponed", {"detail": str(e)})]
+        return batch.out, batch.events
+
+    def _batch(self, now: Moment, budget: TimeBudget | None = None, *, careful: bool = False) -> Batch:
+        return Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget, self.is_alive)
+
+    @contextmanager
+    def _committed(self, batch: Batch, *, marks: bool = True) -> Iterator[None]:
+        """Commit what the block decides, or take all of it back."""
+        try:
+            yield
+            self.store.commit(marks=marks)
         except BaseException:
             self.store.rollback()
             batch.journal.rollback()
@@ -188,9 +217,9 @@ class Engine:
         careful: bool = False,
         marks: bool = True,
     ) -> Decided:
-        batch = Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget)
+        batch = self._batch(now, budget, careful=careful)
         tidy(self.state)
-        try:
+        with self._committed(batch, marks=marks):
             watching.expire(batch)
             for part in work:
                 if isinstance(part, Frame):
@@ -199,12 +228,6 @@ class Engine:
                     self._decide(batch, part)
             if batch.woken:
                 watching.hand_out(batch)
-            self.store.commit(marks=marks)
-        except BaseException:
-            self.store.rollback()
-            batch.journal.rollback()
-            raise
-        batch.journal.commit()
         self.rest, self.aside = batch.rest, batch.aside
         return batch.out, batch.events
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, TypeVarTuple, overload
 
+from broker.core.facts import Activity, Body, Step
 from broker.core.state import Alternation, Group, Mailbox, Notice, Session, State, Subscription, Waiter, Watcher
 
 Key = TypeVar("Key")
@@ -39,7 +40,11 @@ class Journal:
     @overload
     def set(self, thing: Mailbox, attribute: Literal["queued", "cursor", "maker", "autocheck_min"], value: int) -> None: ...
     @overload
-    def set(self, thing: Mailbox, attribute: Literal["last_seen_s", "renamed_s"], value: float) -> None: ...
+    def set(self, thing: Mailbox, attribute: Literal["last_seen_s", "renamed_s", "bounced_s"], value: float) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["activity"], value: Activity) -> None: ...
+    @overload
+    def set(self, thing: Session, attribute: Literal["body"], value: Body | None) -> None: ...
     @overload
     def set(self, thing: Mailbox, attribute: Literal["name", "presence", "note"], value: str) -> None: ...
     @overload
@@ -74,9 +79,21 @@ class Journal:
     def set(
         self,
         thing: State,
-        attribute: Literal["last_message_id", "last_mailbox_id", "last_group_id", "last_claim_id", "registered"],
+        attribute: Literal[
+            "last_message_id",
+            "last_mailbox_id",
+            "last_group_id",
+            "last_claim_id",
+            "last_alarm_id",
+            "last_watch_id",
+            "registered",
+        ],
         value: int,
     ) -> None: ...
+    @overload
+    def set(self, thing: State, attribute: Literal["chore_s"], value: float) -> None: ...
+    @overload
+    def set(self, thing: State, attribute: Literal["steps"], value: list[Step]) -> None: ...
     @overload
     def set(self, thing: State, attribute: Literal["next_expiry_s"], value: float | None) -> None: ...
     def set(self, thing: object, attribute: str, value: object) -> None:

@@ -6,6 +6,7 @@ Every change goes through a ``Journal`` that can take it back, so memory never r
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from broker.core.facts import Activity, AgentWatch, Alarm, Body, Step
 from broker.core.near_names import Nearby
 
 Route = bytes
@@ -139,6 +140,10 @@ class Mailbox:
     note: str = ""
     autocheck_min: int = 0
     reach: tuple[str, ...] = ()
+    activity: Activity = field(default_factory=Activity)
+    """What its hooks say of it."""
+    bounced_s: float = 0.0
+    """When its agent was last told of own mail that does not arrive, in seconds of the terms' clock."""
 
     @property
     def available(self) -> int:
@@ -164,6 +169,8 @@ class Session:
     """Of the rate limit's bucket, and ``refilled_s`` when it was last filled (monotonic)."""
     refilled_s: float
     replaced: bool = False
+    body: Body | None = None
+    """Who acts by it, where the door that registered it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +245,16 @@ class State:
     """Heap of (monotonic second, mailbox id, message id); stale entries are skipped when they come up, see ``leases.tidy``."""
     wait_ends: list[tuple[float, int]] = field(default_factory=list)
     """Heap of (monotonic second, mailbox id) of long polls; stale entries are skipped likewise."""
+    chore_s: float = 0.0
+    """Monotonic second at which a chore is due (``broker.core.chores``), and when each is."""
+    chores: dict[str, float] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    """Steps of messages that are not written yet."""
+    alarms: dict[int, Alarm] = field(default_factory=dict)
+    """The open ones."""
+    agent_watches: dict[int, AgentWatch] = field(default_factory=dict)
+    last_alarm_id: int = 0
+    last_watch_id: int = 0
     tidy_at: tuple[int, int] = (TIDY, TIDY)
     """Lengths at which these two are looked through for stale entries."""
     given_back: set[int] = field(default_factory=set)

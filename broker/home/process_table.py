@@ -60,6 +60,16 @@ def process_started(pid: int) -> str:
     return "" if fields[0] in "ZX" else f"{fields[19]}@{_namespace()}"
 
 
+def is_alive(pid: int, started: str) -> bool | None:
+    """Whether the process of that id and ``process_started`` lives; None where another pid namespace hides it."""
+    there, here = started.partition("@")[2], process_started(os.getpid()).partition("@")[2]
+    if not started or pid <= 0:
+        return None
+    if there != here:
+        return False if there.partition(".")[2] != here.partition(".")[2] else None
+    return process_started(pid) == started
+
+
 def _namespace() -> str:
     """This process's pid namespace and the machine's present run: a process id and its start say nothing without them."""
     try:

@@ -28,6 +28,7 @@ from broker.home.endpoints import check_endpoint, endpoint
 from broker.home.files import owner_key
 from broker.home.logs import Log
 from broker.home.paths import wire_socket
+from broker.home.process_table import is_alive
 from broker.home.settings import Settings
 from broker.home.watched_files import Ground, note
 from broker.protocol import frames
@@ -43,7 +44,7 @@ from broker.version import VERSION
 
 _BATCH_REQUESTS = 2048
 """Most requests of one transaction: enough to share a sync among many, few enough to answer soon."""
-_WARNINGS = frozenset({"storage_full", "storage_locked", "session_replaced"})
+_WARNINGS = frozenset({"chores_postponed", "storage_full", "storage_locked", "session_replaced"})
 
 
 class Server:
@@ -63,6 +64,7 @@ class Server:
             settings=settings,
             owner_hash=sessions.token_hash(owner_key(settings.home)),
             make_reference=self._note_fault,
+            is_alive=is_alive,
         )
         self.engine.handlers["ping"] = self._ping
         self.engine.handlers["status"] = self._status
@@ -159,7 +161,8 @@ class Server:
     def _timeout_s(self) -> float | None:
         if self._stream.departed or self._router.departed or self._slow or self._backlog.has_work(self._stream.is_full):
             return 0
-        deadlines = (next_deadline(self.engine.state), self.sweeper.next_s, self._stream.listen_again_s)
+        state = self.engine.state
+        deadlines = (next_deadline(state), state.chore_s, self.sweeper.next_s, self._stream.listen_again_s)
         times = [d for d in deadlines if d is not None]
         if not times:
             return None
@@ -184,7 +187,10 @@ class Server:
         if self._slow:
             self._answer(self.engine.run([self._slow.take()], self.clock()))
         self._stream.end(self._is_asking)
-        self.sweeper.step(self.clock(), busy=bool(taken))
+        now = self.clock()
+        if now.mono_s >= self.engine.state.chore_s:
+            self._answer(self.engine.keep_house(now))
+        self.sweeper.step(now, busy=bool(taken))
         if self.terms.changed:
             self._note_clock()
 

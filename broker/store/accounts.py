@@ -1,10 +1,11 @@
 """Accounts: mailboxes, sessions, forwards, groups, blocks and claims. They change rarely and live in memory too."""
 
+import json
 from collections.abc import Iterable
 
 from broker.core.state import Claim, Group, Mailbox, NameForward, Session
 from broker.store.last_ids import RAISE_MARK
-from broker.store.schema import BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MemberRow, SessionRow
+from broker.store.schema import ActivityRow, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MemberRow, SessionRow
 from broker.store.transactions import Transactions
 
 _MOVE = (
@@ -38,11 +39,13 @@ class Records(Transactions):
                 presence=m.presence,
                 note=m.note,
                 autocheck_min=m.autocheck_min,
+                bounced_s=m.bounced_s,
             )
         )
 
     def drop_mailbox(self, mailbox_id: int) -> None:
         self._add(MailboxRow.delete().where(MailboxRow.id == mailbox_id))
+        self._add(ActivityRow.delete().where(ActivityRow.mailbox_id == mailbox_id))
         # letters, blocks and groups may still name it
         self._statements.append((RAISE_MARK, ("last_mailbox_id", str(mailbox_id))))
 
@@ -55,6 +58,7 @@ class Records(Transactions):
                 created_s=s.created_s,
                 last_seen_s=s.last_seen_s,
                 replaced=s.replaced,
+                body=None if s.body is None else json.dumps(s.body),
             )
         )
 

@@ -94,6 +94,7 @@ class Expiry(Archive):
             self._drop_from_archive([row for row in gone if row.id <= indexed])
             found, ids = among([row.id for row in gone])
             self._sql.execute(f"DELETE FROM question WHERE message_id {found}", ids)
+            self._sql.execute(f"DELETE FROM step WHERE message_id {found}", ids)
             self._sql.execute(f"DELETE FROM message WHERE id {found}", ids)
             self._sql.execute("COMMIT")
         except sqlite3.Error as e:

@@ -8,6 +8,7 @@ from typing import Any
 
 import peewee
 
+from broker.core.facts import Body
 from broker.core.groups import enter_group
 from broker.core.journal import Journal
 from broker.core.mailboxes import enter
@@ -17,6 +18,7 @@ from broker.core.terms import ClockReading
 from broker.home.settings import Settings
 from broker.store.accounts import Records
 from broker.store.expiry import Expiry
+from broker.store.fact_rows import FactRows
 from broker.store.index import readers
 from broker.store.large_files import LargeFiles
 from broker.store.messages import MailRows
@@ -40,7 +42,7 @@ _MAKERS = (
 _FILES_BYTES = "SELECT ifnull(sum(file_size), 0) FROM message WHERE file_path IS NOT NULL"
 
 
-class SqliteStore(MailRows, Records, Expiry):
+class SqliteStore(MailRows, Records, FactRows, Expiry):
     """What the core asks of a store (``broker.core.storage.Store``), and what the process needs beside."""
 
     def load(self) -> State:
@@ -51,17 +53,18 @@ class SqliteStore(MailRows, Records, Expiry):
         queued = dict(self._sql.execute("SELECT mailbox_id, count(*) FROM queue GROUP BY mailbox_id"))
         for row in MailboxRow.select().tuples():
             mailbox = Mailbox(row[0], row[1], bool(row[2]), row[3], row[4], row[5], queued.get(row[0], 0))
-            mailbox.presence, mailbox.note, mailbox.autocheck_min = row[6:9]
+            mailbox.presence, mailbox.note, mailbox.autocheck_min, mailbox.bounced_s = row[6:10]
             mailbox.maker = makers.get(mailbox.id, 0)
             enter(state, mailbox, journal)
         for name, mailbox_id, until_s in ForwardRow.select().tuples():
             if mailbox_id in state.by_id:
                 state.forwards[name] = NameForward(state.by_id[mailbox_id], until_s)
-        for token_hash, mailbox_id, uid, created_s, seen_s, replaced in (
+        for token_hash, mailbox_id, uid, created_s, seen_s, replaced, body in (
             SessionRow.select().order_by(SessionRow.created_s).tuples()
         ):
             if mailbox_id in state.by_id:
                 session = Session(bytes(token_hash), state.by_id[mailbox_id], uid, created_s, seen_s, 0.0, 0.0, bool(replaced))
+                session.body = None if body is None else Body(*json.loads(body))
                 state.sessions[session.token_hash] = session
                 if session.replaced:
                     session.mailbox.ended += (session.token_hash,)
@@ -76,6 +79,7 @@ class SqliteStore(MailRows, Records, Expiry):
         self._large.size_bytes = self._sql.execute(_FILES_BYTES).fetchone()[0]
         self._load_landings(state)
         self._load_company(state)
+        self.load_facts(state)
         return state
 
     def _load_landings(self, state: State) -> None:

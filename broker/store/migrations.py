@@ -58,7 +58,24 @@ CREATE TABLE thread (thread_id INTEGER NOT NULL, message_id INTEGER NOT NULL,
 CREATE VIRTUAL TABLE message_text USING fts5(content, content='message', content_rowid='id');
 """
 
-MIGRATIONS: tuple[str, ...] = (_STEP_1, _STEP_2)
+_STEP_3 = """
+ALTER TABLE session ADD COLUMN body TEXT;
+ALTER TABLE mailbox ADD COLUMN bounced_s REAL NOT NULL DEFAULT 0;
+ALTER TABLE receipt ADD COLUMN ending TEXT;
+ALTER TABLE receipt ADD COLUMN why TEXT;
+ALTER TABLE receipt ADD COLUMN evidence TEXT;
+CREATE INDEX receipt_ending ON receipt(mailbox_id, message_id) WHERE ending IS NOT NULL;
+CREATE TABLE step (message_id INTEGER NOT NULL, mailbox_id INTEGER NOT NULL, step INTEGER NOT NULL, way TEXT NOT NULL,
+  at_s REAL NOT NULL, inferred INTEGER NOT NULL, PRIMARY KEY (message_id, mailbox_id, step, way)) WITHOUT ROWID;
+CREATE TABLE activity (mailbox_id INTEGER NOT NULL PRIMARY KEY, state TEXT NOT NULL, since_s REAL NOT NULL,
+  event_s REAL NOT NULL, tool TEXT NOT NULL, tool_s REAL NOT NULL, digest TEXT NOT NULL, repeats INTEGER NOT NULL);
+CREATE TABLE alarm (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, kind TEXT NOT NULL, other TEXT NOT NULL,
+  since_s REAL NOT NULL, opened_s REAL NOT NULL, evidence TEXT NOT NULL, told INTEGER NOT NULL, closed_s REAL);
+CREATE TABLE agent_watch (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, subject_id INTEGER NOT NULL,
+  events TEXT NOT NULL, resource TEXT NOT NULL, once INTEGER NOT NULL, wake INTEGER NOT NULL, until_s REAL NOT NULL);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3)
 """Step N leads from version N to N + 1."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

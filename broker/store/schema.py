@@ -40,6 +40,7 @@ class MailboxRow(Model):
     note = peewee.TextField(default="")
     autocheck_min = peewee.IntegerField(default=0)
     """Minutes between automatic checks, 0 = off."""
+    bounced_s = peewee.FloatField(default=0)
 
     class Meta:
         table_name = "mailbox"
@@ -52,6 +53,8 @@ class SessionRow(Model):
     created_s = peewee.FloatField()
     last_seen_s = peewee.FloatField()
     replaced = peewee.BooleanField()
+    body = peewee.TextField(null=True)
+    """JSON list of the fields of ``broker.core.facts.Body``."""
 
     class Meta:
         table_name = "session"
@@ -89,7 +92,7 @@ class QueueRow(Model):
 
 
 class ReceiptRow(Model):
-    """Read mail, in the order it was read, so that the sweep finds the oldest without an index."""
+    """Mail that waits no more, in the order in which it was read or ended: the sweep finds the oldest without an index."""
 
     id = peewee.IntegerField(primary_key=True)
     mailbox_id = peewee.IntegerField()
@@ -97,6 +100,11 @@ class ReceiptRow(Model):
     read_s = peewee.FloatField()
     muted = peewee.IntegerField(null=True)
     """1 where the reader has muted the sender: filed without having been delivered."""
+    ending = peewee.TextField(null=True)
+    """Of mail that was not read: ``expired``, ``refused``, ``withdrawn`` or ``dead``; ``why`` in words."""
+    why = peewee.TextField(null=True)
+    evidence = peewee.TextField(null=True)
+    """By what its reader is known to have it; none for the acknowledgement of a program."""
 
     class Meta:
         table_name = "receipt"
@@ -166,6 +174,71 @@ class ClaimRow(Model):
         table_name = "claim"
 
 
+class StepRow(Model):
+    """The fields of ``broker.core.facts.Step``. Written in bulk, behind the mail."""
+
+    message_id = peewee.IntegerField()
+    mailbox_id = peewee.IntegerField()
+    step = peewee.IntegerField()
+    way = peewee.TextField()
+    at_s = peewee.FloatField()
+    inferred = peewee.BooleanField()
+
+    class Meta:
+        table_name = "step"
+        primary_key = peewee.CompositeKey("message_id", "mailbox_id", "step", "way")
+        without_rowid = True
+
+
+class ActivityRow(Model):
+    """The fields of ``broker.core.facts.Activity``."""
+
+    mailbox_id = peewee.IntegerField(primary_key=True)
+    state = peewee.TextField()
+    since_s = peewee.FloatField()
+    event_s = peewee.FloatField()
+    tool = peewee.TextField()
+    tool_s = peewee.FloatField()
+    digest = peewee.TextField()
+    repeats = peewee.IntegerField()
+
+    class Meta:
+        table_name = "activity"
+
+
+class AlarmRow(Model):
+    """The fields of ``broker.core.facts.Alarm``."""
+
+    id = peewee.IntegerField(primary_key=True)
+    mailbox_id = peewee.IntegerField()
+    kind = peewee.TextField()
+    other = peewee.TextField()
+    since_s = peewee.FloatField()
+    opened_s = peewee.FloatField()
+    evidence = peewee.TextField()
+    told = peewee.IntegerField()
+    closed_s = peewee.FloatField(null=True)
+
+    class Meta:
+        table_name = "alarm"
+
+
+class AgentWatchRow(Model):
+    """The fields of ``broker.core.facts.AgentWatch``; ``events`` are words with blanks between."""
+
+    id = peewee.IntegerField(primary_key=True)
+    mailbox_id = peewee.IntegerField()
+    subject_id = peewee.IntegerField()
+    events = peewee.TextField()
+    resource = peewee.TextField()
+    once = peewee.BooleanField()
+    wake = peewee.BooleanField()
+    until_s = peewee.FloatField()
+
+    class Meta:
+        table_name = "agent_watch"
+
+
 class LetterRow(Model):
     """Archive: a message as one of its ends has it. ``peer_id`` is the other end, 0 where there are several."""
 
@@ -206,4 +279,8 @@ MODELS = (
     ClaimRow,
     LetterRow,
     ThreadRow,
+    StepRow,
+    ActivityRow,
+    AlarmRow,
+    AgentWatchRow,
 )

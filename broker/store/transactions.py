@@ -71,6 +71,8 @@ class Transactions:
         self._statements: list[tuple[str, Any]] = []
         self._marks: list[tuple[int, int, int]] = []
         """(1 or -1, mailbox, message): handed out, or given back unseen."""
+        self._light: list[tuple[str, Any]] = []
+        """Statements that are not worth a sync, and that a full disk may drop."""
         self._flushed = 0
         """Number of rows that this transaction has passed to SQLite."""
         self._last_id = 0
@@ -90,17 +92,18 @@ class Transactions:
             len(self._queue),
             len(self._statements),
             len(self._marks),
+            len(self._light),
         )
 
     def restore(self, savepoint: tuple[int, ...]) -> None:
         """Forget what was gathered since. Raises StoreError if it has reached SQLite: the batch must be run again."""
-        flushed, messages, ordinary, queue, statements, marks = savepoint
+        flushed, messages, ordinary, queue, statements, marks, light = savepoint
         if flushed != self._flushed:
             if self._flushed != flushed + messages + ordinary + statements:
                 raise StoreError("a refused request had already written")
             messages = ordinary = queue = statements = 0  # only earlier rows were flushed: all that is gathered now is later
         del self._messages[messages:], self._ordinary[ordinary:], self._queue[queue:]
-        del self._statements[statements:], self._marks[marks:]
+        del self._statements[statements:], self._marks[marks:], self._light[light:]
 
     def commit(self, *, marks: bool = True) -> None:
         """Make everything gathered durable, or raise StoreFull, IdConflict or StoreError with nothing written."""
@@ -109,10 +112,11 @@ class Transactions:
         self._flush()
         self._large.sync()
         try:
-            if marks and self._marks:
+            if marks and (self._marks or self._light):
                 if not self._open:
                     self._begin("NORMAL")
                 self._sql.executemany(_MARK_DELIVERED, self._marks)
+                self._run(self._light)
             if self._open:
                 self._sql.execute("COMMIT")
         except sqlite3.Error as e:
@@ -144,6 +148,7 @@ class Transactions:
         self._queue.clear()
         self._statements.clear()
         self._marks.clear()
+        self._light.clear()
 
     def _with_file(self, row: Row) -> Row:
         """The row with the path where its large file is now."""
@@ -193,11 +198,7 @@ class Transactions:
                 self._sql.executemany(_INSERT_MESSAGE, self._messages)
             self._insert(*_INSERT_ORDINARY, len(ORDINARY), self._ordinary)
             self._insert(*_INSERT_QUEUE, 2, self._queue)
-            for sql, parameters in self._statements:
-                if isinstance(parameters, list):
-                    self._sql.executemany(sql, parameters)
-                else:
-                    self._sql.execute(sql, parameters)
+            self._run(self._statements)
         except sqlite3.Error as e:
             raise translate(e) from e
         self._flushed += len(self._messages) + len(self._ordinary) + len(self._statements)
@@ -205,6 +206,13 @@ class Transactions:
         self._ordinary.clear()
         self._queue.clear()
         self._statements.clear()
+
+    def _run(self, statements: list[tuple[str, Any]]) -> None:
+        for sql, parameters in statements:
+            if isinstance(parameters, list):
+                self._sql.executemany(sql, parameters)
+            else:
+                self._sql.execute(sql, parameters)
 
     def _insert(self, into: str, row: str, width: int, values: list[Any]) -> None:
         """Rows of ``width`` values each, as many as possible with one statement."""

@@ -26,7 +26,10 @@ def test_the_table_the_errors_the_names_and_the_ids_import_nothing_else() -> Non
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=30)
     loaded = set(done.stdout.split()) - {"__future__", "time"}
-    room = {f"broker.protocol.{name}" for name in ("actions", "rows", "essentials", "errors", "names", "ids")}
+    room = {
+        f"broker.protocol.{name}"
+        for name in ("actions", "mail_rows", "agent_rows", "rows", "essentials", "errors", "names", "ids")
+    }
     assert loaded == {"broker", "broker.version", "broker.protocol", *room}
 
 

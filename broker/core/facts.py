@@ -1,0 +1,96 @@
+"""Records of what is known of agents and their mail: who acts for a name, what it does, what each message went through.
+
+Doors and hooks report; the modules named for these records decide by them. Times are of the terms' clock
+(``broker.core.terms``).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Body(NamedTuple):
+    """Who acts for a name: a terminal, a host's session, or a program."""
+
+    kind: str
+    """``terminal``, ``session`` or ``process``."""
+    key: str
+    """Tells it from others of its kind."""
+    pid: int = 0
+    """The process that lives as long as it does; 0 where none is known. ``started`` tells it from a later one of that id."""
+    started: str = ""
+    host: str = ""
+    """The host's program, such as ``claude``."""
+    where: str = ""
+    """Its folder or terminal, for people."""
+    person: bool = False
+    """A person types there."""
+
+
+@dataclass(slots=True)
+class Activity:
+    """What an agent's hooks told last."""
+
+    state: str = ""
+    """``working``, ``idle``, ``permission`` or ``answer`` (it waits for its user), ``failed``, ``ended``; empty if untold."""
+    since_s: float = 0.0
+    """When it came to this state, and ``event_s`` when its hooks last told anything."""
+    event_s: float = 0.0
+    tool: str = ""
+    """The tool call that runs, and since when."""
+    tool_s: float = 0.0
+    digest: str = ""
+    """A hash of the last tool call and its result, and how many times in a row it was the same."""
+    repeats: int = 0
+
+
+class Mark:
+    """Steps of a message on its way to one reader, as the store keeps them."""
+
+    PUSHED, IN_CONTEXT, ANSWERED, BOUNCED = range(1, 5)
+
+
+class Step(NamedTuple):
+    """One step of one message on its way to one reader."""
+
+    message_id: int
+    mailbox_id: int
+    step: int
+    way: str
+    """Of a push: how. Empty for other steps."""
+    at_s: float
+    inferred: bool = False
+    """Concluded, not seen."""
+
+
+@dataclass(slots=True)
+class Alarm:
+    """Something that does not go on. Open until ``closed_s``."""
+
+    id: int
+    mailbox_id: int
+    kind: str
+    other: str
+    """The other agent of a loop, or the tool."""
+    since_s: float
+    """When the trouble began, and ``opened_s`` when it was found."""
+    opened_s: float
+    evidence: str
+    told: int = 0
+    """0: nobody, 1: those who wait for the agent, 2: the person."""
+    closed_s: float | None = None
+
+
+class AgentWatch(NamedTuple):
+    """A wish to be told when something happens to an agent."""
+
+    id: int
+    mailbox_id: int
+    """Who is told."""
+    subject_id: int
+    """Mailbox id of the agent that is watched; 0 for any."""
+    events: tuple[str, ...]
+    resource: str
+    """A pattern of paths or resources; empty for all."""
+    once: bool
+    wake: bool
+    until_s: float

@@ -1,0 +1,101 @@
+"""Rows of the table of requests: who there is, and who works on what."""
+
+from __future__ import annotations
+
+from broker.protocol.rows import Access, Action, Field
+
+_GROUP = Field("group", (str,), "the group's name", required=True)
+_NAME = Field("name", (str,), "whose mail it is about", required=True)
+
+AGENT_ROWS = (
+    Action(
+        "register",
+        Access.ANYONE,
+        (
+            Field("instance_id", (str,), "the name to take", required=True),
+            Field("auth_token", (str,), "hex SHA-256 of NAME:SHARED_SECRET where a secret is set"),
+            Field("renews", (str,), "the token of the session that ended: only if nobody else has the name by now"),
+            Field("peer_uid", (int,), "set by a door when its other end is another OS user than ours", low=0, high=2**32),
+        ),
+        ("session_token", "message", "queued"),
+        "Take a name and get the token that proves it.",
+    ),
+    # who there is
+    Action(
+        "list",
+        Access.SESSION,
+        (),
+        ("instances: [{id, last_seen, presence, note, reach}]",),
+        "Who is registered and what they do.",
+        long=True,
+    ),
+    Action(
+        "presence",
+        Access.SESSION,
+        (
+            Field("state", (str,), "what one does", choices=("working", "idle", "gone")),
+            Field("note", (str,), "on what", high=200),
+            Field("reach", (list,), "set by doors: the ways by which mail reaches this instance", low=0, high=8),
+        ),
+        ("presence", "note", "reach"),
+        "Say what one is doing.",
+    ),
+    Action(
+        "rename",
+        Access.SESSION,
+        (
+            Field("old_id", (str,), "optional; must be the session's own name"),
+            Field("new_id", (str,), "the new name", required=True),
+        ),
+        ("message",),
+        "Take another name; the old one forwards for two hours.",
+    ),
+    Action("whoami", Access.SESSION, (), ("instance_id", "queued", "registered_at"), "The session's own name."),
+    Action("groups", Access.SESSION, (), ("groups: [{name, members, mine}]",), "Every group and who is in it.", long=True),
+    Action("group_create", Access.SESSION, (_GROUP,), ("message",), "Make a group and join it; mail to its name goes to all."),
+    Action("group_join", Access.SESSION, (_GROUP,), ("message",), "Join a group."),
+    Action("group_leave", Access.SESSION, (_GROUP,), ("message",), "Leave a group; the last one out ends it."),
+    Action(
+        "block",
+        Access.SESSION,
+        (_NAME, Field("mode", (str,), "block: refuse it; mute: file it unread", choices=("block", "mute"), default="block")),
+        ("message",),
+        "Refuse or file away the mail of a name.",
+    ),
+    Action("unblock", Access.SESSION, (_NAME,), ("message",), "Take mail of a name again."),
+    Action("blocks", Access.SESSION, (), ("blocks: [{name, mode}]",), "Whom one has blocked or muted.", long=True),
+    # who works on what
+    Action(
+        "claim",
+        Access.SESSION,
+        (
+            Field("resource", (str,), "a file, or any text; * ? ** are wild", required=True, low=1, high=512),
+            Field("ttl_s", (int, float), "how long", low=1, high=86_400, default=1800),
+            Field("note", (str,), "what for", high=200),
+        ),
+        ("claimed: {resource, since, until}; again by its holder renews it",),
+        "Say that one works on something, so that others keep off.",
+    ),
+    Action(
+        "claim_release",
+        Access.SESSION,
+        (Field("resource", (str,), "as claimed; all of one's own without it", low=1, high=512),),
+        ("released: how many",),
+        "End a claim.",
+    ),
+    Action(
+        "claims",
+        Access.SESSION,
+        (Field("resource", (str,), "only those that overlap it", low=1, high=512),),
+        ("claims: [{resource, holder, since, until, note, mine}]",),
+        "Who works on what.",
+        long=True,
+    ),
+    Action(
+        "autocheck",
+        Access.SESSION,
+        (Field("minutes", (int,), "between checks; 0 ends them; without it nothing changes", low=0, high=60),),
+        ("autocheck: on|off", "minutes?: where it is on"),
+        "Have one's doors look for mail every so many minutes, or see whether they do.",
+    ),
+)

@@ -1,0 +1,244 @@
+"""Rows of the table of requests: mail goes out, what became of it, mail comes in, the archive."""
+
+from __future__ import annotations
+
+from broker.protocol.essentials import LANDINGS
+from broker.protocol.rows import Access, Action, Field
+
+_MIB = 1024 * 1024
+
+# fields of several actions
+_MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
+_MESSAGE_ID = Field("message_id", (str,), "made by the client; the same message sent twice is stored once", low=1, high=64)
+_FROM = Field("from_id", (str,), "optional; must be the session's own name")
+_INSTANCE = Field("instance_id", (str,), "optional; must be the session's own name")
+_IDS = Field("ids", (list,), "ids of messages of the session's mailbox", required=True, low=0, high=10_000)
+_LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000, default=100)
+_MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * _MIB, default=_MIB)
+_TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
+_LAND = Field("land", (str,), "when it should land", choices=LANDINGS, default="tool")
+_PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines")
+_WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
+_PAGE = Field("limit", (int,), "at most so many messages", low=1, high=200, default=50)
+_BEFORE = Field("before", (str,), "only messages older than the one of this id", low=1, high=64)
+_YEAR_2200_S = 7_258_118_400
+"""The latest Unix time that a request may name, in seconds."""
+
+_REPEATED = ("duplicate?: true where the same message was stored before", "note?")
+_SENT = ("message", "message_id", "number")
+_SENT_MAYBE = ("did_you_mean?", "mailbox_full?: names whose mailbox had no room", *_REPEATED)
+
+MAIL_ROWS = (
+    # mail goes out
+    Action(
+        "send",
+        Access.SESSION,
+        (
+            _FROM,
+            _TO,
+            _MESSAGE,
+            _MESSAGE_ID,
+            _LAND,
+            Field("ttl_s", (int, float), "unread after so many seconds, it is withdrawn", low=1, high=31_536_000),
+            Field("thread", (str,), "id of the message whose thread it continues", low=1, high=64),
+            Field("supersedes", (str,), "id of an own message to withdraw if it is still unread", low=1, high=64),
+            _PERSON,
+        ),
+        (*_SENT, "thread?", "superseded?", *_SENT_MAYBE),
+        "Write to a name or a group; durable when answered.",
+    ),
+    Action(
+        "broadcast",
+        Access.SESSION,
+        (_FROM, _MESSAGE, _MESSAGE_ID, _LAND),
+        (*_SENT, "count: how many it went to", "mailbox_full?: names whose mailbox had no room", *_REPEATED),
+        "Write to every registered instance but oneself.",
+    ),
+    Action(
+        "reply",
+        Access.SESSION,
+        (
+            _FROM,
+            Field("to_message", (str,), "id of the message that is answered", required=True, low=1, high=64),
+            _MESSAGE,
+            _MESSAGE_ID,
+            _LAND,
+            Field("auto", (bool,), "written without a model or person: counts a hop"),
+            _PERSON,
+        ),
+        (*_SENT, "to", "thread", "answers?: the question it answered", *_REPEATED),
+        "Answer a message in its thread; answers the question if it was one.",
+    ),
+    Action(
+        "ask",
+        Access.SESSION,
+        (
+            _FROM,
+            _TO,
+            _MESSAGE,
+            _MESSAGE_ID,
+            _LAND,
+            Field("deadline_s", (int, float), "the question is stale after so long", low=1, high=604_800, default=600),
+            _WAIT,
+            _PERSON,
+        ),
+        (*_SENT, "state: open or answered", "messages: [the answer, on lease]", "more", "did_you_mean?", *_REPEATED),
+        "Send a question and, with wait_s, wait for its answer.",
+        delivers=True,
+    ),
+    Action(
+        "forward",
+        Access.SESSION,
+        (
+            _FROM,
+            Field("forward_id", (str,), "id of a message one got or sent", required=True, low=1, high=64),
+            _TO,
+            Field("note", (str,), "a line of one's own before it", high=2000),
+            _MESSAGE_ID,
+            _LAND,
+        ),
+        (*_SENT, *_SENT_MAYBE),
+        "Pass a message on, with its writer's name.",
+    ),
+    # what became of it
+    Action(
+        "withdraw",
+        Access.SESSION,
+        (Field("withdraw_id", (str,), "id of a message one sent", required=True, low=1, high=64),),
+        ("withdrawn: how many copies were still unread and are gone",),
+        "Take back a message that nobody has been given yet.",
+    ),
+    Action(
+        "receipts",
+        Access.SESSION,
+        (Field("ids", (list,), "ids of messages one sent", required=True, low=1, high=100),),
+        ("receipts: [{id, to, state: queued|delivered|read|answered|gone, at}]",),
+        "What became of messages one sent.",
+        long=True,
+    ),
+    Action(
+        "asks",
+        Access.SESSION,
+        (Field("state", (str,), "only these", choices=("open", "answered", "stale")),),
+        ("asks: [{id, from, to, content, asked_at, deadline, state, answer}]",),
+        "Questions one asked or was asked.",
+        long=True,
+    ),
+    # mail comes in
+    Action(
+        "check",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            _WAIT,
+            _LIMIT,
+            _MAX_BYTES,
+            Field("land", (str,), "the mildest landing to hand out: turn (all), tool or interrupt", choices=LANDINGS),
+        ),
+        ("messages: [{id, from, to, timestamp, message, land, ...}]", "more"),
+        "New mail, on lease until acknowledged.",
+        delivers=True,
+    ),
+    Action(
+        "ack", Access.SESSION, (_INSTANCE, _IDS), ("acked: how many left the mailbox",), "Mail was read: it never comes back."
+    ),
+    Action(
+        "release",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            Field("ids", (list,), "as for ack; without it everything on lease", low=0, high=10_000),
+            Field("unseen", (bool,), "nobody has been shown them: they come again without redelivered"),
+        ),
+        ("released: how many went back to the mailbox",),
+        "Give leased mail back unread.",
+    ),
+    Action(
+        "count",
+        Access.SESSION,
+        (_INSTANCE,),
+        ("unread", "interrupt", "from: {name: n}", "newest?", "instance_id?"),
+        "How much mail waits; delivers none.",
+    ),
+    Action(
+        "touch",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            _IDS,
+            Field("lease_s", (int, float), "from now on (default: the lease of a check)", low=1, high=3600),
+        ),
+        ("touched: how many are on lease",),
+        "Keep leased mail longer, whatever becomes of the connection.",
+    ),
+    Action(
+        "subscribe",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000, default=100),
+            Field("notify", (bool,), "push only that there is mail, not the mail"),
+        ),
+        ("message", "unread?: with notify, how much waits"),
+        "Have mail, or word of it, pushed to this connection.",
+        note="Pushes with this request's id follow: {push: mail, id, messages, more} or "
+        "{push: new, id, unread, interrupt, from, land}.",
+    ),
+    Action(
+        "unsubscribe",
+        Access.SESSION,
+        (_INSTANCE, Field("subscription", (int, str), "the id of one subscribe request; all of this connection without it")),
+        ("message",),
+        "No more pushes.",
+    ),
+    # the archive
+    Action(
+        "history",
+        Access.SESSION,
+        (
+            Field("peer", (str,), "only mail to and from this name", low=1, high=64),
+            Field("thread", (str,), "only this thread", low=1, high=64),
+            Field("since_s", (int, float), "only from this Unix time on", low=0, high=_YEAR_2200_S),
+            Field("history_id", (str,), "only the message of this id", low=1, high=64),
+            _BEFORE,
+            _PAGE,
+        ),
+        ("messages: [{..., direction: in|out, read}], newest first", "more", "behind?"),
+        "Mail one got and sent, read or not.",
+        long=True,
+        slow=True,
+    ),
+    Action(
+        "search",
+        Access.SESSION,
+        (
+            Field(
+                "query",
+                (str,),
+                "words; all must occur, the last may be the beginning of one of three letters or more",
+                required=True,
+                low=1,
+                high=1000,
+            ),
+            _BEFORE,
+            _PAGE,
+        ),
+        ("messages: [{..., snippet}], newest first", "more", "behind?"),
+        "Full-text search in mail one got and sent.",
+        long=True,
+        slow=True,
+    ),
+    Action(
+        "import",
+        Access.OWNER,
+        (
+            Field("from_id", (str,), "who wrote it", required=True),
+            Field("to_id", (str,), "whose mail it is", required=True),
+            _MESSAGE,
+            Field("message_id", (str,), "makes a repeated import harmless", required=True, low=1, high=64),
+            Field("timestamp", (int, float), "Unix seconds when it was written", required=True, low=0, high=_YEAR_2200_S),
+        ),
+        ("message", "message_id", "number?", "duplicate?: true where it was imported before", "note?"),
+        "Take over mail of another system.",
+    ),
+)

@@ -1,0 +1,56 @@
+"""What is known of agents and of the way of their mail (``broker.core.facts``): steps, activity, alarms, watches."""
+
+from collections.abc import Iterable
+
+from broker.core.facts import Activity, AgentWatch, Alarm, Step
+from broker.core.state import State
+from broker.store.schema import ActivityRow, AgentWatchRow, AlarmRow
+from broker.store.transactions import Transactions
+
+_ADD_STEP = "INSERT OR IGNORE INTO step VALUES (?,?,?,?,?,?)"
+_SAVE_ACTIVITY = "INSERT OR REPLACE INTO activity VALUES (?,?,?,?,?,?,?,?)"
+
+
+class FactRows(Transactions):
+    """The step, activity, alarm and agent_watch tables."""
+
+    def add_steps(self, steps: Iterable[Step]) -> None:
+        """Not worth a sync: a step is written behind its message."""
+        self._light.append((_ADD_STEP, list(steps)))
+
+    def steps_of(self, message_id: int, mailbox_id: int) -> list[Step]:
+        """What is written of a message's way to a reader, the earliest first."""
+        sql = "SELECT * FROM step WHERE message_id = ? AND mailbox_id = ? ORDER BY at_s, step"
+        return [Step._make(row) for row in self._sql.execute(sql, (message_id, mailbox_id))]
+
+    def save_activity(self, mailbox_id: int, a: Activity) -> None:
+        """Not worth a sync: the next event of the agent says the same again."""
+        row = (mailbox_id, a.state, a.since_s, a.event_s, a.tool, a.tool_s, a.digest, a.repeats)
+        self._light.append((_SAVE_ACTIVITY, row))
+
+    def save_alarm(self, alarm: Alarm) -> None:
+        fields = {name: getattr(alarm, name) for name in Alarm.__slots__}
+        self._add(AlarmRow.replace(**fields))
+
+    def save_agent_watch(self, watch: AgentWatch) -> None:
+        self._add(AgentWatchRow.replace(**{**watch._asdict(), "events": " ".join(watch.events)}))
+
+    def drop_agent_watch(self, watch_id: int) -> None:
+        self._add(AgentWatchRow.delete().where(AgentWatchRow.id == watch_id))
+
+    def load_facts(self, state: State) -> None:
+        """Into a state whose mailboxes are loaded."""
+        for row in ActivityRow.select().tuples():
+            if row[0] in state.by_id:
+                state.by_id[row[0]].activity = Activity(*row[1:])
+        for row in AlarmRow.select().where(AlarmRow.closed_s.is_null()).tuples():
+            if row[1] in state.by_id:
+                state.alarms[row[0]] = Alarm(*row)
+        state.last_alarm_id = self._highest("alarm")
+        for row in AgentWatchRow.select().tuples():
+            if row[1] in state.by_id:
+                state.agent_watches[row[0]] = AgentWatch._make((*row[:3], tuple(row[3].split()), *row[4:]))
+        state.last_watch_id = self._highest("agent_watch")
+
+    def _highest(self, table: str) -> int:
+        return int(self._sql.execute(f"SELECT ifnull(max(id), 0) FROM {table}").fetchone()[0])
