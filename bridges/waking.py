@@ -61,7 +61,7 @@ def notice(count: Mapping[str, Any]) -> str:
 def frames(text: str, token: str | None) -> bytes:
     """What the inbox socket takes: a JSON object a line, the token first, then the text. It answers nothing.
 
-    The host's documentation lacks this form; its debug log shows it, and 2.1.331 takes it.
+    The host's documentation lacks this form; its debug log shows it, and 2.1.332 takes it.
     """
     lines: list[dict[str, Any]] = [{"type": "auth", "token": token}] if token else []
     lines.append({"type": "user", "message": {"role": "user", "content": text}})

@@ -1,6 +1,6 @@
 """Claude Code's hooks: what each event is to us, and the forms of the answers.
 
-From code.claude.com/docs/en/hooks and from runs of 2.1.331. An empty standard output with exit status 0 says nothing.
+From code.claude.com/docs/en/hooks and from runs of 2.1.332. An empty standard output with exit status 0 says nothing.
 """
 
 from __future__ import annotations
