@@ -232,6 +232,20 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         """Say whether this agent is ``working``, ``idle`` or ``gone``, and in ``note`` on what."""
         return self.request("presence", state=state, note=note)
 
+    def report(
+        self,
+        event: str,
+        *,
+        tool: str | None = None,
+        call: str | None = None,
+        paths: Iterable[str] | None = None,
+        digest: str | None = None,
+        note: str | None = None,
+    ) -> Reply:
+        """Tell what this agent's host does, such as ``turn_began``, ``tool_ended``, ``permission``. Hooks do so."""
+        told = None if paths is None else [*paths]
+        return self.request("report", event=event, tool=tool, call=call, paths=told, digest=digest, note=note)
+
     def groups(self) -> Reply:
         return self.request("groups")
 

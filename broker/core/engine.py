@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.core import (
+    activity,
     blocks,
     chores,
     claims,
@@ -79,6 +80,7 @@ HANDLERS: dict[str, Handler] = {
     "search": history.search,
     "list": presence.list_instances,
     "presence": presence.presence,
+    "report": activity.report,
     "rename": naming.rename,
     "whoami": naming.whoami,
     "end_session": sessions.end_session,

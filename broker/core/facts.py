@@ -26,8 +26,21 @@ class Body(NamedTuple):
     """A person types there."""
 
 
-@dataclass(slots=True)
-class Activity:
+WAITING = ("permission", "answer")
+"""States of an activity in which the agent waits for its user."""
+
+
+class Call(NamedTuple):
+    """A tool call that an agent's hooks told of."""
+
+    key: str
+    """The host's id of it."""
+    tool: str
+    """Empty once it has ended, while the word that it began may still be on its way."""
+    since_s: float
+
+
+class Activity(NamedTuple):
     """What an agent's hooks told last."""
 
     state: str = ""
@@ -36,11 +49,15 @@ class Activity:
     """When it came to this state, and ``event_s`` when its hooks last told anything."""
     event_s: float = 0.0
     tool: str = ""
-    """The tool call that runs, and since when."""
-    tool_s: float = 0.0
+    """The tool that was told of last: of ``permission``, the one that waits."""
+    calls: tuple[Call, ...] = ()
+    """Tool calls that run, and those that ended a moment ago."""
     digest: str = ""
     """A hash of the last tool call and its result, and how many times in a row it was the same."""
     repeats: int = 0
+
+    def running(self) -> tuple[Call, ...]:
+        return tuple(call for call in self.calls if call.tool)
 
 
 class Mark:

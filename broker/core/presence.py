@@ -3,6 +3,7 @@
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
+from broker.core.facts import WAITING
 from broker.core.state import Mailbox, Session
 from broker.core.values import iso_term
 from broker.protocol.errors import IpcError
@@ -32,9 +33,12 @@ def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
 
 
 def presence_of(batch: Batch, mailbox: Mailbox) -> str:
-    silent_s = batch.now.term_s - mailbox.last_seen_s
-    if mailbox.presence == "gone" or (silent_s > GONE_AFTER_S and not mailbox.awaited):
+    """``working``, ``waiting`` for its user, ``idle`` or ``gone``. An agent is there for as long as its tool call runs."""
+    silent_s, activity = batch.now.term_s - mailbox.last_seen_s, mailbox.activity
+    if mailbox.presence == "gone" or (silent_s > GONE_AFTER_S and not mailbox.awaited and not activity.running()):
         return "gone"
+    if mailbox.presence == "working" and activity.state in WAITING:
+        return "waiting"
     return mailbox.presence or "idle"
 
 

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from broker.protocol.rows import Access, Action, Field
 
+AGENT_EVENTS = (
+    "began",
+    "turn_began",
+    "turn_ended",
+    "tool_began",
+    "tool_ended",
+    "permission",
+    "answer",
+    "failed",
+    "ended",
+)
 _GROUP = Field("group", (str,), "the group's name", required=True)
 _NAME = Field("name", (str,), "whose mail it is about", required=True)
 
@@ -39,6 +50,20 @@ AGENT_ROWS = (
         ),
         ("presence", "note", "reach"),
         "Say what one is doing.",
+    ),
+    Action(
+        "report",
+        Access.SESSION,
+        (
+            Field("event", (str,), "what happened", required=True, choices=AGENT_EVENTS),
+            Field("tool", (str,), "of a tool call or a permission: the tool", high=128),
+            Field("call", (str,), "the host's id of the call: a call that began must end by the same", high=128),
+            Field("paths", (list,), "files that the call has changed", low=0, high=64),
+            Field("digest", (str,), "a hash of the call and its result: the same again and again is a loop", high=64),
+            Field("note", (str,), "what failed, or is asked", high=200),
+        ),
+        ("presence",),
+        "For hooks: tell what the agent's host does.",
     ),
     Action(
         "rename",

@@ -1,8 +1,9 @@
 """What is known of agents and of the way of their mail (``broker.core.facts``): steps, activity, alarms, watches."""
 
+import json
 from collections.abc import Iterable
 
-from broker.core.facts import Activity, AgentWatch, Alarm, Step
+from broker.core.facts import Activity, AgentWatch, Alarm, Call, Step
 from broker.core.state import State
 from broker.store.schema import ActivityRow, AgentWatchRow, AlarmRow
 from broker.store.transactions import Transactions
@@ -25,7 +26,7 @@ class FactRows(Transactions):
 
     def save_activity(self, mailbox_id: int, a: Activity) -> None:
         """Not worth a sync: the next event of the agent says the same again."""
-        row = (mailbox_id, a.state, a.since_s, a.event_s, a.tool, a.tool_s, a.digest, a.repeats)
+        row = (mailbox_id, a.state, a.since_s, a.event_s, a.tool, json.dumps(a.calls), a.digest, a.repeats)
         self._light.append((_SAVE_ACTIVITY, row))
 
     def save_alarm(self, alarm: Alarm) -> None:
@@ -42,7 +43,8 @@ class FactRows(Transactions):
         """Into a state whose mailboxes are loaded."""
         for row in ActivityRow.select().tuples():
             if row[0] in state.by_id:
-                state.by_id[row[0]].activity = Activity(*row[1:])
+                told = Activity._make(row[1:])
+                state.by_id[row[0]].activity = told._replace(calls=tuple(Call(*one) for one in json.loads(row[5])))
         for row in AlarmRow.select().where(AlarmRow.closed_s.is_null()).tuples():
             if row[1] in state.by_id:
                 state.alarms[row[0]] = Alarm(*row)

@@ -191,14 +191,14 @@ class StepRow(Model):
 
 
 class ActivityRow(Model):
-    """The fields of ``broker.core.facts.Activity``."""
+    """The fields of ``broker.core.facts.Activity``; ``calls`` is a JSON list."""
 
     mailbox_id = peewee.IntegerField(primary_key=True)
     state = peewee.TextField()
     since_s = peewee.FloatField()
     event_s = peewee.FloatField()
     tool = peewee.TextField()
-    tool_s = peewee.FloatField()
+    calls = peewee.TextField()
     digest = peewee.TextField()
     repeats = peewee.IntegerField()
 

@@ -24,6 +24,7 @@ BY_COMMAND = {
     "group_join": "group",
     "group_leave": "group",
     "claim_release": "release",
+    "report": "hook",
     "import": "import-legacy",
     "end_session": "keys",
     "ping": "doctor",

@@ -58,6 +58,7 @@ def work_together(ask: Asking) -> None:
     ask("fred", "send", to_id="team", message=TEXT)
     ask("anna", "group_leave", group="team")
     ask("anna", "presence", state="working", note="on it")
+    ask("anna", "report", event="tool_began", tool="Bash")
     ask("anna", "list")
     ask("anna", "claim", resource="src/a.py")
     ask("anna", "claims")

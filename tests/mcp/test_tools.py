@@ -31,6 +31,7 @@ TOOL_OF = {
     "presence": "manage",
     "receipts": "history",
     "release": "check",
+    "report": None,
     "search": "history",
     "subscribe": "check",
     "touch": "check",

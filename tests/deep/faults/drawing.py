@@ -247,6 +247,7 @@ DRAWN: dict[str, tuple[float, Draw]] = {
 """Action to how often it is drawn and how. ``register`` is what an agent without a token does, and others now and then."""
 
 NOT_DRAWN = {
+    "report": "feeds the radar, which has a simulation of its own (tests/deep/test_radar.py)",
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
     "status": "sums up the process, no state of its own; the server's, not the core's (tests/cli)",
 }
