@@ -11,9 +11,8 @@ import os
 
 from bridges import saved_sessions
 from bridges.fence import BUDGET_CHARS
-from broker.home.process_table import parent_of as parent_of
+from broker.home.process_table import is_alive, parent_of, stat
 from broker.home.process_table import process_started as process_started
-from broker.home.process_table import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 STOP_HOLDS = 3
 LOOK_S = 8.0
 _KEPT_S = 30 * 86_400
+BODY_KEY = 200
+"""The longest key of a body."""
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -94,13 +95,17 @@ class Binding:
 
     def elsewhere(self) -> bool:
         """True if the host runs in another pid namespace of this machine. Its process id means nothing here."""
-        there, here = (_place_of(started) for started in (self.started, process_started(os.getpid())))
-        return not self.ended and there[:1] != here[:1] and there[1:] == here[1:] != []
+        return not self.ended and self.pid > 0 and self.started != "" and is_alive(self.pid, self.started) is None
+
+    def body(self) -> dict[str, Any]:
+        """Who acts for the name, as ``register`` takes it."""
+        return body_of(self.host, self.session, self.pid, self.started, self.project)
 
 
-def _place_of(started: str) -> list[str]:
-    """[pid namespace, boot] of a process; empty if unknown."""
-    return started.partition("@")[2].split(".")[:2] if "@" in started else []
+def body_of(host: str, session: str, pid: int, started: str, project: str) -> dict[str, Any]:
+    """A host's session as the body of a name. ``pid`` is 0 where the host's process is unknown."""
+    process = {"pid": pid, "started": started} if pid else {}
+    return {"kind": "session", "key": f"{host}:{session}"[:BODY_KEY], "host": host, "where": project, **process}
 
 
 def path_of(home: str, session: str) -> str:
@@ -135,6 +140,9 @@ def _binding(stored: dict[str, Any]) -> Binding | None:
 
 def save(home: str, binding: Binding) -> None:
     saved_sessions.keep_json(path_of(home, binding.session), {k: getattr(binding, k) for k in Binding.__slots__})
+    process = _process_path(home, binding.pid)
+    if binding.pid and saved_sessions.read_json(process).get("started") != binding.started:
+        saved_sessions.keep_json(process, {"started": binding.started})
 
 
 def redirect(home: str, old: Binding, new: Binding) -> None:
@@ -163,13 +171,26 @@ def rebind(home: str, session: str, name: str, token: str) -> None:
         save(home, binding)
 
 
+def is_host(home: str, pid: int) -> bool:
+    """Whether a host's session was seen in a process of this id. One stat, so that commands may ask it of each ancestor."""
+    return os.path.exists(_process_path(home, pid))
+
+
+def _process_path(home: str, pid: int) -> str:
+    return os.path.join(saved_sessions.folder(home), f"{saved_sessions.prefix('process')}{pid}.json")
+
+
+def running_in(home: str, pid: int, started: str) -> list[Binding]:
+    """The sessions that a host's process runs: one, or all of a user's in the daemon of Codex CLI."""
+    return [b for b in all_of(home) if b.runs_in(pid, started) and not b.ended]
+
+
 def of_process(home: str, pid: int, project: str) -> Binding | None:
     """The session that a host's process runs in the folder. For callers that know no session id.
 
     None if several fit: Codex CLI's daemon runs all sessions of a user.
     """
-    started = process_started(pid)
-    found = [b for b in all_of(home) if b.runs_in(pid, started) and not b.ended]
+    found = running_in(home, pid, process_started(pid))
     mine = found if len(found) == 1 else [b for b in found if b.project == project]
     return mine[0] if len(mine) == 1 else None
 
@@ -199,13 +220,17 @@ def all_of(home: str) -> Iterator[Binding]:
 
 
 def sweep(home: str, now_s: float) -> None:
-    """Remove the files of sessions that were not touched for 30 days."""
-    ours = saved_sessions.prefix("host")
+    """Remove the files of sessions that were not touched for 30 days, and of processes that have ended."""
+    ours, process = saved_sessions.prefix("host"), saved_sessions.prefix("process")
     for entry in os.listdir(saved_sessions.folder(home)):
-        if entry.startswith(ours):
-            path = os.path.join(saved_sessions.folder(home), entry)
-            if os.stat(path).st_mtime < now_s - _KEPT_S:
-                os.unlink(path)
+        path = os.path.join(saved_sessions.folder(home), entry)
+        if entry.startswith(process):
+            pid = entry.removeprefix(process).removesuffix(".json")
+            over = is_alive(int(pid), str(saved_sessions.read_json(path).get("started"))) is False
+        else:
+            over = entry.startswith(ours) and os.stat(path).st_mtime < now_s - _KEPT_S
+        if over:
+            os.unlink(path)
 
 
 # the host's process

@@ -15,6 +15,7 @@ import time
 
 from broker.home import environment
 from broker.home.locks import is_held, lock
+from broker.protocol.names import is_name
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
@@ -51,6 +52,27 @@ def path_of(home: str, project: str, name: str) -> str:
 
     tag = hashlib.sha256(f"{project}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return os.path.join(folder(home), f"{prefix('mcp')}{tag}.json")
+
+
+def shell_path(home: str, name: str) -> str:
+    """The file of a session that a shell registered."""
+    return os.path.join(folder(home), f"{prefix('cli')}{name}.json")
+
+
+def default_name(home: str) -> str:
+    """The name of shells without a terminal; empty if there is none."""
+    try:
+        with open(os.path.join(folder(home), "cli-current"), encoding="utf-8") as f:
+            name = f.read().strip()
+    except (OSError, ValueError):
+        return ""
+    return name if is_name(name) else ""
+
+
+def set_default_name(home: str, name: str) -> None:
+    from broker.home.files import write_private
+
+    write_private(os.path.join(folder(home), "cli-current"), name + "\n")
 
 
 def lock_path(path: str) -> str:
@@ -97,19 +119,24 @@ def store(home: str, project: str, name: str, token: str, host: str = "") -> str
 def follow(home: str, token: str, name: str, renewed: str = "") -> None:
     """Write the mailbox's new name, and its new token if it was ``renewed``, into every file that keeps the token.
 
-    A lock that somebody holds beside a session's file moves with the file.
+    A lock that somebody holds beside a session's file moves with the file. The default name of shells follows, too.
     """
     for entry in os.listdir(folder(home)):
         path = os.path.join(folder(home), entry)
         if not entry.endswith(".json") or (stored := read_json(path)).get("token") != token:
             continue
         changed = {**stored, "token": renewed or token}
-        place = path
-        if not entry.startswith(prefix("cli")) and stored.get("name") != name:
+        place, before = path, stored.get("name")
+        if before != name:
             changed["name"] = name
+            if not entry.startswith(prefix("host")):
+                changed["was"] = [w for w in (*stored.get("was", ()), before) if w != name]
             if entry.startswith(prefix("mcp")):  # the file name is made of the name
-                changed["was"] = [*stored.get("was", ()), stored["name"]]
                 place = path_of(home, str(stored.get("project")), name)
+            elif entry.startswith(prefix("cli")):
+                place = shell_path(home, name)
+                if default_name(home) == before:
+                    set_default_name(home, name)
         if changed != stored:
             write_json(place, changed)
         if place != path:

@@ -19,7 +19,8 @@ class Shell:
 
     def run(self, *arguments: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
         environment = {**self.env, **env}
-        done = subprocess.run([*IPC, *arguments], env=environment, input=stdin, capture_output=True, timeout=40, cwd=self.home)
+        options: dict[str, Any] = {"input": stdin, "capture_output": True, "timeout": 40, "cwd": self.home}
+        done = subprocess.run([*IPC, *arguments], env=environment, start_new_session=True, **options)  # without a terminal
         return subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def ok(self, *arguments: str, **options: Any) -> str:

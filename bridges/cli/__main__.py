@@ -101,7 +101,7 @@ def _hold_standard_descriptors() -> bool:
 
 def run(options: argparse.Namespace) -> int:
     """Import and run the command's function. An error becomes a sentence, a next step and an exit status."""
-    from bridges.cli.session import ShellNotRegistered
+    from bridges.agents_shell import ShellNotRegistered
     from bridges.terminal import complain, give_up_output
 
     work_of = options.run
@@ -121,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
         complain(str(e), "correct it, then: ipc status --config")
         return USAGE
     except ShellNotRegistered as e:
-        complain(str(e), "ipc register NAME")
+        complain(str(e), e.step)
         return NOT_ALLOWED
     except IpcError as e:
         from bridges.cli.hints import hint

@@ -23,6 +23,7 @@ def status(command: Parser) -> None:
 
 def register(command: Parser) -> None:
     command.add_argument("name", metavar="NAME", help="1-32 letters, digits, hyphens, underscores")
+    command.add_argument("--force", action="store_true", help="take it from who has it now; they are told")
 
 
 def send(command: Parser) -> None:

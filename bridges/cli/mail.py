@@ -9,6 +9,7 @@ import sys
 from bridges.cli import session
 from bridges.plurals import number_of
 from bridges.terminal import ago, complain, say, say_json, style, table
+from broker.home import environment
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError
 from broker.protocol.essentials import DEFAULT_TIMEOUT_S
@@ -22,9 +23,15 @@ OK = 0
 
 
 def register(place: Place, options: argparse.Namespace) -> int:
-    reply = session.register(place, options.name)
+    from bridges.cli import registration
+
+    reply = registration.register(place, options.name, force=options.force)
+    said = reply["message"].partition(" with ")[0]
     waiting = f" with {number_of(reply['queued'], 'queued message')}" if reply["queued"] else ""
-    say(f"Registered {options.name}{waiting}")
+    say(f"{said}{waiting}")
+    given = environment.own_name()
+    if given not in (None, options.name) and "session_token" in reply:
+        complain(f"IPC_NAME asks for {given}, so commands here go on as {given}", "unset IPC_NAME")
     return OK
 
 
@@ -192,14 +199,17 @@ def list_instances(place: Place, options: argparse.Namespace) -> int:
 
 def rename(place: Place, options: argparse.Namespace) -> int:
     with session.resume(place, options.as_) as me:
-        say(me.request("rename", old_id=me.name, new_id=options.name)["message"])
-    session.renamed(place, me, options.name)
+        said = me.request("rename", new_id=options.name)["message"]
+        me.renamed(options.name)
+    say(said)
     return OK
 
 
 def whoami(place: Place, options: argparse.Namespace) -> int:
     with session.resume(place, options.as_) as me:
         found = me.request("whoami")
+        if found["instance_id"] != me.name:
+            me.renamed(found["instance_id"])  # through another door
     if options.json:
         say_json(found)
     else:

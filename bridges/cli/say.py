@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from bridges.agents_shell import ShellNotRegistered
 from bridges.cli import session
 from bridges.cli.mail import sent, show
 from bridges.cli.team import every
@@ -27,7 +28,7 @@ def say_it(place: Place, options: argparse.Namespace) -> int:
     """Exit status 0 done, 2 not understood or unsure (the question is on standard error)."""
     try:
         shell = session.resume(place, options.as_)
-    except session.ShellNotRegistered as e:
+    except ShellNotRegistered as e:
         return _said(place, None, options, e)
     with shell:
         return _said(place, shell, options)
@@ -37,7 +38,7 @@ def _said(
     place: Place,
     me: session.Shell | None,
     options: argparse.Namespace,
-    unregistered: session.ShellNotRegistered | None = None,
+    unregistered: ShellNotRegistered | None = None,
 ) -> int:
     """Without a session ``me``, only help and taking a name work. All else raises ``unregistered``."""
     unsure = False
@@ -94,13 +95,15 @@ def _go_ahead(plan: Plan, options: argparse.Namespace) -> bool:
 def _request(place: Place, me: session.Shell | None, action: str, **fields: Any) -> dict[str, Any]:
     """The reply to a request of a sentence. Only ``register`` can be asked without a session."""
     if action == "register" or me is None:
-        return _public(session.register(place, fields["instance_id"]))
+        from bridges.cli import registration
+
+        return _public(registration.register(place, fields["instance_id"]))
     if action == SHARE_FILE:
         content, data = read_file(Path(here(), os.path.expanduser(fields["path"])))
         return me.request("send", to_id=fields["to_id"], message={"content": content, "data": data}, person=sys.stdin.isatty())
     answer = me.request(action, **fields)
     if action == "rename":
-        session.renamed(place, me, fields["new_id"])
+        me.renamed(fields["new_id"])
     return answer
 
 

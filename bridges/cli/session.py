@@ -1,12 +1,16 @@
-"""Which agent the shell is: ``sessions/cli-NAME.json`` of the data folder. ``cli-current`` names the present one."""
+"""Who a shell is, and its requests.
+
+In an agent's shell that is the agent (bridges.agents_shell). In any other it is what ``--as`` or ``$IPC_NAME`` asks for, else
+the name of its terminal, else the data folder's default name (bridges.shell_names).
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 
-from bridges import saved_sessions
+from bridges import agents_shell, saved_sessions, shell_names
+from bridges.agents_shell import SharedProcess, ShellNotRegistered
 from broker.client.json_lines import QuickConnection
 from broker.home import environment
 from broker.home.paths import Place, working_folder
@@ -18,9 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-
-class ShellNotRegistered(Exception):
-    """The shell has no session, or not the wanted one."""
+    from bridges.host_sessions import Binding
 
 
 class Shell:
@@ -60,6 +62,11 @@ class Shell:
         reply.pop("status")
         return reply
 
+    def renamed(self, name: str) -> None:
+        """Note the mailbox's name in all files that keep its session: what asks for the old name goes on finding it."""
+        saved_sessions.follow(self._place.home, self.token, name)
+        self.name = name
+
     def _bury(self) -> None:
         """Report sessions of hosts that were killed as gone."""
         from bridges import host_sessions
@@ -69,112 +76,71 @@ class Shell:
                 self._door.request(request)
 
 
-def _folder(place: Place) -> str:
-    return os.path.join(place.home, "sessions")
-
-
-def _file(place: Place, name: str) -> str:
-    return os.path.join(_folder(place), f"{saved_sessions.prefix('cli')}{name}.json")
-
-
-def current_name(place: Place, wanted: str | None) -> str:
-    """``--as``, $IPC_NAME, or the name last registered in a shell. With a key file, its name. Raises ShellNotRegistered."""
-    name = wanted or environment.own_name()
-    key = saved_sessions.key()
-    if key is not None:
-        if name not in (None, key.name):
-            raise IpcError("key_bound", name=key.name, claimed=name)
-        return key.name
-    if name is None:
-        try:
-            with open(os.path.join(_folder(place), "cli-current"), encoding="utf-8") as f:
-                name = f.read().strip()
-        except (OSError, ValueError):
-            raise ShellNotRegistered("Not registered") from None
+def asked_name(wanted: str | None) -> tuple[str, str]:
+    """(name, who asks for it: ``--as`` or ``IPC_NAME``); both empty if nobody does. Raises ``bad_request``, ``key_bound``."""
+    name, by = (wanted, "--as") if wanted else (environment.own_name() or "", environment.NAME)
+    if not name:
+        return "", ""
     if not is_name(name):
-        raise IpcError("invalid_name")
-    return name
-
-
-def save(place: Place, name: str, token: str) -> None:
-    """Keep the session and make it the shell's present one."""
-    from broker.home.files import write_private
-
-    write_private(_file(place, name), json.dumps({"name": name, "token": token}))
-    if saved_sessions.key() is None:
-        write_private(os.path.join(_folder(place), "cli-current"), name + "\n")
-
-
-def forget(place: Place, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_file(place, name))
-
-
-def renamed(place: Place, shell: Shell, name: str) -> None:
-    """Note the new name of the shell's session. An agent's hooks and tools follow."""
-    saved_sessions.follow(place.home, shell.token, name)
-    if shell.path == _file(place, shell.name):
-        save(place, name, shell.token)
-        if shell.name != name:
-            forget(place, shell.name)
-
-
-def register(place: Place, name: str) -> dict[str, Any]:
-    """Register the name and make it the shell's. Returns the broker's reply."""
-    from broker.home.data_folder import prepare_home
-    from broker.home.settings import Settings
-    from broker.protocol.ids import auth_token
-
-    settings = Settings.load(home=place.home)
-    prepare_home(settings)
-    proof = "" if settings.key_file else auth_token(name, settings.shared_secret)  # this machine's secret stays here
-    with QuickConnection(place) as door:
-        reply = door.request({"action": "register", "instance_id": name, "auth_token": proof})
-    save(place, name, reply["session_token"])
-    return reply
+        raise IpcError("bad_request", detail=f"{by} asks for {name[:64]!r}, which can be no name: use 1-32 of A-Z a-z 0-9 _ -")
+    key = saved_sessions.key()
+    if key is not None and name != key.name:
+        raise IpcError("key_bound", name=key.name, claimed=name)
+    return name, by
 
 
 def resume(place: Place, wanted: str | None) -> Shell:
-    """The shell's session, without a request of its own. Raises ShellNotRegistered.
+    """The shell's session, without a request of its own. Raises ShellNotRegistered."""
+    agent = agent_of(place, wanted)
+    if agent is not None:
+        return of_agent(place, agent)
+    name, by = asked_name(wanted)
+    kept = shell_names.of_shell(place.home, name)
+    if kept is not None:
+        return Shell(place, kept.name, kept.token, kept.path)
+    at = shell_names.terminal()
+    found = _of_folder(place, name) if name or at is None else None
+    if found is None:
+        raise _nobody(place, name, by, at)
+    return found
 
-    The shell of an agent is the agent: if the host's session, or the folder's, is registered, it is that session.
-    """
-    given = wanted or environment.own_name()
-    hosted = None if given else _of_host(place)
-    if hosted is not None:
-        return hosted
+
+def agent_of(place: Place, wanted: str | None) -> Binding | None:
+    """The agent whose shell this is, unless ``--as``, or an ``$IPC_NAME`` that was set in this shell, asks for another name."""
     try:
-        name = current_name(place, wanted)
-    except ShellNotRegistered:
-        only = _of_folder(place, None)
-        if only is None:
+        agent = agents_shell.own_session(place.home)
+    except SharedProcess as e:
+        name = wanted or environment.own_name()
+        if not name or (not wanted and agents_shell.came_with_host(e.running[0], name)):
             raise
-        return only
-    try:
-        with open(_file(place, name), encoding="utf-8") as f:
-            token = json.load(f)["token"]
-    except (OSError, ValueError, KeyError, TypeError):
-        found = _of_folder(place, name) if given else None
-        if found is None:
-            raise ShellNotRegistered(f"{name} is not registered in this shell's sessions") from None
-        return found
-    return Shell(place, name, str(token), _file(place, name))
-
-
-def _of_host(place: Place) -> Shell | None:
-    """The session of the Claude Code that runs this shell as a tool; None outside of one."""
-    session = os.environ.get("CLAUDE_CODE_SESSION_ID")
-    if not session:
+        return next((b for b in e.running if b.name == name), None)
+    if agent is None or wanted:
         return None
+    name = environment.own_name()
+    return agent if not name or agents_shell.came_with_host(agent, name) else None
+
+
+def of_agent(place: Place, agent: Binding) -> Shell:
     from bridges import host_sessions
 
-    bound = host_sessions.load(place.home, session)
-    path = host_sessions.path_of(place.home, bound.session) if bound is not None else ""
-    return Shell(place, bound.name, bound.token, path) if bound is not None else None
+    return Shell(place, agent.name, agent.token, host_sessions.path_of(place.home, agent.session))
 
 
-def _of_folder(place: Place, name: str | None) -> Shell | None:
+def _of_folder(place: Place, name: str) -> Shell | None:
     """The session that an agent of this folder has under a name; without a name, the folder's only one."""
-    found = [(n, path) for n, path in saved_sessions.of_project(place.home, working_folder()) if name in (None, n)]
+    found = [(n, path) for n, path in saved_sessions.of_project(place.home, working_folder()) if name in ("", n)]
     token = saved_sessions.read_json(found[0][1]).get("token") if len(found) == 1 else None
     return Shell(place, found[0][0], str(token), found[0][1]) if token else None
+
+
+def _nobody(place: Place, name: str, by: str, at: shell_names.Terminal | None) -> ShellNotRegistered:
+    """Why the shell has no session, and the command that gives it one."""
+    if name:
+        leave = "leave --as out" if by == "--as" else f"unset {by}"
+        return ShellNotRegistered(f"{by} asks for {name}, which no shell has registered", f"ipc register {name}, or {leave}")
+    if at is None:
+        return ShellNotRegistered("Not registered")
+    from bridges.folder_names import free_name
+
+    offered = free_name(place, os.path.basename(working_folder()))
+    return ShellNotRegistered("This terminal has no name yet", f"ipc register {offered}")

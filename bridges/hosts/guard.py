@@ -15,13 +15,14 @@ import shlex
 import subprocess
 import sys
 
-from bridges import host_sessions, saved_sessions
+from bridges import agents_shell, shell_names
 from bridges.hosts.claim_warning import overlapping, sentence
 from bridges.start_command import ipc_command, shell_words
 from broker.client.json_lines import QuickConnection
 from broker.home import environment
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError, SettingsError
+from broker.protocol.names import is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def check() -> int:
     home = Place.here().home
     try:
         token = own_token(home)
-    except SettingsError as e:
+    except (SettingsError, agents_shell.SharedProcess) as e:
         print(f"ipc guard: not checked: {e}", file=sys.stderr)
         return 0
     if token is None:
@@ -84,43 +85,13 @@ def _conflicts(door: QuickConnection, token: str, paths: list[str]) -> list[dict
 
 
 def own_token(home: str) -> str | None:
-    """The token of the agent that runs git: found by its host's session, its name, or its host among our parents."""
-    for variable in ("CLAUDE_CODE_SESSION_ID", "GEMINI_SESSION_ID", "CODEX_THREAD_ID"):
-        session = os.environ.get(variable)
-        binding = host_sessions.load(home, session) if session else None
-        if binding is not None:
-            return binding.token
-    name = environment.own_name()
-    if not name:
-        above = _ancestors()
-        found = next((b for b in host_sessions.all_of(home) if b.pid in above and b.live()), None)
-        if found is not None:
-            return found.token
-        name = _name_of_shell(home)
-    file = f"{saved_sessions.prefix('cli')}{os.path.basename(name)}.json"
-    token = saved_sessions.read_json(os.path.join(saved_sessions.folder(home), file)).get("token")
-    return token if isinstance(token, str) else None
-
-
-def _name_of_shell(home: str) -> str:
-    """The key's name, or the name last registered in a shell; empty if there is none."""
-    key = saved_sessions.key()
-    if key is not None:
-        return key.name
-    try:
-        with open(os.path.join(saved_sessions.folder(home), "cli-current"), encoding="utf-8") as f:
-            return f.read().strip()
-    except OSError:
-        return ""
-
-
-def _ancestors() -> set[int]:
-    """Process ids of all parents; only the nearest without /proc."""
-    pid, above = os.getppid(), set[int]()
-    while pid > 1 and pid not in above:
-        above.add(pid)
-        pid = host_sessions.parent_of(pid)
-    return above
+    """The token of the agent whose shell runs git, or of the shell's name. Raises SharedProcess, SettingsError."""
+    agent = agents_shell.own_session(home)
+    name = environment.own_name() or ""
+    if agent is not None and (not name or agents_shell.came_with_host(agent, name)):
+        return agent.token
+    kept = shell_names.of_shell(home, name) if not name or is_name(name) else None
+    return kept.token if kept is not None else None
 
 
 def _git(*arguments: str) -> str:

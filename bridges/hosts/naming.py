@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 
 from bridges import host_sessions, saved_sessions
-from broker.protocol.names import NAME_LENGTH, is_name, is_reserved
+from bridges.folder_names import clean, variants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-_NUMBERS = 100
 
 
 def choose(
@@ -43,7 +41,7 @@ def choose(
     if any(b.project == project for b in live):
         tails.reverse()  # a branch tells folders apart, not sessions of one folder
     names = [name for name, stored in ours.items() if wanted in (None, name) or wanted in stored.get("was", ())]
-    names += _variants(wanted or clean(os.path.basename(project)), tails)
+    names += variants(wanted or clean(os.path.basename(project)), tails)
     for name in dict.fromkeys(names):
         if name in ours:
             yield name, str(ours[name].get("token"))
@@ -63,28 +61,6 @@ def _ours(home: str, project: str, host: str, session: str, process: tuple[int, 
     paths = dict(saved_sessions.of_project(home, project, host))
     found = {b.name: {"token": b.token, **saved_sessions.find(home, b.project, b.name)} for b in bound}
     return found | {name: saved_sessions.read_json(path) for name, path in paths.items() if name not in found}
-
-
-def _variants(name: str, tails: list[str]) -> Iterator[str]:
-    yield name
-    yield from (joined(name, tail) for tail in tails)
-    for number in range(2, _NUMBERS):
-        yield joined(name, str(number))
-
-
-def clean(text: str) -> str:
-    """The text as a name of at most 32 characters. Characters that no name may have become hyphens."""
-    name = "".join(c if is_name(c) else "-" for c in text)
-    while "--" in name:
-        name = name.replace("--", "-")
-    name = name.strip("-")[:NAME_LENGTH].rstrip("-")
-    return name if name and not is_reserved(name) else "agent"
-
-
-def joined(name: str, tail: str) -> str:
-    """``name-tail``, cut to the length of a name."""
-    tail = tail[: NAME_LENGTH // 2]
-    return f"{name[: NAME_LENGTH - len(tail) - 1].rstrip('-')}-{tail}"
 
 
 def git_branch(project: str) -> str:

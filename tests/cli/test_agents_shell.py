@@ -28,7 +28,7 @@ def test_a_shell_in_an_agents_folder_acts_as_the_agent(shared_shell: Shell, tag:
     saved_sessions.store(str(shared_shell.data), str(shared_shell.home), f"claude{tag}", token)
     assert shared_shell.ok("whoami") == f"claude{tag}, 0 unread\n"
     assert shared_shell.ok("whoami", "--as", f"claude{tag}") == f"claude{tag}, 0 unread\n"
-    assert f"bob{tag} is not registered" in shared_shell.fails(4, "whoami", "--as", f"bob{tag}")
+    assert f"--as asks for bob{tag}, which no shell has registered" in shared_shell.fails(4, "whoami", "--as", f"bob{tag}")
 
 
 def test_a_shell_that_has_registered_itself_stays_who_it_is(shared_shell: Shell, tag: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bridges import host_sessions
-from bridges.hosts.naming import clean, git_branch, joined
+from bridges.folder_names import clean, joined
+from bridges.hosts.naming import git_branch
 from broker.protocol.names import RESERVED, is_name
 from tests.conftest import Service, wait_for
 from tests.hosts.agent import Agent

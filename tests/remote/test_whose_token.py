@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridges import host_sessions, saved_sessions
-from bridges.cli import session as shell
+from bridges.cli import registration
 from bridges.hosts import claude
 from bridges.hosts.guard import own_token
 from bridges.hosts.hook_answers import HookAnswers
@@ -108,7 +108,7 @@ def test_python_clients_send_no_proof_of_this_machines_secret(both: Path, sent: 
 
 @pytest.mark.deep
 def test_the_shell_sends_no_proof_of_this_machines_secret(both: Path, sent: Recorder) -> None:
-    shell.register(Place.here(), "rem")
+    registration.register(Place.here(), "rem")
     assert sent.actions() == ["register"]
     assert not sent.saw(auth_token("rem", SECRET))
 

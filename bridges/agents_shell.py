@@ -1,0 +1,81 @@
+"""Whose shell this is, where an agent's host runs it as a tool: the shell of an agent is that agent.
+
+The host's environment names the session. Where it does not, or names one further up (a host that was started in the shell of
+another one), the nearest host among our ancestors counts. Commands and the git guard import this module.
+"""
+
+from __future__ import annotations
+
+import os
+
+from bridges import host_sessions
+from broker.home import environment
+from broker.home.process_table import environment_of, parent_of, process_started
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bridges.host_sessions import Binding
+
+SESSION_VARIABLES = ("CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "GEMINI_SESSION_ID")
+_MARKS = (*SESSION_VARIABLES, "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "GEMINI_CLI")
+"""Hosts set at least one of these for the commands that they run."""
+TITLES = {"claude": "Claude Code", "codex": "Codex CLI", "gemini": "Gemini CLI"}
+
+
+class ShellNotRegistered(Exception):
+    """The shell has no session, or not the wanted one. ``step`` is what to type next."""
+
+    def __init__(self, text: str, step: str = "ipc register NAME") -> None:
+        super().__init__(text)
+        self.step = step
+
+
+class SharedProcess(ShellNotRegistered):
+    """One process of a host runs several sessions, and nothing says which of them has started this shell."""
+
+    def __init__(self, running: list[Binding]) -> None:
+        self.running = running
+        title = TITLES.get(running[0].host, running[0].host)
+        names = ", ".join(sorted(b.name for b in running))
+        text = f"{title} runs {len(running)} sessions in one process ({names}), and nothing tells whose shell this is"
+        super().__init__(text, "ipc COMMAND --as NAME")
+
+
+def inside_host() -> bool:
+    """True in what an agent's host has started, whether or not the host's sessions are known here."""
+    return any(os.environ.get(name) for name in _MARKS)
+
+
+def own_session(home: str) -> Binding | None:
+    """The session of the agent whose shell this is; None in any other shell. Raises SharedProcess."""
+    named = [b for name in SESSION_VARIABLES if (s := os.environ.get(name)) and (b := host_sessions.load(home, s))]
+    for pid in ancestors():
+        if not host_sessions.is_host(home, pid):
+            continue
+        started = process_started(pid)
+        known = next((b for b in named if b.runs_in(pid, started)), None)
+        if known is not None:
+            return known
+        running = host_sessions.running_in(home, pid, started)
+        if len(running) > 1:
+            raise SharedProcess(running)
+        if running:
+            return running[0]
+    return named[0] if named else None
+
+
+def came_with_host(agent: Binding, name: str) -> bool:
+    """True if the host was started with this ``$IPC_NAME``. That was a wish, and the session's own name is what came of it."""
+    try:
+        return environment_of(agent.pid).get(environment.NAME) == name
+    except OSError:
+        return True
+
+
+def ancestors() -> list[int]:
+    """Process ids of our parents, the nearest first; only the nearest without /proc."""
+    pid, above = os.getppid(), list[int]()
+    while pid > 1 and pid not in above:
+        above.append(pid)
+        pid = parent_of(pid)
+    return above
