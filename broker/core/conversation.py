@@ -1,4 +1,4 @@
-"""Answers and questions: reply, ask, asks, forward, withdraw, receipts.
+"""Answers and questions: reply, ask, asks, forward, withdraw.
 
     ask --> open --reply--> answered
               |
@@ -149,32 +149,3 @@ def whole_text(batch: Batch, letter: StoredMessage) -> str:
 def withdraw(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     letter = party_letter(batch, session.mailbox, request.body["withdraw_id"], own=True)
     return {"withdrawn": take_back(batch, session.mailbox, letter.id)}
-
-
-def receipts(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """One row for each recipient of each message. Muted mail looks unread."""
-    rows = []
-    for text_id in request.body["ids"]:
-        if not isinstance(text_id, str):
-            raise IpcError("bad_request", detail="ids must be text, as send answered them")
-        letter = party_letter(batch, session.mailbox, text_id, own=True)
-        question = batch.store.find_question(letter.id)
-        for mailbox in recipients(batch, letter):
-            state, at_s = receipt_of(batch, mailbox, letter.id)
-            if question is not None and question.answer_id is not None and state == "read":
-                state = "answered"
-            row = {"id": text_id, "to": mailbox.name, "state": state}
-            rows.append({**row, "at": iso_term(batch, at_s)} if at_s else row)
-    return {"receipts": rows}
-
-
-def receipt_of(batch: Batch, mailbox: Mailbox, message_id: int) -> tuple[str, float]:
-    found = batch.store.state_of(mailbox.id, message_id)
-    if found is None:
-        return "gone", 0.0  # expired, withdrawn, or read long ago
-    state, number = found
-    if state == "read":
-        return "read", number
-    if state == "queued" and (number or message_id in mailbox.leased):
-        return "delivered", 0.0
-    return "queued", 0.0

@@ -34,6 +34,8 @@ DEFAULT_MAX_BYTES: int = ACTIONS["check"].field("max_bytes").default
 _SKIPPED = 1000
 """Messages that one fetch may pass over because they land later; the next fetch goes on behind them."""
 _NONE_NEW = 2**62
+_GUESSING_DOORS = frozenset({"hook", "mcp"})
+"""Doors that acknowledge for a model, which says nothing itself."""
 
 
 def check(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | None:
@@ -148,7 +150,7 @@ def fetch_ids(batch: Batch, mailbox: Mailbox, to: Route, ids: list[int], limit: 
 
 def lease(batch: Batch, mailbox: Mailbox, to: Route, ids: Iterable[int]) -> None:
     """Hand messages out for ``lease_s``, or until the connection ends."""
-    held = Lease(batch.now.mono_s + batch.settings.lease_s, to)
+    held = Lease(batch.now.mono_s + batch.settings.lease_s, to, batch.now.term_s)
     for message_id in ids:
         add_lease(batch.state, mailbox, message_id, held, batch.journal)
     note_use(batch.state, to, mailbox)
@@ -177,10 +179,16 @@ def ack(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     if not gone:
         return {"acked": 0}
     forget_mail(mailbox, gone, batch.journal)
-    batch.store.mark_read(mailbox.id, sorted(gone), batch.now.term_s)
+    batch.store.mark_read(mailbox.id, sorted(gone), batch.now.term_s, evidence_of(request))
     if mailbox.available > 0:
         batch.wake(mailbox)
     return {"acked": len(gone)}
+
+
+def evidence_of(request: Incoming) -> str | None:
+    """By what the reader is known to have the mail. The doors of hosts before 0.4.0 did not say, and guessed at times."""
+    evidence: str | None = request.body.get("evidence")
+    return "inferred" if evidence is None and request.door in _GUESSING_DOORS else evidence
 
 
 def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
@@ -199,7 +207,7 @@ def touch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(batch, session, request, "instance_id")
     mailbox = session.mailbox
     held = [i for i in dict.fromkeys(read_ids(request)) if i in mailbox.leased]
-    longer = Lease(batch.now.mono_s + (request.body.get("lease_s") or batch.settings.lease_s), None)
+    until_s = batch.now.mono_s + (request.body.get("lease_s") or batch.settings.lease_s)
     for message_id in held:
-        add_lease(batch.state, mailbox, message_id, longer, batch.journal)
+        add_lease(batch.state, mailbox, message_id, Lease(until_s, None, mailbox.leased[message_id].since_s), batch.journal)
     return {"touched": len(held)}

@@ -22,7 +22,7 @@ def party_letter(batch: Batch, mailbox: Mailbox, text_id: str, *, own: bool = Fa
         letter = batch.store.find_letter(message_id)
         if letter is None:
             continue
-        if letter.sender_id == mailbox.id or (not own and batch.store.state_of(mailbox.id, letter.id) is not None):
+        if letter.sender_id == mailbox.id or (not own and batch.store.copy_of(mailbox.id, letter.id) is not None):
             return letter
     raise IpcError("unknown_message", id=text_id)
 
@@ -60,7 +60,8 @@ def take_back(batch: Batch, sender: Mailbox, message_id: int) -> int:
     assert letter is not None and letter.sender_id == sender.id
     gone = 0
     for mailbox in recipients(batch, letter):
-        if message_id not in mailbox.leased and batch.store.state_of(mailbox.id, message_id) == ("queued", 0.0):
+        copy = batch.store.copy_of(mailbox.id, message_id)
+        if message_id not in mailbox.leased and copy is not None and copy.queued and not copy.attempts:
             batch.store.take_back(mailbox.id, message_id, batch.now.term_s)
             forget_mail(mailbox, {message_id}, batch.journal)
             gone += 1

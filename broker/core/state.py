@@ -85,6 +85,8 @@ class Lease(NamedTuple):
 
     until_s: float
     holder: Route | None
+    since_s: float = 0.0
+    """When they were handed out, in seconds of the terms' clock."""
 
 
 class Notice(NamedTuple):

@@ -6,11 +6,17 @@ A step is noted in memory, undone with its batch, and written in bulk behind the
 has no row for it. A crash loses what was noted in the last second.
 """
 
+from collections.abc import Iterable
 from math import inf
 
 from broker.core.batch import Batch
-from broker.core.facts import Step
+from broker.core.facts import Mark, Step
+from broker.core.state import Landing, Mailbox
 
+ALLOWED_S = {Landing.AT_ONCE: 60.0, Landing.AFTER_TOOL: 300.0, Landing.AT_END: 900.0}
+"""Seconds that a message may take until its reader has it, by when it lands. Later it is overdue."""
+DIGEST_ALLOWED_S = 1800.0
+"""The same of mail that wakes nobody: it may wait 15 minutes for something that does, and then as long for the turn's end."""
 _GATHERED_S = 1.0
 """Seconds for which steps are gathered before they are written."""
 
@@ -20,6 +26,18 @@ def note_step(batch: Batch, step: Step) -> None:
     batch.state.steps.append(step)
     batch.journal.on_rollback(batch.state.steps.pop)
     batch.chore_at("steps", batch.now.mono_s + _GATHERED_S)
+
+
+def pushed(batch: Batch, mailbox: Mailbox, ids: Iterable[int], way: str) -> None:
+    """Note that a way was used to bring messages, or word of them, to their reader."""
+    for message_id in ids:
+        note_step(batch, Step(message_id, mailbox.id, Mark.PUSHED, way, batch.now.term_s))
+
+
+def steps_of(batch: Batch, mailbox: Mailbox, message_id: int) -> list[Step]:
+    """The steps of a message on its way to a reader, those not yet written at the end."""
+    fresh = [s for s in batch.state.steps if s.message_id == message_id and s.mailbox_id == mailbox.id]
+    return [*batch.store.steps_of(message_id, mailbox.id), *fresh]
 
 
 def write_down(batch: Batch) -> float:

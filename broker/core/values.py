@@ -30,6 +30,15 @@ def iso_term(batch: Batch, term_s: float) -> str:
     return iso(term_s + batch.now.ahead_s)
 
 
+def span(seconds: float) -> str:
+    """A length of time in its largest whole unit, such as ``3 h``."""
+    for unit_s, unit in ((86_400, "day"), (3600, "h"), (60, "min")):
+        if seconds >= unit_s:
+            count = int(seconds // unit_s)
+            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{max(0, int(seconds))} s"
+
+
 def check_json(value: Any, depth: int = 0) -> None:
     """Raise ``bad_request`` unless every door can carry the value: what JSON can say, finite, 64 bit, at most 64 deep."""
     if value is None or isinstance(value, (bool, str)):

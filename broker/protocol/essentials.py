@@ -9,5 +9,9 @@ STORES = ("send", "broadcast", "reply", "ask", "forward")
 LANDINGS = ("turn", "tool", "interrupt")
 """When mail may reach a working agent, the mildest first. The store keeps the position."""
 
+EVIDENCE = ("hook", "tool", "closed", "inferred")
+"""By what a door knows that a model has its mail. The last two are conclusions: the connection was closed in order; nothing
+shows that the mail was lost."""
+
 AUTOCHECK_MINUTES = 5
 """Minutes between automatic checks where an agent names none."""

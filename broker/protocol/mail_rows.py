@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.protocol.essentials import LANDINGS
+from broker.protocol.essentials import EVIDENCE, LANDINGS
 from broker.protocol.rows import Access, Action, Field
 
 _MIB = 1024 * 1024
@@ -112,8 +112,12 @@ MAIL_ROWS = (
         "receipts",
         Access.SESSION,
         (Field("ids", (list,), "ids of messages one sent", required=True, low=1, high=100),),
-        ("receipts: [{id, to, state: queued|delivered|read|answered|gone, at}]",),
-        "What became of messages one sent.",
+        (
+            "receipts: [{id, to, step: stored|pushed|in_context|answered|expired|refused|withdrawn|dead, at?, inferred?, "
+            "overdue?, why?, next?, steps: [{step, at?, way?, evidence?, inferred?}], "
+            "state: queued|delivered|read|answered|gone}]",
+        ),
+        "What became of messages one sent: the step at which each stopped, since when and why.",
         long=True,
     ),
     Action(
@@ -140,7 +144,17 @@ MAIL_ROWS = (
         delivers=True,
     ),
     Action(
-        "ack", Access.SESSION, (_INSTANCE, _IDS), ("acked: how many left the mailbox",), "Mail was read: it never comes back."
+        "ack",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            _IDS,
+            Field(
+                "evidence", (str,), "by what a door knows that its model has them; a program leaves it out", choices=EVIDENCE
+            ),
+        ),
+        ("acked: how many left the mailbox",),
+        "Mail was read: it never comes back.",
     ),
     Action(
         "release",

@@ -13,6 +13,8 @@ _MOVE = (
     "(SELECT m.sender_id, m.id FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ?2)",
     "UPDATE OR IGNORE letter SET mailbox_id = ?1 WHERE mailbox_id = ?2",
     "UPDATE message SET to_id = ?1 WHERE to_id = ?2 AND id IN (SELECT message_id FROM queue WHERE mailbox_id = ?2)",
+    "UPDATE OR IGNORE step SET mailbox_id = ?1 WHERE mailbox_id = ?2 "
+    "AND message_id IN (SELECT message_id FROM queue WHERE mailbox_id = ?2)",
     "UPDATE question SET asked_id = ?1 WHERE asked_id = ?2",
     "UPDATE queue SET mailbox_id = ?1 WHERE mailbox_id = ?2",
 )

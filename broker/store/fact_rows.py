@@ -8,7 +8,8 @@ from broker.core.state import State
 from broker.store.schema import ActivityRow, AgentWatchRow, AlarmRow
 from broker.store.transactions import Transactions
 
-_ADD_STEP = "INSERT OR IGNORE INTO step VALUES (?,?,?,?,?,?)"
+ADD_STEP = "INSERT OR IGNORE INTO step SELECT ?1,?2,?3,?4,?5,?6 WHERE EXISTS (SELECT 1 FROM message WHERE id = ?1)"
+"""A message may be swept before its step is written."""
 _SAVE_ACTIVITY = "INSERT OR REPLACE INTO activity VALUES (?,?,?,?,?,?,?,?)"
 
 
@@ -17,7 +18,7 @@ class FactRows(Transactions):
 
     def add_steps(self, steps: Iterable[Step]) -> None:
         """Not worth a sync: a step is written behind its message."""
-        self._light.append((_ADD_STEP, list(steps)))
+        self._light.append((ADD_STEP, list(steps)))
 
     def steps_of(self, message_id: int, mailbox_id: int) -> list[Step]:
         """What is written of a message's way to a reader, the earliest first."""

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import msgpack
 
+from broker.core.facts import Mark, Step
 from broker.core.storage import Archived, Filter, StoredMessage
 from broker.protocol.errors import IpcError
+from broker.store.fact_rows import ADD_STEP
 from broker.store.messages import LETTER
 from broker.store.transactions import Transactions, translate
 
@@ -41,13 +43,15 @@ class ToIndex(NamedTuple):
     thread_id: int | None
     content: str
     extra: bytes | None
+    reply_to: int | None
+    created_s: float
 
 
 _TO_INDEX = ",".join(ToIndex._fields)
 
 
 class Archive(Transactions):
-    """The letter, thread and message_text tables."""
+    """The letter, thread and message_text tables, and the step table's answers."""
 
     _indexed_id = 0
     _indexed_durably = 0
@@ -94,8 +98,22 @@ class Archive(Transactions):
         self._sql.executemany("INSERT OR IGNORE INTO letter VALUES (?,?,?)", _letters(rows))
         self._sql.executemany("INSERT OR IGNORE INTO thread VALUES (?,?)", [(r.thread_id, r.id) for r in rows if r.thread_id])
         self._sql.executemany("INSERT INTO message_text(rowid, content) VALUES (?,?)", [(r.id, r.content) for r in rows])
+        self._sql.executemany(
+            ADD_STEP, [Step(r.reply_to, r.sender_id, Mark.ANSWERED, "", r.created_s) for r in rows if r.reply_to]
+        )
         self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('indexed_id', ?)", (str(upto),))
         return upto, len(rows)
+
+    def late_answers(self) -> dict[tuple[int, int], float]:
+        """Unix times of answers that are not indexed yet, by (message, who answered); of the next ``_COUNTED`` messages."""
+        if not self.unindexed:
+            return {}
+        self._flush()
+        sql = (
+            "SELECT reply_to, sender_id, created_s FROM (SELECT * FROM message WHERE id > ? ORDER BY id LIMIT ?) WHERE reply_to"
+        )
+        rows = self._sql.execute(sql, (self._indexed_id, _COUNTED)).fetchall()
+        return {(reply_to, sender_id): created_s for reply_to, sender_id, created_s in reversed(rows)}
 
     def rewrite(self, message_id: int, old: str, new: str) -> None:
         """Give a message another text; the index of texts has to be told the one that it must forget."""
@@ -182,7 +200,7 @@ def _several(extra: bytes | None) -> list[int]:
 
 _STATE = """CASE WHEN m.sender_id = :me AND coalesce(m.to_id, 0) <> :me THEN 'out'
 WHEN EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) THEN 'queued'
-ELSE coalesce((SELECT CASE WHEN r.muted THEN 'muted' ELSE 'read' END FROM receipt r
+ELSE coalesce((SELECT CASE WHEN r.muted THEN 'muted' WHEN r.ending IS NULL THEN 'read' ELSE 'ended' END FROM receipt r
 WHERE r.mailbox_id = :me AND r.message_id = m.id), 'read') END"""
 
 
@@ -210,7 +228,7 @@ def _query(mailbox_id: int, wanted: Filter) -> tuple[str, dict[str, object]]:
     had = f"({_STATE})"
     where.append(
         "(m.sender_id = :me OR EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) "
-        "OR EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id))"
+        "OR EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id AND r.ending IS NULL))"
     )
     order = "t.rowid" if wanted.query is not None else "l.message_id"
     condition = " AND ".join(where)

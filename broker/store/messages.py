@@ -5,13 +5,15 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
-from broker.core.storage import ORDINARY, Delivery, LargeFile, NewMessage, OpenQuestion, Sent, StoredMessage
+from broker.core.storage import ORDINARY, Copy, Delivery, LargeFile, NewMessage, OpenQuestion, Sent, StoredMessage
 from broker.home.message_files import original
 from broker.store.schema import QuestionRow
 from broker.store.transactions import Transactions, translate
 
 _INSERT_RECEIPT = "INSERT INTO receipt (mailbox_id, message_id, read_s) VALUES (?,?,?)"
+_INSERT_READ = "INSERT INTO receipt (mailbox_id, message_id, read_s, evidence) VALUES (?,?,?,?)"
 _INSERT_MUTED = "INSERT INTO receipt (mailbox_id, message_id, read_s, muted) VALUES (?,?,?,1)"
+_FIND_RECEIPT = "SELECT read_s, muted, ending, why, evidence FROM receipt WHERE mailbox_id = ? AND message_id = ?"
 _DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
 _DELIVERY = ",".join(f"{'q' if column == 'attempts' else 'm'}.{column}" for column in Delivery._fields)
 _FETCH = f"SELECT {_DELIVERY} FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND "
@@ -98,8 +100,8 @@ class MailRows(Transactions):
         found = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ? AND attempts > 0"
         return [i for i in ids if self._sql.execute(found, (mailbox_id, i)).fetchone()]
 
-    def mark_read(self, mailbox_id: int, ids: list[int], now_s: float) -> None:
-        self._statements.append((_INSERT_RECEIPT, [(mailbox_id, i, now_s) for i in ids]))
+    def mark_read(self, mailbox_id: int, ids: list[int], now_s: float, evidence: str | None = None) -> None:
+        self._statements.append((_INSERT_READ, [(mailbox_id, i, now_s, evidence) for i in ids]))
         self._statements.append((_DELETE_QUEUE, [(mailbox_id, i) for i in ids]))
 
     def queued_ids(self, mailbox_id: int) -> list[int]:
@@ -137,15 +139,15 @@ class MailRows(Transactions):
         row = self._sql.execute(_FIND, (message_id,)).fetchone()
         return self._with_file(StoredMessage._make(row)) if row else None
 
-    def state_of(self, mailbox_id: int, message_id: int) -> tuple[str, float] | None:
-        """(queued, times handed out), (read, Unix time), (muted, Unix time), or None if the mailbox does not have it."""
+    def copy_of(self, mailbox_id: int, message_id: int) -> Copy | None:
+        """What became of the mailbox's copy; None if it does not have it."""
         self._flush()
         key = (mailbox_id, message_id)
         row = self._sql.execute("SELECT attempts FROM queue WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
         if row:
-            return "queued", float(row[0] + self._marked().get(key, 0))
-        row = self._sql.execute("SELECT read_s, muted FROM receipt WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
-        return ("muted" if row[1] else "read", row[0]) if row else None
+            return Copy(True, max(0, row[0] + self._marked().get(key, 0)))
+        row = self._sql.execute(_FIND_RECEIPT, key).fetchone()
+        return Copy(False, 0, row[0], bool(row[1]), *row[2:]) if row else None
 
     # questions
 

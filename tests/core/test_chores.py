@@ -21,6 +21,7 @@ def note(core: Core, step: Step) -> None:
 def settled(core: Core) -> Core:
     """A broker whose first look at all chores is over."""
     core.register("fred", "nova")
+    core.send("fred", "nova")
     core.engine.keep_house(core.now())
     return core
 

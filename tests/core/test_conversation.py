@@ -171,7 +171,7 @@ def test_a_watcher_is_told_of_mail_that_is_back(pair: Core, how: str, land: str,
     assert pair.late == []
 
 
-# forward, withdraw, supersede, receipts
+# forward, withdraw, supersede
 
 
 def test_a_forward_names_the_first_writer_and_counts_hops_up_to_the_limit(pair: Core) -> None:
@@ -228,35 +228,6 @@ def test_a_message_supersedes_an_unread_one_and_says_so(pair: Core) -> None:
     assert (message["message"]["content"], message["supersedes"]) == ("meet at 4", old["message_id"])
     later = pair.send("fred", "claude", "meet at 5", supersedes=new["message_id"])
     assert later["superseded"] == 0
-
-
-def test_receipts_follow_a_message_from_queued_to_answered(pair: Core) -> None:
-    pair.ask("fred", "ask", to_id="claude", message={"content": "?"}, message_id="q")
-
-    def state() -> str:
-        (row,) = pair.ask("fred", "receipts", ids=["q"])["receipts"]
-        assert row["to"] == "claude"
-        return str(row["state"])
-
-    assert state() == "queued"
-    (question,) = pair.check("claude")
-    assert state() == "delivered"
-    pair.restart()
-    assert state() == "delivered"
-    pair.check("claude")
-    pair.ask("claude", "ack", ids=[question["id"]])
-    assert state() == "read"
-    reply(pair, "claude", question["id"], "!")
-    assert state() == "answered"
-
-
-def test_receipts_of_a_broadcast_have_a_row_for_each_reader(pair: Core) -> None:
-    pair.register("bob")
-    pair.ask("fred", "broadcast", message={"content": "x"}, message_id="b")
-    one(pair, "bob")
-    rows = pair.ask("fred", "receipts", ids=["b"])["receipts"]
-    assert sorted((r["to"], r["state"]) for r in rows) == [("bob", "read"), ("claude", "queued")]
-    assert pair.ask("fred", "withdraw", withdraw_id="b")["withdrawn"] == 1
 
 
 # when it lands
