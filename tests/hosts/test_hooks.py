@@ -395,4 +395,4 @@ def test_a_command_in_a_removed_folder_says_what_is_wrong_in_words(shared: Servi
     env = {**agent.env, "IPC_NAME": "somebody"}
     script = f"cd {agent.project} && rmdir {agent.project} && exec {' '.join(IPC)} send x hello"
     done = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 4 and "Traceback" not in done.stderr and "not registered" in done.stderr
+    assert done.returncode == 4 and "Traceback" not in done.stderr and "no shell has registered" in done.stderr
