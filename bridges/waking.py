@@ -36,6 +36,11 @@ SOCKET_VARIABLE = "CLAUDE_CODE_MESSAGING_SOCKET"
 TOKEN_VARIABLE = "CLAUDE_CODE_MESSAGING_TOKEN"  # noqa: S105 (the variable's name)
 
 
+def loud(count: Mapping[str, Any]) -> int:
+    """How much of what the broker counted is worth waking its reader, or a word: all but what comes with other mail."""
+    return int(count.get("unread", 0)) - int(count.get("digest", 0))
+
+
 def notice(count: Mapping[str, Any]) -> str:
     """The text of a notice, from the broker's ``count``.
 

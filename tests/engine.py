@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broker.core import sessions
-from broker.core.batch import Event, Incoming
+from broker.core.batch import Event, Incoming, Outgoing
 from broker.core.engine import Engine
 from broker.core.standing import Kind, standing
 from broker.core.state import Moment
@@ -70,6 +70,12 @@ class Core:
         mine = [o.body for o in out if "push" not in o.body and (o.route, o.body["id"]) in asked]
         self.late += [o.body for o in out if o.body not in mine]
         return mine
+
+    def keep_house(self) -> list[dict[str, Any]]:
+        """Do the chores that are due, as the server does between batches; the pushes and replies that come of it."""
+        out, events = self.engine.keep_house(self.now())
+        self.events += events
+        return [o.body for o in out if isinstance(o, Outgoing)]
 
     def ask(self, who: str | None, action: str, **fields: Any) -> dict[str, Any]:
         replies = self.batch({"as_": who, "action": action, **fields})

@@ -6,7 +6,6 @@ from bridges import host_sessions, mail_evidence
 from bridges.hosts.hook_log import note
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError, RemoteError
-from broker.protocol.essentials import LANDINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +52,9 @@ class AgentSession:
         host_sessions.save(self._home, self.binding)
         self.say_presence("working" if working else "idle", reach=self.binding.reach)
 
-    def fetch(self, land: str, limit_bytes: int) -> tuple[list[dict[str, Any]], int]:
-        """(messages that may land now, how many more wait)."""
-        reply = self.ask("check", land=land, limit=_FETCH, max_bytes=limit_bytes)
+    def fetch(self, land: str | None, limit_bytes: int) -> tuple[list[dict[str, Any]], int]:
+        """(messages that land at ``land`` or sooner, None for all; how many more wait)."""
+        reply = self.ask("check", **({} if land is None else {"land": land}), limit=_FETCH, max_bytes=limit_bytes)
         if reply["messages"] and (name := reply["messages"][0]["to"]) != self.binding.name:  # renamed through another door
             from bridges import saved_sessions
 
@@ -66,8 +65,7 @@ class AgentSession:
         if known:  # the end of a lease or of a broker brought it back: it is not new to the model
             self._touch([m["id"] for m in found if m["id"] in known])
             found = [m for m in found if m["id"] not in known]
-        messages = [m for m in found if _rank(m) >= LANDINGS.index(land)]
-        return messages, int(reply.get("more", 0)) + len(found) - len(messages)
+        return found, int(reply.get("more", 0))
 
     def put_back(self, messages: list[dict[str, Any]], given: list[str]) -> None:
         """Release what did not fit. Nobody was shown it, so it comes again as new."""
@@ -123,9 +121,3 @@ class AgentSession:
         except IpcError as e:
             if e.code not in ("unknown_action", "storage_full"):
                 raise
-
-
-def _rank(m: dict[str, Any]) -> int:
-    """When a message may land, as a position in LANDINGS."""
-    land = m.get("land")
-    return LANDINGS.index(land if land in LANDINGS else "tool")

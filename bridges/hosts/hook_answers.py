@@ -2,7 +2,7 @@
 
     start   registers, says the name, adds the unread mail
     prompt  adds all new mail
-    tool    adds the mail that may land after a tool call or at once
+    tool    adds the mail that may land after a tool call or at once; all new mail where the turn began without a prompt
     edit    names who has claimed the file that is about to change (if that hook is installed)
     stop    holds the agent for urgent mail, at most ``stop_holds`` times in a row
     end     tells the others that the agent is gone, and prints nothing
@@ -78,19 +78,19 @@ class HookAnswers:
                 f"agent-ipc: other agents on this machine can write to this session under the name {binding.name}. "
                 "Mail arrives by itself at prompts and after tool calls; the tools of the ipc server send and read it."
             )
-            return self.deliver(session, turns, "turn", intro=intro)
+            return self.deliver(session, turns, None, intro=intro)
 
     def prompt(self, session: AgentSession, turns: Turns) -> bool:
         turns.begin()
         self.set_working(session, turns, True)
-        return self.deliver(session, turns, "turn", announce=True)
+        return self.deliver(session, turns, None, announce=True)
 
     def tool(self, session: AgentSession, turns: Turns) -> bool:
         if turns.working:
             host_turns.touch(self.event.home, self.event.session)
-        else:  # a turn that began without a prompt: the agent was woken
-            self.set_working(session, turns, True)
-        return self.deliver(session, turns, "tool")
+            return self.deliver(session, turns, "tool")
+        self.set_working(session, turns, True)  # a turn that began without a prompt: the agent was woken
+        return self.deliver(session, turns, None)
 
     def edit(self, session: AgentSession, _turns: Turns) -> bool:
         from bridges.hosts.claim_warning import overlapping, sentence
@@ -135,7 +135,9 @@ class HookAnswers:
         if changed:
             session.say_presence("working" if working else "idle")
 
-    def deliver(self, session: AgentSession, turns: Turns, land: str, *, intro: str = "", announce: bool = False) -> bool:
+    def deliver(
+        self, session: AgentSession, turns: Turns, land: str | None, *, intro: str = "", announce: bool = False
+    ) -> bool:
         """Add new mail to what the model reads. Returns True if an answer was written."""
         binding, before = session.binding, (turns.added, turns.told, turns.spent)
         left = binding.chars - len(intro) - turns.added
@@ -150,7 +152,7 @@ class HookAnswers:
             session.keep(ids)
         return True
 
-    def digest(self, session: AgentSession, turns: Turns, land: str, left: int, announce: bool) -> tuple[str, list[str]]:
+    def digest(self, session: AgentSession, turns: Turns, land: str | None, left: int, announce: bool) -> tuple[str, list[str]]:
         """(text of the mail that fits, its ids). Mail too long for a turn is announced once after tools, and at each prompt."""
         messages, more = session.fetch(land, left)
         if not messages:
@@ -165,7 +167,8 @@ class HookAnswers:
 
     def spent(self, session: AgentSession, turns: Turns) -> tuple[str, list[str]]:
         """(one line, no ids), once a turn, when the turn's hooks have added as much mail as they may."""
-        unread = 0 if turns.spent else session.ask("count")["unread"]
+        count = {} if turns.spent else session.ask("count")
+        unread = count.get("unread", 0) - count.get("digest", 0)
         if not unread:
             return "", []
         turns.spent = True

@@ -193,4 +193,4 @@ def unread(home: str, session: str) -> dict[str, Any] | None:
     except IpcError as e:
         note(home, "info", "count_failed", code=e.code, text=e.text)
         return None
-    return {"instance_id": binding.name, **found} if found["unread"] else None
+    return {"instance_id": binding.name, **found} if waking.loud(found) else None

@@ -99,7 +99,7 @@ class Notifier:
     async def _check(self, minutes: int) -> None:
         self.check_every(minutes)
         count = await self._session.count()
-        if count and count["unread"]:
+        if count and waking.loud(count):
             self.arrived(count)
 
     async def _say_reach(self) -> None:
@@ -137,7 +137,7 @@ class Notifier:
         armed = [way for way in self._ways if not way.resting()]
         for way in armed:
             count = await self._session.count()
-            if not count or not count["unread"]:
+            if not count or not waking.loud(count):
                 return True  # the mail was read meanwhile
             given = waking.Outlook(self._home, self._host_session)
             if await self._give(way.name, {"instance_id": self._session.name, **count}) and await self._heeded(given):
@@ -162,4 +162,4 @@ class Notifier:
             if given.heeded():
                 return True
         count = await self._session.count()
-        return not count or not count["unread"]
+        return not count or not waking.loud(count)

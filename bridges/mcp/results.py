@@ -15,6 +15,7 @@ from bridges.fence import one_line, one_line_json
 from bridges.mcp.sdk import current
 from bridges.mcp.session import AgentNotRegistered
 from bridges.plurals import number_of
+from bridges.waking import loud
 from broker.home.logs import Log
 from broker.protocol.errors import IpcError
 
@@ -94,7 +95,7 @@ class Answerer:
         except IpcError as e:
             self._log.info("footer_left_out", code=e.code)
             return ""
-        if not count or not count["unread"]:
+        if not count or not loud(count):
             return ""
         number, urgent = count["unread"], count["interrupt"]
         senders = one_line(", ".join(list(count["from"])[:3]))

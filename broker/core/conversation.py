@@ -13,13 +13,14 @@ from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
 from broker.core.drafts import Draft
 from broker.core.lookup import extra_of, party_letter, recipients, take_back, thread_of
+from broker.core.quiet import usual_landing
 from broker.core.recipients import Target, resolve
 from broker.core.repeats import Repeat, answered_before, sent_before
 from broker.core.sending import post
 from broker.core.sessions import act_as
-from broker.core.state import Mailbox, Session
+from broker.core.state import Landing, Mailbox, Session
 from broker.core.storage import OpenQuestion, StoredMessage
-from broker.core.values import check_size, iso, iso_term, read_land, read_message
+from broker.core.values import check_size, iso, iso_term, land_word, read_land, read_message
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 
@@ -38,12 +39,15 @@ def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     known = sent_before(batch, sender, Repeat(client_id, content, data, reply_to=letter.id))
     if known is not None:
         return {**answered_before(known, str(client_id)), "to": to.name, "thread": str(thread_of(letter))}
-    draft = Draft(sender, Target([to], to.name), content, data, client_id, land=read_land(body))
+    land = read_land(body, usual_landing(sender, letter, body))
+    draft = Draft(sender, Target([to], to.name), content, data, client_id, land=land)
     draft.thread_id, draft.reply_to = thread_of(letter), letter.id
     if body.get("auto"):
         draft.extra["hops"] = next_hop(batch, letter)
     message_id, answer = post(batch, session, draft, person=bool(body.get("person")))
     answer.update(to=to.name, thread=str(draft.thread_id))
+    if land == Landing.AS_DIGEST:
+        answer["land"] = land_word(land)
     question = batch.store.find_question(letter.id)
     if question is not None and question.answer_id is None and question.asker_id == to.id:
         batch.store.save_question(question._replace(answer_id=message_id))

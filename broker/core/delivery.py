@@ -20,14 +20,14 @@ from typing import Any
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.leases import add_lease, note_use, return_leases
 from broker.core.mailboxes import forget_mail
+from broker.core.quiet import passed_by
 from broker.core.rendering import encoded_size, render
 from broker.core.sessions import act_as
 from broker.core.state import Landing, Lease, Mailbox, Route, Session, Waiter
 from broker.core.storage import Delivery, OpenQuestion
-from broker.core.values import read_ids
+from broker.core.values import read_ids, read_land
 from broker.core.waits import add_waiter
 from broker.protocol.actions import ACTIONS
-from broker.protocol.essentials import LANDINGS
 
 DEFAULT_LIMIT: int = ACTIONS["check"].field("limit").default
 DEFAULT_MAX_BYTES: int = ACTIONS["check"].field("max_bytes").default
@@ -43,7 +43,7 @@ def check(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] |
     act_as(batch, session, request, "instance_id")
     body, mailbox = request.body, session.mailbox
     limit, max_bytes = body.get("limit") or DEFAULT_LIMIT, body.get("max_bytes") or DEFAULT_MAX_BYTES
-    land = LANDINGS.index(body["land"]) if body.get("land") else Landing.AT_END
+    land = read_land(body, Landing.AS_DIGEST)
     messages = fetch(batch, mailbox, request.route, limit, max_bytes, land)
     wait_s = body.get("wait_s") or 0
     waiter = Waiter(request.route, body.get("id"), session, batch.now.mono_s + wait_s, limit, max_bytes, land)
@@ -62,7 +62,7 @@ def answer_ask(
     mailbox, wait_s = session.mailbox, request.body.get("wait_s") or 0
     until_s = batch.now.mono_s + wait_s
     waiter = Waiter(
-        request.route, request.body.get("id"), session, until_s, 1, DEFAULT_MAX_BYTES, Landing.AT_END, question.message_id
+        request.route, request.body.get("id"), session, until_s, 1, DEFAULT_MAX_BYTES, Landing.AS_DIGEST, question.message_id
     )
     waiter.fields = {**sent, **batch.ignored}
     if question.answer_id is not None:
@@ -92,7 +92,7 @@ def reply(batch: Batch, to: Waiter, mailbox: Mailbox, messages: list[dict[str, A
 
 
 def fetch(
-    batch: Batch, mailbox: Mailbox, to: Route, limit: int, max_bytes: int, land: int = Landing.AT_END
+    batch: Batch, mailbox: Mailbox, to: Route, limit: int, max_bytes: int, land: int = Landing.AS_DIGEST
 ) -> list[dict[str, Any]]:
     """Lease to a connection the next messages that land at ``land`` or sooner: those that came back, then new ones."""
     if mailbox.available <= 0:
@@ -100,7 +100,7 @@ def fetch(
     if land == Landing.AT_ONCE:
         ids = sorted(mailbox.urgent - mailbox.leased.keys())
         return fetch_ids(batch, mailbox, to, ids, limit, max_bytes) if ids else []
-    passed_over = mailbox.later if land == Landing.AFTER_TOOL else frozenset()
+    passed_over = passed_by(mailbox, land)
     # offer all that came back: what has expired is not fetched, and must not hide what is behind it
     first = [i for i in mailbox.returned if i not in passed_over]
     taken: list[Delivery] = []
@@ -161,7 +161,8 @@ def count(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     """How many messages a ``check`` would find, and whose; none is leased."""
     act_as(batch, session, request, "instance_id")
     mailbox = session.mailbox
-    found = {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys())}
+    unread = mailbox.available
+    found = {"unread": unread, "interrupt": len(mailbox.urgent - mailbox.leased.keys()), "digest": unread - mailbox.loud}
     if mailbox.available <= 0:
         return {**found, "from": {}}
     newest = str(batch.store.newest(mailbox.id))

@@ -7,6 +7,7 @@ from typing import Any
 import msgpack
 
 from broker.core.batch import Batch
+from broker.core.quiet import count_in
 from broker.core.recipients import Target
 from broker.core.state import Landing, Mailbox
 from broker.core.storage import LargeFile, NewMessage
@@ -52,7 +53,7 @@ def store_message(batch: Batch, draft: Draft) -> int:
         if mailbox.id in muting:
             batch.store.file_muted(mailbox.id, message_id, batch.now.term_s)
         else:
-            deliver(batch, draft, mailbox, message_id)
+            count_in(batch, mailbox, message_id, draft.sender.name, draft.land)
     if not to:
         batch.store.take_back(0, message_id, batch.now.term_s)  # nobody's: kept for the sender's history
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):
@@ -91,18 +92,6 @@ def make_row(batch: Batch, draft: Draft, message_id: int, created_s: float, cont
         brief=1 if brief else None,
         extra=msgpack.packb(extra) if extra else None,
     )
-
-
-def deliver(batch: Batch, draft: Draft, mailbox: Mailbox, message_id: int) -> None:
-    """Count the message in and tell those who wait for it."""
-    batch.journal.set(mailbox, "queued", mailbox.queued + 1)
-    if draft.land == Landing.AT_ONCE:
-        batch.journal.add(mailbox.urgent, message_id)
-    elif draft.land == Landing.AT_END:
-        batch.journal.add(mailbox.later, message_id)
-    batch.wake(mailbox)
-    if mailbox.watchers:
-        batch.note_arrival(mailbox, draft.sender.name, draft.land)
 
 
 def needs_file(batch: Batch, content: str, data: bytes | None) -> bool:

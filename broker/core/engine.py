@@ -35,6 +35,7 @@ from broker.core import (
     naming,
     notices,
     presence,
+    quiet,
     receipts,
     sending,
     sessions,
@@ -99,7 +100,7 @@ HANDLERS: dict[str, Handler] = {
     "import": sending.import_mail,
 }
 """The function of each action. ``ping`` and ``status`` tell of the process; the server adds them."""
-CHORES: dict[str, chores.Chore] = {"steps": steps.write_down}
+CHORES: dict[str, chores.Chore] = {"quiet": quiet.promote, "steps": steps.write_down}
 """What time demands, in the order in which it is done."""
 
 _MAY_BE_STORED = frozenset({"mailbox_full", "blocked", "slow_down", "too_many_mailboxes", "unknown_message"})

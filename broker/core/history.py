@@ -10,10 +10,9 @@ from broker.core.rendering import render_extra
 from broker.core.standing import known_mailbox
 from broker.core.state import Session
 from broker.core.storage import Archived, Filter
-from broker.core.values import iso
+from broker.core.values import iso, land_word
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
-from broker.protocol.essentials import LANDINGS
 
 DEFAULT_PAGE: int = ACTIONS["history"].field("limit").default
 
@@ -69,7 +68,7 @@ def render(batch: Batch, mailbox_id: int, row: Archived) -> dict[str, Any]:
         "to": to[0].name if len(to) == 1 else [m.name for m in to],
         "timestamp": iso(letter.created_s),
         "message": message,
-        "land": LANDINGS[letter.land],
+        "land": land_word(letter.land),
         "thread": str(thread_of(letter)),
     }
     if row.state != "out":

@@ -92,6 +92,8 @@ def forget_mail(mailbox: Mailbox, ids: set[int], journal: Journal) -> None:
     for special in (mailbox.urgent, mailbox.later):
         for message_id in ids & special if special else ():
             journal.discard(special, message_id)
+    for message_id in ids & mailbox.quiet.keys() if mailbox.quiet else ():
+        journal.drop(mailbox.quiet, message_id)
     if mailbox.notice is not None and mailbox.notice.message_id in ids:
         journal.set(mailbox, "notice", None)
     journal.set(mailbox, "queued", mailbox.queued - len(ids))

@@ -147,6 +147,9 @@ def take_over_mail(batch: Batch, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     for mine, theirs in ((mailbox.urgent, unclaimed.urgent), (mailbox.later, unclaimed.later)):
         for message_id in theirs:
             batch.journal.add(mine, message_id)
+    for message_id, due_s in unclaimed.quiet.items():
+        batch.journal.put(mailbox.quiet, message_id, due_s)
+        batch.journal.add(batch.state.quiet_boxes, mailbox.id)
     seen = [i for i in ids if i <= mailbox.cursor]
     batch.journal.set(mailbox, "returned", sorted([*mailbox.returned, *seen]))
     batch.wake(mailbox)

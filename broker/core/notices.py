@@ -8,7 +8,8 @@ import msgpack
 
 from broker.core.batch import Batch
 from broker.core.mailboxes import room
-from broker.core.state import Mailbox, Notice
+from broker.core.quiet import count_in
+from broker.core.state import Landing, Mailbox, Notice
 from broker.core.storage import NewMessage
 from broker.protocol.names import SYSTEM
 
@@ -18,7 +19,7 @@ _GATHERED_S = 3600.0
 """An hour after it was begun a notice gets no more lines."""
 
 
-def notify(batch: Batch, to: list[Mailbox], text: str) -> int:
+def notify(batch: Batch, to: list[Mailbox], text: str, land: int = Landing.AFTER_TOOL) -> int:
     """Write a notice to those who have room; the message's id, 0 where nobody has."""
     to = [m for m in to if room(batch.settings, m)]
     if not to:
@@ -28,13 +29,12 @@ def notify(batch: Batch, to: list[Mailbox], text: str) -> int:
     now_s = batch.now.wall_s
     expires_s = batch.now.term_s + batch.settings.unread_ttl_s
     to_id, extra = (to[0].id, None) if len(to) == 1 else (None, msgpack.packb({"to": [m.id for m in to]}))
-    notice = NewMessage(message_id, 0, SYSTEM, None, now_s, expires_s, text, copies=len(to), to_id=to_id, extra=extra)
+    notice = NewMessage(
+        message_id, 0, SYSTEM, None, now_s, expires_s, text, copies=len(to), land=land, to_id=to_id, extra=extra
+    )
     batch.store.add_message(notice, [m.id for m in to])
     for mailbox in to:
-        batch.journal.set(mailbox, "queued", mailbox.queued + 1)
-        batch.wake(mailbox)
-        if mailbox.watchers:
-            batch.note_arrival(mailbox, SYSTEM, notice.land)
+        count_in(batch, mailbox, message_id, SYSTEM, land)
     return message_id
 
 

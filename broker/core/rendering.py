@@ -7,8 +7,7 @@ import orjson
 
 from broker.core.batch import Batch
 from broker.core.storage import Delivery
-from broker.core.values import iso, iso_term
-from broker.protocol.essentials import LANDINGS
+from broker.core.values import iso, iso_term, land_word
 
 
 def encoded_size(message: dict[str, Any]) -> int:
@@ -26,7 +25,7 @@ def render(batch: Batch, mail: Delivery, to: str) -> dict[str, Any]:
         "timestamp": iso(mail.created_s),
         "message": message,
         "id": str(mail.id),
-        "land": LANDINGS[mail.land],
+        "land": land_word(mail.land),
     }
     if mail.attempts:
         body["redelivered"] = True

@@ -37,12 +37,12 @@ class Moment:
 
 
 class Landing:
-    """When mail may reach a working agent, as the store keeps it: the position in ``broker.protocol.essentials.LANDINGS``.
+    """When mail may reach an agent, as the store keeps it, in the order of ``broker.protocol.essentials.LANDINGS``.
 
     Plain numbers: an enum's members take twice as long to name and four times as long to compare, and each fetch does both.
     """
 
-    AT_END, AFTER_TOOL, AT_ONCE = range(3)
+    AS_DIGEST, AT_END, AFTER_TOOL, AT_ONCE = range(-1, 3)
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Waiter:
     deadline_s: float
     limit: int
     max_bytes: int
-    land: int = Landing.AT_END
+    land: int = Landing.AS_DIGEST
     question_id: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
     """What the reply says beside its messages."""
@@ -135,6 +135,8 @@ class Mailbox:
     urgent: set[int] = field(default_factory=set)
     """Unread messages that land at once; ``later`` those that wait for the end of a host's turn."""
     later: set[int] = field(default_factory=set)
+    quiet: dict[int, float] = field(default_factory=dict)
+    """Unread messages that come with other mail, by when they count as ``later``, in seconds of the terms' clock."""
     blocked: dict[int, str] = field(default_factory=dict)
     """Mailbox id of a sender to ``block`` or ``mute``."""
     # What its agent says of itself.
@@ -151,6 +153,11 @@ class Mailbox:
     def available(self) -> int:
         """Unread messages that nobody holds."""
         return self.queued - len(self.leased)
+
+    @property
+    def loud(self) -> int:
+        """Those of them that are not to come with other mail."""
+        return self.available - (len(self.quiet.keys() - self.leased.keys()) if self.quiet else 0)
 
     @property
     def awaited(self) -> bool:
@@ -250,6 +257,8 @@ class State:
     chore_s: float = 0.0
     """Monotonic second at which a chore is due (``broker.core.chores``), and when each is."""
     chores: dict[str, float] = field(default_factory=dict)
+    quiet_boxes: set[int] = field(default_factory=set)
+    """Ids of the mailboxes that may hold quiet mail."""
     steps: list[Step] = field(default_factory=list)
     """Steps of messages that are not written yet."""
     alarms: dict[int, Alarm] = field(default_factory=dict)

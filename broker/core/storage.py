@@ -66,7 +66,7 @@ class NewMessage(NamedTuple):
     file_size: int | None = None
     file_sha256: str | None = None
     land: int = 1
-    """When it may reach its reader: 0 at the end of a turn, 1 after a tool call, 2 at once."""
+    """When it may reach its reader: -1 with other mail, 0 at the end of a turn, 1 after a tool call, 2 at once."""
     thread_id: int | None = None
     """The message that began the thread; None where this one did."""
     reply_to: int | None = None

@@ -96,10 +96,14 @@ def check_size(batch: Batch, content: str) -> None:
             raise IpcError("too_large", what="A message", size=size, limit=limit)
 
 
-def read_land(body: dict[str, Any]) -> int:
-    """The landing that a request names, as the store keeps it."""
+def read_land(body: dict[str, Any], untold: int = Landing.AFTER_TOOL) -> int:
+    """The landing that a request names, as the store keeps it; ``untold`` if it names none."""
     land = body.get("land")
-    return Landing.AFTER_TOOL if land is None else LANDINGS.index(land)
+    return untold if land is None else LANDINGS.index(land) + Landing.AS_DIGEST
+
+
+def land_word(land: int) -> str:
+    return LANDINGS[land - Landing.AS_DIGEST]
 
 
 def read_ids(request: Incoming) -> list[int]:

@@ -7,10 +7,10 @@ from broker.core.delivery import DEFAULT_MAX_BYTES, fetch, fetch_ids, reply
 from broker.core.leases import expired_leases, note_use, return_leases
 from broker.core.sessions import act_as
 from broker.core.state import Landing, Mailbox, Session, Subscription, Watcher
+from broker.core.values import land_word
 from broker.core.waits import WAITS, ended_waiters
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
-from broker.protocol.essentials import LANDINGS
 
 DEFAULT_WINDOW: int = ACTIONS["subscribe"].field("window").default
 """Messages that a subscription may hold unacknowledged."""
@@ -25,7 +25,7 @@ def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, An
         if len(others) >= WAITS:
             raise IpcError("overloaded", limit=WAITS)
         batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session)])
-        return {"message": f"Watching {mailbox.name}", "unread": mailbox.available}
+        return {"message": f"Watching {mailbox.name}", "unread": mailbox.loud}
     window = request.body.get("window") or DEFAULT_WINDOW
     batch.journal.set(mailbox, "subscription", Subscription(route, request_id, session, window))
     batch.wake(mailbox)
@@ -60,7 +60,7 @@ def hand_out(batch: Batch) -> None:
                 reply(batch, waiter, mailbox, messages)
         push(batch, mailbox)
         arrival = batch.arrived.get(mailbox.id)
-        if arrival is not None and mailbox.available > 0:
+        if arrival is not None and mailbox.loud > 0:
             tell_watchers(batch, mailbox, arrival)
     batch.woken.clear()
     batch.answered.clear()
@@ -83,9 +83,9 @@ def tell_watchers(batch: Batch, mailbox: Mailbox, arrival: Arrival) -> None:
     if not senders:  # mail that came back: of all that waits
         senders = dict.fromkeys(batch.store.senders(mailbox.id))
         mild = len(mailbox.later - mailbox.leased.keys())
-        land = Landing.AT_ONCE if urgent else Landing.AFTER_TOOL if mailbox.available > mild else Landing.AT_END
+        land = Landing.AT_ONCE if urgent else Landing.AFTER_TOOL if mailbox.loud > mild else Landing.AT_END
     told: dict[str, Any] = {"unread": mailbox.available, "interrupt": len(urgent)}
-    told |= {"from": list(senders), "land": LANDINGS[land]}
+    told |= {"from": list(senders), "land": land_word(land)}
     for watcher in mailbox.watchers:
         batch.out.append(Outgoing(watcher.route, {"push": "new", "id": watcher.request_id, **told}, mailbox))
 

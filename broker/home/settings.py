@@ -54,6 +54,7 @@ class Settings:
     hop_limit: int = _setting(8, "IPC_HOP_LIMIT", "times a message may be forwarded or answered by a machine", 1, 64)
     claim_limit: int = _setting(200, "IPC_CLAIM_LIMIT", "claims a session", 1)
     group_limit: int = _setting(1000, "IPC_GROUP_LIMIT", "groups", 1)
+    digest_s: float = _setting(900.0, "IPC_DIGEST", "s until mail that lands as digest wakes its reader", 1, DAY_S)
     lease_s: float = _setting(30.0, "IPC_LEASE", "s until unacknowledged mail comes back", 0.05, DAY_S)
     unread_ttl_s: float = _setting(7 * DAY_S, "IPC_UNREAD_TTL", "s that unread mail is kept", 1)
     read_ttl_s: float = _setting(30 * DAY_S, "IPC_READ_TTL", "s that read mail is kept", 1)

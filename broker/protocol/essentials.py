@@ -6,8 +6,8 @@ DEFAULT_TIMEOUT_S = 30.0
 STORES = ("send", "broadcast", "reply", "ask", "forward")
 """Requests that store mail, and so take a message id: one made again with the same id is stored once."""
 
-LANDINGS = ("turn", "tool", "interrupt")
-"""When mail may reach a working agent, the mildest first. The store keeps the position."""
+LANDINGS = ("digest", "turn", "tool", "interrupt")
+"""When mail may reach an agent, the mildest first: with other mail, when its turn ends, after its next tool call, at once."""
 
 EVIDENCE = ("hook", "tool", "closed", "inferred")
 """By what a door knows that a model has its mail. The last two are conclusions: the connection was closed in order; nothing

@@ -17,6 +17,7 @@ _LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000, 
 _MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * _MIB, default=_MIB)
 _TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
 _LAND = Field("land", (str,), "when it should land", choices=LANDINGS, default="tool")
+_LAND_OF_REPLY = Field("land", (str,), "likewise; without it, thanks for a reply land as digest", choices=LANDINGS)
 _PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines")
 _WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
 _PAGE = Field("limit", (int,), "at most so many messages", low=1, high=200, default=50)
@@ -62,11 +63,11 @@ MAIL_ROWS = (
             Field("to_message", (str,), "id of the message that is answered", required=True, low=1, high=64),
             _MESSAGE,
             _MESSAGE_ID,
-            _LAND,
+            _LAND_OF_REPLY,
             Field("auto", (bool,), "written without a model or person: counts a hop"),
             _PERSON,
         ),
-        (*_SENT, "to", "thread", "answers?: the question it answered", *_REPEATED),
+        (*_SENT, "to", "thread", "answers?: the question it answered", "land?: digest where it lands so", *_REPEATED),
         "Answer a message in its thread; answers the question if it was one.",
     ),
     Action(
@@ -137,7 +138,7 @@ MAIL_ROWS = (
             _WAIT,
             _LIMIT,
             _MAX_BYTES,
-            Field("land", (str,), "the mildest landing to hand out: turn (all), tool or interrupt", choices=LANDINGS),
+            Field("land", (str,), "the mildest landing to hand out (default: all)", choices=LANDINGS),
         ),
         ("messages: [{id, from, to, timestamp, message, land, ...}]", "more"),
         "New mail, on lease until acknowledged.",
@@ -171,7 +172,7 @@ MAIL_ROWS = (
         "count",
         Access.SESSION,
         (_INSTANCE,),
-        ("unread", "interrupt", "from: {name: n}", "newest?", "instance_id?"),
+        ("unread", "interrupt", "digest", "from: {name: n}", "newest?", "instance_id?"),
         "How much mail waits; delivers none.",
     ),
     Action(
@@ -193,7 +194,7 @@ MAIL_ROWS = (
             Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000, default=100),
             Field("notify", (bool,), "push only that there is mail, not the mail"),
         ),
-        ("message", "unread?: with notify, how much waits"),
+        ("message", "unread?: with notify, how much waits that does not land as digest"),
         "Have mail, or word of it, pushed to this connection.",
         note="Pushes with this request's id follow: {push: mail, id, messages, more} or "
         "{push: new, id, unread, interrupt, from, land}.",

@@ -84,14 +84,25 @@ class SqliteStore(MailRows, Records, FactRows, Expiry):
 
     def _load_landings(self, state: State) -> None:
         """Unread messages that land at another time than after a tool call."""
-        rows = self._sql.execute("SELECT id, land, to_id, extra FROM message WHERE land <> 1").fetchall()
+        rows = self._sql.execute(
+            "SELECT id, land, to_id, extra, created_s, expires_s, brief FROM message WHERE land <> 1"
+        ).fetchall()
         waits = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ?"
-        for message_id, land, to_id, extra in rows:
+        for message_id, land, to_id, extra, *times in rows:
             for mailbox_id in readers(to_id, extra):
                 mailbox = state.by_id.get(mailbox_id)
                 if mailbox is not None and self._sql.execute(waits, (mailbox_id, message_id)).fetchone():
-                    (mailbox.urgent if land == Landing.AT_ONCE else mailbox.later).add(message_id)
+                    if land == Landing.AS_DIGEST:
+                        mailbox.quiet[message_id] = self._due(*times)
+                        state.quiet_boxes.add(mailbox.id)
+                    else:
+                        (mailbox.urgent if land == Landing.AT_ONCE else mailbox.later).add(message_id)
         state.next_expiry_s = self._sql.execute("SELECT min(expires_s) FROM message WHERE brief IS NOT NULL").fetchone()[0]
+
+    def _due(self, created_s: float, expires_s: float, brief: int | None) -> float:
+        """When quiet mail is due. Its expiry is of the terms' clock, and tells when it was stored if the sender set none."""
+        stored_s = created_s if brief else min(created_s, expires_s - self._settings.unread_ttl_s)
+        return stored_s + self._settings.digest_s
 
     def _load_company(self, state: State) -> None:
         """Groups, blocks and claims."""

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from broker.protocol.essentials import LANDINGS
 from tests.engine import Core
 from tests.examples import examples
 
 NAMES = ("a", "b", "c")
-LANDINGS = ("turn", "tool", "interrupt")
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -29,6 +29,7 @@ class Deliveries(RuleBasedStateMachine):
         self.out: dict[str, dict[str, str]] = {n: {} for n in NAMES}
         self.handed_out: set[str] = set()
         self.lands: dict[str, str] = {}
+        self.promoted: set[str] = set()
         self.count = 0
 
     def teardown(self) -> None:
@@ -64,12 +65,13 @@ class Deliveries(RuleBasedStateMachine):
         texts = [m["message"]["content"] for m in messages]
         held = set(self.out[who].values())
         mildest = LANDINGS.index(land)
-        assert (
-            texts
-            == [t for t in self.unread[who] if t not in held and LANDINGS.index(self.lands.get(t, "tool")) >= mildest][:limit]
-        )
+        assert texts == [t for t in self.unread[who] if t not in held and LANDINGS.index(self.landing(t)) >= mildest][:limit]
         self.out[who].update({m["id"]: m["message"]["content"] for m in messages})
         self.handed_out.update(texts)
+
+    def landing(self, text: str) -> str:
+        """When it lands by now."""
+        return "turn" if text in self.promoted else self.lands.get(text, "tool")
 
     @rule(message=sent)
     def withdraw(self, message: tuple[str, str, str]) -> None:
@@ -101,8 +103,18 @@ class Deliveries(RuleBasedStateMachine):
             held.clear()
 
     @rule()
+    def a_quarter_of_an_hour_passes(self) -> None:
+        self.core.pass_time(901)
+        self.core.batch()
+        self.core.keep_house()
+        for held in self.out.values():
+            held.clear()
+        self.promoted |= {t for t, land in self.lands.items() if land == "digest"}
+
+    @rule()
     def crash(self) -> None:
         self.core.restart()
+        self.core.keep_house()  # as at the start of the service: what is due is looked at again
         for held in self.out.values():
             held.clear()
 
@@ -118,7 +130,8 @@ class Deliveries(RuleBasedStateMachine):
             mailbox = self.core.engine.state.mailboxes[name]
             assert (mailbox.queued, len(mailbox.leased)) == (len(self.unread[name]), len(self.out[name]))
             assert len(mailbox.urgent) == sum(self.lands.get(t) == "interrupt" for t in self.unread[name])
-            assert len(mailbox.later) == sum(self.lands.get(t) == "turn" for t in self.unread[name])
+            assert len(mailbox.later) == sum(self.landing(t) == "turn" for t in self.unread[name])
+            assert len(mailbox.quiet) == sum(self.landing(t) == "digest" for t in self.unread[name])
 
 
 Deliveries.TestCase.settings = examples(60, stateful_step_count=40, suppress_health_check=list(HealthCheck))

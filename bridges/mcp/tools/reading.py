@@ -2,6 +2,7 @@
 
 import json
 from bisect import bisect_right
+from functools import partial
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
@@ -38,8 +39,7 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
                 senders = some([f"{name} {number}" for name, number in found["from"].items()])
                 urgent = f", {found['interrupt']} urgent" if found["interrupt"] else ""
                 return f"{found['unread']} unread{urgent}{f': {senders}' if senders else ''}."
-            limits = {"wait_s": wait_s, "limit": _AT_ONCE, "max_bytes": _BYTES, "timeout_s": wait_s + 30}
-            return mail_text(await current().request("check", instance_id=instance_id, **limits))
+            return mail_text(await _new_mail(instance_id, wait_s))
 
         return await answer.mail(work)
 
@@ -72,6 +72,19 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
             return archive_text(await current().request("history", peer=peer, thread=thread, **fields))
 
         return await answer.mail(work, footer=True)
+
+
+async def _new_mail(instance_id: str | None, wait_s: float) -> dict[str, Any]:
+    """What waits, else what comes within ``wait_s``. Mail that lands as a digest ends no wait; it comes with what does."""
+    ask = partial(current().request, "check", instance_id=instance_id, limit=_AT_ONCE, max_bytes=_BYTES)
+    found = await ask()
+    if found["messages"] or not wait_s:
+        return found
+    came = await ask(wait_s=wait_s, land="turn", timeout_s=wait_s + 30)
+    if not came.get("more"):
+        return came
+    found = await ask()
+    return {**found, "messages": sorted([*came["messages"], *found["messages"]], key=lambda m: int(m["id"]))}
 
 
 def add_instances(server: MCPServer[None], answer: Answerer) -> None:

@@ -16,8 +16,8 @@ from bridges.shared_files import read_file
 from broker.protocol.actions import ACTIONS
 
 _DEADLINE = ACTIONS["ask"].field("deadline_s")
-Land = Literal["interrupt", "tool", "turn"] | None
-When = Annotated[Land, Field(description="lands at once; after the next tool call (default); when the turn ends")]
+Land = Literal["interrupt", "tool", "turn", "digest"] | None
+When = Annotated[Land, Field(description="at once; after a tool call (default); when the turn ends; with other mail")]
 
 
 class Named(Told):

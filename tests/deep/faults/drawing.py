@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from broker.protocol.essentials import LANDINGS
 from tests.deep.faults.company import RESOURCES
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
@@ -12,7 +13,7 @@ GROUPS = ("team", "crew", "staff")
 OWNER = "owner"
 OWNERS = ("import", "end_session")
 """Actions for which the owner's key is the token."""
-_LANDS = (None, None, None, "tool", "turn", "interrupt")
+_LANDS = (None, None, None, *LANDINGS)
 _KEPT = 60
 
 
@@ -142,7 +143,7 @@ def _forward(rng: random.Random, agent: Agent) -> dict[str, Any]:
 def _check(rng: random.Random, _agent: Agent) -> dict[str, Any]:
     body = {"action": "check", "limit": rng.randint(1, 40), "wait_s": rng.choice((0, 0, 0, 5.0))}
     if rng.random() < 0.2:
-        body["land"] = rng.choice(("tool", "interrupt"))
+        body["land"] = rng.choice(LANDINGS)
     if rng.random() < 0.1:
         body["max_bytes"] = rng.choice((1, 40))
     return body

@@ -15,7 +15,7 @@ from broker.core.state import Moment
 from broker.protocol.actions import ACTIONS
 from broker.protocol.rows import Access
 from tests.deep.faults.company import Company
-from tests.deep.faults.model import Box, Wait, Wrong
+from tests.deep.faults.model import DIGEST, LANDS, TURN, Box, Wait, Wrong
 
 Key = tuple[bytes, Any]
 
@@ -240,7 +240,7 @@ class Judge:
     def _told(self, key: Key, body: dict[str, Any]) -> None:
         for box in self.model.boxes:
             if any(w.key == key for w in box.watchers):
-                if body["unread"] != len(box.unread) - box.held():
+                if body["unread"] != box.free() or not box.free(TURN):
                     raise Wrong(f"{box.name} was told {body}")
                 self.model.counts["told"] += 1
                 return
@@ -291,4 +291,4 @@ class Judge:
 
 
 def body_land(body: dict[str, Any]) -> int:
-    return ("turn", "tool", "interrupt").index(body.get("land") or "turn")
+    return LANDS.index(body.get("land") or LANDS[DIGEST])

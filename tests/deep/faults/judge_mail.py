@@ -4,7 +4,7 @@ from typing import Any
 
 from broker.core.values import iso
 from tests.deep.faults.judge import Call, Judge, body_land
-from tests.deep.faults.model import LANDS, TOOL, Box, Letter, Question, Wait, Wrong
+from tests.deep.faults.model import DIGEST, INTERRUPT, LANDS, TOOL, TURN, Box, Letter, Question, Wait, Wrong
 
 _LARGE = 10_240
 _HOPS = 8
@@ -140,8 +140,11 @@ def reply(judge: Judge, call: Call) -> None:
     if body.get("auto"):
         hops = first.hops + 1
         refusal = "too_many_hops" if hops > _HOPS else None
-    fields = {"thread": first.root, "reply_to": first.number, "hops": hops}
     content = body["message"]["content"]
+    fields: dict[str, Any] = {"thread": first.root, "reply_to": first.number, "hops": hops}
+    thanks = first.reply_to is not None and first.sender is not box and len(content) < 200 and "data" not in body["message"]
+    if thanks and body.get("land") is None:
+        fields["land"] = DIGEST
     letter = _post(judge, call, ([to], None, "Message sent"), content=content, refusal=refusal, **fields)
     if letter is None:
         return
@@ -151,6 +154,7 @@ def reply(judge: Judge, call: Call) -> None:
         question.answer = letter.number
         model.counts["questions answered"] += 1
     call.must_say(to=to.name, thread=str(first.root), answers=str(first.number) if answers else None)
+    call.must_say(land=LANDS[DIGEST] if letter.land == DIGEST else None)
 
 
 def ask(judge: Judge, call: Call) -> None:
@@ -281,19 +285,19 @@ def touch(judge: Judge, call: Call) -> None:
 def count(judge: Judge, call: Call) -> None:
     call.refused(None)
     box = call.box
-    unread = len(box.unread) - box.held()
+    unread = box.free()
     senders: dict[str, int] = {}
     for entry in box.unread if unread else ():
         senders[entry.letter.name] = senders.get(entry.letter.name, 0) + 1
-    urgent = sum(e.letter.land == 2 and e.held_until_s is None for e in box.unread)
-    call.must_say(**{"unread": unread, "interrupt": urgent, "from": senders})
+    quiet = unread - box.free(TURN)
+    call.must_say(**{"unread": unread, "interrupt": box.free(INTERRUPT), "digest": quiet, "from": senders})
 
 
 def subscribe(judge: Judge, call: Call) -> None:
     call.refused(None)
     wait = Wait(call.key, limit=call.body.get("window") or 0)
     if call.body.get("notify"):
-        call.must_say(unread=len(call.box.unread) - call.box.held())
+        call.must_say(unread=call.box.free(TURN))
         call.box.watchers.append(wait)
     else:
         call.box.subscription = wait

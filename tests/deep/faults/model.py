@@ -12,8 +12,8 @@ from typing import Any
 
 from broker.core.values import iso
 
-TURN, TOOL, INTERRUPT = 0, 1, 2
-LANDS = ("turn", "tool", "interrupt")
+DIGEST, TURN, TOOL, INTERRUPT = range(4)
+LANDS = ("digest", "turn", "tool", "interrupt")
 _ENVELOPE_BYTES = 100
 """Of a message as JSON, beside its text, at least."""
 _LETTERS = 20_000
@@ -94,7 +94,7 @@ class Wait:
     deadline_s: float = 0.0
     limit: int = 0
     max_bytes: int = 1024 * 1024
-    land: int = TURN
+    land: int = DIGEST
     letter: Letter | None = None
     """The question, of an ``ask``."""
     fields: dict[str, Any] = field(default_factory=dict)
@@ -129,6 +129,10 @@ class Box:
 
     def held(self) -> int:
         return sum(e.held_until_s is not None for e in self.unread)
+
+    def free(self, land: int = DIGEST) -> int:
+        """How many that nobody holds land at ``land`` or sooner."""
+        return sum(e.held_until_s is None and e.letter.land >= land for e in self.unread)
 
     def entry(self, number: int) -> Entry | None:
         return next((e for e in self.unread if e.letter.number == number), None)
