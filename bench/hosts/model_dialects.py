@@ -59,6 +59,15 @@ def _messages(body: dict[str, Any], _path: str, following: Next) -> tuple[str, b
     )
 
 
+def _called(body: dict[str, Any], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A call in the form in which the request offers the tool: some of Codex's take bare text."""
+    if any(one.get("name") == tool and one.get("type") == "custom" for one in body["tools"]):
+        return {"type": "custom_tool_call", "name": tool, "input": arguments["input"]}
+    space, _, name = tool.rpartition("__") if tool.startswith("mcp__") else ("", "", tool)
+    call = {"type": "function_call", "name": name, "arguments": json.dumps(arguments)}
+    return {**call, "namespace": space} if space else call
+
+
 def _responses(body: dict[str, Any], _path: str, following: Next) -> tuple[str, bytes]:
     order = following(body)
     number = time.time_ns()
@@ -67,13 +76,7 @@ def _responses(body: dict[str, Any], _path: str, following: Next) -> tuple[str, 
         text = {"type": "output_text", "text": ANSWER, "annotations": []}
         item = {"type": "message", "role": "assistant", "id": f"m{number}", "status": "completed", "content": [text]}
     else:
-        space, _, name = order[0].rpartition("__") if order[0].startswith("mcp__") else ("", "", order[0])
-        call = {
-            "name": name,
-            "arguments": json.dumps(order[1]),
-        }
-        call |= {"namespace": space} if space else {}
-        item = {"type": "function_call", "id": f"f{number}", "call_id": f"c{number}", **call}
+        item = {"id": f"f{number}", "call_id": f"c{number}", **_called(body, *order)}
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
     details = {"input_tokens_details": None, "output_tokens_details": None}
     return _events(

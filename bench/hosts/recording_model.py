@@ -8,14 +8,16 @@ Without an order it answers with a line of text. ``order`` makes the next answer
 each request, for example by the session that asks.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from json import loads
 from typing import Any
 
 from bench.hosts.model_dialects import DIALECTS, Order, told
+
+_ERROR = b'{"type": "error", "error": {"type": "api_error", "message": "out of order", "code": 400, "status": "INVALID"}}'
 
 
 class Request:
@@ -31,6 +33,10 @@ class Request:
         self.body = body
         self.at_s = at_s
         self.told = told(body)
+
+
+class ServiceError(Exception):
+    """What a script raises to have the request answered with an error of the service; the argument is the HTTP status."""
 
 
 class RecordingModel:
@@ -119,8 +125,12 @@ def _handler(model: RecordingModel) -> type[BaseHTTPRequestHandler]:
                 return
             for part, answer in DIALECTS.items():
                 if part in self.path:
-                    kind, content = answer(loads(raw), self.path, model.following)
-                    self._send(200, kind, content)
+                    try:
+                        kind, content = answer(json.loads(raw), self.path, model.following)
+                    except ServiceError as e:
+                        self._send(e.args[0], "application/json", _ERROR)
+                    else:
+                        self._send(200, kind, content)
                     return
             self.do_GET()
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from bench.hosts.machine import BIN, Machine, wait_until
 from bench.hosts.recording_model import RecordingModel
 
 _NUMBERS = itertools.count(1)
 _FIRST_PROMPT_S = 5.0
-_PROMPT = "\u276f"
+PROMPT = "\u276f"
 
 
 class Terminal:
@@ -28,7 +28,7 @@ class Terminal:
         size = ["-x", "180", "-y", "50", "-c", os.path.realpath(self.project)]
         subprocess.run([*self._tmux, "-f", "/dev/null", "new-session", "-d", *size, *words], env=machine.env, check=True)
 
-    def __enter__(self) -> "Terminal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -66,7 +66,7 @@ class Claude(Terminal):
         env = machine.claude_env(model.url, project)
         super().__init__(machine, env, str(BIN / "claude"), *arguments, project=project)
         self.wait("the session's first hook", lambda: (b := machine.binding(self.project)) is not None and b.live())
-        self.wait("the prompt", lambda: _PROMPT in self.screen())
+        self.wait("the prompt", lambda: PROMPT in self.screen())
 
 
 class Codex(Terminal):

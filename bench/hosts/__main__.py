@@ -1,0 +1,64 @@
+"""``python -m bench.hosts [PART...]``: what mail costs real hosts. Needs them from npm (bench/hosts/machine.py)."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.hosts import tokens
+from bench.hosts.machine import missing
+from bench.hosts.recording_model import RecordingModel
+from bench.report import Results
+
+TEMPORARY = "/tmp"  # noqa: S108 (a folder of our own is made in it; a socket's path must be short)
+TOKENS = "Tokens that mail costs a Claude Code session, the mail's own text left out"
+
+
+def _tokens(results: Results, home: Path, options: argparse.Namespace) -> None:
+    results.notes[TOKENS] = (
+        f"Characters that are in the model's requests because of us, {tokens.CHARS_A_TOKEN} to a token. A wake brings its mail "
+        "by the prompt hook, whose words are counted, too."
+    )
+    with RecordingModel() as model:
+        for cost in tokens.measure(home, model):
+            whole, frame = tokens.tokens(cost.text), tokens.tokens(cost.frame)
+            for column, value in (("all", whole), ("the host's own words", frame), ("ours", whole - frame)):
+                results.add(f"tokens.{cost.what}.{column}", TOKENS, cost.what, column, "", value)
+            if options.texts:
+                sys.stderr.write(f"--- {cost.what}: {len(cost.text)} characters\n{cost.text}\n")
+
+
+PARTS: dict[str, tuple[Callable[[Results, Path, argparse.Namespace], None], tuple[str, ...]]] = {
+    "tokens": (_tokens, ("claude", "tmux")),
+}
+"""Each with the programs that it needs."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 0, also where a host is missing: that is said in the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.hosts", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--texts", action="store_true", help="write what was added to the requests on standard error")
+    options = parser.parse_args(argv)
+    for part in options.parts:
+        if part not in PARTS:
+            parser.error(f"unknown part {part!r}; known: {', '.join(PARTS)}")
+    results = Results()
+    for part in options.parts or PARTS:
+        measure, programs = PARTS[part]
+        if absent := missing(*programs):
+            results.skip(part, part, part, f"not installed: {', '.join(absent)}")
+            continue
+        home = Path(tempfile.mkdtemp(prefix="ipc-", dir=TEMPORARY))
+        try:
+            measure(results, home, options)
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+    sys.stdout.write(results.markdown())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
