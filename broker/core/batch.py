@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from broker.core.journal import Journal
@@ -134,10 +133,7 @@ class Batch:
         self.events.append(Event(name, fields))
 
     def chore_at(self, name: str, mono_s: float) -> None:
-        """Have a chore run at that monotonic second, or earlier. A run too many does no harm, so this is not undone."""
-        state = self.state
-        state.chores[name] = min(mono_s, state.chores.get(name, inf))
-        state.chore_s = min(state.chore_s, mono_s)
+        self.state.chore_at(name, mono_s)
 
     def note_arrival(self, mailbox: Mailbox, sender: str, land: int) -> None:
         """New mail of which the watchers of a mailbox are told."""

@@ -152,4 +152,4 @@ def whole_text(batch: Batch, letter: StoredMessage) -> str:
 
 def withdraw(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     letter = party_letter(batch, session.mailbox, request.body["withdraw_id"], own=True)
-    return {"withdrawn": take_back(batch, session.mailbox, letter.id)}
+    return {"withdrawn": take_back(batch, session.mailbox, letter.id, "its sender withdrew it")}

@@ -55,7 +55,7 @@ def store_message(batch: Batch, draft: Draft) -> int:
         else:
             count_in(batch, mailbox, message_id, draft.sender.name, draft.land)
     if not to:
-        batch.store.take_back(0, message_id, batch.now.term_s)  # nobody's: kept for the sender's history
+        batch.store.file_nobodys(message_id, batch.now.term_s)
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):
         journal.set(state, "next_expiry_s", row.expires_s)
     return message_id

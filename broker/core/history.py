@@ -5,6 +5,7 @@ from typing import Any
 import msgpack
 
 from broker.core.batch import Batch, Incoming
+from broker.core.endings import ENDINGS
 from broker.core.lookup import party_letter, recipients, thread_of
 from broker.core.rendering import render_extra
 from broker.core.standing import known_mailbox
@@ -73,6 +74,8 @@ def render(batch: Batch, mailbox_id: int, row: Archived) -> dict[str, Any]:
     }
     if row.state != "out":
         body["read"] = row.state == "read"
+        if row.state in ENDINGS:
+            body["ending"] = row.state
     if letter.reply_to is not None:
         body["reply_to"] = str(letter.reply_to)
     if letter.file_path is not None:

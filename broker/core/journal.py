@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar, TypeVarTuple, overload
 
 from broker.core.facts import Activity, Body, Step
-from broker.core.state import Alternation, Group, Mailbox, Notice, Session, State, Subscription, Waiter, Watcher
+from broker.core.state import Alternation, Group, Mailbox, Notice, Overdue, Session, State, Subscription, Waiter, Watcher
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -86,10 +86,15 @@ class Journal:
             "last_claim_id",
             "last_alarm_id",
             "last_watch_id",
+            "dropped_bounces",
             "registered",
         ],
         value: int,
     ) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["overdue"], value: Overdue) -> None: ...
+    @overload
+    def set(self, thing: State, attribute: Literal["searched"], value: list[int]) -> None: ...
     @overload
     def set(self, thing: State, attribute: Literal["chore_s"], value: float) -> None: ...
     @overload

@@ -5,7 +5,7 @@ from typing import Any
 import msgpack
 
 from broker.core.batch import Batch
-from broker.core.mailboxes import forget_mail
+from broker.core.endings import Ending, end_mail
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
 from broker.core.values import parse_id
@@ -22,9 +22,15 @@ def party_letter(batch: Batch, mailbox: Mailbox, text_id: str, *, own: bool = Fa
         letter = batch.store.find_letter(message_id)
         if letter is None:
             continue
-        if letter.sender_id == mailbox.id or (not own and batch.store.copy_of(mailbox.id, letter.id) is not None):
+        if letter.sender_id == mailbox.id or (not own and has(batch, mailbox, letter.id)):
             return letter
     raise IpcError("unknown_message", id=text_id)
+
+
+def has(batch: Batch, mailbox: Mailbox, message_id: int) -> bool:
+    """True where the mailbox got the message, and it was not withdrawn."""
+    copy = batch.store.copy_of(mailbox.id, message_id)
+    return copy is not None and copy.ending != Ending.WITHDRAWN
 
 
 def candidates(batch: Batch, mailbox: Mailbox, text_id: str, *, own: bool) -> list[int]:
@@ -54,7 +60,7 @@ def recipients(batch: Batch, letter: StoredMessage) -> list[Mailbox]:
     return [m for i in ids if (m := batch.state.by_id.get(i)) is not None]
 
 
-def take_back(batch: Batch, sender: Mailbox, message_id: int) -> int:
+def take_back(batch: Batch, sender: Mailbox, message_id: int, why: str) -> int:
     """Withdraw the copies that have been handed to nobody; how many there were."""
     letter = batch.store.find_letter(message_id)
     assert letter is not None and letter.sender_id == sender.id
@@ -62,7 +68,6 @@ def take_back(batch: Batch, sender: Mailbox, message_id: int) -> int:
     for mailbox in recipients(batch, letter):
         copy = batch.store.copy_of(mailbox.id, message_id)
         if message_id not in mailbox.leased and copy is not None and copy.queued and not copy.attempts:
-            batch.store.take_back(mailbox.id, message_id, batch.now.term_s)
-            forget_mail(mailbox, {message_id}, batch.journal)
+            end_mail(batch, mailbox, [message_id], Ending.WITHDRAWN, why)
             gone += 1
     return gone

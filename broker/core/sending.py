@@ -36,7 +36,7 @@ def send(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
         reply["thread"] = str(draft.thread_id)
     supersedes = body.get("supersedes")
     if supersedes is not None:
-        reply["superseded"] = take_back(batch, sender, draft.extra["supersedes"])
+        reply["superseded"] = take_back(batch, sender, draft.extra["supersedes"], f"superseded by #{reply['number']}")
     return reply
 
 

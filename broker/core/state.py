@@ -4,6 +4,7 @@ Every change goes through a ``Journal`` that can take it back, so memory never r
 """
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple
 
 from broker.core.facts import Activity, AgentWatch, Alarm, Body, Step
@@ -99,6 +100,19 @@ class Notice(NamedTuple):
     """Earlier lines that did not fit."""
 
 
+class Overdue(NamedTuple):
+    """How far a mailbox has been searched for mail whose reader is away too long. Of this process's life."""
+
+    upto: int = 0
+    """Message id up to which all that is to be told is; ``urgent_upto`` likewise of mail that lands at once."""
+    urgent_upto: int = 0
+    next_s: float = 0.0
+    """Unix time before which nothing more is overdue."""
+
+
+NOT_SEARCHED = Overdue()
+
+
 @dataclass(slots=True)
 class Mailbox:
     """Where mail for one agent waits. A rename moves the name, not the mailbox."""
@@ -146,6 +160,7 @@ class Mailbox:
     reach: tuple[str, ...] = ()
     activity: Activity = field(default_factory=Activity)
     """What its hooks say of it."""
+    overdue: Overdue = NOT_SEARCHED
     bounced_s: float = 0.0
     """When its agent was last told of own mail that does not arrive, in seconds of the terms' clock."""
 
@@ -261,6 +276,14 @@ class State:
     """Ids of the mailboxes that may hold quiet mail."""
     steps: list[Step] = field(default_factory=list)
     """Steps of messages that are not written yet."""
+    untold: set[int] = field(default_factory=set)
+    """Mailbox ids of senders that are to be told of mail that did not arrive (``broker.core.bounces``)."""
+    digests: list[tuple[float, int]] = field(default_factory=list)
+    """Heap of (Unix time, mailbox id): when each may be told; stale entries are skipped."""
+    searched: list[int] = field(default_factory=list)
+    """Ids of the mailboxes that the present search for overdue mail has still to look into."""
+    dropped_bounces: int = 0
+    """Digests for which a sender's mailbox had no room."""
     alarms: dict[int, Alarm] = field(default_factory=dict)
     """The open ones."""
     agent_watches: dict[int, AgentWatch] = field(default_factory=dict)
@@ -274,3 +297,8 @@ class State:
     """Connections whose end will be told, with the ids of the mailboxes of which each may hold mail or wait for some."""
     touched: set[int] = field(default_factory=set)
     """Ids of mailboxes whose last_seen is newer than the store's."""
+
+    def chore_at(self, name: str, mono_s: float) -> None:
+        """Have a chore run at that monotonic second, or earlier. A run too many does no harm, so this is not undone."""
+        self.chores[name] = min(mono_s, self.chores.get(name, inf))
+        self.chore_s = min(self.chore_s, mono_s)

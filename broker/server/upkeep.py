@@ -8,6 +8,7 @@ does not come to its end, mail comes in faster than it goes: then steps are larg
 
 import gc
 
+from broker.core.endings import owe
 from broker.core.engine import Engine
 from broker.core.forwards import drop_forward, forgotten_forwards
 from broker.core.groups import leave_group
@@ -18,8 +19,10 @@ from broker.core.naming import release_name
 from broker.core.sessions import drop_session
 from broker.core.state import Mailbox, Moment
 from broker.core.storage import StoreError
+from broker.core.values import span
 from broker.home.logs import Log
 from broker.store import SqliteStore
+from broker.store.expiry import Expired
 
 _STEP = 200
 _PAUSE_S = 0.02
@@ -28,6 +31,7 @@ _SOON_S = 1.0
 _PATIENCE_S = 5.0
 _HURRY_S, _HURRY_STEP = 0.001, 400
 _ACTIVITY_S = 30.0
+_BRIEF = "unread when the time that its sender gave it was over"
 _QUIET_S = 0.1
 """Seconds without requests after which the archive's indexes are written."""
 
@@ -55,6 +59,8 @@ class Sweeper:
     def next_s(self) -> float | None:
         """The monotonic second of the next step."""
         times = [t for t in (self._next_s, self._activity_s, self._expiry_s) if t is not None]
+        if self._store.crowded:
+            return 0.0
         if self._store.unindexed:
             times.append(self._busy_s + _QUIET_S)
         return min(times, default=0.0)
@@ -66,6 +72,8 @@ class Sweeper:
         elif self._store.unindexed and now.mono_s >= self._busy_s + _QUIET_S:
             self._index(now)
         self._sweep_brief(now)
+        if self._store.crowded:
+            self._make_room()
         if self._activity_s is not None and now.mono_s >= self._activity_s:
             self.flush_activity()
         if self._engine.state.touched and self._activity_s is None:
@@ -110,15 +118,23 @@ class Sweeper:
             self._expiry_s = now.mono_s + min(left_s, _REST_S)  # the clock may be set, so look again soon
             return
         try:
-            gone, state.next_expiry_s = self._store.sweep_brief(now.due_s, _STEP)
+            gone, state.next_expiry_s = self._store.sweep_brief(now.due_s, _STEP, _BRIEF)
         except StoreError as e:
             self._log.warning("sweep_postponed", detail=str(e))
             self._expiry_s = now.mono_s + _REST_S
             return
         self._expiry_s = now.mono_s + _PAUSE_S
-        for mailbox_id, message_id in gone:
-            if mailbox_id in state.by_id:
-                self._forget(state.by_id[mailbox_id], [message_id])
+        self._forget(gone, now)
+
+    def _make_room(self) -> None:
+        """The mail has reached its limit on the disk: the oldest dead letters give way."""
+        try:
+            count = self._store.sweep_dead(_STEP)
+        except StoreError as e:
+            self._store.crowded = False  # the next refusal tries again
+            self._log.warning("sweep_postponed", detail=str(e))
+        else:
+            self._log.warning("dead_letters_gave_way", count=count)
 
     def flush_activity(self, *, force: bool = False) -> None:
         """Write when mailboxes were last seen. If the disk refuses, the next flush tries again."""
@@ -144,9 +160,10 @@ class Sweeper:
         for _ in range(min(_STEP, len(self._todo))):
             mailbox = state.by_id.get(self._todo[-1])
             if mailbox is not None and mailbox.queued:
-                ids = self._store.sweep_unread(mailbox.id, now.due_s, _STEP)
-                if ids:
-                    self._forget(mailbox, ids)
+                why = f"unread for {span(settings.unread_ttl_s)}"
+                gone = self._store.sweep_unread(mailbox.id, now.due_s, _STEP, why)
+                if gone:
+                    self._forget(gone, now)
                     return True
             self._todo.pop()
         if self._todo:
@@ -168,11 +185,19 @@ class Sweeper:
         self._todo = [m.id for m in self._engine.state.by_id.values()]
         self._retire(now)
 
-    def _forget(self, mailbox: Mailbox, ids: list[int]) -> None:
-        journal = Journal()
-        forget_mail(mailbox, set(ids), journal)
+    def _forget(self, gone: list[Expired], now: Moment) -> None:
+        """Take expired mail out of memory too; its senders are to be told."""
+        state, journal = self._engine.state, Journal()
+        by_mailbox: dict[int, set[int]] = {}
+        for one in gone:
+            by_mailbox.setdefault(one.mailbox_id, set()).add(one.message_id)
+        for mailbox_id, ids in by_mailbox.items():
+            mailbox = state.by_id.get(mailbox_id)
+            if mailbox is not None:
+                forget_mail(mailbox, ids, journal)
+                self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
+        owe(state, {one.sender_id for one in gone} - {0}, now.due_s, now.mono_s, journal)
         journal.commit()
-        self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
 
     def _retire(self, now: Moment) -> None:
         """Names whose sessions have all lapsed are free again; empty mailboxes nobody claims are dropped."""

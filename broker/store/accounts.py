@@ -5,17 +5,33 @@ from collections.abc import Iterable
 
 from broker.core.state import Claim, Group, Mailbox, NameForward, Session
 from broker.store.last_ids import RAISE_MARK
-from broker.store.schema import ActivityRow, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MemberRow, SessionRow
+from broker.store.schema import (
+    ActivityRow,
+    BlockRow,
+    ClaimRow,
+    ForwardRow,
+    GroupRow,
+    MailboxRow,
+    MemberRow,
+    SessionRow,
+    UntoldRow,
+)
 from broker.store.transactions import Transactions
 
+_MOVED = (
+    "(SELECT message_id FROM queue WHERE mailbox_id = ?2 "
+    "UNION ALL SELECT message_id FROM receipt WHERE mailbox_id = ?2 AND ending IS NOT NULL)"
+)
 _MOVE = (
     "UPDATE letter SET peer_id = ?1 WHERE peer_id = ?2 AND (mailbox_id, message_id) IN "
-    "(SELECT m.sender_id, m.id FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ?2)",
+    f"(SELECT sender_id, id FROM message WHERE id IN {_MOVED})",
     "UPDATE OR IGNORE letter SET mailbox_id = ?1 WHERE mailbox_id = ?2",
-    "UPDATE message SET to_id = ?1 WHERE to_id = ?2 AND id IN (SELECT message_id FROM queue WHERE mailbox_id = ?2)",
-    "UPDATE OR IGNORE step SET mailbox_id = ?1 WHERE mailbox_id = ?2 "
-    "AND message_id IN (SELECT message_id FROM queue WHERE mailbox_id = ?2)",
+    f"UPDATE message SET to_id = ?1 WHERE to_id = ?2 AND id IN {_MOVED}",
     "UPDATE question SET asked_id = ?1 WHERE asked_id = ?2",
+    f"UPDATE OR IGNORE step SET mailbox_id = ?1 WHERE mailbox_id = ?2 AND message_id IN {_MOVED}",
+    "UPDATE OR IGNORE untold SET mailbox_id = ?1 WHERE mailbox_id = ?2 "
+    f"AND (sender_id, message_id) IN (SELECT sender_id, id FROM message WHERE id IN {_MOVED})",
+    "UPDATE receipt SET mailbox_id = ?1 WHERE mailbox_id = ?2 AND ending IS NOT NULL",
     "UPDATE queue SET mailbox_id = ?1 WHERE mailbox_id = ?2",
 )
 """?1 is the mailbox that gets it, ?2 the one that had it."""
@@ -48,6 +64,7 @@ class Records(Transactions):
     def drop_mailbox(self, mailbox_id: int) -> None:
         self._add(MailboxRow.delete().where(MailboxRow.id == mailbox_id))
         self._add(ActivityRow.delete().where(ActivityRow.mailbox_id == mailbox_id))
+        self._add(UntoldRow.delete().where(UntoldRow.sender_id == mailbox_id))
         # letters, blocks and groups may still name it
         self._statements.append((RAISE_MARK, ("last_mailbox_id", str(mailbox_id))))
 

@@ -1,9 +1,11 @@
-"""What time removes: unread mail past its expiry, read mail past its keeping, files that no message names."""
+"""What time ends or removes: unread mail past its expiry, read and ended mail past its keeping, files that no message names."""
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from broker.store.ended_mail import END, OWE_ONCE
 from broker.store.index import Archive, readers
 from broker.store.last_ids import RAISE_MARK
 from broker.store.schema import ReceiptRow
@@ -27,6 +29,15 @@ class ToSweep(NamedTuple):
 
 
 _TO_SWEEP = ",".join(ToSweep._fields)
+Statements = tuple[tuple[str, list[Any]], ...]
+
+
+class Expired(NamedTuple):
+    """A delivery whose time is over."""
+
+    mailbox_id: int
+    message_id: int
+    sender_id: int
 
 
 class Expiry(Archive):
@@ -39,44 +50,68 @@ class Expiry(Archive):
 
         return self._large.sweep_orphans(file_of)
 
-    def sweep_unread(self, mailbox_id: int, now_s: float, limit: int) -> list[int]:
-        """Remove up to ``limit`` of a mailbox's oldest messages that have expired; return their ids."""
+    def sweep_unread(self, mailbox_id: int, now_s: float, limit: int, why: str) -> list[Expired]:
+        """End up to ``limit`` of a mailbox's oldest messages that have expired."""
         rows = self._sql.execute(
-            "SELECT q.message_id, m.expires_s FROM queue q JOIN message m ON m.id = q.message_id "
+            "SELECT q.message_id, m.sender_id, m.expires_s FROM queue q JOIN message m ON m.id = q.message_id "
             "WHERE q.mailbox_id = ? ORDER BY q.message_id LIMIT ?",
             (mailbox_id, limit),
         ).fetchall()
-        ids = [i for i, expires_s in rows if expires_s <= now_s]
-        if ids:
-            self._sweep((_DELETE_QUEUE, [(mailbox_id, i) for i in ids]), ids)
-        return ids
+        gone = [Expired(mailbox_id, i, sender_id) for i, sender_id, expires_s in rows if expires_s <= now_s]
+        self._expire(gone, now_s, why)
+        return gone
 
     def sweep_read(self, before_s: float, limit: int) -> int:
         """Remove up to ``limit`` receipts of mail read before then, and bodies nobody has any more; return how many."""
         rows = ReceiptRow.select(ReceiptRow.id, ReceiptRow.message_id, ReceiptRow.read_s).order_by(ReceiptRow.id)
         old = [(i, m) for i, m, read_s in rows.limit(limit).tuples() if read_s < before_s]
         if old:
-            self._sweep(("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in old]), [m for _, m in old])
+            self._sweep((("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in old]),), [m for _, m in old])
         return len(old)
 
-    def sweep_brief(self, now_s: float, limit: int) -> tuple[list[tuple[int, int]], float | None]:
-        """Remove up to ``limit`` messages whose own expiry has passed, where unread.
+    def sweep_brief(self, now_s: float, limit: int, why: str) -> tuple[list[Expired], float | None]:
+        """End up to ``limit`` messages whose own expiry has passed, where unread.
 
-        Returns ((mailbox, message) pairs that left a queue, Unix time of the next such expiry or None).
+        Returns (what left a queue, Unix time of the next such expiry or None).
         """
         found = "FROM message WHERE brief IS NOT NULL"
-        rows = self._sql.execute(f"SELECT id, to_id, extra {found} AND expires_s <= ? LIMIT ?", (now_s, limit)).fetchall()
+        rows = self._sql.execute(
+            f"SELECT id, sender_id, to_id, extra {found} AND expires_s <= ? LIMIT ?", (now_s, limit)
+        ).fetchall()
         gone = []
-        for message_id, to_id, extra in rows:
+        for message_id, sender_id, to_id, extra in rows:
             for mailbox_id in readers(to_id, extra):
                 if self._sql.execute(_WAITS, (mailbox_id, message_id)).fetchone():
-                    gone.append((mailbox_id, message_id))
-        if rows:
-            self._sweep((_DELETE_QUEUE, gone), [message_id for _, message_id in gone], [row[0] for row in rows])
+                    gone.append(Expired(mailbox_id, message_id, sender_id))
+        self._expire(gone, now_s, why, [row[0] for row in rows])
         return gone, self._sql.execute(f"SELECT min(expires_s) {found}").fetchone()[0]
 
-    def _sweep(self, deletion: tuple[str, list[Any]], message_ids: list[int], seen: list[int] | None = None) -> None:
-        """Delete deliveries, and a message with the last of its deliveries. Messages in ``seen`` are not looked at again."""
+    def sweep_dead(self, limit: int) -> int:
+        """Make room: remove up to ``limit`` of the oldest messages that ended unread; return how many."""
+        rows = self._sql.execute("SELECT id, message_id FROM receipt WHERE ending IS NOT NULL ORDER BY id LIMIT ?", (limit,))
+        dead = rows.fetchall()
+        if dead:
+            self._sweep((("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in dead]),), [m for _, m in dead])
+        self.crowded = False
+        return len(dead)
+
+    def _expire(self, gone: list[Expired], now_s: float, why: str, seen: Iterable[int] = ()) -> None:
+        """End these deliveries; those of notices are deleted. Messages in ``seen`` are not looked at again."""
+        ended = [(one.mailbox_id, one.message_id) for one in gone if one.sender_id]
+        removed = [(one.mailbox_id, one.message_id) for one in gone if not one.sender_id]
+        statements: Statements = (
+            (END, [(*one, now_s, "expired", why) for one in ended]),
+            (OWE_ONCE, ended),
+            (_DELETE_QUEUE, ended + removed),
+            ("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen]),
+        )
+        if removed:
+            self._sweep(statements, [message_id for _, message_id in removed])
+        elif any(rows for _, rows in statements):
+            self._write_now(*statements)
+
+    def _sweep(self, statements: Statements, message_ids: list[int]) -> None:
+        """Delete deliveries by these statements, and a message with the last of its deliveries."""
         left = Counter(message_ids)
         indexed = self._indexed_id
         try:
@@ -85,8 +120,8 @@ class Expiry(Archive):
             gone = [row for row in rows if row.copies <= left[row.id]]
             # a file is removed after the deletion is on disk; otherwise a loss of power brings the mail back without its file
             self._begin("FULL" if any(row.file_path for row in gone) else "NORMAL")
-            self._sql.executemany(*deletion)
-            self._sql.executemany("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen or ()])
+            for sql, deliveries in statements:
+                self._sql.executemany(sql, deliveries)
             kept = [(left[row.id], row.id) for row in rows if row.copies > left[row.id]]
             self._sql.executemany("UPDATE message SET copies = copies - ? WHERE id = ?", kept)
             if gone:

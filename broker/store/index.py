@@ -200,12 +200,12 @@ def _several(extra: bytes | None) -> list[int]:
 
 _STATE = """CASE WHEN m.sender_id = :me AND coalesce(m.to_id, 0) <> :me THEN 'out'
 WHEN EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) THEN 'queued'
-ELSE coalesce((SELECT CASE WHEN r.muted THEN 'muted' WHEN r.ending IS NULL THEN 'read' ELSE 'ended' END FROM receipt r
+ELSE coalesce((SELECT coalesce(r.ending, CASE WHEN r.muted THEN 'muted' ELSE 'read' END) FROM receipt r
 WHERE r.mailbox_id = :me AND r.message_id = m.id), 'read') END"""
 
 
 def _query(mailbox_id: int, wanted: Filter) -> tuple[str, dict[str, object]]:
-    """SQL and parameters. Only messages that the mailbox has a letter of; withdrawn and expired ones only for their sender."""
+    """SQL and parameters. Only messages that the mailbox has a letter of; withdrawn ones only for their sender."""
     parameters: dict[str, object] = {"me": mailbox_id, "before": wanted.before or 2**62}
     parameters |= {"since": wanted.since_s, "peer": wanted.peer_id, "thread": wanted.thread_id, "query": wanted.query}
     tables, where, snippet = "letter l JOIN message m ON m.id = l.message_id", ["l.mailbox_id = :me"], "NULL"
@@ -228,7 +228,8 @@ def _query(mailbox_id: int, wanted: Filter) -> tuple[str, dict[str, object]]:
     had = f"({_STATE})"
     where.append(
         "(m.sender_id = :me OR EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) "
-        "OR EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id AND r.ending IS NULL))"
+        "OR EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id "
+        "AND r.ending IS NOT 'withdrawn'))"
     )
     order = "t.rowid" if wanted.query is not None else "l.message_id"
     condition = " AND ".join(where)

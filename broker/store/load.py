@@ -17,6 +17,7 @@ from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import ClockReading
 from broker.home.settings import Settings
 from broker.store.accounts import Records
+from broker.store.ended_mail import EndedMail
 from broker.store.expiry import Expiry
 from broker.store.fact_rows import FactRows
 from broker.store.index import readers
@@ -42,7 +43,7 @@ _MAKERS = (
 _FILES_BYTES = "SELECT ifnull(sum(file_size), 0) FROM message WHERE file_path IS NOT NULL"
 
 
-class SqliteStore(MailRows, Records, FactRows, Expiry):
+class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
     """What the core asks of a store (``broker.core.storage.Store``), and what the process needs beside."""
 
     def load(self) -> State:

@@ -109,10 +109,9 @@ class MailRows(Transactions):
         rows = self._sql.execute("SELECT message_id FROM queue WHERE mailbox_id = ? ORDER BY message_id", (mailbox_id,))
         return [row[0] for row in rows]
 
-    def take_back(self, mailbox_id: int, message_id: int, now_s: float) -> None:
-        """Remove an unread delivery. A receipt of mailbox 0 keeps the message for its sender as long as read mail is kept."""
+    def file_nobodys(self, message_id: int, now_s: float) -> None:
+        """Keep a message that went to nobody, for its sender: a receipt of mailbox 0."""
         self._statements.append((_INSERT_RECEIPT, [(0, message_id, now_s)]))
-        self._statements.append((_DELETE_QUEUE, [(mailbox_id, message_id)]))
 
     def file_muted(self, mailbox_id: int, message_id: int, now_s: float) -> None:
         """Put a message into the archive of a reader who has muted its sender, without a delivery."""

@@ -64,7 +64,14 @@ ALTER TABLE mailbox ADD COLUMN bounced_s REAL NOT NULL DEFAULT 0;
 ALTER TABLE receipt ADD COLUMN ending TEXT;
 ALTER TABLE receipt ADD COLUMN why TEXT;
 ALTER TABLE receipt ADD COLUMN evidence TEXT;
+ALTER TABLE receipt ADD COLUMN name TEXT;
+ALTER TABLE receipt ADD COLUMN sender_id INTEGER;
+ALTER TABLE receipt ADD COLUMN dropped INTEGER;
 CREATE INDEX receipt_ending ON receipt(mailbox_id, message_id) WHERE ending IS NOT NULL;
+CREATE INDEX receipt_ended ON receipt(sender_id, message_id) WHERE ending IS NOT NULL;
+CREATE INDEX receipt_dead ON receipt(id) WHERE ending IS NOT NULL;
+CREATE TABLE untold (sender_id INTEGER NOT NULL, message_id INTEGER NOT NULL, mailbox_id INTEGER NOT NULL,
+  PRIMARY KEY (sender_id, message_id, mailbox_id)) WITHOUT ROWID;
 CREATE TABLE step (message_id INTEGER NOT NULL, mailbox_id INTEGER NOT NULL, step INTEGER NOT NULL, way TEXT NOT NULL,
   at_s REAL NOT NULL, inferred INTEGER NOT NULL, PRIMARY KEY (message_id, mailbox_id, step, way)) WITHOUT ROWID;
 CREATE TABLE activity (mailbox_id INTEGER NOT NULL PRIMARY KEY, state TEXT NOT NULL, since_s REAL NOT NULL,

@@ -1,8 +1,8 @@
 """The tables as they are now. ``broker.store.migrations`` holds the numbered steps that lead to them.
 
-``queue`` holds what waits, one row a delivery; an acknowledgement moves the row to ``receipt``. A message is stored once for
-all its recipients, and is deleted with its last delivery. ``letter``, ``thread`` and ``message_text`` (FTS5) are
-indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.index``).
+``queue`` holds what waits, one row a delivery; an acknowledgement or an ending moves the row to ``receipt``. A message is
+stored once for all its recipients, and is deleted with its last delivery. ``letter``, ``thread`` and ``message_text``
+(FTS5) are indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.index``).
 """
 
 from typing import Any, get_args, get_type_hints
@@ -105,9 +105,27 @@ class ReceiptRow(Model):
     why = peewee.TextField(null=True)
     evidence = peewee.TextField(null=True)
     """By what its reader is known to have it; none for the acknowledgement of a program."""
+    name = peewee.TextField(null=True)
+    """Of mail that ended: what its reader was called; ``sender_id``: who sent it."""
+    sender_id = peewee.IntegerField(null=True)
+    dropped = peewee.IntegerField(null=True)
+    """Who has taken it off the own list: 1 its sender, 2 its reader, 3 both."""
 
     class Meta:
         table_name = "receipt"
+
+
+class UntoldRow(Model):
+    """Mail that ended, or waits for somebody who is away, and of which its sender is still to be told."""
+
+    sender_id = peewee.IntegerField()
+    message_id = peewee.IntegerField()
+    mailbox_id = peewee.IntegerField()
+
+    class Meta:
+        table_name = "untold"
+        primary_key = peewee.CompositeKey("sender_id", "message_id", "mailbox_id")
+        without_rowid = True
 
 
 class MetaRow(Model):
@@ -271,6 +289,7 @@ MODELS = (
     MessageRow,
     QueueRow,
     ReceiptRow,
+    UntoldRow,
     MetaRow,
     QuestionRow,
     GroupRow,

@@ -80,6 +80,8 @@ class Transactions:
         self._unmeasured = 0
         """Batches, large ones counted as several, since the size of the database was looked at."""
         self._unmeasured_most = 0
+        self.crowded = False
+        """A batch was refused for its size since the sweeper last made room."""
         path = settings.home / "ipc.db"
         self._names = {str(name): identity(name) for name in (path, path.with_name("ipc.db-wal"))}
         self._page_bytes = int(self._sql.execute("PRAGMA page_size").fetchone()[0])
@@ -249,6 +251,7 @@ class Transactions:
         room = limit_mib * 1024 * 1024 - self.size_bytes() - self._large.size_bytes
         self._unmeasured, self._unmeasured_most = 0, _MEASURE_BATCHES if room > _NEAR_BYTES else 0
         if room < 0:
+            self.crowded = True
             raise StoreFull(f"the mail has reached its limit of {limit_mib} MiB, large files included (storage_limit_mib)")
 
     def size_bytes(self) -> int:

@@ -138,10 +138,15 @@ def test_swept_mail_leaves_the_indexes_too(team: Core) -> None:
     team.pass_time(6)
     sweeper.step(Moment(team.wall_s, team.mono_s))
     assert team.engine.state.mailboxes["claude"].queued == 1
-    assert [m["snippet"] for m in team.ask("fred", "search", query="word")["messages"]] == ["other word"]
-    team.pass_time(8 * 86400)
-    while sweeper._sweep(Moment(team.wall_s, team.mono_s)):
-        pass
+    found = team.ask("fred", "search", query="word")["messages"]
+    assert [(m["snippet"], m.get("ending")) for m in found] == [("other word", None), ("word", None)]
+    got = team.ask("claude", "history")["messages"]
+    assert [(m["read"], m.get("ending")) for m in got] == [(False, None), (False, "expired")]
+    for days in (8, 31):
+        team.pass_time(days * 86400)
+        sweeper = Sweeper(team.engine, team.store, Log("test"))
+        while sweeper._sweep(Moment(team.wall_s, team.mono_s)):
+            pass
     for table in ("message", "letter", "thread", "question", "queue"):
         assert team.store._sql.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table  # noqa: S608
     team.store._sql.execute("INSERT INTO message_text(message_text) VALUES ('integrity-check')")

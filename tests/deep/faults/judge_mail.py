@@ -233,6 +233,8 @@ def _receipt(letter: Letter, box: Box) -> tuple[str, ...]:
         return ("queued", "delivered") if entry.shown is None else ("queued",)
     if letter.read.get(box) == "muted":
         return ("queued",)
+    if letter.read.get(box) == "expired":
+        return ("gone",)
     if box in letter.read:
         return ("answered",) if letter.question is not None and letter.question.answer is not None else ("read",)
     return ("gone",)

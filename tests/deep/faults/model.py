@@ -63,7 +63,7 @@ class Letter:
     forwarded: dict[str, str] | None = None
     to: "list[Box]" = field(default_factory=list)
     read: "dict[Box, str]" = field(default_factory=dict)
-    """Who has it no longer in the mailbox: ``read``, or ``muted`` where it never was."""
+    """Who has it no longer in the mailbox: ``read``, ``expired``, or ``muted`` where it never was."""
     copies: int = 1
     """Queue entries and receipts that keep it stored."""
 
@@ -352,6 +352,10 @@ class Mail:
         came = [e for e in free.unread if e.letter.number not in own]
         for entry in came:
             entry.letter.to = [box if b is free else b for b in entry.letter.to]
+        for letter in self.letters.values():
+            if letter.read.get(free) == "expired":
+                letter.read[box] = letter.read.pop(free)
+                letter.to = [box if b is free else b for b in letter.to]
         box.unread = sorted([*box.unread, *came], key=lambda e: e.letter.number)
         for letter in self.letters.values():
             if letter.question is not None and letter.question.asked is free:
@@ -367,7 +371,10 @@ class Mail:
         if len(box.unread) != len(left):
             raise Wrong(f"{box.name} has mail that nobody wrote: {left}")
         for entry in gone:
-            entry.letter.copies -= 1
+            if entry.letter.sender is not None:
+                entry.letter.read[box] = "expired"
+                continue
+            entry.letter.copies -= 1  # a notice is no dead letter
             if entry.letter.copies <= 0:
                 self._forget_letter(entry.letter)
         self.counts["expired"] += len(gone)

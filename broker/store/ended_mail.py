@@ -1,0 +1,27 @@
+"""What becomes of mail that nobody read: its receipt with the ending, and who is still to be told of it."""
+
+from broker.core.facts import Mark
+from broker.store.transactions import Transactions
+
+END = (
+    "INSERT INTO receipt (mailbox_id, message_id, read_s, ending, why, name, sender_id) SELECT ?1, ?2, ?3, ?4, ?5, "
+    "(SELECT name FROM mailbox WHERE id = ?1), (SELECT sender_id FROM message WHERE id = ?2)"
+)
+OWE = "INSERT OR IGNORE INTO untold SELECT m.sender_id, m.id, ?1 FROM message m WHERE m.id = ?2 AND m.sender_id NOT IN (0, ?1)"
+OWE_ONCE = (
+    f"{OWE} AND NOT EXISTS (SELECT 1 FROM step s WHERE s.message_id = ?2 AND s.mailbox_id = ?1 AND s.step = {Mark.BOUNCED})"
+)
+"""Of mail that expired: whoever was told that its reader is away, was told that."""
+_DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
+
+
+class EndedMail(Transactions):
+    """Rows of the receipt table that have an ending, and the untold table."""
+
+    def end_mail(self, mailbox_id: int, ids: list[int], ending: str, why: str, now_s: float) -> None:
+        """Move deliveries from the queue to the receipts. Whoever sent them is owed word of it, but of what was withdrawn."""
+        deliveries = [(mailbox_id, i) for i in ids]
+        self._statements.append((END, [(*one, now_s, ending, why) for one in deliveries]))
+        self._statements.append((_DELETE_QUEUE, deliveries))
+        if ending != "withdrawn":
+            self._statements.append((OWE, deliveries))
