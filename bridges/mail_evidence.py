@@ -8,12 +8,12 @@ Hooks and the MCP door of one session both write here. This is evidence that the
 
 - For a hook's answer: the session's next event.
 - For a tool's result: the next event after the tool's own PostToolUse, which runs before the model is asked again. If that
-  PostToolUse did not come: the end of the turn or the next prompt, unless the result was so late that the host may have
-  given it up.
+  PostToolUse did not come, the end of the turn lets us infer it, unless the result was so late that the host may have given it
+  up.
 
-A start that is no compaction, and the session's end, show that a turn was broken off: the mail here then comes again. Mail
-without evidence for an hour comes again, too. A message comes at most twice: the second time, what would not be evidence for
-the first time counts as read.
+A prompt is no evidence: its hook runs before the model is asked. A start that is no compaction, and the session's end, show
+that a turn was broken off: the mail here then comes again, however often it was shown. Mail without evidence for an hour comes
+again, too.
 
 The file is locked while it is read and written. It is written in place. A writer that is killed leaves no JSON; the mail then
 comes back when its lease ends.
@@ -30,7 +30,6 @@ from broker.home.locks import hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
 HELD_S = 600
@@ -48,14 +47,12 @@ def gives_mail(tool: str) -> bool:
     return name in _GIVERS and (server == "ipc" or server.endswith("_ipc"))
 
 
-def add(
-    home: str, session: str, ids: list[str], *, by: str, late: bool = False, again: Iterable[str] = (), key: str = ""
-) -> None:
+def add(home: str, session: str, ids: list[str], *, by: str, late: bool = False, key: str = "", ran: bool = False) -> None:
     """Keep what was given ``by`` a ``tool`` or a ``hook``.
 
-    ``late``: the host may have given the request up. ``again``: ids that were shown before. ``key``: the key of the request.
+    ``late``: the host may have given the request up. ``key``: the key of the request. ``ran``: the tool's own PostToolUse came.
     """
-    entry = {"ids": ids, "by": by, "late": late, "again": list(again), "key": key, "ran": False, "at_s": time.time()}
+    entry = {"ids": ids, "by": by, "late": late, "key": key, "ran": ran, "at_s": time.time()}
     with _Record(home, session) as record:
         record.entries.append(entry)
 
@@ -78,12 +75,12 @@ def drop(home: str, session: str, key: str | None = None) -> list[str]:
     return [i for entry in gone for i in entry["ids"]]
 
 
-def settle(home: str, session: str, moment: str, tool: str) -> tuple[list[str], list[str]]:
-    """Take out what an event of the session settles: (ids that the model has, ids that it may not have).
+def settle(home: str, session: str, moment: str, tool: str) -> tuple[dict[str, list[str]], list[str]]:
+    """Take out what an event of the session settles: (ids that the model has, by evidence; ids that it may not have).
 
     ``moment`` is the event as bridges.hosts calls it. ``tool`` is the tool's name, for an event about a tool.
     """
-    proven: list[str] = []
+    proven: dict[str, list[str]] = {}
     lost: list[str] = []
     if not os.path.exists(_path(home, session)):
         return proven, lost
@@ -91,28 +88,34 @@ def settle(home: str, session: str, moment: str, tool: str) -> tuple[list[str], 
         kept = []
         for entry in record.entries:
             state = _judge(entry, moment, own=moment == "tool" and gives_mail(tool))
-            if state == "proven":
-                proven += entry["ids"]
-            elif state == "lost":
-                proven += entry["again"]
-                lost += [i for i in entry["ids"] if i not in entry["again"]]
-            else:
+            if state == "kept":
                 kept.append(entry)
+            elif state == "lost":
+                lost += entry["ids"]
+            else:
+                proven.setdefault(state, []).extend(entry["ids"])
         record.entries = kept
     return proven, lost
 
 
 def _judge(entry: dict[str, Any], moment: str, *, own: bool) -> str:
+    """``kept``, ``lost``, or the evidence that the model has it."""
     if moment in ("start", "end"):
         return "lost"
+    if moment == "prompt":  # the model is asked after it
+        return "lost" if _may_be_dropped(entry) else "kept"
     if entry["by"] == "hook" or (entry["ran"] and not own):
-        return "proven"
+        return str(entry["by"])
     if own:
         entry["ran"] = True
         return "kept"
-    if moment in ("prompt", "stop"):
-        return "lost" if entry["late"] else "proven"
+    if moment == "stop":
+        return "lost" if entry["late"] else "inferred"
     return "kept"  # the event is about another tool that ran at the same time
+
+
+def _may_be_dropped(entry: dict[str, Any]) -> bool:
+    return entry["by"] == "tool" and not entry["ran"] and bool(entry["late"])
 
 
 def _path(home: str, session: str) -> str:

@@ -66,10 +66,10 @@ class Upstream:
             patience_s = _TIMEOUT_S + wait_s
         return self._broker.submit(body, on_reply, patience_s)
 
-    def acknowledge(self, token: Any, ids: list[str]) -> None:
+    def acknowledge(self, token: Any, ids: list[str], **evidence: str) -> None:
         """Acknowledge mail that was read. Nobody waits for the reply."""
         for start in range(0, len(ids), _IDS_AT_ONCE):
-            self._spawn({"action": "ack", "session_token": token, "ids": ids[start : start + _IDS_AT_ONCE]})
+            self._spawn({"action": "ack", "session_token": token, "ids": ids[start : start + _IDS_AT_ONCE], **evidence})
 
     def give_back(self, token: Any, ids: list[str], *, unseen: bool) -> None:
         """Give back mail that was not read. ``unseen``: it was not shown to anybody either."""
@@ -258,7 +258,10 @@ class DoorClient:
         self._handed = [h for h in self._handed if h.ids]
 
     def settle(self, *, acknowledge: bool) -> None:
-        """Acknowledge what was fetched, or give it back. What was pushed or never written goes back in any case."""
+        """Acknowledge what was fetched, as the client closed in order, or give it back.
+
+        What was pushed or never written goes back in any case.
+        """
         read: dict[Any, list[str]] = {}
         unread: dict[tuple[Any, bool], list[str]] = {}
         for handed in self._handed:
@@ -269,7 +272,7 @@ class DoorClient:
                 unread.setdefault((handed.token, unseen), []).extend(handed.ids)
         self._handed = []
         for token, ids in read.items():
-            self._up.acknowledge(token, ids)
+            self._up.acknowledge(token, ids, evidence="closed")
         for (token, unseen), ids in unread.items():
             self._up.give_back(token, ids, unseen=unseen)
 

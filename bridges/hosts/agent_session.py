@@ -88,12 +88,14 @@ class AgentSession:
         """Acknowledge or release mail that was given before, by what this event shows."""
         proven, lost = mail_evidence.settle(self._home, self.binding.session, moment, tool)
         try:
-            if proven:
-                self.ask("ack", ids=proven)
+            for evidence, ids in proven.items():
+                self.ask("ack", ids=ids, evidence=evidence)
             if lost:
                 self.ask("release", ids=lost)
         except IpcError:
-            mail_evidence.add(self._home, self.binding.session, proven, by="hook")  # the next event settles them
+            for evidence, ids in proven.items():  # the next event settles them
+                by = "hook" if evidence == "hook" else "tool"
+                mail_evidence.add(self._home, self.binding.session, ids, by=by, ran=evidence == "tool")
             raise
 
     def begin_anew(self) -> None:
@@ -107,7 +109,7 @@ class AgentSession:
         except IpcError as e:
             if e.code != "unknown_action":
                 raise
-            self.ask("ack", ids=ids)  # a broker of an older version can't hold mail for longer
+            self.ask("ack", ids=ids, evidence="inferred")  # a broker of an older version can't hold mail for longer
             mail_evidence.drop(self._home, self.binding.session)
 
     def say_presence(self, state: str, *, reach: list[str] | None = None) -> None:

@@ -34,7 +34,7 @@ from broker.home.locks import hold
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, RemoteError
-from broker.protocol.essentials import DEFAULT_TIMEOUT_S, STORES
+from broker.protocol.essentials import DEFAULT_TIMEOUT_S, EVIDENCE, STORES
 from broker.protocol.ids import auth_token, new_message_id
 
 _REQUEST: ContextVar[str | None] = ContextVar("agent_ipc_mcp_request", default=None)
@@ -63,6 +63,7 @@ class BridgeSession:
         self._watch: int | None = None
         self._renewing = asyncio.Lock()
         self._rejoining: asyncio.Task[None] | None = None
+        self._closing = False
         self.name: str | None = None
         self.on_arrival: Callable[[dict[str, Any]], None] | None = None
         """Called with the broker's push about new mail, which holds no mail."""
@@ -169,6 +170,7 @@ class BridgeSession:
 
     async def close(self, *, orderly: bool, going_on: bool = False) -> None:
         """End the session. ``orderly``: the host has taken what it was shown. ``going_on``: another process of ours goes on."""
+        self._closing = True
         if orderly and self._token is None and self.agent.state.get("shown"):
             with contextlib.suppress(IpcError):
                 await self._resume()  # acknowledges what the process before this one had shown
@@ -190,11 +192,13 @@ class BridgeSession:
         return "mcp-" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
     def _begin(self, action: str, ids: list[str]) -> None:
-        """Begin an ``ack``, ``release`` or ``touch``. Mail of a token that was refused is free anyway."""
+        """Begin what ``tool_evidence.Ask`` says. Mail of a token that was refused is free anyway."""
         if self._connection is not None and self._token is not None:
             more: dict[str, Any] = {"lease_s": HELD_S} if action == "touch" else {}
             if action == "unseen":
                 action, more = "release", {"unseen": True}
+            elif action in EVIDENCE:
+                action, more = "ack", {"evidence": action}
             self._connection.begin({"action": action, "session_token": self._token, "ids": ids, **more})
 
     async def _resume(self) -> None:
@@ -223,7 +227,7 @@ class BridgeSession:
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before, if that process died in the middle of a rename
         self.given.restore(shown)
-        self.given.settle()
+        self.given.settle(evidence="closed" if self._closing else "tool")
         await self._ask({"action": "release", "session_token": token})
 
     async def _join(self, binding: Binding) -> bool:

@@ -7,7 +7,7 @@
 If the host's hooks work for the session, they bring the evidence, and the session's record keeps what was shown
 (bridges.mail_evidence). Otherwise the session's next request is the evidence, or the host's orderly end. A host may give a tool
 call up without a word. So an answer that came late proves nothing: its mail is shown once more, marked "perhaps seen", and the
-second showing counts as read.
+second showing counts as read, which is inferred.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Showing:
 
 
 Ask = Callable[[str, list[str]], None]
-"""Begins an ``ack``, ``release`` or ``touch``, or as ``unseen`` a release of what nobody was shown. Waits for no reply."""
+"""Begins a ``release`` or ``touch``, as ``unseen`` a release of what nobody was shown, or by the name of its evidence an ack.
+Waits for no reply."""
 
 
 class Given:
@@ -104,7 +105,7 @@ class Given:
         if found is None:
             self._shown.append(showing)
         else:
-            keep = partial(mail_evidence.add, by="tool", late=showing.late, again=showing.again, key=key)
+            keep = partial(mail_evidence.add, by="tool", late=showing.late, key=key)
             await to_thread.run_sync(keep, self._home, found, showing.ids)
         self._ask("touch", showing.ids)
 
@@ -121,19 +122,20 @@ class Given:
         if ids:
             self._ask("release", ids)
 
-    def settle(self, named: object = ()) -> None:
-        """Acknowledge what was shown in time or ``named`` by the model, as the host came back or left in order."""
+    def settle(self, named: object = (), evidence: str = "tool") -> None:
+        """Acknowledge what was shown in time or ``named`` by the model, as the host came back or (``closed``) left in order."""
         showings, self._shown = self._shown, []
         read: list[str] = []
+        inferred: list[str] = []
         unsure: list[str] = []
         for s in showings:
             sure = not s.late or named in s.ids
-            read += s.ids if sure else s.again
+            read += s.ids if sure else []
+            inferred += [] if sure else s.again
             unsure += [] if sure else [i for i in s.ids if i not in s.again]
-        if read:
-            self._ask("ack", read)
-        if unsure:
-            self._ask("release", unsure)
+        for what, ids in ((evidence, read), ("inferred", inferred), ("release", unsure)):
+            if ids:
+                self._ask(what, ids)
 
     async def close(self, *, orderly: bool, going_on: bool) -> None:
         """End. ``going_on``: another process of ours goes on with the session and is told what was shown."""
@@ -141,7 +143,7 @@ class Given:
         self._fetched.clear()
         if not going_on:
             if orderly:
-                self.settle()
+                self.settle(evidence="closed")
             ids += [i for s in self._shown for i in s.ids]
             found = await self._host()
             if found is not None:

@@ -38,6 +38,15 @@ def next_session(web: Agent) -> str:
     return following.context("SessionStart-startup")
 
 
+def what_became_of(web: Agent) -> str:
+    """By what the message that was sent is known to be in the model's context."""
+    with web.service.connect("bob") as bob:
+        number = bob.history(limit=1)["messages"][0]["id"]
+        (row,) = bob.receipts(number)["receipts"]
+    assert row["step"] == "in_context"
+    return str(row["steps"][-1]["evidence"])
+
+
 def queued(web: Agent) -> int:
     return web.service.queued(web.project.name)
 
@@ -56,13 +65,14 @@ def test_a_host_killed_before_its_next_event_has_not_shown_a_tool_s_mail(
     assert "precious" in text and AGAIN in text
 
 
-@pytest.mark.parametrize("following", [("PostToolUse", OTHER), ("PreToolUse", {}), ("Stop", {}), ("UserPromptSubmit", {})])
+@pytest.mark.parametrize("following", [("PostToolUse", OTHER), ("PreToolUse", {}), ("Stop", {})])
 def test_the_event_after_the_tool_s_own_shows_that_its_mail_arrived(
     web: Agent, tools: Tools, following: tuple[str, dict[str, str]]
 ) -> None:
     send(web, "precious")
     assert "precious" in tools.call("check")
     web.hook("PostToolUse", **OWN)
+    assert web.hook("UserPromptSubmit") == {}, "the turn was broken off, and the model is asked after this hook"
     assert queued(web) == 1
     event, fields = following
     assert "precious" not in str(web.hook(event, **fields))
@@ -82,6 +92,7 @@ def test_mail_read_by_a_turn_s_last_tool_call_does_not_come_a_second_time(web: A
     assert web.hook("Stop") == web.hook("UserPromptSubmit") == {}
     assert "No new messages." in tools.call("check")
     assert queued(web) == 0
+    assert what_became_of(web) == ("tool" if own else "inferred")
 
 
 def test_a_broker_s_end_while_the_model_thinks_does_not_bring_the_mail_again(web: Agent, tools: Tools) -> None:
@@ -113,6 +124,7 @@ def test_a_hook_s_own_mail_is_read_by_the_next_event_and_comes_again_without(web
     assert queued(web) == 1
     assert web.hook("PostToolUse", **OTHER) == {}
     assert queued(web) == 0
+    assert what_became_of(web) == "hook"
     send(web, "lost", "tool")
     assert "lost" in web.context(event)
     text = next_session(web)
@@ -132,3 +144,23 @@ def test_a_turn_that_was_broken_off_with_its_session_gives_its_mail_to_the_next(
     assert "shown" in web.context("UserPromptSubmit")
     web.hook("SessionEnd")
     assert AGAIN in next_session(web)
+
+
+@pytest.mark.parametrize("before", ["SessionStart-startup", "UserPromptSubmit"])
+def test_a_prompt_shows_nothing_since_the_model_is_asked_after_it(web: Agent, before: str) -> None:
+    send(web, "shown")
+    assert "shown" in web.context(before)
+    assert web.hook("UserPromptSubmit") == {}
+    assert queued(web) == 1
+    assert web.hook("Stop") == {}
+    assert queued(web) == 0
+
+
+@pytest.mark.deep
+def test_mail_that_was_lost_twice_is_not_taken_for_read(web: Agent) -> None:
+    send(web, "precious")
+    assert "precious" in web.context("UserPromptSubmit")
+    for _ in range(2):
+        web.hook("SessionEnd")
+        assert "precious" in web.context("SessionStart-startup", source="resume")
+    assert queued(web) == 1

@@ -87,6 +87,8 @@ def test_every_list_ends_where_the_reply_would_be_too_long(
     if action != "search":  # whose index may be behind
         assert reply.get("more") or reply[rows][0].get("more"), "it says that there is more"
     if action in ("list", "claims", "blocks", "asks", "receipts"):
+        for row in (*reply[rows], *whole[rows]):
+            row.pop("why", None)  # it says how long ago
         assert reply[rows] == whole[rows][: len(reply[rows])] or action == "list"
         assert reply["more"] == len(whole[rows]) - len(reply[rows])
     fred.request("release")
