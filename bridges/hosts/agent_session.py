@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from broker.client.json_lines import QuickConnection
 
 _REQUEST_S = 2.0
+_PRESENCE = {"began": "idle", "turn_began": "working", "turn_ended": "idle", "ended": "gone"}
 _FETCH = 50
 
 
@@ -24,7 +25,29 @@ class AgentSession:
     def __init__(self, home: str, door: QuickConnection, binding: Binding) -> None:
         self._home = home
         self._door = door
+        self._told: list[dict[str, Any]] = []
         self.binding = binding
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Report what the host does. It goes with the next request, or with ``finish``."""
+        self._told.append({"action": "report", "event": event, **fields})
+
+    def finish(self) -> None:
+        """Send what no request took along."""
+        if self._told:
+            last = self._told.pop()
+            try:
+                self.ask(**last)
+            except IpcError as e:
+                if not self._say_as_before(last, e.code):
+                    note(self._home, "info", "report_lost", code=e.code, text=e.text)
+
+    def _say_as_before(self, report: dict[str, Any], code: str | None) -> bool:
+        """Tell a service of an older version, which knows no reports, at least whether the agent works."""
+        known = code != "unknown_action"
+        if not known and (state := _PRESENCE.get(report["event"])):
+            self.say_presence(state)
+        return not known
 
     def ask(self, action: str, **fields: Any) -> dict[str, Any]:
         """Make a request as this instance. A session that ended meanwhile is renewed. Raises IpcError."""
@@ -42,8 +65,17 @@ class AgentSession:
         return self._request(action, fields)
 
     def _request(self, action: str, fields: dict[str, Any]) -> dict[str, Any]:
-        body = {"action": action, "session_token": self.binding.token, **fields}
-        return self._door.request(body, timeout_s=_REQUEST_S)
+        told = self._told
+        bodies = [{**body, "session_token": self.binding.token} for body in (*told, {"action": action, **fields})]
+        *reports, reply = self._door.exchange(bodies, timeout_s=_REQUEST_S)
+        error = None if reply.get("status") == "ok" else RemoteError(reply)
+        if error is None or error.kind.http != 401:
+            self._told = []
+            for report, answer in zip(told, reports, strict=True):
+                self._say_as_before(report, answer.get("code"))
+        if error is not None:
+            raise error
+        return reply
 
     def revive(self, working: bool) -> None:
         """Let the session go on, though it was said to have ended or its host was taken for dead."""

@@ -20,6 +20,16 @@ EVENTS = {
     "Stop": "stop",
     "SessionEnd": "end",
 }
+REPORTS = {
+    "UserPromptSubmit": "turn_began",
+    "BeforeTool": "tool_began",
+    "PostToolUse": "tool_ended",
+    "PostToolUseFailure": "tool_ended",
+    "PermissionRequest": "permission",
+    "StopFailure": "failed",
+    "SessionEnd": "ended",
+}
+NOTIFIED = {"permission_prompt": "permission", "elicitation_dialog": "answer", "idle_prompt": "turn_ended"}
 SILENT = ""
 SESSION_VARIABLE = "CLAUDE_CODE_SESSION_ID"
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"

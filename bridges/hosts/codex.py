@@ -22,6 +22,14 @@ EVENTS = {
     "Stop": "stop",
     "SessionEnd": "end",
 }
+REPORTS = {
+    "UserPromptSubmit": "turn_began",
+    "BeforeTool": "tool_began",
+    "PostToolUse": "tool_ended",
+    "PermissionRequest": "permission",
+    "SessionEnd": "ended",
+}
+NOTIFIED: dict[str, str] = {}
 SILENT = ""
 SESSION_VARIABLE = "CODEX_THREAD_ID"
 PROJECT_VARIABLE = "CODEX_PROJECT_DIR"

@@ -19,6 +19,13 @@ EVENTS = {
     "AfterAgent": "stop",
     "SessionEnd": "end",
 }
+REPORTS = {
+    "BeforeAgent": "turn_began",
+    "BeforeTool": "tool_began",
+    "AfterTool": "tool_ended",
+    "SessionEnd": "ended",
+}
+NOTIFIED = {"ToolPermission": "permission"}
 SILENT = "{}"
 SESSION_VARIABLE = "GEMINI_SESSION_ID"
 PROJECT_VARIABLE = "GEMINI_PROJECT_DIR"
@@ -35,5 +42,7 @@ def hold(text: str) -> str:
 
 
 def edited(given: dict[str, Any]) -> list[str]:
-    """Always empty: BeforeTool can't add context, so nothing is said before an edit."""
-    return []
+    """The file that the tool call changes. BeforeTool can't add context, so nothing is said before an edit."""
+    tool = given.get("tool_input")
+    path = tool.get("file_path") if given.get("tool_name") in ("write_file", "replace") and isinstance(tool, dict) else None
+    return [path] if isinstance(path, str) and path else []

@@ -7,6 +7,8 @@
     stop    holds the agent for urgent mail, at most ``stop_holds`` times in a row
     end     tells the others that the agent is gone, and prints nothing
 
+Each event is reported to the broker, too (bridges.hosts.reports), with the first request; some events are only reported.
+
 Once the answer is written, its mail is kept (bridges.mail_evidence). The session's next event shows that the model has it, and
 acknowledges it. If the hook is killed before, the broker takes back what the lost connection had fetched.
 """
@@ -18,6 +20,7 @@ import os
 from bridges import host_sessions, host_turns
 from bridges.fence import digest
 from bridges.hosts.agent_session import AgentSession
+from bridges.hosts.reports import report_of
 from bridges.plurals import more_wait
 from broker.client.json_lines import QuickConnection
 from broker.home.paths import Place
@@ -44,22 +47,31 @@ class HookAnswers:
 
     def answer(self) -> bool:
         """Do what the event asks for. Returns True if an answer was written."""
-        event = self.event
-        if not event.moment or not event.session or event.given.get("agent_id"):
-            return False  # an event that we don't answer, or one of a subagent, whose mail is its leader's
-        if event.moment == "start":
+        event, moment = self.event, self.event.moment
+        report = report_of(event)
+        if not event.session or not (moment or report):
+            return False  # an event that says nothing to us
+        if event.given.get("agent_id"):
+            moment = ""  # of a subagent, whose mail is its leader's
+        if moment == "start":
             return self.start()
         binding = host_sessions.load(event.home, event.session)
         if binding is None:  # the hooks were installed while the session ran
-            return event.moment == "prompt" and self.start()
+            return moment == "prompt" and self.start()
         turns = host_turns.load(event.home, event.session)
         with QuickConnection(Place(event.home), autostart=False, door="hook") as door:
             work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
             session = AgentSession(event.home, door, binding)
-            if binding.ended and event.moment != "end":
+            if binding.ended and moment not in ("", "end"):
                 session.revive(turns.working)
-            session.settle(event.moment, event.text("tool_name"))
-            return work[event.moment](session, turns)
+            if report is not None and moment != "stop":
+                session.tell(**report)
+            answered = False
+            if moment:
+                session.settle(moment, event.text("tool_name"))
+                answered = work[moment](session, turns)
+            session.finish()
+            return answered
 
     def start(self) -> bool:
         from bridges.hosts.session_start import register
@@ -71,6 +83,7 @@ class HookAnswers:
             if self.event.given.get("source") != "compact":  # a compaction is within a turn
                 turns.working = self.event.moment == "prompt"
                 turns.begin()
+                session.tell("turn_began" if turns.working else "began")
                 session.begin_anew()
             turns.told = ""
             host_turns.save(self.event.home, self.event.session, turns)
@@ -82,14 +95,14 @@ class HookAnswers:
 
     def prompt(self, session: AgentSession, turns: Turns) -> bool:
         turns.begin()
-        self.set_working(session, turns, True)
+        self.set_working(turns, True)
         return self.deliver(session, turns, None, announce=True)
 
     def tool(self, session: AgentSession, turns: Turns) -> bool:
         if turns.working:
             host_turns.touch(self.event.home, self.event.session)
             return self.deliver(session, turns, "tool")
-        self.set_working(session, turns, True)  # a turn that began without a prompt: the agent was woken
+        self.set_working(turns, True)  # a turn that began without a prompt: the agent was woken
         return self.deliver(session, turns, None)
 
     def edit(self, session: AgentSession, _turns: Turns) -> bool:
@@ -111,12 +124,14 @@ class HookAnswers:
                 turns.added += len(text)
                 turns.working = True
                 host_turns.save(self.event.home, self.event.session, turns)
+                session.tell("turn_began")
                 session.put_back(messages, ids)
                 if self.write(self.event.host.hold(text)):
                     session.keep(ids)
                 return True
         turns.begin()
-        self.set_working(session, turns, False)
+        self.set_working(turns, False)
+        session.tell("turn_ended")
         return False
 
     def end(self, session: AgentSession, turns: Turns) -> bool:
@@ -127,13 +142,10 @@ class HookAnswers:
         session.say_presence("gone", reach=[])
         return False
 
-    def set_working(self, session: AgentSession, turns: Turns, working: bool) -> None:
-        """Keep whether a turn runs, and report a change to the broker."""
-        changed = turns.working != working
+    def set_working(self, turns: Turns, working: bool) -> None:
+        """Keep whether a turn runs."""
         turns.working = working
         host_turns.save(self.event.home, self.event.session, turns)
-        if changed:
-            session.say_presence("working" if working else "idle")
 
     def deliver(
         self, session: AgentSession, turns: Turns, land: str | None, *, intro: str = "", announce: bool = False

@@ -95,7 +95,7 @@ def _head(raw: bytes) -> dict[str, Any]:
 
     head = raw[:65536].decode("utf-8", "replace")
     found = {}
-    for key in ("session_id", "cwd", "agent_id"):
+    for key in ("session_id", "cwd", "agent_id", "tool_name", "tool_use_id"):
         match = re.search(rf'"{key}"\s*:\s*("(?:[^"\\]|\\.)*")', head)
         if match:
             found[key] = json.loads(match[1])

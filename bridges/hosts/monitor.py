@@ -133,7 +133,7 @@ def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]
         try:
             with QuickConnection(Place(home), autostart=False, door="hook") as broker:
                 body = {"action": "subscribe", "session_token": binding.token, "notify": True, "door": "hook"}
-                broker.send(body, time.monotonic() + _ANSWER_S)
+                broker.send([body], time.monotonic() + _ANSWER_S)
                 pause_s = _RETRY_S[0]
                 yield from _pushes(home, session, way, broker)
         except (OSError, ValueError, IpcError) as e:  # the service is down, restarts, or refuses: it will come back

@@ -63,28 +63,36 @@ class QuickConnection:
     def request(self, body: dict[str, Any], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> dict[str, Any]:
         """The reply to one request, without its id. Raises RemoteError with the broker's error, IpcError ``timeout``,
         ``unavailable``, and SettingsError where the service must be started and can't read its settings."""
-        body = {**body, "door": self._door}
-        if body.get("action") in STORES and body.get("message_id") is None:
-            body["message_id"] = new_message_id()
-        if environment.key_file() or environment.endpoint():
-            reply = self._ask_elsewhere(body, timeout_s)
-        else:
-            reply = self._ask(body, timeout_s)
-        reply.pop("id", None)
+        (reply,) = self.exchange([body], timeout_s=timeout_s)
         if reply.get("status") != "ok":
             raise RemoteError(reply)
         return reply
 
-    def _ask(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        """Make the request, and make it again over a new connection when this one is lost."""
+    def exchange(self, bodies: list[dict[str, Any]], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> list[dict[str, Any]]:
+        """The replies to requests that are sent together, in their order; refusals are replies, too."""
+        bodies = [{**body, "id": number, "door": self._door} for number, body in enumerate(bodies)]
+        for body in bodies:
+            if body.get("action") in STORES and body.get("message_id") is None:
+                body["message_id"] = new_message_id()
+        if environment.key_file() or environment.endpoint():
+            replies = self._ask_elsewhere(bodies, timeout_s)
+        else:
+            replies = self._ask(bodies, timeout_s)
+        for reply in replies:
+            reply.pop("id", None)
+        return replies
+
+    def _ask(self, bodies: list[dict[str, Any]], timeout_s: float) -> list[dict[str, Any]]:
+        """Make the requests, and make them again over a new connection when this one is lost."""
         end_s = time.monotonic() + timeout_s
         try:
             while True:
                 try:
-                    self.send(body, end_s)
-                    while not (replies := self.receive(end_s)):
-                        pass
-                    return replies[0]
+                    self.send(bodies, end_s)
+                    replies: list[dict[str, Any]] = []
+                    while len(replies) < len(bodies):
+                        replies += [told for told in self.receive(end_s) if "push" not in told]
+                    return sorted(replies, key=lambda reply: reply.get("id") or 0)
                 except TimeoutError:
                     raise
                 except (OSError, ValueError):  # lost, perhaps in the middle of a line
@@ -96,12 +104,12 @@ class QuickConnection:
             self._drop()  # the answer, if it comes, is not for the next request
             raise IpcError("timeout", limit=timeout_s) from None
 
-    def send(self, body: dict[str, Any], end_s: float) -> None:
-        """Send a request by ``end_s`` (monotonic clock), over a new connection if there is none. Raises OSError, IpcError."""
-        line = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    def send(self, bodies: list[dict[str, Any]], end_s: float) -> None:
+        """Send requests by ``end_s`` (monotonic clock), over a new connection if there is none. Raises OSError, IpcError."""
+        lines = "".join(f"{json.dumps(body, ensure_ascii=False)}\n" for body in bodies).encode("utf-8", "surrogatepass")
         s = self._socket or self._connect(end_s)
         s.settimeout(max(0.001, end_s - time.monotonic()))
-        s.sendall(line)
+        s.sendall(lines)
 
     def receive(self, end_s: float) -> list[dict[str, Any]]:
         """The replies and pushes that the next bytes complete. Raises OSError where the connection has ended or nothing comes
@@ -166,12 +174,12 @@ class QuickConnection:
 
         return Settings.load(home=self._place.home)
 
-    def _ask_elsewhere(self, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _ask_elsewhere(self, bodies: list[dict[str, Any]], timeout_s: float) -> list[dict[str, Any]]:
         if self._elsewhere is None:
             from broker.client.sync import Connection
 
             self._elsewhere = Connection(self._settings(), autostart=self._autostart, door=self._door)
-        return self._elsewhere.request_many([body], timeout_s=timeout_s)[0]
+        return self._elsewhere.request_many(bodies, timeout_s=timeout_s)
 
 
 def _object(line: bytes) -> dict[str, Any]:

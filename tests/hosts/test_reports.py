@@ -1,0 +1,92 @@
+"""What each host's hooks report, as others see it."""
+
+from typing import Any
+
+import pytest
+
+from bridges.hosts import claude, codex, gemini
+from bridges.hosts.hook_event import HookEvent
+from bridges.hosts.reports import report_of
+from tests.conftest import Service
+from tests.hosts.agent import Agent, recorded
+
+MODULES = {"claude": claude, "codex": codex, "gemini": gemini}
+
+
+def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
+    host = name.partition("-")[0]
+    return report_of(HookEvent("/nowhere", MODULES[host], called, None, {**recorded(name), **fields}))
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "told"),
+    [
+        ("claude-UserPromptSubmit", "UserPromptSubmit", "turn_began"),
+        ("claude-PreToolUse", "BeforeTool", "tool_began Write toolu_01"),
+        ("claude-PostToolUse", "PostToolUse", "tool_ended Write toolu_01 /home/me/project/notes.txt"),
+        ("claude-PreToolUse", "PermissionRequest", "permission Write toolu_01"),
+        ("claude-SessionEnd", "SessionEnd", "ended"),
+        ("codex-PreToolUse", "BeforeTool", "tool_began apply_patch c1"),
+        ("codex-PreToolUse", "PostToolUse", "tool_ended apply_patch c1 /home/me/project/notes.txt"),
+        ("codex-PostToolUse", "PostToolUse", "tool_ended Bash call-1"),
+        ("gemini-AfterTool", "BeforeTool", "tool_began list_directory"),
+        ("gemini-AfterTool", "AfterTool", "tool_ended list_directory"),
+    ],
+)
+def test_an_event_of_a_host_is_reported_with_its_tool_call_and_files(name: str, called: str, told: str) -> None:
+    report = reported(name, called)
+    assert report is not None
+    words = [report["event"], report.get("tool"), report.get("call"), *report.get("paths", [])]
+    assert " ".join(word for word in words if word) == told
+    assert ("digest" in report) == (report["event"] == "tool_ended")
+
+
+def test_the_digest_tells_a_repeated_result_from_another() -> None:
+    def digest(**fields: Any) -> str:
+        return str((reported("codex-PostToolUse", "PostToolUse", **fields) or {})["digest"])
+
+    assert digest() == digest(tool_use_id="call-2") != digest(tool_response="hello?")
+
+
+def test_waiting_for_mail_is_no_loop() -> None:
+    report = reported("claude-PostToolUse", "PostToolUse", tool_name="mcp__plugin_agent-ipc_ipc__check")
+    assert report is not None and "digest" not in report
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("permission_prompt", "permission"), ("elicitation_dialog", "answer"), ("idle_prompt", "turn_ended"), ("auth", None)],
+)
+def test_a_notice_to_the_user_is_reported_by_its_kind(kind: str, told: str | None) -> None:
+    report = reported("claude-Stop", "Notification", notification_type=kind)
+    assert (report or {}).get("event") == told
+
+
+@pytest.mark.parametrize("called", ["BeforeTool", "PostToolUse", "Stop", "SessionEnd", "StopFailure"])
+def test_of_a_subagent_only_calls_and_questions_are_reported(called: str) -> None:
+    report = reported("claude-PostToolUse", called, agent_id="a1")
+    assert (report is not None) == (called in ("BeforeTool", "PostToolUse"))
+
+
+def test_presence_follows_a_session_from_hook_to_hook(shared: Service, tag: str) -> None:
+    agent = Agent(shared, project=f"web{tag}")
+    with shared.connect(f"bob{tag}") as bob:
+
+        def after(event: str, **fields: Any) -> str:
+            assert agent.hook(event, **fields) == {}
+            return next(str(row["presence"]) for row in bob.list() if row["id"] == f"web{tag}")
+
+        agent.start()
+        tool = {"tool_name": "Bash", "tool_use_id": "t1"}
+        assert after("UserPromptSubmit") == "working"
+        assert after("BeforeTool", **tool) == "working"
+        assert after("PermissionRequest", **tool) == "waiting"
+        assert after("PostToolUse", **tool) == "working"
+        assert after("BeforeTool", tool_name="AskUserQuestion", tool_use_id="t2") == "waiting"
+        assert after("PostToolUse", tool_name="AskUserQuestion", tool_use_id="t2") == "working"
+        assert after("Stop", agent_id="a1") == "working"
+        assert after("Stop") == "idle"
+        assert after("PostToolUse", **tool) == "working"  # woken, without a prompt
+        assert after("Notification", notification_type="idle_prompt") == "idle"  # its user broke the turn off
+        assert after("SessionEnd") == "gone"
+        assert agent.log() == [] or all(line["event"] != "hook_failed" for line in agent.log())
