@@ -34,6 +34,8 @@ class Core:
     tokens: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     late: list[dict[str, Any]] = field(default_factory=list)
+    processes: dict[int, bool | None] = field(default_factory=dict)
+    """Whether a process lives; None for one that can't be seen."""
 
     def __post_init__(self) -> None:
         self.open()
@@ -42,6 +44,7 @@ class Core:
         settings = Settings.load(env={"IPC_HOME": str(self.home), **self.env})
         self.store: SqliteStore = open_store(settings)
         self.engine = Engine(self.store.load(), self.store, settings, sessions.token_hash(OWNER))
+        self.engine.is_alive = lambda pid, _started: self.processes.get(pid)
 
     def restart(self) -> None:
         """As after kill -9: nothing of memory is left."""

@@ -11,7 +11,7 @@ from typing import Any
 import zmq
 
 from bridges.remote.curve_socket import Gate
-from bridges.remote.redaction import make_whole, outside_view
+from bridges.remote.redaction import hide_place, make_whole, outside_view
 from bridges.remote.revocation import is_revoked, refusal, refusals
 from bridges.upstream import DoorClient, Upstream
 from broker.client.aio import AsyncConnection
@@ -33,8 +33,8 @@ WAITING_BYTES = 64 * 1024 * 1024
 fill this machine."""
 SUBSCRIPTIONS_LIMIT = 64
 """Subscriptions of one connection. An agent has one, or one for each of its tools."""
-_OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name", "person"})
-"""Fields that a client may not set: this door fills them in. ``person`` lifts a limit, and a key says nothing of who types."""
+_OURS = frozenset({"id", "door", "peer_uid", "auth_token", "bound_name", "person", "client", "body"})
+"""Fields that a client may not set: this door fills them in. A key says nothing of who types."""
 Reply = tuple[dict[str, Any], Any]
 """A reply or push, and the token of the session it is for."""
 _PART_BYTES = 1024 * 1024
@@ -141,8 +141,11 @@ class Door:
             raise IpcError("overloaded", limit=SUBSCRIPTIONS_LIMIT, retry_after_s=1.0)
         request = {k: v for k, v in body.items() if k not in _OURS}
         request |= {"session_token": token, "bound_name": peer.name}
+        if action in ("register", "subscribe"):
+            request["client"] = peer.route.hex()
         if action == "register":
             request["auth_token"] = auth_token(peer.name, self._settings.shared_secret)
+            request["body"] = {"kind": "process", "key": peer.key, "host": "key"}
 
         def replied(reply: dict[str, Any]) -> bool:
             self._settle(peer, size_bytes)
@@ -150,8 +153,7 @@ class Door:
             return True
 
         def receive(push: dict[str, Any]) -> None:
-            push["id"] = number
-            self._answer(peer, push, token)
+            self._answer(peer, {**hide_place(push), "id": number}, token)
 
         if action == "subscribe":
             peer.client.subscribe(request, number, receive, replied)

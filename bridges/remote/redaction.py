@@ -37,13 +37,21 @@ def make_whole(messages: Iterable[dict[str, Any]]) -> int:
     return characters
 
 
+def hide_place(reply: dict[str, Any]) -> dict[str, Any]:
+    """An error without the folder or terminal of who holds a name."""
+    where = reply.get("holder", {}).pop("where", "")
+    return {k: v.replace(f" at {where}", "") if where and isinstance(v, str) else v for k, v in reply.items()}
+
+
 def outside_view(action: str, reply: dict[str, Any], home: str) -> dict[str, Any]:
     """A reply as another machine sees it, but for its messages (``make_whole``).
 
     Of the status no paths, no sizes, and not how much mail others have; of an error no path of the data folder.
     """
     if reply.get("status") != "ok":
-        return {k: v.replace(home, "…") if isinstance(v, str) else v for k, v in reply.items()}
+        return {k: v.replace(home, "…") if isinstance(v, str) else v for k, v in hide_place(reply).items()}
+    for row in reply.get("instances", ()):
+        row.get("body", {}).pop("where", None)
     if action == "status":
         shown = {name: value for name, value in reply.items() if name in _STATUS}
         return {**shown, "instances": [{k: v for k, v in row.items() if k != "queued"} for row in reply["instances"]]}

@@ -3,6 +3,7 @@
 What a one-shot ``check`` acknowledges, and on which evidence, stands in the table of ``bridges.tcp.lifecycle``.
 """
 
+import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from bridges.plain_words import Vocabulary
 
 _LEGACY_LIMIT = 1000
+_OURS = ("peer_uid", "door", "client", "person")
+"""Fields that a client may not set: this door fills them in, or nobody does."""
 OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
 """What the port passes on. ``status`` and ``ping`` need no token, so they stay with the broker's own socket."""
 
@@ -36,6 +39,7 @@ class JsonUpstream(Upstream):
         self.admission = Admission(settings, log)
         self.room = Room(self.loop)
         self.turns = FairTurns()
+        self._clients = itertools.count(1)
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
 
@@ -48,6 +52,10 @@ class JsonUpstream(Upstream):
             return vocabulary(self.settings.home)
         except SettingsError as e:
             raise IpcError("bad_request", detail=str(e)) from None
+
+    def name_client(self) -> str:
+        """What the broker is told of a connection, to tell it from the door's others."""
+        return str(next(self._clients))
 
     def note_fault(self, error: BaseException) -> str:
         """Log an unexpected exception; the reference that the client is told."""
@@ -63,18 +71,22 @@ class JsonUpstream(Upstream):
         if wanted is None or (type(wanted) is int and wanted > limit_bytes):  # what is no number the broker refuses
             body["max_bytes"] = limit_bytes
 
-    def body(self, request: dict[str, Any], peer: PeerProcess) -> dict[str, Any]:
-        """What the broker is asked. Raises IpcError for what this door does not pass on."""
+    def body(self, request: dict[str, Any], peer: PeerProcess, client: str) -> dict[str, Any]:
+        """What the broker is asked; ``client`` names the connection. Raises IpcError for what this door does not pass on."""
         action = request.get("action")
         if not isinstance(action, str) or (action not in OPEN_ACTIONS and action not in FORMER_ACTIONS):
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
         body = request.copy()  # whose id the connection sets
-        body.pop("peer_uid", None)
-        body.pop("door", None)
+        for name in _OURS:
+            body.pop(name, None)
+        if action in ("register", "subscribe"):
+            body["client"] = client
         if action == "register":
             self.admission.check_register(peer)
             if peer.verdict == "foreign":
                 body["peer_uid"] = peer.uid
+            if peer.verdict != "ours" and isinstance(body.get("body"), dict):
+                body["body"] = {**body["body"], "pid": 0}  # of a process that is not one of this machine, or not seen as ours
         return body
 
 

@@ -36,6 +36,7 @@ class Pipeline(Guest):
     def __init__(self, upstream: JsonUpstream) -> None:
         super().__init__(upstream)
         self._client = DoorClient(upstream)
+        self._name = upstream.name_client()
         self._written = 0
         """Bytes of replies and pushes, in all."""
         self._slots: deque[Slot] = deque()
@@ -117,7 +118,7 @@ class Pipeline(Guest):
             self._ask(slot)
 
     def _body(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._up.body(request, self._peer)
+        return self._up.body(request, self._peer, self._name)
 
     def _ask(self, slot: Slot) -> None:
         self._ask_for(slot, slot.request, partial(self._answer, slot))

@@ -17,12 +17,12 @@ from broker.client.address import BrokerAddress
 from broker.client.links import AsyncLink, Way
 from broker.client.mail import Mail
 from broker.client.methods import Methods, Steps
+from broker.client.own_body import registration
 from broker.client.pending import OnReply, Pending
 from broker.client.unix_link import open_async_link
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.essentials import DEFAULT_TIMEOUT_S
-from broker.protocol.ids import auth_token
 from broker.service.launcher import wait_for_broker
 
 
@@ -262,23 +262,25 @@ async def connect_async(
     name: str,
     *,
     token: str | None = None,
+    force: bool = False,
+    body: dict[str, Any] | None = None,
     settings: Settings | None = None,
     key_file: str | None = None,
     link: Way = "unix",
 ) -> AsyncClient:
     """Register ``name`` (or resume the session of ``token``); starts the service if there is none.
 
-    With ``key_file`` (default $IPC_KEY_FILE) the service is that of another machine. ``link`` is the way to this machine's
-    broker, ``unix`` or ``zeromq``. Raises IpcError, SettingsError.
+    The name is this process's until it ends (or that of ``body``). One that another holds raises ``name_held``; ``force``
+    takes it. With ``key_file`` (default $IPC_KEY_FILE) the service is that of another machine. ``link`` is the way to this
+    machine's broker, ``unix`` or ``zeromq``. Raises IpcError, SettingsError.
     """
     settings = settings or Settings.load()
     connection = AsyncConnection(settings, key_file=key_file, link=link)
     if token is not None:
-        body: dict[str, Any] = {"action": "whoami", "session_token": token}
+        request: dict[str, Any] = {"action": "whoami", "session_token": token}
     else:
-        proof = "" if connection.is_remote else auth_token(name, settings.shared_secret)  # which is this machine's
-        body = {"action": "register", "instance_id": name, "auth_token": proof}
-    reply = await connection.request(body)
+        request = registration(name, settings, force=force, body=body, remote=connection.is_remote)
+    reply = await connection.request(request)
     if reply.get("status") != "ok":
         await connection.close()
         raise RemoteError(reply)

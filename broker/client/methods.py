@@ -206,13 +206,16 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
 
     # who there is
 
-    def list(self) -> Rows:
-        """Registered instances: ``id`` and ``last_seen`` (UTC, ISO 8601)."""
-        rows: Rows = self._run(self._list())
+    def list(self, *, all: bool = False) -> Rows:  # the field's name
+        """Registered instances: ``id``, ``last_seen`` (UTC, ISO 8601), ``silent_s``, who acts for each.
+
+        ``all``: names, too, that nobody has and for which mail waits.
+        """
+        rows: Rows = self._run(self._list(whole=all))
         return rows
 
-    def _list(self) -> Steps:
-        reply = yield {"action": "list"}
+    def _list(self, *, whole: bool) -> Steps:
+        reply = yield {"action": "list", "all": whole}
         return reply["instances"]
 
     def rename(self, new_name: str) -> Text:
@@ -224,6 +227,10 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         reply = yield {"action": "rename", "old_id": self.name, "new_id": new_name}
         self.name = new_name
         return str(reply["message"])
+
+    def unregister(self) -> Reply:
+        """Give the name back; its mail stays for the next who registers it."""
+        return self.request("unregister")
 
     def whoami(self) -> Reply:
         return self.request("whoami")

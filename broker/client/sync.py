@@ -16,13 +16,14 @@ from broker.client.address import BrokerAddress
 from broker.client.links import Link, Way
 from broker.client.mail import Mail
 from broker.client.methods import Methods, Steps
+from broker.client.own_body import registration
 from broker.client.pending import Pending
 from broker.client.unix_link import UnixLink
 from broker.home.endpoints import socket_answers
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.essentials import DEFAULT_TIMEOUT_S
-from broker.protocol.ids import auth_token, new_message_id
+from broker.protocol.ids import new_message_id
 from broker.service.launcher import why_not
 
 _WINDOW = 1024
@@ -220,6 +221,8 @@ def connect(
     name: str,
     *,
     token: str | None = None,
+    force: bool = False,
+    body: dict[str, Any] | None = None,
     settings: Settings | None = None,
     autostart: bool = True,
     door: str = "zmq",
@@ -228,9 +231,9 @@ def connect(
 ) -> Client:
     """Register ``name`` (or resume the session of ``token``) and return its client; starts the service if there is none.
 
-    Registering a live name takes it over: its earlier session ends. With ``key_file`` (default $IPC_KEY_FILE) the service is
-    that of another machine. ``link`` is the way to this machine's broker: ``unix`` or ``zeromq``. Raises IpcError,
-    SettingsError.
+    The name is this process's until it ends (or that of ``body``). One that another holds raises ``name_held``; ``force``
+    takes it. With ``key_file`` (default $IPC_KEY_FILE) the service is that of another machine. ``link`` is the way to this
+    machine's broker: ``unix`` or ``zeromq``. Raises IpcError, SettingsError.
     """
     settings = settings or Settings.load()
     connection = Connection(settings, autostart=autostart, door=door, key_file=key_file, link=link)
@@ -238,8 +241,7 @@ def connect(
         if token is not None:
             found = connection.request("whoami", session_token=token)
             return Client(connection, found["instance_id"], token, found["queued"])
-        secret = "" if connection.is_remote else auth_token(name, settings.shared_secret)  # which is this machine's
-        reply = connection.request("register", instance_id=name, auth_token=secret)
+        reply = connection.request(**registration(name, settings, force=force, body=body, remote=connection.is_remote))
         return Client(connection, name, reply["session_token"], reply["queued"])
     except BaseException:
         connection.close()

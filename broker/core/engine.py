@@ -84,6 +84,7 @@ HANDLERS: dict[str, Handler] = {
     "presence": presence.presence,
     "report": activity.report,
     "rename": naming.rename,
+    "unregister": naming.unregister,
     "whoami": naming.whoami,
     "end_session": sessions.end_session,
     "groups": groups.groups,

@@ -79,6 +79,10 @@ def new_mailbox(batch: Batch, name: str, maker: int = 0) -> Mailbox:
 
 
 def drop_mailbox(state: State, store: Store, mailbox: Mailbox, journal: Journal) -> None:
+    """Forget an unclaimed mailbox, and the sessions that it had."""
+    for token in mailbox.ended:
+        journal.drop(state.sessions, token)
+        store.drop_session(token)
     leave(state, mailbox, journal)
     store.drop_mailbox(mailbox.id)
 

@@ -1,6 +1,7 @@
-"""Names: who gets one by ``register``, how it changes by ``rename``, and which silent one makes room for a new one.
+"""Names: who gets one by ``register``, how it changes by ``rename`` and is given back, and which silent one makes room.
 
-Whoever may register (``sessions.check_right_to_register``) may take over a live name: its earlier session is replaced.
+Whoever may register (``sessions.check_right_to_register``) may take a name that nobody holds (``bodies.is_held``), and with
+``force`` any: its earlier session is replaced.
 """
 
 import math
@@ -8,6 +9,8 @@ from heapq import nsmallest
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
+from broker.core.bodies import check_free, connection_of, is_held, read_body
+from broker.core.facts import Activity
 from broker.core.forwards import begin_forward, drop_forward
 from broker.core.journal import Journal
 from broker.core.mailboxes import drop_mailbox, give_name, new_mailbox, set_claimed
@@ -22,6 +25,8 @@ from broker.protocol.errors import IpcError
 
 _CROWDED_S = 1.0
 """No silent name was found: none is looked for again for so long."""
+_LOOKED_AT = 256
+"""Silent names of which it is asked whether their bodies live, in one request."""
 _UNUSED_S = 60.0
 """A name whose session has done nothing since it was registered makes room after so long."""
 
@@ -38,15 +43,13 @@ def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
         raise IpcError("name_taken", name=name)
     if body.get("renews") is not None:
         check_renewal(batch, found, body["renews"])
+    acting = read_body(request, person=False)
+    if found.mailbox is not None and not shows_token(request, found.mailbox):
+        check_free(batch, found.mailbox, request, acting)
     if found.kind is Kind.FREE:
         make_room(batch)
         drop_forward(batch.state, batch.store, name, batch.journal)
     mailbox = found.mailbox or found.waiting or new_mailbox(batch, name)
-    replace_sessions(batch, mailbox)
-    set_claimed(batch.state, mailbox, batch.journal, claimed=True)
-    batch.state.names_version += 1
-    batch.journal.set(mailbox, "last_seen_s", batch.now.term_s)
-    batch.store.save_mailbox(mailbox)
     token = batch.make_token()
     session = Session(
         token_hash=token_hash(token),
@@ -56,14 +59,39 @@ def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
         last_seen_s=batch.now.term_s,
         tokens=float(batch.settings.rate_burst),
         refilled_s=batch.now.mono_s,
+        body=acting,
+        client=connection_of(request),
     )
+    replace_sessions(batch, mailbox, session)
     batch.journal.put(batch.state.sessions, session.token_hash, session)
-    batch.journal.set(mailbox, "session", session)
+    begin_anew(batch, mailbox)
     batch.store.save_session(session)
     batch.event("registered", name=name, uid=session.uid)
     queued = mailbox.queued
     text = f"Registered {name} with {queued} queued messages" if queued else f"Registered {name}"
     return {"session_token": token, "message": text, "queued": queued}
+
+
+def shows_token(request: Incoming, mailbox: Mailbox) -> bool:
+    """True if the request itself has the token of the name's session; one that came before it in its frame says nothing."""
+    tokens = (request.body.get("session_token"), request.body.get("renews"))
+    session = mailbox.session
+    return session is not None and any(isinstance(t, str) and token_hash(t) == session.token_hash for t in tokens)
+
+
+def begin_anew(batch: Batch, mailbox: Mailbox) -> None:
+    """Somebody acts for the mailbox from now on: what the one before said at its end is over."""
+    journal = batch.journal
+    set_claimed(batch.state, mailbox, journal, claimed=True)
+    batch.state.names_version += 1
+    journal.set(mailbox, "last_seen_s", batch.now.term_s)
+    if mailbox.presence == "gone":
+        journal.set(mailbox, "presence", "")
+        journal.set(mailbox, "note", "")
+    if mailbox.activity.state == "ended":
+        journal.set(mailbox, "activity", Activity())
+        batch.store.save_activity(mailbox.id, mailbox.activity)
+    batch.store.save_mailbox(mailbox)
 
 
 def check_renewal(batch: Batch, found: Standing, token: str) -> None:
@@ -76,8 +104,8 @@ def check_renewal(batch: Batch, found: Standing, token: str) -> None:
 def make_room(batch: Batch) -> None:
     """Where ``name_limit`` names are registered, free those that have been silent longest; raise ``too_many_names`` if none is.
 
-    A silent name has no mail, nobody waits for its mail, and it was last active 15 minutes ago. A name that was never used goes
-    first, a minute after it was registered.
+    A silent name has no mail, no body that lives, and was last active 15 minutes ago. A name that was never used goes first, a
+    minute after it was registered.
     """
     state, limit, now = batch.state, batch.settings.name_limit, batch.now
     if state.registered < limit:
@@ -86,10 +114,12 @@ def make_room(batch: Batch) -> None:
     if now.mono_s >= state.crowded_s:
         quiet = (m for m in state.by_id.values() if m.claimed and not m.queued and not m.awaited)
         silent = [m for m in quiet if now.due_s - m.last_seen_s > (GONE_AFTER_S if used(m) else _UNUSED_S)]
-    if not silent:
+    oldest = nsmallest(max(_LOOKED_AT, limit // 100), silent, key=lambda m: (used(m), m.last_seen_s))
+    free = [m for m in oldest if not is_held(batch, m)]
+    if not free:
         state.crowded_s = max(state.crowded_s, now.mono_s + _CROWDED_S)
         raise IpcError("too_many_names", limit=limit)
-    for mailbox in nsmallest(max(1, limit // 100), silent, key=lambda m: (used(m), m.last_seen_s)):
+    for mailbox in free[: max(1, limit // 100)]:
         batch.event("name_released", name=mailbox.name)
         release_name(state, batch.store, mailbox, batch.journal)
 
@@ -105,6 +135,19 @@ def release_name(state: State, store: Store, mailbox: Mailbox, journal: Journal)
         drop_session(state, store, state.sessions[token], journal)
     set_claimed(state, mailbox, journal, claimed=False)
     store.save_mailbox(mailbox)
+
+
+def unregister(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    """Give the name back. Its mail stays, and its old names lead to it for as long as after a rename."""
+    act_as(batch, session, request, "instance_id")
+    mailbox = session.mailbox
+    replace_sessions(batch, mailbox)
+    set_claimed(batch.state, mailbox, batch.journal, claimed=False)
+    batch.state.names_version += 1
+    batch.store.save_mailbox(mailbox)
+    batch.event("unregistered", name=mailbox.name)
+    left = f" with {mailbox.queued} queued messages, which stay" if mailbox.queued else ""
+    return {"message": f"Unregistered {mailbox.name}{left}"}
 
 
 def rename(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

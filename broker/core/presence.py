@@ -3,6 +3,7 @@
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
+from broker.core.bodies import alive, holder
 from broker.core.facts import WAITING
 from broker.core.state import Mailbox, Session
 from broker.core.values import iso_term
@@ -13,9 +14,10 @@ GONE_AFTER_S = 15 * 60.0
 _WAY_LENGTH = 32
 
 
-def list_instances(batch: Batch, _session: Session, _request: Incoming) -> dict[str, Any]:
-    claimed = sorted((m for m in batch.state.mailboxes.values() if m.claimed), key=lambda m: m.name)
-    return {"instances": [describe(batch, m) for m in claimed]}
+def list_instances(batch: Batch, _session: Session, request: Incoming) -> dict[str, Any]:
+    whole = request.body.get("all")
+    shown = sorted((m for m in batch.state.mailboxes.values() if m.claimed or (whole and m.queued)), key=lambda m: m.name)
+    return {"instances": [describe(batch, m) for m in shown]}
 
 
 def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
@@ -25,10 +27,18 @@ def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
         "last_seen": iso_term(batch, mailbox.last_seen_s),
         "presence": presence_of(batch, mailbox),
     }
+    row["silent_s"] = max(0, int(batch.now.term_s - mailbox.last_seen_s))
+    if not mailbox.claimed:
+        return {**row, "presence": "gone", "unclaimed": True}
     if mailbox.note and row["presence"] != "gone":
         row["note"] = mailbox.note
     if mailbox.reach:
         row["reach"] = list(mailbox.reach)
+    lives = alive(batch, mailbox)
+    if mailbox.session is not None and mailbox.session.body is not None:
+        row["body"] = {**holder(batch, mailbox.session), "alive": lives}
+    if lives is False:
+        row["ended"] = True
     return row
 
 

@@ -1,6 +1,7 @@
 """Sessions: who a token belongs to, who may register, and what becomes of a session that ends.
 
-A name has one session. Whoever may register may take over a live name: the earlier session is replaced, and told so.
+A name has one session. Whoever takes a name replaces the earlier session, which is told who has it now. When that needs
+``force`` stands in ``broker.core.bodies``.
 """
 
 import hashlib
@@ -8,6 +9,7 @@ import hmac
 from typing import Any
 
 from broker.core.batch import Batch, Incoming, Outgoing
+from broker.core.bodies import replaced
 from broker.core.claims import drop_claims
 from broker.core.journal import Journal
 from broker.core.leases import return_leases
@@ -29,7 +31,7 @@ def token_hash(token: str) -> bytes:
 
 
 def authenticate(batch: Batch, token: str | None) -> Session:
-    """The session of a token; raises ``unauthorized``, ``session_replaced`` or ``session_expired``.
+    """The session of a token; raises ``unauthorized``, ``session_replaced``, ``session_ended`` or ``session_expired``.
 
     The look-up is by the token's SHA-256, so tokens are never compared: its timing tells a guesser nothing about a token.
     """
@@ -37,7 +39,7 @@ def authenticate(batch: Batch, token: str | None) -> Session:
     if session is None:
         raise IpcError("unauthorized")
     if session.replaced:
-        raise IpcError("session_replaced", name=session.mailbox.name)
+        raise replaced(batch, session.mailbox, session.mailbox.session)
     if batch.now.due_s - session.last_seen_s > batch.settings.session_timeout_s:
         raise IpcError("session_expired")
     session.last_seen_s = session.mailbox.last_seen_s = batch.now.term_s
@@ -94,18 +96,17 @@ def end_session(batch: Batch, _session: None, request: Incoming) -> dict[str, An
     if mailbox is None or mailbox.session is None or mailbox.session.replaced:
         return {"ended": False}
     replace_sessions(batch, mailbox)
-    batch.journal.set(mailbox, "session", None)
     return {"ended": True}
 
 
-def replace_sessions(batch: Batch, mailbox: Mailbox) -> None:
-    """End the session of a name: its connections are told, its leases return, its claims end."""
+def replace_sessions(batch: Batch, mailbox: Mailbox, by: Session | None = None) -> None:
+    """End the session of a name: its connections are told who has it now, its leases return, its claims end."""
     if mailbox.session is not None:
         batch.journal.set(mailbox.session, "replaced", True)
         batch.store.save_session(mailbox.session)
         keep_ended(batch, mailbox, mailbox.session)
         batch.event("session_replaced", name=mailbox.name)
-    told = IpcError("session_replaced", name=mailbox.name).to_wire()
+    told = replaced(batch, mailbox, by).to_wire()
     for waiter in (*mailbox.waiters, *mailbox.askers):
         batch.out.append(Outgoing(waiter.route, {"id": waiter.request_id, **told}))
     listeners: list[Subscription | Watcher] = list(mailbox.watchers)
@@ -118,6 +119,7 @@ def replace_sessions(batch: Batch, mailbox: Mailbox) -> None:
     batch.journal.set(mailbox, "watchers", [])
     batch.journal.set(mailbox, "subscription", None)
     batch.journal.set(mailbox, "reach", ())
+    batch.journal.set(mailbox, "session", by)
     drop_claims(batch, mailbox)
     return_leases(mailbox, list(mailbox.leased), batch.journal)
 

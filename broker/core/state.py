@@ -70,6 +70,8 @@ class Subscription:
     request_id: Any
     session: "Session"
     window: int
+    client: str = ""
+    """The client's own connection, behind a door that serves many."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class Watcher:
     route: Route
     request_id: Any
     session: "Session"
+    client: str = ""
 
 
 class Lease(NamedTuple):
@@ -195,6 +198,8 @@ class Session:
     replaced: bool = False
     body: Body | None = None
     """Who acts by it, where the door that registered it knows."""
+    client: tuple[Route, str] | None = None
+    """The connection that registered it, in this process's life: its route, and what the door calls its client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from broker.core.batch import Arrival, Batch, Incoming, Outgoing
+from broker.core.bodies import connection_of
 from broker.core.delivery import DEFAULT_MAX_BYTES, fetch, fetch_ids, reply
 from broker.core.leases import expired_leases, note_use, return_leases
 from broker.core.sessions import act_as
@@ -18,16 +19,17 @@ DEFAULT_WINDOW: int = ACTIONS["subscribe"].field("window").default
 
 def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     act_as(batch, session, request, "instance_id")
-    mailbox, route, request_id = session.mailbox, request.route, request.body.get("id")
+    mailbox, request_id = session.mailbox, request.body.get("id")
+    route, client = connection_of(request)
     note_use(batch.state, route, mailbox)
     if request.body.get("notify"):
         others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
         if len(others) >= WAITS:
             raise IpcError("overloaded", limit=WAITS)
-        batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session)])
+        batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session, client)])
         return {"message": f"Watching {mailbox.name}", "unread": mailbox.loud}
     window = request.body.get("window") or DEFAULT_WINDOW
-    batch.journal.set(mailbox, "subscription", Subscription(route, request_id, session, window))
+    batch.journal.set(mailbox, "subscription", Subscription(route, request_id, session, window, client))
     batch.wake(mailbox)
     return {"message": f"Subscribed {mailbox.name}"}
 

@@ -59,6 +59,9 @@ class Settings:
     unread_ttl_s: float = _setting(7 * DAY_S, "IPC_UNREAD_TTL", "s that unread mail is kept", 1)
     read_ttl_s: float = _setting(30 * DAY_S, "IPC_READ_TTL", "s that read mail is kept", 1)
     dedupe_s: float = _setting(DAY_S, "IPC_DEDUPE", "s that a sender's message ids are remembered", 1)
+    body_timeout_s: float = _setting(
+        900.0, "IPC_BODY_TIMEOUT", "s without a sign until a body that can't be seen lets go of its name", 1
+    )
     rename_interval_s: float = _setting(HOUR_S, "IPC_RENAME_INTERVAL", "s between renames of a mailbox", 0)
     forward_s: float = _setting(2 * HOUR_S, "IPC_FORWARD", "s that an old name forwards", 0)
     clock_hold_s: float = _setting(HOUR_S, "IPC_CLOCK_HOLD", "s after a start of the machine in which nothing ends", 0)

@@ -52,7 +52,13 @@ _ROWS = (
         "session_replaced",
         401,
         "Invalid or missing session token",  # legacy
-        "{name} was registered again elsewhere; register to take it back, or choose another name.",
+        "{name} was registered again elsewhere: by {who}, at {since}. Register another name, or take this one back with force.",
+    ),
+    ErrorKind(
+        "session_ended",
+        401,
+        "Invalid or missing session token",
+        "{name} was unregistered, or its session was ended. Register to have a name.",
     ),
     ErrorKind("session_expired", 401, "Invalid or missing session token", "The session expired: register again."),
     ErrorKind("invalid_auth", 401, "Invalid auth token", "auth_token is the hex SHA-256 of NAME:SHARED_SECRET."),  # legacy
@@ -94,6 +100,12 @@ _ROWS = (
     ),
     # names
     ErrorKind("name_taken", 409, "Instance {name} already exists", "Choose another name."),  # legacy
+    ErrorKind(
+        "name_held",
+        409,
+        "{name} is held by {who} since {since}, last seen {seen}",
+        "Register another name, or take this one with force: its holder is told.",
+    ),
     ErrorKind(
         "name_forwarding",
         409,
@@ -230,6 +242,8 @@ class IpcError(Exception):
             wire["hint"] = self.hint
         if self.data.get("did_you_mean"):
             wire["did_you_mean"] = self.data["did_you_mean"]
+        if self.data.get("holder"):
+            wire["holder"] = self.data["holder"]
         if self.retryable:
             wire["retryable"] = True
         if self.retry_after_s is not None:

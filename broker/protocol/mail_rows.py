@@ -193,6 +193,7 @@ MAIL_ROWS = (
             _INSTANCE,
             Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000, default=100),
             Field("notify", (bool,), "push only that there is mail, not the mail"),
+            Field("client", (str,), "set by a door: which of its connections asks", high=64),
         ),
         ("message", "unread?: with notify, how much waits that does not land as digest"),
         "Have mail, or word of it, pushed to this connection.",

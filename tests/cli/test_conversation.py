@@ -15,6 +15,7 @@ from tests.conftest import wait_for
 from tests.shell import IPC, Shell
 
 BY_COMMAND = {
+    "unregister": "register",
     "ack": "check",
     "release": "check",
     "touch": "check",

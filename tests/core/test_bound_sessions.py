@@ -54,8 +54,8 @@ def test_the_owner_ends_a_session_and_its_mail_is_kept(core: Core) -> None:
     assert core.ask("owner", "end_session", name="fred")["ended"] is True
     assert core.ask("owner", "end_session", name="fred")["ended"] is False
     assert core.ask("owner", "end_session", name="nobody")["ended"] is False
-    assert core.ask("fred", "whoami")["code"] == "session_replaced"
+    assert core.ask("fred", "whoami")["code"] == "session_ended"
     core.restart()
-    assert core.ask("fred", "whoami")["code"] == "session_replaced"
+    assert core.ask("fred", "whoami")["code"] == "session_ended"
     core.register("fred")
     assert core.contents("fred") == ["hello"]

@@ -59,7 +59,7 @@ def work_together(ask: Asking) -> None:
     ask("anna", "group_leave", group="team")
     ask("anna", "presence", state="working", note="on it")
     ask("anna", "report", event="tool_began", tool="Bash")
-    ask("anna", "list")
+    ask("anna", "list", all=True)
     ask("anna", "claim", resource="src/a.py")
     ask("anna", "claims")
     ask("anna", "claim_release")
@@ -80,6 +80,7 @@ def use_the_service(ask: Asking) -> None:
     ask("carl", "unsubscribe")
     ask("carl", "whoami")
     ask("carl", "rename", new_id="carla")
+    ask("anna", "unregister")
     ask("", "ping")
     ask("", "status")
     for _ in range(2):

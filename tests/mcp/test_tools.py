@@ -36,6 +36,7 @@ TOOL_OF = {
     "subscribe": "check",
     "touch": "check",
     "unblock": "manage",
+    "unregister": None,
     "unsubscribe": "check",
     "whoami": "say",
     "withdraw": "manage",

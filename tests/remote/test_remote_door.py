@@ -218,7 +218,7 @@ def test_the_token_of_a_revoked_key_is_worth_nothing_at_other_doors(shared_host:
     whoami = {"action": "whoami", "session_token": fred.token}
     assert shared_host.service.ask(whoami)["instance_id"] == f"fred{tag}"
     shared_host.ipc("keys", "revoke", f"fred{tag}")
-    assert shared_host.service.ask(whoami)["code"] == "session_replaced"
+    assert shared_host.service.ask(whoami)["code"] == "session_ended"
 
 
 def test_a_key_acts_as_its_own_name_only(host: Host, machine: Machine) -> None:

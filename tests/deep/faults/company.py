@@ -27,6 +27,8 @@ class Session:
     box: Box
     seen_s: float
     replaced: bool = False
+    route: bytes | None = None
+    """The connection that registered it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,15 +69,25 @@ class Company(Mail):
         if session is None:
             return "unauthorized"
         if session.replaced:
-            return "session_replaced"
+            return "session_replaced" if self.session_of(session.box) is not None else "session_ended"
         return "session_expired" if wall_s - session.seen_s > self.settings.session_timeout_s else None
 
-    def registers(self, name: str, token: str, wall_s: float) -> Box:
+    def holds(self, box: Box, route: bytes) -> bool:
+        """True if a mailbox is not to be had from that connection without force: somebody else subscribes or waits."""
+        session = self.session_of(box)
+        waiting = [w.key[0] for w in (*box.waits, *box.asks, *box.watchers, *([box.subscription] if box.subscription else []))]
+        if session is None or not waiting or box.presence == "gone":
+            return False
+        return route not in (session.route, *waiting)
+
+    def registers(self, name: str, token: str, wall_s: float, route: bytes) -> Box:
         box = self.box(name, wall_s)
         self.ends_session(box)
         self.drop_lapsed_forward(name, wall_s)
-        self.sessions[token] = Session(box, wall_s)
+        self.sessions[token] = Session(box, wall_s, route=route)
         box.claimed, box.seen_s = True, wall_s
+        if box.presence == "gone":
+            box.presence = box.note = ""
         return box
 
     def session_of(self, box: Box | None) -> Session | None:
@@ -271,6 +283,8 @@ class Company(Mail):
 
     def restarts(self) -> None:
         super().restarts()
+        for session in self.sessions.values():
+            session.route = None
         self.pairs.clear()
         self.groups = {name: [b for b in members if b in self.boxes] for name, members in self.groups.items()}
         self.claims = [c for c in self.claims if c.box in self.boxes]

@@ -42,7 +42,7 @@ class Agent:
 
     def hears(self, body: dict[str, Any]) -> None:
         """Take a reply or push in."""
-        if body.get("code") in ("session_replaced", "session_expired", "unauthorized"):
+        if body.get("code") in ("session_replaced", "session_ended", "session_expired", "unauthorized"):
             self.token = ""
         if "session_token" in body:
             self.token = body["session_token"]
@@ -249,6 +249,7 @@ DRAWN: dict[str, tuple[float, Draw]] = {
 
 NOT_DRAWN = {
     "report": "feeds the radar, which has a simulation of its own (tests/deep/test_radar.py)",
+    "unregister": "tests/core/test_name_changes.py draws it",
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
     "status": "sums up the process, no state of its own; the server's, not the core's (tests/cli)",
 }
@@ -261,7 +262,7 @@ _WEIGHTS = [weight for weight, _ in DRAWN.values()]
 def draw(rng: random.Random, agent: Agent, others: list[Agent]) -> dict[str, Any]:
     """The agent's next request, without id and token."""
     if not agent.token or rng.random() < 0.002:
-        return {"action": "register", "instance_id": agent.name}
+        return {"action": "register", "instance_id": agent.name, **({"force": True} if rng.random() < 0.5 else {})}
     if agent.unheard is not None and rng.random() < 0.6:
         return dict(agent.unheard)
     if rng.random() < 0.01:

@@ -203,7 +203,7 @@ class Judge:
         body, model = call.body, self.model
         if not body.get("wait_s") or call.reply is None:
             return True
-        if call.code == "session_replaced":
+        if call.code in ("session_replaced", "session_ended"):
             return False  # the session was good when it asked
         if body["action"] == "check":
             shown = {m["id"] for m in call.reply.get("messages", ())}
@@ -283,7 +283,7 @@ class Judge:
         told = pushes | {w.key for w in (*box.waits, *box.asks)}
         for position in sorted(self.late):
             one = self.out[position]
-            if one.body.get("code") == "session_replaced" and (one.route, one.body["id"]) in told:
+            if one.body.get("code") in ("session_replaced", "session_ended") and (one.route, one.body["id"]) in told:
                 told.discard((one.route, one.body["id"]))
                 self.late.discard(position)
         if told:

@@ -12,11 +12,13 @@ def register(judge: Judge, call: Call) -> None:
     refusal = "name_taken" if name in model.groups else None
     if forward is not None and forward[1] > judge.wall_s:
         refusal = "name_forwarding"
+    if refusal is None and name in model.names and not call.body.get("force") and model.holds(model.names[name], call.key[0]):
+        refusal = "name_held"
     if call.refused(refusal):
         return
     if name in model.names:
         judge.replaced(model.names[name])
-    box = model.registers(name, call.told()["session_token"], judge.wall_s)
+    box = model.registers(name, call.told()["session_token"], judge.wall_s, call.key[0])
     call.must_say(queued=len(box.unread))
 
 
@@ -63,7 +65,9 @@ def list_(judge: Judge, call: Call) -> None:
         if box.note and presence != "gone":
             row["note"] = box.note
         rows.append({**row, "reach": box.reach} if box.reach else row)
-    call.must_say(instances=rows)
+    shown = [{k: v for k, v in row.items() if k not in ("silent_s", "ended")} for row in call.told()["instances"]]
+    if shown != rows:
+        raise Wrong(f"the list is {rows}, and {shown} was told")
 
 
 def presence(judge: Judge, call: Call) -> None:
