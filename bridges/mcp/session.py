@@ -81,8 +81,11 @@ class BridgeSession:
         """What the next process must know to go on for this one."""
         return {"name": self.name, "shown": self.given.state()} if self.name is not None else dict(self.agent.state)
 
-    async def register(self, name: str) -> dict[str, Any]:
-        """Resume this project's session of that name, or register it anew. Returns the broker's reply."""
+    async def register(self, name: str, *, force: bool = False) -> dict[str, Any]:
+        """Resume this project's session of that name, or register it anew, with ``force`` also one that another holds.
+
+        Returns the broker's reply.
+        """
         if self._token is not None:
             self.given.settle()
         prepare_home(self._settings)
@@ -98,7 +101,7 @@ class BridgeSession:
                     return {"message": f"Resumed {name}", "queued": found["queued"]}
         secret = "" if self._settings.key_file else self._settings.shared_secret  # this machine's secret stays on it
         proof = auth_token(name, secret)
-        reply = await self._ask({"action": "register", "instance_id": name, "auth_token": proof})
+        reply = await self._ask({"action": "register", "instance_id": name, "auth_token": proof, "force": force})
         self._take(name, reply["session_token"])
         return reply
 

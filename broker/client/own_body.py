@@ -14,7 +14,7 @@ _HOST_CHARS, _WHERE_CHARS = 32, 300
 def registration(name: str, settings: Settings, *, force: bool, body: dict[str, Any] | None, remote: bool) -> dict[str, Any]:
     """The ``register`` of this process, or of another ``body``. Of a remote broker's client the door there knows the key."""
     proof = "" if remote else auth_token(name, settings.shared_secret)  # which is this machine's
-    request = {"action": "register", "instance_id": name, "auth_token": proof}
+    request: dict[str, Any] = {"action": "register", "instance_id": name, "auth_token": proof}
     if not remote:
         request["body"] = own_body() if body is None else body
     return {**request, "force": True} if force else request

@@ -40,7 +40,8 @@ AGENT_ROWS = (
         Access.SESSION,
         (Field("all", (bool,), "also names that nobody has, for which mail waits"),),
         (
-            "instances: [{id, last_seen, silent_s, presence, note, reach, body: {kind, host, where, since, alive}, ended, unclaimed}]",
+            "instances: [{id, last_seen, silent_s, presence, note, reach, body: {kind, host, where, since, alive}, ended, "
+            "unclaimed}]",
         ),
         "Who is registered and what they do.",
         long=True,

@@ -22,6 +22,7 @@ from tests.conftest import Service
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 DOORS = ("wire", "zeromq", "tcp", "lines")
 JSON_DOORS = ("tcp", "lines")
+DOORS_OWN = ("peer_uid", "client", "person")
 SAMPLES: dict[type, Any] = {str: "x", int: 5, float: 1.5, list: [], dict: {}, bool: True}
 
 
@@ -45,6 +46,8 @@ class Doors:
 
     def try_(self, door: str, action: Action, fields: dict[str, Any]) -> dict[str, Any]:
         token = self.owner if action.access is Access.OWNER else self.token[door]
+        if action.name == "unregister":  # not the name that the other requests are made as
+            token = self.ask[door]({"action": "register", "instance_id": f"at-{door}-3"})["session_token"]
         body = {**base(action, door), "session_token": token, **fields}
         return self.ask[door]({name: value for name, value in body.items() if value is not MISSING})
 
@@ -168,7 +171,7 @@ TABLE = [
 @pytest.mark.parametrize(("door", "action"), TABLE)
 def test_a_wrong_field_is_a_bad_request(doors: Doors, door: str, action: Action) -> None:
     for field in action.fields:
-        if field.name == "peer_uid" and door in JSON_DOORS:
+        if field.name in DOORS_OWN and door == "tcp":
             continue  # the door sets it in place of what a client says
         for value in wrong(field):
             reply = doors.try_(door, action, {field.name: value})

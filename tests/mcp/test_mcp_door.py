@@ -124,7 +124,9 @@ async def test_a_configured_name_registers_by_itself(own_agent: Any) -> None:
 
 
 async def test_the_one_whose_name_was_taken_is_told(agent: Any, tag: str) -> None:
-    async with agent(f"fred{tag}") as first, agent(f"fred{tag}", folder="elsewhere"):
+    async with agent(f"fred{tag}") as first, agent(None, folder="elsewhere") as second:
+        assert f"fred{tag} is held by" in await error(second, "register", instance_id=f"fred{tag}")
+        await ok(second, "register", instance_id=f"fred{tag}", force=True)
         assert f"fred{tag} was registered again elsewhere" in await error(first, "check")
 
 

@@ -35,10 +35,13 @@ class Broadcasted(Told):
 
 
 def add_names(server: MCPServer[None], answer: Answerer) -> None:
-    @server.tool(annotations=hints(idempotent=True), description="Take your name. Resumes this project's session of that name.")
-    async def register(instance_id: Name) -> Annotated[CallToolResult, Named]:
+    @server.tool(
+        annotations=hints(idempotent=True),
+        description="Take your name. Resumes this project's session of that name. force takes it from a live holder, who is told.",
+    )
+    async def register(instance_id: Name, force: bool = False) -> Annotated[CallToolResult, Named]:
         async def work() -> tuple[list[str], Told]:
-            reply = await current().register(instance_id)
+            reply = await current().register(instance_id, force=force)
             waiting = f". {number_of(reply['queued'], 'message waits', 'messages wait')}: call check" if reply["queued"] else ""
             text = f"{reply['message']}{waiting}"
             return [f"{text}."], Named(name=instance_id, message=text, queued=reply["queued"])

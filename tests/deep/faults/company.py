@@ -72,7 +72,7 @@ class Company(Mail):
             return "session_replaced" if self.session_of(session.box) is not None else "session_ended"
         return "session_expired" if wall_s - session.seen_s > self.settings.session_timeout_s else None
 
-    def holds(self, box: Box, route: bytes) -> bool:
+    def is_held(self, box: Box, route: bytes) -> bool:
         """True if a mailbox is not to be had from that connection without force: somebody else subscribes or waits."""
         session = self.session_of(box)
         waiting = [w.key[0] for w in (*box.waits, *box.asks, *box.watchers, *([box.subscription] if box.subscription else []))]

@@ -12,7 +12,7 @@ def register(judge: Judge, call: Call) -> None:
     refusal = "name_taken" if name in model.groups else None
     if forward is not None and forward[1] > judge.wall_s:
         refusal = "name_forwarding"
-    if refusal is None and name in model.names and not call.body.get("force") and model.holds(model.names[name], call.key[0]):
+    if refusal is None and name in model.names and not call.body.get("force") and model.is_held(model.names[name], call.key[0]):
         refusal = "name_held"
     if call.refused(refusal):
         return
