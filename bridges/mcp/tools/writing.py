@@ -37,7 +37,7 @@ class Broadcasted(Told):
 def add_names(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(
         annotations=hints(idempotent=True),
-        description="Take your name. Resumes this project's session of that name. force takes it from a live holder, who is told.",
+        description="Take your name. Resumes this project's session of that name. force: also from a holder that lives.",
     )
     async def register(instance_id: Name, force: bool = False) -> Annotated[CallToolResult, Named]:
         async def work() -> tuple[list[str], Told]:
