@@ -30,10 +30,12 @@ def _messages(body: dict[str, Any], _path: str, following: Next) -> tuple[str, b
     number = time.time_ns()
     if order is None:
         block: dict[str, Any] = {"type": "text", "text": ANSWER}
-        empty, delta = {"type": "text", "text": ""}, {"type": "text_delta", "text": ANSWER}
+        empty: dict[str, Any] = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": ANSWER}
     else:
         block = {"type": "tool_use", "id": f"toolu_{number}", "name": order[0], "input": order[1]}
-        empty, delta = {**block, "input": {}}, {"type": "input_json_delta", "partial_json": json.dumps(order[1])}
+        empty = {**block, "input": {}}
+        delta = {"type": "input_json_delta", "partial_json": json.dumps(order[1])}
     stop = "end_turn" if order is None else "tool_use"
     whole = {
         "id": f"msg_{number}",

@@ -14,8 +14,8 @@ RECORDED = Path(__file__).with_name("recorded")
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """An event as a host described it: Claude Code 2.1.331, Gemini CLI 0.61.0, Codex CLI 0.169.0 (its PreToolUse is after
-    its schema)."""
+    """An event as a host described it: Claude Code 2.1.331 and 2.1.332, Gemini CLI 0.61.0, Codex CLI 0.169.0 and 0.171.0 (its
+    PreToolUse of apply_patch is after its schema)."""
     given: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
     return given
 
