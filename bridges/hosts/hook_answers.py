@@ -16,6 +16,7 @@ acknowledges it. If the hook is killed before, the broker takes back what the lo
 from __future__ import annotations
 
 import os
+import time
 
 from bridges import host_sessions, host_turns
 from bridges.fence import digest
@@ -88,8 +89,8 @@ class HookAnswers:
             turns.told = ""
             host_turns.save(self.event.home, self.event.session, turns)
             intro = (
-                f"agent-ipc: other agents on this machine can write to this session under the name {binding.name}. "
-                "Mail arrives by itself at prompts and after tool calls; the tools of the ipc server send and read it."
+                f"agent-ipc: other agents write to you under the name {binding.name}. "
+                "Their mail comes by itself; answer with the ipc tools."
             )
             return self.deliver(session, turns, None, intro=intro)
 
@@ -119,7 +120,7 @@ class HookAnswers:
             left = max(1, session.binding.chars - turns.added)
             messages, more = session.fetch("interrupt", left)
             if messages:
-                text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ)
+                text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ, now_s=time.time())
                 turns.held += 1
                 turns.added += len(text)
                 turns.working = True
@@ -166,11 +167,14 @@ class HookAnswers:
 
     def digest(self, session: AgentSession, turns: Turns, land: str | None, left: int, announce: bool) -> tuple[str, list[str]]:
         """(text of the mail that fits, its ids). Mail too long for a turn is announced once after tools, and at each prompt."""
+        before = session.binding.name
         messages, more = session.fetch(land, left)
         if not messages:
             return "", []
-        text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ)
+        text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ, now_s=time.time())
         session.put_back(messages, ids)
+        if session.binding.name != before:  # another door renamed it
+            text = f"Your name is {session.binding.name} now.\n{text}"
         first = str(messages[0]["id"])
         if ids or announce:
             return text, ids

@@ -3,9 +3,10 @@
 Mail is never structured content: some hosts give that to their model in place of the text, without fence and label.
 """
 
+import time
 from typing import Any
 
-from bridges.fence import BUDGET_CHARS, LABEL, NOTES_LABEL, digest, new_fence, one_line, page, part, quoted
+from bridges.fence import BUDGET_CHARS, LABEL, NOTES_LABEL, digest, heading, new_fence, one_line, page, part, quoted
 from bridges.mcp.sdk import current
 from bridges.plurals import number_of
 
@@ -19,7 +20,9 @@ def mail_text(reply: dict[str, Any]) -> str:
     if not messages:
         return "No new messages."
     name, more = str(current().name), reply.get("more", 0)
-    text, ids = digest(messages, more, to=name, limit_chars=BUDGET_CHARS, read="Call check again", begin=True)
+    text, ids = digest(
+        messages, more, to=name, limit_chars=BUDGET_CHARS, read="Call check again", now_s=time.time(), begin=True
+    )
     current().left_out([m["id"] for m in messages if m["id"] not in ids])
     return text
 
@@ -41,7 +44,7 @@ def one_text(reply: dict[str, Any], offset: int) -> str:
     if not reply["messages"]:
         return "Nothing found."
     (m,) = reply["messages"]
-    return "\n".join([LABEL, _direction(m), part(m, new_fence(), offset, BUDGET_CHARS - _LINE_CHARS)])
+    return "\n".join([LABEL, _direction(m), part(m, heading(m), new_fence(), offset, BUDGET_CHARS - _LINE_CHARS)])
 
 
 def _direction(m: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from broker.core.batch import Batch, Incoming
 from broker.core.state import Landing
 from broker.protocol.errors import IpcError
 from broker.protocol.essentials import LANDINGS
+from broker.protocol.spans import span as span
 
 MAX_DEPTH = 64
 """Levels of nesting in the data of a message."""
@@ -28,15 +29,6 @@ def iso(unix_s: float) -> str:
 def iso_term(batch: Batch, term_s: float) -> str:
     """The time of a term, or of what began one, by the wall clock as it is now."""
     return iso(term_s + batch.now.ahead_s)
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest whole unit, such as ``3 h``."""
-    for unit_s, unit in ((86_400, "day"), (3600, "h"), (60, "min")):
-        if seconds >= unit_s:
-            count = int(seconds // unit_s)
-            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
-    return f"{max(0, int(seconds))} s"
 
 
 def check_json(value: Any, depth: int = 0) -> None:

@@ -177,7 +177,7 @@ def test_mail_tells_the_hooks_of_a_name_taken_elsewhere(shared: Service, tag: st
     assert shared.ask({"action": "rename", "new_id": f"site{tag}", "session_token": token})["status"] == "ok"
     with shared.connect("bob") as bob:
         bob.send(f"site{tag}", "hello")
-    assert f"1 new message for site{tag}." in agent.context("UserPromptSubmit")
+    assert f"Your name is site{tag} now." in agent.context("UserPromptSubmit")
     assert agent.start() == f"site{tag}"
 
 

@@ -33,7 +33,7 @@ def test_the_tools_are_the_instance_that_the_hooks_registered(shared: Service, t
         assert "for the hooks" in agent.context("PostToolUse")
         server.call("rename", new_id=f"web{tag}-2")
         bob.send(f"web{tag}-2", "after the rename")
-        assert f"1 new message for web{tag}-2." in agent.context("PostToolUse")
+        assert "after the rename" in agent.context("PostToolUse")
 
 
 def test_hooks_follow_the_name_that_the_agent_takes_by_its_tools(shared: Service, tag: str, tools: Any) -> None:
@@ -43,4 +43,4 @@ def test_hooks_follow_the_name_that_the_agent_takes_by_its_tools(shared: Service
     server.call("register", instance_id=f"fred{tag}")
     with shared.connect("bob") as bob:
         bob.send(f"fred{tag}", "hello")
-    assert f"1 new message for fred{tag}." in agent.context("UserPromptSubmit")
+    assert "hello" in agent.context("UserPromptSubmit")

@@ -290,7 +290,7 @@ def rendering(inputs: Inputs) -> Iterator[None]:
         except (TypeError, ValueError):
             data = None
         mail = {"id": "1", "from": "fred", "timestamp": "t", "message": {"content": content, "data": data}}
-        text, _ids = digest([mail], 0, to="fred", limit_chars=BUDGET_CHARS, read="Call check again", begin=True)
+        text, _ids = digest([mail], 0, to="fred", limit_chars=BUDGET_CHARS, read="Call check again", now_s=0.0, begin=True)
         opened = text.splitlines()[1][len("[mail ") :][:8]
         if text.count(f"[mail {opened}]") != 1 or text.count(f"[end {opened}]") != 1:
             raise Found(f"{content!r} breaks its fence: {text!r}")
