@@ -88,10 +88,7 @@ class HookAnswers:
                 session.begin_anew()
             turns.told = ""
             host_turns.save(self.event.home, self.event.session, turns)
-            intro = (
-                f"agent-ipc: other agents write to you under the name {binding.name}. "
-                "Their mail comes by itself; answer with the ipc tools."
-            )
+            intro = f"agent-ipc: other agents write to you under the name {binding.name}. Their mail comes by itself."
             return self.deliver(session, turns, None, intro=intro)
 
     def prompt(self, session: AgentSession, turns: Turns) -> bool:
