@@ -16,9 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bridges.host_sessions import Binding
 
-SESSION_VARIABLES = ("CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "GEMINI_SESSION_ID")
-_MARKS = (*SESSION_VARIABLES, "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "GEMINI_CLI")
-"""Hosts set at least one of these for the commands that they run."""
 TITLES = {"claude": "Claude Code", "codex": "Codex CLI", "gemini": "Gemini CLI"}
 
 
@@ -43,12 +40,12 @@ class SharedProcess(ShellNotRegistered):
 
 def inside_host() -> bool:
     """True in what an agent's host has started, whether or not the host's sessions are known here."""
-    return any(os.environ.get(name) for name in _MARKS)
+    return any(os.environ.get(name) for name in environment.HOST_MARKS)
 
 
 def own_session(home: str) -> Binding | None:
     """The session of the agent whose shell this is; None in any other shell. Raises SharedProcess."""
-    named = [b for name in SESSION_VARIABLES if (s := os.environ.get(name)) and (b := host_sessions.load(home, s))]
+    named = [b for name in environment.SESSION_VARIABLES if (s := os.environ.get(name)) and (b := host_sessions.load(home, s))]
     for pid in ancestors():
         if not host_sessions.is_host(home, pid):
             continue

@@ -85,12 +85,12 @@ Steps = Generator[dict[str, Any], dict[str, Any], Said]
 
 
 def saying(
-    text: str, words: Vocabulary, agree: Callable[[Plan], bool], *, registered: bool = True, person: bool = True
+    text: str, words: Vocabulary, agree: Callable[[Plan], bool], *, registered: bool = True, person: bool = False
 ) -> Steps:
     """The requests of a sentence: those that its reading needs, unless nobody is ``registered`` yet, then those of its plan.
 
     ``agree`` is shown the plan before its first request; it returns False, or raises, to end there. ``person``: a person
-    wrote what is sent.
+    at a terminal wrote what is sent.
     """
     asked = []
     for request in CONTEXT if registered else ():

@@ -49,8 +49,8 @@ def yes(plan: Plan) -> bool:
 )
 def test_a_door_that_waits_and_one_that_awaits_make_the_same_requests(text: str, requests: list[Any]) -> None:
     waits, awaits = Door(), Door()
-    said = carry_out(saying(text, Vocabulary(), yes), waits.ask)
-    assert said == asyncio.run(carry_out_async(saying(text, Vocabulary(), yes), awaits.ask_async))
+    said = carry_out(saying(text, Vocabulary(), yes, person=True), waits.ask)
+    assert said == asyncio.run(carry_out_async(saying(text, Vocabulary(), yes, person=True), awaits.ask_async))
     assert waits.asked == awaits.asked
     assert [r if isinstance(wanted, dict) else r["action"] for r, wanted in zip(waits.done, requests, strict=True)] == requests
     assert said.replies is not None and len(said.replies) == len(requests)
@@ -70,5 +70,5 @@ def test_who_has_no_name_yet_is_asked_for_nothing_before_registering() -> None:
 
 def test_a_script_that_says_something_is_no_person() -> None:
     door = Door()
-    carry_out(saying("msg wilma: hi", Vocabulary(), yes, person=False), door.ask)
+    carry_out(saying("msg wilma: hi", Vocabulary(), yes), door.ask)
     assert "person" not in door.done[0]

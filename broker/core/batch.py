@@ -93,6 +93,11 @@ def unseen(_pid: int, _started: str) -> None:
     """No process can be seen."""
 
 
+def nobody(_route: Route) -> bool:
+    """No person is known."""
+    return False
+
+
 @dataclass(slots=True)
 class Batch:
     """The state that it changes, the rows that it writes, the replies that are sent once all is committed."""
@@ -108,6 +113,8 @@ class Batch:
     """None: no limit of time."""
     is_alive: Callable[[int, str], bool | None] = unseen
     """Whether the process of that id and start lives; None where that can't be seen."""
+    is_person: Callable[[Route], bool] = nobody
+    """Whether a person types at the other end of a connection. What a request says of it counts only there."""
     rest: list[Frame] = field(default_factory=list)
     """Frames for which there was no time."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)

@@ -22,7 +22,7 @@ _TEXTS = {"key": 200, "started": 100, "host": 32, "where": 300}
 _PIDS = range(2**32)
 
 
-def read_body(request: Incoming, *, person: bool) -> Body | None:
+def read_body(batch: Batch, request: Incoming) -> Body | None:
     """The body that a ``register`` names. Raises ``bad_request``."""
     given = request.body.get("body")
     if given is None:
@@ -38,7 +38,7 @@ def read_body(request: Incoming, *, person: bool) -> Body | None:
             raise IpcError("bad_request", detail=f"body.{name} must be one line of at most {_TEXTS[name]} characters")
     if not texts["key"]:
         raise IpcError("bad_request", detail="body needs a key, which tells it from others of its kind")
-    return Body(kind, pid=pid, person=person and kind == "terminal", **texts)
+    return Body(kind, pid=pid, person=kind == "terminal" and batch.is_person(request.route), **texts)
 
 
 def alive(batch: Batch, mailbox: Mailbox) -> bool | None:

@@ -13,6 +13,7 @@ from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
 from broker.core.drafts import Draft
 from broker.core.lookup import extra_of, party_letter, recipients, take_back, thread_of
+from broker.core.loop_guard import wrote_person
 from broker.core.quiet import usual_landing
 from broker.core.recipients import Target, resolve
 from broker.core.repeats import Repeat, answered_before, sent_before
@@ -39,12 +40,13 @@ def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     known = sent_before(batch, sender, Repeat(client_id, content, data, reply_to=letter.id))
     if known is not None:
         return {**answered_before(known, str(client_id)), "to": to.name, "thread": str(thread_of(letter))}
-    land = read_land(body, usual_landing(sender, letter, body))
+    person = wrote_person(batch, request)
+    land = read_land(body, usual_landing(sender, letter, body["message"], person=person))
     draft = Draft(sender, Target([to], to.name), content, data, client_id, land=land)
     draft.thread_id, draft.reply_to = thread_of(letter), letter.id
     if body.get("auto"):
         draft.extra["hops"] = next_hop(batch, letter)
-    message_id, answer = post(batch, session, draft, person=bool(body.get("person")))
+    message_id, answer = post(batch, session, draft, person=person)
     answer.update(to=to.name, thread=str(draft.thread_id))
     if land == Landing.AS_DIGEST:
         answer["land"] = land_word(land)
@@ -95,7 +97,7 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
     deadline_s = batch.now.term_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
     draft = Draft(sender, target, content, data, client_id, land=read_land(body))
     draft.extra["question"] = {"deadline": deadline_s, "asker": sender.id}
-    message_id, answer = post(batch, session, draft, person=bool(body.get("person")))
+    message_id, answer = post(batch, session, draft, person=wrote_person(batch, request))
     question = OpenQuestion(message_id, sender.id, target.mailboxes[0].id, deadline_s, None)
     batch.store.save_question(question)
     return answer_ask(batch, session, request, question, answer)

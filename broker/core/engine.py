@@ -42,9 +42,9 @@ from broker.core import (
     steps,
     watching,
 )
-from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget, unseen
+from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget, nobody, unseen
 from broker.core.leases import tidy
-from broker.core.state import Moment, Session, State
+from broker.core.state import Moment, Route, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
 from broker.core.values import MESSAGE_FIELDS
 from broker.home.settings import Settings
@@ -122,6 +122,8 @@ class Engine:
     """Log an unexpected exception and return the reference that the client is given."""
     is_alive: Callable[[int, str], bool | None] = unseen
     """Whether the process of that id and start lives; None where that can't be seen."""
+    is_person: Callable[[Route], bool] = nobody
+    """Whether a person types at the other end of a connection."""
     rest: list[Frame] = field(default_factory=list)
     """Frames that the last run had no time for, and in ``aside`` the reads of the archive. The caller runs them later."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)
@@ -165,7 +167,9 @@ class Engine:
         return batch.out, batch.events
 
     def _batch(self, now: Moment, budget: TimeBudget | None = None, *, careful: bool = False) -> Batch:
-        return Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget, self.is_alive)
+        return Batch(
+            self.state, self.store, self.settings, now, self.make_token, careful, budget, self.is_alive, self.is_person
+        )
 
     @contextmanager
     def _committed(self, batch: Batch, *, marks: bool = True) -> Iterator[None]:

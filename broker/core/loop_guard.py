@@ -5,12 +5,17 @@ person wrote begins the count anew. Beyond ``pair_limit`` in a minute both are t
 refused until the minute is over.
 """
 
-from broker.core.batch import Batch
+from broker.core.batch import Batch, Incoming
 from broker.core.notices import notify
 from broker.core.state import Alternation, Mailbox
 from broker.protocol.errors import IpcError
 
 WINDOW_S = 60.0
+
+
+def wrote_person(batch: Batch, request: Incoming) -> bool:
+    """True if the request says that a person wrote it, and the broker sees one at the other end of its connection."""
+    return bool(request.body.get("person")) and batch.is_person(request.route)
 
 
 def note_alternation(batch: Batch, sender: Mailbox, other: Mailbox, *, person: bool) -> None:

@@ -43,7 +43,7 @@ def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
         raise IpcError("name_taken", name=name)
     if body.get("renews") is not None:
         check_renewal(batch, found, body["renews"])
-    acting = read_body(request, person=False)
+    acting = read_body(batch, request)
     if found.mailbox is not None and not shows_token(request, found.mailbox):
         check_free(batch, found.mailbox, request, acting)
     if found.kind is Kind.FREE:

@@ -41,15 +41,15 @@ def count_in(batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land:
         batch.note_arrival(mailbox, sender, land)
 
 
-def usual_landing(sender: Mailbox, letter: StoredMessage, body: dict[str, Any]) -> int:
+def usual_landing(sender: Mailbox, letter: StoredMessage, message: dict[str, Any], *, person: bool) -> int:
     """The landing of a reply that names none. Thanks wake nobody: a short answer to an answer, where neither asks for anything.
 
     A person's words are not taken for thanks, nor is more of what one wrote oneself.
     """
-    content, data = body["message"]["content"], body["message"].get("data")
+    content, data = message["content"], message.get("data")
     if letter.reply_to is None or letter.sender_id == sender.id or asks(letter.content):
         return Landing.AFTER_TOOL
-    thanks = len(content) < THANKS_CHARS and data is None and not asks(content) and not body.get("person")
+    thanks = len(content) < THANKS_CHARS and data is None and not asks(content) and not person
     return Landing.AS_DIGEST if thanks else Landing.AFTER_TOOL
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from broker.core.batch import Batch, Incoming
 from broker.core.drafts import Draft, store_message
 from broker.core.lookup import party_letter, take_back, thread_of
-from broker.core.loop_guard import note_alternation
+from broker.core.loop_guard import note_alternation, wrote_person
 from broker.core.mailboxes import new_mailbox
 from broker.core.outcomes import SENT, broadcast_to, posted
 from broker.core.rate_limit import take_tokens
@@ -31,7 +31,7 @@ def send(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     draft = Draft(sender, resolve(batch, sender, body["to_id"]), content, data, client_id)
     if not _OPTIONS.isdisjoint(body):
         read_options(batch, session, body, draft)
-    reply = post(batch, session, draft, person=bool(body.get("person")))[1]
+    reply = post(batch, session, draft, person=wrote_person(batch, request))[1]
     if draft.thread_id is not None:
         reply["thread"] = str(draft.thread_id)
     supersedes = body.get("supersedes")

@@ -17,6 +17,12 @@ _ENDPOINT = "IPC_ENDPOINT"
 FOR_AGENTS = (HOME, NAME, KEY_FILE, SHARED_SECRET)
 """What a host passes on to our programs."""
 
+SESSION_VARIABLES = ("CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "GEMINI_SESSION_ID")
+HOST_MARKS = (*SESSION_VARIABLES, "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "GEMINI_CLI")
+"""Agents' hosts set at least one of these for the commands that they run."""
+HOST_PROGRAMS = frozenset({"claude", "codex", "gemini"})
+"""How the hosts' processes are named where they are no interpreter's."""
+
 
 def own_name() -> str | None:
     """The name that the user gave to the agents of this shell."""

@@ -18,7 +18,7 @@ _MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed
 _TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
 _LAND = Field("land", (str,), "when it should land", choices=LANDINGS, default="tool")
 _LAND_OF_REPLY = Field("land", (str,), "likewise; without it, thanks for a reply land as digest", choices=LANDINGS)
-_PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines")
+_PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines; believed from a terminal alone")
 _WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
 _PAGE = Field("limit", (int,), "at most so many messages", low=1, high=200, default=50)
 _BEFORE = Field("before", (str,), "only messages older than the one of this id", low=1, high=64)

@@ -35,6 +35,7 @@ from broker.protocol import frames
 from broker.protocol.errors import IpcError
 from broker.server.clock import Clock, reading
 from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, ConnectionBudget, SlowLane
+from broker.server.persons import Persons
 from broker.server.unix_socket import SocketPeer, StreamDoor
 from broker.server.upkeep import Sweeper
 from broker.server.zeromq import Router
@@ -77,6 +78,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._router = Router()
         self._stream = StreamDoor(self._selector)
+        self._persons = self.engine.is_person = Persons(self.engine.state, self._stream.process_of)
         self._wake_read, self._wake_write = socket.socketpair()
         self._parent_pipe = -1
         self._heard_parent: Callable[[int], bool] = bool
@@ -307,6 +309,7 @@ class Server:
         for departed in (self._stream.departed, self._router.departed):
             for route in departed:
                 end_connection(self.engine.state, route)
+                self._persons.forget(route)
             departed.clear()
 
     def _note_fault(self, error: BaseException, request: Incoming) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 
 from broker.core.state import Route
 from broker.home.endpoints import clear_socket
+from broker.home.local_sockets import peer as credentials
 from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.errors import IpcError
@@ -143,6 +144,11 @@ class StreamDoor:
 
     def __contains__(self, route: Route) -> bool:
         return route in self._peers
+
+    def process_of(self, route: Route) -> int:
+        """The process that connected; 0 if unknown."""
+        found = self._peers.get(route)
+        return credentials(found.socket)[0] if found is not None else 0
 
     def is_full(self, route: Route) -> bool:
         """True if a peer should read before more of its requests are run."""

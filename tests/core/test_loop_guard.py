@@ -19,6 +19,10 @@ def test_two_machines_that_answer_each_other_without_end_are_slowed_and_told(hom
     assert 0 < error["retry_after_s"] <= 60
     for who in ("a", "b"):
         assert sum("without a person" in text for text in core.contents(who)) == 1
+    assert core.send("a", "b", person=True)["code"] == "slow_down"  # said, and seen by nobody
+    core.engine.is_person = lambda route: route == b"a"
+    assert core.send("b", "a", person=True)["code"] == "slow_down"
+    assert core.send("a", "b")["code"] == "slow_down"
     assert core.send("a", "b", person=True)["status"] == "ok"
     core.store.close()
 

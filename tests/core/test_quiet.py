@@ -187,6 +187,7 @@ def conversation(core: Core, *, question: str = "done") -> str:
 def test_a_short_reply_to_a_reply_lands_quietly_unless_it_asks_or_says_otherwise(
     pair: Core, message: dict[str, Any], fields: dict[str, Any], land: str
 ) -> None:
+    pair.engine.is_person = lambda _route: True
     reply = pair.ask("fred", "reply", to_message=conversation(pair), message=message, **fields)
     assert reply.get("land") == (land if land == "digest" else None)
     assert one(pair, "claude")["land"] == land

@@ -93,6 +93,7 @@ class World:
         self.engine = WatchedEngine(
             self.store.load(), self.store, self.settings, token_hash(OWNER), make_token=lambda: f"{self.rng.random()}"
         )
+        self.engine.is_person = lambda _route: True
         self.engine.make_reference = self._fault_in_a_request
         self.engine.attempts = []
         self.sweeper = Sweeper(self.engine, self.store, Log("simulation"))
