@@ -56,6 +56,8 @@ def broadcast(place: Place, options: argparse.Namespace) -> int:
 def sent(reply: dict[str, Any], to: str = "") -> str:
     """A sentence about a sent message, with the number that withdraw, receipts and --thread take."""
     text = f"Broadcast to {number_of(reply['count'], 'instance')}" if "count" in reply else reply["message"]
+    if "left_out" in reply:
+        text += f"; {reply['left_out']} that have ended were left out"
     text = f"{text} to {to}" if to else text
     number = f" (number {reply['number']})" if "number" in reply else ""  # a broker before 0.4.0 has none
     again = ": sent before under this id, stored once" if reply.get("duplicate") else ""

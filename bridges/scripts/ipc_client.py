@@ -181,10 +181,14 @@ def call(action, read=None, **fields):
     return _checked(request(body, None if read is None else lambda reply: read(_checked(reply))))
 
 
-def register(name):
+def register(name, force=False):
+    """Take a name. The token that is kept shows that we are who had it; ``force`` takes it from somebody else."""
     secret = os.environ.get("IPC_SHARED_SECRET", "")
     proof = hashlib.sha256(("%s:%s" % (name, secret)).encode("utf-8")).hexdigest() if secret else ""
-    reply = _checked(request({"action": "register", "instance_id": name, "auth_token": proof}))
+    body = {"action": "register", "instance_id": name, "auth_token": proof, "force": force}
+    with contextlib.suppress(ScriptError):
+        body["session_token"] = load_session()[1]
+    reply = _checked(request(body))
     save_session(name, reply["session_token"])
     return reply
 
@@ -256,7 +260,8 @@ def run(main, usage, least, most=None):
         if arguments in (["-h"], ["--help"]):
             show("usage: %s" % usage)
             return 0
-        given = len(take_id(arguments)[1]) if "[--id ID]" in usage else len(arguments)
+        words = take_id(arguments)[1] if "[--id ID]" in usage else arguments
+        given = len([word for word in words if word != "--force" or "[--force]" not in usage])
         if given < least or (most is not None and given > most):
             print("usage: %s" % usage, file=sys.stderr)
             return 2

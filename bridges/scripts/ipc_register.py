@@ -1,4 +1,4 @@
-"""Take a name: ipc_register.py NAME"""
+"""Take a name: ipc_register.py NAME [--force]"""
 
 import sys
 
@@ -6,10 +6,11 @@ import ipc_client
 
 
 def main(arguments):
-    reply = ipc_client.register(arguments[0])
-    ipc_client.show("Registered as %s" % arguments[0])
+    (name,) = (word for word in arguments if word != "--force")
+    reply = ipc_client.register(name, force="--force" in arguments)
+    ipc_client.show("Registered as %s" % name)
     ipc_client.show(reply["message"])
 
 
 if __name__ == "__main__":
-    sys.exit(ipc_client.run(main, "ipc_register.py NAME", 1, 1))
+    sys.exit(ipc_client.run(main, "ipc_register.py NAME [--force]", 1, 1))

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from broker.core.batch import Batch
+from broker.core.bodies import alive
 from broker.core.mailboxes import new_mailbox, room
 from broker.core.outcomes import forwarded, queued
 from broker.core.standing import Kind, standing
@@ -64,9 +65,16 @@ def unborn_mailbox(batch: Batch, sender: Mailbox, name: str) -> Mailbox:
     return new_mailbox(batch, name, sender.id)
 
 
-def everyone(batch: Batch, sender: Mailbox) -> Target:
-    """Every registered instance but the sender."""
-    return Target([m for m in batch.state.mailboxes.values() if m.claimed and m is not sender], BROADCAST, many=True)
+def everyone(batch: Batch, sender: Mailbox) -> tuple[Target, int]:
+    """Every registered instance but the sender, and how many were left out.
+
+    Where ``broadcast_silent_s`` is set, those are left out that are silent for longer and whose body is known to have ended.
+    """
+    all_of_them = [m for m in batch.state.mailboxes.values() if m.claimed and m is not sender]
+    limit_s, now_s = batch.settings.broadcast_silent_s, batch.now.term_s
+    left_out = [m for m in all_of_them if now_s - m.last_seen_s > limit_s and alive(batch, m) is False] if limit_s else []
+    gone = {m.id for m in left_out}
+    return Target([m for m in all_of_them if m.id not in gone], BROADCAST, many=True), len(gone)
 
 
 def with_room(batch: Batch, sender: Mailbox, target: Target) -> tuple[Target, list[str]]:

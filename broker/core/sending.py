@@ -81,7 +81,7 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     known = sent_before(batch, sender, Repeat(client_id, content, data))
     if known is not None:
         return answered_before(known, str(client_id))
-    target = everyone(batch, sender)
+    target, left_out = everyone(batch, sender)
     take_tokens(batch, session, max(1, len(target.mailboxes)))
     target, full = with_room(batch, sender, target)
     count = len(target.mailboxes)
@@ -91,6 +91,8 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     reply = {"message": target.outcome, "message_id": client_id or number, "number": number, "count": count}
     if full:
         reply["mailbox_full"] = full
+    if left_out:
+        reply |= {"message": f"{target.outcome}; {left_out} that have ended were left out", "left_out": left_out}
     return reply
 
 

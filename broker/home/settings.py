@@ -62,6 +62,9 @@ class Settings:
     body_timeout_s: float = _setting(
         900.0, "IPC_BODY_TIMEOUT", "s without a sign until a body that can't be seen lets go of its name", 1
     )
+    broadcast_silent_s: float = _setting(
+        0.0, "IPC_BROADCAST_SILENT", "s of silence after which broadcasts pass over a name whose body has ended, 0 = never", 0
+    )
     rename_interval_s: float = _setting(HOUR_S, "IPC_RENAME_INTERVAL", "s between renames of a mailbox", 0)
     forward_s: float = _setting(2 * HOUR_S, "IPC_FORWARD", "s that an old name forwards", 0)
     clock_hold_s: float = _setting(HOUR_S, "IPC_CLOCK_HOLD", "s after a start of the machine in which nothing ends", 0)

@@ -52,7 +52,13 @@ MAIL_ROWS = (
         "broadcast",
         Access.SESSION,
         (_FROM, _MESSAGE, _MESSAGE_ID, _LAND),
-        (*_SENT, "count: how many it went to", "mailbox_full?: names whose mailbox had no room", *_REPEATED),
+        (
+            *_SENT,
+            "count: how many it went to",
+            "mailbox_full?: names whose mailbox had no room",
+            "left_out?: how many whose body has ended (broadcast_silent_s)",
+            *_REPEATED,
+        ),
         "Write to every registered instance but oneself.",
     ),
     Action(

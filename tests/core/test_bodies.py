@@ -271,3 +271,21 @@ def test_a_list_says_who_acts_since_when_it_is_silent_and_whether_it_ended(core:
         "alive": True,
     }
     assert [name for name, row in rows.items() if row.get("ended")] == ["carl"] and "body" not in rows["old"]
+
+
+def test_a_broadcast_reaches_names_that_have_ended_unless_a_setting_leaves_them_out(core: Core) -> None:
+    core.processes |= {20: True, 30: False, 10: None}
+    for name, body in (("anna", HOST), ("carl", TERMINAL), ("dora", BODY)):
+        core.tokens[name] = core.ask(name, "register", instance_id=name, body=body)["session_token"]
+    core.register("fred", "old")
+    core.pass_time(7200)
+    assert core.ask("fred", "broadcast", message={"content": "x"})["count"] == 4
+    small(core, broadcast_silent=3600)
+    reply = core.ask("fred", "broadcast", message={"content": "y"})
+    assert (reply["count"], reply["left_out"], reply["message"]) == (
+        3,
+        1,
+        "Broadcast to 3 instances; 1 that have ended were left out",
+    )
+    assert core.contents("carl") == ["x"] and core.contents("anna") == ["x", "y"]
+    assert core.ask("fred", "broadcast", message={"content": "z"}).get("left_out") is None  # it has shown a sign

@@ -1,5 +1,6 @@
 """The stdlib-only scripts, copied elsewhere and run with a bare interpreter."""
 
+import json
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ import pytest
 
 import bridges
 from tests.conftest import Service
+from tests.lasting import Lasting
 
 SCRIPTS = Path(bridges.__file__).parent / "scripts"
 
@@ -57,6 +59,25 @@ def test_two_agents_talk_with_the_scripts_alone(agents: tuple[Agent, Agent]) -> 
     assert claude.ok("list").startswith("claude (last seen: 20")
     assert claude.ok("rename", "claude2") == "Renamed claude to claude2\n"
     assert "Message sent" in claude.ok("send", "fred", "still me")
+
+
+def test_a_script_registers_again_as_itself_and_another_needs_force(agents: tuple[Agent, Agent], service: Service) -> None:
+    fred, other = agents
+    fred.ok("register", "fred")
+    listening = Lasting(service)
+    token = json.loads((fred.folder / ".ipc-session").read_text())["session_token"]
+    assert listening.ask({"action": "subscribe", "session_token": token})["status"] == "ok"
+    done = other.run("register", "fred")
+    assert done.returncode == 1 and "fred is held by another program since" in done.stderr and "force" in done.stderr
+    assert fred.ok("register", "fred").endswith("Registered fred\n")  # by the token that it keeps
+    assert listening.read()["push"] == "session_replaced"
+    token = json.loads((fred.folder / ".ipc-session").read_text())["session_token"]
+    assert listening.ask({"action": "subscribe", "session_token": token})["status"] == "ok"
+    assert other.ok("register", "--force", "fred").endswith("Registered fred\n")
+    done = fred.run("check")
+    assert done.returncode == 1 and "fred was registered again elsewhere: by another program, at 2" in done.stderr
+    assert other.run("register", "--force").returncode == other.run("register", "a", "b").returncode == 2
+    listening.close()
 
 
 @pytest.mark.deep
