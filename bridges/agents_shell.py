@@ -45,7 +45,8 @@ def inside_host() -> bool:
 
 def own_session(home: str) -> Binding | None:
     """The session of the agent whose shell this is; None in any other shell. Raises SharedProcess."""
-    named = [b for name in environment.SESSION_VARIABLES if (s := os.environ.get(name)) and (b := host_sessions.load(home, s))]
+    ids = [os.environ.get(variable, "") for variable in environment.HOST_SESSIONS.values()]
+    named = [b for session in ids if session and (b := host_sessions.load(home, session))]
     for pid in ancestors():
         if not host_sessions.is_host(home, pid):
             continue

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 STOP_HOLDS = 3
 LOOK_S = 8.0
 _KEPT_S = 30 * 86_400
-BODY_KEY = 200
-"""The longest key of a body."""
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -104,8 +102,18 @@ class Binding:
 
 def body_of(host: str, session: str, pid: int, started: str, project: str) -> dict[str, Any]:
     """A host's session as the body of a name. ``pid`` is 0 where the host's process is unknown."""
-    process = {"pid": pid, "started": started} if pid else {}
-    return {"kind": "session", "key": f"{host}:{session}"[:BODY_KEY], "host": host, "where": project, **process}
+    process = {"pid": pid, "started": started} if pid and started else {}
+    return {"kind": "session", "key": f"{host}:{_safe(session)}", "host": host, "where": _shown(project), **process}
+
+
+def process_body(pid: int, started: str, project: str) -> dict[str, Any]:
+    """A program as the body of a name."""
+    return {"kind": "process", "key": f"{pid}@{started}", "pid": pid, "started": started, "where": _shown(project)}
+
+
+def _shown(folder: str) -> str:
+    """A folder as the broker takes it: one line of at most 300 characters."""
+    return "".join(c if c.isprintable() else "?" for c in folder)[-300:]
 
 
 def path_of(home: str, session: str) -> str:

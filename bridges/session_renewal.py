@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     Ask = Callable[..., dict[str, Any]]
 
 
-def renew(place: Place | Settings, name: str, token: str, path: str, *, door: str) -> str:
-    """The token to go on with when a session's own was refused. ``path`` is the file that keeps it.
+_ANOTHERS = ("name_taken", "name_held", "name_forwarding")
 
-    Raises IpcError, such as the refusal, if another program has registered the name since.
+
+def renew(place: Place | Settings, name: str, token: str, path: str, *, door: str, body: dict[str, Any] | None = None) -> str:
+    """The token to go on with when a session's own was refused. ``path`` is the file that keeps it, ``body`` who acts for it.
+
+    Raises IpcError, such as ``session_replaced`` if another has the name by now.
     """
     home = str(place.home)
     with saved_sessions.one_at_a_time(home), QuickConnection(place, autostart=False, door=door) as connection:
@@ -35,21 +38,31 @@ def renew(place: Place | Settings, name: str, token: str, path: str, *, door: st
         def ask(action: str, **fields: Any) -> dict[str, Any]:
             return connection.request({"action": action, **fields}, timeout_s=5.0)
 
-        return resumed(ask, home, name, token, secret_of(place))[1]
+        return resumed(ask, home, name, token, secret_of(place), body)[1]
 
 
-def resumed(ask: Ask, home: str, name: str, token: str, secret: str) -> tuple[str, str]:
+def resumed(ask: Ask, home: str, name: str, token: str, secret: str, body: dict[str, Any] | None = None) -> tuple[str, str]:
     """(present name, token) of a session that was kept under a name. Raises the refusal if the session is lost."""
     try:
         present, renewed = str(ask("whoami", session_token=token)["instance_id"]), token
     except RemoteError as e:
         if e.code not in ("session_expired", "unauthorized"):
             raise
-        reply = ask("register", instance_id=name, auth_token=proof(name, secret), renews=token)
+        reply = _registered_again(ask, name, secret, renews=token, **({"body": body} if body else {}))
         present, renewed = name, str(reply["session_token"])
     if (present, renewed) != (name, token):
         saved_sessions.follow(home, token, present, renewed)
     return present, renewed
+
+
+def _registered_again(ask: Ask, name: str, secret: str, **fields: Any) -> dict[str, Any]:
+    try:
+        return ask("register", instance_id=name, auth_token=proof(name, secret), **fields)
+    except RemoteError as e:
+        if e.code not in _ANOTHERS:
+            raise
+        hint = f"{e.text}, since the session of {name} had ended. Register another name, or take this one back with force."
+        raise RemoteError({"code": "session_replaced", "message": e.text, "hint": hint}) from e
 
 
 def secret_of(place: Place | Settings) -> str:

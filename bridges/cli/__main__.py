@@ -124,9 +124,9 @@ def run(options: argparse.Namespace) -> int:
         complain(str(e), e.step)
         return NOT_ALLOWED
     except IpcError as e:
-        from bridges.cli.hints import hint
+        from bridges.cli.hints import hint, words
 
-        complain(e.text, hint(e, options.command))
+        complain(words(e), hint(e, options.command))
         return exit_status(e)
     except BrokenPipeError:
         raise

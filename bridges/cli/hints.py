@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from broker.protocol.errors import NAME_LOST
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from broker.protocol.errors import IpcError
@@ -12,6 +14,7 @@ _HINTS = {
     "unauthorized": "ipc register NAME",
     "session_expired": "ipc register NAME",
     "invalid_name": "ipc register NAME",
+    "name_held": "ipc register OTHER, or the same with --force: its holder is told",
     "invalid_recipient": "ipc list shows who is registered",
     "spoofed_sender": "ipc whoami",
     "unknown_message": "ipc history shows the numbers of your mail",
@@ -29,8 +32,15 @@ _HINTS = {
 """Hints by error code. Any other error has the catalogue's hint."""
 
 
+def words(error: IpcError) -> str:
+    """What happened. Of a lost name the catalogue's hint tells it; the text is for old scripts."""
+    return error.hint if error.code in NAME_LOST and error.hint else error.text
+
+
 def hint(error: IpcError, command: str) -> str:
     """The next step after an error of a command."""
+    if error.code in NAME_LOST:
+        return "ipc register OTHER, or ipc register NAME --force to take yours back"
     near = error.data.get("did_you_mean")
     step = _HINTS.get(error.code, error.hint or "ipc {command} --help").replace("{command}", command)
     return f"did you mean {near}? {step}" if isinstance(near, str) and near not in step else step

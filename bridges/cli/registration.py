@@ -7,7 +7,7 @@ from bridges.agents_shell import TITLES
 from bridges.cli.session import agent_of, of_agent
 from bridges.session_renewal import proof, secret_of
 from broker.client.json_lines import QuickConnection
-from broker.protocol.errors import RemoteError
+from broker.protocol.errors import NAME_LOST, RemoteError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _rename_agent(me: Shell, agent: Binding, place: Place, name: str, *, force: 
                 me.request("rename", new_id=name)
             me.renamed(name)
     except RemoteError as e:
-        if e.code == "session_replaced":
+        if e.code in NAME_LOST:
             return _taken_anew(agent, place, name, force)
         title = TITLES.get(agent.host, agent.host)
         e.text = f"This is the shell of the agent {agent.name} in {title}, so ipc register renames the agent: {e.text}"

@@ -60,7 +60,7 @@ class AgentSession:
 
             place, bound = Place(self._home), self.binding
             path = host_sessions.path_of(self._home, bound.session)
-            bound.token = renew(place, bound.name, bound.token, path, door="hook")
+            bound.token = renew(place, bound.name, bound.token, path, door="hook", body=bound.body())
             self._request("presence", {"reach": bound.reach})
         return self._request(action, fields)
 

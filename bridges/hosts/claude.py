@@ -31,7 +31,6 @@ REPORTS = {
 }
 NOTIFIED = {"permission_prompt": "permission", "elicitation_dialog": "answer", "idle_prompt": "turn_ended"}
 SILENT = ""
-SESSION_VARIABLE = "CLAUDE_CODE_SESSION_ID"
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 
 

@@ -31,7 +31,6 @@ REPORTS = {
 }
 NOTIFIED: dict[str, str] = {}
 SILENT = ""
-SESSION_VARIABLE = "CODEX_THREAD_ID"
 PROJECT_VARIABLE = "CODEX_PROJECT_DIR"
 _PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
 

@@ -19,12 +19,13 @@ import os
 import time
 
 from bridges import host_sessions, host_turns
-from bridges.fence import digest
+from bridges.fence import digest, one_line
 from bridges.hosts.agent_session import AgentSession
 from bridges.hosts.reports import report_of
 from bridges.plurals import more_wait
 from broker.client.json_lines import QuickConnection
 from broker.home.paths import Place
+from broker.protocol.errors import NAME_LOST, RemoteError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,16 +64,21 @@ class HookAnswers:
         with QuickConnection(Place(event.home), autostart=False, door="hook") as door:
             work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
             session = AgentSession(event.home, door, binding)
-            if binding.ended and moment not in ("", "end"):
-                session.revive(turns.working)
-            if report is not None and moment != "stop":
-                session.tell(**report)
-            answered = False
-            if moment:
-                session.settle(moment, event.text("tool_name"))
-                answered = work[moment](session, turns)
-            session.finish()
-            return answered
+            try:
+                if binding.ended and moment not in ("", "end"):
+                    session.revive(turns.working)
+                if report is not None and moment != "stop":
+                    session.tell(**report)
+                answered = False
+                if moment:
+                    session.settle(moment, event.text("tool_name"))
+                    answered = work[moment](session, turns)
+                session.finish()
+                return answered
+            except RemoteError as e:
+                if e.code not in NAME_LOST:
+                    raise
+                return self.tell_loss(binding.name, turns, e.hint)
 
     def start(self) -> bool:
         from bridges.hosts.session_start import register
@@ -90,6 +96,18 @@ class HookAnswers:
             host_turns.save(self.event.home, self.event.session, turns)
             intro = f"agent-ipc: other agents write to you under the name {binding.name}. Their mail comes by itself."
             return self.deliver(session, turns, None, intro=intro)
+
+    def tell_loss(self, name: str, turns: Turns, how: str) -> bool:
+        """Tell the model, once, that the session has lost its name to another, and what it can do."""
+        if self.event.moment not in ("prompt", "tool") or turns.told == how:
+            return False
+        turns.told = how
+        host_turns.save(self.event.home, self.event.session, turns)
+        text = (
+            f"agent-ipc: this session no longer has the name {name}, and no mail reaches it. {one_line(how)} In a shell: "
+            f"`ipc register OTHER` or `ipc register {name} --force`; the register tool of the ipc server does the same."
+        )
+        return self.write(self.event.host.context(self.event.called, text))
 
     def prompt(self, session: AgentSession, turns: Turns) -> bool:
         turns.begin()

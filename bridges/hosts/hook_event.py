@@ -31,7 +31,7 @@ class HookEvent:
         self.moment: str = host.EVENTS.get(event, "")
         self.wanted = name or environment.own_name()
         self.given = given
-        self.session = self.text("session_id") or os.environ.get(host.SESSION_VARIABLE, "")
+        self.session = self.text("session_id") or os.environ.get(environment.HOST_SESSIONS[host.NAME], "")
         self.project = os.environ.get(host.PROJECT_VARIABLE) or self.folder() or working_folder()
 
     def text(self, key: str) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[..., dict[str, Any]]
 
-_TAKEN = ("name_taken", "name_forwarding", "name_reserved")
+_TAKEN = ("name_taken", "name_held", "name_forwarding", "name_reserved")
 
 
 def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Binding:
@@ -54,7 +54,8 @@ def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Bi
             registered=registered,
         )
         others = [name for name in registered if name != wanted]
-        name, token = _first_free(ask, event, names, secret, others)
+        body = host_sessions.body_of(event.host.NAME, event.session, *process, event.project)
+        name, token = _first_free(ask, event, names, secret, others, body)
         binding = _binding(event, name, token, process, table)
         _keep(event, binding)
     if binding.wake:
@@ -95,20 +96,20 @@ def _keep(event: HookEvent, binding: Binding) -> None:
 
 
 def _first_free(
-    ask: Ask, event: HookEvent, names: Iterator[tuple[str, str]], secret: str, others: list[str]
+    ask: Ask, event: HookEvent, names: Iterator[tuple[str, str]], secret: str, others: list[str], body: dict[str, Any]
 ) -> tuple[str, str]:
     """(name, token): the first name that can be had without taking it from another program."""
     for name, token in names:
         try:
             if token:
-                return resumed(ask, event.home, name, token, secret)
+                return resumed(ask, event.home, name, token, secret, body)
         except RemoteError as e:
             if e.kind.http != 401 and e.code not in _TAKEN:
                 raise
         if name in others:  # another program has taken a name that was ours
             continue
         try:
-            reply = ask("register", instance_id=name, auth_token=proof(name, secret))
+            reply = ask("register", instance_id=name, auth_token=proof(name, secret), body=body)
         except RemoteError as e:
             if e.code not in _TAKEN:
                 raise

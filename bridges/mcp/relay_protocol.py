@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 
-from broker.home.environment import SHARED_SECRET
+from broker.home.environment import HOST_SESSIONS, SHARED_SECRET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PROTOCOL = 1
 NOTE = b'{"relay":'
 LINE_BYTES = 64 * 1024 * 1024
 """The longest line; a longer one is refused."""
-_ENVIRONMENT = ("HOME", "CLAUDECODE", "CLAUDE_PROJECT_DIR", SHARED_SECRET)
+_ENVIRONMENT = ("HOME", "CLAUDECODE", "CLAUDE_PROJECT_DIR", SHARED_SECRET, *HOST_SESSIONS.values())
 _PREFIX = "CLAUDE_CODE_"
 
 

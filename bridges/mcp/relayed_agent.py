@@ -8,6 +8,8 @@ from typing import Any
 
 from bridges import host_sessions
 from bridges.host_sessions import Binding
+from broker.home.environment import HOST_SESSIONS
+from broker.home.process_table import process_started
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,29 @@ class Agent:
 
     def binding(self, home: Path) -> Binding | None:
         """The binding that the hooks of the agent's host made, found by the host's session id or its process."""
-        session = self.environment.get("CLAUDE_CODE_SESSION_ID")
+        _host, session = self._host_session()
         if session:
             return host_sessions.load(str(home), session)
         if not self.relay_pid:
             return None
         return host_sessions.of_process(str(home), host_sessions.above_shells(self.relay_pid), self.project)
+
+    def body(self, home: Path) -> dict[str, Any] | None:
+        """Who acts for the agent's name: its host's session where it is known, else the relay. None for a relay of 0.3.0."""
+        binding = self.binding(home)
+        if binding is not None:
+            return binding.body()
+        host, session = self._host_session()
+        if session:
+            pid = host_sessions.above_shells(self.relay_pid) if self.relay_pid else 0
+            return host_sessions.body_of(host, session, pid, process_started(pid), self.project)
+        started = process_started(self.relay_pid) if self.relay_pid else ""
+        return host_sessions.process_body(self.relay_pid, started, self.project) if started else None
+
+    def _host_session(self) -> tuple[str, str]:
+        """(host, its session's id) as the environment names them; both empty if it names none."""
+        found = ((host, self.environment.get(variable, "")) for host, variable in HOST_SESSIONS.items())
+        return next((pair for pair in found if pair[1]), ("", ""))
 
     def path(self, given: str) -> Path:
         """A path as the agent means it: relative to its folder, ``~`` its home."""

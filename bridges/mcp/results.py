@@ -17,7 +17,7 @@ from bridges.mcp.session import AgentNotRegistered
 from bridges.plurals import number_of
 from bridges.waking import loud
 from broker.home.logs import Log
-from broker.protocol.errors import IpcError
+from broker.protocol.errors import NAME_LOST, IpcError
 
 _NOT_REGISTERED = "Not registered. Next: call register with the name you want (your project or role), then try again."
 
@@ -84,6 +84,8 @@ class Answerer:
         except AgentNotRegistered:
             return failed(_NOT_REGISTERED)
         except IpcError as e:
+            if e.code in NAME_LOST:
+                return failed(e.hint)
             return failed(f"{e.text}. Next: {e.hint}" if e.hint else e.text)
         except Exception as e:  # the one broad catch of a tool call: the model gets a reference, the log the rest
             return failed(f"Internal error, reference {self._log.exception(e)}. Next: try again, or run ipc doctor.")

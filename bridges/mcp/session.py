@@ -91,7 +91,7 @@ class BridgeSession:
         prepare_home(self._settings)
         path = self._path(name)
         token = saved_sessions.read_json(path).get("token")
-        if token:
+        if token and self._may_resume(name, path, token):
             with contextlib.suppress(RemoteError):
                 found = await self._ask({"action": "whoami", "session_token": token})
                 if found["instance_id"] == name:
@@ -101,9 +101,18 @@ class BridgeSession:
                     return {"message": f"Resumed {name}", "queued": found["queued"]}
         secret = "" if self._settings.key_file else self._settings.shared_secret  # this machine's secret stays on it
         proof = auth_token(name, secret)
-        reply = await self._ask({"action": "register", "instance_id": name, "auth_token": proof, "force": force})
+        fields = {"instance_id": name, "auth_token": proof, "force": force, "body": self.agent.body(self._settings.home)}
+        reply = await self._ask({"action": "register", **{k: v for k, v in fields.items() if v is not None}})
         self._take(name, reply["session_token"])
         return reply
+
+    def _may_resume(self, name: str, path: str, token: str) -> bool:
+        """Whether the stored session is this agent's to go on with, and not that of another one that runs in the folder."""
+        if name == self.name:
+            return True
+        own = self.agent.binding(self._settings.home)
+        others = [b for b in host_sessions.all_of(str(self._settings.home)) if own is None or b.session != own.session]
+        return not saved_sessions.in_use(path) and not any(b.token == token and (b.live() or b.elsewhere()) for b in others)
 
     async def request(self, action: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
         """Make a request as this session. It is evidence for mail shown before. Raises AgentNotRegistered, IpcError."""
@@ -272,7 +281,8 @@ class BridgeSession:
         """(present name, token) for a token that was refused."""
         binding = self.agent.binding(self._settings.home)
         path = self._path(name) if binding is None else host_sessions.path_of(str(self._settings.home), binding.session)
-        renewed = await to_thread.run_sync(partial(renew, self._settings, name, token, path, door="mcp"))
+        body = self.agent.body(self._settings.home)
+        renewed = await to_thread.run_sync(partial(renew, self._settings, name, token, path, door="mcp", body=body))
         found = await self._ask({"action": "whoami", "session_token": renewed})
         return str(found["instance_id"]), renewed
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _FORMAT = "Use 1-32 alphanumeric characters, hyphens, or underscores."
 
 
+NAME_LOST = frozenset(("session_replaced", "session_ended"))
+"""Codes of a token whose name another has by now, or that was given up. Their hint says it; the text is for old scripts."""
+
+
 class SettingsError(ValueError):
     """A setting that can't be used; the text names its file and line, variable or flag."""
 

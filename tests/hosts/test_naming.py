@@ -121,12 +121,40 @@ def test_sessions_that_start_at_the_same_instant_get_different_names(shared: Ser
     assert len(set(names)) == 6 and f"web{tag}" in names
 
 
-def test_a_session_whose_name_was_taken_over_gets_another_at_its_next_start(shared: Service, tag: str) -> None:
+def take_over(service: Service, name: str) -> None:
+    reply = service.ask({"action": "register", "instance_id": name, "auth_token": "", "force": True})
+    assert reply["status"] == "ok", reply
+
+
+def test_a_session_whose_name_was_taken_over_is_told_once_and_gets_another_at_its_next_start(shared: Service, tag: str) -> None:
     agent = Agent(shared, project=f"web{tag}")
     agent.start()
-    shared.connect(f"web{tag}").close()  # takes the name over
-    assert agent.hook("UserPromptSubmit") == {}
+    take_over(shared, f"web{tag}")
+    told = agent.context("UserPromptSubmit")
+    assert f"this session no longer has the name web{tag}" in told and f"`ipc register web{tag} --force`" in told
+    assert agent.hook("PostToolUse") == agent.hook("UserPromptSubmit") == agent.hook("Stop") == {}
     assert agent.start() == f"web{tag}-claude"
+
+
+def test_a_session_whose_name_was_taken_over_takes_another_or_the_same_by_force(
+    shared: Service, tag: str, processes: list[Any]
+) -> None:
+    agent = Agent(shared, project=f"web{tag}")
+    agent.start()
+    tools = Tools(agent, CLAUDE_CODE_SESSION_ID=agent.session)
+    processes.append(tools.process)
+    assert f"web{tag}" in tools.call("list_instances")
+    for name, words in ((f"site{tag}", ("register", f"site{tag}")), (f"site{tag}", ("register", f"site{tag}", "--force"))):
+        take_over(shared, json.loads(ipc(agent, "whoami", "--json"))["instance_id"])
+        assert "no longer has the name" in agent.context("PostToolUse")
+        assert "was registered again elsewhere" in tools.call("check")
+        assert ipc(agent, *words) == f"Registered this agent as {name}\n"
+        assert agent.hook("UserPromptSubmit") == {}
+        assert ipc(agent, "whoami") == f"{name}, 0 unread\n"
+        assert name in tools.call("list_instances")
+    take_over(shared, f"site{tag}")
+    tools.call("register", instance_id=f"site{tag}", force=True)
+    assert ipc(agent, "whoami") == f"site{tag}, 0 unread\n"
 
 
 def test_sessions_that_share_a_daemon_are_different_agents(shared: Service, tag: str) -> None:
@@ -237,10 +265,10 @@ def test_the_name_of_an_ended_session_that_another_has_by_now_is_not_taken_back(
     agent = Agent(service)
     agent.start()
     token = host_sessions.load(str(service.home), agent.session).token  # type: ignore[union-attr]
-    service.connect("web").close()
+    take_over(service, "web")
     reply = service.ask({"action": "register", "instance_id": "web", "renews": token})
     assert reply["status"] == "error" and reply["message"] == "Instance web already exists"
-    assert agent.hook("UserPromptSubmit") == {}
+    assert "this session no longer has the name web" in agent.context("UserPromptSubmit")
 
 
 def test_a_host_that_was_killed_within_a_turn_is_gone_for_who_asks(shared: Service, tag: str, processes: list[Any]) -> None:
