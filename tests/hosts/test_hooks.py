@@ -219,7 +219,7 @@ def test_a_message_too_long_for_a_context_is_announced_once_after_tools_and_stay
     assert agent.context("PostToolUse").startswith(said)
     assert agent.context("PostToolUse") == ""
     assert agent.context("UserPromptSubmit").startswith(said)
-    with shared.connect(name) as web:
+    with shared.connect(name, force=True) as web:
         assert [len(m.content) for m in web.check()] == [9500]
 
 
