@@ -105,6 +105,8 @@ def heading(m: Mapping[str, Any], now_s: float | None = None, then: str = "") ->
     if m.get("question"):
         waiting = ", its sender waits" if m["question"].get("waiting") else ""
         parts.append(f"asks for an answer {_by(m['question']['deadline'], now_s)}{waiting}")
+    if m.get("resends"):
+        parts.append(f"sent again, first as {m['resends']}")
     if m.get("supersedes"):
         parts.append(f"in place of {m['supersedes']}")
     if then:

@@ -99,6 +99,15 @@ def page(command: Parser) -> None:
     common(command)
 
 
+def dead(command: Parser) -> None:
+    command.add_argument("what", nargs="?", choices=("list", "show", "send", "drop"), default="list")
+    command.add_argument("messages", nargs="*", type=values.message_id, metavar="ID", help="which; send takes one")
+    command.add_argument("--to", metavar="NAME", help="send: to another recipient")
+    command.add_argument("--before", type=values.message_id, metavar="ID", help="list: only older messages")
+    command.add_argument("--limit", type=values.page_size, default=50, metavar="N", help="list: %(type)s (default 50)")
+    common(command)
+
+
 def group(command: Parser) -> None:
     command.add_argument("what", choices=("create", "join", "leave"))
     command.add_argument("group", metavar="GROUP")
@@ -207,7 +216,7 @@ def watch(command: Parser) -> None:
         nargs=REMAINDER,
         metavar="COMMAND",
         help="run this command for each message, with the message on its standard input (last option); a message whose "
-        "command fails is unread again, and set aside after the third time",
+        "command fails is unread again, and a dead letter after the third time",
     )
     common(command)
 

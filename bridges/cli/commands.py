@@ -63,7 +63,7 @@ HERE = frozenset({"backup", "demo", "keys", "import_mail", "service"})
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
 """What runs in their place with a key file."""
-QUICK_MODULES = frozenset({"mail", "say", "conversation", "history", "team", "watch"})
+QUICK_MODULES = frozenset({"mail", "say", "conversation", "dead", "history", "team", "watch"})
 
 
 COMMANDS = {
@@ -92,6 +92,9 @@ COMMANDS = {
         "conversation:withdraw", "take back a message that is still unread", "ipc withdraw 42", takes.one_message
     ),
     "receipts": CommandRow("conversation:receipts", "what became of messages you sent", "ipc receipts 42", takes.receipts),
+    "dead": CommandRow(
+        "dead:dead", "mail that ended unread: list, show, send again, drop", "ipc dead send 42 --to claude-2", takes.dead
+    ),
     "count": CommandRow("mail:count", "how much mail waits; delivers none", "", takes.common),
     "history": CommandRow("history:history", "mail you got and sent", "ipc history --peer claude", takes.history),
     "search": CommandRow("history:search", "find words in mail you got and sent", "ipc search parser bug", takes.search),

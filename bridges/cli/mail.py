@@ -144,7 +144,7 @@ def count(place: Place, options: argparse.Namespace) -> int:
     return OK
 
 
-_ALSO = ("land", "thread", "reply_to", "group", "question", "forwarded", "supersedes", "hops")
+_ALSO = ("land", "thread", "reply_to", "group", "question", "forwarded", "supersedes", "hops", "resends")
 
 
 def plain(m: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +182,8 @@ def about(m: dict[str, Any]) -> str:
         notes.append(f"forwarded, written by {m['forwarded']['from']}")
     if m.get("supersedes"):
         notes.append(f"instead of #{m['supersedes']}")
+    if m.get("resends"):
+        notes.append(f"sent again, first as #{m['resends']}")
     if m.get("land") == "interrupt":
         notes.append("urgent")
     return "".join(f"  [{note}]" for note in notes)

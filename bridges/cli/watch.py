@@ -51,8 +51,8 @@ def _mail(me: session.Shell, limit: int) -> list[dict[str, Any]]:
 def _hand_over(me: session.Shell, command: list[str], first_pause_s: float) -> None:
     """Run the command for each message. Messages are fetched one at a time: the lease of a second would end meanwhile.
 
-    A message whose command fails is unread again and comes first in the next check. After ``_TRIES`` it is set aside, so that
-    one bad message does not stop the mail.
+    A message whose command fails is unread again and comes first in the next check. After ``_TRIES`` it is a dead letter, of
+    which its sender is told: one bad message does not stop the mail.
     """
     failed: dict[str, int] = {}
     while True:
@@ -61,19 +61,23 @@ def _hand_over(me: session.Shell, command: list[str], first_pause_s: float) -> N
             tries = failed.pop(m["id"], 0) + 1
             if status and tries < _TRIES:
                 failed[m["id"]] = tries
-                me.request("release", ids=[m["id"]])
+                me.request("release", ids=[m["id"]], failed=True, why=_why(command, status))
                 pause_s = first_pause_s * 4 ** (tries - 1)
                 complain(
                     f"{command[0]} ended with status {status} for message #{m['id']}: unread again, next try in {pause_s:g} s"
                 )
                 time.sleep(pause_s)
                 continue
-            me.request("ack", ids=[m["id"]])
             if status:
-                complain(
-                    f"{command[0]} ended with status {status} for message #{m['id']} {tries} times: set aside as read",
-                    f"ipc history --peer {m['from']}",
-                )
+                why = f"{_why(command, status)}, {tries} times"
+                me.request("release", ids=[m["id"]], failed=True, refuse=True, why=why)
+                complain(f"{why}, for message #{m['id']}: it is a dead letter now", f"ipc dead show {m['id']}")
+            else:
+                me.request("ack", ids=[m["id"]])
+
+
+def _why(command: list[str], status: int) -> str:
+    return f"{os.path.basename(command[0])[:100]} ended with status {status}"
 
 
 def _run(command: list[str], m: dict[str, Any]) -> int:

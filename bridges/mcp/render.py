@@ -71,6 +71,19 @@ def questions_text(rows: list[dict[str, Any]], before: str | None) -> str:
     return "\n".join([NOTES_LABEL, *shown, *older]) if lines else "No questions."
 
 
+def dead_text(reply: dict[str, Any]) -> str:
+    """Mail that ended unread, and why."""
+    lines = []
+    for row in reply["dead"]:
+        about = one_line(f"{row['id']} from {row['from']} to {row['to']} {row['ending']} {row['at']}")
+        lines.append(f"{about}, {quoted(row['why'])}: {quoted(row['content'], BUDGET_CHARS // 2)}")
+    if not lines:
+        return "No dead letters."
+    shown = lines[: fitting(lines)]
+    older = [f"Older ones: before={reply['dead'][len(shown) - 1]['id']}"] if reply["more"] or len(shown) < len(lines) else []
+    return "\n".join([NOTES_LABEL, *shown, *older])
+
+
 def receipts_text(rows: list[dict[str, Any]]) -> str:
     """What became of messages this session sent."""
     lines = [one_line(f"{row['id']} to {row['to']}: {row['state']}{' ' + row['at'] if 'at' in row else ''}") for row in rows]

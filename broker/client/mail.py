@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-_OPTIONAL = ("redelivered", "file", "land", "thread", "reply_to", "group", "question", "forwarded", "supersedes")
+_OPTIONAL = ("redelivered", "file", "land", "thread", "reply_to", "group", "question", "forwarded", "supersedes", "resends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Mail:
     forwarded: dict[str, Any] | None = None
     """Of a forwarded message: who wrote it (``from``), and the ``id`` and ``timestamp`` of the original."""
     supersedes: str | None = None
+    resends: str | None = None
+    """Of a dead letter that was sent again: the id of the first message."""
 
     @classmethod
     def from_wire(cls, m: dict[str, Any]) -> "Mail":

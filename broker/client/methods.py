@@ -160,15 +160,32 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         self._settled(ids)
         return int(reply["acked"])
 
-    def release(self, mail: Iterable[HasId]) -> Count:
-        """Give messages back unread; the number of those given back. The next check has them again."""
-        count: Count = self._run(self._release([m.id for m in mail]))
+    def release(self, mail: Iterable[HasId], *, failed: bool = False, refuse: bool = False, why: str | None = None) -> Count:
+        """Give messages back unread; the number of those given back. The next check has them again.
+
+        ``refuse``: they are not wanted, and are dead letters at once. ``failed``: they could not be handled, and are dead
+        letters once they were handed out 20 times, with ``refuse`` at once. Their senders are told, and ``why``.
+        """
+        options = {"failed": failed or None, "refuse": refuse or None, "why": why}
+        count: Count = self._run(self._release([m.id for m in mail], options))
         return count
 
-    def _release(self, ids: list[str]) -> Steps:
+    def _release(self, ids: list[str], options: Fields) -> Steps:
         self._settled(ids)
-        reply = yield {"action": "release", "ids": ids}
+        reply = yield {"action": "release", "ids": ids, **options}
         return int(reply["released"])
+
+    def dead(self, message: str | HasId | None = None, *, before: str | None = None, limit: int | None = None) -> Reply:
+        """Mail that this agent sent, or was to get, and that ended unread: rows in ``dead``; with a message that one, whole."""
+        return self.request("dead", dead_id=None if message is None else id_of(message), before=before, limit=limit)
+
+    def dead_send(self, message: str | HasId, to: str | None = None, *, message_id: str | None = None) -> Reply:
+        """Send a dead letter again as a new message, to the same recipient or another."""
+        return self.request("dead_send", dead_id=id_of(message), to_id=to, message_id=message_id or new_message_id())
+
+    def dead_drop(self, *messages: str | HasId) -> Reply:
+        """Take dead letters off this agent's list; ``dropped`` counts them."""
+        return self.request("dead_drop", ids=[id_of(m) for m in messages])
 
     def _settled(self, ids: list[str]) -> None:
         gone = set(ids)

@@ -12,7 +12,7 @@ from typing import Any
 from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
 from broker.core.drafts import Draft
-from broker.core.lookup import extra_of, party_letter, recipients, take_back, thread_of
+from broker.core.lookup import next_hop, party_letter, passed_on, recipients, take_back, thread_of, whole_text
 from broker.core.loop_guard import wrote_person
 from broker.core.quiet import usual_landing
 from broker.core.recipients import Target, resolve
@@ -73,13 +73,6 @@ def other_end(batch: Batch, sender: Mailbox, letter: StoredMessage) -> Mailbox:
     return to[0]
 
 
-def next_hop(batch: Batch, letter: StoredMessage) -> int:
-    hops = int(extra_of(letter).get("hops", 0)) + 1
-    if hops > batch.settings.hop_limit:
-        raise IpcError("too_many_hops", limit=batch.settings.hop_limit)
-    return hops
-
-
 def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | None:
     act_as(batch, session, request, "from_id")
     body, sender = request.body, session.mailbox
@@ -137,19 +130,8 @@ def forward(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
         return answered_before(known, str(client_id))
     check_size(batch, content)
     draft = Draft(sender, resolve(batch, sender, body["to_id"]), content, letter.data, client_id, land=read_land(body))
-    first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}
-    draft.extra |= {"forwarded": first, "hops": next_hop(batch, letter)}
+    draft.extra |= passed_on(batch, letter)
     return post(batch, session, draft)[1]
-
-
-def whole_text(batch: Batch, letter: StoredMessage) -> str:
-    """The text of a message, read from its file where it is large."""
-    if letter.file_sha256 is None:
-        return letter.content
-    found = batch.store.read_large(letter.file_path, letter.file_sha256)
-    if found is None:
-        raise IpcError("bad_request", detail="The file with that message's text is gone, so it can't be forwarded")
-    return found
 
 
 def withdraw(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Theory of operation. The life of a message in a mailbox:
     queued --fetch--> leased --ack--> read
        ^                |
        |                |
-       +--- returned ---+    (``leases`` has every way)
+       +--- returned ---+    (``leases`` has every way; ``endings`` what becomes of mail that is never read)
 
 Messages go out oldest first. The mailbox's ``cursor`` is the highest id handed out: new mail is above it, mail that came back
 is in ``returned`` and goes first. Mail that lands at once may be fetched before older mail; the cursor passes over it later.
@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker.core.batch import Batch, Incoming, Outgoing
+from broker.core.endings import Ending, end_mail
 from broker.core.leases import add_lease, note_use, return_leases
 from broker.core.mailboxes import forget_mail
 from broker.core.quiet import passed_by
@@ -106,14 +107,17 @@ def fetch(
     taken: list[Delivery] = []
     shown: list[dict[str, Any]] = []
     skipped: list[int] = []
-    size, cursor = 0, mailbox.cursor
+    worn: list[int] = []
+    size, cursor, most = 0, mailbox.cursor, batch.settings.attempt_limit
     for mail in batch.store.fetch(mailbox.id, first, mailbox.cursor, batch.now.due_s):
-        if len(taken) >= limit or len(skipped) >= _SKIPPED:
+        if len(taken) >= limit or len(skipped) + len(worn) >= _SKIPPED:
             break
         if mail.id in mailbox.leased:  # it landed at once, before what is older
             continue
         if mail.id in passed_over:
             skipped.append(mail.id)
+        elif mail.attempts >= most:
+            worn.append(mail.id)
         else:
             body = render(batch, mail, mailbox.name)
             size += encoded_size(body)
@@ -122,6 +126,7 @@ def fetch(
             taken.append(mail)
             shown.append(body)
         cursor = max(cursor, mail.id)
+    end_worn(batch, mailbox, worn)
     if not taken and not skipped:
         return []
     got = {m.id: None for m in taken}
@@ -135,13 +140,18 @@ def fetch(
 def fetch_ids(batch: Batch, mailbox: Mailbox, to: Route, ids: list[int], limit: int, max_bytes: int) -> list[dict[str, Any]]:
     """Lease to a connection those of the messages that are unread and on lease to nobody, whatever waits before them."""
     shown: dict[int, dict[str, Any]] = {}
+    worn: list[int] = []
     size = 0
     for mail in batch.store.fetch(mailbox.id, [i for i in ids if i not in mailbox.leased], _NONE_NEW, batch.now.due_s):
+        if mail.attempts >= batch.settings.attempt_limit:
+            worn.append(mail.id)
+            continue
         body = render(batch, mail, mailbox.name)
         size += encoded_size(body)
         if len(shown) >= limit or (shown and size > max_bytes):
             break
         shown[mail.id] = body
+    end_worn(batch, mailbox, worn)
     if mailbox.returned and shown:
         batch.journal.set(mailbox, "returned", [i for i in mailbox.returned if i not in shown])
     lease(batch, mailbox, to, shown)
@@ -198,9 +208,40 @@ def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
     mailbox = session.mailbox
     if request.body.get("unseen"):
         batch.store.unmark_delivered(mailbox.id, [i for i in dict.fromkeys(ids) if i in mailbox.leased])
+    ended = give_up(batch, mailbox, ids, request.body)
     count = return_leases(mailbox, ids, batch.journal)
     batch.offer_again(mailbox)
-    return {"released": count}
+    return {"released": count, "ended": ended} if ended else {"released": count}
+
+
+def give_up(batch: Batch, mailbox: Mailbox, ids: list[int], body: dict[str, Any]) -> int:
+    """End the mail that its reader refuses, or whose handler failed for good or too often; how many messages."""
+    refused, failed = body.get("refuse"), body.get("failed")
+    if not (refused or failed):
+        return 0
+    held = [i for i in dict.fromkeys(ids) if i in mailbox.leased]
+    held += batch.store.waiting(mailbox.id, [i for i in dict.fromkeys(ids) if i not in mailbox.leased])
+    if not refused:
+        held = [i for i in held if attempts_of(batch, mailbox, i) >= batch.settings.attempt_limit]
+    if held:
+        said = " ".join(str(body.get("why") or "").split())
+        if failed:
+            end_mail(batch, mailbox, held, Ending.DEAD, f"its handler failed: {said}" if said else "its handler failed")
+        else:
+            end_mail(batch, mailbox, held, Ending.REFUSED, said or "its reader does not want it")
+    return len(held)
+
+
+def attempts_of(batch: Batch, mailbox: Mailbox, message_id: int) -> int:
+    copy = batch.store.copy_of(mailbox.id, message_id)
+    return copy.attempts if copy is not None else 0
+
+
+def end_worn(batch: Batch, mailbox: Mailbox, ids: list[int]) -> None:
+    """End what was handed out ``attempt_limit`` times and never acknowledged."""
+    if ids:
+        times = batch.settings.attempt_limit
+        end_mail(batch, mailbox, ids, Ending.DEAD, f"handed out {times} times and never acknowledged")
 
 
 def touch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

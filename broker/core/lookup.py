@@ -71,3 +71,26 @@ def take_back(batch: Batch, sender: Mailbox, message_id: int, why: str) -> int:
             end_mail(batch, mailbox, [message_id], Ending.WITHDRAWN, why)
             gone += 1
     return gone
+
+
+def next_hop(batch: Batch, letter: StoredMessage) -> int:
+    hops = int(extra_of(letter).get("hops", 0)) + 1
+    if hops > batch.settings.hop_limit:
+        raise IpcError("too_many_hops", limit=batch.settings.hop_limit)
+    return hops
+
+
+def passed_on(batch: Batch, letter: StoredMessage) -> dict[str, Any]:
+    """What a message says that passes this one on: who wrote it first, and how often it was."""
+    first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}
+    return {"forwarded": first, "hops": next_hop(batch, letter)}
+
+
+def whole_text(batch: Batch, letter: StoredMessage) -> str:
+    """The text of a message, read from its file where it is large."""
+    if letter.file_sha256 is None:
+        return letter.content
+    found = batch.store.read_large(letter.file_path, letter.file_sha256)
+    if found is None:
+        raise IpcError("bad_request", detail="The file with that message's text is gone, so it can't be forwarded")
+    return found

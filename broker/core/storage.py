@@ -75,7 +75,7 @@ class NewMessage(NamedTuple):
     brief: int | None = None
     """1 where the sender set an expiry of its own."""
     extra: bytes | None = None
-    """MessagePack map of what few messages have: group, question, forwarded, hops, supersedes, to."""
+    """MessagePack map of what few messages have: group, question, forwarded, hops, supersedes, resends, to."""
 
 
 ORDINARY = (*(name for name in NewMessage._fields if name not in NewMessage._field_defaults), "to_id")
@@ -166,6 +166,22 @@ class Copy(NamedTuple):
     """Of a read one: by what that is known; None for a program's acknowledgement."""
 
 
+class DeadLetter(NamedTuple):
+    """A message that ended unread at one reader, and was not withdrawn."""
+
+    receipt_id: int
+    mailbox_id: int
+    message_id: int
+    ended_s: float
+    ending: str
+    why: str
+    name: str
+    """The reader's when it ended."""
+    sender_id: int
+    dropped: int
+    """Whose list it is off: 1 its sender's, 2 its reader's."""
+
+
 class Sent(NamedTuple):
     """What is remembered of an earlier send with the same id."""
 
@@ -211,6 +227,9 @@ class Store(Protocol):
     def file_muted(self, mailbox_id: int, message_id: int, now_s: float) -> None: ...
     def file_nobodys(self, message_id: int, now_s: float) -> None: ...
     def end_mail(self, mailbox_id: int, ids: list[int], ending: str, why: str, now_s: float) -> None: ...
+    def dead_of(self, mailbox_id: int, before: int | None, limit: int) -> list[DeadLetter]: ...
+    def dead_rows(self, mailbox_id: int, message_id: int) -> list[DeadLetter]: ...
+    def drop_dead(self, receipt_id: int, side: int) -> None: ...
     def senders(self, mailbox_id: int) -> dict[str, int]: ...
     def newest(self, mailbox_id: int) -> int: ...
     def save_question(self, question: OpenQuestion) -> None: ...

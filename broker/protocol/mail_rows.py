@@ -135,6 +135,40 @@ MAIL_ROWS = (
         "Questions one asked or was asked.",
         long=True,
     ),
+    Action(
+        "dead",
+        Access.SESSION,
+        (
+            Field("dead_id", (str,), "only this message, whole", low=1, high=64),
+            _BEFORE,
+            _PAGE,
+        ),
+        (
+            "dead: [{id, direction: in|out, from, to, timestamp, at, ending: expired|refused|dead, why, content}]",
+            "more",
+        ),
+        "Dead letters: mail one sent, or was to get, that ended unread.",
+        note="Newest message first. A list holds the first 200 characters of each; dead_id also data and file.",
+        long=True,
+    ),
+    Action(
+        "dead_send",
+        Access.SESSION,
+        (
+            Field("dead_id", (str,), "id of a dead letter", required=True, low=1, high=64),
+            Field("to_id", (str,), "another recipient's name, or a group's; needed where it ended at several"),
+            _MESSAGE_ID,
+        ),
+        (*_SENT, "to", "resends: id of the first message", *_SENT_MAYBE),
+        "Send a dead letter again, as a new message; it is off one's list.",
+    ),
+    Action(
+        "dead_drop",
+        Access.SESSION,
+        (Field("ids", (list,), "ids of dead letters", required=True, low=1, high=1000),),
+        ("dropped: how many, by reader",),
+        "Take dead letters off one's list.",
+    ),
     # mail comes in
     Action(
         "check",
@@ -170,9 +204,12 @@ MAIL_ROWS = (
             _INSTANCE,
             Field("ids", (list,), "as for ack; without it everything on lease", low=0, high=10_000),
             Field("unseen", (bool,), "nobody has been shown them: they come again without redelivered"),
+            Field("failed", (bool,), "their handler failed: after attempt_limit hand-outs they are dead letters"),
+            Field("refuse", (bool,), "not wanted, or with failed no more tries: they are dead letters at once"),
+            Field("why", (str,), "why, for their senders", high=200),
         ),
-        ("released: how many went back to the mailbox",),
-        "Give leased mail back unread.",
+        ("released: how many went back to the mailbox", "ended?: how many are dead letters now"),
+        "Give leased mail back unread, or refuse it.",
     ),
     Action(
         "count",

@@ -1,6 +1,7 @@
 """What becomes of mail that nobody read: its receipt with the ending, and who is still to be told of it."""
 
 from broker.core.facts import Mark
+from broker.core.storage import DeadLetter
 from broker.store.transactions import Transactions
 
 END = (
@@ -12,6 +13,18 @@ OWE_ONCE = (
     f"{OWE} AND NOT EXISTS (SELECT 1 FROM step s WHERE s.message_id = ?2 AND s.mailbox_id = ?1 AND s.step = {Mark.BOUNCED})"
 )
 """Of mail that expired: whoever was told that its reader is away, was told that."""
+_ROW = "SELECT id, mailbox_id, message_id, read_s, ending, why, name, sender_id, coalesce(dropped, 0) FROM receipt"
+_DEAD = "ending IS NOT NULL AND ending <> 'withdrawn'"
+_LISTED = (
+    f"SELECT * FROM ({_ROW} WHERE sender_id = ?1 AND message_id < ?2 AND {_DEAD} AND NOT coalesce(dropped, 0) & 1 "
+    "ORDER BY message_id DESC LIMIT ?3) UNION "
+    f"SELECT * FROM ({_ROW} WHERE mailbox_id = ?1 AND message_id < ?2 AND {_DEAD} AND NOT coalesce(dropped, 0) & 2 "
+    "ORDER BY message_id DESC LIMIT ?3) ORDER BY message_id DESC, id LIMIT ?3"
+)
+_OF_MESSAGE = (
+    f"{_ROW} WHERE sender_id = ?1 AND message_id = ?2 AND {_DEAD} UNION "
+    f"{_ROW} WHERE mailbox_id = ?1 AND message_id = ?2 AND {_DEAD} ORDER BY id"
+)
 _DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
 
 
@@ -25,3 +38,17 @@ class EndedMail(Transactions):
         self._statements.append((_DELETE_QUEUE, deliveries))
         if ending != "withdrawn":
             self._statements.append((OWE, deliveries))
+
+    def dead_of(self, mailbox_id: int, before: int | None, limit: int) -> list[DeadLetter]:
+        """Dead letters that a mailbox sent or was to get and has not dropped, the newest messages first."""
+        self._flush()
+        return [DeadLetter._make(row) for row in self._sql.execute(_LISTED, (mailbox_id, before or 2**62, limit))]
+
+    def dead_rows(self, mailbox_id: int, message_id: int) -> list[DeadLetter]:
+        """One message's, dropped or not."""
+        self._flush()
+        return [DeadLetter._make(row) for row in self._sql.execute(_OF_MESSAGE, (mailbox_id, message_id))]
+
+    def drop_dead(self, receipt_id: int, side: int) -> None:
+        """Take a dead letter off the list of its sender (1) or reader (2)."""
+        self._statements.append(("UPDATE receipt SET dropped = coalesce(dropped, 0) | ? WHERE id = ?", (side, receipt_id)))

@@ -60,16 +60,17 @@ def test_a_message_whose_command_failed_is_tried_again_first(fred: Shell, tag: s
     assert f"ended with status 1 for message #{number}: unread again, next try in 0.05 s" in watch.stop()
 
 
-def test_after_three_failures_a_message_is_set_aside_and_the_mail_goes_on(fred: Shell, tag: str) -> None:
+def test_after_three_failures_a_message_is_a_dead_letter_and_the_mail_goes_on(fred: Shell, tag: str) -> None:
     (fred.home / "bad").touch()
-    fred.ok("send", f"fred{tag}", "bad")
+    number = fred.ok("send", f"fred{tag}", "bad").rpartition(" ")[2].rstrip(")\n")
     fred.ok("send", f"fred{tag}", "next")
     watch = Watch(fred)
     wait_for("the next message", lambda: "next" in watch.texts())
     assert watch.texts() == [*["bad"] * 3, "next"]
     told = watch.stop()
-    assert f"3 times: set aside as read\nnext: ipc history --peer fred{tag}\n" in told
-    assert "bad" in fred.ok("history", "--peer", f"fred{tag}")
+    assert f"ended with status 1, 3 times, for message #{number}: it is a dead letter now\nnext: ipc dead show {number}" in told
+    assert "its handler failed: " in fred.ok("dead", "show", number)
+    assert "bad" in fred.ok("dead")
 
 
 def test_a_watch_that_is_stopped_between_two_tries_leaves_the_message_unread(fred: Shell, tag: str) -> None:

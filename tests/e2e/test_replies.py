@@ -48,6 +48,12 @@ def converse(ask: Asking) -> None:
     ask("fred", "asks")
     ask("fred", "count")
     ask("anna", "release")
+    refused = ask("fred", "send", to_id="anna", message=TEXT)["number"]
+    ask("anna", "release", ids=[m["id"] for m in ask("anna", "check")["messages"] if m["id"] == refused], refuse=True)
+    ask("fred", "dead")
+    for _ in range(2):
+        ask("fred", "dead_send", dead_id=refused, message_id="six")
+    ask("anna", "dead_drop", ids=[refused])
     ask("carl", "withdraw", withdraw_id=ask("carl", "send", to_id="fred", message=TEXT)["number"])
 
 

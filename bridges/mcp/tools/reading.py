@@ -10,7 +10,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from bridges.fence import BUDGET_CHARS, NOTES_LABEL, quoted
-from bridges.mcp.render import archive_text, fitting, mail_text, one_text, questions_text, receipts_text, some
+from bridges.mcp.render import archive_text, dead_text, fitting, mail_text, one_text, questions_text, receipts_text, some
 from bridges.mcp.results import Answerer, Own, Told, Wait, hints
 from bridges.mcp.sdk import current
 
@@ -46,7 +46,7 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(
         annotations=hints(read_only=True),
         description="Mail you got and sent, newest first, by peer, thread or words; or one message by id, from a character on. "
-        "receipts_of says what became of messages you sent; questions lists those asked by or of you.",
+        "receipts_of says what became of messages you sent; questions lists those asked by or of you; dead: what ended unread.",
     )
     async def history(
         peer: str | None = None,
@@ -58,8 +58,11 @@ def add_reading(server: MCPServer[None], answer: Answerer) -> None:
         offset: Annotated[int, Field(ge=0)] = 0,
         receipts_of: list[str] | None = None,
         questions: bool = False,
+        dead: bool = False,
     ) -> CallToolResult:
         async def work() -> str:
+            if dead:
+                return dead_text(await current().request("dead", dead_id=id, before=before, limit=limit))
             if id is not None:
                 return one_text(await current().request("history", history_id=id), offset)
             if receipts_of:

@@ -17,7 +17,19 @@ from broker.protocol.essentials import AUTOCHECK_MINUTES
 
 _CLAIM = ACTIONS["claim"].field("ttl_s")
 _Minutes = Annotated[int, Field(ge=0, le=ACTIONS["autocheck"].field("minutes").most)]
-_Manage = Literal["presence", "group_create", "group_join", "group_leave", "block", "mute", "unblock", "autocheck", "withdraw"]
+_Manage = Literal[
+    "presence",
+    "group_create",
+    "group_join",
+    "group_leave",
+    "block",
+    "mute",
+    "unblock",
+    "autocheck",
+    "withdraw",
+    "dead_send",
+    "dead_drop",
+]
 
 
 def add_claims(server: MCPServer[None], answer: Answerer) -> None:
@@ -66,7 +78,8 @@ def add_manage(server: MCPServer[None], answer: Answerer) -> None:
     @server.tool(
         annotations=hints(idempotent=True),
         description="presence: name=working|idle, note=on what. group_*: name=the group; send to its name posts. block, mute, "
-        "unblock: name=a sender. autocheck: minutes 1-60, 0 stops. withdraw: name=id of your unread message.",
+        "unblock: name=a sender. autocheck: minutes 1-60, 0 stops. withdraw: name=id of your unread message. "
+        "dead_send, dead_drop: name=id of a dead letter.",
     )
     async def manage(
         do: _Manage,
@@ -87,6 +100,10 @@ def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[
         return {"action": "autocheck", "minutes": minutes}
     if do == "withdraw":
         return {"action": "withdraw", "withdraw_id": name}
+    if do == "dead_send":
+        return {"action": "dead_send", "dead_id": name}
+    if do == "dead_drop":
+        return {"action": "dead_drop", "ids": [name]}
     if do in ("block", "mute"):
         return {"action": "block", "name": name, "mode": do}
     return {"action": do, ("name" if do == "unblock" else "group"): name}
@@ -99,6 +116,8 @@ def managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
     elif "autocheck" in reply:
         every = f" every {reply['minutes']} minutes" if "minutes" in reply else ""
         reply["message"] = f"Automatic checks are {reply['autocheck']}{every}"
+    elif "dropped" in reply:
+        reply["message"] = f"Dropped {reply['dropped']}"
     elif "withdrawn" in reply:
         reply["message"] = f"Withdrawn from {reply['withdrawn']}" if reply["withdrawn"] else "Too late: it has been delivered"
     return done(reply)

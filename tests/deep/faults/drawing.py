@@ -250,6 +250,9 @@ DRAWN: dict[str, tuple[float, Draw]] = {
 NOT_DRAWN = {
     "report": "feeds the radar, which has a simulation of its own (tests/deep/test_radar.py)",
     "unregister": "tests/core/test_name_changes.py draws it",
+    "dead": "reads what ended; tests/core/test_dead_letters.py has its tables, tests/deep/faults/test_dead_mail.py its kills",
+    "dead_send": "likewise",
+    "dead_drop": "likewise",
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
     "status": "sums up the process, no state of its own; the server's, not the core's (tests/cli)",
 }
