@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from bridges.cli.commands import COMMANDS
+from broker import connect
+from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
 from tests.conftest import wait_for
 from tests.shell import IPC, Shell
@@ -25,6 +27,8 @@ BY_COMMAND = {
     "group_join": "group",
     "group_leave": "group",
     "claim_release": "release",
+    "dead_send": "dead",
+    "dead_drop": "dead",
     "report": "hook",
     "import": "import-legacy",
     "end_session": "keys",
@@ -74,6 +78,25 @@ def test_threads_history_search_forward_and_withdraw(shared_pair: Shell, tag: st
     assert as_json(shared_pair, "count", "--as", f"claude{tag}")["unread"] == 1
     assert "Withdrawn" in shared_pair.ok("withdraw", "m2", "--as", f"fred{tag}")
     assert shared_pair.run("withdraw", "m1", "--as", f"fred{tag}").returncode == 1
+
+
+def test_mail_that_its_reader_refused_is_listed_shown_sent_again_and_dropped(shared_pair: Shell, tag: str) -> None:
+    fred, claude = f"fred{tag}", f"reader{tag}"
+    assert shared_pair.run("dead", "--as", fred).stdout == "No dead letters\n"
+    for text in ("one", "two\x1b[2J"):
+        shared_pair.ok("send", claude, text, "--as", fred)
+    with connect(claude, settings=Settings.load(env=shared_pair.env)) as reader:
+        two = reader.check()
+        reader.release(two, refuse=True, why="not my job")
+    listed = shared_pair.ok("dead", "--as", fred)
+    assert "refused: not my job" in listed and "two" in listed and "\x1b" not in listed
+    assert "refused just now: not my job" in shared_pair.ok("dead", "show", two[0].id, "--as", fred)
+    shared_pair.ok("register", f"bob{tag}")
+    assert "Message sent" in shared_pair.ok("dead", "send", two[0].id, "--to", f"bob{tag}", "--as", fred)
+    assert f"sent again, first as #{two[0].id}" in shared_pair.ok("check", "--as", f"bob{tag}")
+    assert shared_pair.ok("dead", "drop", "#" + two[1].id, "--as", fred) == "Dropped 1 dead letter\n"
+    assert shared_pair.run("dead", "--as", fred).returncode == 1
+    assert "needs the number" in shared_pair.run("dead", "send", "--as", fred).stderr
 
 
 @pytest.mark.deep

@@ -6,9 +6,11 @@ from typing import Any
 import anyio
 import pytest
 
+from broker import connect
 from broker.protocol.actions import ACTIONS
 from broker.protocol.essentials import LANDINGS
 from broker.protocol.rows import Access
+from tests.conftest import Service
 from tests.mcp.agents import ok
 
 pytestmark = pytest.mark.anyio
@@ -132,6 +134,23 @@ async def test_mail_is_forwarded_superseded_withdrawn_and_followed(agent: Any, t
         assert "Withdrawn from 1" in await text_of(fred, "manage", do="withdraw", name=third["message_id"])
         assert "at 4" in await text_of(fred, "history", words="at")
         assert "[mail " in await text_of(claude, "history", peer=f"fred{tag}")
+
+
+async def test_dead_letters_are_read_sent_again_and_dropped(agent: Any, shared: Service, tag: str) -> None:
+    async with agent(f"fred{tag}") as fred:
+        assert await text_of(fred, "history", dead=True) == "No dead letters."
+        with connect(f"claude{tag}", settings=shared.settings) as claude:
+            for text in ("one", "two"):
+                await ok(fred, "send", to_id=f"claude{tag}", content=text)
+            one, two = claude.check()
+            claude.release([one, two], refuse=True, why='full" up')
+            listed = await text_of(fred, "history", dead=True)
+            assert f"{two.id} from fred{tag} to claude{tag} refused" in listed and '"full\' up": "two"' in listed
+            await ok(fred, "manage", do="dead_send", name=two.id)
+            (again,) = claude.check()
+            assert (again.content, again.resends) == ("two", two.id)
+        assert "Dropped 1" in await text_of(fred, "manage", do="dead_drop", name=one.id)
+        assert await text_of(fred, "history", dead=True) == "No dead letters."
 
 
 @pytest.mark.deep

@@ -52,6 +52,7 @@ _ENV = {
     "IPC_RATE_LIMIT": "20",
     "IPC_RATE_BURST": "15",
     "IPC_PAIR_LIMIT": "3",
+    "IPC_ATTEMPT_LIMIT": "1000000",  # the model can't tell how many marks of hand-outs a full disk dropped
 }
 _KINDS = ("batch", "time", "long time", "clock set back", "connection ends", "sweep", "death"), (90, 14, 0.3, 0.3, 2, 2, 0.5)
 _MOODS = ("", "full", "full at commit", "killed before commit", "killed after commit"), (94, 2, 2, 1, 1)
