@@ -11,6 +11,7 @@ import msgpack
 from broker.core.batch import Batch, Incoming
 from broker.core.drafts import Draft
 from broker.core.lookup import candidates, passed_on, thread_of, whole_text
+from broker.core.loop_guard import wrote_person
 from broker.core.recipients import resolve
 from broker.core.repeats import Repeat, answered_before, sent_before
 from broker.core.sending import post
@@ -112,7 +113,7 @@ def dead_send(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     draft.extra["resends"] = str(letter.id)
     if letter.sender_id != sender.id:
         draft.extra |= passed_on(batch, letter)
-    answer = post(batch, session, draft)[1]
+    answer = post(batch, session, draft, person=wrote_person(batch, request))[1]
     drop(batch, sender, [r for r in rows if reader_of(batch, r) == to] or rows)
     return {**answer, "to": to, "resends": str(letter.id)}
 
