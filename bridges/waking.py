@@ -101,7 +101,7 @@ def listens(path: str) -> bool:
 # which way is armed
 
 
-class Way:
+class HeldWay:
     """One way by which this process can wake the session, armed while it holds the way's lock."""
 
     def __init__(self, home: str, session: str, name: str) -> None:

@@ -87,7 +87,7 @@ def _run(arguments: list[str], way: str, tell: Any) -> int:
             return 0  # no pushes come from another machine; hooks bring the mail at prompts and tool calls
         if not session and way == "rewake":
             session = _session_on_stdin()
-        armed = waking.Way(home, session, way)
+        armed = waking.HeldWay(home, session, way)
         if _bound(home, session) is None or not armed.arm():
             return 0
         try:
@@ -126,7 +126,7 @@ def _bound(home: str, session: str) -> Binding | None:
     return None
 
 
-def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]]:
+def notices(home: str, session: str, way: waking.HeldWay) -> Iterator[dict[str, Any]]:
     """The count of what waits, each time that a notice is due. Ends with the host's process."""
     pause_s = _RETRY_S[0]
     while (binding := host_sessions.load(home, session)) is not None and binding.live():
@@ -143,7 +143,7 @@ def notices(home: str, session: str, way: waking.Way) -> Iterator[dict[str, Any]
         pause_s = min(pause_s * 2, _RETRY_S[1])
 
 
-def _pushes(home: str, session: str, way: waking.Way, broker: QuickConnection) -> Iterator[dict[str, Any]]:
+def _pushes(home: str, session: str, way: waking.HeldWay, broker: QuickConnection) -> Iterator[dict[str, Any]]:
     """The count of what waits, each time that a notice is due: after a burst, outside of turns, one at a time.
 
     Raises OSError when the connection ends.
@@ -173,7 +173,7 @@ def _pushes(home: str, session: str, way: waking.Way, broker: QuickConnection) -
                 due_s = time.monotonic() + waking.GATHER_S
 
 
-def _next_way(home: str, session: str, way: waking.Way, given: waking.Outlook) -> waking.Outlook | None:
+def _next_way(home: str, session: str, way: waking.HeldWay, given: waking.Outlook) -> waking.Outlook | None:
     """Leave a notice that was not heeded to a worse way for as long again. None once this way may speak again."""
     if given.heeded() or way.resting() or unread(home, session) is None:
         way.arm()

@@ -36,7 +36,7 @@ class Notifier:
         self._host_session = environment.get("CLAUDE_CODE_SESSION_ID", "")
         self._socket = environment.get(waking.SOCKET_VARIABLE, "")
         self._token = environment.get(waking.TOKEN_VARIABLE)
-        self._ways = [waking.Way(self._home, self._host_session, name) for name in ("socket", "channel")]
+        self._ways = [waking.HeldWay(self._home, self._host_session, name) for name in ("socket", "channel")]
         self._pending = self._urgent = False
         self._telling: asyncio.Task[None] | None = None
         self._saying: asyncio.Task[None] | None = None

@@ -21,6 +21,9 @@ from broker.core.batch import Batch, Incoming
 from broker.core.facts import WAITING, Activity, Call
 from broker.core.presence import presence_of
 from broker.core.state import Mailbox, Session
+from broker.core.turns import AT_WORK
+from broker.core.wakes import turn_over
+from broker.core.ways import sign
 from broker.protocol.errors import IpcError
 
 _LEADS_TO = {
@@ -71,6 +74,10 @@ def keep(batch: Batch, mailbox: Mailbox, told: Activity) -> None:
     before = mailbox.activity
     batch.journal.set(mailbox, "activity", told)
     batch.store.save_activity(mailbox.id, told)
+    if told.state in AT_WORK:
+        sign(batch, mailbox)
+    elif before.state in AT_WORK:
+        turn_over(batch, mailbox)
     presence = _PRESENCE[told.state]
     if presence != mailbox.presence and (told.state != before.state or mailbox.presence == "gone"):
         batch.journal.set(mailbox, "presence", presence)

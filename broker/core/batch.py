@@ -72,7 +72,8 @@ class Event:
 class Arrival:
     """New mail of one batch in one mailbox. Without senders it is mail that came back."""
 
-    senders: dict[str, None] = field(default_factory=dict)
+    senders: dict[str, bool] = field(default_factory=dict)
+    """True where no budget of wakes holds for the mail."""
     land: int = 0
 
 
@@ -142,10 +143,10 @@ class Batch:
     def chore_at(self, name: str, mono_s: float) -> None:
         self.state.chore_at(name, mono_s)
 
-    def note_arrival(self, mailbox: Mailbox, sender: str, land: int) -> None:
-        """New mail of which the watchers of a mailbox are told."""
+    def note_arrival(self, mailbox: Mailbox, sender: str, land: int, *, passes: bool = False) -> None:
+        """New mail of which the watchers of a mailbox are told. ``passes``: no budget of wakes holds for it."""
         arrival = self.arrived.setdefault(mailbox.id, Arrival())
-        arrival.senders[sender] = None
+        arrival.senders[sender] = passes or arrival.senders.get(sender, False)
         arrival.land = max(arrival.land, land)
 
     def offer_again(self, mailbox: Mailbox) -> None:

@@ -28,6 +28,7 @@ from broker.core.state import Landing, Lease, Mailbox, Route, Session, Waiter
 from broker.core.storage import Delivery, OpenQuestion
 from broker.core.values import read_ids, read_land
 from broker.core.waits import add_waiter
+from broker.core.ways import sign
 from broker.protocol.actions import ACTIONS
 
 DEFAULT_LIMIT: int = ACTIONS["check"].field("limit").default
@@ -164,6 +165,8 @@ def lease(batch: Batch, mailbox: Mailbox, to: Route, ids: Iterable[int]) -> None
     for message_id in ids:
         add_lease(batch.state, mailbox, message_id, held, batch.journal)
     note_use(batch.state, to, mailbox)
+    if mailbox.waking.ways:
+        sign(batch, mailbox)
     batch.store.mark_delivered(mailbox.id, list(ids))
 
 

@@ -32,6 +32,8 @@ class Draft:
     ttl_s: float | None = None
     written_s: float | None = None
     """When it was written, if not now."""
+    person: bool = False
+    """A person wrote it."""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -53,7 +55,7 @@ def store_message(batch: Batch, draft: Draft) -> int:
         if mailbox.id in muting:
             batch.store.file_muted(mailbox.id, message_id, batch.now.term_s)
         else:
-            count_in(batch, mailbox, message_id, draft.sender.name, draft.land)
+            count_in(batch, mailbox, message_id, draft.sender.name, draft.land, passes=draft.person)
     if not to:
         batch.store.file_nobodys(message_id, batch.now.term_s)
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):

@@ -41,7 +41,9 @@ from broker.core import (
     sending,
     sessions,
     steps,
+    wakes,
     watching,
+    ways,
 )
 from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget, nobody, unseen
 from broker.core.leases import tidy
@@ -82,6 +84,7 @@ HANDLERS: dict[str, Handler] = {
     "count": delivery.count,
     "subscribe": watching.subscribe,
     "unsubscribe": watching.unsubscribe,
+    "way": wakes.answer,
     "history": history.history,
     "search": history.search,
     "list": presence.list_instances,
@@ -105,7 +108,7 @@ HANDLERS: dict[str, Handler] = {
     "import": sending.import_mail,
 }
 """The function of each action. ``ping`` and ``status`` tell of the process; the server adds them."""
-CHORES: dict[str, chores.Chore] = {"quiet": quiet.promote, "steps": steps.write_down}
+CHORES: dict[str, chores.Chore] = {"quiet": quiet.promote, ways.CHORE: wakes.go_on, "steps": steps.write_down}
 """What time demands, in the order in which it is done."""
 
 _MAY_BE_STORED = frozenset({"mailbox_full", "blocked", "slow_down", "too_many_mailboxes", "unknown_message"})

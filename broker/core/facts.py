@@ -4,8 +4,10 @@ Doors and hooks report; the modules named for these records decide by them. Time
 (``broker.core.terms``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import inf
+from typing import Any, NamedTuple
 
 
 class Body(NamedTuple):
@@ -58,6 +60,53 @@ class Activity(NamedTuple):
 
     def running(self) -> tuple[Call, ...]:
         return tuple(call for call in self.calls if call.tool)
+
+
+class Way(NamedTuple):
+    """A way by which a process can wake an agent. ``broker.core.ways`` has its states."""
+
+    name: str
+    route: bytes
+    """Connection and id of the subscribe request that armed it."""
+    request_id: Any
+    look_s: float
+    """Seconds that a notice has to bring a sign of the agent."""
+    state: str
+    since_s: float
+    result: str = ""
+    """What became of the last notice."""
+    former: bool = False
+    """Of a process of 0.3.0, which is told of mail, decides by itself, and answers nothing."""
+
+
+class Waking(NamedTuple):
+    """What is under way to wake the agent of a mailbox. Times are monotonic seconds, but for those of ways."""
+
+    ways: tuple[Way, ...] = ()
+    """The best first."""
+    due_s: float = inf
+    """When a notice of mail that no notice told of is due."""
+    urgent: bool = False
+    """Some of it lands at once; ``land`` is when."""
+    land: int = 0
+    causes: Mapping[int, bool] = {}
+    """Mailbox ids of its senders. True: no budget of wakes holds for it."""
+    called: str = ""
+    """The way whose notice is outstanding."""
+    until_s: float = inf
+    """By when a sign must come; 0 if none will."""
+    answered: bool = False
+    """Its process says that the notice was given."""
+    announced: Mapping[int, bool] = {}
+    """The senders of mail that notices told of, since the agent last gave a sign."""
+    told: frozenset[int] = frozenset()
+    """Those who know that no way wakes it."""
+    given: tuple[tuple[float, tuple[int, ...]], ...] = ()
+    """The wakes of the last hour, and whose mail caused each."""
+
+
+NOBODY = Waking()
+"""Of a mailbox that nobody can wake."""
 
 
 class Mark:

@@ -9,8 +9,8 @@ makes a row, a delivery and a reply of each, and memory is changed, through the 
 
 The lane refuses nothing. A request that is not ordinary ends the run before it leaves a trace: another action or session, an
 option, data, a long text, a name that is free, forwarded, a group or full, a sender who is blocked or over the rate limit, two
-who answer each other. The general path decides that request, and a new run may begin behind it. A batch that is decided again
-because a message id was stored before (``batch.careful``) takes no lane at all.
+who answer each other, a recipient whose budget of wakes is spent. The general path decides that request, and a new run may
+begin behind it. A batch that is decided again because a message id was stored before (``batch.careful``) takes no lane at all.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from broker.core.rate_limit import affordable, bucket, charge
 from broker.core.sessions import authenticate
 from broker.core.state import Landing, Mailbox, Session
 from broker.core.values import ESCAPED
+from broker.core.wake_budget import is_spent
 from broker.protocol.errors import IpcError
 
 _NEEDED = frozenset({"id", "action", "to_id", "message"})
@@ -119,6 +120,8 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
     """The mailbox of a name, if nothing stands between it and the sender; None leaves the message to the general path."""
     mailbox = batch.state.mailboxes.get(to)
     if mailbox is None or not mailbox.claimed or sender.id in mailbox.blocked or not settled(batch, sender, mailbox):
+        return None
+    if mailbox.waking.ways and is_spent(batch, mailbox, sender.id):
         return None
     box = Box(mailbox, room(batch.settings, mailbox))
     boxes[to] = box

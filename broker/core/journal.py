@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, TypeVarTuple, overload
 
-from broker.core.facts import Activity, Body, Step
+from broker.core.facts import Activity, Body, Step, Waking
 from broker.core.state import Alternation, Group, Mailbox, Notice, Overdue, Session, State, Subscription, Waiter, Watcher
 
 Key = TypeVar("Key")
@@ -43,6 +43,8 @@ class Journal:
     def set(self, thing: Mailbox, attribute: Literal["last_seen_s", "renamed_s", "bounced_s"], value: float) -> None: ...
     @overload
     def set(self, thing: Mailbox, attribute: Literal["activity"], value: Activity) -> None: ...
+    @overload
+    def set(self, thing: Mailbox, attribute: Literal["waking"], value: Waking) -> None: ...
     @overload
     def set(self, thing: Session, attribute: Literal["body"], value: Body | None) -> None: ...
     @overload

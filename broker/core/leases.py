@@ -57,7 +57,7 @@ def _ends(lease: Lease | None, until_s: float) -> bool:
 def return_undelivered(state: State, mailbox: Mailbox, route: Route, ids: Sequence[int]) -> None:
     """A reply or push can't be delivered: its mail comes back, and nothing waits for its connection any more."""
     return_leases(mailbox, ids, Journal())  # never rolled back: what a commit decided has happened
-    drop_route(mailbox, route)
+    drop_route(state, mailbox, route)
     if ids and mailbox.awaited:
         state.given_back.add(mailbox.id)
 
@@ -83,7 +83,7 @@ def end_connection(state: State, route: Route) -> None:
         mailbox = state.by_id.get(mailbox_id)
         if mailbox is not None:
             held = [i for i, lease in mailbox.leased.items() if lease.holder == route]
-            drop_route(mailbox, route)
+            drop_route(state, mailbox, route)
             if return_leases(mailbox, held, journal) and mailbox.awaited:
                 state.given_back.add(mailbox_id)
 

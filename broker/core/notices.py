@@ -34,7 +34,7 @@ def notify(batch: Batch, to: list[Mailbox], text: str, land: int = Landing.AFTER
     )
     batch.store.add_message(notice, [m.id for m in to])
     for mailbox in to:
-        count_in(batch, mailbox, message_id, SYSTEM, land)
+        count_in(batch, mailbox, message_id, SYSTEM, land, passes=True)
     return message_id
 
 

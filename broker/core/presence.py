@@ -7,6 +7,8 @@ from broker.core.bodies import alive, holder
 from broker.core.facts import WAITING
 from broker.core.state import Mailbox, Session
 from broker.core.values import iso_term
+from broker.core.wakes import turn_over
+from broker.core.ways import names, sign
 from broker.protocol.errors import IpcError
 
 GONE_AFTER_S = 15 * 60.0
@@ -32,14 +34,20 @@ def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
         return {**row, "presence": "gone", "unclaimed": True}
     if mailbox.note and row["presence"] != "gone":
         row["note"] = mailbox.note
-    if mailbox.reach:
-        row["reach"] = list(mailbox.reach)
+    if reach := reach_of(mailbox):
+        row["reach"] = reach
     lives = alive(batch, mailbox)
     if mailbox.session is not None and mailbox.session.body is not None:
         row["body"] = {**holder(batch, mailbox.session), "alive": lives}
     if lives is False:
         row["ended"] = True
     return row
+
+
+def reach_of(mailbox: Mailbox) -> list[str]:
+    """The ways by which it can be woken now, then what its doors say."""
+    armed = names(mailbox)
+    return [*dict.fromkeys((*armed, *mailbox.reach))]
 
 
 def presence_of(batch: Batch, mailbox: Mailbox) -> str:
@@ -63,10 +71,15 @@ def presence(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
     if note is None and state not in (None, mailbox.presence):
         note = ""  # a note belongs to the state it was said with
     state, note = state or mailbox.presence, mailbox.note if note is None else note
+    if state == "working" != mailbox.presence:
+        sign(batch, mailbox)
     if (state, note) != (mailbox.presence, mailbox.note):
+        over = mailbox.presence == "working" != state
         batch.journal.set(mailbox, "presence", state)
         batch.journal.set(mailbox, "note", note)
         batch.store.save_mailbox(mailbox)
+        if over:
+            turn_over(batch, mailbox)
     return {"presence": presence_of(batch, mailbox), "note": mailbox.note, "reach": list(mailbox.reach)}
 
 

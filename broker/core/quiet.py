@@ -24,8 +24,8 @@ _QUESTION_MARKS = frozenset(
 """Of all scripts."""
 
 
-def count_in(batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land: int) -> None:
-    """Count a new message in, by its landing, and tell those who wait for it."""
+def count_in(batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land: int, *, passes: bool = False) -> None:
+    """Count a new message in, by its landing, and tell those who wait for it. ``passes``: no budget of wakes holds for it."""
     journal = batch.journal
     journal.set(mailbox, "queued", mailbox.queued + 1)
     if land == Landing.AT_ONCE:
@@ -38,7 +38,7 @@ def count_in(batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land:
         batch.chore_at("quiet", batch.now.mono_s + batch.settings.digest_s)
     batch.wake(mailbox)
     if mailbox.watchers and land != Landing.AS_DIGEST:
-        batch.note_arrival(mailbox, sender, land)
+        batch.note_arrival(mailbox, sender, land, passes=passes)
 
 
 def usual_landing(sender: Mailbox, letter: StoredMessage, message: dict[str, Any], *, person: bool) -> int:

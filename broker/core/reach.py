@@ -1,7 +1,7 @@
 """How mail reaches an agent now, and since when it is silent: what a sender is told beside that the mail is stored."""
 
 from broker.core.batch import Batch
-from broker.core.presence import presence_of
+from broker.core.presence import presence_of, reach_of
 from broker.core.state import Mailbox
 from broker.core.values import span
 
@@ -38,7 +38,7 @@ def _how(batch: Batch, mailbox: Mailbox) -> str:
         return _UNREACHED
     if presence == "working" and any(way in mailbox.reach for way in _AT_WORK):
         return "at work, its hooks bring mail"
-    waking = next((way for way in _WAKING if way in mailbox.reach), None)
+    waking = next((way for way in _WAKING if way in reach_of(mailbox)), None)
     if waking is not None:
         return f"woken by {waking}"
     return "is told of mail" if mailbox.watchers and not mailbox.reach else _UNREACHED

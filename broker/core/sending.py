@@ -15,6 +15,7 @@ from broker.core.sessions import act_as
 from broker.core.standing import Kind, wanted
 from broker.core.state import Session
 from broker.core.values import read_land, read_message
+from broker.core.wake_budget import note
 from broker.protocol.errors import IpcError
 
 _OPTIONS = frozenset({"land", "ttl_s", "thread", "supersedes"})
@@ -60,6 +61,7 @@ def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) 
         draft.target = draft.target._replace(outcome=posted(len(draft.target.mailboxes), target.group))
     elif target.mailboxes[0] is not sender:
         note_alternation(batch, sender, target.mailboxes[0], person=person)
+    draft.person = person
     message_id = store_message(batch, draft)
     reply: dict[str, Any] = {
         "message": draft.target.outcome or SENT,
@@ -70,6 +72,8 @@ def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) 
         reply["did_you_mean"] = target.hint
     if full:
         reply["mailbox_full"] = full
+    if not person and (said := note(batch, sender, draft.target.mailboxes)):
+        reply["note"] = said
     return message_id, reply
 
 
@@ -93,6 +97,8 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
         reply["mailbox_full"] = full
     if left_out:
         reply |= {"message": f"{target.outcome}; {left_out} that have ended were left out", "left_out": left_out}
+    if said := note(batch, sender, target.mailboxes):
+        reply["note"] = said
     return reply
 
 

@@ -16,6 +16,7 @@ from broker.core.leases import return_leases
 from broker.core.standing import standing
 from broker.core.state import Mailbox, Session, State, Subscription, Watcher
 from broker.core.storage import Store
+from broker.core.ways import disarm
 from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
 
@@ -118,6 +119,7 @@ def replace_sessions(batch: Batch, mailbox: Mailbox, by: Session | None = None) 
     batch.journal.set(mailbox, "askers", [])
     batch.journal.set(mailbox, "watchers", [])
     batch.journal.set(mailbox, "subscription", None)
+    disarm(batch, mailbox, lambda _way: True)
     batch.journal.set(mailbox, "reach", ())
     batch.journal.set(mailbox, "session", by)
     drop_claims(batch, mailbox)

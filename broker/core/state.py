@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple
 
-from broker.core.facts import Activity, AgentWatch, Alarm, Body, Step
+from broker.core.facts import NOBODY, Activity, AgentWatch, Alarm, Body, Step, Waking
 from broker.core.near_names import Nearby
 
 Route = bytes
@@ -82,6 +82,8 @@ class Watcher:
     request_id: Any
     session: "Session"
     client: str = ""
+    former: bool = False
+    """Of a process of 0.3.0 that wakes its agent at each push (``broker.core.ways``)."""
 
 
 class Lease(NamedTuple):
@@ -164,6 +166,8 @@ class Mailbox:
     activity: Activity = field(default_factory=Activity)
     """What its hooks say of it."""
     overdue: Overdue = NOT_SEARCHED
+    waking: Waking = NOBODY
+    """By which ways it can be woken, and what is under way."""
     bounced_s: float = 0.0
     """When its agent was last told of own mail that does not arrive, in seconds of the terms' clock."""
 
@@ -279,6 +283,8 @@ class State:
     chores: dict[str, float] = field(default_factory=dict)
     quiet_boxes: set[int] = field(default_factory=set)
     """Ids of the mailboxes that may hold quiet mail."""
+    waking: dict[int, float] = field(default_factory=dict)
+    """Mailbox id to the monotonic second at which its waking goes on."""
     steps: list[Step] = field(default_factory=list)
     """Steps of messages that are not written yet."""
     untold: set[int] = field(default_factory=set)

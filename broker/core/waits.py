@@ -5,6 +5,7 @@ from typing import Literal
 
 from broker.core.journal import Journal
 from broker.core.state import Mailbox, Route, State, Waiter
+from broker.core.ways import end_route
 
 WAITS = 1000
 """Long polls of one mailbox at once, and likewise watchers."""
@@ -40,10 +41,12 @@ def ended_waiters(state: State, mono_s: float, journal: Journal) -> list[tuple[M
     return ended
 
 
-def drop_route(mailbox: Mailbox, route: Route) -> None:
-    """Forget a connection's subscription, watchers and long polls."""
+def drop_route(state: State, mailbox: Mailbox, route: Route) -> None:
+    """Forget a connection's subscription, watchers, ways and long polls. Call it between batches."""
     if mailbox.subscription is not None and mailbox.subscription.route == route:
         mailbox.subscription = None
     mailbox.waiters = [w for w in mailbox.waiters if w.route != route]
     mailbox.askers = [w for w in mailbox.askers if w.route != route]
     mailbox.watchers = [w for w in mailbox.watchers if w.route != route]
+    if mailbox.waking.ways:
+        end_route(state, mailbox, route)

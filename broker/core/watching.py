@@ -2,19 +2,26 @@
 
 from typing import Any
 
+from broker.core import ways
 from broker.core.batch import Arrival, Batch, Incoming, Outgoing
 from broker.core.bodies import connection_of
 from broker.core.delivery import DEFAULT_MAX_BYTES, fetch, fetch_ids, reply
+from broker.core.facts import Way
 from broker.core.leases import expired_leases, note_use, return_leases
 from broker.core.sessions import act_as
 from broker.core.state import Landing, Mailbox, Session, Subscription, Watcher
 from broker.core.values import land_word
 from broker.core.waits import WAITS, ended_waiters
+from broker.core.wakes import LOOK_S, armed, arrived
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 
 DEFAULT_WINDOW: int = ACTIONS["subscribe"].field("window").default
 """Messages that a subscription may hold unacknowledged."""
+WAY_LENGTH = 32
+"""Characters of a way's name."""
+_FORMER_DOOR = "hook"
+"""What a monitor of 0.3.0 calls itself. It tells its host at each push, so it gets one when its turn has come."""
 
 
 def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
@@ -23,15 +30,38 @@ def subscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     route, client = connection_of(request)
     note_use(batch.state, route, mailbox)
     if request.body.get("notify"):
-        others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
-        if len(others) >= WAITS:
-            raise IpcError("overloaded", limit=WAITS)
-        batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session, client)])
-        return {"message": f"Watching {mailbox.name}", "unread": mailbox.loud}
+        return watch(batch, session, request)
     window = request.body.get("window") or DEFAULT_WINDOW
     batch.journal.set(mailbox, "subscription", Subscription(route, request_id, session, window, client))
     batch.wake(mailbox)
     return {"message": f"Subscribed {mailbox.name}"}
+
+
+def watch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
+    """Tell the connection of new mail. With ``ways`` it also gives the notices that wake the agent, when it is told to."""
+    mailbox, body, request_id = session.mailbox, request.body, request.body.get("id")
+    route, client = connection_of(request)
+    others = [w for w in mailbox.watchers if (w.route, w.request_id) != (route, request_id)]
+    if len(others) >= WAITS:
+        raise IpcError("overloaded", limit=WAITS)
+    names = body.get("ways") or []
+    if not all(isinstance(name, str) and 0 < len(name) <= WAY_LENGTH for name in names):
+        raise IpcError("bad_request", detail=f"ways is a list of words of at most {WAY_LENGTH} characters")
+    former = body.get("ways") is None and request.door == _FORMER_DOOR
+    batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session, client, former)])
+    told = {"message": f"Watching {mailbox.name}", "unread": 0 if former else mailbox.loud}
+    if not names and not former:
+        return told
+    look_s = float(body.get("look_s") or LOOK_S)
+    before = ways.names(mailbox)
+    held = ways.arm(
+        batch,
+        mailbox,
+        [Way(n, route, request_id, look_s, ways.Is.OFF, batch.now.term_s, former=former) for n in names or ("monitor",)],
+    )
+    if not set(held) <= set(before):
+        armed(batch, mailbox)
+    return told if former else {**told, "armed": held}
 
 
 def unsubscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
@@ -39,12 +69,13 @@ def unsubscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, 
     act_as(batch, session, request, "instance_id")
     mailbox, route, number = session.mailbox, request.route, request.body.get("subscription")
 
-    def meant(one: Subscription | Watcher) -> bool:
+    def meant(one: Subscription | Watcher | Way) -> bool:
         return one.route == route and number in (None, one.request_id)
 
     if mailbox.subscription is not None and meant(mailbox.subscription):
         batch.journal.set(mailbox, "subscription", None)
     batch.journal.set(mailbox, "watchers", [w for w in mailbox.watchers if not meant(w)])
+    ways.disarm(batch, mailbox, meant)
     return {"message": f"Unsubscribed {mailbox.name}"}
 
 
@@ -83,13 +114,15 @@ def tell_watchers(batch: Batch, mailbox: Mailbox, arrival: Arrival) -> None:
     urgent = mailbox.urgent - mailbox.leased.keys()
     senders, land = arrival.senders, arrival.land
     if not senders:  # mail that came back: of all that waits
-        senders = dict.fromkeys(batch.store.senders(mailbox.id))
+        senders = dict.fromkeys(batch.store.senders(mailbox.id), False)
         mild = len(mailbox.later - mailbox.leased.keys())
         land = Landing.AT_ONCE if urgent else Landing.AFTER_TOOL if mailbox.loud > mild else Landing.AT_END
     told: dict[str, Any] = {"unread": mailbox.available, "interrupt": len(urgent)}
     told |= {"from": list(senders), "land": land_word(land)}
     for watcher in mailbox.watchers:
-        batch.out.append(Outgoing(watcher.route, {"push": "new", "id": watcher.request_id, **told}, mailbox))
+        if not watcher.former:
+            batch.out.append(Outgoing(watcher.route, {"push": "new", "id": watcher.request_id, **told}, mailbox))
+    arrived(batch, mailbox, land, senders)
 
 
 def push(batch: Batch, mailbox: Mailbox) -> None:

@@ -24,7 +24,7 @@ SERVICE_ROWS = (
             "protocol",
             "uptime_s",
             "endpoint",
-            "instances: [{as list has it, queued}]",
+            "instances: [{as list has it, queued, ways?: [{way, state, since, result}], woken?: wakes of the last hour}]",
             "unclaimed: names that nobody has registered",
             "queued",
             "leased",

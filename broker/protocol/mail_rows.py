@@ -236,12 +236,19 @@ MAIL_ROWS = (
             _INSTANCE,
             Field("window", (int,), "at most so many unacknowledged pushes", low=1, high=10_000, default=100),
             Field("notify", (bool,), "push only that there is mail, not the mail"),
+            Field("ways", (list,), "with notify: names of the ways by which this connection can wake the agent", low=0, high=8),
+            Field("look_s", (int, float), "so long a notice has to bring a sign of the agent", low=1, high=600, default=8),
             Field("client", (str,), "set by a door: which of its connections asks", high=64),
         ),
-        ("message", "unread?: with notify, how much waits that does not land as digest"),
+        (
+            "message",
+            "unread?: with notify, how much waits that does not land as digest",
+            "armed?: with ways, those that no other connection holds",
+        ),
         "Have mail, or word of it, pushed to this connection.",
-        note="Pushes with this request's id follow: {push: mail, id, messages, more} or "
-        "{push: new, id, unread, interrupt, from, land}.",
+        note="Pushes with this request's id follow: {push: mail, id, messages, more}, "
+        "{push: new, id, unread, interrupt, from, land} or "
+        "{push: wake, id, way, unread, interrupt, from, land, newest, instance_id}.",
     ),
     Action(
         "unsubscribe",
@@ -249,6 +256,17 @@ MAIL_ROWS = (
         (_INSTANCE, Field("subscription", (int, str), "the id of one subscribe request; all of this connection without it")),
         ("message",),
         "No more pushes.",
+    ),
+    Action(
+        "way",
+        Access.SESSION,
+        (
+            _INSTANCE,
+            Field("way", (str,), "as the push named it", required=True, low=1, high=32),
+            Field("result", (str,), "what became of the notice", required=True, choices=("given", "failed", "refused")),
+        ),
+        ("way", "state: off, armed, tried, failed or refused"),
+        "Answer a wake push: the notice was given, or could not be, or the host refused it.",
     ),
     # the archive
     Action(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from broker.core import presence, sessions
+from broker.core import presence, sessions, wakes
 from broker.core.batch import Answers, Batch, Frame, Incoming, Outgoing
 from broker.core.engine import Decided, Engine
 from broker.core.leases import begin_connection, end_connection, next_deadline, return_undelivered
@@ -334,7 +334,10 @@ class Server:
             "protocol": frames.VERSION,
             "uptime_s": round(batch.now.mono_s - self.started.mono_s, 1),
             "endpoint": endpoint(settings),
-            "instances": [{**presence.describe(batch, m), "queued": m.queued} for m in sorted(claimed, key=lambda m: m.name)],
+            "instances": [
+                {**presence.describe(batch, m), "queued": m.queued, **wakes.described(batch, m)}
+                for m in sorted(claimed, key=lambda m: m.name)
+            ],
             "unclaimed": len(state.mailboxes) - state.registered,
             "queued": sum(m.queued for m in state.mailboxes.values()),
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
@@ -352,6 +355,8 @@ class Server:
                 "connection_limit": settings.connection_limit,
                 "pair_limit": settings.pair_limit,
                 "hop_limit": settings.hop_limit,
+                "wake_limit": settings.wake_limit,
+                "pair_wake_limit": settings.pair_wake_limit,
             },
             **self.store.stats(),
         }

@@ -23,6 +23,7 @@ BY_COMMAND = {
     "touch": "check",
     "subscribe": "watch",
     "unsubscribe": "watch",
+    "way": "monitor",
     "group_create": "group",
     "group_join": "group",
     "group_leave": "group",

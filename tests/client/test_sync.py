@@ -17,6 +17,7 @@ METHODS = {
     "register": "connect",
     "unsubscribe": "request",
     "subscribe": "request",
+    "way": "request",
     "release": "release",
     "claim_release": "release_claim",
     "group_create": "create_group",

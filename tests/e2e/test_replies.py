@@ -82,6 +82,8 @@ def use_the_service(ask: Asking) -> None:
     ask("carl", "ack", ids=[m["id"] for m in ask("carl", "check")["messages"]])
     ask("carl", "count")
     ask("carl", "subscribe", notify=True)
+    ask("carl", "subscribe", notify=True, ways=["socket"])
+    ask("carl", "way", way="socket", result="given")
     ask("carl", "subscribe")
     ask("carl", "unsubscribe")
     ask("carl", "whoami")

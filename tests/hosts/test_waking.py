@@ -175,9 +175,9 @@ def test_a_better_way_keeps_the_others_quiet(shared: Service, tag: str, watch: A
     agent = Agent(shared, project=f"web{tag}")
     agent.start()
     home, session = str(shared.home), agent.session
-    socket_way = waking.Way(home, session, "socket")
-    assert socket_way.arm() and socket_way.arm() and not waking.Way(home, session, "socket").arm()
-    worse = waking.Way(home, session, "channel")
+    socket_way = waking.HeldWay(home, session, "socket")
+    assert socket_way.arm() and socket_way.arm() and not waking.HeldWay(home, session, "socket").arm()
+    worse = waking.HeldWay(home, session, "channel")
     assert worse.arm() and not worse.wanted() and socket_way.wanted()
     worse.rest()
     monitor = watch(agent, "monitor")

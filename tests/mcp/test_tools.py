@@ -43,6 +43,7 @@ TOOL_OF = {
     "unblock": "manage",
     "unregister": None,
     "unsubscribe": "check",
+    "way": None,
     "whoami": "say",
     "withdraw": "manage",
 }

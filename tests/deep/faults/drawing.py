@@ -248,6 +248,7 @@ DRAWN: dict[str, tuple[float, Draw]] = {
 """Action to how often it is drawn and how. ``register`` is what an agent without a token does, and others now and then."""
 
 NOT_DRAWN = {
+    "way": "answers a push of the table of ways, which has a state machine of its own (tests/core/test_wakes_machine.py)",
     "report": "feeds the radar, which has a simulation of its own (tests/deep/test_radar.py)",
     "unregister": "tests/core/test_name_changes.py draws it",
     "dead": "reads what ended; tests/core/test_dead_letters.py has its tables, tests/deep/faults/test_dead_mail.py its kills",

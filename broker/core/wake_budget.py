@@ -1,0 +1,49 @@
+"""The budget of wakes: how often an agent is woken in an hour, and how often by one sender's mail.
+
+Beyond it mail lands with the agent's next turn, and its sender is told in the reply. Only notices that were really given
+count. Mail of people, and what the service itself says, passes. The hour is counted anew when the broker starts.
+"""
+
+from broker.core.batch import Batch
+from broker.core.state import Mailbox
+from broker.core.turns import runs_until_s
+
+HOUR_S = 3600.0
+_NAMED = 3
+"""Recipients that the note to a sender names."""
+
+
+def wakes(batch: Batch, mailbox: Mailbox, sender_id: int | None = None) -> int:
+    """Wakes of the last hour; with a sender those that its mail caused."""
+    since_s = batch.now.mono_s - HOUR_S
+    return sum(at_s > since_s and (sender_id is None or sender_id in causes) for at_s, causes in mailbox.waking.given)
+
+
+def is_spent(batch: Batch, mailbox: Mailbox, sender_id: int) -> bool:
+    """True if mail of this sender wakes the agent no more."""
+    limit, pair_limit = batch.settings.wake_limit, batch.settings.pair_wake_limit
+    return 0 < limit <= wakes(batch, mailbox) or 0 < pair_limit <= wakes(batch, mailbox, sender_id)
+
+
+def allows(batch: Batch, mailbox: Mailbox) -> bool:
+    """True if any of the mail that waits may wake the agent."""
+    waking = mailbox.waking
+    causes = {**waking.announced, **waking.causes}
+    return any(passes or not is_spent(batch, mailbox, sender_id) for sender_id, passes in causes.items())
+
+
+def charge(batch: Batch, mailbox: Mailbox) -> None:
+    """A notice was given."""
+    waking, since_s = mailbox.waking, batch.now.mono_s - HOUR_S
+    recent = [one for one in waking.given if one[0] > since_s]
+    batch.journal.set(mailbox, "waking", waking._replace(given=(*recent, (batch.now.mono_s, tuple(waking.announced)))))
+
+
+def note(batch: Batch, sender: Mailbox, to: list[Mailbox]) -> str:
+    """What a sender is told whose mail wakes nobody for now; empty if it does, or if hooks of a running turn bring it."""
+    spent = [m for m in to if m.waking.ways and is_spent(batch, m, sender.id) and not runs_until_s(batch, m)]
+    if not spent:
+        return ""
+    more = f" and {len(spent) - _NAMED} more" if len(spent) > _NAMED else ""
+    who = ", ".join(m.name for m in spent[:_NAMED])
+    return f"{who}{more} had as many wakes this hour as the settings allow; it lands with the next turn there"
