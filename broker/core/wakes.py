@@ -115,7 +115,8 @@ def look_at(batch: Batch, mailbox: Mailbox) -> None:
     waking, now_s, turn_s = mailbox.waking, batch.now.mono_s, runs_until_s(batch, mailbox)
     again = bool(waking.called)
     at_s = waking.until_s if again else waking.due_s
-    if waking.answered if again else not waking.urgent:
+    urgent = waking.urgent and not mailbox.urgent <= mailbox.leased.keys()  # unless it was read meanwhile
+    if waking.answered if again else not urgent:
         at_s = max(at_s, turn_s)
     if at_s > now_s:
         if at_s < inf:

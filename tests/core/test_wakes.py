@@ -298,6 +298,7 @@ def test_over_the_budget_mail_wakes_nobody_and_its_sender_is_told(team: Core, li
     if woken:
         host.answer("socket")
         host.core.check("claude")
+    team.engine.is_person = lambda _route: True
     assert "note" not in team.send("fred", "claude", person=True)
     assert host.after(0.3) == ["socket"], "a person's mail passes"
     host.answer("socket")
