@@ -7,54 +7,8 @@ import pytest
 from broker.core.facts import Mark
 from broker.core.leases import end_connection
 from broker.core.ways import next_of
-from tests.engine import Core, small
-
-LOOK_S = 8.0
-
-
-class Host:
-    """The processes beside one agent: each arms ways over a connection of its own."""
-
-    def __init__(self, core: Core, name: str = "claude") -> None:
-        self.core = core
-        self.name = name
-        self.token = core.tokens[name]
-
-    def arm(self, *ways: str, by: str = "", **fields: Any) -> list[str]:
-        by = by or ways[0]
-        asked = {"session_token": self.token, "notify": True, "ways": list(ways), "id": f"of {by}"}
-        held: list[str] = self.core.batch({"action": "subscribe", **asked, **fields}, name=by)[0]["armed"]
-        return held
-
-    def pushes(self) -> list[dict[str, Any]]:
-        """What the chores that are due by now push."""
-        pushed: list[dict[str, Any]] = []
-        while self.core.engine.state.chore_s <= self.core.mono_s:
-            pushed += self.core.keep_house()
-        return pushed
-
-    def notices(self) -> list[str]:
-        """The ways that are told to speak by now."""
-        return [push["way"] for push in self.pushes() if push.get("push") == "wake"]
-
-    def after(self, seconds: float) -> list[str]:
-        self.core.pass_time(seconds)
-        return self.notices()
-
-    def answer(self, way: str, result: str = "given") -> str:
-        state: str = self.core.batch(
-            {"action": "way", "session_token": self.token, "way": way, "result": result, "id": "answer"}, name=way
-        )[0]["state"]
-        return state
-
-    def states(self) -> dict[str, str]:
-        return {way.name: way.state for way in self.core.engine.state.mailboxes[self.name].waking.ways}
-
-    def works(self) -> None:
-        self.core.ask(self.name, "presence", state="working")
-
-    def rests(self) -> None:
-        self.core.ask(self.name, "presence", state="idle")
+from tests.core.wakeable import LOOK_S, Host
+from tests.engine import Core
 
 
 @pytest.fixture
@@ -266,59 +220,3 @@ def incoming(route: bytes, body: dict[str, Any]) -> Any:
     from broker.core.batch import Incoming
 
     return Incoming(route, body, body["session_token"], body["door"])
-
-
-# the budget
-
-
-def wake(host: Host, sender: str, **fields: Any) -> dict[str, Any]:
-    """Send, and let the agent be woken and read all."""
-    reply = host.core.send(sender, "claude", **fields)
-    if host.after(0.3):
-        host.answer("socket")
-    messages = host.core.check("claude")
-    host.core.ask("claude", "ack", ids=[m["id"] for m in messages])
-    return reply
-
-
-@pytest.mark.parametrize(("limits", "senders"), [({"wake_limit": 2}, ("fred", "bob")), ({"pair_wake_limit": 2}, ("fred",) * 2)])
-def test_over_the_budget_mail_wakes_nobody_and_its_sender_is_told(team: Core, limits: Any, senders: Any) -> None:
-    small(team, **limits)
-    team.keep_house()
-    host = Host(team)
-    host.arm("socket")
-    for sender in senders:
-        assert "note" not in wake(host, sender)
-    said = team.send("fred", "claude")["note"]
-    assert said.startswith("claude had as many wakes this hour as the settings allow")
-    assert host.after(60) == []
-    assert ("note" in team.send("bob", "claude")) == ("wake_limit" in limits), "of another sender's"
-    woken = host.after(0.3)
-    assert woken == ([] if "wake_limit" in limits else ["socket"])
-    if woken:
-        host.answer("socket")
-        host.core.check("claude")
-    team.engine.is_person = lambda _route: True
-    assert "note" not in team.send("fred", "claude", person=True)
-    assert host.after(0.3) == ["socket"], "a person's mail passes"
-    host.answer("socket")
-    team.check("claude")
-    team.pass_time(3600)
-    assert "note" not in team.send("fred", "claude")
-    assert host.after(0.3) == ["socket"]
-
-
-def test_without_a_limit_nothing_is_counted_out_and_a_running_turn_needs_no_note(team: Core) -> None:
-    small(team, wake_limit=0, pair_wake_limit=0)
-    team.keep_house()
-    host = Host(team)
-    host.arm("socket")
-    assert all("note" not in wake(host, "fred") for _ in range(70))
-    small(team, wake_limit=1, pair_wake_limit=0)
-    team.keep_house()
-    host.arm("socket")
-    wake(host, "fred")
-    host.works()
-    assert "note" not in team.send("fred", "claude"), "its hooks bring it"
-    host.rests()
-    assert "claude had" in team.ask("fred", "broadcast", message={"content": "x"})["note"]

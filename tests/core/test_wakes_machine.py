@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from broker.core.leases import end_connection
-from tests.core.test_wakes import LOOK_S, Host
+from tests.core.wakeable import LOOK_S, Host
 from tests.engine import Core, small
 from tests.examples import examples
 
