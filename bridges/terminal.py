@@ -50,6 +50,11 @@ def here() -> str:
         raise IpcError("bad_request", detail="the present folder is gone: change to another one") from None
 
 
+def doing(row: dict[str, Any]) -> str:
+    """What an agent does, of a row of ``list``."""
+    return f"{row['presence']}, stuck" if row.get("stuck") else str(row["presence"])
+
+
 def complain(what: str, next_step: str = "") -> None:
     """Print an error on standard error: what happened, and what to type next."""
     from bridges.fence import one_line

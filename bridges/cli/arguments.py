@@ -145,6 +145,20 @@ def resource(command: Parser) -> None:
     common(command)
 
 
+def tell_me(command: Parser) -> None:
+    told = "when NAME is idle, ended, failed or stuck; or NAME joins; or NAME edits, claims or releases [PATTERN]; each; wake"
+    command.add_argument("words", metavar="WORD", nargs="+", help=told)
+    command.add_argument("--ttl", type=values.watch_s, metavar="S", help="for S seconds, %(type)s (default a week)")
+    common(command)
+
+
+def unwatch(command: Parser) -> None:
+    command.add_argument(
+        "watch", type=values.watch_number, metavar="WATCH", nargs="?", help="its number; default: all of yours"
+    )
+    common(command)
+
+
 def autocheck(command: Parser) -> None:
     command.add_argument("what", nargs="?", choices=("start", "stop", "status"), default="status")
     command.add_argument(

@@ -114,6 +114,15 @@ COMMANDS = {
     "claim": CommandRow("team:claim", "say that you work on something", "ipc claim 'src/api/**' --note routes", takes.claim),
     "release": CommandRow("team:release", "end a claim of yours, or all", "ipc release 'src/api/**'", takes.resource),
     "claims": CommandRow("team:claims", "who works on what", "ipc claims src/api/users.py", takes.resource),
+    "tell-me": CommandRow(
+        "watches:tell_me",
+        "be told when something happens to another agent",
+        "ipc tell-me when claude is idle\n  ipc tell-me claude edits 'src/**' each wake",
+        takes.tell_me,
+    ),
+    "watches": CommandRow("watches:watches", "what you are told of", "", takes.common),
+    "unwatch": CommandRow("watches:unwatch", "be told no more", "ipc unwatch 3", takes.unwatch),
+    "alarms": CommandRow("watches:alarms", "agents that are stuck, and how that is known", "", takes.common),
     "autocheck": CommandRow("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", takes.autocheck),
     "mcp": CommandRow("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", takes.mcp),
     "import-legacy": CommandRow(

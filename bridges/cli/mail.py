@@ -8,7 +8,7 @@ import sys
 
 from bridges.cli import session
 from bridges.plurals import number_of
-from bridges.terminal import ago, complain, say, say_json, style, table
+from bridges.terminal import ago, complain, doing, say, say_json, style, table
 from broker.home import environment
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError
@@ -196,7 +196,7 @@ def list_instances(place: Place, options: argparse.Namespace) -> int:
         say_json(rows)
     else:
         head = ("NAME", "LAST SEEN", "PRESENCE", "ON", "REACHED BY")
-        cells = [(r["id"], ago(r["last_seen"]), r["presence"], r.get("note", ""), " ".join(r.get("reach", []))) for r in rows]
+        cells = [(r["id"], ago(r["last_seen"]), doing(r), r.get("note", ""), " ".join(r.get("reach", []))) for r in rows]
         say(table(head, cells))
     return OK
 

@@ -13,7 +13,7 @@ from bridges.cli.mail import sent, show
 from bridges.cli.team import every
 from bridges.plain_words import SHARE_FILE, Plan, carry_out, help_text, saying, vocabulary
 from bridges.shared_files import read_file
-from bridges.terminal import ago, complain, here, say, say_json, style, table
+from bridges.terminal import ago, complain, doing, here, say, say_json, style, table
 from broker.home.paths import Place
 
 TYPE_CHECKING = False
@@ -118,7 +118,7 @@ def _show(action: str, answer: dict[str, Any]) -> None:
         if not answer["messages"]:
             say("No new messages")
     elif action == "list":
-        rows = [(r["id"], ago(r["last_seen"]), r["presence"]) for r in answer["instances"]]
+        rows = [(r["id"], ago(r["last_seen"]), doing(r)) for r in answer["instances"]]
         say(table(("NAME", "LAST SEEN", "PRESENCE"), rows))
     elif action == "whoami":
         say(f"{answer['instance_id']}, {answer['queued']} unread")

@@ -4,8 +4,9 @@ import argparse
 from typing import Any
 
 from bridges.cli.service_state import ask, differences, door_state, repair_line, shown
+from bridges.fence import one_line
 from bridges.plurals import number_of
-from bridges.terminal import ago, complain, say, say_json, style, table
+from bridges.terminal import ago, complain, doing, say, say_json, style, table
 from broker.home import keys
 from broker.home.endpoints import socket_answers
 from broker.home.settings import Settings
@@ -59,6 +60,9 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
     clock = clock_line(found)
     if clock:
         say(style(f"clock    {clock}", "yellow"))
+    for row in found["instances"]:
+        if row.get("stuck"):
+            say(style(f"stuck    {row['id']}: {one_line(row['stuck']['evidence'])}", "yellow"))
     repaired = found.get("repaired")
     if repaired:
         say(style(f"repaired {repair_line(repaired)}", "yellow"))
@@ -82,7 +86,7 @@ def instances(rows: list[dict[str, Any]]) -> str:
     """A line for each instance: how much waits, what it does, and by which ways mail reaches it (docs/hosts.md)."""
     head = ("NAME", "UNREAD", "LAST SEEN", "PRESENCE", "REACHED BY")
     cells = [
-        (i["id"], str(i["queued"]), ago(i["last_seen"]), i["presence"], " ".join(i.get("reach", [])) or "its own checks")
+        (i["id"], str(i["queued"]), ago(i["last_seen"]), doing(i), " ".join(i.get("reach", [])) or "its own checks")
         for i in rows
     ]
     return table(head, cells)

@@ -27,6 +27,7 @@ REPORTS = {
     "BeforeTool": "tool_began",
     "PostToolUse": "tool_ended",
     "PermissionRequest": "permission",
+    "Interrupt": "turn_ended",
     "SessionEnd": "ended",
 }
 NOTIFIED: dict[str, str] = {}

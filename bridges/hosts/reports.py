@@ -1,8 +1,8 @@
 """What a hook reports of its host to the broker: turns, tool calls, questions to the user, the end.
 
 A host's module names its events (``REPORTS``) and, by the kind of a notification, what that means (``NOTIFIED``).
-``BeforeTool`` is the word of our hook for all tools, beside that for files that others have claimed. Events of a subagent are
-its leader's calls and questions, and none of its turns.
+``BeforeTool`` is the word of our hook for all tools, beside that for files that others have claimed. What a subagent does is a
+sign of its leader, and its questions to the user are its leader's; its turns are not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bridges.hosts.hook_event import HookEvent
 
-_OF_SUBAGENTS = ("tool_began", "tool_ended", "permission", "answer")
+_OF_SUBAGENTS = {"tool_began": "sign", "tool_ended": "sign", "permission": "permission", "answer": "answer"}
 _ASKS_ITS_USER = frozenset({"AskUserQuestion", "ExitPlanMode", "ask_user", "request_user_input"})
 """Tools of hosts that wait for an answer of the user."""
 _TEXT, _PATHS, _PATH = 128, 64, 4096
@@ -30,27 +30,30 @@ def report_of(event: HookEvent) -> dict[str, Any] | None:
     host = event.host
     told: str = host.REPORTS.get(event.called, "") or host.NOTIFIED.get(event.text("notification_type"), "")
     subagent = bool(event.given.get("agent_id"))
-    if not told or (subagent and told not in _OF_SUBAGENTS):
-        return None
     tool = event.text("tool_name")
-    if told == "tool_began" and tool in _ASKS_ITS_USER:
+    if told in ("tool_began", "permission") and tool in _ASKS_ITS_USER:
         told = "answer"
+    if subagent:
+        told = _OF_SUBAGENTS.get(told, "")
+    if not told:
+        return None
     report: dict[str, Any] = {"event": told}
     if tool:
         report["tool"] = tool[:_TEXT]
     if call := event.text("tool_use_id"):
         report["call"] = call[:_TEXT]
-    if told == "tool_ended":
-        if not subagent and not gives_mail(tool):
-            report["digest"] = digest(event)
-        if paths := changed(event):
-            report["paths"] = paths
+    if told == "tool_ended" and not gives_mail(tool):
+        report["digest"] = digest(event)
+    if event.called in ("PostToolUse", "AfterTool") and (paths := changed(event)):
+        report["paths"] = paths
     return report
 
 
 def digest(event: HookEvent) -> str:
     """A short hash of a tool call and its result. Equal ones are told apart by nothing that matters here."""
     given = [event.given.get(key) for key in ("tool_name", "tool_input", "tool_response", "error")]
+    if isinstance(given[2], dict) and "llmContent" in given[2]:
+        given[2] = given[2]["llmContent"]  # Gemini adds the whole screen
     raw = json.dumps(given, sort_keys=True).encode()
     return f"{crc32(raw):08x}-{len(raw):x}"
 

@@ -310,6 +310,32 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         """All claims, or those that overlap a resource."""
         return self.request("claims", resource=resource)
 
+    def watch_agent(
+        self,
+        name: str,
+        events: Iterable[str] = (),
+        *,
+        resource: str | None = None,
+        once: bool = True,
+        wake: bool = False,
+        ttl_s: float | None = None,
+    ) -> Reply:
+        """Be told by mail of ``system`` when the agent is ``idle``, has ``ended`` or ``failed``, is ``stuck`` (these four by
+        default), ``joins``, or ``edits``, ``claims`` or ``releases`` what overlaps ``resource``. ``*`` is any agent."""
+        wanted = [*events] or None
+        return self.request("watch_agent", name=name, events=wanted, resource=resource, once=once, wake=wake, ttl_s=ttl_s)
+
+    def unwatch_agent(self, watch_id: int | None = None) -> Reply:
+        """End one watch of this agent, or without an id all of them."""
+        return self.request("unwatch_agent", watch_id=watch_id)
+
+    def watches(self) -> Reply:
+        return self.request("watches")
+
+    def alarms(self) -> Reply:
+        """Agents that do not go on: ``name``, ``kind``, ``since`` and ``evidence`` of each."""
+        return self.request("alarms")
+
     def start_autocheck(self, minutes: int = AUTOCHECK_MINUTES) -> Reply:
         """Have the doors look for this agent's mail every ``minutes`` minutes, until ``stop_autocheck``."""
         return self.request("autocheck", minutes=minutes)

@@ -3,6 +3,7 @@
     event         state afterwards
     began         idle          a session began, or goes on
     turn_began    working
+    sign          as before     such as a subagent's call
     tool_began    working       the call runs until tool_ended
     tool_ended    working
     permission    permission    its user must allow a tool call
@@ -17,8 +18,10 @@ its key: one that has ended does not begin. For a moment after a question to the
 
 from typing import Any
 
+from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import WAITING, Activity, Call
+from broker.core.looks import heard
 from broker.core.presence import presence_of
 from broker.core.state import Mailbox, Session
 from broker.core.turns import AT_WORK
@@ -29,6 +32,7 @@ from broker.protocol.errors import IpcError
 _LEADS_TO = {
     "began": "idle",
     "turn_began": "working",
+    "sign": "",
     "tool_began": "working",
     "tool_ended": "working",
     "permission": "permission",
@@ -64,8 +68,10 @@ def report(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     told = after(mailbox.activity, body["event"], batch.now.term_s, body.get("tool") or "", body.get("call") or "")
     if body["event"] == "tool_ended" and body.get("digest"):
         same = told.digest == body["digest"]
-        told = told._replace(digest=body["digest"], repeats=told.repeats + 1 if same else 1)
+        told = told._replace(digest=body["digest"], repeats=told.repeats + 1 if same else 1, acted_s=batch.now.term_s)
     keep(batch, mailbox, told)
+    for path in paths:
+        happened(batch, mailbox, "edits", path)
     return {"presence": presence_of(batch, mailbox)}
 
 
@@ -83,6 +89,13 @@ def keep(batch: Batch, mailbox: Mailbox, told: Activity) -> None:
         batch.journal.set(mailbox, "presence", presence)
         batch.journal.set(mailbox, "note", "")  # a note belongs to the state it was said with
         batch.store.save_mailbox(mailbox)
+    heard(batch, mailbox)
+    if told.state == before.state:
+        return
+    if told.state == "idle" and before.state == "ended":
+        happened(batch, mailbox, "joins", mailbox.name)
+    elif told.state in ("idle", "failed", "ended") and before.state:
+        happened(batch, mailbox, told.state)
 
 
 def after(now: Activity, event: str, at_s: float, tool: str = "", key: str = "") -> Activity:
@@ -96,7 +109,7 @@ def after(now: Activity, event: str, at_s: float, tool: str = "", key: str = "")
             return now._replace(event_s=at_s)
     elif event == "tool_ended":
         calls = _over(calls, key or tool, at_s, known=bool(key))
-    state = now.state if _holds(now, event, at_s, tool) else _LEADS_TO[event]
+    state = now.state if _holds(now, event, at_s, tool) else _LEADS_TO[event] or "working"
     told = now._replace(state=state, event_s=at_s, calls=calls)
     if state != now.state or event in _ANEW:
         told = told._replace(since_s=at_s)
@@ -108,10 +121,14 @@ def after(now: Activity, event: str, at_s: float, tool: str = "", key: str = "")
 
 
 def _begun(calls: tuple[Call, ...], call: Call) -> tuple[Call, ...]:
-    """The calls once this one began; the same ones where it is known to have ended."""
+    """The calls once this one began; the same ones where it is known to have ended.
+
+    Calls of one step begin together. What began before that has ended, also where the host tells nothing of a refused call.
+    """
     if any(one.key == call.key and not one.tool for one in calls):
         return calls
-    return (*(one for one in calls if one.key != call.key), call)[-_CALLS:]
+    beside = (one for one in calls if one.key != call.key and (not one.tool or call.since_s - one.since_s < _LATE_S))
+    return (*beside, call)[-_CALLS:]
 
 
 def _over(calls: tuple[Call, ...], key: str, at_s: float, *, known: bool) -> tuple[Call, ...]:
@@ -126,10 +143,10 @@ def _holds(now: Activity, event: str, at_s: float, tool: str) -> bool:
     if now.state == "ended":
         return event not in ("began", "turn_began")
     if now.state not in WAITING:
-        return False
+        return event == "sign"
     if event == "tool_began":
         return at_s - now.since_s < _LATE_S
-    return event == "tool_ended" and now.tool not in ("", tool)
+    return event in ("tool_ended", "sign") and now.tool not in ("", tool)
 
 
 def standing_of(batch: Batch, mailbox: Mailbox) -> str:

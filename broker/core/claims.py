@@ -7,10 +7,13 @@
 A claim that overlaps another's is refused with its holder. Patterns overlap when some name matches both (broker.core.globs).
 """
 
+from math import inf
 from typing import Any
 
+from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.globs import overlapping, prepare
+from broker.core.looks import PROCESS_S, look
 from broker.core.state import Claim, Mailbox, Session
 from broker.core.values import iso_term
 from broker.protocol.actions import ACTIONS
@@ -19,11 +22,16 @@ from broker.protocol.errors import IpcError
 
 def drop_claims(batch: Batch, mailbox: Mailbox) -> int:
     """End the claims of a session that ends; how many there were."""
-    ids = [claim.id for claim in batch.state.claims.values() if claim.mailbox is mailbox]
-    for claim_id in ids:
-        batch.journal.drop(batch.state.claims, claim_id)
-        batch.store.drop_claim(claim_id)
-    return len(ids)
+    mine = [claim for claim in batch.state.claims.values() if claim.mailbox is mailbox]
+    for one in mine:
+        _drop(batch, one)
+    return len(mine)
+
+
+def _drop(batch: Batch, held: Claim) -> None:
+    batch.journal.drop(batch.state.claims, held.id)
+    batch.store.drop_claim(held.id)
+    happened(batch, held.mailbox, "releases", held.resource)
 
 
 DEFAULT_TTL_S: float = ACTIONS["claim"].field("ttl_s").default
@@ -65,6 +73,10 @@ def claim(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
         str(note),
     )
     prepare(resource)
+    if same is None:
+        happened(batch, mailbox, "claims", resource)
+    look(batch, mailbox, PROCESS_S)
+    batch.chore_at("claims", batch.now.mono_s + held.until_s - now_s)
     batch.journal.put(state.claims, held.id, held)
     batch.store.save_claim(held)
     return {"claimed": {"resource": resource, "since": iso_term(batch, held.since_s), "until": iso_term(batch, held.until_s)}}
@@ -75,11 +87,10 @@ def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
     resource = request.body.get("resource")
     if resource is None:
         return {"released": drop_claims(batch, session.mailbox)}
-    ids = [c.id for c in batch.state.claims.values() if c.mailbox is session.mailbox and c.resource == resource]
-    for claim_id in ids:
-        batch.journal.drop(batch.state.claims, claim_id)
-        batch.store.drop_claim(claim_id)
-    return {"released": len(ids)}
+    mine = [c for c in batch.state.claims.values() if c.mailbox is session.mailbox and c.resource == resource]
+    for one in mine:
+        _drop(batch, one)
+    return {"released": len(mine)}
 
 
 def claims(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
@@ -104,5 +115,11 @@ def drop_lapsed(batch: Batch) -> None:
     now_s, oldest_s = batch.now.due_s, batch.now.due_s - batch.settings.session_timeout_s
     for held in list(batch.state.claims.values()):
         if held.until_s <= now_s or held.mailbox.last_seen_s < oldest_s:
-            batch.journal.drop(batch.state.claims, held.id)
-            batch.store.drop_claim(held.id)
+            _drop(batch, held)
+
+
+def end_lapsed(batch: Batch) -> float:
+    """The chore: whoever waits for a resource is told when a claim's time is over."""
+    drop_lapsed(batch)
+    left_s = min((held.until_s - batch.now.due_s for held in batch.state.claims.values()), default=inf)
+    return batch.now.mono_s + left_s

@@ -12,9 +12,11 @@ from typing import Any
 from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
 from broker.core.drafts import Draft
+from broker.core.looks import PROCESS_S, look
 from broker.core.lookup import next_hop, party_letter, passed_on, recipients, take_back, thread_of, whole_text
 from broker.core.loop_guard import wrote_person
 from broker.core.quiet import usual_landing
+from broker.core.radar import answered
 from broker.core.recipients import Target, resolve
 from broker.core.repeats import Repeat, answered_before, sent_before
 from broker.core.sending import post
@@ -47,6 +49,8 @@ def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     if body.get("auto"):
         draft.extra["hops"] = next_hop(batch, letter)
     message_id, answer = post(batch, session, draft, person=person)
+    if not person:
+        answered(batch, sender, letter)
     answer.update(to=to.name, thread=str(draft.thread_id))
     if land == Landing.AS_DIGEST:
         answer["land"] = land_word(land)
@@ -93,6 +97,7 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
     message_id, answer = post(batch, session, draft, person=wrote_person(batch, request))
     question = OpenQuestion(message_id, sender.id, target.mailboxes[0].id, deadline_s, None)
     batch.store.save_question(question)
+    look(batch, target.mailboxes[0], PROCESS_S)
     return answer_ask(batch, session, request, question, answer)
 
 

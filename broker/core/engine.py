@@ -24,6 +24,8 @@ from typing import Any
 
 from broker.core import (
     activity,
+    agent_watches,
+    alarms,
     blocks,
     chores,
     claims,
@@ -37,6 +39,7 @@ from broker.core import (
     notices,
     presence,
     quiet,
+    radar,
     receipts,
     sending,
     sessions,
@@ -104,11 +107,22 @@ HANDLERS: dict[str, Handler] = {
     "claim": claims.claim,
     "claim_release": claims.release,
     "claims": claims.claims,
+    "watch_agent": agent_watches.watch_agent,
+    "unwatch_agent": agent_watches.unwatch_agent,
+    "watches": agent_watches.watches,
+    "alarms": alarms.alarms,
     "autocheck": presence.autocheck,
     "import": sending.import_mail,
 }
 """The function of each action. ``ping`` and ``status`` tell of the process; the server adds them."""
-CHORES: dict[str, chores.Chore] = {"quiet": quiet.promote, ways.CHORE: wakes.go_on, "steps": steps.write_down}
+CHORES: dict[str, chores.Chore] = {
+    "quiet": quiet.promote,
+    ways.CHORE: wakes.go_on,
+    "claims": claims.end_lapsed,
+    "radar": radar.sweep,
+    "watches": agent_watches.write_gathered,
+    "steps": steps.write_down,
+}
 """What time demands, in the order in which it is done."""
 
 _MAY_BE_STORED = frozenset({"mailbox_full", "blocked", "slow_down", "too_many_mailboxes", "unknown_message"})

@@ -57,6 +57,8 @@ class Activity(NamedTuple):
     digest: str = ""
     """A hash of the last tool call and its result, and how many times in a row it was the same."""
     repeats: int = 0
+    acted_s: float = 0.0
+    """When it last did something else than read and write mail."""
 
     def running(self) -> tuple[Call, ...]:
         return tuple(call for call in self.calls if call.tool)

@@ -8,11 +8,13 @@ import math
 from heapq import nsmallest
 from typing import Any
 
+from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.bodies import check_free, connection_of, is_held, read_body
 from broker.core.facts import Activity
 from broker.core.forwards import begin_forward, drop_forward
 from broker.core.journal import Journal
+from broker.core.looks import look
 from broker.core.mailboxes import drop_mailbox, give_name, new_mailbox, set_claimed
 from broker.core.notices import tell_of_rename
 from broker.core.presence import GONE_AFTER_S
@@ -82,6 +84,7 @@ def shows_token(request: Incoming, mailbox: Mailbox) -> bool:
 def begin_anew(batch: Batch, mailbox: Mailbox) -> None:
     """Somebody acts for the mailbox from now on: what the one before said at its end is over."""
     journal = batch.journal
+    joins = not mailbox.claimed or mailbox.presence == "gone" or mailbox.activity.state == "ended"
     set_claimed(batch.state, mailbox, journal, claimed=True)
     batch.state.names_version += 1
     journal.set(mailbox, "last_seen_s", batch.now.term_s)
@@ -92,6 +95,9 @@ def begin_anew(batch: Batch, mailbox: Mailbox) -> None:
         journal.set(mailbox, "activity", Activity())
         batch.store.save_activity(mailbox.id, mailbox.activity)
     batch.store.save_mailbox(mailbox)
+    look(batch, mailbox)
+    if joins:
+        happened(batch, mailbox, "joins", mailbox.name)
 
 
 def check_renewal(batch: Batch, found: Standing, token: str) -> None:

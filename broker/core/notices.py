@@ -55,11 +55,10 @@ def tell_of_rename(batch: Batch, about: Mailbox, line: str) -> None:
             else:
                 others.append(mailbox)
     for notice, mailboxes in waiting.items():
-        lines = (*notice.lines, line)
-        grown = notice._replace(lines=lines[-_LINES:], left_out=notice.left_out + max(0, len(lines) - _LINES))
-        batch.store.rewrite(notice.message_id, text_of(notice), text_of(grown))
+        more = grown(notice, (line,))
+        batch.store.rewrite(notice.message_id, text_of(notice), text_of(more))
         for mailbox in mailboxes:
-            batch.journal.set(mailbox, "notice", grown)
+            batch.journal.set(mailbox, "notice", more)
     told = [m for m in others if room(batch.settings, m)]
     message_id = notify(batch, told, line)
     for mailbox in told:
@@ -72,6 +71,12 @@ def may_grow(batch: Batch, mailbox: Mailbox, notice: Notice) -> bool:
     return fresh and notice.message_id > mailbox.cursor and notice.message_id not in mailbox.leased
 
 
-def text_of(notice: Notice) -> str:
-    left = [f"📝 {notice.left_out} earlier renames"] if notice.left_out else []
+def grown(notice: Notice, lines: tuple[str, ...]) -> Notice:
+    """The notice with more lines; of many the last ones."""
+    every = (*notice.lines, *lines)
+    return notice._replace(lines=every[-_LINES:], left_out=notice.left_out + max(0, len(every) - _LINES))
+
+
+def text_of(notice: Notice, what: str = "renames") -> str:
+    left = [f"📝 {notice.left_out} earlier {what}"] if notice.left_out else []
     return "\n".join([*left, *notice.lines])

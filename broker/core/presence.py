@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.bodies import alive, holder
 from broker.core.facts import WAITING
+from broker.core.looks import look
+from broker.core.stalls import DEAD_S
 from broker.core.state import Mailbox, Session
 from broker.core.values import iso_term
 from broker.core.wakes import turn_over
@@ -14,6 +17,8 @@ from broker.protocol.errors import IpcError
 GONE_AFTER_S = 15 * 60.0
 """An agent counts as gone after 15 minutes without a request or an open connection."""
 _WAY_LENGTH = 32
+_SAID = {"idle": "idle", "gone": "ended"}
+"""What an agent without hooks tells those who watch it by its state."""
 
 
 def list_instances(batch: Batch, _session: Session, request: Incoming) -> dict[str, Any]:
@@ -41,6 +46,8 @@ def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
         row["body"] = {**holder(batch, mailbox.session), "alive": lives}
     if lives is False:
         row["ended"] = True
+    if (alarm := next((a for a in batch.state.alarms.values() if a.mailbox_id == mailbox.id), None)) is not None:
+        row["stuck"] = {"kind": alarm.kind, "since": iso_term(batch, alarm.since_s), "evidence": alarm.evidence}
     return row
 
 
@@ -80,6 +87,10 @@ def presence(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
         batch.store.save_mailbox(mailbox)
         if over:
             turn_over(batch, mailbox)
+        if state == "gone":
+            look(batch, mailbox, DEAD_S)
+        if state in _SAID:
+            happened(batch, mailbox, _SAID[state])
     return {"presence": presence_of(batch, mailbox), "note": mailbox.note, "reach": list(mailbox.reach)}
 
 

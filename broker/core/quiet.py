@@ -13,6 +13,7 @@ from typing import Any
 
 from broker.core.batch import Batch
 from broker.core.chores import ROWS
+from broker.core.looks import PROCESS_S, look
 from broker.core.state import Landing, Mailbox
 from broker.core.storage import StoredMessage
 
@@ -30,6 +31,7 @@ def count_in(batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land:
     journal.set(mailbox, "queued", mailbox.queued + 1)
     if land == Landing.AT_ONCE:
         journal.add(mailbox.urgent, message_id)
+        look(batch, mailbox, PROCESS_S)
     elif land == Landing.AT_END:
         journal.add(mailbox.later, message_id)
     elif land == Landing.AS_DIGEST:

@@ -298,6 +298,18 @@ class State:
     alarms: dict[int, Alarm] = field(default_factory=dict)
     """The open ones."""
     agent_watches: dict[int, AgentWatch] = field(default_factory=dict)
+    looks: dict[int, float] = field(default_factory=dict)
+    """Mailbox id to the monotonic second at which the radar looks at its agent."""
+    chains: dict[int, int] = field(default_factory=dict)
+    """Mailbox id to its last answer to an answer."""
+    radar_begun: bool = False
+    awake_s: float = 0.0
+    """Term second at which the machine last woke, and by how much that clock is ahead of the monotonic one."""
+    awake_gap_s: float | None = None
+    stopped_s: float = 0.0
+    """Term second at which the broker was last stopped in order."""
+    watch_notices: dict[int, tuple[float, Notice | None, tuple[str, ...]]] = field(default_factory=dict)
+    """By watch: when its watcher was last told (monotonic), the notice, and what has happened since."""
     last_alarm_id: int = 0
     last_watch_id: int = 0
     tidy_at: tuple[int, int] = (TIDY, TIDY)

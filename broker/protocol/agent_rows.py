@@ -8,6 +8,7 @@ AGENT_EVENTS = (
     "began",
     "turn_began",
     "turn_ended",
+    "sign",
     "tool_began",
     "tool_ended",
     "permission",
@@ -15,6 +16,8 @@ AGENT_EVENTS = (
     "failed",
     "ended",
 )
+HAPPENINGS = ("idle", "ended", "failed", "stuck", "edits", "claims", "releases", "joins")
+"""What an agent can be watched for."""
 _GROUP = Field("group", (str,), "the group's name", required=True)
 _NAME = Field("name", (str,), "whose mail it is about", required=True)
 
@@ -127,6 +130,49 @@ AGENT_ROWS = (
         (Field("resource", (str,), "only those that overlap it", low=1, high=512),),
         ("claims: [{resource, holder, since, until, note, mine}]",),
         "Who works on what.",
+        long=True,
+    ),
+    Action(
+        "watch_agent",
+        Access.SESSION,
+        (
+            Field("name", (str,), "the agent; * is any", required=True),
+            Field(
+                "events",
+                (list,),
+                "idle, ended, failed, stuck (these by default), edits, claims, releases, joins",
+                low=1,
+                high=8,
+            ),
+            Field("resource", (str,), "of edits, claims, releases: only what overlaps this pattern", low=1, high=512),
+            Field("once", (bool,), "false: each time (default true)"),
+            Field("wake", (bool,), "true: it may wake; else it comes as quiet mail"),
+            Field("ttl_s", (int, float), "how long", low=1, high=2_592_000, default=604_800),
+        ),
+        ("watch: {id, name, events, once, wake, until, resource}",),
+        "Be told by a notice when something happens to an agent.",
+    ),
+    Action(
+        "unwatch_agent",
+        Access.SESSION,
+        (Field("watch_id", (int,), "as watch_agent answered it; all of one's own without it", low=1, high=2**31),),
+        ("dropped: how many",),
+        "Be told no more.",
+    ),
+    Action(
+        "watches",
+        Access.SESSION,
+        (),
+        ("watches: [{id, name, events, once, wake, until, resource}]",),
+        "What one is told of.",
+        long=True,
+    ),
+    Action(
+        "alarms",
+        Access.SESSION,
+        (),
+        ("alarms: [{id, name, kind, other, since, evidence}]",),
+        "Agents that do not go on, and how that is known.",
         long=True,
     ),
     Action(

@@ -140,6 +140,8 @@ _ROWS = (
         retryable=True,
     ),
     ErrorKind("too_many_claims", 429, "A session may hold {limit} claims", "Release some: claims lists them."),
+    ErrorKind("too_many_watches", 429, "A session may have {limit} watches", "Drop some: watches lists them."),
+    ErrorKind("watches_full", 429, "All agents together have {limit} watches", "Wait until some end.", retryable=True),
     ErrorKind(
         "claims_full", 429, "All agents together hold {limit} claims", "Wait until some end: claims lists them.", retryable=True
     ),

@@ -108,6 +108,7 @@ class Server:
         with contextlib.suppress(StoreDamaged):  # then there is nothing to be saved here
             self.sweeper.flush_activity(force=True)
             self._note_clock()
+            self._note_stop()
         self._stream.close()
         self._router.close()
         self._selector.close()
@@ -211,6 +212,12 @@ class Server:
             self.store.save_reading(self.terms.at)
         except StoreError as e:  # the next start counts from an earlier one
             self.log.warning("clock_not_written", detail=str(e))
+
+    def _note_stop(self) -> None:
+        try:
+            self.store.save_stop(self.clock().term_s)
+        except StoreError as e:  # what agents did before the stop is counted on
+            self.log.warning("stop_not_written", detail=str(e))
 
     def _answer(self, decided: Decided) -> None:
         out, events = decided

@@ -10,7 +10,7 @@ from broker.store.transactions import Transactions
 
 ADD_STEP = "INSERT OR IGNORE INTO step SELECT ?1,?2,?3,?4,?5,?6 WHERE EXISTS (SELECT 1 FROM message WHERE id = ?1)"
 """A message may be swept before its step is written."""
-_SAVE_ACTIVITY = "INSERT OR REPLACE INTO activity VALUES (?,?,?,?,?,?,?,?)"
+_SAVE_ACTIVITY = "INSERT OR REPLACE INTO activity VALUES (?,?,?,?,?,?,?,?,?)"
 
 
 class FactRows(Transactions):
@@ -27,12 +27,21 @@ class FactRows(Transactions):
 
     def save_activity(self, mailbox_id: int, a: Activity) -> None:
         """Not worth a sync: the next event of the agent says the same again."""
-        row = (mailbox_id, a.state, a.since_s, a.event_s, a.tool, json.dumps(a.calls), a.digest, a.repeats)
+        row = (mailbox_id, a.state, a.since_s, a.event_s, a.tool, json.dumps(a.calls), a.digest, a.repeats, a.acted_s)
         self._light.append((_SAVE_ACTIVITY, row))
 
     def save_alarm(self, alarm: Alarm) -> None:
         fields = {name: getattr(alarm, name) for name in Alarm.__slots__}
         self._add(AlarmRow.replace(**fields))
+
+    def forget_alarms(self, before_s: float) -> None:
+        """Those that closed before then."""
+        self._add(AlarmRow.delete().where(AlarmRow.closed_s < before_s))
+
+    def asked(self, now_s: float) -> set[int]:
+        """Mailboxes that owe an answer."""
+        sql = "SELECT DISTINCT asked_id FROM question WHERE answer_id IS NULL AND deadline_s > ?"
+        return {row[0] for row in self._sql.execute(sql, (now_s,))}
 
     def save_agent_watch(self, watch: AgentWatch) -> None:
         self._add(AgentWatchRow.replace(**{**watch._asdict(), "events": " ".join(watch.events)}))

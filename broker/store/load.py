@@ -81,6 +81,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
         self._load_landings(state)
         self._load_company(state)
         self.load_facts(state)
+        state.stopped_s = float(self._meta("stopped_s") or 0.0)
         return state
 
     def _load_landings(self, state: State) -> None:
@@ -135,6 +136,10 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
     def save_reading(self, at: ClockReading) -> None:
         """Between batches. Raises StoreError."""
         self._write_now(("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", [(json.dumps(at.to_map()),)]))
+
+    def save_stop(self, term_s: float) -> None:
+        """That the broker is stopped in order; the next life asks for how long it was down. Raises StoreError."""
+        self._write_now(("INSERT OR REPLACE INTO meta VALUES ('stopped_s', ?)", [(str(term_s),)]))
 
     def _meta(self, key: str) -> str | None:
         row = MetaRow.get_or_none(MetaRow.key == key)

@@ -75,7 +75,8 @@ CREATE TABLE untold (sender_id INTEGER NOT NULL, message_id INTEGER NOT NULL, ma
 CREATE TABLE step (message_id INTEGER NOT NULL, mailbox_id INTEGER NOT NULL, step INTEGER NOT NULL, way TEXT NOT NULL,
   at_s REAL NOT NULL, inferred INTEGER NOT NULL, PRIMARY KEY (message_id, mailbox_id, step, way)) WITHOUT ROWID;
 CREATE TABLE activity (mailbox_id INTEGER NOT NULL PRIMARY KEY, state TEXT NOT NULL, since_s REAL NOT NULL,
-  event_s REAL NOT NULL, tool TEXT NOT NULL, calls TEXT NOT NULL, digest TEXT NOT NULL, repeats INTEGER NOT NULL);
+  event_s REAL NOT NULL, tool TEXT NOT NULL, calls TEXT NOT NULL, digest TEXT NOT NULL, repeats INTEGER NOT NULL,
+  acted_s REAL NOT NULL);
 CREATE TABLE alarm (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, kind TEXT NOT NULL, other TEXT NOT NULL,
   since_s REAL NOT NULL, opened_s REAL NOT NULL, evidence TEXT NOT NULL, told INTEGER NOT NULL, closed_s REAL);
 CREATE TABLE agent_watch (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, subject_id INTEGER NOT NULL,

@@ -219,6 +219,7 @@ class ActivityRow(Model):
     calls = peewee.TextField()
     digest = peewee.TextField()
     repeats = peewee.IntegerField()
+    acted_s = peewee.FloatField()
 
     class Meta:
         table_name = "activity"

@@ -31,6 +31,8 @@ BY_COMMAND = {
     "dead_send": "dead",
     "dead_drop": "dead",
     "report": "hook",
+    "watch_agent": "tell-me",
+    "unwatch_agent": "unwatch",
     "import": "import-legacy",
     "end_session": "keys",
     "ping": "doctor",

@@ -34,12 +34,13 @@ def states(*events: str) -> list[str]:
         ("turn_began, answer, tool_began Bash 1", "working answer working"),
         ("turn_began, failed, turn_began", "working failed working"),
         ("tool_ended Bash 1, turn_ended", "working idle"),
+        ("sign Read, turn_began, permission Read, sign Bash, sign Read", " working permission permission working"),
         ("ended, tool_ended Bash 1, turn_ended, began", "ended ended ended idle"),
         ("ended, turn_began", "ended working"),
     ],
 )
 def test_each_event_leads_to_its_state(events: str, seen: str) -> None:
-    assert states(*events.split(", ")) == seen.split()
+    assert states(*events.split(", ")) == seen.split(" ")
 
 
 def test_a_call_that_has_ended_does_not_begin_afterwards() -> None:
@@ -54,9 +55,10 @@ def test_a_call_that_has_ended_does_not_begin_afterwards() -> None:
 def test_calls_beside_each_other_run_until_each_has_ended() -> None:
     now = Activity()
     for key in ("1", "2", "3"):
-        now = activity.after(now, "tool_began", float(key), "Bash", key)
+        now = activity.after(now, "tool_began", float(key) / 10, "Bash", key)
     now = activity.after(now, "tool_ended", 4, "Bash", "2")
     assert [call.key for call in now.running()] == ["1", "3"]
+    assert [call.key for call in activity.after(now, "tool_began", 60, "Bash", "4").running()] == ["4"]  # of a later step
     assert activity.after(now, "turn_ended", 5).running() == ()
 
 

@@ -24,7 +24,15 @@ def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
         ("claude-UserPromptSubmit", "UserPromptSubmit", "turn_began"),
         ("claude-PreToolUse", "BeforeTool", "tool_began Write toolu_01"),
         ("claude-PostToolUse", "PostToolUse", "tool_ended Write toolu_01 /home/me/project/notes.txt"),
-        ("claude-PreToolUse", "PermissionRequest", "permission Write toolu_01"),
+        ("claude-PermissionRequest", "PermissionRequest", "permission Bash"),
+        ("claude-PermissionRequest-question", "PermissionRequest", "answer AskUserQuestion"),
+        ("claude-PostToolUseFailure", "PostToolUseFailure", "tool_ended Bash toolu_01"),
+        ("claude-StopFailure", "StopFailure", "failed"),
+        ("claude-Notification-idle", "Notification", "turn_ended"),
+        ("codex-Interrupt", "Interrupt", "turn_ended"),
+        ("codex-PermissionRequest", "PermissionRequest", "permission Bash"),
+        ("gemini-BeforeTool", "BeforeTool", "tool_began run_shell_command"),
+        ("gemini-Notification", "Notification", "permission"),
         ("claude-SessionEnd", "SessionEnd", "ended"),
         ("codex-PreToolUse", "BeforeTool", "tool_began apply_patch c1"),
         ("codex-PreToolUse", "PostToolUse", "tool_ended apply_patch c1 /home/me/project/notes.txt"),
@@ -62,10 +70,12 @@ def test_a_notice_to_the_user_is_reported_by_its_kind(kind: str, told: str | Non
     assert (report or {}).get("event") == told
 
 
-@pytest.mark.parametrize("called", ["BeforeTool", "PostToolUse", "Stop", "SessionEnd", "StopFailure"])
-def test_of_a_subagent_only_calls_and_questions_are_reported(called: str) -> None:
+@pytest.mark.parametrize("called", ["BeforeTool", "PostToolUse", "PermissionRequest", "Stop", "SessionEnd", "StopFailure"])
+def test_a_subagent_gives_signs_and_asks_but_has_no_turns(called: str) -> None:
     report = reported("claude-PostToolUse", called, agent_id="a1")
-    assert (report is not None) == (called in ("BeforeTool", "PostToolUse"))
+    assert (report or {}).get("event") == {"BeforeTool": "sign", "PostToolUse": "sign", "PermissionRequest": "permission"}.get(
+        called
+    )
 
 
 def test_presence_follows_a_session_from_hook_to_hook(shared: Service, tag: str) -> None:

@@ -144,4 +144,5 @@ def _rest(group: dict[str, Any]) -> str:
 
 def _instance(row: dict[str, Any]) -> str:
     note = f"  {quoted(row['note'])}" if row.get("note") else ""
-    return f"{row['id']}  {row['presence']}  last seen {row['last_seen']}{note}"
+    stuck = f"  stuck: {quoted(row['stuck']['evidence'])}" if row.get("stuck") else ""
+    return f"{row['id']}  {row['presence']}  last seen {row['last_seen']}{stuck}{note}"

@@ -7,6 +7,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from bridges import watch_words
 from bridges.claim_names import resource_of
 from bridges.fence import NOTES_LABEL, quoted
 from bridges.mcp.render import fitting
@@ -18,6 +19,10 @@ from broker.protocol.essentials import AUTOCHECK_MINUTES
 _CLAIM = ACTIONS["claim"].field("ttl_s")
 _Minutes = Annotated[int, Field(ge=0, le=ACTIONS["autocheck"].field("minutes").most)]
 _Manage = Literal[
+    "watch_agent",
+    "unwatch",
+    "watches",
+    "alarms",
     "presence",
     "group_create",
     "group_join",
@@ -79,7 +84,9 @@ def add_manage(server: MCPServer[None], answer: Answerer) -> None:
         annotations=hints(idempotent=True),
         description="presence: name=working|idle, note=on what. group_*: name=the group; send to its name posts. block, mute, "
         "unblock: name=a sender. autocheck: minutes 1-60, 0 stops. withdraw: name=id of your unread message. "
-        "dead_send, dead_drop: name=id of a dead letter.",
+        "dead_send, dead_drop: name=id of a dead letter. "
+        "watch_agent: tells you when name=an agent is note=idle ended failed stuck joins, or edits/claims/releases PATTERN; "
+        "words each, wake. unwatch: name=its number. alarms: who is stuck.",
     )
     async def manage(
         do: _Manage,
@@ -98,6 +105,13 @@ def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[
         return {"action": "presence", "state": name, "note": note}
     if do == "autocheck":
         return {"action": "autocheck", "minutes": minutes}
+    if do == "watch_agent":
+        return {"action": do, "name": name, **watch_words.fields_of((note or "").split(), current().agent.cwd)}
+    if do == "unwatch":
+        number = int(name) if name is not None and name.isdecimal() else name
+        return {"action": "unwatch_agent", "watch_id": number}
+    if do in ("watches", "alarms"):
+        return {"action": do}
     if do == "withdraw":
         return {"action": "withdraw", "withdraw_id": name}
     if do == "dead_send":
@@ -113,6 +127,14 @@ def managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
     """A reply as a tool's result. A reply without a sentence gets one."""
     if "presence" in reply:
         reply["message"] = f"You are {reply['presence']}{': ' + reply['note'] if reply['note'] else ''}"
+    elif "watch" in reply:
+        reply["message"] = watch_words.sentence(reply["watch"])
+    elif "watches" in reply:
+        reply["message"] = "; ".join(watch_words.sentence(row) for row in reply["watches"]) or "You watch nobody"
+    elif "dropped" in reply:
+        reply["message"] = f"Dropped {reply['dropped']}"
+    elif "alarms" in reply:
+        reply["message"] = "; ".join(f"{row['name']} {quoted(row['evidence'])}" for row in reply["alarms"]) or "Nobody is stuck"
     elif "autocheck" in reply:
         every = f" every {reply['minutes']} minutes" if "minutes" in reply else ""
         reply["message"] = f"Automatic checks are {reply['autocheck']}{every}"
