@@ -102,6 +102,10 @@ class Upstream:
         body = {"action": "unsubscribe", "session_token": token, "subscription": number}
         self._spawn(body, lambda: self.forget(number))
 
+    def end_wait(self, number: int, token: Any) -> None:
+        """Have a waiting request answered now."""
+        self._spawn({"action": "unsubscribe", "session_token": token, "subscription": number})
+
     def _spawn(self, body: dict[str, Any], then: Callable[[], object] = lambda: None) -> None:
         def done(reply: dict[str, Any]) -> bool:
             self._background -= 1
@@ -156,19 +160,41 @@ class ClientSubscription:
 class DoorClient:
     """One client of a door, from its first request until ``end``. It may act for several sessions."""
 
-    __slots__ = ("_handed", "_subscriptions", "_up")
+    __slots__ = ("_handed", "_subscriptions", "_up", "_waits")
 
     def __init__(self, upstream: Upstream) -> None:
         self._up = upstream
         self._subscriptions: dict[int, ClientSubscription] = {}
         """By the number of the subscribe request at the broker."""
         self._handed: list[Handed] = []
+        self._waits: dict[int, Any] = {}
+        """Tokens of requests that wait for mail, by their number at the broker."""
 
     # requests
 
     def ask(self, body: dict[str, Any], on_reply: OnReply) -> None:
         """Make a request. The connection takes the dict over. Raises IpcError once the connection is closed."""
-        self._up.submit(body, on_reply)
+        if not body.get("wait_s"):
+            self._up.submit(body, on_reply)
+            return
+
+        def answered(reply: dict[str, Any]) -> bool:
+            self._waits.pop(number, None)
+            return on_reply(reply)
+
+        token = body.get("session_token")
+        number = self._up.submit(body, answered)
+        self._waits[number] = token
+
+    @property
+    def waits(self) -> bool:
+        """True while a request waits for mail."""
+        return bool(self._waits)
+
+    def end_waits(self) -> None:
+        """Nobody is there any more to wait: what waits is answered now. So no name is held by who has left."""
+        while self._waits:
+            self._up.end_wait(*self._waits.popitem())
 
     @property
     def subscriptions(self) -> int:
@@ -278,6 +304,7 @@ class DoorClient:
 
     def end(self, *, acknowledge: bool = False) -> None:
         """The client is gone: end its subscriptions and settle its mail."""
+        self.end_waits()
         for number in list(self._subscriptions):
             self._end_subscription(number)
         self.settle(acknowledge=acknowledge)

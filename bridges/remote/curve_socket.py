@@ -15,12 +15,16 @@ import zmq
 
 from broker.home.keys import AllowList, KeyPair
 from broker.home.logs import Log
+from broker.protocol.departures import Departures
 from broker.protocol.unread import Outbox
 
 HANDSHAKE_S = 10.0
 """A peer that has not shown its key by then is dropped."""
 _AT_ONCE = 64
 """Frames, and handshakes, taken in one turn of the loop. Neither may hold up the other, or the replies."""
+_KEEPALIVE = {zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 60, zmq.TCP_KEEPALIVE_INTVL: 15, zmq.TCP_KEEPALIVE_CNT: 4}
+"""The kernel asks a client that is silent for 60 s whether it is there, every 15 s, four times. So a connection to a machine
+that is gone ends in two minutes."""
 _UNREAD_FRAMES = 16
 """Frames of one connection that libzmq reads ahead. Each may be as long as the longest message."""
 _ROUTE_BYTES = 5
@@ -31,21 +35,25 @@ _TOLD_S = 1.0
 """Between two lines of the log about refused keys."""
 OnFrame = Callable[[bytes, str, bytes], None]
 """Called with (route, key as hex, frame)."""
+OnEnd = Callable[[bytes], None]
+"""Called with the route of a connection that has ended."""
 
 
 class Gate:
     """The two sockets in the event loop. ``open`` binds; ``send`` answers a route."""
 
-    def __init__(self, allowed: AllowList, on_frame: OnFrame, log: Log) -> None:
+    def __init__(self, allowed: AllowList, on_frame: OnFrame, on_end: OnEnd, log: Log) -> None:
         self.refused = 0
         self._allowed = allowed
         self._on_frame = on_frame
+        self._on_end = on_end
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._context = zmq.Context()
         self._zap = self._context.socket(zmq.REP)
         self._router = self._context.socket(zmq.ROUTER)
         self._outbox = Outbox(self._router)
+        self._ends = Departures(self._context, self._router)
         self._told_s = 0.0
         self._again = False
 
@@ -65,13 +73,14 @@ class Gate:
         router.setsockopt(zmq.RCVHWM, _UNREAD_FRAMES)
         router.setsockopt(zmq.MAXMSGSIZE, frame_limit_bytes)
         router.setsockopt(zmq.BACKLOG, 1024)
-        router.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        router.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 60)
+        for option, value in (*_KEEPALIVE.items(), (zmq.TCP_MAXRT, 120_000)):
+            router.setsockopt(option, value)
         if "[" in address:
             router.setsockopt(zmq.IPV6, 1)
         router.bind(address)
         self._loop.add_reader(zap.fileno(), self._look)
         self._loop.add_reader(router.fileno(), self._look)
+        self._loop.add_reader(self._ends.monitor.fileno(), self._look)
         self._look()
         bound: bytes = router.getsockopt(zmq.LAST_ENDPOINT)  # type: ignore[assignment]
         return bound.rstrip(b"\0").decode()
@@ -87,10 +96,13 @@ class Gate:
         return True
 
     def close(self) -> None:
-        for s in (self._zap, self._router):
-            if not s.closed:
-                self._loop.remove_reader(s.fileno())
-                s.close()
+        if self._router.closed:
+            return
+        for s in (self._zap, self._router, self._ends.monitor):
+            self._loop.remove_reader(s.fileno())
+        self._ends.close()
+        self._zap.close()
+        self._router.close()
         self._context.term()
 
     def _look_soon(self) -> None:
@@ -106,6 +118,10 @@ class Gate:
         more = self._take_handshakes()
         if self._take_frames() or more:
             self._look_soon()
+        self._ends.hear()
+        self._ends.arrived.clear()
+        while self._ends.departed:
+            self._on_end(self._ends.departed.pop())
 
     def _take_handshakes(self) -> bool:
         for _ in range(_AT_ONCE):
@@ -141,6 +157,8 @@ class Gate:
             key = frames[-1].get("User-Id") if frames else ""
             # an id of a client's own making could be that of a connection which has just ended, and get its pushes
             if len(frames) == 1 and len(route) == _ROUTE_BYTES and route.bytes[0] == 0:
+                if route.bytes not in self._ends.known:
+                    self._ends.meet(route.bytes, frames[0])
                 self._on_frame(route.bytes, str(key), frames[0].bytes)
             else:
                 self._log.refusal("remote_frame_refused", key=str(key), parts=len(frames))

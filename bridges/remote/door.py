@@ -90,7 +90,7 @@ class Door:
 
     def open(self, address: str, pair: KeyPair, frame_limit_bytes: int) -> str:
         """Let other machines in; the address with its port. Raises zmq.ZMQError."""
-        self._gate = Gate(self._allowed, self.take, self._log)
+        self._gate = Gate(self._allowed, self.take, self.end, self._log)
         try:
             return self._gate.open(address, pair, frame_limit_bytes)
         except zmq.ZMQError:
@@ -130,6 +130,12 @@ class Door:
             except Exception as error:  # the one broad catch of this process: the client gets a reference, the log the rest
                 ref = self._log.exception(error, door="remote", name=name)
                 self._answer(peer, {"id": body.get("id"), **IpcError("internal", ref=ref).to_wire()})
+
+    def end(self, route: bytes) -> None:
+        """A connection has ended: nothing waits for it any more, and no name is held by it."""
+        peer = self._peers.pop(route, None)
+        if peer is not None:
+            peer.client.end()
 
     def _submit(self, peer: RemoteClient, body: dict[str, Any], token: Any, size_bytes: int) -> None:
         action, number = body.get("action"), body.get("id")

@@ -60,6 +60,10 @@ class Admission:
             raise IpcError("forbidden_user")
         return peer
 
+    def has_left(self, connected: socket.socket, peer: PeerProcess) -> bool:
+        """True where a client of this machine has closed its socket, and not only ended its sending side."""
+        return peer.verdict != "unknown" and self._peers(connected).verdict == "unknown"
+
     def check_register(self, peer: PeerProcess) -> None:
         """Raise IpcError for a client that may not take a name at the port."""
         if peer.verdict == "unknown" and not self._settings.shared_secret:

@@ -79,6 +79,8 @@ class TcpConnection(Pipeline):
         error = None
         if self._life.state is LifeState.READING:  # each one-shot client comes here, and few are told
             error = IpcError("bad_request", detail="The connection ended before a complete JSON object")
+        if self._client.waits and self._up.admission.has_left(self._stream.socket, self._peer):
+            self._client.end_waits()  # not only its sending side has ended
         self.report(LifeEvent.CLIENT_CLOSED, error)
 
     def connection_lost(self, _error: OSError | None) -> None:

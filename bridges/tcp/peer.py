@@ -35,6 +35,8 @@ _FOUND = struct.Struct("=BBBB2s2s16s16sIQIIIII")
 """inet_diag_msg: family, state, timer, retransmissions; the socket; expires, queues, uid, inode."""
 _ANY_COOKIE = 2**64 - 1
 _ANSWER_BYTES = 8192
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
+"""Seconds of silence, seconds between questions, questions without an answer; milliseconds that what we sent may lie unread."""
 
 
 class PeerProcess(NamedTuple):
@@ -179,6 +181,14 @@ def _rows() -> Iterator[list[str]]:
             next(table, None)
             for line in table:
                 yield line.split()
+
+
+def keep_asking(s: socket.socket) -> None:
+    """Have the kernel ask a silent other end whether it is there. A connection to a machine that is gone ends in 2 min."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # macOS calls the first one TCP_KEEPALIVE
+            s.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def has_ended(s: socket.socket) -> bool:

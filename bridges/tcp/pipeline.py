@@ -19,6 +19,7 @@ from bridges.tcp.guest import Guest
 from bridges.tcp.json_requests import JsonUpstream, legacy_message, shown
 from bridges.tcp.lifecycle import LifeEvent
 from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, UNREAD_PUSHES_BYTES, Slot, Window
+from bridges.tcp.peer import keep_asking
 from bridges.tcp.wrong_proofs import WrongProofs
 from bridges.upstream import DoorClient, Handed
 from broker.protocol.actions import DELIVERING
@@ -49,6 +50,8 @@ class Pipeline(Guest):
         self._slow_timer: asyncio.TimerHandle | None = None
         self._flush_planned = False
         self._can_write = True
+        self._is_asked = False
+        """The kernel asks whether the client is there."""
 
     @abstractmethod
     def _limit_time(self) -> None:
@@ -117,6 +120,11 @@ class Pipeline(Guest):
                 self._client.disown(request)
             self._ask(slot)
 
+    def _keep_asking(self) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            keep_asking(self._stream.socket)
+
     def _body(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._up.body(request, self._peer, self._name)
 
@@ -127,6 +135,8 @@ class Pipeline(Guest):
         """Make a request, or one that a sentence stands for; mail that its reply brings is the slot's."""
         body = self._body(request)
         action, token = body["action"], body.get("session_token")
+        if body.get("wait_s"):
+            self._keep_asking()
         if action == "check" and not self._life.is_lasting:
             self._up.limit_mail(body, ONE_SHOT_BYTES // (1 if request is slot.request else 2))
 
@@ -158,6 +168,7 @@ class Pipeline(Guest):
         if not self._life.is_lasting:
             raise IpcError("bad_request", detail="subscribe needs a lasting connection: end the request with a newline")
         token, echo = slot.request.get("session_token"), slot.request.get("id")
+        self._keep_asking()
 
         def receive(push: dict[str, Any]) -> None:
             push.pop("id", None)

@@ -1,7 +1,7 @@
 """Long polls: requests that wait for mail, for at most the ``wait_s`` that they name."""
 
 import heapq
-from typing import Literal
+from typing import Any, Literal
 
 from broker.core.journal import Journal
 from broker.core.state import Mailbox, Route, State, Waiter
@@ -38,6 +38,18 @@ def ended_waiters(state: State, mono_s: float, journal: Journal) -> list[tuple[M
             if over:
                 journal.set(mailbox, queue, [w for w in waiting if w.deadline_s > mono_s])
                 ended.extend((mailbox, w) for w in over)
+    return ended
+
+
+def drop_waiters(mailbox: Mailbox, route: Route, request_id: Any, journal: Journal) -> list[Waiter]:
+    """Take off and return the long polls that one request of a connection began."""
+    ended: list[Waiter] = []
+    for queue in _QUEUES:
+        waiting: list[Waiter] = getattr(mailbox, queue)
+        mine = [w for w in waiting if (w.route, w.request_id) == (route, request_id)]
+        if mine:
+            journal.set(mailbox, queue, [w for w in waiting if w not in mine])
+            ended += mine
     return ended
 
 

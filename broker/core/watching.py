@@ -11,7 +11,7 @@ from broker.core.leases import expired_leases, note_use, return_leases
 from broker.core.sessions import act_as
 from broker.core.state import Landing, Mailbox, Session, Subscription, Watcher
 from broker.core.values import land_word
-from broker.core.waits import WAITS, ended_waiters
+from broker.core.waits import WAITS, drop_waiters, ended_waiters
 from broker.core.wakes import LOOK_S, armed, arrived
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
@@ -65,7 +65,7 @@ def watch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
 
 
 def unsubscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    """End one or all of this connection's subscriptions of the session."""
+    """End one or all of this connection's subscriptions of the session, or the wait of one request, which is answered."""
     act_as(batch, session, request, "instance_id")
     mailbox, route, number = session.mailbox, request.route, request.body.get("subscription")
 
@@ -76,6 +76,8 @@ def unsubscribe(batch: Batch, session: Session, request: Incoming) -> dict[str, 
         batch.journal.set(mailbox, "subscription", None)
     batch.journal.set(mailbox, "watchers", [w for w in mailbox.watchers if not meant(w)])
     ways.disarm(batch, mailbox, meant)
+    for waiter in drop_waiters(mailbox, route, number, batch.journal) if number is not None else ():
+        reply(batch, waiter, mailbox, [], state="open" if waiter.question_id else None)
     return {"message": f"Unsubscribed {mailbox.name}"}
 
 

@@ -253,7 +253,14 @@ MAIL_ROWS = (
     Action(
         "unsubscribe",
         Access.SESSION,
-        (_INSTANCE, Field("subscription", (int, str), "the id of one subscribe request; all of this connection without it")),
+        (
+            _INSTANCE,
+            Field(
+                "subscription",
+                (int, str),
+                "the id of one subscribe request, or of a check or ask that waits; without it all subscriptions here",
+            ),
+        ),
         ("message",),
         "No more pushes.",
     ),

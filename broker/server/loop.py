@@ -97,7 +97,7 @@ class Server:
         if address.startswith("ipc://"):
             self.ground.keep(address.removeprefix("ipc://"), partial(self._router.bind, self.settings, address))
         self._selector.register(self._router, selectors.EVENT_READ, self._router)
-        self._selector.register(self._router.monitor, selectors.EVENT_READ, self._router.monitor)
+        self._selector.register(self._router.ends.monitor, selectors.EVENT_READ, self._router.ends.monitor)
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
@@ -144,8 +144,8 @@ class Server:
                     peers.append(source)
             elif source is self._router:
                 routed = True
-            elif source is self._router.monitor:
-                self._router.hear()
+            elif source is self._router.ends.monitor:
+                self._router.ends.hear()
             elif source is self._stream:
                 for route in self._stream.accept(time.monotonic()):
                     begin_connection(self.engine.state, route)
@@ -162,7 +162,7 @@ class Server:
         note(self.log, self.ground.look())
 
     def _timeout_s(self) -> float | None:
-        if self._stream.departed or self._router.departed or self._slow or self._backlog.has_work(self._stream.is_full):
+        if self._stream.departed or self._router.ends.departed or self._slow or self._backlog.has_work(self._stream.is_full):
             return 0
         state = self.engine.state
         deadlines = (next_deadline(state), state.chore_s, self.sweeper.next_s, self._stream.listen_again_s)
@@ -179,7 +179,7 @@ class Server:
         if self._stream.ending:  # those with nothing left to answer: mail of this batch is not for their waits any more
             asking = {frame.route for frame in taken}
             self._stream.end(lambda route: route in asking or self._is_asking(route))
-        if self._stream.departed or self._router.departed:
+        if self._stream.departed or self._router.ends.departed:
             self._see_off()
         self._answer(self.engine.run(taken, self.clock(), ConnectionBudget(self._backlog.pace_s)))
         if self.engine.rest:
@@ -255,9 +255,9 @@ class Server:
             else:
                 self._refuse(route, frames.FrameError("a message has one frame"))
                 read += 1
-        for route in self._router.arrived:
+        for route in self._router.ends.arrived:
             begin_connection(self.engine.state, route)
-        self._router.arrived.clear()
+        self._router.ends.arrived.clear()
         now_s = self.clock().mono_s
         if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
             self._stream.listen_again()
@@ -313,7 +313,7 @@ class Server:
 
     def _see_off(self) -> None:
         """Forget connections that have ended. Mail that they held goes back to its mailbox."""
-        for departed in (self._stream.departed, self._router.departed):
+        for departed in (self._stream.departed, self._router.ends.departed):
             for route in departed:
                 end_connection(self.engine.state, route)
                 self._persons.forget(route)

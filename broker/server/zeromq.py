@@ -1,23 +1,19 @@
-"""The ZeroMQ door of the broker: one ROUTER socket, and its monitor, which tells of connections that end.
+"""The ZeroMQ door of the broker: one ROUTER socket, and what tells of connections that end.
 
-ZeroMQ names a connection by its route and tells of its end by its descriptor. The first frame of a route says the descriptor
-(``SRCFD``), which joins the two. A descriptor is used again by a later connection, so the monitor is read before a route is
-joined to one, and a route is joined to none that has ended or is another's: then its mail comes back by time, as before.
+Where the end of one is not told, its mail comes back by time.
 """
 
 import os
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from broker.core.state import Route
 from broker.home.endpoints import clear_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
+from broker.protocol.departures import Departures
 from broker.protocol.unread import Outbox
-
-_MONITOR = "inproc://ends"
 
 
 class Router:
@@ -28,18 +24,7 @@ class Router:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._outbox = Outbox(self._socket)
-        self._socket.monitor(_MONITOR, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-        self.monitor = self._context.socket(zmq.PAIR)
-        """Readable when connections began or ended: then call ``hear``."""
-        self.monitor.setsockopt(zmq.RCVHWM, 0)  # a full one would hold up libzmq's thread
-        self.monitor.connect(_MONITOR)
-        self._routes: dict[int, Route | None] = {}
-        """By the descriptor of a connection; None before its first frame."""
-        self._known: set[Route] = set()
-        """Routes whose end will be told."""
-        self.arrived: list[Route] = []
-        """Connections since the loop looked whose end will be told, and ``departed``, those that have ended."""
-        self.departed: list[Route] = []
+        self.ends = Departures(self._context, self._socket)
 
     def open(self, settings: Settings, address: str) -> None:
         """Bind, or raise OSError. The caller holds the folder's lock."""
@@ -64,8 +49,7 @@ class Router:
         os.chmod(path, 0o600)
 
     def close(self) -> None:
-        self._socket.disable_monitor()
-        self.monitor.close(0)
+        self.ends.close()
         self._socket.close()
         self._context.term()
 
@@ -84,37 +68,17 @@ class Router:
             route = s.recv(zmq.NOBLOCK)
         except zmq.Again:
             return None
-        if route in self._known:
+        if route in self.ends.known:
             frame = s.recv(zmq.NOBLOCK)
         else:
             first = s.recv(zmq.NOBLOCK, copy=False)
             frame = first.bytes
-            self._meet(route, int(first.get(zmq.SRCFD)))
+            self.ends.meet(route, first)
         if not s.getsockopt(zmq.RCVMORE):
             return route, frame
         while s.getsockopt(zmq.RCVMORE):
             s.recv(zmq.NOBLOCK)
         return route, None
-
-    def hear(self) -> None:
-        """Take what the monitor has."""
-        while self.monitor.poll(0):
-            event = recv_monitor_message(self.monitor)
-            if event["event"] == zmq.EVENT_ACCEPTED:
-                self._routes[event["value"]] = None
-                continue
-            route = self._routes.pop(event["value"], None)
-            if route is not None:
-                self._known.discard(route)
-                self.departed.append(route)
-
-    def _meet(self, route: Route, descriptor: int) -> None:
-        """The first frame of a connection has come over this descriptor."""
-        self.hear()
-        if descriptor in self._routes and self._routes[descriptor] is None:
-            self._routes[descriptor] = route
-            self._known.add(route)
-            self.arrived.append(route)
 
     def send(self, route: Route, bodies: list[dict[str, Any]]) -> bool:
         """False if the peer has gone (EHOSTUNREACH) or doesn't read (EAGAIN)."""
