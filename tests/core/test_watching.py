@@ -1,7 +1,10 @@
 """Long polls and pushes."""
 
+from typing import Any
+
 import pytest
 
+from broker.core.batch import Incoming
 from tests.engine import Core
 
 
@@ -47,3 +50,16 @@ def test_pushes_stop_at_the_window_and_go_on_with_acknowledgements(pair: Core) -
     assert [m["message"]["content"] for m in pushed] == ["a", "b"]
     pair.ask("claude", "ack", ids=[pushed[0]["id"]])
     assert [m["message"]["content"] for p in pair.late if p.get("push") for m in p["messages"]] == ["a", "b", "c"]
+
+
+def test_unsubscribe_ends_the_wait_of_one_request_of_its_connection(pair: Core) -> None:
+    def run(*bodies: dict[str, Any]) -> dict[int, dict[str, Any]]:
+        requests = [Incoming(b"fred", body, pair.tokens["fred"], "test") for body in bodies]
+        return {o.body["id"]: o.body for o in pair.engine.run(requests, pair.now())[0]}  # type: ignore[union-attr]
+
+    run(*({"id": n, "action": "check", "wait_s": 60} for n in (7, 8)))
+    run({"id": 9, "action": "ask", "to_id": "claude", "message": {"content": "?"}, "wait_s": 60})
+    told = run(*({"id": 20 + n, "action": "unsubscribe", "subscription": n} for n in (7, 9)))
+    assert (told[7]["messages"], told[9]["state"], told[9]["messages"]) == ([], "open", []) and 8 not in told
+    pair.batch({"action": "unsubscribe", "subscription": 8}, name="claude")
+    assert [w.request_id for w in pair.engine.state.mailboxes["fred"].waiters if w.request_id == 8] == [8]
