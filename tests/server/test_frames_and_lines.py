@@ -290,8 +290,7 @@ def test_a_line_may_be_as_long_as_a_frame_and_a_longer_one_gets_one_refusal_and_
 def test_a_request_names_its_door_for_the_log(service: Service, raw: InLines) -> None:
     me = service.connect("me")
     raw.ask("send", session_token=me.token, from_id="other", to_id="me", message={"content": "x"}, door="hook")
-    told = wait_for("the log", lambda: [e["door"] for e in service.log("broker") if e["event"] == "spoof_refused"])
-    assert told == ["hook"]
+    wait_for("the log", lambda: "hook" in [e["door"] for e in service.log("broker") if e["event"] == "spoof_refused"])
 
 
 def test_what_one_line_names_does_not_hold_for_the_next(service: Service, raw: InLines) -> None:
