@@ -9,6 +9,7 @@ An ``ask`` that waits gets its answer in its own reply, on lease like the mail o
 
 from typing import Any
 
+from broker.core.activity import standing_of
 from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
 from broker.core.drafts import Draft
@@ -87,7 +88,7 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
         question = batch.store.find_question(known.id)
         if question is None:
             raise IpcError("id_conflict", id=client_id, what="a message that is no question")
-        return answer_ask(batch, session, request, question, answered_before(known, str(client_id)))
+        return answer_ask(batch, session, request, question, answered_before(known, str(client_id)) | asked_is(batch, question))
     target = resolve(batch, sender, body["to_id"])
     if target.group is not None:
         raise IpcError("bad_request", detail="ask takes one name; write to the group with send")
@@ -98,7 +99,7 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
     question = OpenQuestion(message_id, sender.id, target.mailboxes[0].id, deadline_s, None)
     batch.store.save_question(question)
     look(batch, target.mailboxes[0], PROCESS_S)
-    return answer_ask(batch, session, request, question, answer)
+    return answer_ask(batch, session, request, question, answer | asked_is(batch, question))
 
 
 def asks(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
@@ -113,8 +114,15 @@ def asks(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
         if request.body.get("state") in (None, state) and len(rows) < _LISTED:
             row = {"id": str(letter.id), "from": letter.sender, "to": asked.name, "content": letter.content[:_EXCERPT]}
             row |= {"asked_at": iso(letter.created_s), "deadline": iso_term(batch, question.deadline_s), "state": state}
+            row |= asked_is(batch, question)
             rows.append(row if question.answer_id is None else {**row, "answer": str(question.answer_id)})
     return {"asks": rows}
+
+
+def asked_is(batch: Batch, question: OpenQuestion) -> dict[str, str]:
+    """What the asked one does now, as a field of replies."""
+    asked = batch.state.by_id.get(question.asked_id)
+    return {} if asked is None else {"asked_is": standing_of(batch, asked)}
 
 
 def state_of_question(batch: Batch, question: OpenQuestion) -> str:

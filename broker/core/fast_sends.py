@@ -16,6 +16,7 @@ begin behind it. A batch that is decided again because a message id was stored b
 from dataclasses import dataclass
 from typing import Any
 
+from broker.core import reach
 from broker.core.batch import Answers, Batch, Frame
 from broker.core.drafts import MESSAGE_JSON_BYTES
 from broker.core.loop_guard import settled
@@ -44,6 +45,8 @@ class Box:
 
     mailbox: Mailbox
     room: int
+    reach: dict[str, Any]
+    """What each reply says of the recipient."""
     taken: int = 0
 
 
@@ -89,7 +92,8 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
         rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, mailbox_id)
         queue += (mailbox_id, message_id)
         number = str(message_id)
-        replies.append({"id": body["id"], "status": "ok", "message": SENT, "message_id": client_id or number, "number": number})
+        reply = {"id": body["id"], "status": "ok", "message": SENT, "message_id": client_id or number, "number": number}
+        replies.append({**reply, **box.reach})
     if replies:
         batch.store.add_ordinary(rows, queue)
         batch.out.append(Answers(frame.route, replies))
@@ -123,7 +127,7 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
         return None
     if mailbox.waking.ways and is_spent(batch, mailbox, sender.id):
         return None
-    box = Box(mailbox, room(batch.settings, mailbox))
+    box = Box(mailbox, room(batch.settings, mailbox), reach.told(batch, [mailbox]))
     boxes[to] = box
     return box
 

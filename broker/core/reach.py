@@ -1,5 +1,8 @@
 """How mail reaches an agent now, and since when it is silent: what a sender is told beside that the mail is stored."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from broker.core.batch import Batch
 from broker.core.presence import presence_of, reach_of
 from broker.core.state import Mailbox
@@ -11,6 +14,23 @@ _AT_WORK = ("tool", "stop")
 """Ways that bring mail into a turn that runs."""
 _QUIET_S = 60.0
 """Silence that is worth telling."""
+_UNREACHED = "nothing wakes it"
+_NAMED = 3
+
+
+def told(batch: Batch, mailboxes: Sequence[Mailbox]) -> dict[str, Any]:
+    """``reach`` and ``unreached`` of the reply to a message. Of several recipients only those that nothing wakes are named."""
+    if len(mailboxes) == 1:
+        line, lies = of(batch, mailboxes[0]), not is_reached(batch, mailboxes[0])
+        return {"reach": line, "unreached": True} if lies else {"reach": line}
+    names = [mailbox.name for mailbox in mailboxes if not is_reached(batch, mailbox)]
+    if not names:
+        return {}
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return {
+        "reach": f"{', '.join(names[:_NAMED])}{more}: {_UNREACHED if len(names) == 1 else 'nothing wakes them'}",
+        "unreached": True,
+    }
 
 
 def of(batch: Batch, mailbox: Mailbox) -> str:
@@ -27,16 +47,13 @@ def is_reached(batch: Batch, mailbox: Mailbox) -> bool:
     return mailbox.claimed and _how(batch, mailbox) != _UNREACHED
 
 
-_UNREACHED = "nothing wakes it"
-
-
 def _how(batch: Batch, mailbox: Mailbox) -> str:
     if mailbox.subscription is not None or mailbox.waiters:
         return "reads now"
     presence = presence_of(batch, mailbox)
     if presence == "gone":
         return _UNREACHED
-    if presence == "working" and any(way in mailbox.reach for way in _AT_WORK):
+    if presence in ("working", "waiting") and any(way in mailbox.reach for way in _AT_WORK):
         return "at work, its hooks bring mail"
     waking = next((way for way in _WAKING if way in reach_of(mailbox)), None)
     if waking is not None:

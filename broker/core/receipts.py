@@ -16,8 +16,8 @@ from broker.core import reach
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import Mark
 from broker.core.lookup import party_letter, recipients
-from broker.core.state import Lease, Mailbox, Session
-from broker.core.steps import ALLOWED_S, DIGEST_ALLOWED_S, steps_of
+from broker.core.state import Landing, Lease, Mailbox, Session
+from broker.core.steps import ALLOWED_S, steps_of
 from broker.core.storage import Copy, StoredMessage
 from broker.core.values import iso, iso_term, span
 from broker.protocol.errors import IpcError
@@ -101,7 +101,7 @@ def describe(batch: Batch, found: Trace) -> dict[str, Any]:
     last = steps[-1]
     row: dict[str, Any] = {"step": last["step"], "steps": steps}
     row |= {name: last[name] for name in ("at", "inferred") if name in last}
-    if found.copy.queued and found.answered_s is None and waited_s(batch, found) > allowed_s(found.letter.land):
+    if found.copy.queued and found.answered_s is None and waited_s(batch, found) > allowed_s(batch, found.letter.land):
         row["overdue"] = True
     why = why_there(batch, found)
     return {**row, "why": why} if why else row
@@ -133,8 +133,8 @@ def waited_s(batch: Batch, found: Trace) -> float:
     return batch.now.term_s - found.letter.created_s
 
 
-def allowed_s(land: int) -> float:
-    return ALLOWED_S.get(land, DIGEST_ALLOWED_S)
+def allowed_s(batch: Batch, land: int) -> float:
+    return ALLOWED_S[land] if land in ALLOWED_S else batch.settings.digest_s + ALLOWED_S[Landing.AT_END]
 
 
 def why_there(batch: Batch, found: Trace) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from broker.core import reach
 from broker.core.batch import Batch, Incoming
 from broker.core.drafts import Draft, store_message
 from broker.core.lookup import party_letter, take_back, thread_of
@@ -74,7 +75,7 @@ def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) 
         reply["mailbox_full"] = full
     if not person and (said := note(batch, sender, draft.target.mailboxes)):
         reply["note"] = said
-    return message_id, reply
+    return message_id, {**reply, **reach.told(batch, draft.target.mailboxes)}
 
 
 def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

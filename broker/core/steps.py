@@ -14,9 +14,8 @@ from broker.core.facts import Mark, Step
 from broker.core.state import Landing, Mailbox
 
 ALLOWED_S = {Landing.AT_ONCE: 60.0, Landing.AFTER_TOOL: 300.0, Landing.AT_END: 900.0}
-"""Seconds that a message may take until its reader has it, by when it lands. Later it is overdue."""
-DIGEST_ALLOWED_S = 1800.0
-"""The same of mail that wakes nobody: it may wait 15 minutes for something that does, and then as long for the turn's end."""
+"""Seconds that a message may take until its reader has it, by when it lands. Later it is overdue. A digest may wait
+``digest_s`` for company; from then on it lands at the end of a turn."""
 _GATHERED_S = 1.0
 """Seconds for which steps are gathered before they are written."""
 

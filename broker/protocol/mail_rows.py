@@ -26,8 +26,9 @@ _YEAR_2200_S = 7_258_118_400
 """The latest Unix time that a request may name, in seconds."""
 
 _REPEATED = ("duplicate?: true where the same message was stored before", "note?")
+_REACH = ("reach?: how the recipient is reached and since when it is silent", "unreached?: true where nothing wakes it")
 _SENT = ("message", "message_id", "number")
-_SENT_MAYBE = ("did_you_mean?", "mailbox_full?: names whose mailbox had no room", *_REPEATED)
+_SENT_MAYBE = ("did_you_mean?", "mailbox_full?: names whose mailbox had no room", *_REACH, *_REPEATED)
 
 MAIL_ROWS = (
     # mail goes out
@@ -73,7 +74,7 @@ MAIL_ROWS = (
             Field("auto", (bool,), "written without a model or person: counts a hop"),
             _PERSON,
         ),
-        (*_SENT, "to", "thread", "answers?: the question it answered", "land?: digest where it lands so", *_REPEATED),
+        (*_SENT, "to", "thread", "answers?: the question it answered", "land?: digest where it lands so", *_REACH, *_REPEATED),
         "Answer a message in its thread; answers the question if it was one.",
     ),
     Action(
@@ -89,7 +90,16 @@ MAIL_ROWS = (
             _WAIT,
             _PERSON,
         ),
-        (*_SENT, "state: open or answered", "messages: [the answer, on lease]", "more", "did_you_mean?", *_REPEATED),
+        (
+            *_SENT,
+            "state: open or answered",
+            "messages: [the answer, on lease]",
+            "more",
+            "asked_is?: working, idle, away or stuck",
+            "did_you_mean?",
+            *_REACH,
+            *_REPEATED,
+        ),
         "Send a question and, with wait_s, wait for its answer.",
         delivers=True,
     ),
@@ -131,7 +141,7 @@ MAIL_ROWS = (
         "asks",
         Access.SESSION,
         (Field("state", (str,), "only these", choices=("open", "answered", "stale")),),
-        ("asks: [{id, from, to, content, asked_at, deadline, state, answer}]",),
+        ("asks: [{id, from, to, content, asked_at, deadline, state, asked_is: working|idle|away|stuck, answer}]",),
         "Questions one asked or was asked.",
         long=True,
     ),

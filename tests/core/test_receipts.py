@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker.core import steps
-from broker.core.batch import Batch, Incoming
+from broker.core.batch import Answers, Batch, Frame, Incoming
 from broker.core.values import iso
 from tests.engine import Core, one
 
@@ -205,3 +205,82 @@ def test_a_row_says_why_in_words(pair: Core, move: Callable[[Core, str], object]
     number = KINDS["note"](pair)
     move(pair, number)
     assert row_of(pair, number)["why"] == why
+
+
+# how the recipient is reached, told at the send
+
+
+def subscribe(core: Core, **fields: Any) -> None:
+    core.ask("claude", "subscribe", **fields)
+
+
+def arm(core: Core, *ways: str, state: str = "idle") -> None:
+    core.ask("claude", "presence", state=state, reach=list(ways))
+
+
+REACH: dict[str, tuple[Callable[[Core], object], str, bool]] = {
+    "nothing": (lambda c: c.pass_time(3 * 3600), "claude: nothing wakes it; last seen 3 h ago", True),
+    "subscribed": (subscribe, "claude: reads now", False),
+    "waits": (lambda c: c.ask("claude", "check", wait_s=60), "claude: reads now", False),
+    "told": (lambda c: subscribe(c, notify=True), "claude: is told of mail", False),
+    "socket": (
+        lambda c: (arm(c, "socket", "prompt", "tool"), c.pass_time(120)),
+        "claude: woken by socket; last seen 2 min ago",
+        False,
+    ),
+    "at work": (lambda c: arm(c, "prompt", "tool", state="working"), "claude: at work, its hooks bring mail", False),
+    "hooks, idle": (lambda c: arm(c, "prompt", "tool"), "claude: nothing wakes it; last seen 0 s ago", True),
+    "gone": (lambda c: arm(c, "socket", state="gone"), "claude: nothing wakes it; last seen 0 s ago", True),
+}
+
+
+@pytest.mark.parametrize("action", ["send", "fast send", "ask", "reply", "forward"])
+@pytest.mark.parametrize("how", REACH)
+def test_a_reply_tells_how_the_recipient_is_reached(team: Core, how: str, action: str) -> None:
+    got = team.send("claude", "fred")["number"]
+    note = team.send("bob", "fred")["number"]
+    prepare, line, lies = REACH[how]
+    prepare(team)
+    text = {"content": "hello"}
+    requests: dict[str, dict[str, Any]] = {
+        "send": {"action": "send", "to_id": "claude", "message": text, "land": "turn"},
+        "fast send": {"action": "send", "to_id": "claude", "message": text},
+        "ask": {"action": "ask", "to_id": "claude", "message": text},
+        "reply": {"action": "reply", "to_message": got, "message": text},
+        "forward": {"action": "forward", "forward_id": note, "to_id": "claude"},
+    }
+    frame = Frame(b"fred", [{"id": 7, **requests[action]}], team.tokens["fred"])
+    out, _events = team.engine.run([frame], team.now())
+    replies = [r for part in out for r in (part.bodies if isinstance(part, Answers) else [part.body])]
+    (reply,) = [r for r in replies if r.get("id") == 7]
+    assert (reply["reach"], reply.get("unreached", False)) == (line, lies)
+
+
+def test_a_name_that_nobody_has_is_not_reached(pair: Core) -> None:
+    reply = pair.send("fred", "nova")
+    assert (reply["reach"], reply["unreached"]) == ("nova: nobody has this name yet", True)
+
+
+def test_of_a_group_those_are_named_that_nothing_wakes(team: Core) -> None:
+    team.ask("fred", "group_create", group="all-of-us")
+    for name in ("claude", "bob"):
+        team.ask(name, "group_join", group="all-of-us")
+    assert team.send("fred", "all-of-us")["reach"] == "claude, bob: nothing wakes them"
+    subscribe(team)
+    assert team.send("fred", "all-of-us")["reach"] == "bob: nothing wakes it"
+    team.ask("bob", "subscribe")
+    assert "reach" not in team.send("fred", "all-of-us")
+
+
+def test_who_asks_sees_what_the_asked_one_does(pair: Core) -> None:
+    def asked_is() -> str:
+        reply = pair.ask("fred", "ask", to_id="claude", message={"content": "?"})
+        (row, *_) = pair.ask("fred", "asks")["asks"]
+        assert row["asked_is"] == reply["asked_is"]
+        return str(reply["asked_is"])
+
+    assert asked_is() == "idle"
+    arm(pair, state="working")
+    assert asked_is() == "working"
+    pair.pass_time(3600)
+    assert asked_is() == "away"
