@@ -75,6 +75,11 @@ def one_message(command: Parser) -> None:
     common(command)
 
 
+def any_message(command: Parser) -> None:
+    command.add_argument("message", type=values.message_id, metavar="ID", help="a message you sent or got: the number after #")
+    common(command)
+
+
 def receipts(command: Parser) -> None:
     command.add_argument(
         "messages", type=values.message_id, metavar="ID", nargs="+", help="messages you sent: the numbers that send printed"

@@ -95,6 +95,9 @@ COMMANDS = {
     "dead": CommandRow(
         "dead:dead", "mail that ended unread: list, show, send again, drop", "ipc dead send 42 --to claude-2", takes.dead
     ),
+    "show": CommandRow(
+        "conversation:show_one", "one message, and its way to its readers step by step", "ipc show 42", takes.any_message
+    ),
     "count": CommandRow("mail:count", "how much mail waits; delivers none", "", takes.common),
     "history": CommandRow("history:history", "mail you got and sent", "ipc history --peer claude", takes.history),
     "search": CommandRow("history:search", "find words in mail you got and sent", "ipc search parser bug", takes.search),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 
 from bridges.cli import session
-from bridges.cli.mail import message_of, plain, sent, show, show_sent
-from bridges.terminal import ago, say, say_json, table
+from bridges.cli.mail import message_of, plain, sent, show, show_sent, warn_unreached
+from bridges.terminal import ago, say, say_json, style, table
+from bridges.way_of_mail import stage, step_words
 from broker.home.paths import Place
+from broker.protocol.errors import RemoteError
 from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
 OK, NOTHING = 0, 1
 
@@ -27,6 +30,7 @@ def reply(place: Place, options: argparse.Namespace) -> int:
     else:
         closes = " (answers their question)" if answer.get("answers") else ""
         say(f"{sent(answer, to=answer['to'])}{closes}")
+        warn_unreached(answer)
     return OK
 
 
@@ -47,7 +51,9 @@ def ask(place: Place, options: argparse.Namespace) -> int:
         if mail:
             me.request("ack", ids=[m["id"] for m in mail])
     if not mail and not options.json:
-        say(f"{sent(answer)}. No answer yet: it will come as mail; ipc asks lists open questions")
+        now = f" ({options.to} is {answer['asked_is']})" if "asked_is" in answer else ""
+        say(f"{sent(answer)}. No answer yet{now}: it will come as mail; ipc asks lists open questions")
+        warn_unreached(answer)
     return OK if mail or not options.wait else NOTHING
 
 
@@ -57,8 +63,11 @@ def asks(place: Place, options: argparse.Namespace) -> int:
     if options.json:
         say_json(rows)
     elif rows:
-        head = ("ID", "STATE", "FROM", "TO", "ASKED", "QUESTION")
-        cells = [(r["id"], r["state"], r["from"], r["to"], ago(r["asked_at"]), _line(r["content"])) for r in rows]
+        head = ("ID", "STATE", "FROM", "TO", "WHO IS", "ASKED", "QUESTION")
+        cells = [
+            (r["id"], r["state"], r["from"], r["to"], r.get("asked_is", ""), ago(r["asked_at"]), _line(r["content"]))
+            for r in rows
+        ]
         say(table(head, cells))
     else:
         say("No questions")
@@ -89,9 +98,38 @@ def receipts(place: Place, options: argparse.Namespace) -> int:
     if options.json:
         say_json(rows)
     else:
-        head = ("ID", "TO", "STATE", "WHEN")
-        say(table(head, [(r["id"], r["to"], r["state"], ago(r["at"]) if "at" in r else "") for r in rows]))
+        head = ("ID", "TO", "STEP", "SINCE", "WHY")
+        say(table(head, [(r["id"], r["to"], stage(r), ago(r["at"]) if "at" in r else "", _why(r)) for r in rows]))
     return OK
+
+
+def show_one(place: Place, options: argparse.Namespace) -> int:
+    """A message that one sent or got; of one that one sent, its way to each reader step by step."""
+    from bridges.fence import one_line
+
+    with session.resume(place, options.as_) as me:
+        try:
+            rows = me.request("receipts", ids=[options.message])["receipts"]
+        except RemoteError as e:
+            if e.code != "unknown_message":
+                raise
+            rows = []  # somebody else wrote it
+        page = me.request("history", history_id=options.message)["messages"]
+    if options.json:
+        say_json({"message": page[0] if page else None, "receipts": rows})
+        return OK
+    for m in page:
+        show(m)
+    for row in rows:
+        why = _why(row)
+        say(f"to {style(one_line(row['to']), 'bold')}: {stage(row)}{f': {one_line(why)}' if why else ''}")
+        for step in row.get("steps", ()):
+            say(f"  {ago(step['at']) if 'at' in step else '':<12}  {one_line(step_words(step))}")
+    return OK
+
+
+def _why(row: dict[str, Any]) -> str:
+    return "; ".join(row[name] for name in ("why", "next") if name in row)
 
 
 def _line(text: str) -> str:

@@ -71,6 +71,13 @@ def show_sent(reply: dict[str, Any], as_json: bool) -> None:
     say(sent(reply))
     if reply.get("did_you_mean"):
         complain(f"did you mean {reply['did_you_mean']}? Nothing was sent there", "ipc list")
+    warn_unreached(reply)
+
+
+def warn_unreached(reply: dict[str, Any]) -> None:
+    """Say so if the mail lies until its reader looks by itself."""
+    if reply.get("unreached"):
+        complain(reply["reach"])
 
 
 def message_of(options: argparse.Namespace) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bridges.agents_shell import ShellNotRegistered
 from bridges.cli import session
-from bridges.cli.mail import sent, show
+from bridges.cli.mail import sent, show, warn_unreached
 from bridges.cli.team import every
 from bridges.plain_words import SHARE_FILE, Plan, carry_out, help_text, saying, vocabulary
 from bridges.shared_files import read_file
@@ -124,7 +124,9 @@ def _show(action: str, answer: dict[str, Any]) -> None:
         say(f"{answer['instance_id']}, {answer['queued']} unread")
     elif action == "ask":
         say(f"{sent(answer)}. The answer will come as mail; ipc asks lists open questions")
+        warn_unreached(answer)
     elif "autocheck" in answer:
         say(every(answer))
     else:
         say(sent(answer) if "number" in answer else answer["message"])
+        warn_unreached(answer)

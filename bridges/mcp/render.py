@@ -9,6 +9,7 @@ from typing import Any
 from bridges.fence import BUDGET_CHARS, LABEL, NOTES_LABEL, digest, heading, new_fence, one_line, page, part, quoted
 from bridges.mcp.sdk import current
 from bridges.plurals import number_of
+from bridges.way_of_mail import stage
 
 _LINE_CHARS = 300
 """Characters kept free for the lines above and below a page."""
@@ -64,7 +65,8 @@ def questions_text(rows: list[dict[str, Any]], before: str | None) -> str:
     lines = []
     for row in rows:
         answer = f", answer {row['answer']}" if "answer" in row else ""
-        about = f"id {row['id']} from {row['from']} to {row['to']} asked {row['asked_at']} deadline {row['deadline']}"
+        now = f" ({row['asked_is']})" if row.get("asked_is") and row["state"] == "open" else ""
+        about = f"id {row['id']} from {row['from']} to {row['to']}{now} asked {row['asked_at']} deadline {row['deadline']}"
         lines.append(f"{one_line(about)}, {row['state']}{answer}: {quoted(row['content'])}")
     shown = lines[: fitting(lines)]
     older = [f"Older ones: before={rows[len(shown) - 1]['id']}"] if len(shown) < len(lines) else []
@@ -86,7 +88,10 @@ def dead_text(reply: dict[str, Any]) -> str:
 
 def receipts_text(rows: list[dict[str, Any]]) -> str:
     """What became of messages this session sent."""
-    lines = [one_line(f"{row['id']} to {row['to']}: {row['state']}{' ' + row['at'] if 'at' in row else ''}") for row in rows]
+    lines = []
+    for row in rows:
+        told = (stage(row), f"since {row['at']}" if "at" in row else "", row.get("why", ""), row.get("next", ""))
+        lines.append(one_line(f"{row['id']} to {row['to']}: {', '.join(part for part in told if part)}"))
     shown = lines[: fitting(lines)]
     left = [f"{number_of(len(lines) - len(shown), 'more row')}: ask for fewer messages."] if len(shown) < len(lines) else []
     return "\n".join([*shown, *left]) or "None."

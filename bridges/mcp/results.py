@@ -131,9 +131,15 @@ def message_of(content: str, data: Any = None) -> dict[str, Any]:
 
 def done(reply: dict[str, Any]) -> tuple[list[str], Done]:
     """A broker's reply as a tool's result."""
-    known = ("id", "status", "message", "message_id", "session_token")
+    known = ("id", "status", "message", "message_id", "session_token", "reach", "unreached")
     shown = {k: v for k, v in reply.items() if k not in known}
     text = f"{reply['message']}."
     if reply.get("did_you_mean"):
         text += f" Did you mean {reply['did_you_mean']}? Nothing was sent there."
+    text += unreached(reply)
     return [text], Done(message=reply["message"], message_id=reply.get("message_id"), details=shown or None)
+
+
+def unreached(reply: dict[str, Any]) -> str:
+    """That the mail lies until its reader looks by itself, if it does."""
+    return f" {one_line(reply['reach'])}." if reply.get("unreached") else ""

@@ -251,6 +251,8 @@ def sent(reply, text):
         show(reply.get("note") or "It was sent before with this id, and not again")
     if reply.get("did_you_mean"):
         show("Did you mean %s?" % reply["did_you_mean"])
+    if reply.get("unreached"):
+        show(reply["reach"])
 
 
 def run(main, usage, least, most=None):

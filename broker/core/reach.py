@@ -13,7 +13,7 @@ _WAKING = ("socket", "channel", "queue", "monitor", "rewake")
 _AT_WORK = ("tool", "stop")
 """Ways that bring mail into a turn that runs."""
 _QUIET_S = 60.0
-"""Silence that is worth telling."""
+"""Seconds of silence that are worth telling."""
 _UNREACHED = "nothing wakes it"
 _NAMED = 3
 
@@ -21,9 +21,9 @@ _NAMED = 3
 def told(batch: Batch, mailboxes: Sequence[Mailbox]) -> dict[str, Any]:
     """``reach`` and ``unreached`` of the reply to a message. Of several recipients only those that nothing wakes are named."""
     if len(mailboxes) == 1:
-        line, lies = of(batch, mailboxes[0]), not is_reached(batch, mailboxes[0])
+        line, lies = of(batch, mailboxes[0]), lies_unread(batch, mailboxes[0])
         return {"reach": line, "unreached": True} if lies else {"reach": line}
-    names = [mailbox.name for mailbox in mailboxes if not is_reached(batch, mailbox)]
+    names = [mailbox.name for mailbox in mailboxes if lies_unread(batch, mailbox)]
     if not names:
         return {}
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -37,14 +37,15 @@ def of(batch: Batch, mailbox: Mailbox) -> str:
     """A line such as ``gemini-2: nothing wakes it; last seen 3 h ago``."""
     if not mailbox.claimed:
         return f"{mailbox.name}: nobody has this name yet"
-    silent_s = batch.now.term_s - mailbox.last_seen_s
-    seen = f"; last seen {span(silent_s)} ago" if silent_s >= _QUIET_S or not is_reached(batch, mailbox) else ""
-    return f"{mailbox.name}: {_how(batch, mailbox)}{seen}"
+    how, silent_s = _how(batch, mailbox), batch.now.term_s - mailbox.last_seen_s
+    seen = f"; last seen {span(silent_s)} ago" if silent_s >= _QUIET_S or how == _UNREACHED else ""
+    return f"{mailbox.name}: {how}{seen}"
 
 
-def is_reached(batch: Batch, mailbox: Mailbox) -> bool:
-    """False if the mail lies until the agent looks by itself."""
-    return mailbox.claimed and _how(batch, mailbox) != _UNREACHED
+def lies_unread(batch: Batch, mailbox: Mailbox) -> bool:
+    """True if the mail of a name that somebody has lies until they look. Who looked in the last minute may do so again."""
+    looks = batch.now.term_s - mailbox.last_seen_s < _QUIET_S and presence_of(batch, mailbox) != "gone"
+    return mailbox.claimed and not looks and _how(batch, mailbox) == _UNREACHED
 
 
 def _how(batch: Batch, mailbox: Mailbox) -> str:

@@ -238,3 +238,30 @@ def test_mail_for_a_command_that_can_not_be_run_stays(shared_pair: Shell, tag: s
     shared_pair.ok("send", f"claude{tag}", "kept")
     assert "can't be run" in shared_pair.fails(2, "watch", "--as", f"claude{tag}", "--exec", "/no/such/command")
     assert "kept" in shared_pair.ok("check", "--as", f"claude{tag}")
+
+
+def test_a_message_is_shown_with_its_way_to_its_readers(shared_pair: Shell, tag: str) -> None:
+    printed = shared_pair.ok("send", f"claude{tag}", "the parser eats quotes", "--id", f"m{tag}")
+    number = printed.partition("(number ")[2].partition(")")[0]
+    shown = shared_pair.ok("show", f"m{tag}")
+    assert "the parser eats quotes" in shown and f"to claude{tag}: stored: claude{tag}: nothing wakes it" in shown
+    shared_pair.ok("check", "--as", f"claude{tag}")
+    shared_pair.ok("reply", number, "fixed", "--as", f"claude{tag}")
+    shown = shared_pair.ok("show", f"#{number}")
+    assert [line.split()[1:] for line in shown.splitlines()[-3:]] == [["stored"], ["in", "context"], ["answered"]]
+    assert shared_pair.ok("show", number, "--as", f"claude{tag}").endswith("the parser eats quotes\n"), (
+        "its reader sees the text"
+    )
+    told = as_json(shared_pair, "show", number)
+    assert (told["message"]["id"], [row["step"] for row in told["receipts"]]) == (number, ["answered"])
+    assert "ipc history" in shared_pair.fails(1, "show", "999999")
+
+
+def test_a_send_warns_of_a_reader_that_nothing_wakes(shared_pair: Shell, tag: str) -> None:
+    assert shared_pair.run("send", f"claude{tag}", "hello").stderr == "", "it looked a moment ago"
+    shared_pair.ok("presence", "gone", "--as", f"claude{tag}")
+    done = shared_pair.run("send", f"claude{tag}", "hello")
+    assert (done.returncode, done.stderr.partition("; last")[0]) == (0, f"ipc: claude{tag}: nothing wakes it")
+    assert as_json(shared_pair, "send", f"claude{tag}", "hello")["unreached"] is True
+    asked = shared_pair.run("ask", f"claude{tag}", "?", "--wait", "0")
+    assert f"No answer yet (claude{tag} is away)" in asked.stdout

@@ -73,7 +73,7 @@ def test_the_number_that_send_prints_is_the_one_that_every_command_takes(shared_
     printed = shared_shell.ok("send", f"nova{tag}", "x", "--id", "mine")
     number = printed.partition("(number ")[2].partition(")")[0]
     assert f"#{number}" in shared_shell.ok("history")
-    assert shared_shell.ok("receipts", number).split()[:3] == [number, f"nova{tag}", "queued"]
+    assert shared_shell.ok("receipts", number).split()[:3] == [number, f"nova{tag}", "stored"]
     shared_shell.ok("send", f"nova{tag}", "y", "--thread", f"#{number}")
     assert shared_shell.ok("withdraw", f"#{number}") == "Withdrawn (1 unread)\n"
 

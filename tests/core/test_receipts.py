@@ -229,7 +229,12 @@ REACH: dict[str, tuple[Callable[[Core], object], str, bool]] = {
         False,
     ),
     "at work": (lambda c: arm(c, "prompt", "tool", state="working"), "claude: at work, its hooks bring mail", False),
-    "hooks, idle": (lambda c: arm(c, "prompt", "tool"), "claude: nothing wakes it; last seen 0 s ago", True),
+    "a moment ago": (lambda c: arm(c, "prompt"), "claude: nothing wakes it; last seen 0 s ago", False),
+    "hooks, idle": (
+        lambda c: (arm(c, "prompt", "tool"), c.pass_time(60)),
+        "claude: nothing wakes it; last seen 1 min ago",
+        True,
+    ),
     "gone": (lambda c: arm(c, "socket", state="gone"), "claude: nothing wakes it; last seen 0 s ago", True),
 }
 
@@ -257,14 +262,14 @@ def test_a_reply_tells_how_the_recipient_is_reached(team: Core, how: str, action
 
 
 def test_a_name_that_nobody_has_is_not_reached(pair: Core) -> None:
-    reply = pair.send("fred", "nova")
-    assert (reply["reach"], reply["unreached"]) == ("nova: nobody has this name yet", True)
+    assert pair.send("fred", "nova")["reach"] == "nova: nobody has this name yet"
 
 
 def test_of_a_group_those_are_named_that_nothing_wakes(team: Core) -> None:
     team.ask("fred", "group_create", group="all-of-us")
     for name in ("claude", "bob"):
         team.ask(name, "group_join", group="all-of-us")
+    team.pass_time(60)
     assert team.send("fred", "all-of-us")["reach"] == "claude, bob: nothing wakes them"
     subscribe(team)
     assert team.send("fred", "all-of-us")["reach"] == "bob: nothing wakes it"

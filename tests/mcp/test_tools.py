@@ -134,7 +134,7 @@ async def test_mail_is_forwarded_superseded_withdrawn_and_followed(agent: Any, t
         await ok(claude, "send", to_id=f"bob{tag}", forward_id=mail["id"], content="fyi")
         (passed,) = (await ok(bob, "check"))["messages"]
         assert passed["content"] == "fyi\n\nat 4" and f"first from fred{tag}" in passed["about"]
-        assert f"to claude{tag}: read" in await text_of(fred, "history", receipts_of=[second["message_id"]])
+        assert f"to claude{tag}: in context, since" in await text_of(fred, "history", receipts_of=[second["message_id"]])
         third = await ok(fred, "send", to_id=f"claude{tag}", content="oops")
         assert "Withdrawn from 1" in await text_of(fred, "manage", do="withdraw", name=third["message_id"])
         assert "at 4" in await text_of(fred, "history", words="at")

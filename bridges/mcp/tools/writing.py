@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bridges.fence import one_line
 from bridges.mcp.render import mail_text
-from bridges.mcp.results import Answerer, Data, Done, Id, Name, Own, Told, Wait, done, hints, message_of
+from bridges.mcp.results import Answerer, Data, Done, Id, Name, Own, Told, Wait, done, hints, message_of, unreached
 from bridges.mcp.sdk import current
 from bridges.plurals import number_of
 from bridges.shared_files import read_file
@@ -132,7 +132,9 @@ def add_answering(server: MCPServer[None], answer: Answerer) -> None:
                 "deadline_s": deadline_s,
             }
             answered = await current().request("ask", to_id=to_id, timeout_s=wait_s + 30, **fields)
-            text = f"{answered['message']}. No answer yet (question {answered['message_id']}): it will come as mail."
+            now = f"; {to_id} is {answered['asked_is']}" if "asked_is" in answered else ""
+            text = f"{answered['message']}. No answer yet (question {answered['message_id']}{now}): it will come as mail."
+            text += unreached(answered)
             return mail_text(answered) if answered["messages"] else one_line(text)
 
         return await answer.mail(work, footer=True)
