@@ -21,9 +21,9 @@ _NAMED = 3
 def told(batch: Batch, mailboxes: Sequence[Mailbox]) -> dict[str, Any]:
     """``reach`` and ``unreached`` of the reply to a message. Of several recipients only those that nothing wakes are named."""
     if len(mailboxes) == 1:
-        line, lies = of(batch, mailboxes[0]), lies_unread(batch, mailboxes[0])
+        line, lies = _look(batch, mailboxes[0])
         return {"reach": line, "unreached": True} if lies else {"reach": line}
-    names = [mailbox.name for mailbox in mailboxes if lies_unread(batch, mailbox)]
+    names = [mailbox.name for mailbox in mailboxes if _look(batch, mailbox)[1]]
     if not names:
         return {}
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -35,28 +35,31 @@ def told(batch: Batch, mailboxes: Sequence[Mailbox]) -> dict[str, Any]:
 
 def of(batch: Batch, mailbox: Mailbox) -> str:
     """A line such as ``gemini-2: nothing wakes it; last seen 3 h ago``."""
+    return _look(batch, mailbox)[0]
+
+
+def _look(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
+    """(the line, whether the mail lies until its reader looks). Who looked in the last minute may do so again."""
+    name = mailbox.name
     if not mailbox.claimed:
-        return f"{mailbox.name}: nobody has this name yet"
-    how, silent_s = _how(batch, mailbox), batch.now.term_s - mailbox.last_seen_s
-    seen = f"; last seen {span(silent_s)} ago" if silent_s >= _QUIET_S or how == _UNREACHED else ""
-    return f"{mailbox.name}: {how}{seen}"
-
-
-def lies_unread(batch: Batch, mailbox: Mailbox) -> bool:
-    """True if the mail of a name that somebody has lies until they look. Who looked in the last minute may do so again."""
-    looks = batch.now.term_s - mailbox.last_seen_s < _QUIET_S and presence_of(batch, mailbox) != "gone"
-    return mailbox.claimed and not looks and _how(batch, mailbox) == _UNREACHED
-
-
-def _how(batch: Batch, mailbox: Mailbox) -> str:
+        return f"{name}: nobody has this name yet", False  # the reply's message says it, too
     if mailbox.subscription is not None or mailbox.waiters:
-        return "reads now"
-    presence = presence_of(batch, mailbox)
-    if presence == "gone":
+        return f"{name}: reads now", False
+    silent_s, presence = batch.now.term_s - mailbox.last_seen_s, presence_of(batch, mailbox)
+    how = _UNREACHED if presence == "gone" else _brought(mailbox, presence)
+    if how == _UNREACHED:
+        return f"{name}: {how}; last seen {span(silent_s)} ago", silent_s >= _QUIET_S or presence == "gone"
+    return f"{name}: {how}" if silent_s < _QUIET_S else f"{name}: {how}; last seen {span(silent_s)} ago", False
+
+
+def _brought(mailbox: Mailbox, presence: str) -> str:
+    """How mail is brought to an agent that is there."""
+    if not (mailbox.reach or mailbox.watchers):
         return _UNREACHED
     if presence in ("working", "waiting") and any(way in mailbox.reach for way in _AT_WORK):
         return "at work, its hooks bring mail"
-    waking = next((way for way in _WAKING if way in reach_of(mailbox)), None)
+    ways = reach_of(mailbox)
+    waking = next((way for way in _WAKING if way in ways), None)
     if waking is not None:
         return f"woken by {waking}"
-    return "is told of mail" if mailbox.watchers and not mailbox.reach else _UNREACHED
+    return _UNREACHED if ways else "is told of mail"
