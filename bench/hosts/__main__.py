@@ -5,14 +5,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from bench.hosts import tokens
-from bench.hosts.machine import missing
+from bench.hosts import tokens, wakes
+from bench.hosts.machine import Machine, missing
 from bench.hosts.recording_model import RecordingModel
+from bench.percentiles import percentile
 from bench.report import Results
 
 TEMPORARY = "/tmp"  # noqa: S108 (a folder of our own is made in it; a socket's path must be short)
+WAKES = "How soon mail is in a request of the model"
 TOKENS = "Tokens that mail costs a Claude Code session, the mail's own text left out"
 
 
@@ -30,8 +33,19 @@ def _tokens(results: Results, home: Path, options: argparse.Namespace) -> None:
                 sys.stderr.write(f"--- {cost.what}: {len(cost.text)} characters\n{cost.text}\n")
 
 
+def _wakes(results: Results, home: Path, options: argparse.Namespace, host: str) -> None:
+    results.notes[WAKES] = "From the moment of sending until the model's request that holds the mail. The model is on loopback."
+    with RecordingModel() as model:
+        for line, times in wakes.HOSTS[host](Machine(home), model, options.count):
+            ordered = sorted(times)
+            for percent in (50, 99):
+                results.add(f"wakes.{line}.p{percent}", WAKES, line, f"p{percent}", "ms", percentile(ordered, percent))
+            results.add(f"wakes.{line}.count", WAKES, line, "messages", "", len(times))
+
+
 PARTS: dict[str, tuple[Callable[[Results, Path, argparse.Namespace], None], tuple[str, ...]]] = {
     "tokens": (_tokens, ("claude", "tmux")),
+    **{host: (partial(_wakes, host=host), (host, "tmux")) for host in wakes.HOSTS},
 }
 """Each with the programs that it needs."""
 
@@ -41,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.hosts", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--texts", action="store_true", help="write what was added to the requests on standard error")
+    parser.add_argument("--count", type=int, default=30, metavar="N", help="messages for each way (default 30)")
     options = parser.parse_args(argv)
     for part in options.parts:
         if part not in PARTS:

@@ -41,9 +41,6 @@ name = "fake"
 base_url = "{url}/v1"
 wire_api = "responses"
 env_key = "FAKE_KEY"
-
-[projects."{project}"]
-trust_level = "trusted"
 """
 
 
@@ -116,6 +113,11 @@ class Machine:
         found = [b for b in self.bindings() if os.path.realpath(b.project) == folder]
         return next(iter(sorted(found, key=lambda b: b.ended or not b.live())), None)
 
+    def reach(self, name: str = "web") -> list[str]:
+        """The ways by which mail reaches an instance, as bob sees them."""
+        rows = self.request("bob", "list")["instances"]
+        return next((row.get("reach", []) for row in rows if row["id"] == name), [])
+
     def works(self, session: str) -> bool:
         """True while a turn of the session runs, as its hooks say."""
         return host_turns.load(str(self.data), session).working
@@ -126,16 +128,20 @@ class Machine:
         folder = os.path.realpath(project or self.project)
         state = self.home / ".claude.json"
         known = json.loads(state.read_text()) if state.exists() else {}
-        known |= {"hasCompletedOnboarding": True, "customApiKeyResponses": {"approved": ["dummy"], "rejected": []}}
-        known.setdefault("projects", {})[folder] = {"hasTrustDialogAccepted": True}
-        state.write_text(json.dumps(known))
+        if not known.get("projects", {}).get(folder, {}).get("hasTrustDialogAccepted"):  # the host writes this file, too
+            known |= {"hasCompletedOnboarding": True, "customApiKeyResponses": {"approved": ["dummy"], "rejected": []}}
+            known.setdefault("projects", {})[folder] = {"hasTrustDialogAccepted": True}
+            state.write_text(json.dumps(known))
         return {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "dummy"}
 
-    def codex_env(self, url: str) -> dict[str, str]:
-        config = self.home / ".codex/config.toml"
+    def codex_env(self, url: str, project: Path | None = None) -> dict[str, str]:
+        config, folder = self.home / ".codex/config.toml", os.path.realpath(project or self.project)
         known = config.read_text() if config.exists() else ""
         if "[model_providers.fake]" not in known:
-            self.write(".codex/config.toml", _CODEX.format(url=url, project=os.path.realpath(self.project)) + known)
+            known = _CODEX.format(url=url) + known
+        if f'[projects."{folder}"]' not in known:
+            known += f'\n[projects."{folder}"]\ntrust_level = "trusted"\n'
+        self.write(".codex/config.toml", known)
         return {"FAKE_KEY": "x"}
 
     def gemini_env(self, url: str) -> dict[str, str]:

@@ -9,9 +9,10 @@ each request, for example by the session that asks.
 """
 
 import json
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -44,13 +45,13 @@ class RecordingModel:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self.script: Callable[[Request], Order | None] = self._ordered
+        self.script: Callable[[Request], Sequence[Order]] = self._ordered
         self.think_s = 0.0
         """Seconds from a request to its answer."""
-        self._orders: list[Order] = []
+        self._orders: list[Sequence[Order]] = []
         self._before: dict[int, Callable[[], object]] = {}
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "RecordingModel":
@@ -63,8 +64,12 @@ class RecordingModel:
 
     def order(self, tool: str, arguments: dict[str, Any]) -> None:
         """The next answer calls this tool."""
+        self.order_together((tool, arguments))
+
+    def order_together(self, *orders: Order) -> None:
+        """The next answer calls these tools at once."""
         with self._lock:
-            self._orders.append((tool, arguments))
+            self._orders.append(orders)
 
     def before(self, number: int, work: Callable[[], object]) -> None:
         """Do this before the answer to that request of the main conversation, counted from one."""
@@ -82,10 +87,10 @@ class RecordingModel:
         """The first request that held the text."""
         return next((request for request in self.requests if text in request.told), None)
 
-    def following(self, body: dict[str, Any]) -> Order | None:
-        """What to answer to this request: a tool to call, or None for the text. Keeps the request."""
+    def following(self, body: dict[str, Any]) -> Sequence[Order]:
+        """Keep the request. Returns the tools that its answer calls; none for an answer of text."""
         if not body.get("tools"):
-            return None
+            return ()
         at_s = time.monotonic()
         with self._lock:
             request = Request(len(self.requests) + 1, body, at_s)
@@ -97,9 +102,18 @@ class RecordingModel:
             time.sleep(self.think_s)
         return self.script(request)
 
-    def _ordered(self, _request: Request) -> Order | None:
+    def _ordered(self, _request: Request) -> Sequence[Order]:
         with self._lock:
-            return self._orders.pop(0) if self._orders else None
+            return self._orders.pop(0) if self._orders else ()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Hosts that are killed reset their connections; anything else is an error of ours, and is shown."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def _handler(model: RecordingModel) -> type[BaseHTTPRequestHandler]:

@@ -3,8 +3,9 @@
 import itertools
 import os
 import subprocess
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,7 @@ from bench.hosts.recording_model import RecordingModel
 
 _NUMBERS = itertools.count(1)
 _FIRST_PROMPT_S = 5.0
+_PASTED_S = 0.15
 PROMPT = "\u276f"
 
 
@@ -41,9 +43,10 @@ class Terminal:
         subprocess.run([*self._tmux, "send-keys", key], check=True)
 
     def type(self, text: str) -> None:
-        """Write a line. Codex takes an Enter that follows at once for a part of what was pasted."""
+        """Write a line. Codex and Gemini CLI take an Enter that follows at once for a part of what was pasted."""
         subprocess.run([*self._tmux, "send-keys", "-l", text], check=True)
         self.wait("the words", lambda: text in self.screen())
+        time.sleep(_PASTED_S)
         self.press("Enter")
 
     def wait(self, what: str, condition: Callable[[], Any], deadline_s: float = 60.0) -> Any:
@@ -65,20 +68,40 @@ class Claude(Terminal):
     def __init__(self, machine: Machine, model: RecordingModel, *arguments: str, project: Path | None = None) -> None:
         env = machine.claude_env(model.url, project)
         super().__init__(machine, env, str(BIN / "claude"), *arguments, project=project)
-        self.wait("the session's first hook", lambda: (b := machine.binding(self.project)) is not None and b.live())
-        self.wait("the prompt", lambda: PROMPT in self.screen())
+        with ExitStack() as failed:
+            failed.callback(self.end)
+            self.wait("the session's first hook", lambda: (b := machine.binding(self.project)) is not None and b.live())
+            self.wait("the prompt", lambda: PROMPT in self.screen())
+            failed.pop_all()
 
 
 class Codex(Terminal):
-    """Codex CLI after a first turn: its session, and with it its hooks, begins with that."""
+    """Codex CLI in its first turn: its session, and with it its hooks, begins with that."""
 
-    def __init__(self, machine: Machine, model: RecordingModel) -> None:
-        super().__init__(machine, machine.codex_env(model.url), str(BIN / "codex"), "--dangerously-bypass-hook-trust")
-        self.wait("the prompt", lambda: "Ask Codex" in self.screen())
-        before = len(model.requests)
-        while len(model.requests) == before:  # it may not listen yet when it shows the prompt
-            self.type("begin")
-            with suppress(TimeoutError):
-                wait_until("the first request", lambda: len(model.requests) > before, _FIRST_PROMPT_S)
-        self.wait("the session's first hook", lambda: machine.binding(self.project))
-        self.idle()
+    def __init__(self, machine: Machine, model: RecordingModel, *arguments: str, project: Path | None = None) -> None:
+        command = (str(BIN / "codex"), *arguments, "--dangerously-bypass-hook-trust")
+        super().__init__(machine, machine.codex_env(model.url, project), *command, project=project)
+        with ExitStack() as failed:
+            failed.callback(self.end)
+            self.wait("the prompt", lambda: "Ask Codex" in self.screen())
+            while not self._begun():  # it may not listen yet when it shows the prompt
+                self.type("begin")
+                with suppress(TimeoutError):
+                    wait_until("the session's first hook", self._begun, _FIRST_PROMPT_S)
+            failed.pop_all()
+
+    def _begun(self) -> bool:
+        return (binding := self.machine.binding(self.project)) is not None and binding.live()
+
+
+class Gemini(Terminal):
+    """Gemini CLI, whose first hook has run."""
+
+    def __init__(self, machine: Machine, model: RecordingModel, *arguments: str) -> None:
+        command = (str(BIN / "gemini"), "-m", "gemini-2.5-flash", *arguments)
+        super().__init__(machine, machine.gemini_env(model.url), *command)
+        with ExitStack() as failed:
+            failed.callback(self.end)
+            self.wait("the prompt", lambda: "Type your message" in self.screen())
+            self.wait("the session's first hook", lambda: machine.binding(self.project))
+            failed.pop_all()

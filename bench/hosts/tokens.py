@@ -92,7 +92,7 @@ def measure(home: Path, model: RecordingModel) -> list[Cost]:
     machine.ipc("register", "bob")
     try:
         with Claude(machine, model) as claude:
-            claude.wait("the tools", lambda: "footer" in _reach(machine))
+            claude.wait("the tools", lambda: "footer" in machine.reach())
             with_us = _ask(claude, model, "hello")
             costs = [Cost("a session at rest", added(lines_of(without.body), lines_of(with_us.body)))]
             costs += _by_hook(machine, model, claude)
@@ -104,12 +104,6 @@ def measure(home: Path, model: RecordingModel) -> list[Cost]:
     finally:
         machine.ipc("down")
     return costs
-
-
-def _reach(machine: Machine) -> list[str]:
-    """The ways by which mail reaches the session."""
-    rows = machine.request("bob", "list")["instances"]
-    return next((row.get("reach", []) for row in rows if row["id"] == "web"), [])
 
 
 def _ask(terminal: Terminal, model: RecordingModel, prompt: str) -> Request:

@@ -219,6 +219,7 @@ def test_an_idle_codex_wakes_by_its_queue_and_reads_its_mail(machine: Machine) -
     machine.ipc("register", "bob")
     machine.ipc("install", "codex")
     with RecordingModel() as model, Codex(machine, model) as codex:
+        codex.idle()
         machine.ipc("send", "web", "the build is broken")
         codex.wait("the mail at the model", lambda: model.saw("the build is broken"))
 

@@ -1,0 +1,112 @@
+"""How soon mail is in a request of the model: from the moment of sending to the request's arrival, in ms.
+
+An idle session is woken by one of its ways; in a turn, the hook after the next tool brings the mail, so what is measured there
+is a turn of short tool calls. Gemini CLI is woken by nothing: its next prompt brings the mail.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from bench.hosts.machine import Machine
+from bench.hosts.model_dialects import Order
+from bench.hosts.recording_model import RecordingModel
+from bench.hosts.terminals import Claude, Codex, Gemini, Terminal
+
+_NUMBERS = itertools.count(1)
+TOOL_S = 0.2
+"""Seconds that each tool of a running turn takes."""
+
+
+Measured = tuple[str, list[float]]
+"""What was measured, and its times in ms."""
+
+
+def mail_after(machine: Machine, model: RecordingModel, terminal: Terminal) -> float:
+    """Send one message. Returns the ms until a request held it."""
+    words = f"Number {next(_NUMBERS)} of the measured messages."
+    sent_s = time.monotonic()
+    machine.send(words)
+    held = terminal.wait("the mail at the model", lambda: model.first_with(words))
+    return float(held.at_s - sent_s) * 1e3
+
+
+def idle(machine: Machine, model: RecordingModel, terminal: Terminal, count: int) -> list[float]:
+    """Each message finds the session at rest."""
+    times = []
+    for _ in range(count):
+        terminal.idle()
+        times.append(mail_after(machine, model, terminal))
+    terminal.idle()
+    return times
+
+
+def prompted(machine: Machine, model: RecordingModel, terminal: Terminal) -> float:
+    """Milliseconds from the prompt that follows a message until the request that holds it."""
+    terminal.idle()
+    words = f"Number {next(_NUMBERS)} of the measured messages."
+    machine.send(words)
+    terminal.type("go on")
+    typed_s = time.monotonic()
+    held = terminal.wait("the mail at the model", lambda: model.first_with(words))
+    terminal.idle()
+    return float(held.at_s - typed_s) * 1e3
+
+
+def in_a_turn(machine: Machine, model: RecordingModel, terminal: Terminal, count: int, tool: Order) -> list[float]:
+    """Each message finds a turn of short tool calls."""
+    model.script = lambda _request: (tool,)
+    before = len(model.requests)
+    try:
+        terminal.type("work")
+        terminal.wait("the turn", lambda: len(model.requests) > before + 2)
+        return [mail_after(machine, model, terminal) for _ in range(count)]
+    finally:
+        model.script = lambda _request: ()
+        terminal.idle()
+
+
+@contextmanager
+def installed(machine: Machine, *host: str) -> Iterator[None]:
+    """Our side of a host, and bob."""
+    machine.ipc("install", *host, "--allow")
+    machine.ipc("register", "bob")
+    try:
+        yield
+    finally:
+        machine.ipc("down")
+
+
+def claude(machine: Machine, model: RecordingModel, count: int) -> Iterator[Measured]:
+    machine.write(".claude/settings.json", '{"permissions": {"allow": ["Bash"]}}')
+    with installed(machine, "claude"):
+        with Claude(machine, model, "--permission-mode", "default") as session:
+            session.wait("the way by the socket", lambda: "socket" in machine.reach())
+            yield "Claude Code, idle, by its inbox socket", idle(machine, model, session, count)
+            tool: Order = ("Bash", {"command": f"python3 -c 'import time; time.sleep({TOOL_S})'", "description": "wait"})
+            yield f"Claude Code, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
+        (machine.home / ".claude/skills/agent-ipc/.mcp.json").unlink()  # with the server goes the way by the socket
+        with Claude(machine, model) as session:
+            yield "Claude Code, idle, by the plugin's monitor", idle(machine, model, session, count)
+
+
+def codex(machine: Machine, model: RecordingModel, count: int) -> Iterator[Measured]:
+    with installed(machine, "codex"), Codex(machine, model, "--dangerously-bypass-approvals-and-sandbox") as session:
+        yield "Codex CLI, idle, by its queue", idle(machine, model, session, count)
+        tool: Order = ("exec_command", {"cmd": f"sleep {TOOL_S}"})
+        yield f"Codex CLI, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
+
+
+def gemini(machine: Machine, model: RecordingModel, count: int) -> Iterator[Measured]:
+    with installed(machine, "gemini"), Gemini(machine, model, "--approval-mode", "yolo") as session:
+        yield "Gemini CLI, idle, from its next prompt", [prompted(machine, model, session) for _ in range(count)]
+        tool: Order = ("run_shell_command", {"command": f"sleep {TOOL_S}"})
+        yield f"Gemini CLI, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
+
+
+HOSTS: dict[str, Callable[[Machine, RecordingModel, int], Iterator[Measured]]] = {
+    "claude": claude,
+    "codex": codex,
+    "gemini": gemini,
+}
