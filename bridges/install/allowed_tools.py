@@ -56,8 +56,8 @@ def claude_hooks() -> dict[str, list[dict[str, Any]]]:
 
 
 def gemini_policy() -> str:
-    """The text of a policy file that is ours alone."""
-    rules = [f'[[rule]]\nmcpName = "ipc"\ntoolName = "{tool}"\ndecision = "allow"\npriority = 100\n' for tool in ALLOWED]
+    """The text of a policy file that is ours alone. The host takes bare names of tools for mistyped ones of its own."""
+    rules = [f'[[rule]]\ntoolName = "mcp_ipc_{tool}"\ndecision = "allow"\npriority = 100\n' for tool in ALLOWED]
     return "\n".join([POLICY_MARK, *rules])
 
 

@@ -306,7 +306,7 @@ def allowed_in(user: User, host: str) -> dict[str, str]:
         return {}
     table = tomllib.loads(path.read_text())
     if host == "gemini":
-        return {rule["toolName"]: rule["decision"] for rule in table["rule"] if rule["mcpName"] == "ipc"}
+        return {rule["toolName"].removeprefix("mcp_ipc_"): rule["decision"] for rule in table["rule"]}
     return {tool: row["approval_mode"] for tool, row in table["mcp_servers"]["ipc"].get("tools", {}).items()}
 
 
