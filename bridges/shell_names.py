@@ -167,11 +167,11 @@ def keep(home: str, name: str, token: str, at: Terminal | None) -> None:
     _end_inheritance(home)
 
 
-def forget(home: str, name: str, at: Terminal | None) -> None:
-    """Forget a name that was given up."""
-    for path in [saved_sessions.shell_path(home, name), *([at.path(home)] if at is not None else [])]:
-        found = kept_at(path)
-        if found is not None and found.means(name):
+def forget(home: str, token: str) -> None:
+    """Remove what keeps a session that was given up."""
+    for entry in os.listdir(saved_sessions.folder(home)):
+        path = os.path.join(saved_sessions.folder(home), entry)
+        if entry.startswith((saved_sessions.prefix("cli"), _TERMINAL)) and saved_sessions.read_json(path).get("token") == token:
             os.unlink(path)
 
 

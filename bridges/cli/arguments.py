@@ -246,6 +246,11 @@ def check(command: Parser) -> None:
     common(command)
 
 
+def list_instances(command: Parser) -> None:
+    command.add_argument("--all", action="store_true", help="also names that only mail waits for, and who holds each name")
+    common(command)
+
+
 def rename(command: Parser) -> None:
     command.add_argument("name", metavar="NEW_NAME")
     common(command)

@@ -103,10 +103,11 @@ COMMANDS = {
     "search": CommandRow("history:search", "find words in mail you got and sent", "ipc search parser bug", takes.search),
     "watch": CommandRow("watch:watch", "print mail as it comes", "ipc watch --exec notify-send mail", takes.watch),
     "say": CommandRow("say:say_it", "say it in plain words", 'ipc say "tell fred the build is green"', takes.say),
-    "list": CommandRow("mail:list_instances", "who is registered", "", takes.common),
+    "list": CommandRow("mail:list_instances", "who is registered", "ipc list --all", takes.list_instances),
     "rename": CommandRow(
         "mail:rename", "take another name; the old one forwards for two hours", "ipc rename fred-2", takes.rename
     ),
+    "unregister": CommandRow("mail:unregister", "give your name back; its mail stays", "", takes.common),
     "whoami": CommandRow("mail:whoami", "which name this shell has", "", takes.common),
     "presence": CommandRow("team:presence", "say what you are doing", "ipc presence working the parser", takes.presence),
     "groups": CommandRow("team:groups", "every group and who is in it", "", takes.common),

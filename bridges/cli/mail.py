@@ -198,14 +198,39 @@ def about(m: dict[str, Any]) -> str:
 
 def list_instances(place: Place, options: argparse.Namespace) -> int:
     with session.resume(place, options.as_) as me:
-        rows = me.request("list")["instances"]
+        rows = me.request("list", **({"all": True} if options.all else {}))["instances"]
     if options.json:
         say_json(rows)
-    else:
-        head = ("NAME", "LAST SEEN", "PRESENCE", "ON", "REACHED BY")
-        cells = [(r["id"], ago(r["last_seen"]), doing(r), r.get("note", ""), " ".join(r.get("reach", []))) for r in rows]
-        say(table(head, cells))
+        return OK
+    head = ("NAME", "LAST SEEN", "PRESENCE", "ON", "REACHED BY", *(("SILENT FOR", "HELD BY") if options.all else ()))
+    say(table(head, [_cells(r, options.all) for r in rows if not r.get("ended")]))
+    ended = [_cells(r, options.all) for r in rows if r.get("ended")]
+    if ended:
+        say("\nTheir terminal, session or program has ended; mail to them waits:")
+        say(table(head, ended))
     return OK
+
+
+def _cells(row: dict[str, Any], whole: bool) -> tuple[str, ...]:
+    state = "ended" if row.get("ended") else "not registered" if row.get("unclaimed") else doing(row)
+    cells = (row["id"], ago(row["last_seen"]), state, row.get("note", ""), " ".join(row.get("reach", [])))
+    return (*cells, _span(row["silent_s"]), _holder(row)) if whole else cells
+
+
+def _span(seconds: int) -> str:
+    """``3 h``, in the largest unit that is full."""
+    unit, size = next(((u, s) for u, s in (("d", 86400), ("h", 3600), ("min", 60)) if seconds >= s), ("s", 1))
+    return f"{seconds // size} {unit}"
+
+
+def _holder(row: dict[str, Any]) -> str:
+    """Who acts for a name."""
+    body = row.get("body")
+    if not body:
+        return ""
+    what = body.get("host") or body["kind"]
+    unseen = " (out of sight)" if body.get("alive") is None else ""
+    return f"{what} at {body['where']}{unseen}" if body.get("where") else f"{what}{unseen}"
 
 
 def rename(place: Place, options: argparse.Namespace) -> int:
@@ -213,6 +238,17 @@ def rename(place: Place, options: argparse.Namespace) -> int:
         said = me.request("rename", new_id=options.name)["message"]
         me.renamed(options.name)
     say(said)
+    return OK
+
+
+def unregister(place: Place, options: argparse.Namespace) -> int:
+    with session.resume(place, options.as_) as me:
+        answer = me.request("unregister")
+    me.gave_up()
+    if options.json:
+        say_json(answer)
+    else:
+        say(answer["message"])
     return OK
 
 

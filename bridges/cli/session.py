@@ -67,6 +67,11 @@ class Shell:
         saved_sessions.follow(self._place.home, self.token, name)
         self.name = name
 
+    def gave_up(self) -> None:
+        """Forget the session, which has no name any more. An agent's host keeps its own, and registers at its next start."""
+        if not os.path.basename(self.path).startswith(saved_sessions.prefix("host")):
+            shell_names.forget(self._place.home, self.token)
+
     def _bury(self) -> None:
         """Report sessions of hosts that were killed as gone."""
         from bridges import host_sessions

@@ -149,7 +149,9 @@ class AgentSession:
 
         A broker of an older version has no such request, and a broker whose disk is full can't keep it. Mail goes on in both.
         """
-        fields: dict[str, Any] = {"state": state} if reach is None else {"state": state, "reach": reach}
+        fields: dict[str, Any] = {"state": state}
+        if reach is not None:
+            fields |= {"reach": reach, "body": self.binding.body()}
         try:
             self.ask("presence", **fields)
         except IpcError as e:

@@ -121,7 +121,7 @@ def _first_free(
 def _say(ask: Ask, binding: Binding) -> None:
     """Tell the others how this agent can be reached."""
     try:
-        ask("presence", session_token=binding.token, state="idle", reach=binding.reach)
+        ask("presence", session_token=binding.token, state="idle", reach=binding.reach, body=binding.body())
     except RemoteError as e:
         if e.code not in ("unknown_action", "storage_full"):  # an older service, or a full disk: mail goes on in both
             raise

@@ -164,7 +164,8 @@ class BridgeSession:
     async def say_reach(self, ways: list[str]) -> None:
         """Say by which ways mail reaches this instance, and learn how often automatic checks are wanted."""
         if self._token is not None:
-            await self._ask({"action": "presence", "session_token": self._token, "reach": ways})
+            fields = {"session_token": self._token, "reach": ways, "body": self.agent.body(self._settings.home)}
+            await self._ask({"action": "presence", **{k: v for k, v in fields.items() if v is not None}})
             found = await self._ask({"action": "autocheck", "session_token": self._token})
             if self.on_autocheck is not None:
                 self.on_autocheck(found.get("minutes", 0))

@@ -23,7 +23,7 @@ _PIDS = range(2**32)
 
 
 def read_body(batch: Batch, request: Incoming) -> Body | None:
-    """The body that a ``register`` names. Raises ``bad_request``."""
+    """The body that a request names. Raises ``bad_request``."""
     given = request.body.get("body")
     if given is None:
         return None

@@ -4,7 +4,7 @@ from typing import Any
 
 from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
-from broker.core.bodies import alive, holder
+from broker.core.bodies import alive, holder, read_body
 from broker.core.facts import WAITING
 from broker.core.looks import look
 from broker.core.stalls import DEAD_S
@@ -74,6 +74,10 @@ def presence(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
         if not all(isinstance(way, str) and 0 < len(way) <= _WAY_LENGTH for way in reach):
             raise IpcError("bad_request", detail=f"reach is a list of words of at most {_WAY_LENGTH} characters")
         batch.journal.set(mailbox, "reach", tuple(reach))
+    acting = read_body(batch, request)
+    if acting not in (None, session.body):
+        batch.journal.set(session, "body", acting)
+        batch.store.save_session(session)
     state, note = body.get("state"), body.get("note")
     if note is None and state not in (None, mailbox.presence):
         note = ""  # a note belongs to the state it was said with

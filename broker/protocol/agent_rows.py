@@ -56,6 +56,7 @@ AGENT_ROWS = (
             Field("state", (str,), "what one does", choices=("working", "idle", "gone")),
             Field("note", (str,), "on what", high=200),
             Field("reach", (list,), "set by doors: the ways by which mail reaches this instance", low=0, high=8),
+            Field("body", (dict,), "set by doors: who acts for the name from now on, as in register"),
         ),
         ("presence", "note", "reach"),
         "Say what one is doing.",

@@ -178,3 +178,59 @@ def test_the_guard_knows_the_terminal(shared_shell: Shell, tag: str, tmp_path: P
         a.type("git add a"), b.type("git add a")
         assert b.run("guard") == (0, "")
         assert f"bob{tag} has claimed" in a.fails(1, "guard")
+
+
+def test_the_name_of_a_terminal_that_lives_is_taken_by_force_alone_and_the_terminal_is_told(
+    shared_shell: Shell, tag: str
+) -> None:
+    with Terminal(shared_shell) as a, Terminal(shared_shell) as b:
+        a.ok("register", f"alice{tag}")
+        a.ok("register", f"alice{tag}")  # as itself
+        said = b.fails(1, "register", f"alice{tag}")
+        assert f"alice{tag} is held by a terminal at pts/" in said and " since 20" in said
+        assert "next: ipc register OTHER, or the same with --force: its holder is told" in said
+        assert "is held by a terminal" in shared_shell.fails(1, "register", f"alice{tag}")
+        b.ok("register", f"alice{tag}", "--force")
+        assert b.ok("whoami") == me(f"alice{tag}")
+        for words in (("whoami",), ("send", f"bob{tag}", "hello"), ("whoami", "--as", f"alice{tag}")):
+            told = a.fails(4, *words)
+            assert f"alice{tag} was registered again elsewhere: by a terminal at pts/" in told and ", at 20" in told
+            assert "next: ipc register OTHER, or ipc register NAME --force to take yours back" in told
+        a.ok("register", f"alice{tag}", "--force")
+        assert "was registered again elsewhere" in b.fails(4, "check")
+        assert a.ok("whoami") == me(f"alice{tag}")
+
+
+def test_the_name_of_a_terminal_that_was_closed_is_free_and_shown_apart(shared_shell: Shell, tag: str) -> None:
+    with Terminal(shared_shell) as b:
+        with Terminal(shared_shell) as a:
+            a.ok("register", f"alice{tag}")
+        b.ok("register", f"bob{tag}")
+        b.ok("send", f"unborn{tag}", "hello")
+        there, _, ended = b.ok("list").partition("Their terminal, session or program has ended; mail to them waits:")
+        assert f"bob{tag} " in there and f"alice{tag} " in ended and f"unborn{tag}" not in there + ended
+        whole = b.ok("list", "--all")
+        rows = {line.split()[0]: line for line in whole.splitlines() if tag in line}
+        assert "SILENT FOR" in whole and "terminal at pts/" in rows[f"bob{tag}"] and " ended " in rows[f"alice{tag}"]
+        assert " not registered " in rows[f"unborn{tag}"]
+        b.ok("register", f"alice{tag}")
+
+
+def test_a_name_that_is_given_back_keeps_its_mail_and_the_shell_has_none(shared_shell: Shell, tag: str) -> None:
+    with Terminal(shared_shell) as a, Terminal(shared_shell) as b:
+        a.ok("register", f"alice{tag}")
+        b.ok("register", f"bob{tag}")
+        b.ok("send", f"alice{tag}", "hello")
+        assert a.ok("unregister") == f"Unregistered alice{tag} with 1 queued messages, which stay\n"
+        assert "no name yet" in a.fails(4, "whoami")
+        assert "which no shell has registered" in a.fails(4, "whoami", "--as", f"alice{tag}")
+        b.ok("register", f"alice{tag}")
+        assert "hello" in b.ok("check")
+
+
+def test_all_shells_without_a_terminal_are_one(shared_shell: Shell, tag: str) -> None:
+    """Scripts of cron register again and again, each in a session of its own."""
+    for _ in range(3):
+        shared_shell.ok("register", f"cron{tag}")
+    assert shared_shell.ok("unregister").startswith(f"Unregistered cron{tag}")
+    assert "Not registered" in shared_shell.fails(4, "whoami")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from broker.protocol.errors import RemoteError
 from tests.conftest import Service
 from tests.hosts.host_process import HostedAgent, HostProcess
 from tests.shell import Shell
@@ -49,6 +50,21 @@ def test_register_in_an_agents_shell_renames_the_agent_or_says_why_not(
         mine = [row["id"] for row in bob.request("list")["instances"] if tag in row["id"]]
         assert sorted(mine) == [f"bob{tag}", f"site{tag}"]  # it is nobody else, too
     assert "to the old name" in agent.context("BeforeAgent" if host == "gemini" else "UserPromptSubmit")
+
+
+def test_a_session_that_resumes_a_name_acts_for_it_from_then_on(shared: Service, tag: str, processes: list[Any]) -> None:
+    first = HostedAgent(shared, HostProcess(processes), "claude", f"web{tag}")
+    first.start()
+    first.hook("SessionEnd")
+    second = HostedAgent(shared, HostProcess(processes), "claude", f"web{tag}")
+    assert second.start() == f"web{tag}"
+    processes[0].kill()
+    processes[0].wait()
+    with shared.connect(f"bob{tag}") as bob:
+        (row,) = [r for r in bob.request("list")["instances"] if r["id"] == f"web{tag}"]
+        assert row["body"]["alive"] is True and "ended" not in row
+        with pytest.raises(RemoteError, match=f"web{tag} is held by a session of claude at "):
+            shared.connect(f"web{tag}")
 
 
 def test_sessions_that_share_a_process_are_told_apart_or_refused_in_words(
