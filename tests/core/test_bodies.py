@@ -289,3 +289,13 @@ def test_a_broadcast_reaches_names_that_have_ended_unless_a_setting_leaves_them_
     )
     assert core.contents("carl") == ["x"] and core.contents("anna") == ["x", "y"]
     assert core.ask("fred", "broadcast", message={"content": "z"}).get("left_out") is None  # it has shown a sign
+
+
+def test_a_session_says_who_acts_for_it_from_now_on(core: Core) -> None:
+    holder(BODY, lives=False)(core)
+    core.processes[HOST["pid"]] = True
+    assert core.ask("bob", "presence", state="idle", body=HOST)["status"] == "ok"
+    assert take(core, OTHER, "eve")["code"] == "name_held"
+    core.restart()
+    (row,) = [r for r in core.ask("bob", "list")["instances"] if r["id"] == "bob"]
+    assert (row["body"]["host"], row["body"]["where"], row["body"]["alive"]) == ("claude", "/web", True)
