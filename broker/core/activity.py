@@ -22,7 +22,7 @@ from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import WAITING, Activity, Call
 from broker.core.looks import heard
-from broker.core.presence import presence_of
+from broker.core.presence import alarm_of, presence_of
 from broker.core.state import Mailbox, Session
 from broker.core.turns import AT_WORK
 from broker.core.wakes import turn_over
@@ -84,7 +84,7 @@ def keep(batch: Batch, mailbox: Mailbox, told: Activity) -> None:
         sign(batch, mailbox)
     elif before.state in AT_WORK:
         turn_over(batch, mailbox)
-    presence = _PRESENCE[told.state]
+    presence = _PRESENCE.get(told.state, mailbox.presence)
     if presence != mailbox.presence and (told.state != before.state or mailbox.presence == "gone"):
         batch.journal.set(mailbox, "presence", presence)
         batch.journal.set(mailbox, "note", "")  # a note belongs to the state it was said with
@@ -151,7 +151,7 @@ def _holds(now: Activity, event: str, at_s: float, tool: str) -> bool:
 
 def standing_of(batch: Batch, mailbox: Mailbox) -> str:
     """For those who ask it something: ``working``, ``idle``, ``away`` or ``stuck``."""
-    if any(alarm.mailbox_id == mailbox.id for alarm in batch.state.alarms.values()):
+    if alarm_of(batch, mailbox) is not None:
         return "stuck"
     presence = presence_of(batch, mailbox)
     return {"gone": "away", "idle": "idle"}.get(presence, "working")

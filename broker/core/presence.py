@@ -5,7 +5,7 @@ from typing import Any
 from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.bodies import alive, holder, read_body
-from broker.core.facts import WAITING
+from broker.core.facts import WAITING, Alarm
 from broker.core.looks import look
 from broker.core.stalls import DEAD_S
 from broker.core.state import Mailbox, Session
@@ -46,7 +46,7 @@ def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:
         row["body"] = {**holder(batch, mailbox.session), "alive": lives}
     if lives is False:
         row["ended"] = True
-    if (alarm := next((a for a in batch.state.alarms.values() if a.mailbox_id == mailbox.id), None)) is not None:
+    if (alarm := alarm_of(batch, mailbox)) is not None:
         row["stuck"] = {"kind": alarm.kind, "since": iso_term(batch, alarm.since_s), "evidence": alarm.evidence}
     return row
 
@@ -55,6 +55,14 @@ def reach_of(mailbox: Mailbox) -> list[str]:
     """The ways by which it can be woken now, then what its doors say."""
     armed = names(mailbox)
     return [*dict.fromkeys((*armed, *mailbox.reach))]
+
+
+def alarm_of(batch: Batch, mailbox: Mailbox) -> Alarm | None:
+    """The oldest alarm of an agent. One of a pair that goes round is of both."""
+    for alarm in batch.state.alarms.values():
+        if alarm.mailbox_id == mailbox.id or (alarm.kind == "loop" and alarm.other == mailbox.name):
+            return alarm
+    return None
 
 
 def presence_of(batch: Batch, mailbox: Mailbox) -> str:

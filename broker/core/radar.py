@@ -131,7 +131,8 @@ def loop_of(batch: Batch, mailbox: Mailbox) -> list[Stall]:
         batch.journal.drop(batch.state.chains, mailbox.id)
         return []
     peer, limit = to[0], batch.settings.stall_loops
-    if any(alarms.is_person(one) for one in (mailbox, peer)):
+    known = any((a.mailbox_id, a.kind, a.other) == (peer.id, "loop", mailbox.name) for a in batch.state.alarms.values())
+    if known or any(alarms.is_person(one) for one in (mailbox, peer)):
         return []
     acted_s = max(mailbox.activity.acted_s, peer.activity.acted_s)
     turns = [Turn(one.sender_id, _term_s(batch, one)) for one in _chain(batch, newest, {mailbox.id, peer.id}, limit * 2)]

@@ -251,7 +251,7 @@ NOT_DRAWN = {
     "way": "answers a push of the table of ways, which has a state machine of its own (tests/core/test_wakes_machine.py)",
     **dict.fromkeys(
         ("report", "watch_agent", "unwatch_agent", "watches", "alarms"),
-        "of the radar, which has a simulation of its own (tests/deep/test_healthy_work.py)",
+        "of the radar, which has a simulation of its own (tests/deep/faults/test_healthy_work.py)",
     ),
     "unregister": "tests/core/test_name_changes.py draws it",
     "dead": "reads what ended; tests/core/test_dead_letters.py has its tables, tests/deep/faults/test_dead_mail.py its kills",
