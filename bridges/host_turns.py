@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 from bridges import host_sessions, saved_sessions
-
-_BUSY_S = 120
-"""Seconds without a hook after which a turn counts as over. An interrupted turn ends without a hook."""
 
 
 class Turns:
@@ -52,28 +47,3 @@ def load(home: str, session: str) -> Turns:
 
 def save(home: str, session: str, turns: Turns) -> None:
     saved_sessions.keep_json(_path(home, session), {k: getattr(turns, k) for k in Turns.__slots__})
-
-
-def touch(home: str, session: str) -> None:
-    """Note that a hook of the running turn was here."""
-    path = _path(home, session)
-    if os.path.exists(path):
-        os.utime(path)
-
-
-def stirred(home: str, session: str) -> int:
-    """When a hook last ran at the beginning or end of a turn or after a tool, in ns; 0 if none did."""
-    try:
-        return os.stat(_path(home, session)).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def busy(home: str, session: str, now_s: float) -> bool:
-    """True while a turn runs. Its hooks bring the mail, so nobody need be woken."""
-    path = _path(home, session)
-    try:
-        age_s = now_s - os.stat(path).st_mtime
-    except OSError:
-        return False
-    return age_s < _BUSY_S and load(home, session).working

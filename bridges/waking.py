@@ -1,11 +1,14 @@
-"""Waking an idle agent. A notice points to the mail; only a read or an injected delivery acknowledges it.
+"""What gives notices that wake an idle agent: one class a way, and the text of a notice.
 
-The ways of Claude Code, best first: the session's inbox socket, a channel notification, a line of the plugin's monitor, an
-asyncRewake hook. Codex CLI has one, its queue of messages. A way that is armed for a session holds a lock. It gives notice only
-while no better way is armed, so nothing is said twice. A way whose notice brought no turn rests, and the next one speaks. While
-a turn runs, hooks bring the mail and no way is needed. A session has one notice outstanding, and a burst of mail is one notice.
+The broker decides when a notice is given and by which way (broker.core.wakes). A process beside the host arms its ways with
+``subscribe``. At a push ``wake`` the way gives the notice, and the process answers what became of it:
 
-Nothing here waits: the process that serves MCP for all agents calls it from its event loop.
+    given     the host has it, or may have it: most hosts answer nothing
+    failed    it could not be given now
+    refused   the host said no
+
+A notice points to the mail; only a read or an injected delivery acknowledges it. A new way is a class here, and its place in
+the order of broker.core.ways; without a place it comes last.
 """
 
 from __future__ import annotations
@@ -13,27 +16,24 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
+import sys
 
-from bridges import host_sessions, host_turns
 from bridges.plurals import number_of
-from broker.home.locks import hold, is_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from bridges.host_sessions import Binding
 
-GATHER_S = 0.3
-"""Seconds for which a burst of mail is gathered into one notice."""
-WAYS = ("socket", "channel", "monitor", "queue", "rewake")
+GIVEN, FAILED, REFUSED = "given", "failed", "refused"
 CHANNEL_CAPABILITY: dict[str, dict[str, Any]] = {"claude/channel": {}}
 """A server that announces this is a channel for Claude Code: its pushes reach an idle agent."""
 CHANNEL_METHOD = "notifications/claude/channel"
 SOCKET_VARIABLE = "CLAUDE_CODE_MESSAGING_SOCKET"
 TOKEN_VARIABLE = "CLAUDE_CODE_MESSAGING_TOKEN"  # noqa: S105 (the variable's name)
+_QUEUE_S = 30.0
 
 
 def loud(count: Mapping[str, Any]) -> int:
@@ -60,9 +60,6 @@ def notice(count: Mapping[str, Any]) -> str:
     return f"{', '.join(parts)}. What does not come with this notice, the check tool of the ipc server reads."
 
 
-# the inbox socket of a Claude Code session
-
-
 def frames(text: str, token: str | None) -> bytes:
     """What the inbox socket takes: a JSON object a line, the token first, then the text. It answers nothing.
 
@@ -73,99 +70,130 @@ def frames(text: str, token: str | None) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def post(path: str, token: str | None, text: str) -> bool:
-    """Hand the text to the session that listens at the socket. False if none does, or if it would block."""
-    raw = frames(text, token)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-        s.setblocking(False)
+class WakeWay:
+    """One way by which this process can wake the agent."""
+
+    name = ""
+    ends: int | None = None
+    """The status with which the process ends after a notice, where that is the way."""
+
+    def give(self, text: str, count: Mapping[str, Any]) -> str:
+        """Give a notice of what the broker counted: GIVEN, FAILED or REFUSED. It waits at most for the host's program."""
+        raise NotImplementedError
+
+
+class SocketWay(WakeWay):
+    """The inbox socket of a Claude Code session."""
+
+    name = "socket"
+
+    def __init__(self, path: str, token: str | None) -> None:
+        self._path = path
+        self._token = token
+
+    def there(self) -> bool:
+        """True if a session listens. Nothing is said to it."""
+        return bool(self._path) and self._say(b"") == GIVEN
+
+    def give(self, text: str, _count: Mapping[str, Any]) -> str:
+        return self._say(frames(text, self._token))
+
+    def _say(self, raw: bytes) -> str:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.setblocking(False)
+            try:
+                s.connect(self._path)
+                return GIVEN if s.send(raw) == len(raw) else FAILED
+            except PermissionError:
+                return REFUSED
+            except (OSError, ValueError):
+                return FAILED
+
+
+class ChannelWay(WakeWay):
+    """A notification of our MCP server, which Claude Code takes if its user started it so. ``send`` begins to send it."""
+
+    name = "channel"
+
+    def __init__(self, send: Callable[[str, dict[str, str]], object]) -> None:
+        self._send = send
+
+    def give(self, text: str, count: Mapping[str, Any]) -> str:
+        self._send(text, {"unread": str(count["unread"]), "name": str(count["instance_id"])})
+        return GIVEN
+
+
+class MonitorWay(WakeWay):
+    """A line on standard output, which reaches the model of a Claude Code whose plugin runs us."""
+
+    name = "monitor"
+
+    def give(self, text: str, _count: Mapping[str, Any]) -> str:
         try:
-            s.connect(path)
-            return s.send(raw) == len(raw)
-        except (OSError, ValueError):
-            return False
+            print(text, flush=True)
+        except BrokenPipeError:
+            return FAILED
+        return GIVEN
 
 
-def listens(path: str) -> bool:
-    """True if a session listens at the socket. Nothing is said to it."""
-    if not path:
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-        s.setblocking(False)
-        try:
-            s.connect(path)
-        except (OSError, ValueError):
-            return False
-    return True
+class RewakeWay(WakeWay):
+    """The end of an asyncRewake hook of Claude Code, with status 2 and a text on standard error."""
+
+    name = "rewake"
+    ends = 2
+
+    def give(self, text: str, _count: Mapping[str, Any]) -> str:
+        print(text, file=sys.stderr, flush=True)
+        return GIVEN
 
 
-# which way is armed
+class QueueWay(WakeWay):
+    """The queue of Codex CLI: an idle session takes a queued text as a prompt, and its prompt hook adds the mail.
 
-
-class HeldWay:
-    """One way by which this process can wake the session, armed while it holds the way's lock."""
-
-    def __init__(self, home: str, session: str, name: str) -> None:
-        self._home, self._session, self.name = home, session, name
-        self._fd: int | None = None
-
-    def arm(self) -> bool:
-        """Take the way. False if another process has it."""
-        if self._fd is None:
-            self._fd = hold(_way_path(self._home, self._session, self.name))
-        return self._fd is not None
-
-    def rest(self) -> None:
-        """Leave it to worse ways, until it is armed again."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def resting(self) -> bool:
-        return self._fd is None
-
-    def wanted(self) -> bool:
-        """True if this way should give notice now: it is armed, no turn runs, and no better way is armed."""
-        busy = host_turns.busy(self._home, self._session, time.time())
-        return self._fd is not None and not busy and not better_armed(self._home, self._session, self.name)
-
-
-def better_armed(home: str, session: str, way: str) -> bool:
-    """True while a better way is armed for the session."""
-    better = WAYS[: WAYS.index(way)]
-    return any(is_held(_way_path(home, session, other)) for other in better)
-
-
-def _way_path(home: str, session: str, way: str) -> str:
-    return host_sessions.path_of(home, session).removesuffix(".json") + f".{way}"
-
-
-class Outlook:
-    """Whether a notice brought a turn of the session, which its hooks see. (The other sign is that the mail was read.)
-
-    mail comes --> a burst is gathered --> no turn runs --> notice --> heeded: done
-                                                              `-- nothing for ``look_s`` --> the next way
+    The host's program and environment are read from its process.
     """
 
-    def __init__(self, home: str, session: str) -> None:
-        binding = host_sessions.load(home, session)
-        self._home, self._session = home, session
-        self._before = host_turns.stirred(home, session)
-        self.until_s = time.monotonic() + (binding.look_s if binding is not None else host_sessions.LOOK_S)
+    name = "queue"
 
-    def heeded(self) -> bool:
-        return host_turns.stirred(self._home, self._session) != self._before
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
 
-    def over(self) -> bool:
-        return time.monotonic() >= self.until_s
+    def give(self, text: str, _count: Mapping[str, Any]) -> str:
+        import subprocess
+
+        from broker.home.process_table import environment_of
+
+        if not self._binding.live():
+            return FAILED
+        command = [program_of(self._binding.pid), "queue", "--thread", self._binding.session, "--message", text]
+        try:
+            done = subprocess.run(  # noqa: S603 (the host's own program)
+                command,
+                cwd=self._binding.project,
+                env=environment_of(self._binding.pid),  # where it keeps its sessions depends on it
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_QUEUE_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return FAILED
+        return REFUSED if done.returncode else GIVEN
+
+
+NAMES = frozenset(way.name for way in (SocketWay, ChannelWay, MonitorWay, RewakeWay, QueueWay))
+"""The ways that the broker is told of by ``subscribe``, and not by the presence."""
+
+
+def program_of(pid: int) -> str:
+    """The program that a process runs; empty without /proc."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
 
 
 def reach_of_hooks(binding: Binding) -> list[str]:
-    """The ways by which hooks bring mail, and the inbox socket if it answers. Others see them in the presence."""
-    ways = ["prompt", "tool"]
-    if binding.holds:
-        ways.append("stop")
-    if binding.wake:
-        ways.insert(0, "queue")
-    if binding.host == "claude" and listens(os.environ.get(SOCKET_VARIABLE, "")):
-        ways.insert(0, "socket")
-    return ways
+    """The ways by which hooks bring mail. Others see them in the presence."""
+    return ["prompt", "tool", "stop"] if binding.holds else ["prompt", "tool"]

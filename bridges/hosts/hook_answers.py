@@ -116,7 +116,6 @@ class HookAnswers:
 
     def tool(self, session: AgentSession, turns: Turns) -> bool:
         if turns.working:
-            host_turns.touch(self.event.home, self.event.session)
             return self.deliver(session, turns, "tool")
         self.set_working(turns, True)  # a turn that began without a prompt: the agent was woken
         return self.deliver(session, turns, None)

@@ -1,25 +1,25 @@
 """Tells an agent of its new mail. The mail is stored first; a push only points to it and acknowledges nothing.
 
     new mail --> inbox resource updated, for clients that asked to be told (both protocol eras)
-             --> one notice that wakes an idle Claude Code: by its inbox socket, then as a channel (bridges.waking)
              --> the line at the end of the next tool result (bridges.mcp.results), for every host
+    wake     --> a notice to an idle Claude Code, by its inbox socket or as a channel (bridges.waking)
 
-While a turn runs, hooks bring the mail at its tool calls and its end. A notice waits for the end of the turn, unless the mail
-is to interrupt. A host may drop a push and acknowledges none, so automatic checks tell again of what is still unread.
+The broker says when a notice is given and by which way. Automatic checks arm the ways anew, so that it is told again of what is
+still unread.
 """
 
 import asyncio
 import contextlib
-import time
 from typing import Any
 
-from bridges import host_turns, waking
+from bridges import waking
 from bridges.mcp.sdk import Voice
 from bridges.mcp.session import BridgeSession
+from bridges.waking import WakeWay
 from broker.home.logs import Log
 from broker.protocol.errors import IpcError
 
-_TURN_POLL_S = 1.0
+_GATHER_S = 0.3
 _JOIN_AFTER_S = (0.5, 2.0, 8.0, 30.0, 120.0)
 """Seconds to wait before each look at whether the host's hooks have registered this session."""
 
@@ -31,18 +31,16 @@ class Notifier:
         self._session = session
         self._voice = voice
         self._log = log
-        self._home = str(session.home)
         environment = session.agent.environment
-        self._host_session = environment.get("CLAUDE_CODE_SESSION_ID", "")
-        self._socket = environment.get(waking.SOCKET_VARIABLE, "")
-        self._token = environment.get(waking.TOKEN_VARIABLE)
-        self._ways = [waking.HeldWay(self._home, self._host_session, name) for name in ("socket", "channel")]
-        self._pending = self._urgent = False
-        self._telling: asyncio.Task[None] | None = None
+        self._socket = waking.SocketWay(environment.get(waking.SOCKET_VARIABLE, ""), environment.get(waking.TOKEN_VARIABLE))
+        self._channel = waking.ChannelWay(lambda text, meta: self._spawn(self._say_in_channel(text, meta)))
+        self._armed: list[str] = []
         self._saying: asyncio.Task[None] | None = None
         self._checks: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        session.ways = self._ways_now
         session.on_arrival = self.arrived
+        session.on_wake = self.wake
         session.on_autocheck = self.check_every
         session.on_name = self.announce
         self._spawn(self._join())
@@ -52,17 +50,18 @@ class Notifier:
             task.cancel()
         if self._checks is not None:
             self._checks.cancel()
-        for way in self._ways:
-            way.rest()
 
-    def arrived(self, push: dict[str, Any]) -> None:
+    def arrived(self, _push: dict[str, Any]) -> None:
         """Take the broker's push about new mail."""
         if self._saying is None or self._saying.done():
             self._saying = self._spawn(self._say_changed())
-        self._pending = True
-        self._urgent = self._urgent or int(push.get("interrupt", 0)) > 0
-        if self._telling is None or self._telling.done():
-            self._telling = self._spawn(self._tell())
+
+    def wake(self, push: dict[str, Any]) -> None:
+        """Give the notice that the broker asks for."""
+        way = next((way for way in (self._socket, self._channel) if way.name == push["way"]), None)
+        result = waking.FAILED if way is None else way.give(waking.notice(push), push)
+        self._log.info("woken" if result == waking.GIVEN else "wake_failed", name=push["instance_id"], way=push["way"])
+        self._spawn(self._session.say_woken(str(push["way"]), result))
 
     def check_every(self, minutes: int) -> None:
         """Tell again every ``minutes`` of what is still unread; 0 ends that."""
@@ -101,65 +100,31 @@ class Notifier:
         count = await self._session.count()
         if count and waking.loud(count):
             self.arrived(count)
+            self._session.watch_mail()
+
+    def _there(self) -> list[WakeWay]:
+        """The ways by which this process can wake the host now."""
+        binding = self._session.agent.binding(self._session.home)
+        ways: list[WakeWay] = [self._socket] if self._socket.there() else []
+        return [*ways, self._channel] if binding is not None and binding.channel else ways
+
+    def _ways_now(self) -> dict[str, Any]:
+        """What arms them, as fields of ``subscribe``."""
+        binding = self._session.agent.binding(self._session.home)
+        self._armed = [way.name for way in self._there()]
+        return {"ways": self._armed} if binding is None else {"ways": self._armed, "look_s": binding.look_s}
 
     async def _say_reach(self) -> None:
         binding = self._session.agent.binding(self._session.home)
-        ways = [] if binding is None else [way for way in binding.reach if way not in waking.WAYS]
-        self._arm()
-        await self._session.say_reach([*(way.name for way in self._ways if not way.resting()), *ways, "footer"])
-
-    def _arm(self) -> None:
-        """Arm the ways by which this process can wake the host now."""
-        binding = self._session.agent.binding(self._session.home)
-        for way in self._ways if self._host_session else ():
-            if waking.listens(self._socket) if way.name == "socket" else binding is not None and binding.channel:
-                way.arm()
+        said = [] if binding is None else [way for way in binding.reach if way not in waking.NAMES]
+        await self._session.say_reach([*said, "footer"])
 
     async def _say_changed(self) -> None:
-        await asyncio.sleep(waking.GATHER_S)
+        await asyncio.sleep(_GATHER_S)
+        if [way.name for way in self._there()] != self._armed:  # the host's socket or its hooks came later than we
+            self._session.watch_mail()
         await self._voice.inbox_changed()
 
-    async def _tell(self) -> None:
-        """Give notice as long as mail comes. What a running turn leaves is told at its end."""
-        while self._pending:
-            await asyncio.sleep(waking.GATHER_S)
-            while not self._urgent and host_turns.busy(self._home, self._host_session, time.time()):
-                await asyncio.sleep(_TURN_POLL_S)
-            self._pending, self._urgent = host_turns.busy(self._home, self._host_session, time.time()), False
-            if not await self._wake():
-                for way in self._ways:
-                    way.rest()  # worse ways, of other processes, have as long to give notice
-                await self._heeded(waking.Outlook(self._home, self._host_session))
-            self._arm()
-
-    async def _wake(self) -> bool:
-        """Give notice in one way after the other. False if none brought a turn or a read."""
-        armed = [way for way in self._ways if not way.resting()]
-        for way in armed:
-            count = await self._session.count()
-            if not count or not waking.loud(count):
-                return True  # the mail was read meanwhile
-            given = waking.Outlook(self._home, self._host_session)
-            if await self._give(way.name, {"instance_id": self._session.name, **count}) and await self._heeded(given):
-                return True
-        return not armed
-
-    async def _give(self, way: str, count: dict[str, Any]) -> bool:
-        text = waking.notice(count)
-        if way == "socket":
-            given = waking.post(self._socket, self._token, text)
-        else:
-            with contextlib.suppress(ConnectionError):
-                await self._voice.channel(text, {"unread": str(count["unread"]), "name": str(count["instance_id"])})
-            given = True
-        self._log.info("woken" if given else "wake_failed", name=count["instance_id"], way=way)
-        return given
-
-    async def _heeded(self, given: waking.Outlook) -> bool:
-        """Wait until a turn began or the mail was read. False if neither comes in time."""
-        while not given.over():
-            await asyncio.sleep(min(_TURN_POLL_S, max(0.0, given.until_s - time.monotonic())))
-            if given.heeded():
-                return True
-        count = await self._session.count()
-        return not count or not waking.loud(count)
+    async def _say_in_channel(self, text: str, meta: dict[str, str]) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._voice.channel(text, meta)

@@ -60,13 +60,18 @@ class BridgeSession:
         self._token: str | None = None
         self._lock_fd: int | None = None
         self.given = Given(str(settings.home), lambda: agent.binding(settings.home), self._begin)
-        self._watch: int | None = None
+        self._watch: tuple[int, str] | None = None
+        """Number and token of the subscription."""
         self._renewing = asyncio.Lock()
         self._rejoining: asyncio.Task[None] | None = None
         self._closing = False
         self.name: str | None = None
         self.on_arrival: Callable[[dict[str, Any]], None] | None = None
         """Called with the broker's push about new mail, which holds no mail."""
+        self.on_wake: Callable[[dict[str, Any]], None] | None = None
+        """Called with the broker's push that asks for a notice."""
+        self.ways: Callable[[], dict[str, Any]] = dict
+        """Returns the fields of ``subscribe`` that arm this process's ways."""
         self.on_autocheck: Callable[[int], None] | None = None
         """Called with the minutes between automatic checks; 0 for none."""
         self.on_name: Callable[[], None] | None = None
@@ -309,23 +314,36 @@ class BridgeSession:
         if self._lock_fd is not None:
             os.close(self._lock_fd)
         self._lock_fd = hold(saved_sessions.lock_path(path))
-        self._watch_mail()
+        self.watch_mail()
+        if self.on_name is not None:
+            self.on_name()
 
-    def _watch_mail(self) -> None:
-        """Have the broker tell of mail for the present name. After a broker's death the connection asks again."""
+    def watch_mail(self) -> None:
+        """Have the broker tell of mail for the present name, and arm the ways by which this process can wake the host.
+
+        After a broker's death the connection asks again.
+        """
         connection = self._connection
         if connection is None:
             return
         if self._watch is not None:
-            connection.end_pushes(self._watch)
-        self._watch, _ = connection.begin({"action": "subscribe", "session_token": self._token, "notify": True})
-        connection.on_push[self._watch] = self._told
-        if self.on_name is not None:
-            self.on_name()
+            number, token = self._watch
+            connection.end_pushes(number)
+            connection.begin({"action": "unsubscribe", "session_token": token, "subscription": number})
+        subscription = {"action": "subscribe", "session_token": self._token, "notify": True, **self.ways()}
+        number, _ = connection.begin(subscription)
+        self._watch = number, str(self._token)
+        connection.on_push[number] = self._told
+
+    async def say_woken(self, way: str, result: str) -> None:
+        """Answer a push ``wake``."""
+        await self._ask({"action": "way", "session_token": self._token, "way": way, "result": result})
 
     def _told(self, push: dict[str, Any]) -> None:
         if push.get("push") == "new" and self.on_arrival is not None:
             self.on_arrival(push)
+        elif push.get("push") == "wake" and self.on_wake is not None:
+            self.on_wake(push)
         elif push.get("push") == "session_replaced" and self._token is not None:
             self._rejoining = asyncio.get_running_loop().create_task(self._rejoin(self._token))
 

@@ -184,10 +184,11 @@ def _ids(machine: Machine) -> list[str]:
 def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session: Any) -> None:
     claude, model = session()
     binding = machine.binding()
-    assert binding is not None and binding.reach[0] == "socket"
+    assert binding is not None
     env = _environment_of_a_child(binding.pid)
     text = waking.notice({"unread": 1, "from": {"bob": 1}, "newest": "1", "instance_id": "web"})
-    assert waking.post(env[waking.SOCKET_VARIABLE], env.get(waking.TOKEN_VARIABLE), text)
+    way = waking.SocketWay(env[waking.SOCKET_VARIABLE], env.get(waking.TOKEN_VARIABLE))
+    assert way.there() and way.give(text, {}) == waking.GIVEN
     claude.wait("the notice at the model", lambda: model.saw(text))
 
 

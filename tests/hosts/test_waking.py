@@ -7,13 +7,14 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridges import host_sessions, waking
-from broker.home.locks import is_held
+from broker.client.json_lines import QuickConnection, request
 from tests.conftest import Service, wait_for
 from tests.hosts.agent import Agent
 from tests.shell import IPC
@@ -70,10 +71,16 @@ def watch(processes: list[Any]) -> Any:
     return start
 
 
+def table(agent: Agent) -> dict[str, str]:
+    """The ways by which the broker can wake the agent, and the state of each."""
+    name = agent.project.name
+    rows = request(agent.service.settings, {"action": "status"})["instances"]
+    return {way["way"]: way["state"] for row in rows if row["id"] == name for way in row.get("ways", [])}
+
+
 def armed(agent: Agent, way: str) -> bool:
-    """True once a process tells the session of mail in this way."""
-    worse = waking.WAYS[waking.WAYS.index(way) + 1]
-    return waking.better_armed(str(agent.service.home), agent.session, worse)
+    """True once a process would wake the session in this way."""
+    return table(agent).get(way) == "armed"
 
 
 END = "from bob. What does not come with this notice, the check tool of the ipc server reads."
@@ -89,21 +96,23 @@ def test_a_notice_says_how_much_from_whom_which_and_points_to_the_tool() -> None
 
 def test_the_inbox_socket_gets_the_token_and_then_the_text(home: Path) -> None:
     inbox = Inbox(home / "in.sock")
-    assert waking.listens(inbox.path) and waking.post(inbox.path, "t0ken", 'hello\n"there"')
+    way = waking.SocketWay(inbox.path, "t0ken")
+    assert way.there() and way.give('hello\n"there"', {}) == waking.GIVEN
     wait_for("both lines", lambda: len(inbox.lines) == 2)
     assert inbox.lines == [
         {"type": "auth", "token": "t0ken"},
         {"type": "user", "message": {"role": "user", "content": 'hello\n"there"'}},
     ]
-    assert waking.post(inbox.path, None, "x")
+    assert waking.SocketWay(inbox.path, None).give("x", {}) == waking.GIVEN
     wait_for("the third", lambda: len(inbox.lines) == 3)
     inbox.close()
 
 
 def test_a_socket_that_nobody_reads_is_no_way_and_nobody_waits_for_it(home: Path) -> None:
-    assert not waking.listens("") and not waking.post(str(home / "none"), "t", "x") and not waking.post("x" * 200, "t", "x")
+    for path in ("", str(home / "none"), "x" * 200):
+        assert not waking.SocketWay(path, "t").there() and waking.SocketWay(path, "t").give("x", {}) == waking.FAILED
     (home / "file").write_text("")
-    assert not waking.listens(str(home / "file"))
+    assert not waking.SocketWay(str(home / "file"), None).there()
     full = socket.socket(socket.AF_UNIX)
     full.bind(str(home / "full"))
     full.listen(0)
@@ -116,18 +125,9 @@ def test_a_socket_that_nobody_reads_is_no_way_and_nobody_waits_for_it(home: Path
             client.connect(str(home / "full"))
         except BlockingIOError:
             break
-    assert not waking.post(str(home / "full"), "t", "x")
+    assert waking.SocketWay(str(home / "full"), "t").give("x", {}) == waking.FAILED
     for one in [full, *kept]:
         one.close()
-
-
-def test_a_session_reports_its_inbox_socket_if_it_listens(shared: Service, tag: str, home: Path) -> None:
-    inbox = Inbox(home / "in.sock")
-    agent = Agent(shared, project=f"web{tag}", CLAUDE_CODE_MESSAGING_SOCKET=inbox.path)
-    agent.start()
-    inbox.close()
-    binding = host_sessions.load(str(shared.home), agent.session)
-    assert binding is not None and binding.reach == ["socket", "prompt", "tool", "stop"]
 
 
 def test_the_monitor_prints_a_line_for_mail_and_takes_none(shared: Service, tag: str, watch: Any) -> None:
@@ -171,21 +171,22 @@ def test_nothing_is_said_while_a_turn_runs_but_what_it_left_is_said_at_its_end(s
         assert ONE.fullmatch(monitor.lines[0]) and len(monitor.lines) == 1
 
 
-def test_a_better_way_keeps_the_others_quiet(shared: Service, tag: str, watch: Any) -> None:
+def test_a_better_way_keeps_the_others_quiet_and_its_end_lets_them_speak(shared: Service, tag: str, watch: Any) -> None:
     agent = Agent(shared, project=f"web{tag}")
     agent.start()
-    home, session = str(shared.home), agent.session
-    socket_way = waking.HeldWay(home, session, "socket")
-    assert socket_way.arm() and socket_way.arm() and not waking.HeldWay(home, session, "socket").arm()
-    worse = waking.HeldWay(home, session, "channel")
-    assert worse.arm() and not worse.wanted() and socket_way.wanted()
-    worse.rest()
     monitor = watch(agent, "monitor")
     wait_for("the monitor", lambda: armed(agent, "monitor"))
-    with shared.connect("bob") as bob:
+    better = QuickConnection(shared.settings)
+    token = host_sessions.load(str(shared.home), agent.session).token  # type: ignore[union-attr]
+    me = {"session_token": token, "door": "mcp"}
+    better.request({"action": "subscribe", "notify": True, "ways": ["socket"], **me})
+    with shared.connect(f"bob{tag}") as bob:
         bob.send(f"web{tag}", "one")
+        pushes: list[dict[str, Any]] = []
+        while not any(push.get("push") == "wake" for push in pushes):
+            pushes += better.receive(time.monotonic() + 20)
         assert monitor.lines == []
-        socket_way.rest()  # the process that would have told is gone
+        better.close()  # the process that would have told is gone
         wait_for("the monitor to tell", lambda: monitor.lines)
 
 
@@ -229,15 +230,12 @@ def test_a_session_that_nobody_knows_has_no_monitor(shared: Service, tag: str) -
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-@pytest.mark.deep
-def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_it(
-    service: Service, processes: list[Any]
-) -> None:
+def queueing_host(service: Service, processes: list[Any], script: str) -> tuple[Agent, "subprocess.Popen[bytes]"]:
+    """A session of a program named codex, which runs the script when it is told to queue. It is ready to be woken."""
     agent = Agent(service, "codex")
-    codex = service.home / "codex"  # a program of that name: a shell, which runs the script "queue" when told to queue
-    shutil.copy("/bin/bash", codex)
-    told = service.home / "told"
-    (agent.project / "queue").write_text(f'printf "%s\\n" "$@" >> {told}\n')
+    codex = service.home / "codex"
+    shutil.copy("/bin/bash", codex)  # "codex queue ..." runs the file of that name in the project
+    (agent.project / "queue").write_text(script)
     hook = f"{' '.join(IPC)} hook codex SessionStart; read -t 60 < {service.home}/never"
     os.mkfifo(service.home / "never")
     host = subprocess.Popen(
@@ -248,9 +246,18 @@ def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_
     host.stdin.write(agent.given("SessionStart"))
     host.stdin.close()
     wait_for("a process that stands by", lambda: armed(agent, "queue"))
-    binding = host_sessions.load(str(service.home), agent.session)
-    assert binding is not None and binding.reach == ["queue", "prompt", "tool", "stop"]
+    return agent, host
+
+
+@pytest.mark.deep
+def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_it(
+    service: Service, processes: list[Any]
+) -> None:
+    told = service.home / "told"
+    agent, host = queueing_host(service, processes, f'printf "%s\\n" "$@" >> {told}\n')
     with service.connect("bob") as bob:
+        (row,) = [row for row in bob.request("list")["instances"] if row["id"] == "web"]
+        assert row["reach"] == ["queue", "prompt", "tool", "stop"]
         bob.send("web", "one")
         wait_for("the notice", lambda: told.exists() and told.read_text().endswith(f"{END}\n"))
     *words, text = told.read_text().splitlines()
@@ -258,7 +265,19 @@ def test_an_idle_codex_gets_a_notice_into_its_queue_by_a_process_that_ends_with_
     host.kill()
     host.wait()
     service.kill("broker")  # or it would look for its host in half a minute
-    wait_for("its end", lambda: not armed(agent, "queue"))
+    wait_for("its end", lambda: table(agent) == {})
+
+
+@pytest.mark.deep
+def test_a_codex_that_refuses_a_notice_is_shown_as_refusing_and_the_sender_is_told(
+    service: Service, processes: list[Any]
+) -> None:
+    agent, _ = queueing_host(service, processes, "exit 3")
+    with service.connect("bob") as bob:
+        bob.send("web", "one")
+        wait_for("the refusal", lambda: table(agent) == {"queue": "refused"})
+        (told,) = wait_for("word of it", lambda: bob.check(limit=5))
+    assert told.sender == "system" and "queue: its host refused" in told.content
 
 
 def test_a_burst_is_one_notice_and_one_more_when_it_was_heeded(shared: Service, tag: str, watch: Any) -> None:
@@ -279,16 +298,13 @@ def test_a_burst_is_one_notice_and_one_more_when_it_was_heeded(shared: Service, 
 
 
 @pytest.mark.deep
-def test_a_notice_that_began_no_turn_is_left_to_the_next_way(service: Service, watch: Any, home: Path) -> None:
+def test_a_notice_that_began_no_turn_is_left_to_the_next_way(service: Service, watch: Any) -> None:
     (service.home / "config.toml").write_text("[hosts]\nlook_s = 1\n")
     agent = Agent(service)
     agent.start()
     monitor = watch(agent, "monitor")
     waiting = watch(agent, "wait", agent.session)
-    wait_for(
-        "both ways",
-        lambda: armed(agent, "monitor") and is_held(waking._way_path(str(home), agent.session, "rewake")),
-    )
+    wait_for("both ways", lambda: table(agent) == {"monitor": "armed", "rewake": "armed"})
     with service.connect("bob") as bob:
         bob.send("web", "one")
         _, errors = waiting.process.communicate(timeout=20)

@@ -1,5 +1,6 @@
 """Mail that reaches an agent by itself: told to its client, and to an idle Claude Code."""
 
+import contextlib
 import json
 import re
 import socket
@@ -15,9 +16,10 @@ from mcp.client.extension import ClientExtension, NotificationBinding
 from mcp.client.stdio import stdio_client
 from pydantic import BaseModel
 
-from bridges import host_sessions, host_turns, waking
+from bridges import host_sessions
 from bridges.host_sessions import Binding
 from bridges.mcp.sdk import INBOX
+from broker.client.sync import Connection
 from tests.conftest import Service, wait_for
 from tests.mcp.agents import COMMAND, RawHost, ok, project_folder
 
@@ -97,16 +99,15 @@ async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
     host.initialize("claude-code")
     host.call(1, "register", instance_id="claude")
     wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
-    turns = host_turns.Turns(working=True)
-    host_sessions.save(str(service.home), Binding(host="claude", session="s1", name="claude", token="", project=""))
-    host_turns.save(str(service.home), "s1", turns)
+    host.call(2, "manage", do="presence", name="working")
     fred = service.connect("fred")
     fred.send("claude", "later")
     fred.send("claude", "now", land="interrupt")
     wait_for("the urgent notice", lambda: inbox.texts)
     assert re.search(r"2 unread messages for claude \(newest #\d+\), 1 urgent", inbox.texts[0])
-    turns.working = False
-    host_turns.save(str(service.home), "s1", turns)
+    assert {m["content"] for m in host.call(3, "check")["messages"]} == {"later", "now"}
+    fred.send("claude", "later still")
+    host.call(4, "manage", do="presence", name="idle")
     wait_for("the notice after the turn", lambda: len(inbox.texts) == 2)
 
 
@@ -114,7 +115,7 @@ async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
 async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
     service: Service, raw_host: Raw, inbox: InboxSocket
 ) -> None:
-    host_sessions.save(str(service.home), Binding(host="claude", session="s1", name="", token="", project="", look_s=0.5))
+    host_sessions.save(str(service.home), Binding(host="claude", session="s1", name="", token="", project="", look_s=1))
     host = raw_host(service, "claude", **claude(inbox))
     host.initialize("claude-code")
     host.call(1, "register", instance_id="claude")
@@ -133,21 +134,21 @@ async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
 
 
 @pytest.mark.deep
-async def test_a_notice_that_nobody_heeds_is_left_to_the_monitor(service: Service, raw_host: Raw, inbox: InboxSocket) -> None:
+async def test_a_notice_that_nobody_heeds_is_left_to_the_next_way(service: Service, raw_host: Raw, inbox: InboxSocket) -> None:
     token = service.register("claude")
-    hooks = ["socket", "prompt", "tool"]
-    bound = Binding(host="claude", session="s1", name="claude", token=token, project="", look_s=0.5, reach=hooks)
+    hooks = ["socket", "prompt", "tool"]  # as the hooks of 0.3.0 said it
+    bound = Binding(host="claude", session="s1", name="claude", token=token, project="", look_s=1, reach=hooks)
     host_sessions.save(str(service.home), bound)
     host = raw_host(service, "claude", **claude(inbox))
     host.initialize("claude-code")
     host.call(1, "list_instances")
     wait_for("word of all ways", lambda: reach(service, "claude") == ["socket", "prompt", "tool", "footer"])
-    home = str(service.home)
-    assert waking.better_armed(home, "s1", "monitor")
-    service.connect("fred").send("claude", "x")
-    wait_for("the notice", lambda: inbox.texts)
-    wait_for("the turn of the next way", lambda: not waking.better_armed(home, "s1", "monitor"))
-    wait_for("the socket again", lambda: waking.better_armed(home, "s1", "monitor"))
+    with contextlib.closing(Connection(service.settings)) as other:
+        other.request("subscribe", session_token=token, notify=True, ways=["monitor"])
+        service.connect("fred").send("claude", "x")
+        wait_for("the notice", lambda: inbox.texts)
+        found = wait_for("its turn", lambda: [p for p in other.poll_pushes(0.1) if p["push"] == "wake"])
+        assert found[0]["way"] == "monitor"
 
 
 @pytest.mark.deep
