@@ -99,7 +99,6 @@ class Notifier:
         self.check_every(minutes)
         count = await self._session.count()
         if count and waking.loud(count):
-            self.arrived(count)
             self._session.watch_mail()
 
     def _there(self) -> list[WakeWay]:

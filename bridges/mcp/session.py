@@ -331,9 +331,15 @@ class BridgeSession:
             connection.end_pushes(number)
             connection.begin({"action": "unsubscribe", "session_token": token, "subscription": number})
         subscription = {"action": "subscribe", "session_token": self._token, "notify": True, **self.ways()}
-        number, _ = connection.begin(subscription)
+        number, reply = connection.begin(subscription)
+        reply.add_done_callback(self._subscribed)
         self._watch = number, str(self._token)
         connection.on_push[number] = self._told
+
+    def _subscribed(self, reply: "asyncio.Future[dict[str, Any]]") -> None:
+        """Take mail that came before the subscription for new."""
+        if not reply.cancelled() and reply.result().get("unread") and self.on_arrival is not None:
+            self.on_arrival(reply.result())
 
     async def say_woken(self, way: str, result: str) -> None:
         """Answer a push ``wake``."""
