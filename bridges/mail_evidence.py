@@ -6,10 +6,12 @@
 
 Hooks and the MCP door of one session both write here. This is evidence that the model has the mail:
 
-- For a hook's answer: the session's next event.
-- For a tool's result: the next event after the tool's own PostToolUse, which runs before the model is asked again. If that
-  PostToolUse did not come, the end of the turn lets us infer it, unless the result was so late that the host may have given it
-  up.
+- For a hook's answer: the session's next event of another step (one answer of the model, with the tools that it calls).
+- For a tool's result: the next event after the end of the tool's own step. If that was not told, the end of the turn lets us
+  infer it, unless the result was so late that the host may have given it up.
+
+Claude Code tells the end of a step. Of other hosts' events after a tool none can know whether the model was asked meanwhile, or
+another tool of the same step has run: there the next tool only lets us infer it.
 
 A prompt is no evidence: its hook runs before the model is asked. A start that is no compaction, and the session's end, show
 that a turn was broken off: the mail here then comes again, however often it was shown. Mail without evidence for an hour comes
@@ -47,12 +49,23 @@ def gives_mail(tool: str) -> bool:
     return name in _GIVERS and (server == "ipc" or server.endswith("_ipc"))
 
 
-def add(home: str, session: str, ids: list[str], *, by: str, late: bool = False, key: str = "", ran: bool = False) -> None:
+def add(
+    home: str,
+    session: str,
+    ids: list[str],
+    *,
+    by: str,
+    late: bool = False,
+    key: str = "",
+    ran: bool = False,
+    amid: bool = False,
+) -> None:
     """Keep what was given ``by`` a ``tool`` or a ``hook``.
 
-    ``late``: the host may have given the request up. ``key``: the key of the request. ``ran``: the tool's own PostToolUse came.
+    ``late``: the host may have given the request up. ``key``: the key of the request. ``ran``: the tool's own event came.
+    ``amid``: other tools of the same step may follow.
     """
-    entry = {"ids": ids, "by": by, "late": late, "key": key, "ran": ran, "at_s": time.time()}
+    entry = {"ids": ids, "by": by, "late": late, "key": key, "ran": ran, "amid": amid, "at_s": time.time()}
     with _Record(home, session) as record:
         record.entries.append(entry)
 
@@ -75,10 +88,13 @@ def drop(home: str, session: str, key: str | None = None) -> list[str]:
     return [i for entry in gone for i in entry["ids"]]
 
 
-def settle(home: str, session: str, moment: str, tool: str) -> tuple[dict[str, list[str]], list[str]]:
+def settle(
+    home: str, session: str, moment: str, tools: list[str], *, whole: bool = False
+) -> tuple[dict[str, list[str]], list[str]]:
     """Take out what an event of the session settles: (ids that the model has, by evidence; ids that it may not have).
 
-    ``moment`` is the event as bridges.hosts calls it. ``tool`` is the tool's name, for an event about a tool.
+    ``moment`` is the event as bridges.hosts calls it. ``tools`` are the names of the tools that it is about, ``whole``: of all
+    those of a step, which is over.
     """
     proven: dict[str, list[str]] = {}
     lost: list[str] = []
@@ -87,7 +103,7 @@ def settle(home: str, session: str, moment: str, tool: str) -> tuple[dict[str, l
     with _Record(home, session) as record:
         kept = []
         for entry in record.entries:
-            state = _judge(entry, moment, own=moment == "tool" and gives_mail(tool))
+            state = _judge(entry, moment, own=moment == "tool" and any(map(gives_mail, tools)), whole=whole)
             if state == "kept":
                 kept.append(entry)
             elif state == "lost":
@@ -98,16 +114,17 @@ def settle(home: str, session: str, moment: str, tool: str) -> tuple[dict[str, l
     return proven, lost
 
 
-def _judge(entry: dict[str, Any], moment: str, *, own: bool) -> str:
+def _judge(entry: dict[str, Any], moment: str, *, own: bool, whole: bool) -> str:
     """``kept``, ``lost``, or the evidence that the model has it."""
     if moment in ("start", "end"):
         return "lost"
     if moment == "prompt":  # the model is asked after it
         return "lost" if _may_be_dropped(entry) else "kept"
-    if entry["by"] == "hook" or (entry["ran"] and not own):
-        return str(entry["by"])
+    if entry["by"] == "hook" or (entry["ran"] and (whole or not own)):
+        same_step = entry.get("amid") and not whole and moment in ("tool", "edit")
+        return "inferred" if same_step else str(entry["by"])
     if own:
-        entry["ran"] = True
+        entry["ran"], entry["amid"] = True, not whole
         return "kept"
     if moment == "stop":
         return "lost" if entry["late"] else "inferred"

@@ -105,20 +105,23 @@ class AgentSession:
         if left:
             self.ask("release", ids=left, unseen=True)
 
-    def keep(self, ids: list[str]) -> None:
-        """Keep the ids of mail that the model was given. The next event shows that the model has it."""
+    def keep(self, ids: list[str], *, amid: bool = False) -> None:
+        """Keep the ids of mail that the model was given. The next event shows that the model has it.
+
+        ``amid``: it was given after a tool, and other tools of the same step may follow.
+        """
         if not ids:
             return
         try:
-            mail_evidence.add(self._home, self.binding.session, ids, by="hook")
+            mail_evidence.add(self._home, self.binding.session, ids, by="hook", amid=amid)
         except OSError as e:  # nothing can be written: the mail comes again
             note(self._home, "warning", "shown_not_kept", error=str(e))
         else:
             self._touch(ids)
 
-    def settle(self, moment: str, tool: str) -> None:
+    def settle(self, moment: str, tools: list[str], *, whole: bool) -> None:
         """Acknowledge or release mail that was given before, by what this event shows."""
-        proven, lost = mail_evidence.settle(self._home, self.binding.session, moment, tool)
+        proven, lost = mail_evidence.settle(self._home, self.binding.session, moment, tools, whole=whole)
         try:
             for evidence, ids in proven.items():
                 self.ask("ack", ids=ids, evidence=evidence)

@@ -16,6 +16,7 @@ EVENTS = {
     "SessionStart": "start",
     "UserPromptSubmit": "prompt",
     "PreToolUse": "edit",
+    "PostToolBatch": "tool",
     "PostToolUse": "tool",
     "Stop": "stop",
     "SessionEnd": "end",
@@ -23,6 +24,7 @@ EVENTS = {
 REPORTS = {
     "UserPromptSubmit": "turn_began",
     "BeforeTool": "tool_began",
+    "AfterTool": "tool_ended",
     "PostToolUse": "tool_ended",
     "PostToolUseFailure": "tool_ended",
     "PermissionRequest": "permission",
@@ -30,6 +32,8 @@ REPORTS = {
     "SessionEnd": "ended",
 }
 NOTIFIED = {"permission_prompt": "permission", "elicitation_dialog": "answer", "idle_prompt": "turn_ended"}
+STEP = "PostToolBatch"
+"""Comes after all tools that an answer of the model calls, before the model is asked again."""
 SILENT = ""
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 

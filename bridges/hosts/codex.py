@@ -31,6 +31,8 @@ REPORTS = {
     "SessionEnd": "ended",
 }
 NOTIFIED: dict[str, str] = {}
+STEP = ""
+"""It tells no end of a step."""
 SILENT = ""
 PROJECT_VARIABLE = "CODEX_PROJECT_DIR"
 _PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)

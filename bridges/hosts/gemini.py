@@ -26,6 +26,8 @@ REPORTS = {
     "SessionEnd": "ended",
 }
 NOTIFIED = {"ToolPermission": "permission"}
+STEP = ""
+"""It tells no end of a step."""
 SILENT = "{}"
 PROJECT_VARIABLE = "GEMINI_PROJECT_DIR"
 

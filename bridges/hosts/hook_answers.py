@@ -2,7 +2,7 @@
 
     start   registers, says the name, adds the unread mail
     prompt  adds all new mail
-    tool    adds the mail that may land after a tool call or at once; all new mail where the turn began without a prompt
+    tool    (after one, or all of a step) adds the mail that may land there or at once; all new mail in a turn without a prompt
     edit    names who has claimed the file that is about to change (if that hook is installed)
     stop    holds the agent for urgent mail, at most ``stop_holds`` times in a row
     end     tells the others that the agent is gone, and prints nothing
@@ -71,7 +71,7 @@ class HookAnswers:
                     session.tell(**report)
                 answered = False
                 if moment:
-                    session.settle(moment, event.text("tool_name"))
+                    session.settle(moment, event.tools(), whole=event.ends_step)
                     answered = work[moment](session, turns)
                 session.finish()
                 return answered
@@ -176,7 +176,7 @@ class HookAnswers:
         if not whole:
             return False
         if self.write(self.event.host.context(self.event.called, whole)):
-            session.keep(ids)
+            session.keep(ids, amid=self.event.moment == "tool" and not self.event.ends_step)
         return True
 
     def digest(self, session: AgentSession, turns: Turns, land: str | None, left: int, announce: bool) -> tuple[str, list[str]]:

@@ -29,6 +29,7 @@ class HookEvent:
         self.host = host
         self.called = event
         self.moment: str = host.EVENTS.get(event, "")
+        self.ends_step: bool = event == host.STEP
         self.wanted = name or environment.own_name()
         self.given = given
         self.session = self.text("session_id") or os.environ.get(environment.HOST_SESSIONS[host.NAME], "")
@@ -38,6 +39,12 @@ class HookEvent:
         """A text field of the input; empty if there is none."""
         value = self.given.get(key)
         return value if isinstance(value, str) else ""
+
+    def tools(self) -> list[str]:
+        """The names of the tools that the event is about."""
+        calls = self.given.get("tool_calls")
+        named = [call.get("tool_name") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+        return [name for name in (*named, self.text("tool_name")) if isinstance(name, str) and name]
 
     def folder(self) -> str:
         """The folder that the host names; empty if no folder can have such a name."""

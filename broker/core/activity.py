@@ -142,6 +142,8 @@ def _holds(now: Activity, event: str, at_s: float, tool: str) -> bool:
     """True where the event leaves the state as it is: a session that ended, or a question to the user that still waits."""
     if now.state == "ended":
         return event not in ("began", "turn_began")
+    if now.state in ("idle", "failed") and event == "tool_ended":  # its hook runs beside the turn, and may end after it
+        return at_s - now.since_s < _LATE_S
     if now.state not in WAITING:
         return event == "sign"
     if event == "tool_began":

@@ -52,6 +52,12 @@ def test_a_call_that_has_ended_does_not_begin_afterwards() -> None:
     assert activity.after(stopped, "tool_began", 1.1, "Read", "c1").state == "idle"
 
 
+def test_a_call_s_end_that_is_told_after_its_turn_s_begins_no_turn() -> None:
+    stopped = activity.after(activity.after(Activity(), "turn_began", 0), "turn_ended", 1.0)
+    assert activity.after(stopped, "tool_ended", 1.5, "Read", "c1").state == "idle"
+    assert activity.after(stopped, "tool_ended", 9.0, "Read", "c1").state == "working"
+
+
 def test_calls_beside_each_other_run_until_each_has_ended() -> None:
     now = Activity()
     for key in ("1", "2", "3"):

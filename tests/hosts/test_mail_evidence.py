@@ -1,6 +1,7 @@
 """A model's mail is acknowledged by the session's next event, whichever of hooks and tools gave it; else it comes again."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,9 @@ from tests.conftest import Service
 from tests.hosts.agent import Agent
 from tests.hosts.tools import Tools
 
-OWN = {"tool_name": "mcp__plugin_agent-ipc_ipc__check"}
-OTHER = {"tool_name": "Bash"}
+CHECK = "mcp__plugin_agent-ipc_ipc__check"
+OWN = {"tool_calls": [{"tool_name": "Bash"}, {"tool_name": CHECK}]}
+OTHER = {"tool_calls": [{"tool_name": "Bash"}]}
 AGAIN = "(delivered before, perhaps seen)"
 
 
@@ -52,9 +54,9 @@ def queued(web: Agent) -> int:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("events", [[], [("PostToolUse", OWN)], [("PostToolUse", OTHER)]])
+@pytest.mark.parametrize("events", [[], [("PostToolBatch", OWN)], [("PostToolBatch", OTHER)]])
 def test_a_host_killed_before_its_next_event_has_not_shown_a_tool_s_mail(
-    web: Agent, tools: Tools, events: list[tuple[str, dict[str, str]]]
+    web: Agent, tools: Tools, events: list[tuple[str, dict[str, Any]]]
 ) -> None:
     send(web, "precious")
     assert "precious" in tools.call("check")
@@ -65,13 +67,13 @@ def test_a_host_killed_before_its_next_event_has_not_shown_a_tool_s_mail(
     assert "precious" in text and AGAIN in text
 
 
-@pytest.mark.parametrize("following", [("PostToolUse", OTHER), ("PreToolUse", {}), ("Stop", {})])
+@pytest.mark.parametrize("following", [("PostToolBatch", OTHER), ("PostToolBatch", OWN), ("PreToolUse", {}), ("Stop", {})])
 def test_the_event_after_the_tool_s_own_shows_that_its_mail_arrived(
-    web: Agent, tools: Tools, following: tuple[str, dict[str, str]]
+    web: Agent, tools: Tools, following: tuple[str, dict[str, Any]]
 ) -> None:
     send(web, "precious")
     assert "precious" in tools.call("check")
-    web.hook("PostToolUse", **OWN)
+    web.hook("PostToolBatch", **OWN)
     assert web.hook("UserPromptSubmit") == {}, "the turn was broken off, and the model is asked after this hook"
     assert queued(web) == 1
     event, fields = following
@@ -88,7 +90,7 @@ def test_mail_read_by_a_turn_s_last_tool_call_does_not_come_a_second_time(web: A
     send(web, "precious")
     assert "precious" in tools.call("check")
     if own:
-        web.hook("PostToolUse", **OWN)
+        web.hook("PostToolBatch", **OWN)
     assert web.hook("Stop") == web.hook("UserPromptSubmit") == {}
     assert "No new messages." in tools.call("check")
     assert queued(web) == 0
@@ -100,7 +102,7 @@ def test_a_broker_s_end_while_the_model_thinks_does_not_bring_the_mail_again(web
     assert "precious" in tools.call("check")
     web.service.kill("broker")
     web.service.start()
-    assert web.hook("PostToolUse", **OWN) == {}
+    assert web.hook("PostToolBatch", **OWN) == {}
     assert "No new messages." in tools.call("check")
     assert web.hook("Stop") == {}
     assert queued(web) == 0
@@ -111,18 +113,18 @@ def test_the_end_of_the_process_behind_the_tools_changes_nothing(web: Agent, too
     send(web, "precious")
     assert "precious" in tools.call("check")
     web.service.kill("mcp")
-    web.hook("PostToolUse", **OWN)
+    web.hook("PostToolBatch", **OWN)
     assert "No new messages." in tools.call("check")
     assert web.hook("Stop") == web.hook("UserPromptSubmit") == {}
     assert queued(web) == 0
 
 
-@pytest.mark.parametrize("event", ["UserPromptSubmit", "PostToolUse"])
+@pytest.mark.parametrize("event", ["UserPromptSubmit", "PostToolBatch"])
 def test_a_hook_s_own_mail_is_read_by_the_next_event_and_comes_again_without(web: Agent, event: str) -> None:
     send(web, "shown", "tool")
     assert "shown" in web.context(event)
     assert queued(web) == 1
-    assert web.hook("PostToolUse", **OTHER) == {}
+    assert web.hook("PostToolBatch", **OTHER) == {}
     assert queued(web) == 0
     assert what_became_of(web) == "hook"
     send(web, "lost", "tool")
@@ -163,4 +165,25 @@ def test_mail_that_was_lost_twice_is_not_taken_for_read(web: Agent) -> None:
     for _ in range(2):
         web.hook("SessionEnd")
         assert "precious" in web.context("SessionStart-startup", source="resume")
+    assert queued(web) == 1
+
+
+@pytest.mark.parametrize(("host", "event"), [("codex", "PostToolUse"), ("gemini", "AfterTool")])
+def test_where_no_step_s_end_is_told_the_next_tool_only_lets_us_infer(shared: Service, tag: str, host: str, event: str) -> None:
+    """Another tool of the same step runs before the model is asked."""
+    web = Agent(shared, host, f"web{tag}", f"s1-{tag}")
+    web.start()
+    web.hook("UserPromptSubmit" if host == "codex" else "BeforeAgent")
+    for following, evidence in ((event, "inferred"), ("Stop" if host == "codex" else "AfterAgent", "hook")):
+        send(web, f"proved by {following}", "tool")
+        assert f"proved by {following}" in web.context(event)
+        assert not web.context(following)
+        assert what_became_of(web) == evidence
+
+
+def test_a_tool_of_the_same_step_brings_no_mail_and_proves_none(web: Agent) -> None:
+    send(web, "shown", "tool")
+    assert web.hook("AfterTool", tool_name="Bash") == {}
+    assert "shown" in web.context("PostToolBatch")
+    assert web.hook("AfterTool", tool_name="Bash") == {}
     assert queued(web) == 1

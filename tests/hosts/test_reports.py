@@ -96,7 +96,7 @@ def test_presence_follows_a_session_from_hook_to_hook(shared: Service, tag: str)
         assert after("PostToolUse", tool_name="AskUserQuestion", tool_use_id="t2") == "working"
         assert after("Stop", agent_id="a1") == "working"
         assert after("Stop") == "idle"
-        assert after("PostToolUse", **tool) == "working"  # woken, without a prompt
+        assert after("BeforeTool", tool_name="Bash", tool_use_id="t3") == "working"  # woken, without a prompt
         assert after("Notification", notification_type="idle_prompt") == "idle"  # its user broke the turn off
         assert after("SessionEnd") == "gone"
         assert agent.log() == [] or all(line["event"] != "hook_failed" for line in agent.log())
