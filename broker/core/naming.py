@@ -191,6 +191,11 @@ def take_over_mail(batch: Batch, unclaimed: Mailbox, mailbox: Mailbox) -> None:
         ids = [i for i in ids if i not in both]
         batch.store.mark_read(unclaimed.id, sorted(both), batch.now.term_s)
     batch.store.move_mail(unclaimed.id, mailbox.id)
+    for token in unclaimed.ended:  # who has lost the name is told who has it now
+        batch.journal.set(batch.state.sessions[token], "mailbox", mailbox)
+        batch.store.save_session(batch.state.sessions[token])
+    batch.journal.set(mailbox, "ended", (*unclaimed.ended, *mailbox.ended))
+    batch.journal.set(unclaimed, "ended", ())
     drop_mailbox(batch.state, batch.store, unclaimed, batch.journal)
     batch.journal.set(mailbox, "queued", mailbox.queued + len(ids))
     for mine, theirs in ((mailbox.urgent, unclaimed.urgent), (mailbox.later, unclaimed.later)):

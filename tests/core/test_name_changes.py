@@ -213,5 +213,5 @@ class Names(RuleBasedStateMachine):
             assert reply["code"] in ("session_replaced", "session_ended"), reply
 
 
-Names.TestCase.settings = examples(60, stateful_step_count=40, suppress_health_check=list(HealthCheck))
+Names.TestCase.settings = examples(60, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 TestNames = Names.TestCase
