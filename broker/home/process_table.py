@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 
+_here: list[str] = []
+"""What ``_namespace`` found: both last as long as the process."""
+
+
 def stat(pid: int) -> tuple[str, list[str]]:
     """(the program's name, the fields behind it: 0 state, 1 parent, 19 start in ticks; proc(5)). No fields where the process
     is gone or there is no /proc."""
@@ -62,7 +66,7 @@ def process_started(pid: int) -> str:
 
 def is_alive(pid: int, started: str) -> bool | None:
     """Whether the process of that id and ``process_started`` lives; None where another pid namespace hides it."""
-    there, here = started.partition("@")[2], process_started(os.getpid()).partition("@")[2]
+    there, here = started.partition("@")[2], _namespace()
     if not started or pid <= 0:
         return None
     if there != here:
@@ -72,10 +76,12 @@ def is_alive(pid: int, started: str) -> bool | None:
 
 def _namespace() -> str:
     """This process's pid namespace and the machine's present run: a process id and its start say nothing without them."""
-    try:
-        return f"{os.stat('/proc/self/ns/pid').st_ino}.{boot_id()[:8]}"
-    except OSError:
-        return ""
+    if not _here:
+        try:
+            _here.append(f"{os.stat('/proc/self/ns/pid').st_ino}.{boot_id()[:8]}")
+        except OSError:
+            _here.append("")
+    return _here[0]
 
 
 def _running(pid: int) -> str:
