@@ -81,12 +81,12 @@ class JsonUpstream(Upstream):
             body.pop(name, None)
         if action in ("register", "subscribe"):
             body["client"] = client
+        if peer.verdict != "ours" and isinstance(body.get("body"), dict):
+            body["body"] = {**body["body"], "pid": 0}  # of a process that is not this machine's, or not seen as ours
         if action == "register":
             self.admission.check_register(peer)
             if peer.verdict == "foreign":
                 body["peer_uid"] = peer.uid
-            if peer.verdict != "ours" and isinstance(body.get("body"), dict):
-                body["body"] = {**body["body"], "pid": 0}  # of a process that is not one of this machine, or not seen as ours
         return body
 
 

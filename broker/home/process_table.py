@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-
 _here: list[str] = []
 """What ``_namespace`` found: both last as long as the process."""
 
