@@ -15,7 +15,6 @@ from broker.protocol.essentials import DEFAULT_TIMEOUT_S
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
 
 OK, NOTHING = 0, 1
 
@@ -99,7 +98,7 @@ def receipts(place: Place, options: argparse.Namespace) -> int:
         say_json(rows)
     else:
         head = ("ID", "TO", "STEP", "SINCE", "WHY")
-        say(table(head, [(r["id"], r["to"], stage(r), ago(r["at"]) if "at" in r else "", _why(r)) for r in rows]))
+        say(table(head, [(r["id"], r["to"], stage(r), ago(r["at"]) if "at" in r else "", r.get("why", "")) for r in rows]))
     return OK
 
 
@@ -121,15 +120,11 @@ def show_one(place: Place, options: argparse.Namespace) -> int:
     for m in page:
         show(m)
     for row in rows:
-        why = _why(row)
-        say(f"to {style(one_line(row['to']), 'bold')}: {stage(row)}{f': {one_line(why)}' if why else ''}")
+        why = f": {one_line(row['why'])}" if "why" in row else ""
+        say(f"to {style(one_line(row['to']), 'bold')}: {stage(row)}{why}")
         for step in row.get("steps", ()):
             say(f"  {ago(step['at']) if 'at' in step else '':<12}  {one_line(step_words(step))}")
     return OK
-
-
-def _why(row: dict[str, Any]) -> str:
-    return "; ".join(row[name] for name in ("why", "next") if name in row)
 
 
 def _line(text: str) -> str:

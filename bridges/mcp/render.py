@@ -90,7 +90,7 @@ def receipts_text(rows: list[dict[str, Any]]) -> str:
     """What became of messages this session sent."""
     lines = []
     for row in rows:
-        told = (stage(row), f"since {row['at']}" if "at" in row else "", row.get("why", ""), row.get("next", ""))
+        told = (stage(row), f"since {row['at']}" if "at" in row else "", row.get("why", ""))
         lines.append(one_line(f"{row['id']} to {row['to']}: {', '.join(part for part in told if part)}"))
     shown = lines[: fitting(lines)]
     left = [f"{number_of(len(lines) - len(shown), 'more row')}: ask for fewer messages."] if len(shown) < len(lines) else []

@@ -20,6 +20,7 @@ from broker.core.state import Landing, Lease, Mailbox, Session
 from broker.core.steps import ALLOWED_S, steps_of
 from broker.core.storage import Copy, StoredMessage
 from broker.core.values import iso, iso_term, span
+from broker.core.ways import next_of
 from broker.protocol.errors import IpcError
 
 HANDED_OUT = "handed out"
@@ -79,9 +80,10 @@ def trace(batch: Batch, letter: StoredMessage, mailbox: Mailbox, late: dict[tupl
     copy = batch.store.copy_of(mailbox.id, letter.id) or Copy(False, ending="gone")
     if copy.muted:
         copy = Copy(True)
-    answered_s, pushes = late.get((letter.id, mailbox.id)), []
+    answered_s = late.get((letter.id, mailbox.id))
+    pushes: list[tuple[str, float, bool]] = []
     for step in steps_of(batch, mailbox, letter.id):
-        if step.step == Mark.PUSHED:
+        if step.step == Mark.PUSHED and all(step.way != way for way, _at_s, _inferred in pushes):  # of a way the first counts
             pushes.append((step.way, step.at_s, step.inferred))
         elif step.step == Mark.ANSWERED:
             answered_s = step.at_s
@@ -103,6 +105,9 @@ def describe(batch: Batch, found: Trace) -> dict[str, Any]:
     row |= {name: last[name] for name in ("at", "inferred") if name in last}
     if found.copy.queued and found.answered_s is None and waited_s(batch, found) > allowed_s(batch, found.letter.land):
         row["overdue"] = True
+    coming = next_of(batch, found.mailbox) if found.copy.queued and found.lease is None else None
+    if coming is not None:
+        row["next"] = {"way": coming.way, "in_s": round(coming.in_s, 1)}
     why = why_there(batch, found)
     return {**row, "why": why} if why else row
 
@@ -150,8 +155,16 @@ def why_there(batch: Batch, found: Trace) -> str:
         return f"handed out {span(now_s - found.lease.since_s)} ago, not acknowledged yet"
     came_back = "handed out before, and came back unread" if copy.attempts else ""
     if found.pushes:
-        way, at_s, _inferred = found.pushes[-1]
-        told = f"pushed by {way} {span(now_s - at_s)} ago, not read yet"
+        told = why_pushed(batch, found)
         return f"{told}; {came_back}" if came_back else told
     waits = reach.of(batch, found.mailbox)
     return f"{came_back}; {waits}" if came_back else waits
+
+
+def why_pushed(batch: Batch, found: Trace) -> str:
+    """What the last notice led to, and which way is next."""
+    way, at_s, _inferred = found.pushes[-1]
+    stirred = found.mailbox.activity.event_s > at_s
+    told = f"pushed by {way} {span(batch.now.term_s - at_s)} ago, {'not read yet' if stirred else 'no turn began'}"
+    coming = next_of(batch, found.mailbox)
+    return told if coming is None else f"{told}: {coming.way} is next, in {span(coming.in_s)}"

@@ -131,7 +131,7 @@ MAIL_ROWS = (
         (Field("ids", (list,), "ids of messages one sent", required=True, low=1, high=100),),
         (
             "receipts: [{id, to, step: stored|pushed|in_context|answered|expired|refused|withdrawn|dead, at?, inferred?, "
-            "overdue?, why?, next?, steps: [{step, at?, way?, evidence?, inferred?}], "
+            "overdue?, why?, next?: {way, in_s}, steps: [{step, at?, way?, evidence?, inferred?}], "
             "state: queued|delivered|read|answered|gone}]",
         ),
         "What became of messages one sent: the step at which each stopped, since when and why.",

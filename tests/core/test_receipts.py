@@ -8,7 +8,7 @@ import pytest
 from broker.core import steps
 from broker.core.batch import Answers, Batch, Frame, Incoming
 from broker.core.values import iso
-from tests.engine import Core, one
+from tests.engine import HOUR, Core, one, sweep
 
 
 def rows_of(core: Core, number: str, who: str = "fred") -> list[dict[str, Any]]:
@@ -193,7 +193,7 @@ def test_mail_is_overdue_once_its_time_is_over(pair: Core, land: str, allowed_s:
 
 WHY: list[tuple[Callable[[Core, str], object], str]] = [
     (lambda c, n: c.pass_time(3 * 3600), "claude: nothing wakes it; last seen 3 h ago"),
-    (lambda c, n: (push(c, "claude", n, "socket"), c.pass_time(40)), "pushed by socket 40 s ago, not read yet"),
+    (lambda c, n: (push(c, "claude", n, "socket"), c.pass_time(40)), "pushed by socket 40 s ago, no turn began"),
     (lambda c, n: (take(c, n), c.pass_time(20)), "handed out 20 s ago, not acknowledged yet"),
     (read, "its program acknowledged it"),
     (lambda c, n: read(c, n, evidence="hook"), "a hook gave it and the session went on"),
@@ -289,3 +289,44 @@ def test_who_asks_sees_what_the_asked_one_does(pair: Core) -> None:
     assert asked_is() == "working"
     pair.pass_time(3600)
     assert asked_is() == "away"
+
+
+def test_the_next_way_is_told_and_when(pair: Core) -> None:
+    pair.ask("claude", "subscribe", notify=True, ways=["socket", "monitor"], look_s=8)
+    number = KINDS["note"](pair)
+    pair.pass_time(1)
+    pair.engine.keep_house(pair.now())
+    pair.ask("claude", "way", way="socket", result="given")
+    pair.pass_time(5)
+    row = row_of(pair, number)
+    assert row["why"] == "pushed by socket 5 s ago, no turn began: monitor is next, in 3 s"
+    assert row["next"] == {"way": "monitor", "in_s": 3.0}
+    pair.pass_time(3)
+    pair.engine.keep_house(pair.now())
+    pair.ask("claude", "way", way="monitor", result="given")
+    pair.pass_time(2)
+    assert path_of(pair, number) == ["stored", "pushed socket", "pushed monitor"]
+    pair.ask("claude", "report", event="turn_began")
+    row = row_of(pair, number)
+    assert (row["why"], "next" in row) == ("pushed by monitor 2 s ago, not read yet", False)
+
+
+ENDED: dict[str, tuple[Callable[[Core, str], object], str]] = {
+    "withdrawn": (lambda c, n: c.ask("fred", "withdraw", withdraw_id=n), "withdrawn"),
+    "expired": (lambda c, _: (c.pass_time(2 * HOUR), sweep(c)), "expired"),
+    "refused": (lambda c, n: (take(c, n), c.ask("claude", "release", ids=[n], refuse=True, why="not my job")), "refused"),
+}
+
+
+@pytest.mark.parametrize("how", ENDED)
+def test_mail_that_ended_unread_says_how_and_is_never_in_context(pair: Core, how: str) -> None:
+    number = pair.send("fred", "claude", ttl_s=HOUR)["number"]
+    move, step = ENDED[how]
+    move(pair, number)
+    row = row_of(pair, number)
+    assert (row["step"], row["state"], path_of(pair, number)[-1]) == (step, "gone", step)
+    assert row["why"] and "overdue" not in row
+    assert pair.ask("claude", "ack", ids=[number])["acked"] == 0
+    assert "in_context" not in path_of(pair, number)
+    pair.restart()
+    assert path_of(pair, number)[-1] == step
