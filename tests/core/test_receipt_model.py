@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from broker.core import steps
 from broker.core.batch import Batch
 from tests.engine import Core
+from tests.examples import examples
 
 LEASE_S = 30
 WAYS = ("socket", "monitor", "queue")
@@ -118,7 +119,7 @@ class Receipts(RuleBasedStateMachine):
             held = way.waits and way.leased_until_s > self.core.mono_s
             fields = {"refuse": True} if refuse else {"unseen": True} if unseen else {}
             self.core.ask(way.reader, "release", ids=[number], **fields)
-            if held and refuse:
+            if refuse and way.waits and way.attempts:
                 way.waits, way.ending = False, "refused"
             elif held:
                 way.attempts -= unseen
@@ -166,5 +167,5 @@ def _word(step: dict[str, Any]) -> str:
     return step["step"] + (f" {step['way']}" if "way" in step else "") + ("?" if step.get("inferred") else "")
 
 
+Receipts.TestCase.settings = examples(30, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None)
 TestReceipts = Receipts.TestCase
-TestReceipts.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
