@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from bridges import host_sessions
+from bridges import saved_sessions
 from broker.home import environment
 from broker.home.process_table import environment_of, parent_of, process_started
 
@@ -45,11 +45,15 @@ def inside_host() -> bool:
 
 def own_session(home: str) -> Binding | None:
     """The session of the agent whose shell this is; None in any other shell. Raises SharedProcess."""
-    ids = [os.environ.get(variable, "") for variable in environment.HOST_SESSIONS.values()]
-    named = [b for session in ids if session and (b := host_sessions.load(home, session))]
-    for pid in ancestors():
-        if not host_sessions.is_host(home, pid):
-            continue
+    ids = [session for variable in environment.HOST_SESSIONS.values() if (session := os.environ.get(variable))]
+    before = saved_sessions.process_path(home)
+    hosts = [pid for pid in ancestors() if os.path.exists(f"{before}{pid}.json")]
+    if not ids and not hosts:
+        return None
+    from bridges import host_sessions
+
+    named = [b for session in ids if (b := host_sessions.load(home, session))]
+    for pid in hosts:
         started = process_started(pid)
         known = next((b for b in named if b.runs_in(pid, started)), None)
         if known is not None:

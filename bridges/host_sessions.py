@@ -148,7 +148,7 @@ def _binding(stored: dict[str, Any]) -> Binding | None:
 
 def save(home: str, binding: Binding) -> None:
     saved_sessions.keep_json(path_of(home, binding.session), {k: getattr(binding, k) for k in Binding.__slots__})
-    process = _process_path(home, binding.pid)
+    process = f"{saved_sessions.process_path(home)}{binding.pid}.json"
     if binding.pid and saved_sessions.read_json(process).get("started") != binding.started:
         saved_sessions.keep_json(process, {"started": binding.started})
 
@@ -177,15 +177,6 @@ def rebind(home: str, session: str, name: str, token: str) -> None:
     if binding is not None and (binding.name, binding.token) != (name, token):
         binding.name, binding.token = name, token
         save(home, binding)
-
-
-def is_host(home: str, pid: int) -> bool:
-    """Whether a host's session was seen in a process of this id. One stat, so that commands may ask it of each ancestor."""
-    return os.path.exists(_process_path(home, pid))
-
-
-def _process_path(home: str, pid: int) -> str:
-    return os.path.join(saved_sessions.folder(home), f"{saved_sessions.prefix('process')}{pid}.json")
 
 
 def running_in(home: str, pid: int, started: str) -> list[Binding]:

@@ -75,6 +75,11 @@ def set_default_name(home: str, name: str) -> None:
     write_private(os.path.join(folder(home), "cli-current"), name + "\n")
 
 
+def process_path(home: str) -> str:
+    """How the path of a file begins that says that a host's sessions ran in a process. ``PID.json`` ends it."""
+    return os.path.join(folder(home), prefix("process"))
+
+
 def lock_path(path: str) -> str:
     """The lock that an MCP session holds beside the file it uses."""
     return path.removesuffix(".json") + ".lock"

@@ -11,7 +11,6 @@ a file holds earlier names of its mailbox, which go on naming it. Commands and t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -127,21 +126,17 @@ def of_name(home: str, name: str) -> Kept | None:
     found = kept_at(saved_sessions.shell_path(home, name))
     if found is not None:
         return found
-    ours = saved_sessions.prefix("cli")
-    with contextlib.suppress(FileNotFoundError):
-        for entry in sorted(os.listdir(saved_sessions.folder(home))):
-            if entry.startswith(ours) and entry.endswith(".json"):
-                found = kept_at(os.path.join(saved_sessions.folder(home), entry))
-                if found is not None and found.means(name):
-                    return found
-    return None
+    ours, folder = saved_sessions.prefix("cli"), saved_sessions.folder(home)
+    entries = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    kept = (kept_at(os.path.join(folder, e)) for e in entries if e.startswith(ours) and e.endswith(".json"))
+    return next((found for found in kept if found is not None and found.means(name)), None)
 
 
 def of_shell(home: str, asked: str | None) -> Kept | None:
     """The session of a shell that is no agent's, which acts by the name that it was asked for, or by its own."""
     key = saved_sessions.key()
     at = None if key is not None else terminal()
-    own = of_terminal(home, at) if at is not None else None
+    own = None if at is None else kept_at(at.path(home)) if asked else of_terminal(home, at)
     name = asked or (key.name if key is not None else "" if at is not None else saved_sessions.default_name(home))
     if own is not None and (not name or own.means(name)):
         return own
@@ -177,6 +172,8 @@ def forget(home: str, token: str) -> None:
 
 def sweep(home: str, now_s: float) -> None:
     """Remove the files of terminals that are gone."""
+    from contextlib import suppress
+
     for entry in os.listdir(saved_sessions.folder(home)):
         if not entry.startswith(_TERMINAL):
             continue
@@ -184,5 +181,5 @@ def sweep(home: str, now_s: float) -> None:
         leader, _, started = entry.removeprefix(_TERMINAL).removesuffix(".json").partition("@")
         lives = leader.isdecimal() and process_table.is_alive(int(leader), started)
         if lives is False or (lives is None and os.stat(path).st_mtime < now_s - _UNSEEN_S):
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 os.unlink(path)

@@ -6,7 +6,6 @@ the name of its terminal, else the data folder's default name (bridges.shell_nam
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from bridges import agents_shell, saved_sessions, shell_names
@@ -74,10 +73,12 @@ class Shell:
 
     def _bury(self) -> None:
         """Report sessions of hosts that were killed as gone."""
+        from contextlib import suppress
+
         from bridges import host_sessions
 
         for request in host_sessions.lost(self._place.home):
-            with contextlib.suppress(RemoteError):  # the name may be another's by now
+            with suppress(RemoteError):  # the name may be another's by now
                 self._door.request(request)
 
 
