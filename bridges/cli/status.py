@@ -57,6 +57,8 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
         say(f"remote   {gate_line(settings, gate)}")
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
+    if found.get("bounces_dropped"):
+        say(f"bounces  {number_of(found['bounces_dropped'], 'digest')} found no room in a sender's mailbox and were dropped")
     clock = clock_line(found)
     if clock:
         say(style(f"clock    {clock}", "yellow"))

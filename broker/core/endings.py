@@ -15,7 +15,7 @@ import heapq
 from broker.core.batch import Batch
 from broker.core.journal import Journal
 from broker.core.mailboxes import forget_mail
-from broker.core.state import Mailbox, State
+from broker.core.state import Mailbox, Moment, State
 
 GATHERED_S = 2.0
 """Seconds for which what a sender is to be told is gathered: a sweep of a mailbox takes several steps."""
@@ -36,14 +36,14 @@ def end_mail(batch: Batch, mailbox: Mailbox, ids: list[int], ending: str, why: s
     forget_mail(mailbox, set(ids), batch.journal)
     if ending != Ending.WITHDRAWN:
         letters = [letter for i in ids if (letter := batch.store.find_letter(i)) is not None]
-        owe(batch.state, {one.sender_id for one in letters} - {0, mailbox.id}, batch.now.due_s, batch.now.mono_s, batch.journal)
+        owe(batch.state, {one.sender_id for one in letters} - {0, mailbox.id}, batch.now, batch.journal)
 
 
-def owe(state: State, sender_ids: set[int], due_s: float, mono_s: float, journal: Journal) -> None:
+def owe(state: State, sender_ids: set[int], now: Moment, journal: Journal) -> None:
     """Note that these senders are to be told of what the store's ``untold`` has."""
     new = sender_ids - state.untold
     for sender_id in new:
         journal.add(state.untold, sender_id)
-        heapq.heappush(state.digests, (due_s + GATHERED_S, sender_id))  # of no effect if this is taken back
+        heapq.heappush(state.digests, (now.due_s + GATHERED_S, sender_id))  # of no effect if this is taken back
     if new:
-        state.chore_at("bounces", mono_s + GATHERED_S)
+        state.chore_at("bounces", now.mono_s + GATHERED_S)

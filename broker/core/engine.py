@@ -27,6 +27,7 @@ from broker.core import (
     agent_watches,
     alarms,
     blocks,
+    bounces,
     chores,
     claims,
     conversation,
@@ -122,6 +123,8 @@ CHORES: dict[str, chores.Chore] = {
     "radar": radar.sweep,
     "watches": agent_watches.write_gathered,
     "steps": steps.write_down,
+    "overdue": bounces.search,
+    "bounces": bounces.tell,
 }
 """What time demands, in the order in which it is done."""
 

@@ -8,6 +8,7 @@ import math
 from heapq import nsmallest
 from typing import Any
 
+from broker.core import bounces
 from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.bodies import check_free, connection_of, is_held, read_body
@@ -20,7 +21,7 @@ from broker.core.notices import tell_of_rename
 from broker.core.presence import GONE_AFTER_S
 from broker.core.sessions import act_as, check_right_to_register, drop_session, replace_sessions, token_hash
 from broker.core.standing import Kind, Standing, wanted
-from broker.core.state import Mailbox, Session, State
+from broker.core.state import NOT_SEARCHED, Mailbox, Session, State
 from broker.core.storage import Store
 from broker.core.values import iso_term
 from broker.protocol.errors import IpcError
@@ -68,6 +69,7 @@ def register(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     batch.journal.put(batch.state.sessions, session.token_hash, session)
     begin_anew(batch, mailbox)
     batch.store.save_session(session)
+    bounces.resume(batch, mailbox)
     batch.event("registered", name=name, uid=session.uid)
     queued = mailbox.queued
     text = f"Registered {name} with {queued} queued messages" if queued else f"Registered {name}"
@@ -198,6 +200,7 @@ def take_over_mail(batch: Batch, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     batch.journal.set(unclaimed, "ended", ())
     drop_mailbox(batch.state, batch.store, unclaimed, batch.journal)
     batch.journal.set(mailbox, "queued", mailbox.queued + len(ids))
+    batch.journal.set(mailbox, "overdue", NOT_SEARCHED)
     for mine, theirs in ((mailbox.urgent, unclaimed.urgent), (mailbox.later, unclaimed.later)):
         for message_id in theirs:
             batch.journal.add(mine, message_id)

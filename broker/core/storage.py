@@ -182,6 +182,31 @@ class DeadLetter(NamedTuple):
     """Whose list it is off: 1 its sender's, 2 its reader's."""
 
 
+class Unread(NamedTuple):
+    """What the search for overdue mail needs of an unread message."""
+
+    message_id: int
+    sender_id: int
+    created_s: float
+    expires_s: float
+    brief: int | None
+    told: bool
+    """Its sender was told of it before."""
+
+
+class Untold(NamedTuple):
+    """A message of which its sender is still to be told."""
+
+    message_id: int
+    mailbox_id: int
+    waits: bool
+    """It is unread still."""
+    ending: str | None
+    why: str | None
+    name: str | None
+    """The reader's when it ended."""
+
+
 class Sent(NamedTuple):
     """What is remembered of an earlier send with the same id."""
 
@@ -227,6 +252,17 @@ class Store(Protocol):
     def file_muted(self, mailbox_id: int, message_id: int, now_s: float) -> None: ...
     def file_nobodys(self, message_id: int, now_s: float) -> None: ...
     def end_mail(self, mailbox_id: int, ids: list[int], ending: str, why: str, now_s: float) -> None: ...
+    def unread_of(self, mailbox_id: int, ids: list[int]) -> list[Unread]: ...
+    def unread_after(self, mailbox_id: int, after: int, limit: int) -> list[Unread]: ...
+    def add_untold(self, rows: list[tuple[int, int, int]]) -> None:
+        """(sender, message, reader) each."""
+        ...
+
+    def untold_of(self, sender_id: int, limit: int) -> list[Untold]: ...
+    def drop_untold(self, sender_id: int, rows: list[Untold], steps: list[Step]) -> None:
+        """They have been told, durably: these steps are written with it."""
+        ...
+
     def dead_of(self, mailbox_id: int, before: int | None, limit: int) -> list[DeadLetter]: ...
     def dead_rows(self, mailbox_id: int, message_id: int) -> list[DeadLetter]: ...
     def drop_dead(self, receipt_id: int, side: int) -> None: ...

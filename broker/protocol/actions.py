@@ -32,6 +32,7 @@ SERVICE_ROWS = (
             "repaired: the last repair of the store, or null",
             "clock: {jumps, ahead_s, held_s}",
             "bad_frames",
+            "bounces_dropped: digests that found no room in a sender's mailbox",
             "overloaded: requests that were not taken",
             "limits: {...}",
             "schema",

@@ -352,6 +352,7 @@ class Server:
             "repaired": last_repair(settings),
             "clock": {"jumps": self._jumps, "ahead_s": round(batch.now.ahead_s, 1), "held_s": round(batch.now.held_s, 1)},
             "bad_frames": self.bad_frames,
+            "bounces_dropped": state.dropped_bounces,
             "overloaded": self.refused,
             "limits": {
                 "mailbox_limit": settings.mailbox_limit,

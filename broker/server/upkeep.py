@@ -7,6 +7,7 @@ does not come to its end, mail comes in faster than it goes: then steps are larg
 """
 
 import gc
+from math import inf
 
 from broker.core.endings import owe
 from broker.core.engine import Engine
@@ -43,7 +44,8 @@ class Sweeper:
         self._engine = engine
         self._store = store
         self._log = log
-        self._rest_s = max(_SOON_S, min(_REST_S, engine.settings.read_ttl_s, engine.settings.unread_ttl_s))
+        s = engine.settings
+        self._rest_s = max(_SOON_S, min(_REST_S, s.read_ttl_s, s.unread_ttl_s, s.bounce_after_s, s.bounce_interrupt_s))
         self._todo: list[int] | None = None
         self._round_s = 0.0
         """Monotonic seconds at which the present round began. ``_whole_s``: the last round over every mailbox."""
@@ -182,6 +184,8 @@ class Sweeper:
             self._todo = []
             return
         self._whole_s = now.mono_s
+        if self._engine.state.chores.get("overdue") == inf:  # new mail may have come since it found none
+            self._engine.state.chore_at("overdue", now.mono_s)
         self._todo = [m.id for m in self._engine.state.by_id.values()]
         self._retire(now)
 
@@ -196,7 +200,7 @@ class Sweeper:
             if mailbox is not None:
                 forget_mail(mailbox, ids, journal)
                 self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
-        owe(state, {one.sender_id for one in gone} - {0}, now.due_s, now.mono_s, journal)
+        owe(state, {one.sender_id for one in gone} - {0}, now, journal)
         journal.commit()
 
     def _retire(self, now: Moment) -> None:

@@ -1,7 +1,7 @@
 """What becomes of mail that nobody read: its receipt with the ending, and who is still to be told of it."""
 
-from broker.core.facts import Mark
-from broker.core.storage import DeadLetter
+from broker.core.facts import Mark, Step
+from broker.core.storage import DeadLetter, Unread, Untold
 from broker.store.transactions import Transactions
 
 END = (
@@ -24,6 +24,17 @@ _LISTED = (
 _OF_MESSAGE = (
     f"{_ROW} WHERE sender_id = ?1 AND message_id = ?2 AND {_DEAD} UNION "
     f"{_ROW} WHERE mailbox_id = ?1 AND message_id = ?2 AND {_DEAD} ORDER BY id"
+)
+_UNREAD = (
+    "SELECT q.message_id, m.sender_id, m.created_s, m.expires_s, m.brief, EXISTS (SELECT 1 FROM step s WHERE "
+    f"s.message_id = q.message_id AND s.mailbox_id = q.mailbox_id AND s.step = {Mark.BOUNCED}) "
+    "FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND "
+)
+_UNTOLD = (
+    "SELECT u.message_id, u.mailbox_id, q.message_id IS NOT NULL, r.ending, r.why, r.name FROM untold u "
+    "LEFT JOIN queue q ON q.mailbox_id = u.mailbox_id AND q.message_id = u.message_id "
+    "LEFT JOIN receipt r ON r.mailbox_id = u.mailbox_id AND r.message_id = u.message_id "
+    "WHERE u.sender_id = ? ORDER BY u.message_id, u.mailbox_id LIMIT ?"
 )
 _DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
 
@@ -52,3 +63,40 @@ class EndedMail(Transactions):
     def drop_dead(self, receipt_id: int, side: int) -> None:
         """Take a dead letter off the list of its sender (1) or reader (2)."""
         self._statements.append(("UPDATE receipt SET dropped = coalesce(dropped, 0) | ? WHERE id = ?", (side, receipt_id)))
+
+    # whose sender is to be told
+
+    def unread_of(self, mailbox_id: int, ids: list[int]) -> list[Unread]:
+        """Those of these messages that the mailbox has unread."""
+        self._flush()
+        rows = (self._sql.execute(_UNREAD + "q.message_id = ?", (mailbox_id, i)).fetchone() for i in ids)
+        return [Unread._make(row) for row in rows if row]
+
+    def unread_after(self, mailbox_id: int, after: int, limit: int) -> list[Unread]:
+        """The first unread messages with a higher id."""
+        self._flush()
+        found = self._sql.execute(_UNREAD + "q.message_id > ? ORDER BY q.message_id LIMIT ?", (mailbox_id, after, limit))
+        return [Unread._make(row) for row in found]
+
+    def add_untold(self, rows: list[tuple[int, int, int]]) -> None:
+        self._statements.append(("INSERT OR IGNORE INTO untold VALUES (?,?,?)", rows))
+
+    def untold_of(self, sender_id: int, limit: int) -> list[Untold]:
+        """What a sender is to be told, the oldest messages first."""
+        self._flush()
+        return [Untold._make(row) for row in self._sql.execute(_UNTOLD, (sender_id, limit))]
+
+    def drop_untold(self, sender_id: int, rows: list[Untold], steps: list[Step]) -> None:
+        told = [(sender_id, row.message_id, row.mailbox_id) for row in rows]
+        self._statements.append(("DELETE FROM untold WHERE sender_id = ? AND message_id = ? AND mailbox_id = ?", told))
+        self._statements.append(("INSERT OR IGNORE INTO step VALUES (?,?,?,?,?,?)", steps))
+
+    def untold_senders(self) -> list[int]:
+        """Who is to be told of anything. Each look-up skips all rows of a sender."""
+        found: list[int] = []
+        while True:
+            after = found[-1] if found else -1
+            row = self._sql.execute("SELECT min(sender_id) FROM untold WHERE sender_id > ?", (after,)).fetchone()
+            if row[0] is None:
+                return found
+            found.append(int(row[0]))

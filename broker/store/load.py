@@ -82,6 +82,8 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
         self._load_company(state)
         self.load_facts(state)
         state.stopped_s = float(self._meta("stopped_s") or 0.0)
+        state.untold.update(self.untold_senders())
+        state.digests += [(0.0, sender_id) for sender_id in sorted(state.untold)]  # a sorted list is a heap
         return state
 
     def _load_landings(self, state: State) -> None:

@@ -22,6 +22,7 @@ def settled(core: Core) -> Core:
     """A broker whose first look at all chores is over."""
     core.register("fred", "nova")
     core.send("fred", "nova")
+    core.ask("nova", "ack", ids=[m["id"] for m in core.check("nova")])
     core.engine.keep_house(core.now())
     return core
 
@@ -29,6 +30,13 @@ def settled(core: Core) -> Core:
 def test_an_idle_broker_has_nothing_due(settled: Core) -> None:
     assert settled.engine.state.chore_s == inf
     assert settled.engine.state.chores.keys() == CHORES.keys()
+
+
+def test_a_broker_with_unread_mail_looks_for_readers_who_are_away_in_ten_minutes(settled: Core) -> None:
+    settled.send("nova", "fred")
+    settled.restart()
+    settled.engine.keep_house(settled.now())
+    assert settled.engine.state.chore_s == settled.mono_s + 600
 
 
 def test_steps_are_gathered_for_a_second_then_written_in_bulk(settled: Core) -> None:
