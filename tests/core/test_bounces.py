@@ -9,7 +9,7 @@ from broker.core.facts import Mark
 from broker.core.terms import ClockReading, Terms
 from broker.home.logs import Log
 from broker.server.upkeep import Sweeper
-from tests.core.test_dead_letters import expire_early, fail_for_good, refuse
+from tests.core.unread_ends import expire_early, fail_for_good, refuse
 from tests.engine import DAY, HOUR, OWNER, Core, small, sweep
 
 
