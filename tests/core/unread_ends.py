@@ -1,4 +1,4 @@
-"""The ways in which a message of fred's ends unread, each as a function of the reader's name that gives the message's number."""
+"""The ways in which a message of fred ends unread: functions of the reader that give the number of the message."""
 
 from tests.engine import DAY, Core, sweep
 
