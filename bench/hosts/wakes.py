@@ -56,9 +56,11 @@ def prompted(machine: Machine, model: RecordingModel, terminal: Gemini) -> float
             return float(held.at_s - typed_s) * 1e3
 
 
-def in_a_turn(machine: Machine, model: RecordingModel, terminal: Terminal, count: int, tool: Order) -> list[float]:
+def in_a_turn(
+    machine: Machine, model: RecordingModel, terminal: Terminal, count: int, tool: Callable[[int], Order]
+) -> list[float]:
     """Each message finds a turn of short tool calls."""
-    model.script = lambda _request: (tool,)
+    model.script = lambda request: (tool(request.number),)  # no two are alike: hosts look for loops
     before = len(model.requests)
     try:
         terminal.type("work")
@@ -86,7 +88,10 @@ def claude(machine: Machine, model: RecordingModel, count: int) -> Iterator[Meas
         with Claude(machine, model, "--permission-mode", "default") as session:
             session.wait("the way by the socket", lambda: "socket" in machine.reach())
             yield "Claude Code, idle, by its inbox socket", idle(machine, model, session, count)
-            tool: Order = ("Bash", {"command": f"python3 -c 'import time; time.sleep({TOOL_S})'", "description": "wait"})
+
+            def tool(number: int) -> Order:
+                return "Bash", {"command": f"python3 -c 'import time; time.sleep({TOOL_S}); {number}'", "description": "wait"}
+
             yield f"Claude Code, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
         (machine.home / ".claude/skills/agent-ipc/.mcp.json").unlink()  # with the server goes the way by the socket
         with Claude(machine, model) as session:
@@ -96,7 +101,10 @@ def claude(machine: Machine, model: RecordingModel, count: int) -> Iterator[Meas
 def codex(machine: Machine, model: RecordingModel, count: int) -> Iterator[Measured]:
     with installed(machine, "codex"), Codex(machine, model, "--dangerously-bypass-approvals-and-sandbox") as session:
         yield "Codex CLI, idle, by its queue", idle(machine, model, session, count)
-        tool: Order = ("exec_command", {"cmd": f"sleep {TOOL_S}"})
+
+        def tool(number: int) -> Order:
+            return "exec_command", {"cmd": f"sleep {TOOL_S}; : {number}"}
+
         yield f"Codex CLI, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
 
 
@@ -104,7 +112,10 @@ def gemini(machine: Machine, model: RecordingModel, count: int) -> Iterator[Meas
     with installed(machine, "gemini"), Gemini(machine, model, "--approval-mode", "yolo") as session:
         session.wait("the tools", lambda: "footer" in machine.reach())  # until then the host holds prompts up
         yield "Gemini CLI, idle, from its next prompt", [prompted(machine, model, session) for _ in range(count)]
-        tool: Order = ("run_shell_command", {"command": f"sleep {TOOL_S}"})
+
+        def tool(number: int) -> Order:
+            return "run_shell_command", {"command": f"sleep {TOOL_S}; : {number}"}
+
         yield f"Gemini CLI, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
 
 
