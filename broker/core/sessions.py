@@ -9,7 +9,7 @@ import hmac
 from typing import Any
 
 from broker.core.batch import Batch, Incoming, Outgoing
-from broker.core.bodies import replaced
+from broker.core.bodies import replaced, who
 from broker.core.claims import drop_claims
 from broker.core.journal import Journal
 from broker.core.leases import return_leases
@@ -106,7 +106,7 @@ def replace_sessions(batch: Batch, mailbox: Mailbox, by: Session | None = None) 
         batch.journal.set(mailbox.session, "replaced", True)
         batch.store.save_session(mailbox.session)
         keep_ended(batch, mailbox, mailbox.session)
-        batch.event("session_replaced", name=mailbox.name)
+        batch.event("session_replaced", name=mailbox.name, by=None if by is None else who(by.body))
     told = replaced(batch, mailbox, by).to_wire()
     for waiter in (*mailbox.waiters, *mailbox.askers):
         batch.out.append(Outgoing(waiter.route, {"id": waiter.request_id, **told}))

@@ -1,6 +1,9 @@
 """The Python clients, against a real broker: each call once, in both forms."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 import broker
 from broker.client.methods import Methods
 from broker.protocol.actions import ACTIONS
+from broker.protocol.errors import RemoteError
 from broker.protocol.rows import Access
 from tests.conftest import Service, wait_for
 
@@ -122,3 +126,41 @@ def test_mail_of_a_check_that_timed_out_is_in_the_next_one(service: Service) -> 
     fred.send("claude", "x")
     assert [m.content for m in claude.check(wait=5)] == ["x"]
     assert claude.ack() == 1
+
+
+_HOLDER = "import sys, broker; me = broker.connect(sys.argv[1]); print(me.token, flush=True); sys.stdin.read()"
+
+
+def test_a_programs_name_is_its_own_until_it_ends(shared: Service, tag: str) -> None:
+    name, env = f"worker{tag}", {**os.environ, **shared.env}
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, name], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdout is not None and worker.stdout.readline()
+        with pytest.raises(RemoteError) as refused:
+            shared.connect(name)
+        assert refused.value.code == "name_held" and refused.value.data["holder"]["where"] == os.getcwd()
+        assert refused.value.data["holder"]["alive"] is True
+        worker.kill()
+        worker.wait()
+    first = shared.connect(name)
+    second = shared.connect(name)  # of the same process
+    assert second.unregister()["message"] == f"Unregistered {name}"
+    for lost, code in ((first, "session_ended"), (second, "session_ended")):
+        with pytest.raises(RemoteError) as told:
+            lost.check()
+        assert told.value.code == code
+
+
+def test_force_takes_the_name_of_a_program_that_runs(shared: Service, tag: str) -> None:
+    name, env = f"worker{tag}", {**os.environ, **shared.env}
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, name], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdout is not None
+        token = worker.stdout.readline().decode().strip()
+        assert shared.connect(name, force=True).whoami()["instance_id"] == name
+        with pytest.raises(RemoteError) as told:
+            shared.connect("", token=token)
+        assert told.value.code == "session_replaced" and "by a program" in told.value.hint
+        worker.kill()
