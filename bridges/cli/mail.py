@@ -75,9 +75,11 @@ def show_sent(reply: dict[str, Any], as_json: bool) -> None:
 
 
 def warn_unreached(reply: dict[str, Any]) -> None:
-    """Say so if the mail lies until its reader looks by itself."""
+    """Say so if the mail lies until its reader looks by itself, or wakes nobody for now."""
     if reply.get("unreached"):
         complain(reply["reach"])
+    if "note" in reply and not reply.get("duplicate"):
+        complain(reply["note"])
 
 
 def message_of(options: argparse.Namespace) -> dict[str, Any]:

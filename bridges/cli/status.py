@@ -70,6 +70,12 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
         say(style(f"repaired {repair_line(repaired)}", "yellow"))
     limits = found["limits"]
     say(f"limits   {limits['mailbox_limit']} messages a mailbox, {limits['rate_limit']:g} messages/s a session")
+    if "wake_limit" in limits:  # a service before 0.4.0 has none
+        say(f"wakes    {budget(limits['wake_limit'])} an hour, {budget(limits['pair_wake_limit'])} of them by one sender")
+
+
+def budget(limit: int) -> str:
+    return str(limit) if limit else "any number"
 
 
 def clock_line(found: dict[str, Any]) -> str:
@@ -88,10 +94,15 @@ def instances(rows: list[dict[str, Any]]) -> str:
     """A line for each instance: how much waits, what it does, and by which ways mail reaches it (docs/hosts.md)."""
     head = ("NAME", "UNREAD", "LAST SEEN", "PRESENCE", "REACHED BY")
     cells = [
-        (i["id"], str(i["queued"]), ago(i["last_seen"]), doing(i), " ".join(i.get("reach", [])) or "its own checks")
-        for i in rows
+        (i["id"], str(i["queued"]), ago(i["last_seen"]), doing(i), " ".join(reached_by(i)) or "its own checks") for i in rows
     ]
     return table(head, cells)
+
+
+def reached_by(row: dict[str, Any]) -> list[str]:
+    """The ways of an agent's mail. Of one that did not wake it last, that: ``socket (failed)``."""
+    states = {way["way"]: way["state"] for way in row.get("ways", []) if way["state"] in ("failed", "refused")}
+    return [f"{way} ({states[way]})" if way in states else way for way in row.get("reach", [])]
 
 
 def door_line(door: dict[str, Any]) -> str:

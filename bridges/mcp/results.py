@@ -141,5 +141,8 @@ def done(reply: dict[str, Any]) -> tuple[list[str], Done]:
 
 
 def unreached(reply: dict[str, Any]) -> str:
-    """That the mail lies until its reader looks by itself, if it does."""
-    return f" {one_line(reply['reach'])}." if reply.get("unreached") else ""
+    """That the mail lies until its reader looks by itself, or that it wakes nobody for now, if it does."""
+    lies = [reply["reach"]] if reply.get("unreached") else []
+    if "note" in reply and not reply.get("duplicate"):
+        lies.append(reply["note"])
+    return "".join(f" {one_line(line)}." for line in lies)

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.core.batch import Batch
-from broker.core.presence import presence_of, reach_of
+from broker.core.presence import presence_of
 from broker.core.state import Mailbox
 from broker.core.values import span
+from broker.core.ways import names
 
-_WAKING = ("socket", "channel", "queue", "monitor", "rewake")
-"""What doors say of themselves (``presence``): ways that begin a turn of an idle agent, the best first."""
 _AT_WORK = ("tool", "stop")
 """Ways that bring mail into a turn that runs."""
 _QUIET_S = 60.0
@@ -58,8 +57,6 @@ def _brought(mailbox: Mailbox, presence: str) -> str:
         return _UNREACHED
     if presence in ("working", "waiting") and any(way in mailbox.reach for way in _AT_WORK):
         return "at work, its hooks bring mail"
-    ways = reach_of(mailbox)
-    waking = next((way for way in _WAKING if way in ways), None)
-    if waking is not None:
-        return f"woken by {waking}"
-    return _UNREACHED if ways else "is told of mail"
+    if waking := names(mailbox):
+        return f"woken by {waking[0]}"
+    return _UNREACHED if mailbox.reach else "is told of mail"

@@ -167,4 +167,6 @@ def why_pushed(batch: Batch, found: Trace) -> str:
     stirred = found.mailbox.activity.event_s > at_s
     told = f"pushed by {way} {span(batch.now.term_s - at_s)} ago, {'not read yet' if stirred else 'no turn began'}"
     coming = next_of(batch, found.mailbox)
-    return told if coming is None else f"{told}: {coming.way} is next, in {span(coming.in_s)}"
+    if coming is not None:
+        return f"{told}: {coming.way} is next, in {span(coming.in_s)}"
+    return f"{told}: no way is left, and it waits for the next turn" if found.mailbox.waking.told else told

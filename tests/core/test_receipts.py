@@ -224,7 +224,7 @@ REACH: dict[str, tuple[Callable[[Core], object], str, bool]] = {
     "waits": (lambda c: c.ask("claude", "check", wait_s=60), "claude: reads now", False),
     "told": (lambda c: subscribe(c, notify=True), "claude: is told of mail", False),
     "socket": (
-        lambda c: (arm(c, "socket", "prompt", "tool"), c.pass_time(120)),
+        lambda c: (arm(c, "prompt", "tool"), subscribe(c, notify=True, ways=["monitor", "socket"]), c.pass_time(120)),
         "claude: woken by socket; last seen 2 min ago",
         False,
     ),

@@ -6,7 +6,6 @@ import pytest
 
 from broker.core.facts import Mark
 from broker.core.leases import end_connection
-from broker.core.ways import next_of
 from tests.core.wakeable import LOOK_S, Host
 from tests.engine import Core
 
@@ -48,27 +47,23 @@ def test_a_notice_without_a_sign_leaves_the_mail_to_the_next_way_and_at_last_tel
     host.core.send("fred", "claude")
     assert host.after(0.3) == ["socket"]
     assert host.answer("socket") == "tried"
-    assert next_of_claude(host) == ("monitor", LOOK_S)
+    (receipt,) = host.core.ask("fred", "receipts", ids=["1"])["receipts"]
+    assert receipt["next"] == {"way": "monitor", "in_s": LOOK_S}
+    assert receipt["why"] == "pushed by socket 0 s ago, no turn began: monitor is next, in 8 s"
     assert host.after(LOOK_S - 0.1) == []
     assert host.after(0.2) == ["monitor"]
     host.answer("monitor")
     assert host.after(LOOK_S) == []
     assert host.states() == {"socket": "failed", "monitor": "failed"}
     (told,) = mail_of_system(host.core, "fred")
+    (receipt,) = host.core.ask("fred", "receipts", ids=["1"])["receipts"]
+    assert "next" not in receipt and receipt["why"].endswith("no way is left, and it waits for the next turn")
     assert told.startswith("💤 claude was not woken by your mail") and "socket: no turn began, monitor: no turn began" in told
     host.core.send("fred", "claude")  # the ways are tried again for it, and fred knows
     assert host.after(0.3) == ["socket"]
     assert host.after(LOOK_S) == ["monitor"]
     assert host.after(LOOK_S) == []
     assert mail_of_system(host.core, "fred") == []
-
-
-def next_of_claude(host: Host) -> tuple[str, float] | None:
-    found: list[Any] = []
-    handlers = host.core.engine.handlers
-    handlers["ping"] = lambda batch, _s, _r: found.append(next_of(batch, batch.state.mailboxes["claude"])) or {}
-    host.core.ask(None, "ping")
-    return None if found[0] is None else (found[0].way, round(found[0].in_s, 6))
 
 
 SIGNS = {
@@ -88,7 +83,7 @@ def test_a_sign_makes_every_way_good_again_and_nothing_more_is_said(host: Host, 
     SIGNS[sign](host)
     assert host.states() == {"socket": "armed", "monitor": "armed"}
     assert host.after(LOOK_S * 3) == []
-    assert next_of_claude(host) is None
+    assert "next" not in host.core.ask("fred", "receipts", ids=["1"])["receipts"][0]
 
 
 @pytest.mark.parametrize(("result", "state"), [("failed", "failed"), ("refused", "refused")])

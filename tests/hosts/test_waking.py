@@ -277,6 +277,8 @@ def test_a_codex_that_refuses_a_notice_is_shown_as_refusing_and_the_sender_is_to
         bob.send("web", "one")
         wait_for("the refusal", lambda: table(agent) == {"queue": "refused"})
         (told,) = wait_for("word of it", lambda: bob.check(limit=5))
+    shown = subprocess.run([*IPC, "status"], env=agent.env, capture_output=True, text=True, timeout=30).stdout
+    assert "queue (refused) prompt tool stop" in shown and "wakes    60 an hour, 20 of them by one sender" in shown
     assert told.sender == "system" and "queue: its host refused" in told.content
 
 
