@@ -3,8 +3,8 @@
     python examples/team.py
 
 planner (a Python program), builder (a script over TCP) and reviewer (an MCP client, as Claude Code is one) share a
-repository. They form a group, claim what they edit, ask and answer, and every message arrives once. All of it happens in a
-temporary home; nothing of it is left.
+repository. They form a group, claim what they edit, ask and answer, and every message arrives once. Planner is told when builder
+is idle, and that it is stuck. All of it happens in a temporary home; nothing of it is left.
 """
 
 import sys
@@ -37,6 +37,7 @@ def story(settings: Settings) -> None:
         share_out(planner, builder, reviewer)
         ask_and_answer(settings, planner, builder)
         review(settings, planner, builder, reviewer)
+        keep_an_eye(planner, builder)
     reviewer.close()
 
 
@@ -95,6 +96,27 @@ def review(settings: Settings, planner: broker.Client, builder: TcpAgent, review
         "",
         f"both release their claims; planner finds {len(planner.search('tests')['messages'])} letters about tests",
     )
+
+
+def keep_an_eye(planner: broker.Client, builder: TcpAgent) -> None:
+    """Tell me when, and a stall. An agent's host makes these reports by its hooks; builder is a script, so it makes them itself."""
+    planner.watch_agent("builder", ["idle"])
+    tell("planner", "wants to be told when builder is idle, and goes on with its work")
+    builder.ask("report", event="turn_began")
+    builder.ask("report", event="turn_ended")
+    expect([m.content for m in planner.check(wait=10)], ["builder is idle: its turn is over"])
+    tell("planner", "is told that builder is idle")
+    planner.request("ask", to_id="builder", message={"content": "Does it read leap seconds?"})
+    builder.ask("report", event="turn_began")
+    for _ in range(5):
+        builder.ask("report", event="tool_ended", tool="Bash", digest="1 test failed")
+    (alarm,) = planner.check(wait=10)
+    tell("system", f"to planner: {alarm.content}")
+    expect([a["name"] for a in planner.alarms()["alarms"]], ["builder"])
+    builder.ask("report", event="tool_ended", tool="Edit", digest="dates.py, line 12")
+    builder.ask("report", event="turn_ended")
+    expect(planner.alarms()["alarms"], [])
+    tell("builder", "edits another line, and goes on: the alarm is closed")
 
 
 def main() -> int:

@@ -48,7 +48,9 @@ def silent(now: Activity, settings: Settings, awake_s: float) -> Stall | None:
             "silent", "", now.event_s, due_s, f"works, and no sign of it for {span(limit_s)}: it hangs, or was broken off"
         )
     tool = running[0].tool
-    return Stall("tool", tool, now.event_s, due_s, f"its call of {tool} has not ended, and no sign of it for {span(limit_s)}")
+    return Stall(
+        "tool", tool, now.event_s, due_s, f"runs a call of {tool} that does not end, and no sign of it for {span(limit_s)}"
+    )
 
 
 def waiting(now: Activity, settings: Settings, awake_s: float) -> Stall | None:
@@ -64,7 +66,7 @@ def repeats(now: Activity, settings: Settings, _awake_s: float) -> Stall | None:
     """It does the same again and again."""
     if now.state != "working" or not 0 < settings.stall_loops <= now.repeats:
         return None
-    evidence = f"the same call of {now.tool} had the same result {settings.stall_loops} times in a row"
+    evidence = f"made the same call of {now.tool} with the same result {settings.stall_loops} times in a row"
     return Stall("repeats", now.tool, now.event_s, now.event_s, evidence)
 
 

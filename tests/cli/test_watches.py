@@ -55,5 +55,5 @@ def test_list_status_and_alarms_show_who_is_stuck_and_why(service: Service, home
     shell = Shell(home, service.home)
     shell.ok("register", "bob")
     assert "working, stuck" in shell.ok("list")
-    evidence = "the same call of Bash had the same result 5 times in a row"
+    evidence = "made the same call of Bash with the same result 5 times in a row"
     assert evidence in shell.ok("alarms") and f"stuck    nova: {evidence}" in shell.ok("status")
