@@ -44,6 +44,7 @@ EXAMPLES = (
     "share notes.md with fred",
     "who is online?",
     "start auto checking every 5 minutes",
+    "tell me when fred is idle",
     "change my name to fred-2",
 )
 
@@ -197,6 +198,8 @@ def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], 
             return ({"action": "register", "instance_id": name},)
         case c.Rename(name=name):
             return ({"action": "rename", "new_id": name},)
+        case c.WatchAgent(name=name, event=event):
+            return ({"action": "watch_agent", "name": _spelled(name, context), "events": [event]},)
         case c.AutocheckStart(minutes=minutes):
             return ({"action": "autocheck", "minutes": minutes},)
         case c.AutocheckStop():

@@ -3,8 +3,8 @@
     python examples/team.py
 
 planner (a Python program), builder (a script over TCP) and reviewer (an MCP client, as Claude Code is one) share a
-repository. They form a group, claim what they edit, ask and answer, and every message arrives once. Planner is told when builder
-is idle, and that it is stuck. All of it happens in a temporary home; nothing of it is left.
+repository. They form a group, claim what they edit, ask and answer, and every message arrives once. Planner is told when
+builder is idle, and that it is stuck. All of it happens in a temporary home; nothing of it is left.
 """
 
 import sys
@@ -99,7 +99,7 @@ def review(settings: Settings, planner: broker.Client, builder: TcpAgent, review
 
 
 def keep_an_eye(planner: broker.Client, builder: TcpAgent) -> None:
-    """Tell me when, and a stall. An agent's host makes these reports by its hooks; builder is a script, so it makes them itself."""
+    """Tell me when, and a stall. The hooks of an agent's host make these reports; builder is a script and makes them itself."""
     planner.watch_agent("builder", ["idle"])
     tell("planner", "wants to be told when builder is idle, and goes on with its work")
     builder.ask("report", event="turn_began")

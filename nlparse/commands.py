@@ -144,6 +144,16 @@ class AutocheckStatus(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchAgent(Command):
+    name: str
+    event: str
+    intent = "watch_agent"
+
+    def slots(self) -> dict[str, Any]:
+        return {"name": self.name, "event": self.event}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check(Command):
     intent = "check"
 

@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 
 from nlparse.phrases import Part
 from nlparse.spelling import Spelling, is_typo
-from nlparse.vocabulary import NO_COMMAND_WORDS, Vocabulary, ordinary_words
+from nlparse.vocabulary import AROUND, NO_COMMAND_WORDS, Vocabulary, ordinary_words
 
 SAYING = "saying"
 
@@ -20,7 +20,7 @@ class Grammar:
         commands = (part for name, part in self.parts.items() if name not in NO_COMMAND_WORDS)
         self.beginnings = frozenset(word for part in commands for word in part.first_words)
         """The words that a command may begin with."""
-        self.around = {name: _around(phrases[name]) for name in ("send_around", "is_online")}
+        self.around = {name: _around(phrases[name]) for name in AROUND}
         self.introducers = tuple(tuple(phrase.lower().split()) for phrase in vocabulary.introducers)
         self.numbers = {word: int(value) for word, _, value in (n.partition("=") for n in self.parts["numbers"].words)}
         self.joiner = _joiner(vocabulary.joiners)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 Phrases = tuple[str, ...]
 
+_TELL_ME = "tell_me|let_me_know|notify_me|inform_me when|once|as_soon_as"
 _AUTO_CHECK = "auto_checking|auto_check|auto_checks|autocheck|autochecking|autochecks|auto-check|auto-checking|auto-checks"
 
 
@@ -166,6 +167,22 @@ class Vocabulary:
         "show (me) who's|who_is online|connected|active",
         "which|what ais|agents|instances are online|active|connected|registered",
     )
+    watch_idle: Phrases = (
+        f"{_TELL_ME} NAMES is idle|done|free|finished",
+        f"{_TELL_ME} NAMES has finished|stopped",
+        f"{_TELL_ME} NAMES finishes|stops",
+    )
+    watch_ended: Phrases = (
+        f"{_TELL_ME} NAMES is gone|offline",
+        f"{_TELL_ME} NAMES has ended|left|exited|quit",
+        f"{_TELL_ME} NAMES ends|leaves|exits|quits",
+    )
+    watch_failed: Phrases = (f"{_TELL_ME} NAMES fails|crashes", f"{_TELL_ME} NAMES has failed|crashed")
+    watch_stuck: Phrases = (f"{_TELL_ME} NAMES is|gets stuck", f"{_TELL_ME} NAMES hangs|stalls")
+    watch_joins: Phrases = (
+        f"{_TELL_ME} NAMES is online|here|back|around",
+        f"{_TELL_ME} NAMES joins|registers|comes_online|returns",
+    )
     is_online: Phrases = ("is NAMES online|connected|around|active",)
     auto_start: Phrases = (
         f"start|enable|turn_on|begin (the) {_AUTO_CHECK} (my) (messages|inbox|mail)",
@@ -237,13 +254,15 @@ def _check(part: str, phrase: object) -> None:
     if not isinstance(phrase, str) or not phrase.strip("|_() \t\n"):
         raise ValueError(f"{part} takes a list of phrases, not {phrase!r}")
     halves = phrase.split("NAMES")
-    if part in _AROUND and (len(halves) != 2 or not all(half.strip() for half in halves)):
+    if part in AROUND and (len(halves) != 2 or not all(half.strip() for half in halves)):
         raise ValueError(f"{part} takes phrases with words before and after NAMES, not {phrase!r}")
     if part == "numbers" and not all(n.partition("=")[2].isdecimal() for n in phrase.split("|")):
         raise ValueError(f"numbers takes words such as seventy=70, not {phrase!r}")
 
 
-_AROUND = ("send_around", "is_online")
+WATCHED = {f"watch_{event}": event for event in ("idle", "ended", "failed", "stuck", "joins")}
+"""The part of each event that one may be told of."""
+AROUND = ("send_around", "is_online", *WATCHED)
 _NO_COMMANDS = (
     "greeted never_names work_words joiners narrowing whose team_people not_short introducers deferring "
     "not_replies not_answers not_self_names not_registered numbers ordinary audiences bare_all"
