@@ -245,7 +245,7 @@ class BridgeSession:
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before, if that process died in the middle of a rename
         self.given.restore(shown)
-        self.given.settle(evidence="closed" if self._closing else "tool")
+        self.given.settle(evidence="closed" if self._closing else "inferred")
         await self._ask({"action": "release", "session_token": token})
 
     async def _join(self, binding: Binding) -> bool:

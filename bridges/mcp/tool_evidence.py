@@ -122,18 +122,21 @@ class Given:
         if ids:
             self._ask("release", ids)
 
-    def settle(self, named: object = (), evidence: str = "tool") -> None:
-        """Acknowledge what was shown in time or ``named`` by the model, as the host came back or (``closed``) left in order."""
+    def settle(self, named: object = (), evidence: str = "inferred") -> None:
+        """Acknowledge what was shown in time or ``named`` by the model, as the host came back or (``closed``) left in order.
+
+        That it came back lets us infer it: it may call several tools before it asks the model again.
+        """
         showings, self._shown = self._shown, []
-        read: list[str] = []
-        inferred: list[str] = []
-        unsure: list[str] = []
+        settled: dict[str, list[str]] = {}
         for s in showings:
-            sure = not s.late or named in s.ids
-            read += s.ids if sure else []
-            inferred += [] if sure else s.again
-            unsure += [] if sure else [i for i in s.ids if i not in s.again]
-        for what, ids in ((evidence, read), ("inferred", inferred), ("release", unsure)):
+            if named in s.ids:
+                settled.setdefault("tool", []).extend(s.ids)
+                continue
+            read = s.again if s.late else s.ids
+            settled.setdefault("inferred" if s.late else evidence, []).extend(read)
+            settled.setdefault("release", []).extend(i for i in s.ids if i not in read)
+        for what, ids in settled.items():
             if ids:
                 self._ask(what, ids)
 

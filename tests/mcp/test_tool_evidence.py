@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from broker.client.sync import Client
 from tests.conftest import Service, wait_for
 from tests.fenced import mail_in
 from tests.mcp.agents import COMMAND, RawHost, project_folder
@@ -30,6 +31,12 @@ if sys.argv[2] == "read":
 sys.stdin.readline()
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def evidence_of(sender: Client, number: str) -> str:
+    """By what the message is known to be in its reader's context."""
+    (row,) = sender.receipts(number)["receipts"]
+    return str(next(step["evidence"] for step in row["steps"] if step["step"] == "in_context"))
 
 
 def registered(service: Service, raw_host: Raw, name: str = "fred", **env: str) -> RawHost:
@@ -72,6 +79,7 @@ def test_what_came_after_the_host_may_have_given_up_is_shown_once_more(service: 
     assert (again["content"], again["redelivered"]) == ("late", True)
     assert host.call(4, "check")["messages"] == []
     assert bob.request("status")["queued"] == 0
+    assert evidence_of(bob, again["id"]) == "inferred"
 
 
 @pytest.mark.deep
@@ -106,6 +114,25 @@ def test_what_was_asked_right_before_the_end_is_answered_and_read(service: Servi
     assert b"last" in host.process.stdout.read()
     assert host.process.wait(20) == 0
     wait_for("the acknowledgement", lambda: bob.request("status")["queued"] == 0)
+
+
+@pytest.mark.parametrize(
+    ("following", "evidence"),
+    [
+        (("list_instances", {}), "inferred"),
+        (("reply", {"message_id": "ID", "content": "yes"}), "tool"),
+    ],
+)
+def test_only_a_model_that_names_a_message_shows_that_it_has_it(
+    shared: Service, tag: str, raw_host: Raw, following: tuple[str, dict[str, str]], evidence: str
+) -> None:
+    host, bob = registered(shared, raw_host, f"fred{tag}"), shared.connect(f"bob{tag}")
+    bob.send(f"fred{tag}", "look")
+    (mail,) = host.call(2, "check")["messages"]
+    name, arguments = following
+    host.call(3, name, **{key: mail["id"] if value == "ID" else value for key, value in arguments.items()})
+    wait_for("the acknowledgement", lambda: bob.receipts(mail["id"])["receipts"][0]["state"] == "read")
+    assert evidence_of(bob, mail["id"]) == evidence
 
 
 def test_calls_made_at_once_after_a_check_keep_their_order(shared: Service, tag: str, raw_host: Raw) -> None:
