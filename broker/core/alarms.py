@@ -25,7 +25,8 @@ _WAITING_TOLD, _PERSON_TOLD = 1, 2
 
 def alarms(batch: Batch, _session: Session, _request: Incoming) -> dict[str, Any]:
     """All that are open, the oldest first."""
-    return {"alarms": [row(batch, alarm) for alarm in sorted(batch.state.alarms.values(), key=lambda a: a.id)]}
+    there = [alarm for alarm in batch.state.alarms.values() if alarm.mailbox_id in batch.state.by_id]
+    return {"alarms": [row(batch, alarm) for alarm in sorted(there, key=lambda a: a.id)]}
 
 
 def row(batch: Batch, alarm: Alarm) -> dict[str, Any]:

@@ -27,6 +27,19 @@ def drop_forward(state: State, store: Store, name: str, journal: Journal) -> Non
         store.drop_forward(name)
 
 
+def names_that_lead_to(state: State, mailbox: Mailbox) -> list[str]:
+    """Old names of a mailbox, also those that are over."""
+    return [name for name, forward in state.forwards.items() if forward.mailbox is mailbox]
+
+
+def hand_over_forwards(batch: Batch, old: Mailbox, new: Mailbox) -> None:
+    """Let the old names of a mailbox lead to the one that has its name now."""
+    for name in names_that_lead_to(batch.state, old):
+        forward = NameForward(new, batch.state.forwards[name].until_s)
+        batch.journal.put(batch.state.forwards, name, forward)
+        batch.store.save_forward(name, forward)
+
+
 def forgotten_forwards(state: State, keep_s: float, most: int, now_s: float) -> list[str]:
     """Forwards to drop: over for ``keep_s``, of an agent that is gone, or the oldest of more than ``most`` that are over."""
     lapsed = sorted((f.until_s, name) for name, f in state.forwards.items() if not leads(f, now_s))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
-from broker.core.forwards import drop_forward
+from broker.core.forwards import drop_forward, names_that_lead_to
 from broker.core.journal import Journal
 from broker.core.mailboxes import drop_mailbox
 from broker.core.standing import Kind, wanted
@@ -32,6 +32,8 @@ def create(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     if len(state.groups) >= batch.settings.group_limit:
         raise IpcError("too_many_groups", limit=batch.settings.group_limit)
     if found.waiting is not None:  # nobody's and empty: the name is the group's now
+        for old in names_that_lead_to(state, found.waiting):
+            drop_forward(state, batch.store, old, batch.journal)
         drop_mailbox(state, batch.store, found.waiting, batch.journal)
     drop_forward(state, batch.store, name, batch.journal)
     batch.journal.set(state, "last_group_id", state.last_group_id + 1)

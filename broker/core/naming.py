@@ -13,7 +13,7 @@ from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.bodies import check_free, connection_of, is_held, read_body
 from broker.core.facts import Activity
-from broker.core.forwards import begin_forward, drop_forward
+from broker.core.forwards import begin_forward, drop_forward, hand_over_forwards
 from broker.core.journal import Journal
 from broker.core.looks import look
 from broker.core.mailboxes import drop_mailbox, give_name, new_mailbox, set_claimed
@@ -193,6 +193,7 @@ def take_over_mail(batch: Batch, unclaimed: Mailbox, mailbox: Mailbox) -> None:
         ids = [i for i in ids if i not in both]
         batch.store.mark_read(unclaimed.id, sorted(both), batch.now.term_s)
     batch.store.move_mail(unclaimed.id, mailbox.id)
+    hand_over_forwards(batch, unclaimed, mailbox)
     for token in unclaimed.ended:  # who has lost the name is told who has it now
         batch.journal.set(batch.state.sessions[token], "mailbox", mailbox)
         batch.store.save_session(batch.state.sessions[token])

@@ -11,7 +11,7 @@ from math import inf
 
 from broker.core.endings import owe
 from broker.core.engine import Engine
-from broker.core.forwards import drop_forward, forgotten_forwards
+from broker.core.forwards import drop_forward, forgotten_forwards, leads
 from broker.core.groups import leave_group
 from broker.core.journal import Journal
 from broker.core.loop_guard import prune
@@ -233,9 +233,10 @@ class Sweeper:
             self._log.info("name_released", name=mailbox.name)
 
     def _nobodys(self, now: Moment) -> list[Mailbox]:
-        """Empty mailboxes that nobody has: those that are old, and the oldest beyond as many as there may be."""
-        settings = self._engine.settings
-        empty = [m for m in self._engine.state.by_id.values() if not m.claimed and not m.queued]
+        """Empty mailboxes that nobody has and no old name leads to: those that are old, and the oldest beyond the limit."""
+        settings, state = self._engine.settings, self._engine.state
+        led_to = {forward.mailbox.id for forward in state.forwards.values() if leads(forward, now.due_s)}
+        empty = [m for m in state.by_id.values() if not m.claimed and not m.queued and m.id not in led_to]
         empty.sort(key=lambda m: m.last_seen_s)
         over, idle_s = len(empty) - settings.unclaimed_limit, now.due_s - settings.unread_ttl_s
         return [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]

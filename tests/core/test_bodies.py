@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine import Core, small
+from tests.engine import Core, small, sweep
 
 BODY = {"kind": "process", "key": "10@1", "pid": 10, "started": "1@n.b", "where": "/work"}
 HOST = {"kind": "session", "key": "claude:s1", "pid": 20, "started": "2@n.b", "host": "claude", "where": "/web"}
@@ -299,3 +299,41 @@ def test_a_session_says_who_acts_for_it_from_now_on(core: Core) -> None:
     core.restart()
     (row,) = [r for r in core.ask("bob", "list")["instances"] if r["id"] == "bob"]
     assert (row["body"]["host"], row["body"]["where"], row["body"]["alive"]) == ("claude", "/web", True)
+
+
+def given_back(core: Core) -> None:
+    """``old``, now ``bob``, is nobody's."""
+    core.register("anna", "old")
+    core.ask("old", "rename", new_id="bob")
+    assert core.ask("old", "unregister")["status"] == "ok"
+
+
+def test_old_names_lead_to_whoever_renames_to_a_name_that_was_given_back(core: Core) -> None:
+    given_back(core)
+    core.register("carl")
+    core.send("anna", "old", "one")
+    assert core.ask("carl", "rename", new_id="bob")["status"] == "ok"
+    core.send("anna", "old", "two")
+    assert core.contents("carl")[-2:] == ["one", "two"]
+    assert core.ask("old", "whoami")["holder"]["since"]
+    core.restart()
+    core.send("anna", "old", "three")
+    assert "three" in core.contents("carl")
+
+
+def test_a_group_of_a_name_that_was_given_back_ends_the_old_names(core: Core) -> None:
+    given_back(core)
+    assert core.ask("anna", "group_create", group="bob")["status"] == "ok"
+    assert core.send("anna", "old")["message"] == "Message queued for old (not yet registered)"
+    assert core.ask("old", "whoami")["code"] == "unauthorized"
+
+
+def test_a_mailbox_that_an_old_name_leads_to_is_not_swept(core: Core) -> None:
+    small(core, forward=30 * 86_400)
+    given_back(core)
+    core.pass_time(8 * 86_400)
+    core.tokens["anna"] = core.ask("anna", "register", instance_id="anna")["session_token"]
+    sweep(core)
+    core.send("anna", "old", "late")
+    core.tokens["bob"] = core.ask("bob", "register", instance_id="bob")["session_token"]
+    assert core.contents("bob") == ["late"]
