@@ -113,12 +113,22 @@ def keep_json(path: str, value: dict[str, Any]) -> bool:
     return True
 
 
-def store(home: str, project: str, name: str, token: str, host: str = "") -> str:
-    """Keep a session and return the file's path. ``host`` says whose hooks made it. What else the file holds stays."""
+def store(home: str, project: str, name: str, token: str, host: str = "", body: dict[str, Any] | None = None) -> str:
+    """Keep a session and return the file's path. ``host`` says whose hooks made it, ``body`` who acts for it. What else the
+    file holds stays."""
     path = path_of(home, project, name)
     stored = {"since": time.time(), **read_json(path), "name": name, "token": token, "project": project}
-    keep_json(path, {**stored, **({"host": host} if host else {})})
+    if host:
+        stored["host"] = host
+    if body is not None:
+        stored["body"] = body["key"]
+    keep_json(path, stored)
     return path
+
+
+def is_anothers(stored: dict[str, Any], body: dict[str, Any] | None) -> bool:
+    """Whether a stored session is known to be another body's: an agent of the folder has taken the name from this one."""
+    return body is not None and stored.get("body") not in (None, body["key"])
 
 
 def follow(home: str, token: str, name: str, renewed: str = "") -> None:

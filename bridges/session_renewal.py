@@ -31,8 +31,9 @@ def renew(place: Place | Settings, name: str, token: str, path: str, *, door: st
     """
     home = str(place.home)
     with saved_sessions.one_at_a_time(home), QuickConnection(place, autostart=False, door=door) as connection:
-        kept = saved_sessions.read_json(path).get("token")
-        if isinstance(kept, str) and kept != token:
+        stored = saved_sessions.read_json(path)
+        kept = stored.get("token")
+        if isinstance(kept, str) and kept != token and not saved_sessions.is_anothers(stored, body):
             return kept  # another process has renewed it
 
         def ask(action: str, **fields: Any) -> dict[str, Any]:

@@ -70,6 +70,6 @@ def _rename_agent(me: Shell, agent: Binding, place: Place, name: str, *, force: 
 def _taken_anew(agent: Binding, place: Place, name: str, force: bool) -> dict[str, Any]:
     reply = _registered(place, name, force, body=agent.body())
     token = str(reply["session_token"])
-    saved_sessions.store(place.home, agent.project, name, token, agent.host)
+    saved_sessions.store(place.home, agent.project, name, token, agent.host, agent.body())
     host_sessions.rebind(place.home, agent.session, name, token)
     return {"message": f"Registered this agent as {name}", "queued": reply["queued"]}

@@ -91,7 +91,7 @@ def _keep(event: HookEvent, binding: Binding) -> None:
         if host_sessions.follows(old, event.session, (binding.pid, binding.started), event.host.NAME):
             host_sessions.redirect(event.home, old, binding)
     host_sessions.save(event.home, binding)
-    saved_sessions.store(event.home, event.project, binding.name, binding.token, event.host.NAME)
+    saved_sessions.store(event.home, event.project, binding.name, binding.token, event.host.NAME, binding.body())
     host_sessions.sweep(event.home, time.time())
 
 

@@ -241,6 +241,8 @@ class BridgeSession:
     async def _go_on(self, name: str, shown: list[Any]) -> None:
         """Be what the process before this one was: acknowledge what it had shown, release what it had only fetched."""
         stored = saved_sessions.find(str(self._settings.home), self.agent.project, name)
+        if saved_sessions.is_anothers(stored, self.agent.body(self._settings.home)):
+            raise AgentNotRegistered
         token = stored.get("token")
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before, if that process died in the middle of a rename
@@ -307,7 +309,7 @@ class BridgeSession:
         """Be this instance, also for the next process of the project and for the host's hooks."""
         self.name, self._token = name, token
         home = str(self._settings.home)
-        path = saved_sessions.store(home, self.agent.project, name, token)
+        path = saved_sessions.store(home, self.agent.project, name, token, body=self.agent.body(self._settings.home))
         binding = self.agent.binding(self._settings.home)
         if binding is not None:
             host_sessions.rebind(home, binding.session, name, token)

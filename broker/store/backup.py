@@ -223,7 +223,11 @@ def _aside(home: Path) -> Path:
 
 
 def _keep_shell(home: Path, new: Path) -> None:
-    """The shell stays who it was, although the backup knows nothing of who that is."""
+    """Shells stay who they were, although the backup knows nothing of who that is."""
+    for kept in (*(home / "sessions").glob("terminal-*.json"), *(home / "sessions").glob("cli-inherited")):
+        copy = new / "sessions" / kept.name
+        if not copy.exists():
+            write_private(copy, kept.read_bytes(), durable=True)
     current = home / "sessions" / "cli-current"
     with suppress(FileNotFoundError, UnicodeDecodeError):
         name = current.read_text(encoding="utf-8").strip()

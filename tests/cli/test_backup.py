@@ -386,9 +386,11 @@ def test_a_backup_that_is_at_work_is_left_alone(home: Path) -> None:
 def test_a_restore_keeps_who_the_shell_is(home: Path, saved: Path) -> None:
     (home / "sessions" / "cli-current").write_text("nova\n")
     (home / "sessions" / "cli-nova.json").write_text('{"name": "nova"}')
+    (home / "sessions" / "terminal-7@8@9.b.json").write_text('{"name": "terra"}')
     made = backup.restore(Settings.load(env={"IPC_HOME": str(home)}), saved, force=True)
     assert (home / "sessions" / "cli-current").read_text() == "nova\n"
     assert (home / "sessions" / "cli-nova.json").read_text() == '{"name": "nova"}'
+    assert (home / "sessions" / "terminal-7@8@9.b.json").read_text() == '{"name": "terra"}'
     shutil.rmtree(str(made.set_aside))
 
 

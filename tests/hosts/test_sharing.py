@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Service
 from tests.hosts.agent import Agent
+from tests.hosts.host_process import HostedAgent, HostProcess
 from tests.hosts.tools import Tools
 
 
@@ -44,3 +45,25 @@ def test_hooks_follow_the_name_that_the_agent_takes_by_its_tools(shared: Service
     with shared.connect("bob") as bob:
         bob.send(f"fred{tag}", "hello")
     assert "hello" in agent.context("UserPromptSubmit")
+
+
+def test_a_tool_resumes_no_name_that_another_agent_of_the_folder_still_has(
+    shared: Service, tag: str, tools: Any, processes: list[Any]
+) -> None:
+    first, second = (HostedAgent(shared, HostProcess(processes), "claude", f"web{tag}") for _ in range(2))
+    first.start(), second.start()
+    server = tools(second, CLAUDE_CODE_SESSION_ID=second.session)
+    refused = server.call("register", instance_id=f"web{tag}")
+    assert f"web{tag} is held by a session of claude at " in refused and "or take this one with force" in refused
+    assert second.shell("whoami", CLAUDE_CODE_SESSION_ID=second.session) == (0, f"web{tag}-claude, 0 unread\n")
+    server.call("register", instance_id=f"web{tag}", force=True)
+    assert f"this session no longer has the name web{tag}" in first.context("UserPromptSubmit")
+    assert second.shell("whoami", CLAUDE_CODE_SESSION_ID=second.session) == (0, f"web{tag}, 0 unread\n")
+
+
+def test_tools_of_agents_without_hooks_share_no_name(shared: Service, tag: str, tools: Any) -> None:
+    first, second = (tools(Agent(shared, "gemini", f"web{tag}")) for _ in range(2))
+    assert f"Registered web{tag}" in first.call("register", instance_id=f"web{tag}")
+    assert f"web{tag} is held by a program at " in second.call("register", instance_id=f"web{tag}")
+    second.call("register", instance_id=f"web{tag}", force=True)
+    assert f"web{tag} was registered again elsewhere: by a program at " in first.call("check")
