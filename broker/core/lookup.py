@@ -55,9 +55,13 @@ def extra_of(letter: StoredMessage) -> dict[str, Any]:
     return extra
 
 
+def recipient_ids(letter: StoredMessage) -> list[int]:
+    """Mailbox ids of its readers, also of mailboxes that are gone."""
+    return [letter.to_id] if letter.to_id is not None else list(extra_of(letter).get("to", []))
+
+
 def recipients(batch: Batch, letter: StoredMessage) -> list[Mailbox]:
-    ids = [letter.to_id] if letter.to_id is not None else extra_of(letter).get("to", [])
-    return [m for i in ids if (m := batch.state.by_id.get(i)) is not None]
+    return [m for i in recipient_ids(letter) if (m := batch.state.by_id.get(i)) is not None]
 
 
 def take_back(batch: Batch, sender: Mailbox, message_id: int, why: str) -> int:

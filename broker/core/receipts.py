@@ -15,7 +15,7 @@ from typing import Any
 from broker.core import reach
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import Mark
-from broker.core.lookup import party_letter, recipients
+from broker.core.lookup import party_letter, recipient_ids
 from broker.core.state import Landing, Lease, Mailbox, Session
 from broker.core.steps import ALLOWED_S, steps_of
 from broker.core.storage import Copy, StoredMessage
@@ -33,6 +33,8 @@ _BY = {
     "inferred": "nothing shows that it was lost",
 }
 """Why a message counts as read, by the evidence."""
+_NOBODY = "(gone)"
+"""In place of the name of a mailbox that is gone."""
 _INFERRED = ("closed", "inferred")
 _ENDED = {
     "expired": "nobody read it in time",
@@ -66,13 +68,27 @@ def receipts(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
             raise IpcError("bad_request", detail="ids must be text, as send answered them")
         letter = party_letter(batch, session.mailbox, text_id, own=True)
         question = batch.store.find_question(letter.id)
-        for mailbox in recipients(batch, letter):
+        for mailbox in readers(batch, session.mailbox, letter):
             found = trace(batch, letter, mailbox, late)
             was_answered = question is not None and question.answer_id is not None
             rows.append(
                 {"id": text_id, "to": mailbox.name, "state": former_state(found, was_answered), **describe(batch, found)}
             )
     return {"receipts": rows}
+
+
+def readers(batch: Batch, sender: Mailbox, letter: StoredMessage) -> list[Mailbox]:
+    """The readers' mailboxes. For one that is gone stands one under the name that it had when its mail ended."""
+    found: list[Mailbox] = []
+    names: dict[int, str] | None = None
+    for mailbox_id in recipient_ids(letter):
+        mailbox = batch.state.by_id.get(mailbox_id)
+        if mailbox is None:
+            if names is None:
+                names = {row.mailbox_id: row.name for row in batch.store.dead_rows(sender.id, letter.id)}
+            mailbox = Mailbox(mailbox_id, names.get(mailbox_id, _NOBODY), False, 0.0, 0.0)
+        found.append(mailbox)
+    return found
 
 
 def trace(batch: Batch, letter: StoredMessage, mailbox: Mailbox, late: dict[tuple[int, int], float]) -> Trace:

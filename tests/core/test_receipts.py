@@ -8,7 +8,7 @@ import pytest
 from broker.core import steps
 from broker.core.batch import Answers, Batch, Frame, Incoming
 from broker.core.values import iso
-from tests.engine import HOUR, Core, one, sweep
+from tests.engine import HOUR, Core, one, small, sweep
 
 
 def rows_of(core: Core, number: str, who: str = "fred") -> list[dict[str, Any]]:
@@ -330,3 +330,25 @@ def test_mail_that_ended_unread_says_how_and_is_never_in_context(pair: Core, how
     assert "in_context" not in path_of(pair, number)
     pair.restart()
     assert path_of(pair, number)[-1] == step
+
+
+def test_a_reader_whose_mailbox_is_gone_still_has_a_row(pair: Core) -> None:
+    number = pair.send("fred", "nova", ttl_s=HOUR)["number"]
+    pair.pass_time(1)
+    pair.send("fred", "vera", ttl_s=HOUR)
+    small(pair, unclaimed_limit=1)
+    pair.pass_time(2 * HOUR)
+    sweep(pair)
+    sweep(pair)
+    assert "nova" not in pair.engine.state.mailboxes
+    assert (row_of(pair, number)["to"], row_of(pair, number)["step"]) == ("nova", "expired")
+
+
+def test_mail_that_waited_for_a_name_is_followed_to_who_took_it(pair: Core) -> None:
+    number = pair.send("fred", "nova")["number"]
+    push(pair, "nova", number, "socket")
+    keep_house(pair)
+    pair.ask("claude", "rename", new_id="nova")
+    (mail,) = pair.check("claude")
+    pair.ask("claude", "ack", ids=[mail["id"]])
+    assert (row_of(pair, number)["to"], path_of(pair, number)) == ("nova", ["stored", "pushed socket", "in_context"])
