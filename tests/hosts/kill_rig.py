@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.hosts.machine import CLAUDE_TOOLS, Machine, wait_until
-from bench.hosts.model_dialects import Order
+from bench.hosts.model_dialects import ANSWER, Order
 from bench.hosts.recording_model import RecordingModel, Request
 from bench.hosts.terminals import Claude, Codex, Terminal
 from bridges import mail_evidence
@@ -138,8 +138,17 @@ class KilledAgent:
             time.sleep(self._draw.uniform(0, _STEP_S))
 
     def _again(self) -> None:
-        goes_on = self.host is Claude and self._draw.random() < 0.5
-        self._begin(*(("--continue",) if goes_on else ()))
+        if self.host is Claude and self._draw.random() < 0.5 and self._left_a_conversation():
+            with suppress(TimeoutError):
+                self._begin("--continue")
+                return
+        self._begin()
+
+    def _left_a_conversation(self) -> bool:
+        """True if the newest conversation of the project has a word of the model; the host goes on with no other."""
+        found = self.machine.home.glob(f".claude/projects/*-{self.name}/*.jsonl")
+        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+        return newest is not None and ANSWER in newest.read_text()
 
 
 @dataclass(frozen=True)
