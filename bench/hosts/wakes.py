@@ -5,6 +5,7 @@ is a turn of short tool calls. Gemini CLI is woken by nothing: its next prompt b
 """
 
 import itertools
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,11 +34,12 @@ def mail_after(machine: Machine, model: RecordingModel, terminal: Terminal) -> f
     return float(held.at_s - sent_s) * 1e3
 
 
-def idle(machine: Machine, model: RecordingModel, terminal: Terminal, count: int) -> list[float]:
-    """Each message finds the session at rest."""
+def idle(machine: Machine, model: RecordingModel, terminal: Terminal, count: int, rest_s: float = 1.0) -> list[float]:
+    """Each message finds the session at rest, for ``rest_s`` at most: a host that looks every so often is met at any moment."""
     times = []
     for _ in range(count):
         terminal.idle()
+        time.sleep(random.uniform(0, rest_s))  # noqa: S311
         times.append(mail_after(machine, model, terminal))
     terminal.idle()
     return times
@@ -100,7 +102,7 @@ def claude(machine: Machine, model: RecordingModel, count: int) -> Iterator[Meas
 
 def codex(machine: Machine, model: RecordingModel, count: int) -> Iterator[Measured]:
     with installed(machine, "codex"), Codex(machine, model, "--dangerously-bypass-approvals-and-sandbox") as session:
-        yield "Codex CLI, idle, by its queue", idle(machine, model, session, count)
+        yield "Codex CLI, idle, by its queue", idle(machine, model, session, count, rest_s=10.0)
 
         def tool(number: int) -> Order:
             return "exec_command", {"cmd": f"sleep {TOOL_S}; : {number}"}

@@ -11,6 +11,9 @@ import os
 from bridges.waking import program_of
 from broker.home.environment import HOME
 
+QUEUE_LOOK_S = 20.0
+"""Seconds that a queued notice has to begin a turn: the host looks at its queue every 10 s (0.171.0)."""
+
 
 def can_queue(pid: int) -> bool:
     """True if the process runs a program named codex. False without /proc."""

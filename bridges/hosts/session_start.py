@@ -8,7 +8,7 @@ import time
 from bridges import host_sessions, saved_sessions, waking
 from bridges.fence import BUDGET_CHARS
 from bridges.hosts import hook_settings, naming
-from bridges.hosts.codex_queue import can_queue, stand_by
+from bridges.hosts.codex_queue import QUEUE_LOOK_S, can_queue, stand_by
 from bridges.session_renewal import proof, resumed
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.names import is_name
@@ -77,7 +77,7 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
         started=process[1],
         holds=table.get("stop_holds", host_sessions.STOP_HOLDS),
         chars=table.get("context_chars", BUDGET_CHARS),
-        look_s=table.get("look_s", host_sessions.LOOK_S),
+        look_s=table.get("look_s", QUEUE_LOOK_S if queued else host_sessions.LOOK_S),
         channel=table.get("channel", False),
         wake=queued and can_queue(process[0]),
     )
