@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from broker.core.batch import Answers, Frame
 from tests.core.wakeable import Host
 from tests.engine import Core, small
 
@@ -59,3 +60,17 @@ def test_without_a_limit_nothing_is_counted_out_and_a_running_turn_needs_no_note
     assert "note" not in team.send("fred", "claude"), "its hooks bring it"
     host.rests()
     assert "claude had" in team.ask("fred", "broadcast", message={"content": "x"})["note"]
+
+
+def test_a_frame_of_sends_is_told_of_the_budget_as_one_send_is(team: Core) -> None:
+    small(team, wake_limit=1)
+    team.keep_house()
+    host = Host(team)
+    host.arm("socket")
+    wake(host, "fred")
+    bodies = [
+        {"id": n, "action": "send", "to_id": to, "message": {"content": "x"}} for n, to in enumerate(("bob", "claude", "bob"))
+    ]
+    out, _ = team.engine.run([Frame(b"fred", bodies, team.tokens["fred"])], team.now())
+    replies = [body for part in out for body in (part.bodies if isinstance(part, Answers) else [part.body]) if "id" in body]
+    assert [reply["id"] for reply in replies if "note" in reply] == [1]

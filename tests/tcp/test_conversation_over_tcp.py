@@ -72,6 +72,24 @@ def test_a_subscriber_gets_mail_after_the_broker_was_killed(service: Service) ->
     subscribed.close()
 
 
+def test_a_script_wakes_its_host_by_a_way_of_its_own_and_its_end_leaves_the_mail_to_the_next(shared: Service, tag: str) -> None:
+    fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
+    first, second = Lasting(shared), Lasting(shared)
+    for script, way in ((first, "bell"), (second, "lamp")):
+        asked = {"action": "subscribe", "notify": True, "ways": [way], "session_token": claude, "id": way}
+        assert script.ask(asked)["armed"] == [way]
+    send(shared, fred, f"fred{tag}", f"claude{tag}")
+    assert (first.read()["push"], second.read()["push"]) == ("new", "new")
+    told = first.read()
+    assert (told["push"], told["id"], told["way"], told["instance_id"]) == ("wake", "bell", "bell", f"claude{tag}")
+    first.close()  # before it has answered
+    told = second.read()
+    assert (told["push"], told["way"]) == ("wake", "lamp")
+    answer = second.ask({"action": "way", "way": "lamp", "result": "given", "session_token": claude})
+    assert (answer["status"], answer["state"]) == ("ok", "tried")
+    second.close()
+
+
 def test_one_connection_that_leaves_ends_no_others_subscription(shared: Service, tag: str) -> None:
     fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
     first, second = Lasting(shared), Lasting(shared)
