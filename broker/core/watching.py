@@ -15,11 +15,10 @@ from broker.core.waits import WAITS, drop_waiters, ended_waiters
 from broker.core.wakes import LOOK_S, armed, arrived
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
+from broker.protocol.names import is_name
 
 DEFAULT_WINDOW: int = ACTIONS["subscribe"].field("window").default
 """Messages that a subscription may hold unacknowledged."""
-WAY_LENGTH = 32
-"""Characters of a way's name."""
 _FORMER_DOOR = "hook"
 """What a monitor of 0.3.0 calls itself. It tells its host at each push, so it gets one when its turn has come."""
 
@@ -45,8 +44,8 @@ def watch(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     if len(others) >= WAITS:
         raise IpcError("overloaded", limit=WAITS)
     names = body.get("ways") or []
-    if not all(isinstance(name, str) and 0 < len(name) <= WAY_LENGTH for name in names):
-        raise IpcError("bad_request", detail=f"ways is a list of words of at most {WAY_LENGTH} characters")
+    if not all(is_name(name) for name in names):  # others read them in notices
+        raise IpcError("bad_request", detail="ways is a list of words of 1 to 32 letters, digits, hyphens or underscores")
     former = body.get("ways") is None and request.door == _FORMER_DOOR
     batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session, client, former)])
     told = {"message": f"Watching {mailbox.name}", "unread": 0 if former else mailbox.loud}

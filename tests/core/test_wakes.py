@@ -180,6 +180,12 @@ def test_a_way_has_one_holder_and_another_once_that_one_is_gone(host: Host) -> N
     assert [push["id"] for push in host.pushes()] == ["of second"]
 
 
+@pytest.mark.parametrize("name", ["", "two words", "line\nbreak", "x" * 33, "\x1b[2J", 5, None])
+def test_a_ways_name_is_a_plain_word_since_others_read_it(host: Host, name: object) -> None:
+    refused = host.core.ask("claude", "subscribe", notify=True, ways=[name])
+    assert refused["code"] == "bad_request" and host.states() == {}
+
+
 def test_the_ways_of_a_session_that_was_replaced_are_gone(host: Host) -> None:
     host.arm("socket")
     host.core.ask("claude", "register", instance_id="claude")
