@@ -25,6 +25,8 @@ from broker.home.paths import Place
 BIN = Path(os.environ.get("IPC_TEST_HOSTS", "/tmp/hosts")) / "node_modules" / ".bin"  # noqa: S108 (where npm put them)
 IPC = [sys.executable, "-m", "bridges.cli"]
 CLAUDE_TOOLS = "mcp__plugin_agent-ipc_ipc__"
+NO_LIMITS = {"IPC_RATE_LIMIT": "0", "IPC_PAIR_LIMIT": "0", "IPC_WAKE_LIMIT": "0", "IPC_PAIR_WAKE_LIMIT": "0"}
+"""One sender measures, and writes to the same agents all the time."""
 _RUN_S = 90
 _WAIT_S = 60.0
 _QUIET = {

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from bench.hosts.machine import Machine
+from bench.hosts.machine import NO_LIMITS, Machine
 from bench.hosts.model_dialects import Order
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Claude, Codex, Gemini, Terminal
@@ -76,6 +76,7 @@ def in_a_turn(
 @contextmanager
 def installed(machine: Machine, *host: str) -> Iterator[None]:
     """Our side of a host, and bob."""
+    machine.env |= NO_LIMITS
     machine.ipc("install", *host, "--allow")
     machine.ipc("register", "bob")
     try:

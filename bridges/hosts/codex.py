@@ -35,6 +35,7 @@ STEP = ""
 """It tells no end of a step."""
 SILENT = ""
 PROJECT_VARIABLE = "CODEX_PROJECT_DIR"
+_PATCH = "*** Begin Patch"
 _PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
 
 
@@ -49,9 +50,9 @@ def hold(text: str) -> str:
 
 
 def edited(given: dict[str, Any]) -> list[str]:
-    """The files that the patch of a PreToolUse is about to change."""
+    """The files that the patch of a PreToolUse is about to change. A model may give it to the shell, too."""
     tool = given.get("tool_input")
-    if given.get("tool_name") != "apply_patch" or not isinstance(tool, dict):
+    if given.get("tool_name") not in ("apply_patch", "Bash") or not isinstance(tool, dict):
         return []
     patch = tool.get("command") or tool.get("input")
-    return [a or b for a, b in _PATCHED.findall(patch)] if isinstance(patch, str) else []
+    return [a or b for a, b in _PATCHED.findall(patch)] if isinstance(patch, str) and _PATCH in patch else []

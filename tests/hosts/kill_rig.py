@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.hosts.machine import CLAUDE_TOOLS, Machine, wait_until
+from bench.hosts.machine import CLAUDE_TOOLS, NO_LIMITS, Machine, wait_until
 from bench.hosts.model_dialects import ANSWER, Order
 from bench.hosts.recording_model import RecordingModel, Request
 from bench.hosts.terminals import Claude, Codex, Terminal
@@ -20,7 +20,6 @@ from bridges import mail_evidence
 from broker.protocol.errors import IpcError
 from tests.conftest import Service
 
-NO_LIMITS = {"IPC_RATE_LIMIT": "0", "IPC_PAIR_LIMIT": "0"}
 LANDS = ("turn", "tool", "tool", "interrupt")
 _TURN_TOOLS = 0.6
 """How likely a request of the model is answered by tool calls."""

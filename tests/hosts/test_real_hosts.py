@@ -78,6 +78,20 @@ def test_hooks_of_a_headless_codex_inject_mail_and_hold_it_at_its_end(machine: M
     _story(machine, codex, ("exec_command", {"cmd": "echo hello"}))
 
 
+@needs("codex")
+def test_codex_is_warned_before_it_patches_a_file_that_another_has_claimed(machine: Machine) -> None:
+    machine.ipc("register", "bob")
+    machine.request("bob", "claim", resource=str(machine.project / "*.txt"), note="rewriting")
+    with RecordingModel() as model:
+        env = machine.codex_env(model.url)
+        machine.ipc("install", "codex", "--claims")
+        patch = "*** Begin Patch\n*** Add File: notes.txt\n+hello\n*** End Patch"
+        model.order("exec_command", {"cmd": f"apply_patch <<'EOF'\n{patch}\nEOF\n"})
+        flags = ("--dangerously-bypass-hook-trust", "--skip-git-repo-check", "-s", "workspace-write")
+        machine.run("codex", "exec", *flags, "write the notes", **env)
+        assert "bob has claimed" in model.texts()[1] and "rewriting" in model.texts()[1]
+
+
 @needs("gemini")
 def test_hooks_of_a_headless_gemini_inject_mail_and_hold_it_at_its_end(machine: Machine) -> None:
     _story(machine, lambda model: _gemini(machine, model), ("list_directory", {"dir_path": "."}))

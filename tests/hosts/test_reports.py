@@ -36,6 +36,7 @@ def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
         ("claude-SessionEnd", "SessionEnd", "ended"),
         ("codex-PreToolUse", "BeforeTool", "tool_began apply_patch c1"),
         ("codex-PreToolUse", "PostToolUse", "tool_ended apply_patch c1 /home/me/project/notes.txt"),
+        ("codex-PreToolUse-heredoc", "PostToolUse", "tool_ended Bash call-1 /home/me/project/n.txt"),
         ("codex-PostToolUse", "PostToolUse", "tool_ended Bash call-1"),
         ("gemini-AfterTool", "BeforeTool", "tool_began list_directory"),
         ("gemini-AfterTool", "AfterTool", "tool_ended list_directory"),
