@@ -311,3 +311,24 @@ def test_a_notice_that_began_no_turn_is_left_to_the_next_way(service: Service, w
         bob.send("web", "one")
         _, errors = waiting.process.communicate(timeout=20)
     assert ONE.fullmatch(monitor.lines[0]) and ONE.match(errors.decode())
+
+
+@pytest.mark.deep
+def test_a_sender_over_the_budget_is_told_by_its_shell_and_the_mail_comes_with_the_next_turn(
+    make_service: Any, watch: Any
+) -> None:
+    service = make_service(IPC_WAKE_LIMIT="1").start()
+    agent = Agent(service)
+    agent.start()
+    monitor = watch(agent, "monitor")
+    wait_for("the monitor", lambda: armed(agent, "monitor"))
+
+    def ipc(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*IPC, *words], env={**agent.env, "IPC_NAME": "bob"}, capture_output=True, text=True, timeout=30)
+
+    assert ipc("register", "bob").returncode == 0 and "as many wakes" not in ipc("send", "web", "one").stderr
+    wait_for("a line", lambda: monitor.lines)
+    agent.context("UserPromptSubmit")
+    agent.hook("Stop")
+    assert "web had as many wakes this hour as the settings allow" in ipc("send", "web", "two").stderr
+    assert "two" in agent.context("UserPromptSubmit") and len(monitor.lines) == 1
