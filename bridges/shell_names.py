@@ -159,7 +159,7 @@ def keep(home: str, name: str, token: str, at: Terminal | None) -> None:
         sweep(home, time.time())
     if at is None or not default or (before is not None and before.name == default):
         saved_sessions.set_default_name(home, name)
-    _end_inheritance(home)
+        _end_inheritance(home)
 
 
 def forget(home: str, token: str) -> None:

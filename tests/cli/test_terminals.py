@@ -88,6 +88,15 @@ def test_the_first_terminal_after_an_upgrade_inherits_the_name_of_all_shells_onc
         )
 
 
+def test_a_terminal_that_takes_a_name_after_an_upgrade_leaves_the_old_one_to_the_next(shared_shell: Shell, tag: str) -> None:
+    shared_shell.ok("register", f"alice{tag}")
+    (shared_shell.data / "sessions" / "cli-inherited").unlink()
+    with Terminal(shared_shell) as a, Terminal(shared_shell) as b, Terminal(shared_shell) as c:
+        b.ok("register", f"bob{tag}")
+        assert (a.ok("whoami"), b.ok("whoami")) == (me(f"alice{tag}"), me(f"bob{tag}"))
+        assert "no name yet" in c.fails(4, "whoami")
+
+
 def test_no_terminal_inherits_the_name_that_a_script_took(shared_shell: Shell, tag: str) -> None:
     shared_shell.ok("register", f"cron{tag}")
     with Terminal(shared_shell) as a:
