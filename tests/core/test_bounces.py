@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker.core.bounces import COVERED
 from broker.core.facts import Mark
 from broker.core.terms import ClockReading, Terms
 from broker.home.logs import Log
@@ -353,3 +354,29 @@ def test_nothing_is_read_for_mail_that_can_not_be_overdue(team: Core, monkeypatc
     assert len(notices(team, "fred")) == 1
     keep_house(team, 0)
     assert team.engine.state.chore_s > team.mono_s + 60
+
+
+def test_a_search_reads_a_few_hundred_messages_at_a_time_however_many_are_overdue(
+    pair: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for land in ("tool", "interrupt"):
+        for _ in range(3):
+            bodies = ({"action": "send", "to_id": "claude", "message": {"content": "x"}, "land": land} for _ in range(300))
+            pair.batch(*bodies, name="fred")
+    pair.pass_time(DAY + 1)
+    pair.register("fred")
+    sizes: list[int] = []
+    for name in ("unread_of", "unread_after"):
+        was = getattr(pair.store, name)
+        monkeypatch.setattr(pair.store, name, lambda *a, was=was: (found := was(*a), sizes.append(len(found)))[0])
+    steps = 0
+    while pair.engine.state.chore_s <= pair.mono_s:
+        pair.engine.keep_house(pair.now())
+        steps += 1
+        assert sum(sizes) <= 400 * steps
+    keep_house(pair)
+    (notice,) = notices(pair, "fred")
+    assert notice.startswith(f"{COVERED} of your messages were not read:")
+    let_pass(pair, 5 * HOUR)
+    assert sum(int(text.partition(" ")[0]) for text in notices(pair, "fred")) == 1800 - COVERED
+    assert len(told_steps(pair)) == 1800
