@@ -4,7 +4,7 @@
 
 planner (a Python program), builder (a script over TCP) and reviewer (an MCP client, as Claude Code is one) share a
 repository. They form a group, claim what they edit, ask and answer, and every message arrives once. Planner is told when
-builder is idle, and that it is stuck. All of it happens in a temporary home; nothing of it is left.
+builder is idle, that it is stuck, and of mail that nobody reads. All of it happens in a temporary home; nothing of it is left.
 """
 
 import sys
@@ -38,6 +38,7 @@ def story(settings: Settings) -> None:
         ask_and_answer(settings, planner, builder)
         review(settings, planner, builder, reviewer)
         keep_an_eye(planner, builder)
+        write_to_nobody(planner)
     reviewer.close()
 
 
@@ -117,6 +118,15 @@ def keep_an_eye(planner: broker.Client, builder: TcpAgent) -> None:
     builder.ask("report", event="turn_ended")
     expect(planner.alarms()["alarms"], [])
     tell("builder", "edits another line, and goes on: the alarm is closed")
+
+
+def write_to_nobody(planner: broker.Client) -> None:
+    """A bounce: mail that nobody reads in its time lies in the dead letters, and its sender is told."""
+    planner.request("send", to_id="tester", message={"content": "Can you test dates.py, too?"}, ttl_s=1)
+    tell("planner", "writes to tester, whom nobody has registered, for one second")
+    (bounce,) = planner.check(wait=20)
+    tell("system", f"to planner: {' '.join(bounce.content.splitlines()[:2])}")
+    expect([letter["ending"] for letter in planner.request("dead")["dead"]], ["expired"])
 
 
 def main() -> int:
