@@ -337,7 +337,7 @@ def test_others_see_what_an_agent_does_and_how_mail_reaches_it(shared: Service, 
         assert row()[0] == "working"
         agent.hook("Stop")
         assert row()[0] == "idle"
-        agent.hook("PostToolUse")  # woken without a prompt
+        agent.hook("BeforeTool")  # woken without a prompt
         assert row()[0] == "working"
         agent.hook("SessionEnd")
         assert row() == ("gone", [])
