@@ -40,7 +40,7 @@ def words(error: IpcError) -> str:
 def hint(error: IpcError, command: str) -> str:
     """The next step after an error of a command."""
     if error.code in NAME_LOST:
-        return "ipc register OTHER, or ipc register NAME --force to take yours back"
+        return f"ipc register OTHER, or ipc register {error.data.get('name', 'NAME')} --force to take it back"
     near = error.data.get("did_you_mean")
     step = _HINTS.get(error.code, error.hint or "ipc {command} --help").replace("{command}", command)
     return f"did you mean {near}? {step}" if isinstance(near, str) and near not in step else step

@@ -56,7 +56,11 @@ class Shell:
                 raise
             from bridges.session_renewal import renew
 
-            self.token = renew(self._place, self.name, self.token, self.path, door="cli")
+            try:
+                self.token = renew(self._place, self.name, self.token, self.path, door="cli")
+            except RemoteError as lost:
+                lost.data.setdefault("name", self.name)
+                raise
             reply = self._door.request({**body, "session_token": self.token}, timeout_s=timeout_s)
         reply.pop("status")
         return reply

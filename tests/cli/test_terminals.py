@@ -204,7 +204,7 @@ def test_the_name_of_a_terminal_that_lives_is_taken_by_force_alone_and_the_termi
         for words in (("whoami",), ("send", f"bob{tag}", "hello"), ("whoami", "--as", f"alice{tag}")):
             told = a.fails(4, *words)
             assert f"alice{tag} was registered again elsewhere: by a terminal at pts/" in told and ", at 20" in told
-            assert "next: ipc register OTHER, or ipc register NAME --force to take yours back" in told
+            assert f"next: ipc register OTHER, or ipc register alice{tag} --force to take it back" in told
         a.ok("register", f"alice{tag}", "--force")
         assert "was registered again elsewhere" in b.fails(4, "check")
         assert a.ok("whoami") == me(f"alice{tag}")
