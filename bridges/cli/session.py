@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 class Shell:
     """A shell's session and its connection, as a context manager. Its end gives back mail that was not acknowledged."""
 
-    def __init__(self, place: Place, name: str, token: str, path: str, door: QuickConnection | None = None) -> None:
+    def __init__(self, place: Place, name: str, token: str, path: str, agent: Binding | None = None) -> None:
         self.name = name
         self.token = token
         self._place = place
         self.path = path
         """The file that keeps the token: the shell's own, or that of its agent's host or folder."""
-        self._door = door or QuickConnection(place)
+        self._agent = agent
+        self._door = QuickConnection(place)
 
     def __enter__(self) -> Shell:
         return self
@@ -57,7 +58,7 @@ class Shell:
             from bridges.session_renewal import renew
 
             try:
-                self.token = renew(self._place, self.name, self.token, self.path, door="cli")
+                self.token = renew(self._place, self.name, self.token, self.path, door="cli", body=self._body())
             except RemoteError as lost:
                 lost.data.setdefault("name", self.name)
                 raise
@@ -74,6 +75,13 @@ class Shell:
         """Forget the session, which has no name any more. An agent's host keeps its own, and registers at its next start."""
         if not os.path.basename(self.path).startswith(saved_sessions.prefix("host")):
             shell_names.forget(self._place.home, self.token)
+
+    def _body(self) -> dict[str, Any] | None:
+        """Who acts by this session, where it is the agent's whose shell this is, or this terminal's own."""
+        if self._agent is not None:
+            return self._agent.body()
+        at = shell_names.terminal()
+        return at.body() if at is not None and at.path(self._place.home) == self.path else None
 
     def _bury(self) -> None:
         """Report sessions of hosts that were killed as gone."""
@@ -133,7 +141,7 @@ def agent_of(place: Place, wanted: str | None) -> Binding | None:
 def of_agent(place: Place, agent: Binding) -> Shell:
     from bridges import host_sessions
 
-    return Shell(place, agent.name, agent.token, host_sessions.path_of(place.home, agent.session))
+    return Shell(place, agent.name, agent.token, host_sessions.path_of(place.home, agent.session), agent)
 
 
 def _of_folder(place: Place, name: str) -> Shell | None:

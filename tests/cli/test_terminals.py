@@ -3,11 +3,14 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridges import shell_names
+from tests.conftest import wait_for
 from tests.shell import Shell
 from tests.terminals import Terminal
 
@@ -243,3 +246,15 @@ def test_all_shells_without_a_terminal_are_one(shared_shell: Shell, tag: str) ->
         shared_shell.ok("register", f"cron{tag}")
     assert shared_shell.ok("unregister").startswith(f"Unregistered cron{tag}")
     assert "Not registered" in shared_shell.fails(4, "whoami")
+
+
+@pytest.mark.deep
+def test_a_terminal_whose_session_ended_by_its_timeout_holds_its_name_again(make_service: Any, home: Path) -> None:
+    service = make_service(IPC_SESSION_TIMEOUT="1").start()
+    with Terminal(Shell(home, service.home), IPC_SESSION_TIMEOUT="1") as a:
+        a.ok("register", "alice")
+        end_s = time.monotonic() + 1.1
+        wait_for("the session's end", lambda: time.monotonic() > end_s)
+        assert a.ok("whoami") == me("alice")
+        (row,) = json.loads(a.ok("list", "--json"))
+        assert (row["body"]["kind"], row["body"]["alive"]) == ("terminal", True)
