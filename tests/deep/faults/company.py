@@ -29,6 +29,7 @@ class Session:
     replaced: bool = False
     route: bytes | None = None
     """The connection that registered it."""
+    made_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +85,7 @@ class Company(Mail):
         box = self.box(name, wall_s)
         self.ends_session(box)
         self.drop_lapsed_forward(name, wall_s)
-        self.sessions[token] = Session(box, wall_s, route=route)
+        self.sessions[token] = Session(box, wall_s, route=route, made_s=wall_s)
         box.claimed, box.seen_s = True, wall_s
         if box.presence == "gone":
             box.presence = box.note = ""
@@ -133,6 +134,10 @@ class Company(Mail):
         old, other = box.name, self.names.get(new)
         if other is not None and other is not box:
             self.takes_over(other, box)
+            self.forwards = {n: (box if f[0] is other else f[0], f[1]) for n, f in self.forwards.items()}
+            for token in other.ended:
+                self.sessions[token].box = box
+            box.ended = [*other.ended, *box.ended]
         del self.names[old]
         box.name, box.renamed_s = new, wall_s
         self.names[new] = box
@@ -244,7 +249,10 @@ class Company(Mail):
     def creates(self, name: str, box: Box, wall_s: float) -> None:
         self.drop_lapsed_forward(name, wall_s)
         if name in self.names:  # nobody's, and empty
-            self.boxes.remove(self.names.pop(name))
+            free = self.names.pop(name)
+            self.boxes.remove(free)
+            self.forwards = {n: f for n, f in self.forwards.items() if f[0] is not free}
+            self.sessions = {token: s for token, s in self.sessions.items() if s.box is not free}
         self.groups[name] = [box]
 
     def leaves(self, name: str, box: Box) -> None:

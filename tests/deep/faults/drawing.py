@@ -48,6 +48,8 @@ class Agent:
             self.token = body["session_token"]
             self.ids.clear()
         words = str(body.get("message", "")).split()
+        if words[:1] == ["Unregistered"]:
+            self.token = ""
         if words[:1] == ["Renamed"]:
             self.name = words[-1]
         elif words[:1] == ["Created"] or words[:1] == ["Joined"]:
@@ -243,7 +245,8 @@ DRAWN: dict[str, tuple[float, Draw]] = {
     "claims": (0.7, _maybe_resource("claims")),
     "autocheck": (0.8, _plain("autocheck", minutes=(0, 1, 60, None))),
     "import": (0.4, _import),
-    "end_session": (0.1, _plain("end_session", name=MORE_NAMES)),
+    "unregister": (0.2, _plain("unregister")),
+    "end_session": (0.2, _plain("end_session", name=MORE_NAMES)),
 }
 """Action to how often it is drawn and how. ``register`` is what an agent without a token does, and others now and then."""
 
@@ -253,7 +256,6 @@ NOT_DRAWN = {
         ("report", "watch_agent", "unwatch_agent", "watches", "alarms"),
         "of the radar, which has a simulation of its own (tests/deep/faults/test_healthy_work.py)",
     ),
-    "unregister": "tests/core/test_name_changes.py draws it",
     "dead": "reads what ended; tests/core/test_dead_letters.py has its tables, tests/deep/faults/test_dead_mail.py its kills",
     "dead_send": "likewise",
     "dead_drop": "likewise",

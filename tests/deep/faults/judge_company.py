@@ -35,6 +35,16 @@ def end_session(judge: Judge, call: Call) -> None:
         model.ends_session(box)
 
 
+def unregister(judge: Judge, call: Call) -> None:
+    call.refused(None)
+    box = call.box
+    judge.replaced(box)
+    judge.model.ends_session(box)
+    box.claimed = False
+    left = f" with {len(box.unread)} queued messages, which stay" if box.unread else ""
+    call.must_say(message=f"Unregistered {box.name}{left}")
+
+
 def rename(judge: Judge, call: Call) -> None:
     model, box, new = judge.model, call.box, call.body["new_id"]
     if new == box.name:
@@ -192,6 +202,7 @@ HANDLERS = {
     **{
         "register": register,
         "end_session": end_session,
+        "unregister": unregister,
         "rename": rename,
         "whoami": whoami,
         "list": list_,

@@ -130,6 +130,9 @@ class World:
             box.seen_s = self._earlier(box.name, state.mailboxes[box.name].last_seen_s, box.seen_s)
         for token, session in list(self.model.sessions.items()):
             session.seen_s = self._earlier(session.box.name, state.sessions[token_hash(token)].last_seen_s, session.seen_s)
+        for box in self.model.boxes:  # the store tells apart by hash what was made at the same moment
+            kept = [token for token in box.ended if token in self.model.sessions]
+            box.ended = sorted(kept, key=lambda token: (self.model.sessions[token].made_s, token_hash(token)))
         self.compare(thoroughly=True)
 
     def _earlier(self, name: str, found_s: float, known_s: float) -> float:
