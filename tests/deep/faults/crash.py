@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,11 @@ class Run:
         self.home.remove()
 
     def _populate(self) -> None:
-        clients = {n: connect(n, settings=self.home.settings) for n in [*AGENTS, "probe", "mallory"] if n != "zmq"}
+        others = ("zmq", "cli", "mcp")
+        with closing(Connection(self.home.settings)) as first:
+            for name in others[1:]:  # there for broadcasts; by nobody's body, so that their programs can take them
+                first.request("register", instance_id=name)
+        clients = {n: connect(n, settings=self.home.settings) for n in [*AGENTS, "probe", "mallory"] if n not in others}
         over_zeromq = replace(self.home.settings, endpoint=endpoint(self.home.settings))
         clients["zmq"] = connect("zmq", settings=over_zeromq)
         tokens = {n: c.token for n, c in clients.items()}
@@ -220,7 +225,7 @@ class Run:
             pause_s = {"cli": 0.3, "mcp": 0.05}.get(name, 0.001)
             self.agents.append(Agent(name, self.doors[name], self.history, f"{self.seed}-{name}", pause_s))
         self.forger = Forger(Connection(self.home.settings), tokens["mallory"], list(AGENTS), f"{self.seed}-forger")
-        for name in ("line1", "line2", "shot", "cli", "mcp", "mallory"):
+        for name in ("line1", "line2", "shot", "mallory"):
             clients[name].close()
         for thread in (*self.agents, self.forger):
             thread.start()

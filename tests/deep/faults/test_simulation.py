@@ -17,7 +17,7 @@ STEPS = 15_000
 
 @pytest.fixture(scope="module")
 def stretch() -> dict[str, Any]:
-    return simulation.run("short", STEPS)
+    return simulation.run("stretch", STEPS)
 
 
 def test_every_reply_of_the_engine_agrees_with_the_model(stretch: dict[str, Any]) -> None:
