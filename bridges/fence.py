@@ -95,7 +95,7 @@ def heading(m: Mapping[str, Any], now_s: float | None = None, then: str = "") ->
     group = f" to group {m['group']}" if m.get("group") else ""
     parts = [f"id {m['id']} from {m['from']}{group} {_when(m['timestamp'], now_s)}"]
     if m.get("reply_to"):
-        parts.append(f"in reply to {m['reply_to']}")
+        parts.append(f"re {m['reply_to']}")
     elif m.get("thread"):
         parts.append(f"thread {m['thread']}")
     if m.get("land") == "interrupt":
@@ -197,7 +197,7 @@ def overtaken(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """By id of a message which of the later ones replaces it, or goes on in its thread by the same sender."""
     found: dict[str, str] = {}
     latest: dict[tuple[str, str], str] = {}
-    for m in reversed(messages):
+    for m in sorted(messages, key=lambda one: -int(one["id"])):
         line = str(m["from"]), str(m.get("thread") or m["id"])
         if line in latest:
             found.setdefault(str(m["id"]), f"followed by {latest[line]}")

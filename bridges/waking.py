@@ -18,8 +18,6 @@ import os
 import socket
 import sys
 
-from bridges.plurals import number_of
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,17 +45,9 @@ def notice(count: Mapping[str, Any]) -> str:
     It names the newest message, because Claude Code drops a text that equals the one before. In the turn that a notice begins,
     the host's prompt hook may have brought the mail already.
     """
-    unread, urgent, newest = int(count.get("unread", 1)), int(count.get("interrupt", 0)), count.get("newest")
-    senders = [str(sender) for sender in count.get("from") or ()]
-    parts = [f"agent-ipc: {number_of(unread, 'unread message')} for {count.get('instance_id')}"]
-    if newest:
-        parts[0] += f" ({'' if unread == 1 else 'newest '}#{newest})"
-    if urgent:
-        parts.append(f"{urgent} urgent")
-    if senders:
-        more = f" and {number_of(len(senders) - 3, 'other')}" if len(senders) > 3 else ""
-        parts.append(f"from {', '.join(senders[:3])}{more}")
-    return f"{', '.join(parts)}. What does not come with this notice, the check tool of the ipc server reads."
+    urgent = "urgent " if count.get("interrupt") else ""
+    newest = f" #{count['newest']}" if count.get("newest") else ""
+    return f"agent-ipc: {urgent}mail{newest}. If it is not shown here, call check."
 
 
 def frames(text: str, token: str | None) -> bytes:

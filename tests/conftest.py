@@ -70,7 +70,7 @@ class Service:
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
-        self.env = {"IPC_HOME": str(home), "IPC_PORT": "0", **environment}
+        self.env = {"IPC_HOME": str(home), "IPC_PORT": "0", "IPC_WAKE_PAUSE": "0", **environment}
         self._clients: list[Client] = []
 
     @property

@@ -26,7 +26,8 @@ class Core:
     """An engine whose clock is set by the test. Each name has its own route and token."""
 
     home: Path
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=lambda: {"IPC_WAKE_PAUSE": "0"})
+    """Settings. Unless they say otherwise mail wakes an agent as soon as its turn is over."""
     wall_s: float = 1_800_000_000.0
     mono_s: float = 1000.0
     terms: Terms | None = None

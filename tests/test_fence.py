@@ -39,7 +39,7 @@ def shown(*messages: dict[str, Any], more: int = 0, limit_chars: int = 9000) -> 
         ({"timestamp": "never"}, "id 7 from bob 0 s ago"),
         ({"group": "crew", "land": "interrupt"}, "id 7 from bob to group crew 3 s ago, urgent"),
         ({"thread": "4"}, "id 7 from bob 3 s ago, thread 4"),
-        ({"thread": "4", "reply_to": "6"}, "id 7 from bob 3 s ago, in reply to 6"),
+        ({"thread": "4", "reply_to": "6"}, "id 7 from bob 3 s ago, re 6"),
         ({"question": {"deadline": stamp(-600), "waiting": True}}, "asks for an answer within 10 min, its sender waits"),
         ({"question": {"deadline": stamp(60), "waiting": False}}, "asks for an answer due 1 min ago"),
         ({"forwarded": {"from": "ann", "id": "1", "timestamp": stamp(9)}}, "3 s ago, forwarded, first from ann"),

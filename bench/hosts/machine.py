@@ -70,7 +70,8 @@ class Machine:
         self.project.mkdir()
         self.data = home / "ipc"
         path = f"{BIN}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.env = {"HOME": str(home), "PATH": path, "IPC_HOME": str(self.data), "IPC_PORT": "0", **_QUIET}
+        ours = {"IPC_HOME": str(self.data), "IPC_PORT": "0", "IPC_WAKE_PAUSE": "0"}
+        self.env = {"HOME": str(home), "PATH": path, **ours, **_QUIET}
 
     def run(self, *command: str, **env: str) -> str:
         """What the command printed. Raises AssertionError if it failed."""

@@ -4,7 +4,7 @@
     prompt  adds all new mail
     tool    (after one, or all of a step) adds the mail that may land there or at once; all new mail in a turn without a prompt
     edit    names who has claimed the file that is about to change (if that hook is installed)
-    stop    holds the agent for urgent mail, at most ``stop_holds`` times in a row
+    stop    holds the agent for urgent mail, and what else waits, at most ``stop_holds`` times in a row
     end     tells the others that the agent is gone, and prints nothing
 
 Each event is reported to the broker, too (bridges.hosts.reports), with the first request; some events are only reported.
@@ -133,6 +133,9 @@ class HookAnswers:
         if turns.held < session.binding.holds:
             left = max(1, session.binding.chars - turns.added)
             messages, more = session.fetch("interrupt", left)
+            if messages and more:  # the agent goes on anyway, so what else waits need not wake it later
+                others, more = session.fetch(None, left)
+                messages += others
             if messages:
                 text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ, now_s=time.time())
                 turns.held += 1

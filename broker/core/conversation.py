@@ -16,7 +16,7 @@ from broker.core.drafts import Draft
 from broker.core.looks import PROCESS_S, look
 from broker.core.lookup import next_hop, party_letter, passed_on, recipients, take_back, thread_of, whole_text
 from broker.core.loop_guard import wrote_person
-from broker.core.quiet import usual_landing
+from broker.core.quiet import CALM, usual_landing
 from broker.core.radar import answered
 from broker.core.recipients import Target, resolve
 from broker.core.repeats import Repeat, answered_before, sent_before
@@ -47,6 +47,8 @@ def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     land = read_land(body, usual_landing(sender, letter, body["message"], person=person))
     draft = Draft(sender, Target([to], to.name), content, data, client_id, land=land)
     draft.thread_id, draft.reply_to = thread_of(letter), letter.id
+    if land == letter.land == Landing.AS_DIGEST and body.get("land") is None:
+        draft.extra[CALM] = True
     if body.get("auto"):
         draft.extra["hops"] = next_hop(batch, letter)
     message_id, answer = post(batch, session, draft, person=person)

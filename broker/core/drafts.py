@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from broker.core.batch import Batch
-from broker.core.quiet import count_in
+from broker.core.quiet import CALM, count_in
 from broker.core.recipients import Target
 from broker.core.state import Landing, Mailbox
 from broker.core.storage import LargeFile, NewMessage
@@ -55,7 +55,7 @@ def store_message(batch: Batch, draft: Draft) -> int:
         if mailbox.id in muting:
             batch.store.file_muted(mailbox.id, message_id, batch.now.term_s)
         else:
-            count_in(batch, mailbox, message_id, draft.sender.name, draft.land, passes=draft.person)
+            count_in(batch, mailbox, message_id, draft.sender.name, draft.land, passes=draft.person, calm=CALM in draft.extra)
     if not to:
         batch.store.file_nobodys(message_id, batch.now.term_s)
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):

@@ -91,6 +91,10 @@ class Waking(NamedTuple):
     urgent: bool = False
     """Some of it lands at once; ``land`` is when."""
     land: int = 0
+    in_turn: bool = False
+    """It came while a turn ran."""
+    ended_s: float = -inf
+    """When the last turn ended."""
     causes: Mapping[int, bool] = {}
     """Mailbox ids of its senders. True: no budget of wakes holds for it."""
     called: str = ""

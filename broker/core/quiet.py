@@ -5,6 +5,7 @@
                  '--``digest_s`` after it was stored--> lands at the end of a turn, and wakes
 
 A check that names no landing hands it out, and so do subscriptions of programs. Watchers hear nothing of it until it is due.
+Thanks for thanks are never due: two that always thank each other would wake each other for ever.
 """
 
 from collections.abc import Collection
@@ -17,16 +18,21 @@ from broker.core.looks import PROCESS_S, look
 from broker.core.state import Landing, Mailbox
 from broker.core.storage import StoredMessage
 
-THANKS_CHARS = 200
-"""Thanks are shorter."""
+QUIET_CHARS = 200
+"""Thanks and news are shorter."""
 _QUESTION_MARKS = frozenset(
     "?\u00bf\u037e\u055e\u061f\u1367\u1945\u203d\u2047\u2048\u2049\u2753\u2754\u2e2e\u2e54\ua60f\ua6f7\ufe56\uff1f\U0001e95f"
 )
 """Of all scripts."""
 
 
-def count_in(batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land: int, *, passes: bool = False) -> None:
-    """Count a new message in, by its landing, and tell those who wait for it. ``passes``: no budget of wakes holds for it."""
+def count_in(
+    batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land: int, *, passes: bool = False, calm: bool = False
+) -> None:
+    """Count a new message in, by its landing, and tell those who wait for it.
+
+    ``passes``: no budget of wakes holds for it. ``calm``: it never wakes by itself.
+    """
     journal = batch.journal
     journal.set(mailbox, "queued", mailbox.queued + 1)
     if land == Landing.AT_ONCE:
@@ -35,12 +41,17 @@ def count_in(batch: Batch, mailbox: Mailbox, message_id: int, sender: str, land:
     elif land == Landing.AT_END:
         journal.add(mailbox.later, message_id)
     elif land == Landing.AS_DIGEST:
-        journal.put(mailbox.quiet, message_id, batch.now.term_s + batch.settings.digest_s)
+        after_s = inf if calm else batch.settings.digest_s
+        journal.put(mailbox.quiet, message_id, batch.now.term_s + after_s)
         journal.add(batch.state.quiet_boxes, mailbox.id)
-        batch.chore_at("quiet", batch.now.mono_s + batch.settings.digest_s)
+        batch.chore_at("quiet", batch.now.mono_s + after_s)
     batch.wake(mailbox)
     if mailbox.watchers and land != Landing.AS_DIGEST:
         batch.note_arrival(mailbox, sender, land, passes=passes)
+
+
+CALM = "calm"
+"""In the ``extra`` of a message that never wakes by itself."""
 
 
 def usual_landing(sender: Mailbox, letter: StoredMessage, message: dict[str, Any], *, person: bool) -> int:
@@ -51,8 +62,13 @@ def usual_landing(sender: Mailbox, letter: StoredMessage, message: dict[str, Any
     content, data = message["content"], message.get("data")
     if letter.reply_to is None or letter.sender_id == sender.id or asks(letter.content):
         return Landing.AFTER_TOOL
-    thanks = len(content) < THANKS_CHARS and data is None and not asks(content) and not person
-    return Landing.AS_DIGEST if thanks else Landing.AFTER_TOOL
+    return Landing.AFTER_TOOL if person else landing_of_news(content, data)
+
+
+def landing_of_news(content: str, data: Any) -> int:
+    """The landing of a broadcast that names none, or of thanks: short words that ask nothing wake nobody."""
+    quiet = len(content) < QUIET_CHARS and data is None and not asks(content)
+    return Landing.AS_DIGEST if quiet else Landing.AFTER_TOOL
 
 
 def asks(text: str) -> bool:

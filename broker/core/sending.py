@@ -9,13 +9,14 @@ from broker.core.lookup import party_letter, take_back, thread_of
 from broker.core.loop_guard import note_alternation, wrote_person
 from broker.core.mailboxes import new_mailbox
 from broker.core.outcomes import SENT, broadcast_to, posted
+from broker.core.quiet import landing_of_news
 from broker.core.rate_limit import take_tokens
 from broker.core.recipients import everyone, resolve, with_room
 from broker.core.repeats import Repeat, answered_before, sent_before
 from broker.core.sessions import act_as
 from broker.core.standing import Kind, wanted
-from broker.core.state import Session
-from broker.core.values import read_land, read_message
+from broker.core.state import Landing, Session
+from broker.core.values import land_word, read_land, read_message
 from broker.core.wake_budget import note
 from broker.protocol.errors import IpcError
 
@@ -91,9 +92,12 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     target, full = with_room(batch, sender, target)
     count = len(target.mailboxes)
     target = target._replace(outcome=broadcast_to(count))
-    message_id = store_message(batch, Draft(sender, target, content, data, client_id, land=read_land(body)))
+    land = read_land(body, landing_of_news(content, data))
+    message_id = store_message(batch, Draft(sender, target, content, data, client_id, land=land))
     number = str(message_id)
     reply = {"message": target.outcome, "message_id": client_id or number, "number": number, "count": count}
+    if land == Landing.AS_DIGEST:
+        reply["land"] = land_word(land)
     if full:
         reply["mailbox_full"] = full
     if left_out:

@@ -1,14 +1,22 @@
-"""The budget of wakes: how often an agent is woken in an hour, and how often by one sender's mail.
+"""The budget of wakes: how often an agent is woken in an hour, how often by one sender's mail, and how soon after a turn.
 
 Beyond it mail lands with the agent's next turn, and its sender is told in the reply. Only notices that were really given
 count. Mail of people, and what the service itself says, passes. The hour is counted anew when the broker starts.
 """
 
+from itertools import islice
+from math import inf
+
+import msgpack
+
 from broker.core.batch import Batch
+from broker.core.quiet import asks
 from broker.core.state import Mailbox
 from broker.core.turns import runs_until_s
 
 HOUR_S = 3600.0
+_LOOKED_AT = 20
+"""Messages that are looked at for what asks."""
 _NAMED = 3
 """Recipients that the note to a sender names."""
 
@@ -30,6 +38,40 @@ def allows(batch: Batch, mailbox: Mailbox) -> bool:
     waking = mailbox.waking
     causes = {**waking.announced, **waking.causes}
     return any(passes or not is_spent(batch, mailbox, sender_id) for sender_id, passes in causes.items())
+
+
+def pause_until_s(batch: Batch, mailbox: Mailbox) -> float:
+    """The monotonic second until which mail that can wait is gathered: ``wake_pause_s`` after the agent's last turn or wake.
+
+    What came within that turn is told at its end. A person's mail can't wait, nor what asks for something or answers what was
+    asked.
+    """
+    waking, now_s = mailbox.waking, batch.now.mono_s
+    woken_s = waking.given[-1][0] if waking.given else -inf
+    until_s = max(waking.ended_s, woken_s) + batch.settings.wake_pause_s
+    if until_s <= now_s or waking.in_turn or any(waking.causes.values()) or any_asks(batch, mailbox):
+        return 0.0
+    return until_s
+
+
+def any_asks(batch: Batch, mailbox: Mailbox) -> bool:
+    """Whether any of the first messages that wait asks for something, or answers a message that does."""
+    waits = batch.store.fetch(mailbox.id, mailbox.returned, mailbox.cursor, batch.now.due_s)
+    for mail in islice(waits, _LOOKED_AT):
+        if mail.id in mailbox.leased or mail.id in mailbox.quiet:
+            continue
+        letter = None if mail.reply_to is None else batch.store.find_letter(mail.reply_to)
+        if (
+            asks(mail.content)
+            or is_question(mail.extra)
+            or (letter is not None and (asks(letter.content) or is_question(letter.extra)))
+        ):
+            return True
+    return False
+
+
+def is_question(extra: bytes | None) -> bool:
+    return extra is not None and "question" in msgpack.unpackb(extra)
 
 
 def charge(batch: Batch, mailbox: Mailbox) -> None:

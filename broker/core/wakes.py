@@ -1,8 +1,8 @@
 """Waking idle agents: when a notice is given, by which way, and what happens if it brings nothing.
 
     mail arrives --> a burst is gathered --> no turn runs --> the best armed way is given a notice
-                                                                 |-- sign: the agent is at work
-                                                                 |-- no sign, or it could not: the next way
+                   (``wake_budget``: longer                      |-- sign: the agent is at work
+                    behind a turn)                               |-- no sign, or it could not: the next way
                                                                  '-- no way is left: the sender is told
 
 A mailbox has one notice outstanding. It tells of all mail that waits, so mail that comes meanwhile waits for what becomes of
@@ -24,7 +24,7 @@ from broker.core.state import Landing, Mailbox, Session
 from broker.core.steps import pushed
 from broker.core.turns import runs_until_s
 from broker.core.values import land_word
-from broker.core.wake_budget import allows, charge, wakes
+from broker.core.wake_budget import allows, charge, pause_until_s, wakes
 from broker.core.ways import Happens, go_on_at, keep
 from broker.protocol.actions import ACTIONS
 from broker.protocol.names import SYSTEM
@@ -55,13 +55,17 @@ def arrived(batch: Batch, mailbox: Mailbox, land: int, senders: Mapping[str, boo
         causes[sender_id] = passes or name == SYSTEM or causes.get(sender_id, False)
     urgent = waking.urgent or land == Landing.AT_ONCE
     due_s = batch.now.mono_s if urgent else min(waking.due_s, batch.now.mono_s + ways.GATHER_S)
-    keep(batch, mailbox, waking._replace(due_s=due_s, urgent=urgent, land=max(land, waking.land), causes=causes))
+    in_turn = waking.in_turn or runs_until_s(batch, mailbox) > 0
+    due = waking._replace(due_s=due_s, urgent=urgent, land=max(land, waking.land), in_turn=in_turn, causes=causes)
+    keep(batch, mailbox, due)
     go_on_at(batch, mailbox, due_s)
 
 
 def turn_over(batch: Batch, mailbox: Mailbox) -> None:
     """A turn has ended. What it left is told now; a notice of mail that was given meanwhile has as long again."""
-    waking, now_s = mailbox.waking, batch.now.mono_s
+    now_s = batch.now.mono_s
+    waking = mailbox.waking._replace(ended_s=now_s)
+    keep(batch, mailbox, waking)
     if waking.called:
         look_s = next((way.look_s for way in waking.ways if way.name == waking.called), LOOK_S)
         keep(batch, mailbox, waking._replace(until_s=min(waking.until_s, now_s + look_s)))
@@ -118,6 +122,8 @@ def look_at(batch: Batch, mailbox: Mailbox) -> None:
     urgent = waking.urgent and not mailbox.urgent <= mailbox.leased.keys()  # unless it was read meanwhile
     if waking.answered if again else not urgent:
         at_s = max(at_s, turn_s)
+    if not again and not urgent:
+        at_s = max(at_s, pause_until_s(batch, mailbox))
     if at_s > now_s:
         if at_s < inf:
             go_on_at(batch, mailbox, at_s)
@@ -143,7 +149,7 @@ def nothing_came(batch: Batch, mailbox: Mailbox) -> None:
 
 def rest(batch: Batch, mailbox: Mailbox) -> None:
     """Nothing is to be said until more mail comes."""
-    keep(batch, mailbox, mailbox.waking._replace(due_s=inf, urgent=False, land=0, causes={}, announced={}))
+    keep(batch, mailbox, mailbox.waking._replace(due_s=inf, urgent=False, land=0, in_turn=False, causes={}, announced={}))
 
 
 def give(batch: Batch, mailbox: Mailbox, way: Way) -> None:
@@ -152,7 +158,9 @@ def give(batch: Batch, mailbox: Mailbox, way: Way) -> None:
     count = {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys())}
     about = {**count, "from": list(batch.store.senders(mailbox.id)), "land": land_word(waking.land)}
     announced = {**waking.announced, **waking.causes}
-    called = waking._replace(due_s=inf, urgent=False, land=0, causes={}, announced=announced, called=way.name, answered=False)
+    called = waking._replace(
+        due_s=inf, urgent=False, land=0, in_turn=False, causes={}, announced=announced, called=way.name, answered=False
+    )
     keep(batch, mailbox, called._replace(until_s=batch.now.mono_s + way.look_s))
     charge(batch, mailbox)
     go_on_at(batch, mailbox, mailbox.waking.until_s)

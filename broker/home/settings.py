@@ -52,6 +52,9 @@ class Settings:
     rate_burst: int = _setting(4000, "IPC_RATE_BURST", "messages at once", 1)
     pair_limit: int = _setting(60, "IPC_PAIR_LIMIT", "turns a minute between two agents without a person, 0 = none", 0)
     hop_limit: int = _setting(8, "IPC_HOP_LIMIT", "times a message may be forwarded or answered by a machine", 1, 64)
+    wake_pause_s: float = _setting(
+        180.0, "IPC_WAKE_PAUSE", "s after an agent's turn in which mail that asks nothing wakes it not", 0, HOUR_S
+    )
     wake_limit: int = _setting(60, "IPC_WAKE_LIMIT", "times an hour that mail wakes an idle agent, 0 = no limit", 0)
     pair_wake_limit: int = _setting(20, "IPC_PAIR_WAKE_LIMIT", "of them by the mail of one sender, 0 = no limit", 0)
     claim_limit: int = _setting(200, "IPC_CLAIM_LIMIT", "claims a session", 1)

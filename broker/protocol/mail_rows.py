@@ -17,7 +17,7 @@ _LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000, 
 _MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * _MIB, default=_MIB)
 _TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
 _LAND = Field("land", (str,), "when it should land", choices=LANDINGS, default="tool")
-_LAND_OF_REPLY = Field("land", (str,), "likewise; without it, thanks for a reply land as digest", choices=LANDINGS)
+_LAND_OF_NEWS = Field("land", (str,), "likewise; without it, thanks and short news land as digest", choices=LANDINGS)
 _PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines; believed from a terminal alone")
 _WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
 _PAGE = Field("limit", (int,), "at most so many messages", low=1, high=200, default=50)
@@ -52,10 +52,11 @@ MAIL_ROWS = (
     Action(
         "broadcast",
         Access.SESSION,
-        (_FROM, _MESSAGE, _MESSAGE_ID, _LAND),
+        (_FROM, _MESSAGE, _MESSAGE_ID, _LAND_OF_NEWS),
         (
             *_SENT,
             "count: how many it went to",
+            "land?: digest where it lands so",
             "mailbox_full?: names whose mailbox had no room",
             "left_out?: how many whose body has ended (broadcast_silent_s)",
             *_REPEATED,
@@ -70,7 +71,7 @@ MAIL_ROWS = (
             Field("to_message", (str,), "id of the message that is answered", required=True, low=1, high=64),
             _MESSAGE,
             _MESSAGE_ID,
-            _LAND_OF_REPLY,
+            _LAND_OF_NEWS,
             Field("auto", (bool,), "written without a model or person: counts a hop"),
             _PERSON,
         ),

@@ -4,14 +4,17 @@ import json
 import os
 import sqlite3
 import uuid
+from math import inf
 from typing import Any
 
+import msgpack
 import peewee
 
 from broker.core.facts import Body
 from broker.core.groups import enter_group
 from broker.core.journal import Journal
 from broker.core.mailboxes import enter
+from broker.core.quiet import CALM
 from broker.core.state import Claim, Group, Landing, Mailbox, NameForward, Session, State
 from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import ClockReading
@@ -97,14 +100,16 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
                 mailbox = state.by_id.get(mailbox_id)
                 if mailbox is not None and self._sql.execute(waits, (mailbox_id, message_id)).fetchone():
                     if land == Landing.AS_DIGEST:
-                        mailbox.quiet[message_id] = self._due(*times)
+                        mailbox.quiet[message_id] = self._due(extra, *times)
                         state.quiet_boxes.add(mailbox.id)
                     else:
                         (mailbox.urgent if land == Landing.AT_ONCE else mailbox.later).add(message_id)
         state.next_expiry_s = self._sql.execute("SELECT min(expires_s) FROM message WHERE brief IS NOT NULL").fetchone()[0]
 
-    def _due(self, created_s: float, expires_s: float, brief: int | None) -> float:
+    def _due(self, extra: bytes | None, created_s: float, expires_s: float, brief: int | None) -> float:
         """When quiet mail is due. Its expiry is of the terms' clock, and tells when it was stored if the sender set none."""
+        if extra is not None and CALM in msgpack.unpackb(extra):
+            return inf
         stored_s = created_s if brief else min(created_s, expires_s - self._settings.unread_ttl_s)
         return stored_s + self._settings.digest_s
 

@@ -157,7 +157,34 @@ def test_the_time_is_a_setting(pair: Core) -> None:
     assert [told["land"] for told in pair.keep_house()] == ["turn"]
 
 
-# thanks
+# thanks and news
+
+
+def test_thanks_for_thanks_wake_nobody_ever_and_come_with_the_next_turn(pair: Core) -> None:
+    thanks = pair.ask("fred", "reply", to_message=conversation(pair), message={"content": "thanks"})
+    one(pair, "claude")
+    assert pair.ask("claude", "reply", to_message=thanks["number"], message={"content": "any time"})["land"] == "digest"
+    pair.restart()
+    pair.ask("fred", "subscribe", notify=True)
+    pair.pass_time(10 * DUE_S)
+    assert pair.keep_house() == []
+    assert texts(pair, "fred", land="turn") == []
+    assert texts(pair, "fred") == ["any time"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "land"),
+    [
+        ("main is green", {}, "digest"),
+        ("main is green " * 20, {}, "tool"),
+        ("who has the lock?", {}, "tool"),
+        ("main is green", {"land": "tool"}, "tool"),
+    ],
+)
+def test_short_news_to_all_that_ask_nothing_land_quietly(team: Core, content: str, fields: Any, land: str) -> None:
+    reply = team.ask("fred", "broadcast", message={"content": content}, **fields)
+    assert reply.get("land") == (land if land == "digest" else None)
+    assert [one(team, name)["land"] for name in ("claude", "bob")] == [land, land]
 
 
 def conversation(core: Core, *, question: str = "done") -> str:

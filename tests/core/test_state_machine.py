@@ -55,6 +55,7 @@ class Deliveries(RuleBasedStateMachine):
         self.count += 1
         text = f"m{self.count}"
         assert self.core.ask(who, "broadcast", message={"content": text})["count"] == 2
+        self.lands[text] = "digest"
         for name in NAMES:
             if name != who:
                 self.unread[name].append(text)

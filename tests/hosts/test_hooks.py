@@ -70,12 +70,23 @@ def test_mail_lands_when_its_sender_said(shared: Service, tag: str) -> None:
     agent = Agent(shared, project=f"web{tag}")
     agent.start()
     with shared.connect(f"bob{tag}") as bob:
-        for land in ("turn", "tool", "interrupt"):
+        agent.context("UserPromptSubmit")
+        for land in ("digest", "turn", "tool"):
             bob.request("send", to_id=f"web{tag}", message={"content": f"lands {land}"}, land=land)
+        assert agent.hook("Stop", stop_hook_active=True) == {}
+        agent.context("UserPromptSubmit")
+        for land in ("digest", "turn", "tool"):
+            bob.request("send", to_id=f"web{tag}", message={"content": f"lands {land}"}, land=land)
+        text = agent.context("PostToolUse")
+        assert "lands tool" in text and "lands turn" not in text and "lands digest" not in text
+        bob.request("send", to_id=f"web{tag}", message={"content": "lands interrupt"}, land="interrupt")
         text = agent.hook("Stop")["reason"]
-        assert "lands interrupt" in text and "lands tool" not in text
-        assert "lands tool" in (text := agent.context("PostToolUse")) and "lands turn" not in text
-        assert "lands turn" in agent.context("UserPromptSubmit")
+        assert [text.index(f"lands {land}") for land in ("interrupt", "digest", "turn")] == sorted(
+            text.index(f"lands {land}") for land in ("interrupt", "digest", "turn")
+        ), "it goes on anyway, so it gets all"
+        bob.request("send", to_id=f"web{tag}", message={"content": "thanks"}, land="digest")
+        assert agent.hook("Stop", stop_hook_active=True) == {}
+        assert "thanks" in agent.context("UserPromptSubmit")
 
 
 @pytest.mark.deep

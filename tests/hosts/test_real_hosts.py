@@ -210,7 +210,7 @@ def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session
 def test_an_idle_claude_code_without_a_monitor_wakes_by_its_background_hook(machine: Machine, session: Any) -> None:
     claude, model = session(rewake=True)
     machine.ipc("send", "web", "the build is broken")
-    claude.wait("the notice at the model", lambda: model.saw("1 unread message for web (#"))
+    claude.wait("the notice at the model", lambda: model.saw("agent-ipc: mail #"))
 
 
 def _environment_of_a_child(pid: int) -> dict[str, str]:

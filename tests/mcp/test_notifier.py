@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -86,7 +85,7 @@ async def test_an_idle_claude_code_is_woken_by_its_inbox_socket_and_acknowledges
     wait_for("word of the ways", lambda: reach(service, "claude")[:1] == ["socket"])
     service.connect("fred").send("claude", "the build is red")
     (text,) = wait_for("the notice", lambda: inbox.texts)
-    assert ("1 unread message for claude (#" in text, "from fred" in text, "the build is red" in text) == (True, True, False)
+    assert text.startswith("agent-ipc: mail #") and "the build is red" not in text
     assert inbox.tokens == ["secret"]
     assert [m["content"] for m in host.call(2, "check")["messages"]] == ["the build is red"]
 
@@ -104,7 +103,7 @@ async def test_a_notice_waits_for_the_end_of_a_turn_unless_it_is_urgent(
     fred.send("claude", "later")
     fred.send("claude", "now", land="interrupt")
     wait_for("the urgent notice", lambda: inbox.texts)
-    assert re.search(r"2 unread messages for claude \(newest #\d+\), 1 urgent", inbox.texts[0])
+    assert inbox.texts[0].startswith("agent-ipc: urgent mail #")
     assert {m["content"] for m in host.call(3, "check")["messages"]} == {"later", "now"}
     fred.send("claude", "later still")
     host.call(4, "manage", do="presence", name="idle")
@@ -125,8 +124,9 @@ async def test_a_burst_is_one_notice_and_the_same_notice_never_comes_twice(
         fred.send("claude", f"{number}")
     wait_for("a notice", lambda: inbox.texts)
     host.call(2, "check")
+    before = len(inbox.texts)
     fred.send("claude", "one more")
-    wait_for("a notice of it", lambda: "1 unread message for" in inbox.texts[-1])
+    wait_for("a notice of it", lambda: len(inbox.texts) > before)
     host.call(3, "check")
     fred.send("claude", "and one more")
     wait_for("another notice", lambda: len(set(inbox.texts)) == len(inbox.texts) > 2)

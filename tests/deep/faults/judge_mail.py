@@ -112,7 +112,7 @@ def broadcast(judge: Judge, call: Call) -> None:
     number = model.number + 1
     text = _text(judge, number, body["message"]["content"])
     expires_s = judge.wall_s + model.unread_ttl_s
-    letter = Letter(number, sender, sender.name, text, judge.wall_s, expires_s, body["message_id"])
+    letter = Letter(number, sender, sender.name, text, judge.wall_s, expires_s, body["message_id"], land=DIGEST)
     model.store(letter, to)
     model.sent[sender, body["message_id"]] = letter, sentence
 
