@@ -120,6 +120,11 @@ def after(now: Activity, event: str, at_s: float, tool: str = "", key: str = "")
     return told
 
 
+def allowed(now: Activity, at_s: float) -> Activity:
+    """The activity once the call that its user was asked about is seen to run. No host tells that it was allowed."""
+    return now._replace(state="working", since_s=at_s, event_s=at_s)
+
+
 def _begun(calls: tuple[Call, ...], call: Call) -> tuple[Call, ...]:
     """The calls once this one began; the same ones where it is known to have ended.
 

@@ -94,6 +94,10 @@ def unseen(_pid: int, _started: str) -> None:
     """No process can be seen."""
 
 
+def childless(_pid: int) -> None:
+    """No child of a process can be seen."""
+
+
 def nobody(_route: Route) -> bool:
     """No person is known."""
     return False
@@ -116,6 +120,8 @@ class Batch:
     """Whether the process of that id and start lives; None where that can't be seen."""
     is_person: Callable[[Route], bool] = nobody
     """Whether a person types at the other end of a connection. What a request says of it counts only there."""
+    youngest_child_s: Callable[[int], float | None] = childless
+    """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
     rest: list[Frame] = field(default_factory=list)
     """Frames for which there was no time."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)

@@ -49,7 +49,19 @@ from broker.core import (
     watching,
     ways,
 )
-from broker.core.batch import DOOR_LENGTH, Answers, Batch, Event, Frame, Incoming, Outgoing, TimeBudget, nobody, unseen
+from broker.core.batch import (
+    DOOR_LENGTH,
+    Answers,
+    Batch,
+    Event,
+    Frame,
+    Incoming,
+    Outgoing,
+    TimeBudget,
+    childless,
+    nobody,
+    unseen,
+)
 from broker.core.leases import tidy
 from broker.core.state import Moment, Route, Session, State
 from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
@@ -148,6 +160,8 @@ class Engine:
     """Whether the process of that id and start lives; None where that can't be seen."""
     is_person: Callable[[Route], bool] = nobody
     """Whether a person types at the other end of a connection."""
+    youngest_child_s: Callable[[int], float | None] = childless
+    """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
     rest: list[Frame] = field(default_factory=list)
     """Frames that the last run had no time for, and in ``aside`` the reads of the archive. The caller runs them later."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)
@@ -191,9 +205,8 @@ class Engine:
         return batch.out, batch.events
 
     def _batch(self, now: Moment, budget: TimeBudget | None = None, *, careful: bool = False) -> Batch:
-        return Batch(
-            self.state, self.store, self.settings, now, self.make_token, careful, budget, self.is_alive, self.is_person
-        )
+        facts = self.is_alive, self.is_person, self.youngest_child_s
+        return Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget, *facts)
 
     @contextmanager
     def _committed(self, batch: Batch, *, marks: bool = True) -> Iterator[None]:

@@ -64,6 +64,8 @@ def _examine(batch: Batch, mailbox: Mailbox) -> None:
     debts = debts_of(batch, mailbox)
     if alive is False and mailbox.activity.state not in ("", "ended"):
         activity.keep(batch, mailbox, activity.after(mailbox.activity, "ended", now_s))
+    if alive and _runs_what_was_asked(batch, mailbox):
+        activity.keep(batch, mailbox, activity.allowed(mailbox.activity, now_s))
     found: list[Stall] = []
     if alive is False:
         ended_s = mailbox.activity.since_s if mailbox.activity.state == "ended" else mailbox.last_seen_s
@@ -83,6 +85,17 @@ def _examine(batch: Batch, mailbox: Mailbox) -> None:
         times.append(now_s + stalls.LOOP_KEPT_S)
     if times:
         looks.look(batch, mailbox, max(0.0, min(times) - now_s))
+
+
+def _runs_what_was_asked(batch: Batch, mailbox: Mailbox) -> bool:
+    """True if its user was asked to allow a call, and the host has started a program since then that still runs."""
+    session, asked = mailbox.session, mailbox.activity
+    if asked.state != "permission" or session is None or session.body is None or session.body.kind != "session":
+        return False
+    if batch.now.term_s < asked.since_s + batch.settings.stall_wait_s:
+        return False
+    age_s = batch.youngest_child_s(session.body.pid)
+    return age_s is not None and age_s < batch.now.term_s - asked.since_s
 
 
 def _is_watched(batch: Batch, mailbox: Mailbox) -> bool:

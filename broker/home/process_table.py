@@ -80,6 +80,18 @@ def is_alive(pid: int, started: str) -> bool | None:
     return process_started(pid) == started
 
 
+def youngest_child_s(pid: int) -> float | None:
+    """Seconds since the last of a process's living children began; None if it has none, or where that can't be seen."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        children = [child for task in tasks for child in _read(f"/proc/{pid}/task/{task}/children").split()]
+        up_s = float(_read("/proc/uptime").split()[0])
+    except OSError:
+        return None
+    began = [int(fields[19]) for child in children if (fields := stat(int(child))[1])]
+    return up_s - max(began) / os.sysconf("SC_CLK_TCK") if began else None
+
+
 def _namespace() -> str:
     """This process's pid namespace and the machine's present run: a process id and its start say nothing without them."""
     if not _here:

@@ -28,7 +28,7 @@ from broker.home.endpoints import check_endpoint, endpoint
 from broker.home.files import owner_key
 from broker.home.logs import Log
 from broker.home.paths import wire_socket
-from broker.home.process_table import is_alive
+from broker.home.process_table import is_alive, youngest_child_s
 from broker.home.settings import Settings
 from broker.home.watched_files import Ground, note
 from broker.protocol import frames
@@ -66,6 +66,7 @@ class Server:
             owner_hash=sessions.token_hash(owner_key(settings.home)),
             make_reference=self._note_fault,
             is_alive=is_alive,
+            youngest_child_s=youngest_child_s,
         )
         self.engine.handlers["ping"] = self._ping
         self.engine.handlers["status"] = self._status

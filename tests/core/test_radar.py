@@ -77,6 +77,23 @@ def test_an_agent_that_gives_no_sign_is_found_when_its_time_is_over(
     assert open_alarms(team) == []
 
 
+@pytest.mark.parametrize(("child_began_after_s", "found"), [(None, True), (-30, True), (5, False)])
+def test_a_call_that_was_allowed_and_runs_is_no_question_that_waits(
+    team: Core, child_began_after_s: float | None, found: bool
+) -> None:
+    embody(team, "fred")
+    team.engine.is_alive = lambda _pid, _started: True
+    report(team, "fred", "turn_began", "tool_began", "permission", tool="Bash", call="1")
+    asked_s = team.mono_s
+    if child_began_after_s is not None:
+        began_s = asked_s + child_began_after_s
+        team.engine.youngest_child_s = lambda _pid: team.mono_s - began_s
+    go_on(team, 300)
+    assert open_alarms(team) == ([("fred", "permission")] if found else [])
+    go_on(team, 1800)  # the call is one that runs, with the longer time of those
+    assert open_alarms(team) == [("fred", "permission" if found else "tool")]
+
+
 @pytest.mark.parametrize("name", ["stall_silent", "stall_wait", "stall_tool"])
 def test_a_rule_can_be_turned_off(team: Core, name: str) -> None:
     events = {"stall_silent": [], "stall_wait": ["answer"], "stall_tool": ["tool_began"]}[name]
