@@ -146,13 +146,16 @@ def _watch(
 
 
 def _unswept(probe: Client) -> list[str]:
-    """Everything has been read or has expired; what is left after a while was forgotten by the sweep."""
+    """All has been read or has expired; what is left after a while was forgotten by the sweep. Senders are told what expired."""
     end_s = time.monotonic() + _END_S
-    while probe.request("status")["queued"]:
+    while True:
+        waiting = {row["id"]: row["queued"] for row in probe.request("status")["instances"] if row["queued"]}
+        left = {name: queued for name, queued in waiting.items() if name != "probe" and not name.startswith("writer-")}
+        if not left:
+            return []
         if time.monotonic() > end_s:
-            return [f"{probe.request('status')['queued']} messages neither read nor expired"]
+            return [f"neither read nor expired: {left}"]
         time.sleep(0.1)
-    return []
 
 
 def main(argv: list[str] | None = None) -> int:
