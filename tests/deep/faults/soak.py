@@ -146,7 +146,7 @@ def _watch(
 
 
 def _unswept(probe: Client) -> list[str]:
-    """All has been read or has expired; what is left after a while was forgotten by the sweep. Senders are told what expired."""
+    """All has been read or has expired; what is left was forgotten by the sweep. Senders are told of what expired."""
     end_s = time.monotonic() + _END_S
     while True:
         waiting = {row["id"]: row["queued"] for row in probe.request("status")["instances"] if row["queued"]}
