@@ -6,8 +6,8 @@ from typing import Any
 from broker.core.batch import Batch
 from broker.core.presence import presence_of
 from broker.core.state import Mailbox
-from broker.core.values import span
 from broker.core.ways import names
+from broker.protocol.spans import span
 
 _AT_WORK = ("tool", "stop")
 """Ways that bring mail into a turn that runs."""

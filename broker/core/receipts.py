@@ -19,9 +19,10 @@ from broker.core.lookup import party_letter, recipient_ids
 from broker.core.state import Landing, Lease, Mailbox, Session
 from broker.core.steps import ALLOWED_S, steps_of
 from broker.core.storage import Copy, StoredMessage
-from broker.core.values import iso, iso_term, span
+from broker.core.values import iso, iso_term
 from broker.core.ways import next_of
 from broker.protocol.errors import IpcError
+from broker.protocol.spans import span
 
 HANDED_OUT = "handed out"
 """The way of mail that a program, hook or tool took and has not acknowledged."""

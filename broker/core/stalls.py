@@ -17,8 +17,8 @@ from math import inf
 from typing import NamedTuple
 
 from broker.core.facts import WAITING, Activity
-from broker.core.values import span
 from broker.home.settings import Settings
+from broker.protocol.spans import span
 
 DEAD_S = 10.0
 """Seconds until an agent that ended is missed: a host that begins a new session ends the old one first."""

@@ -11,7 +11,6 @@ from broker.core.batch import Batch, Incoming
 from broker.core.state import Landing
 from broker.protocol.errors import IpcError
 from broker.protocol.essentials import LANDINGS
-from broker.protocol.spans import span as span
 
 MAX_DEPTH = 64
 """Levels of nesting in the data of a message."""

@@ -20,8 +20,8 @@ from broker.core.naming import release_name
 from broker.core.sessions import drop_session
 from broker.core.state import Mailbox, Moment
 from broker.core.storage import StoreError
-from broker.core.values import span
 from broker.home.logs import Log
+from broker.protocol.spans import span
 from broker.store import SqliteStore
 from broker.store.expiry import Expired
 
