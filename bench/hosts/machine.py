@@ -4,7 +4,7 @@ The hosts come from npm:
 
     npm install --prefix /tmp/hosts @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini-cli@0.61.0
 
-``$IPC_TEST_HOSTS`` is the prefix, if it is another. Where npm runs no install scripts, Claude Code's program is made by
+``$AGENT_IPC_TEST_HOSTS`` is the prefix, if it is another. Where npm runs no install scripts, Claude Code's program is made by
 ``node node_modules/@anthropic-ai/claude-code/install.cjs``.
 """
 
@@ -22,7 +22,7 @@ from bridges import host_sessions, host_turns
 from broker.client.json_lines import request
 from broker.home.paths import Place
 
-BIN = Path(os.environ.get("IPC_TEST_HOSTS", "/tmp/hosts")) / "node_modules" / ".bin"  # noqa: S108 (where npm put them)
+BIN = Path(os.environ.get("AGENT_IPC_TEST_HOSTS", "/tmp/hosts")) / "node_modules" / ".bin"  # noqa: S108 (where npm put them)
 IPC = [sys.executable, "-m", "bridges.cli"]
 CLAUDE_TOOLS = "mcp__plugin_agent-ipc_ipc__"
 NO_LIMITS = {"IPC_RATE_LIMIT": "0", "IPC_PAIR_LIMIT": "0", "IPC_WAKE_LIMIT": "0", "IPC_PAIR_WAKE_LIMIT": "0"}

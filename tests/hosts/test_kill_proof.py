@@ -10,8 +10,8 @@ from bench.hosts.machine import missing
 from bench.hosts.recording_model import RecordingModel
 from tests.hosts.kill_rig import KillProof
 
-MESSAGES = int(os.environ.get("KILL_PROOF_MESSAGES", "300"))
-SEED = int(os.environ.get("KILL_PROOF_SEED", "13"))
+MESSAGES = int(os.environ.get("AGENT_IPC_TEST_KILL_MESSAGES", "300"))
+SEED = int(os.environ.get("AGENT_IPC_TEST_SEED", "13"))
 SECONDS = MESSAGES * 0.8
 ABSENT = missing("claude", "tmux")
 pytestmark = [
