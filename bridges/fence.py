@@ -104,7 +104,7 @@ def heading(m: Mapping[str, Any], now_s: float | None = None, then: str = "") ->
         parts.append(f"forwarded, first from {m['forwarded']['from']}")
     if m.get("question"):
         waiting = ", its sender waits" if m["question"].get("waiting") else ""
-        parts.append(f"asks for an answer {_by(m['question']['deadline'], now_s)}{waiting}")
+        parts.append(f"wants an answer {_by(m['question']['deadline'], now_s)}{waiting}")
     if m.get("resends"):
         parts.append(f"sent again, first as {m['resends']}")
     if m.get("supersedes"):
@@ -213,4 +213,4 @@ def _questions(messages: Sequence[Mapping[str, Any]]) -> str:
     if not asking:
         return ""
     more = f" and {len(asking) - _NAMED} more" if len(asking) > _NAMED else ""
-    return one_line(f" Waiting for an answer: {', '.join(asking[:_NAMED])}{more}.")
+    return one_line(f" Questions: {', '.join(asking[:_NAMED])}{more}.")
