@@ -4,6 +4,8 @@ bench/hosts/machine.py says how to install the hosts.
 """
 
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,27 @@ def test_an_idle_claude_code_without_a_monitor_wakes_by_its_background_hook(mach
     claude, model = session(rewake=True)
     machine.ipc("send", "web", "the build is broken")
     claude.wait("the notice at the model", lambda: model.saw("agent-ipc: mail #"))
+
+
+@needs("claude", "tmux")
+def test_no_tool_of_the_same_step_shows_that_a_killed_host_s_model_had_the_mail(machine: Machine, session: Any) -> None:
+    machine.write(".claude/settings.json", '{"permissions": {"allow": ["Bash", "Read"]}}')
+    notes = [machine.project / f"{name}.txt" for name in ("one", "two", "ran")]
+    for note in notes[:2]:
+        note.write_text("hello\n")
+    claude, model = session("--permission-mode", "default")
+    model.before(1, lambda: machine.send("the build is broken"))
+    wait = f"import time; open({str(notes[2])!r}, 'w'); time.sleep(60)"
+    reads = [("Read", {"file_path": str(note)}) for note in notes[:2]]
+    model.order_together(*reads, ("Bash", {"command": f'python3 -c "{wait}"', "description": "wait"}))
+    claude.type("go on")
+    claude.wait("the last tool", notes[2].exists)
+    binding = machine.binding()
+    assert binding is not None
+    os.kill(binding.pid, signal.SIGKILL)
+    claude.wait("its end", lambda: not binding.live())
+    assert not model.saw("the build is broken")
+    assert machine.request("bob", "receipts", ids=_ids(machine))["receipts"][-1]["step"] in ("stored", "pushed")
 
 
 def _environment_of_a_child(pid: int) -> dict[str, str]:
