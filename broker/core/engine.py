@@ -17,8 +17,7 @@ used up go to ``rest``, and reads of the archive go to ``aside``, to be run one 
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,37 +187,40 @@ class Engine:
     def tell_all(self, text: str, now: Moment) -> None:
         """Store a notice from ``system`` for everyone registered. Raises StoreError."""
         batch = self._batch(now)
-        with self._committed(batch):
+        try:
             notices.notify_all(batch, text)
+            self.store.commit()
+        except BaseException:
+            self._take_back(batch)
+            raise
+        batch.journal.commit()
 
     def keep_house(self, now: Moment) -> Decided:
         """Do the chores that are due, in a transaction of their own. What is returned is committed."""
         batch = self._batch(now)
         try:
-            with self._committed(batch):
-                chores.do(batch, CHORES)
-                if batch.woken:
-                    watching.hand_out(batch)
+            chores.do(batch, CHORES)
+            if batch.woken:
+                watching.hand_out(batch)
+            self.store.commit()
         except StoreError as e:
+            self._take_back(batch)
             chores.postpone(batch)
             return [], [Event("chores_postponed", {"detail": str(e)})]
+        except BaseException:
+            self._take_back(batch)
+            raise
+        batch.journal.commit()
         return batch.out, batch.events
 
     def _batch(self, now: Moment, budget: TimeBudget | None = None, *, careful: bool = False) -> Batch:
         facts = self.is_alive, self.is_person, self.youngest_child_s
         return Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget, *facts)
 
-    @contextmanager
-    def _committed(self, batch: Batch, *, marks: bool = True) -> Iterator[None]:
-        """Commit what the block decides, or take all of it back."""
-        try:
-            yield
-            self.store.commit(marks=marks)
-        except BaseException:
-            self.store.rollback()
-            batch.journal.rollback()
-            raise
-        batch.journal.commit()
+    def _take_back(self, batch: Batch) -> None:
+        """Undo all that a batch did, on disk and in memory."""
+        self.store.rollback()
+        batch.journal.rollback()
 
     def _time_alone(self, now: Moment) -> Decided:
         """Hand returned mail to those who wait, without its redelivered mark: nothing can be written.
@@ -265,7 +267,7 @@ class Engine:
     ) -> Decided:
         batch = self._batch(now, budget, careful=careful)
         tidy(self.state)
-        with self._committed(batch, marks=marks):
+        try:
             watching.expire(batch)
             for part in work:
                 if isinstance(part, Frame):
@@ -274,6 +276,11 @@ class Engine:
                     self._decide(batch, part)
             if batch.woken:
                 watching.hand_out(batch)
+            self.store.commit(marks=marks)
+        except BaseException:
+            self._take_back(batch)
+            raise
+        batch.journal.commit()
         self.rest, self.aside = batch.rest, batch.aside
         return batch.out, batch.events
 

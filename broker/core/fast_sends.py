@@ -92,8 +92,8 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
         rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, mailbox_id)
         queue += (mailbox_id, message_id)
         number = str(message_id)
-        reply = {"id": body["id"], "status": "ok", "message": SENT, "message_id": client_id or number, "number": number}
-        replies.append({**reply, **box.reach})
+        ids = {"message_id": client_id or number, "number": number}
+        replies.append({"id": body["id"], "status": "ok", "message": SENT, **ids, **box.reach})
     if replies:
         batch.store.add_ordinary(rows, queue)
         batch.out.append(Answers(frame.route, replies))

@@ -23,7 +23,7 @@ class Deliveries(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.home = Path(tempfile.mkdtemp(prefix="ipc-"))
-        self.core = Core(self.home)
+        self.core = Core(self.home, {"IPC_BOUNCE_INTERRUPT": "86400"})  # the model knows no notices
         self.core.register(*NAMES)
         self.unread: dict[str, list[str]] = {n: [] for n in NAMES}
         self.out: dict[str, dict[str, str]] = {n: {} for n in NAMES}

@@ -81,6 +81,7 @@ def test_a_subagent_gives_signs_and_asks_but_has_no_turns(called: str) -> None:
 
 def test_presence_follows_a_session_from_hook_to_hook(shared: Service, tag: str) -> None:
     agent = Agent(shared, project=f"web{tag}")
+    logged = len(agent.log())
     with shared.connect(f"bob{tag}") as bob:
 
         def after(event: str, **fields: Any) -> str:
@@ -100,4 +101,4 @@ def test_presence_follows_a_session_from_hook_to_hook(shared: Service, tag: str)
         assert after("BeforeTool", tool_name="Bash", tool_use_id="t3") == "working"  # woken, without a prompt
         assert after("Notification", notification_type="idle_prompt") == "idle"  # its user broke the turn off
         assert after("SessionEnd") == "gone"
-        assert agent.log() == [] or all(line["event"] != "hook_failed" for line in agent.log())
+        assert all(line["event"] != "hook_failed" for line in agent.log()[logged:])

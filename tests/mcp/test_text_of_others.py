@@ -27,7 +27,7 @@ async def both(client: Any, tool: str, **arguments: Any) -> tuple[str, str]:
     [
         ("claim", {"do": "list"}),
         ("claim", {"do": "list", "resource": "/src-{tag}/a"}),
-        ("list_instances", {}),
+        ("list_instances", {"after": "evi"}),
         ("history", {"questions": True}),
     ],
 )

@@ -242,6 +242,7 @@ def test_a_repeated_message_id_is_stored_once(shared: Service, tag: str) -> None
     fred, claude = register(shared, f"fred{tag}", f"claude{tag}")
     first = send(shared, fred, f"fred{tag}", f"claude{tag}", message_id="m-1")
     again = send(shared, fred, f"fred{tag}", f"claude{tag}", message_id="m-1")
+    assert "nothing wakes it" in first.pop("reach")  # said once, of the moment at which it was stored
     assert again == {**first, "duplicate": True, "note": "It was sent before under this message_id and is stored once"}
     assert len(check(shared, claude, f"claude{tag}")["messages"]) == 1
     assert send(shared, fred, f"fred{tag}", f"claude{tag}", message_id="x" * 65)["code"] == "bad_request"
