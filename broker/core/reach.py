@@ -6,6 +6,7 @@ from typing import Any
 from broker.core.batch import Batch
 from broker.core.presence import presence_of
 from broker.core.state import Mailbox
+from broker.core.wake_budget import pause_left_s
 from broker.core.ways import names
 from broker.protocol.spans import span
 
@@ -45,18 +46,20 @@ def _look(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
     if mailbox.subscription is not None or mailbox.waiters:
         return f"{name}: reads now", False
     silent_s, presence = batch.now.term_s - mailbox.last_seen_s, presence_of(batch, mailbox)
-    how = _UNREACHED if presence == "gone" else _brought(mailbox, presence)
+    how = _UNREACHED if presence == "gone" else _brought(batch, mailbox, presence)
     if how == _UNREACHED:
         return f"{name}: {how}; last seen {span(silent_s)} ago", silent_s >= _QUIET_S or presence == "gone"
     return f"{name}: {how}" if silent_s < _QUIET_S else f"{name}: {how}; last seen {span(silent_s)} ago", False
 
 
-def _brought(mailbox: Mailbox, presence: str) -> str:
+def _brought(batch: Batch, mailbox: Mailbox, presence: str) -> str:
     """How mail is brought to an agent that is there."""
     if not (mailbox.reach or mailbox.watchers):
         return _UNREACHED
     if presence in ("working", "waiting") and any(way in mailbox.reach for way in _AT_WORK):
         return "at work, its hooks bring mail"
     if waking := names(mailbox):
-        return f"woken by {waking[0]}"
+        left_s = pause_left_s(batch, mailbox)
+        soon = f" within {span(left_s if left_s < 60 else left_s + 59)}" if left_s else ""
+        return f"woken by {waking[0]}{soon}"
     return _UNREACHED if mailbox.reach else "is told of mail"

@@ -46,12 +46,17 @@ def pause_until_s(batch: Batch, mailbox: Mailbox) -> float:
     What came within that turn is told at its end. A person's mail can't wait, nor what asks for something or answers what was
     asked.
     """
-    waking, now_s = mailbox.waking, batch.now.mono_s
-    woken_s = waking.given[-1][0] if waking.given else -inf
-    until_s = max(waking.ended_s, woken_s) + batch.settings.wake_pause_s
-    if until_s <= now_s or waking.in_turn or any(waking.causes.values()) or any_asks(batch, mailbox):
+    waking, left_s = mailbox.waking, pause_left_s(batch, mailbox)
+    if left_s <= 0 or waking.in_turn or any(waking.causes.values()) or any_asks(batch, mailbox):
         return 0.0
-    return until_s
+    return batch.now.mono_s + left_s
+
+
+def pause_left_s(batch: Batch, mailbox: Mailbox) -> float:
+    """Seconds for which mail that can wait would be gathered, 0 where it wakes at once."""
+    waking = mailbox.waking
+    woken_s = waking.given[-1][0] if waking.given else -inf
+    return max(0.0, max(waking.ended_s, woken_s) + batch.settings.wake_pause_s - batch.now.mono_s)
 
 
 def any_asks(batch: Batch, mailbox: Mailbox) -> bool:

@@ -33,6 +33,20 @@ def test_what_asks_nothing_waits_for_more_until_the_pause_is_over(host: Host, la
     assert host.after(1) == ["socket"]
 
 
+@pytest.mark.parametrize(
+    ("after_s", "how"),
+    [
+        (0, "woken by socket within 3 min"),
+        (61, "woken by socket within 2 min"),
+        (150, "woken by socket within 30 s"),
+        (180, "woken by socket"),
+    ],
+)
+def test_its_sender_is_told_how_long_that_may_be(host: Host, after_s: float, how: str) -> None:
+    host.core.pass_time(after_s)
+    assert host.core.send("fred", "claude", "news")["reach"].partition(";")[0] == f"claude: {how}"
+
+
 @pytest.mark.parametrize("after_s", [0, PAUSE_S - 1, PAUSE_S, 3600])
 def test_the_pause_is_counted_from_the_end_of_the_turn(host: Host, after_s: float) -> None:
     host.core.pass_time(after_s)
