@@ -307,10 +307,14 @@ class Server:
             self._give_back(mail)
 
     def _give_back(self, replies: list[Outgoing]) -> None:
-        """Return the mail of replies that nobody will read, and stop pushing to their connection."""
+        """Return the mail of replies that nobody will read, and stop pushing to their connection.
+
+        Nobody was shown it, so it was not handed out. A client that has gone may have left any number of requests behind.
+        """
         for reply in replies:
             if reply.mailbox is not None:
                 return_undelivered(self.engine.state, reply.mailbox, reply.route, reply.mail_ids)
+                self.store.unmark_delivered(reply.mailbox.id, list(reply.mail_ids))
 
     def _see_off(self) -> None:
         """Forget connections that have ended. Mail that they held goes back to its mailbox."""

@@ -127,7 +127,7 @@ def test_when_memory_really_ends_the_broker_is_back_with_all_that_was_acknowledg
 
 @pytest.mark.timeout(120)
 def test_a_client_that_reads_no_replies_costs_bounded_memory_and_no_one_an_answer(make_service: Callable[..., Service]) -> None:
-    service = make_service(IPC_RATE_LIMIT="0").start()
+    service = make_service(IPC_RATE_LIMIT="0", IPC_ATTEMPT_LIMIT="1000").start()  # it gives its mail back 400 times
     pid, other, me = service.pid("broker"), service.connect("other"), service.connect("fred")
     me.send_many([("fred", f"{n} " + "x" * 9000) for n in range(200)])
     with dealer(service, 1) as s:

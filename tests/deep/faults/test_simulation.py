@@ -38,7 +38,7 @@ def test_a_short_stretch_meets_every_action_and_what_they_lead_to(stretch: dict[
     assert [name for name in (*DRAWN, "register") if not counts.get(f"{name} ok")] == []
     rare = ("answers handed out", "claim claim_conflict", "send blocked", "send rate_limited", "waits ended", "pushed", "told")
     assert [name for name in rare if not counts.get(name)] == []
-    assert min(stretch["faults"].get(name, 0) for name in ("frames", "one by one", "disk full", "reply lost", "sweep")) > 50
+    assert min(stretch["faults"].get(name, 0) for name in ("frames", "one by one", "disk full", "reply lost", "sweep")) > 30
 
 
 def test_the_same_seed_takes_the_same_steps() -> None:
