@@ -45,8 +45,8 @@ class Box:
 
     mailbox: Mailbox
     room: int
-    reach: dict[str, Any]
-    """What each reply says of the recipient."""
+    reply: dict[str, Any]
+    """What all replies have in common: that it is stored, and how the recipient is reached."""
     taken: int = 0
 
 
@@ -92,8 +92,7 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
         rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, mailbox_id)
         queue += (mailbox_id, message_id)
         number = str(message_id)
-        ids = {"message_id": client_id or number, "number": number}
-        replies.append({"id": body["id"], "status": "ok", "message": SENT, **ids, **box.reach})
+        replies.append({"id": body["id"], "message_id": client_id or number, "number": number, **box.reply})
     if replies:
         batch.store.add_ordinary(rows, queue)
         batch.out.append(Answers(frame.route, replies))
@@ -127,7 +126,8 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
         return None
     if mailbox.waking.ways and is_spent(batch, mailbox, sender.id):
         return None
-    box = Box(mailbox, room(batch.settings, mailbox), reach.told(batch, [mailbox]))
+    reply = {"status": "ok", "message": SENT, **reach.told(batch, [mailbox])}
+    box = Box(mailbox, room(batch.settings, mailbox), reply)
     boxes[to] = box
     return box
 
