@@ -53,7 +53,7 @@ class Twin:
         self.core.store._sql.execute(f"PRAGMA query_only = {int(disk_fails)}")
         out, self.core.events = self.core.engine.run(work, Moment(self.core.wall_s, self.core.mono_s))
         self.core.store._sql.execute("PRAGMA query_only = 0")
-        told = [(o.route, body) for o in out for body in (o.bodies if isinstance(o, Answers) else [o.body])]
+        told = [(o.route, sorted(body.items())) for o in out for body in (o.bodies if isinstance(o, Answers) else [o.body])]
         return [repr(one).replace(str(self.home), "") for one in told]
 
     def rows(self) -> list[str]:
