@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FILLING = frozenset({"when", "is", "has", "or", "and", "a", "the", "it"})
+_SAID = {"idle": "is idle", "ended": "has ended", "failed": "has failed", "stuck": "is stuck"}
 _MEANT = {"done": "idle", "finished": "idle", "edit": "edits", "edited": "edits", "changes": "edits", "join": "joins"}
 
 
@@ -47,4 +48,6 @@ def sentence(watch: dict[str, Any]) -> str:
     """A watch in words."""
     what = f" {watch['resource']}" if watch.get("resource") else ""
     often = "once" if watch["once"] else "each time"
-    return one_line(f"You are told {often}: {watch['name']} {', '.join(watch['events'])}{what} (watch {watch['id']})")
+    name = "anybody" if watch["name"] == "*" else watch["name"]
+    happens = " or ".join(_SAID.get(event, event) for event in watch["events"])
+    return one_line(f"You will be told {often}, when {name} {happens}{what} (watch {watch['id']})")

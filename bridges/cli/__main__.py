@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments:
         whole_parser().print_help()
         return 0
+    if arguments[0] == "--as" and len(arguments) > 2:  # it may stand before its command, too
+        arguments = [arguments[2], *arguments[:2], *arguments[3:]]
     name = arguments[0]
     if name in COMMANDS:
         options = options_of(name, arguments[1:])

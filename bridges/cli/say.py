@@ -14,6 +14,7 @@ from bridges.cli.team import every
 from bridges.plain_words import SHARE_FILE, Plan, carry_out, help_text, saying, vocabulary
 from bridges.shared_files import read_file
 from bridges.terminal import ago, complain, doing, here, say, say_json, style, table
+from bridges.watch_words import sentence
 from broker.home.paths import Place
 
 TYPE_CHECKING = False
@@ -125,6 +126,8 @@ def _show(action: str, answer: dict[str, Any]) -> None:
     elif action == "ask":
         say(f"{sent(answer)}. The answer will come as mail; ipc asks lists open questions")
         warn_unreached(answer)
+    elif action == "watch_agent":
+        say(sentence(answer["watch"]))
     elif "autocheck" in answer:
         say(every(answer))
     else:

@@ -336,3 +336,7 @@ def test_the_demo_runs_and_leaves_nothing(shell: Shell) -> None:
     assert "three agents exchange" in shell.ok("demo", "--help")
     assert list(shell.home.glob("ipc-demo-*")) == []
     assert not (shell.home / "ipc").exists()
+
+
+def test_as_may_stand_before_its_command(shared_pair: Shell, tag: str) -> None:
+    assert shared_pair.ok("--as", f"claude{tag}", "whoami") == shared_pair.ok("whoami", "--as", f"claude{tag}")

@@ -33,8 +33,10 @@ def test_a_word_that_is_no_event_is_refused_with_those_there_are(words: str) -> 
 
 def test_a_person_is_told_when_an_agent_is_idle(shared_pair: Shell, tag: str, shared: Service) -> None:
     said = shared_pair.ok("tell-me", "when", f"claude{tag}", "is", "idle")
-    assert f"You are told once: claude{tag} idle (watch " in said
+    assert f"You will be told once, when claude{tag} is idle (watch " in said
     assert f"claude{tag}" in shared_pair.ok("watches")
+    again = shared_pair.ok("say", f"tell me when claude{tag} is idle")  # the same wish is one watch
+    assert again.splitlines()[-1] == said.strip()
     shared_pair.ok("presence", "working", "--as", f"claude{tag}")
     shared_pair.ok("presence", "idle", "--as", f"claude{tag}")
     assert f"claude{tag} is idle: its turn is over" in shared_pair.ok("check", "--wait", "5")

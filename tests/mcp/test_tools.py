@@ -191,6 +191,7 @@ async def test_plain_words_do_what_the_user_says(agent: Any, tag: str) -> None:
         result = await ok(claude, "say", text="chekc my mesages")
         assert [m["content"] for m in result["messages"]] == ["hi there"]
         await ok(claude, "say", text="reply: hello")
+        assert f"when claude{tag} is idle" in await text_of(fred, "say", text=f"tell me when claude{tag} is idle")
         assert [m["content"] for m in (await ok(fred, "check"))["messages"]] == ["hello"]
         asked = await text_of(fred, "say", text=f"msg nessa{tag} welcome")
         assert f"nessa{tag} isn't registered. Send anyway?" in asked

@@ -138,8 +138,6 @@ def managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
     elif "autocheck" in reply:
         every = f" every {reply['minutes']} minutes" if "minutes" in reply else ""
         reply["message"] = f"Automatic checks are {reply['autocheck']}{every}"
-    elif "dropped" in reply:
-        reply["message"] = f"Dropped {reply['dropped']}"
     elif "withdrawn" in reply:
         reply["message"] = f"Withdrawn from {reply['withdrawn']}" if reply["withdrawn"] else "Too late: it has been delivered"
     return done(reply)
