@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from broker.core.facts import Body
 from broker.core.journal import Journal
 from broker.core.state import Mailbox, Moment, Route, Session, State
 from broker.core.storage import Store
@@ -122,6 +123,8 @@ class Batch:
     """Whether a person types at the other end of a connection. What a request says of it counts only there."""
     youngest_child_s: Callable[[int], float | None] = childless
     """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
+    lives: dict[Body, bool | None] = field(default_factory=dict)
+    """What ``is_alive`` said in this batch: a list of all agents asks it of each."""
     rest: list[Frame] = field(default_factory=list)
     """Frames for which there was no time."""
     aside: list[tuple[Session, Incoming]] = field(default_factory=list)

@@ -49,7 +49,11 @@ def alive(batch: Batch, mailbox: Mailbox) -> bool | None:
     if mailbox.awaited:
         return True
     body = session.body
-    return batch.is_alive(body.pid, body.started) if body is not None and body.pid else None
+    if body is None or not body.pid:
+        return None
+    if body not in batch.lives:
+        batch.lives[body] = batch.is_alive(body.pid, body.started)
+    return batch.lives[body]
 
 
 def is_held(batch: Batch, mailbox: Mailbox) -> bool:
