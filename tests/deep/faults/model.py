@@ -315,6 +315,12 @@ class Mail:
                 count += 1
         return count
 
+    def unshown(self, box: Box, numbers: set[int]) -> None:
+        """Nobody got what was handed out now for the first time. That the mark is taken back may not reach the disk."""
+        for entry in box.unread:
+            if entry.letter.number in numbers:
+                entry.shown = None
+
     def touches(self, box: Box, ids: Iterable[str], mono_s: float, lease_s: float | None) -> int:
         held = [e for e in box.unread if e.held_until_s is not None and str(e.letter.number) in set(ids)]
         for entry in held:

@@ -318,6 +318,7 @@ class World:
         box = self.model.names[out.mailbox.name]
         Server._give_back(server, [out])  # type: ignore[arg-type]
         self.model.releases(box, [str(i) for i in out.mail_ids])
+        self.model.unshown(box, {int(m["id"]) for m in out.body["messages"] if not m.get("redelivered")})
         box.drop_route(out.route)
 
     # between batches
