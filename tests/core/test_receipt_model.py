@@ -82,6 +82,7 @@ class Receipts(RuleBasedStateMachine):
         if found is not None:
             number, way = found
             core = self.core
+            core.pass_time(0.001)  # no two notices are given in the same instant, and the receipt orders them by time
             batch = Batch(core.engine.state, core.store, core.engine.settings, core.now(), lambda: "")
             steps.pushed(batch, core.engine.state.mailboxes[way.reader], [int(number)], name)
             way.fresh.append(name)
