@@ -10,7 +10,7 @@ import os
 
 from bridges import saved_sessions
 from broker.home import environment
-from broker.home.process_table import environment_of, parent_of, process_started
+from broker.home.process_table import environment_of, lineage, process_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def own_session(home: str) -> Binding | None:
     """The session of the agent whose shell this is; None in any other shell. Raises SharedProcess."""
     ids = [session for variable in environment.HOST_SESSIONS.values() if (session := os.environ.get(variable))]
     before = saved_sessions.process_path(home)
-    hosts = [pid for pid in ancestors() if os.path.exists(f"{before}{pid}.json")]
+    hosts = [pid for pid in lineage(os.getppid()) if os.path.exists(f"{before}{pid}.json")]
     if not ids and not hosts:
         return None
     from bridges import host_sessions
@@ -72,12 +72,3 @@ def came_with_host(agent: Binding, name: str) -> bool:
         return environment_of(agent.pid).get(environment.NAME) == name
     except OSError:
         return True
-
-
-def ancestors() -> list[int]:
-    """Process ids of our parents, the nearest first; only the nearest without /proc."""
-    pid, above = os.getppid(), list[int]()
-    while pid > 1 and pid not in above:
-        above.append(pid)
-        pid = parent_of(pid)
-    return above

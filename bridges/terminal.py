@@ -76,6 +76,17 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
+def say_rows(
+    rows: Sequence[object], as_json: bool, head: tuple[str, ...], cells: Sequence[tuple[str, ...]], nothing: str
+) -> int:
+    """Print a list as JSON, as a table, or a sentence where it is empty. Exit status 0."""
+    if as_json:
+        say_json(rows)
+    else:
+        say(table(head, cells) if rows else nothing)
+    return 0
+
+
 def ago(timestamp: str) -> str:
     """``2 min ago`` from an ISO 8601 time, for a terminal; for a pipe the time itself."""
     if not sys.stdout.isatty():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from bridges.cli import session
-from bridges.cli.mail import message_of, plain, sent, show, show_sent, warn_unreached
-from bridges.terminal import ago, say, say_json, style, table
+from bridges.cli.mail import message_of, plain, sent, show, show_sent, start_of, warn_unreached
+from bridges.terminal import ago, say, say_json, say_rows, style, table
 from bridges.way_of_mail import stage, step_words
 from broker.home.paths import Place
 from broker.protocol.errors import RemoteError
@@ -57,33 +57,24 @@ def ask(place: Place, options: argparse.Namespace) -> int:
 
 
 def asks(place: Place, options: argparse.Namespace) -> int:
-    with session.resume(place, options.as_) as me:
-        rows = me.request("asks", state=options.state)["asks"]
-    if options.json:
-        say_json(rows)
-    elif rows:
-        head = ("ID", "STATE", "FROM", "TO", "WHO IS", "ASKED", "QUESTION")
-        cells = [
-            (r["id"], r["state"], r["from"], r["to"], r.get("asked_is", ""), ago(r["asked_at"]), _line(r["content"]))
-            for r in rows
-        ]
-        say(table(head, cells))
-    else:
-        say("No questions")
-    return OK
+    rows = session.ask_as(place, options, "asks", state=options.state)["asks"]
+    head = ("ID", "STATE", "FROM", "TO", "WHO IS", "ASKED", "QUESTION")
+    cells = [
+        (r["id"], r["state"], r["from"], r["to"], r.get("asked_is", ""), ago(r["asked_at"]), start_of(r["content"]))
+        for r in rows
+    ]
+    return say_rows(rows, options.json, head, cells, "No questions")
 
 
 def forward(place: Place, options: argparse.Namespace) -> int:
-    with session.resume(place, options.as_) as me:
-        answer = me.request("forward", forward_id=options.message, to_id=options.to, note=options.note)
+    answer = session.ask_as(place, options, "forward", forward_id=options.message, to_id=options.to, note=options.note)
     show_sent(answer, options.json)
     return OK
 
 
 def withdraw(place: Place, options: argparse.Namespace) -> int:
     """Exit status 1 if the message had been delivered already."""
-    with session.resume(place, options.as_) as me:
-        count = me.request("withdraw", withdraw_id=options.message)["withdrawn"]
+    count = session.ask_as(place, options, "withdraw", withdraw_id=options.message)["withdrawn"]
     if options.json:
         say_json({"withdrawn": count})
     else:
@@ -92,8 +83,7 @@ def withdraw(place: Place, options: argparse.Namespace) -> int:
 
 
 def receipts(place: Place, options: argparse.Namespace) -> int:
-    with session.resume(place, options.as_) as me:
-        rows = me.request("receipts", ids=options.messages)["receipts"]
+    rows = session.ask_as(place, options, "receipts", ids=options.messages)["receipts"]
     if options.json:
         say_json(rows)
     else:
@@ -125,8 +115,3 @@ def show_one(place: Place, options: argparse.Namespace) -> int:
         for step in row.get("steps", ()):
             say(f"  {ago(step['at']) if 'at' in step else '':<12}  {one_line(step_words(step))}")
     return OK
-
-
-def _line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:59] + "…"

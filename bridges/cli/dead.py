@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridges.cli import session
-from bridges.cli.mail import plain, show, show_sent
+from bridges.cli.mail import plain, show, show_sent, start_of
 from bridges.plurals import number_of
 from bridges.terminal import ago, say, say_json, table
 from broker.home.paths import Place
@@ -49,7 +49,9 @@ def _list(page: dict[str, Any], options: argparse.Namespace) -> int:
     if options.json:
         say_json(page)
     elif rows:
-        cells = [(r["id"], r["from"], r["to"], ago(r["at"]), f"{r['ending']}: {r['why']}", _line(r["content"])) for r in rows]
+        cells = [
+            (r["id"], r["from"], r["to"], ago(r["at"]), f"{r['ending']}: {r['why']}", start_of(r["content"])) for r in rows
+        ]
         say(table(("ID", "FROM", "TO", "ENDED", "WHY", "MESSAGE"), cells))
         if page["more"]:
             say(f"older: ipc dead list --before {rows[-1]['id']}")
@@ -64,14 +66,9 @@ def _show(rows: list[dict[str, Any]], options: argparse.Namespace) -> int:
         say_json([{**plain(m), "at": m["at"], "ending": m["ending"], "why": m["why"]} for m in letters])
         return OK if rows else NOTHING
     for m in letters:
-        show({**m, "from": f"{m['from']} → {m['to']}"}, f"  {_line(m['ending'] + ' ' + ago(m['at']) + ': ' + m['why'], 250)}")
+        show(
+            {**m, "from": f"{m['from']} → {m['to']}"}, f"  {start_of(m['ending'] + ' ' + ago(m['at']) + ': ' + m['why'], 250)}"
+        )
     if not rows:
         say("It is off your list")
     return OK if rows else NOTHING
-
-
-def _line(text: str, limit: int = 60) -> str:
-    from bridges.fence import one_line
-
-    line = one_line(" ".join(text.split()))
-    return line if len(line) <= limit else line[: limit - 1] + "…"

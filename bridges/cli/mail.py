@@ -178,6 +178,14 @@ def show(m: dict[str, Any], mark: str = "") -> None:
         say(f"  {style('data:', 'dim')} {json.dumps(m['message']['data'])}")
 
 
+def start_of(text: str, limit: int = 60) -> str:
+    """The first characters of a text, made visible on one line."""
+    from bridges.fence import one_line
+
+    line = one_line(" ".join(text.split()))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
 def about(m: dict[str, Any]) -> str:
     """What is special about a message, in a few words."""
     notes = []

@@ -19,6 +19,7 @@ from broker.protocol.names import is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
 
     from bridges.host_sessions import Binding
@@ -92,6 +93,12 @@ class Shell:
         for request in host_sessions.lost(self._place.home):
             with suppress(RemoteError):  # the name may be another's by now
                 self._door.request(request)
+
+
+def ask_as(place: Place, options: argparse.Namespace, action: str, **fields: Any) -> dict[str, Any]:
+    """The reply to one request of a command. Raises IpcError, ShellNotRegistered."""
+    with resume(place, options.as_) as me:
+        return me.request(action, **fields)
 
 
 def asked_name(wanted: str | None) -> tuple[str, str]:

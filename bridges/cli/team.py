@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridges.claim_names import resource_of
 from bridges.cli import session
-from bridges.terminal import ago, here, say, say_json, table
+from bridges.terminal import ago, here, say, say_json, say_rows
 from broker.home.paths import Place
 
 TYPE_CHECKING = False
@@ -15,14 +15,9 @@ if TYPE_CHECKING:
 OK = 0
 
 
-def _do(place: Place, options: argparse.Namespace, action: str, **fields: Any) -> dict[str, Any]:
-    with session.resume(place, options.as_) as me:
-        return me.request(action, **fields)
-
-
 def _tell(place: Place, options: argparse.Namespace, action: str, **fields: Any) -> int:
     """Make a request and print its answer, a sentence."""
-    answer = _do(place, options, action, **fields)
+    answer = session.ask_as(place, options, action, **fields)
     if options.json:
         say_json(answer)
     else:
@@ -35,21 +30,14 @@ def group(place: Place, options: argparse.Namespace) -> int:
 
 
 def groups(place: Place, options: argparse.Namespace) -> int:
-    rows = _do(place, options, "groups")["groups"]
-    if options.json:
-        say_json(rows)
-    elif rows:
-        say(
-            table(("GROUP", "MINE", "MEMBERS"), [(r["name"], "yes" if r["mine"] else "", " ".join(r["members"])) for r in rows])
-        )
-    else:
-        say("No groups; ipc group create NAME makes one")
-    return OK
+    rows = session.ask_as(place, options, "groups")["groups"]
+    cells = [(r["name"], "yes" if r["mine"] else "", " ".join(r["members"])) for r in rows]
+    return say_rows(rows, options.json, ("GROUP", "MINE", "MEMBERS"), cells, "No groups; ipc group create NAME makes one")
 
 
 def presence(place: Place, options: argparse.Namespace) -> int:
     note = " ".join(options.note) if options.note else None
-    found = _do(place, options, "presence", state=options.state, note=note)
+    found = session.ask_as(place, options, "presence", state=options.state, note=note)
     if options.json:
         say_json(found)
     else:
@@ -66,17 +54,13 @@ def unblock(place: Place, options: argparse.Namespace) -> int:
 
 
 def blocks(place: Place, options: argparse.Namespace) -> int:
-    rows = _do(place, options, "blocks")["blocks"]
-    if options.json:
-        say_json(rows)
-    else:
-        say(table(("NAME", "MODE"), [(r["name"], r["mode"]) for r in rows]) if rows else "Nobody is blocked")
-    return OK
+    rows = session.ask_as(place, options, "blocks")["blocks"]
+    return say_rows(rows, options.json, ("NAME", "MODE"), [(r["name"], r["mode"]) for r in rows], "Nobody is blocked")
 
 
 def claim(place: Place, options: argparse.Namespace) -> int:
     resource = resource_of(options.resource, here())
-    claimed = _do(place, options, "claim", resource=resource, ttl_s=options.ttl, note=options.note)["claimed"]
+    claimed = session.ask_as(place, options, "claim", resource=resource, ttl_s=options.ttl, note=options.note)["claimed"]
     if options.json:
         say_json(claimed)
     else:
@@ -87,7 +71,7 @@ def claim(place: Place, options: argparse.Namespace) -> int:
 def release(place: Place, options: argparse.Namespace) -> int:
     """Exit status 1 if there was no such claim."""
     resource = None if options.resource is None else resource_of(options.resource, here())
-    released = _do(place, options, "claim_release", resource=resource)["released"]
+    released = session.ask_as(place, options, "claim_release", resource=resource)["released"]
     if options.json:
         say_json({"released": released})
     else:
@@ -97,15 +81,9 @@ def release(place: Place, options: argparse.Namespace) -> int:
 
 def claims(place: Place, options: argparse.Namespace) -> int:
     resource = None if options.resource is None else resource_of(options.resource, here())
-    rows = _do(place, options, "claims", resource=resource)["claims"]
-    if options.json:
-        say_json(rows)
-    elif rows:
-        head = ("RESOURCE", "HOLDER", "SINCE", "UNTIL", "NOTE")
-        say(table(head, [(r["resource"], r["holder"], ago(r["since"]), r["until"], r["note"]) for r in rows]))
-    else:
-        say("Nothing is claimed")
-    return OK
+    rows = session.ask_as(place, options, "claims", resource=resource)["claims"]
+    cells = [(r["resource"], r["holder"], ago(r["since"]), r["until"], r["note"]) for r in rows]
+    return say_rows(rows, options.json, ("RESOURCE", "HOLDER", "SINCE", "UNTIL", "NOTE"), cells, "Nothing is claimed")
 
 
 def every(found: dict[str, Any]) -> str:
@@ -118,7 +96,7 @@ def every(found: dict[str, Any]) -> str:
 
 def autocheck(place: Place, options: argparse.Namespace) -> int:
     minutes = {"start": options.minutes, "stop": 0, "status": None}[options.what]
-    found = _do(place, options, "autocheck", minutes=minutes)
+    found = session.ask_as(place, options, "autocheck", minutes=minutes)
     if options.json:
         say_json(found)
     else:

@@ -19,6 +19,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from broker.core import (
@@ -186,41 +187,32 @@ class Engine:
 
     def tell_all(self, text: str, now: Moment) -> None:
         """Store a notice from ``system`` for everyone registered. Raises StoreError."""
-        batch = self._batch(now)
-        try:
-            notices.notify_all(batch, text)
-            self.store.commit()
-        except BaseException:
-            self._take_back(batch)
-            raise
-        batch.journal.commit()
+        self._commit(self._batch(now), lambda batch: notices.notify_all(batch, text))
 
     def keep_house(self, now: Moment) -> Decided:
         """Do the chores that are due, in a transaction of their own. What is returned is committed."""
         batch = self._batch(now)
         try:
-            chores.do(batch, CHORES)
-            if batch.woken:
-                watching.hand_out(batch)
-            self.store.commit()
+            self._commit(batch, self._do_chores)
         except StoreError as e:
-            self._take_back(batch)
             chores.postpone(batch)
             return [], [Event("chores_postponed", {"detail": str(e)})]
-        except BaseException:
-            self._take_back(batch)
-            raise
-        batch.journal.commit()
         return batch.out, batch.events
 
     def _batch(self, now: Moment, budget: TimeBudget | None = None, *, careful: bool = False) -> Batch:
         facts = self.is_alive, self.is_person, self.youngest_child_s
         return Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget, *facts)
 
-    def _take_back(self, batch: Batch) -> None:
-        """Undo all that a batch did, on disk and in memory."""
-        self.store.rollback()
-        batch.journal.rollback()
+    def _commit(self, batch: Batch, decide: Callable[[Batch], object], *, marks: bool = True) -> None:
+        """Commit what is decided, or take all of it back, on disk and in memory."""
+        try:
+            decide(batch)
+            self.store.commit(marks=marks)
+        except BaseException:
+            self.store.rollback()
+            batch.journal.rollback()
+            raise
+        batch.journal.commit()
 
     def _time_alone(self, now: Moment) -> Decided:
         """Hand returned mail to those who wait, without its redelivered mark: nothing can be written.
@@ -267,22 +259,24 @@ class Engine:
     ) -> Decided:
         batch = self._batch(now, budget, careful=careful)
         tidy(self.state)
-        try:
-            watching.expire(batch)
-            for part in work:
-                if isinstance(part, Frame):
-                    self._decide_frame(batch, part)
-                else:
-                    self._decide(batch, part)
-            if batch.woken:
-                watching.hand_out(batch)
-            self.store.commit(marks=marks)
-        except BaseException:
-            self._take_back(batch)
-            raise
-        batch.journal.commit()
+        self._commit(batch, partial(self._decide_all, work), marks=marks)
         self.rest, self.aside = batch.rest, batch.aside
         return batch.out, batch.events
+
+    def _do_chores(self, batch: Batch) -> None:
+        chores.do(batch, CHORES)
+        if batch.woken:
+            watching.hand_out(batch)
+
+    def _decide_all(self, work: Sequence[Frame | Incoming], batch: Batch) -> None:
+        watching.expire(batch)
+        for part in work:
+            if isinstance(part, Frame):
+                self._decide_frame(batch, part)
+            else:
+                self._decide(batch, part)
+        if batch.woken:
+            watching.hand_out(batch)
 
     def _decide_frame(self, batch: Batch, frame: Frame) -> None:
         """Decide runs of ordinary sends by the fast lane and all else one by one, until the connection's time is used up."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GENERATIONS = 64
 _here: list[str] = []
 """What ``_namespace`` found: both last as long as the process."""
 
@@ -111,6 +116,15 @@ def _running(pid: int) -> str:
     except PermissionError:
         return "running"
     return "running"
+
+
+def lineage(pid: int) -> Iterator[int]:
+    """A process and its ancestors, the nearest first, without the first process of all; only itself without /proc."""
+    for _ in range(_GENERATIONS):
+        if pid <= 1:
+            return
+        yield pid
+        pid = parent_of(pid)
 
 
 def parent_of(pid: int) -> int:

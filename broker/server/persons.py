@@ -7,14 +7,13 @@ A host is known as the body of a session, by its program's name, and by what it 
 the same user can get round each of these. So this tells a person's shell from an agent's, and is no proof.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from broker.core.facts import Body
 from broker.core.state import Route, State
 from broker.home.environment import HOST_MARKS, HOST_PROGRAMS
-from broker.home.process_table import environment_of, is_alive, parent_of, stat
+from broker.home.process_table import environment_of, is_alive, lineage, stat
 
-_GENERATIONS = 64
 _TERMINAL = 4
 """Which field of ``stat`` is the controlling terminal; 0 stands for none."""
 
@@ -48,15 +47,6 @@ def is_person(pid: int, hosts: dict[int, Body]) -> bool:
     if not fields or fields[_TERMINAL] == "0":
         return False
     return not any(_is_host(one, hosts.get(one)) for one in lineage(pid))
-
-
-def lineage(pid: int) -> Iterator[int]:
-    """A process and its ancestors."""
-    for _ in range(_GENERATIONS):
-        if pid <= 1:
-            return
-        yield pid
-        pid = parent_of(pid)
 
 
 def _is_host(pid: int, body: Body | None) -> bool:

@@ -9,18 +9,28 @@ from typing import Any, get_args, get_type_hints
 
 import peewee
 
+from broker.core.facts import AgentWatch, Alarm, Step
 from broker.core.storage import NewMessage
 
-_FIELDS = {int: peewee.IntegerField, float: peewee.FloatField, str: peewee.TextField, bytes: peewee.BlobField}
+_FIELDS = {
+    int: peewee.IntegerField,
+    float: peewee.FloatField,
+    str: peewee.TextField,
+    bytes: peewee.BlobField,
+    bool: peewee.BooleanField,
+}
 
 
 def _columns_of(record: Any) -> dict[str, peewee.Field]:
-    """A column for each field of a named tuple, by its type, whether it may be None, and its default. ``id`` is the key."""
+    """A column for each field of a record, by its type, whether it may be None, and its default. ``id`` is the key.
+
+    Texts in a tuple are one text in the table.
+    """
     columns = {}
+    defaults = getattr(record, "_field_defaults", {})
     for name, hint in get_type_hints(record).items():
         kinds = get_args(hint) or (hint,)
-        default = record._field_defaults.get(name)
-        columns[name] = _FIELDS[kinds[0]](primary_key=name == "id", null=type(None) in kinds, default=default)
+        columns[name] = _FIELDS[kinds[0]](primary_key=name == "id", null=type(None) in kinds, default=defaults.get(name))
     return columns
 
 
@@ -193,14 +203,9 @@ class ClaimRow(Model):
 
 
 class StepRow(Model):
-    """The fields of ``broker.core.facts.Step``. Written in bulk, behind the mail."""
+    """Written in bulk, behind the mail."""
 
-    message_id = peewee.IntegerField()
-    mailbox_id = peewee.IntegerField()
-    step = peewee.IntegerField()
-    way = peewee.TextField()
-    at_s = peewee.FloatField()
-    inferred = peewee.BooleanField()
+    vars().update(_columns_of(Step))
 
     class Meta:
         table_name = "step"
@@ -226,33 +231,16 @@ class ActivityRow(Model):
 
 
 class AlarmRow(Model):
-    """The fields of ``broker.core.facts.Alarm``."""
-
-    id = peewee.IntegerField(primary_key=True)
-    mailbox_id = peewee.IntegerField()
-    kind = peewee.TextField()
-    other = peewee.TextField()
-    since_s = peewee.FloatField()
-    opened_s = peewee.FloatField()
-    evidence = peewee.TextField()
-    told = peewee.IntegerField()
-    closed_s = peewee.FloatField(null=True)
+    vars().update(_columns_of(Alarm))
 
     class Meta:
         table_name = "alarm"
 
 
 class AgentWatchRow(Model):
-    """The fields of ``broker.core.facts.AgentWatch``; ``events`` are words with blanks between."""
+    """``events`` are words with blanks between."""
 
-    id = peewee.IntegerField(primary_key=True)
-    mailbox_id = peewee.IntegerField()
-    subject_id = peewee.IntegerField()
-    events = peewee.TextField()
-    resource = peewee.TextField()
-    once = peewee.BooleanField()
-    wake = peewee.BooleanField()
-    until_s = peewee.FloatField()
+    vars().update(_columns_of(AgentWatch))
 
     class Meta:
         table_name = "agent_watch"
