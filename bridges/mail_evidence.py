@@ -10,8 +10,8 @@ Hooks and the MCP door of one session both write here. This is evidence that the
 - For a tool's result: the next event after the end of the tool's own step. If that was not told, the end of the turn lets us
   infer it, unless the result was so late that the host may have given it up.
 
-Claude Code tells the end of a step. Of other hosts' events after a tool none can know whether the model was asked meanwhile, or
-another tool of the same step has run: there the next tool only lets us infer it.
+Claude Code tells the end of a step. Other hosts do not: of their events after a tool none can know whether the model was asked
+meanwhile, or another tool of the same step has run. There the end of the turn is the first evidence.
 
 A prompt is no evidence: its hook runs before the model is asked. A start that is no compaction, and the session's end, show
 that a turn was broken off: the mail here then comes again, however often it was shown. Mail without evidence for an hour comes
@@ -122,7 +122,7 @@ def _judge(entry: dict[str, Any], moment: str, *, own: bool, whole: bool) -> str
         return "lost" if _may_be_dropped(entry) else "kept"
     if entry["by"] == "hook" or (entry["ran"] and (whole or not own)):
         same_step = entry.get("amid") and not whole and moment in ("tool", "edit")
-        return "inferred" if same_step else str(entry["by"])
+        return "kept" if same_step else str(entry["by"])
     if own:
         entry["ran"], entry["amid"] = True, not whole
         return "kept"

@@ -16,7 +16,6 @@ SECONDS = MESSAGES * 0.8
 ABSENT = missing("claude", "tmux")
 pytestmark = [
     pytest.mark.host,
-    pytest.mark.deep,
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)} (see bench/hosts/machine.py)"),
 ]

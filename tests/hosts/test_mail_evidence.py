@@ -168,17 +168,30 @@ def test_mail_that_was_lost_twice_is_not_taken_for_read(web: Agent) -> None:
     assert queued(web) == 1
 
 
-@pytest.mark.parametrize(("host", "event"), [("codex", "PostToolUse"), ("gemini", "AfterTool")])
-def test_where_no_step_s_end_is_told_the_next_tool_only_lets_us_infer(shared: Service, tag: str, host: str, event: str) -> None:
-    """Another tool of the same step runs before the model is asked."""
+@pytest.mark.parametrize(
+    ("host", "prompt", "tool", "stop"),
+    [("codex", "UserPromptSubmit", "PostToolUse", "Stop"), ("gemini", "BeforeAgent", "AfterTool", "AfterAgent")],
+)
+def test_where_no_step_s_end_is_told_only_the_turn_s_end_shows_that_mail_arrived(
+    shared: Service, tag: str, host: str, prompt: str, tool: str, stop: str
+) -> None:
+    """Another tool of the same step runs before the model is asked, and the host may be killed in between."""
     web = Agent(shared, host, f"web{tag}", f"s1-{tag}")
     web.start()
-    web.hook("UserPromptSubmit" if host == "codex" else "BeforeAgent")
-    for following, evidence in ((event, "inferred"), ("Stop" if host == "codex" else "AfterAgent", "hook")):
-        send(web, f"proved by {following}", "tool")
-        assert f"proved by {following}" in web.context(event)
-        assert not web.context(following)
-        assert what_became_of(web) == evidence
+    web.hook(prompt)
+    send(web, "shown", "tool")
+    assert "shown" in web.context(tool)
+    for _ in range(2):
+        assert not web.context(tool)
+        assert queued(web) == 1
+    assert not web.context(stop)
+    assert what_became_of(web) == "hook"
+    send(web, "precious", "tool")
+    assert "precious" in web.context(tool)
+    assert not web.context(tool)
+    web.hook("SessionEnd")
+    text = web.context("SessionStart")
+    assert "precious" in text and AGAIN in text and "shown" not in text
 
 
 def test_a_tool_of_the_same_step_brings_no_mail_and_proves_none(web: Agent) -> None:
