@@ -28,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there, too")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON, Markdown and pictures there")
     parser.add_argument(
+        "--before", type=Path, metavar="FILE", help="compare with the run of this JSON (default: results.json in --out)"
+    )
+    parser.add_argument(
         "--draw", type=Path, metavar="FILE", help="measure nothing: draw this JSON again, into --out or beside it"
     )
     parser.add_argument("--full", action="store_true", help="every door with every size, shape and durability: takes an hour")
@@ -50,9 +53,13 @@ def main(argv: list[str] | None = None) -> int:
     if options.draw is not None:
         draw(Results.from_json(options.draw.read_text(encoding="utf-8")), options.out or options.draw.parent)
         return 0
+    try:
+        before = earlier_run(options.before, options.out)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        parser.error(f"no results of an earlier run: {error}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: servers and folders go
     parts = tuple(options.parts) or DEFAULT
-    results = run(Plan(parts, against, options.rounds, options.minutes, options.quick, options.full))
+    results = run(Plan(parts, against, options.rounds, options.minutes, options.quick, options.full), before)
     sys.stdout.write(results.markdown())
     write(results, options.json, options.out, "-".join(options.parts) or "results")
     return 1 if any(row.table == FAILED for row in results.rows.values()) else 0
@@ -60,6 +67,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name not in ("", "none"))
+
+
+def earlier_run(file: Path | None, out: Path | None) -> Results | None:
+    """That of ``file``; without one, what a run of all parts left in ``out``, if there was one."""
+    if file is None and out is not None and (out / "results.json").exists():
+        file = out / "results.json"
+    return Results.from_json(file.read_text(encoding="utf-8")) if file is not None else None
 
 
 def write(results: Results, file: Path | None, folder: Path | None, stem: str) -> None:

@@ -3,12 +3,19 @@
 import os
 import platform
 import sqlite3
+import time
 from importlib import metadata
+
+from broker.version import VERSION
+
+WHEN = "measured"
 
 
 def facts(folder: str) -> dict[str, str]:
     """Processors, versions, and the file system that ``folder`` is on."""
     return {
+        WHEN: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "agent-ipc": VERSION,
         "CPUs": f"{os.cpu_count()}, {len(os.sched_getaffinity(0))} of them for this run ({processor()})",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "Python": platform.python_version(),

@@ -2,9 +2,12 @@
 
 import json
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bench.earlier import REGRESSED
+
+TARGETS = "Targets"
 _CONTROL = "control, before each round and after the last (1 = two busy processes have a core each, 2 = they share one)"
 
 
@@ -49,15 +52,29 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A target and what became of it. ``measured`` is None where a side of it was not measured."""
+    """A target and what became of it. ``measured`` is None where a side of it was not measured, ``met`` there and where
+    nothing is wanted."""
 
     what: str
     wanted: str
     measured: float | None
     met: bool | None
+    note: str = ""
+    before: float | None = None
+    """What an earlier run measured."""
+    since: str = ""
+    """What became of it since: see bench.earlier."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"what": self.what, "wanted": self.wanted, "measured": self.measured, "met": self.met}
+        return asdict(self)
+
+    def cells(self) -> list[str]:
+        """As a table has it."""
+        measured = "not measured" if self.measured is None else number(self.measured)
+        met = "" if self.met is None else "yes" if self.met else "**no**"
+        since = f"**{self.since}**" if self.since == REGRESSED else self.since
+        then = "" if self.before is None else number(self.before)
+        return [self.what, self.wanted, f"{measured} ({self.note})" if self.note else measured, met, then, since]
 
 
 @dataclass(slots=True)
@@ -108,7 +125,8 @@ class Results:
         """Targets, then each table, then the machine."""
         parts = []
         if self.verdicts:
-            parts.append("## Targets\n\n" + verdict_table(self.verdicts))
+            note = f"{self.notes[TARGETS]}\n\n" if TARGETS in self.notes else ""
+            parts.append(f"## {TARGETS}\n\n{note}{verdict_table(self.verdicts)}")
         for table in dict.fromkeys(row.table for row in self.rows.values()):
             rows = [row for row in self.rows.values() if row.table == table]
             note = f"{self.notes[table]}\n\n" if table in self.notes else ""
@@ -140,11 +158,11 @@ def pivot(rows: list[Row]) -> str:
 
 
 def verdict_table(verdicts: list[Verdict]) -> str:
-    lines = ["| target | wanted | measured | met? |", "|---|---|---|---|"]
-    for v in verdicts:
-        measured = "not measured" if v.measured is None else number(v.measured)
-        lines.append(f"| {v.what} | {v.wanted} | {measured} | {'' if v.met is None else 'yes' if v.met else '**no**'} |")
-    return "\n".join(lines)
+    """With the columns of an earlier run where there was one."""
+    compared = any(v.before is not None or v.since for v in verdicts)
+    heads = ["target", "wanted", "measured", "met?", *(["before", "since"] if compared else [])]
+    lines = [heads, ["---"] * len(heads), *(v.cells()[: len(heads)] for v in verdicts)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| --- ", "|---").replace("--- |", "---|")
 
 
 def number(value: float) -> str:

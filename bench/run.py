@@ -12,7 +12,7 @@ from bench import floors, machine, soak, targets
 from bench.fleet import Fleet, control
 from bench.latency import Latency
 from bench.programs import Programs
-from bench.report import Results
+from bench.report import TARGETS, Results
 from bench.scale import Scale, allow_connections
 from bench.sends import SHAPES, Sends, Shape
 from bench.service import TEMPORARY, running
@@ -50,8 +50,8 @@ class Plan:
         return (Shape(1, 1), Shape(1, 256), Shape(3, 1), Shape(3, 64)) if self.quick else SHAPES
 
 
-def run(plan: Plan) -> Results:
-    """Measure. The fleet, servers and folders are gone when it returns or raises."""
+def run(plan: Plan, before: Results | None = None) -> Results:
+    """Measure, and compare with an earlier run. The fleet, servers and folders are gone when it returns or raises."""
     allow_connections()
     results = Results(machine.facts(TEMPORARY))
     with Fleet() as fleet:
@@ -68,7 +68,9 @@ def run(plan: Plan) -> Results:
             attempt(results, "soak", partial(soak.measure, results, fleet, plan.minutes))
         results.control.append(control(fleet))
     results.machine["load at the end"] = machine.load()
-    results.verdicts = targets.judge(results, complete=set(plan.parts) >= set(DEFAULT))
+    if before is not None:
+        results.notes[TARGETS] = targets.compared_with(before)
+    results.verdicts = targets.judge(results, before, complete=set(plan.parts) >= set(DEFAULT))
     return results
 
 

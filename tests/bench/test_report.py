@@ -1,8 +1,8 @@
-"""Tables, targets and the JSON they can be drawn from again."""
+"""Tables, and the JSON they can be drawn from again."""
 
 from bench.report import Results, number, pivot
 from bench.run import attempt
-from bench.targets import Target
+from bench.targets import Target, verdict
 
 
 def some_results() -> Results:
@@ -34,30 +34,25 @@ def test_lines_and_columns_meet_in_the_right_cell() -> None:
 
 def test_results_come_back_from_their_json() -> None:
     results = some_results()
-    results.verdicts = [Target("t", "sends.ours.1x1", low=1, unit="/s").verdict(results)]
+    results.verdicts = [verdict(Target("t", "sends.ours.1x1", low=1, unit="/s"), results)]
     again = Results.from_json(results.to_json())
     assert again.to_json() == results.to_json()
     assert again.markdown() == results.markdown()
 
 
-def test_a_ratio_is_taken_round_by_round() -> None:
-    target = Target("ours / theirs", "sends.ours.1x1", ("sends.theirs.1x1",), low=2.0)
-    verdict = target.verdict(some_results())
-    assert (verdict.measured, verdict.met) == (2.0, True)  # 2, 3 and 0.5; that of the medians would be 2 by chance: 200/100
-    shifted = some_results()
-    shifted.rows["sends.theirs.1x1"].values = [10.0, 300.0, 500.0]
-    assert target.verdict(shifted).measured == 1.0
-
-
-def test_a_target_may_have_a_sum_below_the_line_and_a_bound_above() -> None:
+def test_an_earlier_run_has_columns_of_its_own_where_there_was_one() -> None:
     results = some_results()
-    verdict = Target("sum", "sends.ours.1x1", ("sends.theirs.1x1", "sends.theirs.1x1"), high=0.9).verdict(results)
-    assert (verdict.measured, verdict.met, verdict.wanted) == (1.0, False, "≤ 0.90 x")
-
-
-def test_a_target_whose_rival_is_absent_is_neither_met_nor_missed() -> None:
-    verdict = Target("absent", "sends.ours.1x1", ("sends.absent",), low=1).verdict(some_results())
-    assert (verdict.measured, verdict.met) == (None, None)
+    target = Target("ours", "sends.ours.1x1", low=150, unit="/s")
+    results.verdicts = [verdict(target, results)]
+    assert "| ours | ≥ 150 /s | 200 | yes |\n" in results.markdown()
+    slow = Results()
+    slow.add("sends.ours.1x1", "Sends", "ours", "in turn", "/s", 20.0)
+    slow.verdicts = [verdict(target, slow, results)]
+    assert slow.markdown().splitlines()[2:5] == [
+        "| target | wanted | measured | met? | before | since |",
+        "|---|---|---|---|---|---|",
+        "| ours | ≥ 150 /s | 20.0 | **no** | 200 | **regressed** |",
+    ]
 
 
 def test_numbers_have_about_three_digits() -> None:
