@@ -24,7 +24,8 @@ def main(argv: list[str]) -> int:
 
 
 def _serve(argv: list[str]) -> int:
-    from broker.service.supervised import DoorProcess, parser_of, run_door
+    from broker.service.door_process import DoorProcess, run_door
+    from broker.service.supervised import parser_of
 
     parser = parser_of("bridges.mcp --serve", "Run the MCP SDK for all agents.")
     parser.add_argument("--serve", action="store_true", required=True)

@@ -29,7 +29,7 @@ from bridges.mcp.tool_evidence import patience_of
 from broker.home.environment import SHARED_SECRET
 from broker.home.logs import Log
 from broker.home.settings import Settings
-from broker.service.supervised import DoorProcess
+from broker.service.door_process import DoorProcess
 from broker.version import VERSION
 
 IDLE_S = 3600.0

@@ -12,7 +12,8 @@ from bridges.remote.door import Door
 from broker.client.aio import AsyncConnection
 from broker.home.keys import AllowList, server_pair
 from broker.home.settings import Settings, SettingsError
-from broker.service.supervised import DoorProcess, parser_of, run_door
+from broker.service.door_process import DoorProcess, run_door
+from broker.service.supervised import parser_of
 
 _ENVELOPE_BYTES = 64 * 1024
 

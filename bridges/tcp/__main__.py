@@ -20,7 +20,8 @@ from bridges.tcp.stream import StreamOwner
 from bridges.tcp.tls import TlsListener, context_of
 from broker.client.aio import AsyncConnection
 from broker.home.settings import Settings
-from broker.service.supervised import DoorProcess, collect_seldom, parser_of, run_door
+from broker.service.door_process import DoorProcess, run_door
+from broker.service.supervised import collect_seldom, parser_of
 
 
 class NotAllowed(Exception):

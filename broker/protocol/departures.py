@@ -6,11 +6,13 @@ joined to one, and a route is joined to none that has ended or is another's: the
 """
 
 import itertools
+import struct
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 _NUMBERS = itertools.count(1)
+_EVENT = struct.Struct("=hi")
+"""What the monitor's first frame says: the event and its value, here a descriptor. zmq.utils.monitor would import asyncio."""
 
 
 class Departures:
@@ -35,11 +37,11 @@ class Departures:
     def hear(self) -> None:
         """Take what the monitor has."""
         while self.monitor.poll(0):
-            event = recv_monitor_message(self.monitor)
-            if event["event"] == zmq.EVENT_ACCEPTED:
-                self._routes[event["value"]] = None
+            event, descriptor = _EVENT.unpack(self.monitor.recv_multipart()[0])
+            if event == zmq.EVENT_ACCEPTED:
+                self._routes[descriptor] = None
                 continue
-            route = self._routes.pop(event["value"], None)
+            route = self._routes.pop(descriptor, None)
             if route is not None:
                 self.known.discard(route)
                 self.departed.append(route)

@@ -1,6 +1,6 @@
 """The processes that the supervisor runs beside the broker.
 
-To add a door: a folder in ``bridges/`` whose ``__main__`` calls ``broker.service.supervised.run_door``, and a row here.
+To add a door: a folder in ``bridges/`` whose ``__main__`` calls ``broker.service.door_process.run_door``, and a row here.
 A door whose package is not installed is left out.
 """
 
