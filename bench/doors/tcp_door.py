@@ -13,7 +13,7 @@ from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.listener import Listener, bound
 from broker.client.aio import AsyncConnection
 from broker.client.links import Way
-from broker.home.logs import open_log
+from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.service.supervised import allow_many_files, collect_seldom, die_with_parent
 
@@ -23,7 +23,7 @@ async def serve(way: Way) -> None:
     settings, stopping = Settings.load(), asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stopping.set)
     broker = AsyncConnection(settings, autostart=False, door="tcp", link=way)
-    upstream = JsonUpstream(settings, broker, open_log(f"bench-{way}", settings.home / "logs", settings.log_level))
+    upstream = JsonUpstream(settings, broker, Log(f"bench-{way}", settings.home / "logs", settings.log_level))
     listener = Listener(bound("127.0.0.1", 0), lambda: TcpConnection(upstream))
     collect_seldom()
     sys.stdout.write(f"{listener.sockets[0].getsockname()[1]}\n")

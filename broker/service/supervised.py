@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from broker.home.data_folder import prepare_home
 from broker.home.files import FolderError
-from broker.home.logs import Log, open_log
+from broker.home.logs import Log
 from broker.home.settings import Settings, SettingsError
 
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +45,7 @@ def begin(name: str, *, supervised: bool) -> Begun | None:
     except (SettingsError, FolderError) as e:
         print(f"{name}: {e}", file=sys.stderr)
         return None
-    return Begun(settings, open_log(name, settings.home / "logs", settings.log_level))
+    return Begun(settings, Log(name, settings.home / "logs", settings.log_level))
 
 
 def parser_of(module: str, description: str) -> argparse.ArgumentParser:

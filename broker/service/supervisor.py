@@ -34,7 +34,7 @@ from broker.home.data_folder import prepare_home
 from broker.home.endpoints import clear_socket
 from broker.home.files import write_private
 from broker.home.locks import broker_lock, lock, supervisor_locks
-from broker.home.logs import Log, open_log
+from broker.home.logs import Log
 from broker.home.paths import python
 from broker.home.process_table import process_started
 from broker.home.settings import Settings, SettingsError
@@ -333,7 +333,7 @@ def main(locked: int | None = None) -> int:
 def _supervise(settings: Settings, locks: contextlib.ExitStack, locked: int | None) -> int:
     """Raises SettingsError, OSError."""
     folder, file = supervisor_locks(settings.home)
-    log = open_log("supervisor", settings.home / "logs", settings.log_level)
+    log = Log("supervisor", settings.home / "logs", settings.log_level)
     ground = None
     if locked is not None:
         locks.callback(os.close, locked)

@@ -59,7 +59,7 @@ def test_a_token_of_an_earlier_session_is_refused_for_good(core: Core) -> None:
 def test_of_each_refusal_twenty_lines_are_logged_at_once_and_then_how_many_were_left_out(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = logs.open_log("guesses", home, "info")
+    log = logs.Log("guesses", home, "info")
     for n in range(100):
         log.refusal("token_refused", number=n)
         log.refusal("spoof_refused", number=n)

@@ -12,7 +12,7 @@ import zmq
 from broker.core.batch import Frame
 from broker.home.data_folder import prepare_home
 from broker.home.endpoints import endpoint
-from broker.home.logs import open_log
+from broker.home.logs import Log
 from broker.home.paths import wire_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
@@ -199,7 +199,7 @@ class Stepped:
     def __init__(self, home: Path) -> None:
         settings = Settings.load(env={"IPC_HOME": str(home)})
         prepare_home(settings)
-        self.server = Server(settings, open_store(settings), open_log("broker", home / "logs", "WARNING"))
+        self.server = Server(settings, open_store(settings), Log("broker", home / "logs", "warning"))
         self.server.open()
         self.path = wire_socket(str(home))
 

@@ -21,7 +21,7 @@ import pytest
 from bridges.cli.status import door_line
 from bridges.tcp.admission import NOBODY_KNOWN, Admission
 from bridges.tcp.peer import UNKNOWN, PeerProcess, Peers
-from broker.home.logs import open_log
+from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
@@ -235,7 +235,7 @@ def test_with_a_shared_secret_the_proof_decides_for_every_user(make_service: Cal
 @pytest.mark.parametrize("secret", ["", SECRET])
 def test_where_nothing_tells_who_connects_a_name_needs_the_secret_and_the_service_says_so(home: Path, secret: str) -> None:
     def work() -> tuple[bool, bool, PeerProcess, str | None]:
-        admission = Admission(settings, open_log("blind", home, "info"))
+        admission = Admission(settings, Log("blind", home, "info"))
         with connected("127.0.0.1") as (accepted, _client):
             peer = admission.admit(Someone(), accepted)
         try:

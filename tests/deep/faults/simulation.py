@@ -12,7 +12,6 @@ the seed, the step, and the last things that were done.
 
 import argparse
 import json
-import logging
 import os
 import random
 import secrets
@@ -352,7 +351,6 @@ def _short(work: list[Frame] | list[Incoming]) -> str:
 
 def run(seed: str, steps: int) -> dict[str, Any]:
     """So many steps; the counts, and the first wrong answer if there was one."""
-    logging.getLogger("agent_ipc.simulation").setLevel(logging.CRITICAL)
     shared = "/dev/shm"  # noqa: S108 (a private folder is made in it)
     home = Path(tempfile.mkdtemp(prefix="ipc-", dir=shared if os.path.isdir(shared) else None))
     began_s = time.monotonic()

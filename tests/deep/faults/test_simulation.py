@@ -1,6 +1,5 @@
 """A short stretch of the simulated world, and death in a migration."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,6 @@ def test_the_same_seed_takes_the_same_steps() -> None:
 
 @pytest.mark.parametrize("damage", ["mail lost", "member forgotten", "claim forgotten", "question answered by nobody"])
 def test_an_engine_that_forgets_is_found_out(home: Path, damage: str) -> None:
-    logging.getLogger("agent_ipc.simulation").setLevel(logging.CRITICAL)
     world = simulation.World("damage", home)
     try:
         while not _damaged(world, damage):
