@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import floors, machine, soak, targets
+from bench.fairness import Fairness
 from bench.fleet import Fleet, control
 from bench.latency import Latency
 from bench.programs import Programs
@@ -23,7 +24,7 @@ from broker.protocol.errors import IpcError
 FAILED = "Parts that failed"
 OTHER_BOOKS = "Books of the other parts"
 TURNS = ("floors", "sends", "latency", "programs")
-ONCE = ("scale", "memory")
+ONCE = ("fairness", "scale", "memory")
 PARTS = (*TURNS, *ONCE, "soak")
 DEFAULT = (*TURNS, *ONCE)
 """What runs when no part is named; a soak takes its minutes only when asked for."""
@@ -57,6 +58,9 @@ def run(plan: Plan, before: Results | None = None) -> Results:
     with Fleet() as fleet:
         if set(plan.parts) & set(TURNS):
             attempt(results, "the parts that take turns", partial(take_turns, plan, results, fleet))
+        if "fairness" in plan.parts:
+            said("fairness")
+            attempt(results, "fairness", partial(fairness, plan, results, fleet))
         if "scale" in plan.parts:
             said("scale curves")
             attempt(results, "scale", partial(scale_curves, plan, results))
@@ -82,6 +86,12 @@ def attempt(results: Results, part: str, measure: Callable[[], None]) -> None:
         traceback.print_exception(error)
         last = str(error).strip().splitlines()[-1:] or [""]
         results.skip(f"failed.{part}", FAILED, part, f"{type(error).__name__}: {last[0][:200]}")
+
+
+def fairness(plan: Plan, results: Results, fleet: Fleet) -> None:
+    part = Fairness(results, fleet, 0.02 if plan.quick else 1.0)
+    for number in range(plan.rounds):
+        part.round(number)
 
 
 def scale_curves(plan: Plan, results: Results) -> None:

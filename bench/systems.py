@@ -33,6 +33,17 @@ class Sender(Protocol):
     def close(self) -> None: ...
 
 
+class Poster(Protocol):
+    """A client that need not wait for answers; they come in the order of what was sent."""
+
+    def post(self, text: str) -> None: ...
+
+    def answered(self, seconds: float) -> int:
+        """How many more are acknowledged, waiting so long for one. Raises RuntimeError with an answer that is a refusal."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """What a client process needs: the class that sends, as ``module:Class``, and its arguments."""
@@ -40,10 +51,10 @@ class Address:
     opener: str
     arguments: tuple[Any, ...]
 
-    def open(self) -> Sender:
+    def open(self) -> Any:
+        """A ``Sender``; those of lasting connections are each a ``Poster``, too."""
         module, _, name = self.opener.partition(":")
-        sender: Sender = getattr(importlib.import_module(module), name)(*self.arguments)
-        return sender
+        return getattr(importlib.import_module(module), name)(*self.arguments)
 
 
 class System:

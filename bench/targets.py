@@ -7,6 +7,7 @@ import statistics
 from dataclasses import dataclass
 
 from bench.earlier import REGRESSED, change, lost, within
+from bench.fairness import NAMES, PAIRS
 from bench.machine import WHEN
 from bench.report import Results, Verdict, number
 
@@ -130,6 +131,17 @@ def _flat(what: str, curve: str, sizes: tuple[int, int], column: str, high: floa
     return Target(what, f"scale.{curve}.{sizes[1]}.{column}", (f"scale.{curve}.{sizes[0]}.{column}",), high=high)
 
 
+def _quiet(flood: str, other: str) -> Target:
+    what = f"a quiet agent's p99 beside a flood / beside a busy processor: {NAMES[other]}, flood over {NAMES[flood]}"
+    return Target(what, f"fairness.{flood}-{other}.busy", high=2)
+
+
+def _kept(door: str) -> Target:
+    return Target(
+        f"what a flood keeps of its rate beside a quiet agent: {NAMES[door]}", f"fairness.{door}-{door}.kept", low=70, unit="%"
+    )
+
+
 FLAT = 1.5
 """What a curve may rise from its smallest to its largest size and still be called flat on a noisy machine."""
 FLOORS = ("beside.fdatasync", "beside.roundtrip")
@@ -178,6 +190,8 @@ TARGETS: tuple[Target | Either, ...] = (
     _flat("a check with 10,000 mailboxes / with 10", "mailboxes", (10, 10_000), "check, p50", FLAT),
     _flat("a send with 1,000 connections / with 1", "connections", (1, 1_000), "send, pipelined", FLAT),
     _flat("a delivery of a broadcast to 1,000 / to 100", "broadcast", (100, 1_000), "a delivery", FLAT),
+    *(_quiet(*pair) for pair in PAIRS),
+    *(_kept(key) for key in NAMES),
     Target("soak: p99 of the last quarter / of the first", "soak.last.p99", ("soak.first.p99",), high=1.2),
 )
 

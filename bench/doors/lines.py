@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import time
 from typing import Any
@@ -33,9 +34,26 @@ class LastingSender:
         self._name, self._token = name, token
         self._prefix = f"{time.time_ns() // 1000:x}-{os.getpid():x}"
         self._next = 0
+        self._half = b""
 
     def close(self) -> None:
         self._socket.close()
+
+    def post(self, text: str) -> None:
+        self._socket.sendall(self._line(text))
+
+    def answered(self, seconds: float) -> int:
+        if not select.select([self._socket], [], [], seconds)[0]:
+            return 0
+        part = self._socket.recv(1 << 18)
+        if not part:
+            raise ConnectionError("the door closed")
+        *lines, self._half = (self._half + part).split(b"\n")
+        for line in lines:
+            reply = json.loads(line)
+            if reply.get("status") != "ok":
+                raise refused(reply)
+        return len(lines)
 
     def _line(self, text: str) -> bytes:
         self._next += 1

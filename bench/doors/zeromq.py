@@ -67,6 +67,18 @@ class WireSender:
         self._next += len(texts)
         self.pipe.send(msgpack.packb(maps))
 
+    def post(self, text: str) -> None:
+        self.send([text])
+
+    def answered(self, seconds: float) -> int:
+        if not self.pipe.wait(seconds):
+            return 0
+        replies = self.receive()
+        for reply in replies:
+            if reply["status"] != "ok":
+                raise refused(reply)
+        return len(replies)
+
     def send_for(self, seconds: float, in_flight: int, size: int, most: int) -> Burst:
         text, frame = "x" * size, max(1, in_flight // 4)
         first, burst = self._next, Burst()

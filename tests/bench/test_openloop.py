@@ -3,15 +3,16 @@
 import threading
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgpack
 import pytest
 import zmq
 
+from bench import fairness, openloop
 from bench.doors.zeromq import WireSender
-from bench.openloop import Load, drive, next_batch, read_stamp, stamp
+from bench.openloop import Load, next_batch, read_stamp, stamp
 
 ALL = 40
 
@@ -60,7 +61,10 @@ def stalled(tmp_path: Path) -> Iterator[str]:
     context.term()
 
 
-def test_a_stall_is_charged_to_every_message_that_was_due_in_it(stalled: str) -> None:
+@pytest.mark.parametrize("drive", [openloop.drive, fairness.drive])
+def test_a_stall_is_charged_to_every_message_that_was_due_in_it(
+    stalled: str, drive: "Callable[[WireSender, array[float]], array[float]]"
+) -> None:
     """A client that waited for answers would never send the second one here."""
     begin_s = time.perf_counter()
     due_s = array("d", (begin_s + n * 0.002 for n in range(ALL)))

@@ -13,7 +13,7 @@ from bench.run import TURNS
 from broker.home.locks import lock
 
 ROOT = Path(__file__).resolve().parents[2]
-STEM = "-".join((*TURNS, "scale"))
+STEM = "-".join((*TURNS, "fairness", "scale"))
 QUICK = ("--quick", "--rounds", "1")
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.deep]  # a dozen services come and go
@@ -41,7 +41,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 
 def measure_into(folder: Path) -> None:
-    done = run_bench(*TURNS, "scale", *QUICK, "--against", "percall", "--out", str(folder))
+    done = run_bench(*TURNS, "fairness", "scale", *QUICK, "--against", "percall", "--out", str(folder))
     assert done.returncode == 0, done.stderr
     assert done.stdout == (folder / f"{STEM}.md").read_text(encoding="utf-8")
 
@@ -58,7 +58,7 @@ def rows(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_part_has_rows(rows: dict[str, Any]) -> None:
-    assert {"floor", "sends", "push", "latency", "program", "scale"} <= {key.partition(".")[0] for key in rows}
+    assert {"floor", "sends", "push", "latency", "program", "fairness", "scale"} <= {key.partition(".")[0] for key in rows}
 
 
 def test_a_row_has_a_value_or_says_why_not(rows: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ def test_the_broker_the_prototype_and_the_model_are_never_skipped(rows: dict[str
 
 def test_every_acknowledged_send_is_stored_once(rows: dict[str, Any]) -> None:
     books = {key: row["median"] for key, row in rows.items() if key.startswith("books.")}
-    assert len(books) == 6
+    assert len(books) == 7
     assert set(books.values()) == {0}
 
 
