@@ -16,7 +16,7 @@ from broker.home.locks import broker_lock, lock
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.home.watched_files import Ground, GroundGone
-from broker.service.supervised import Begun, answer_parent, begin, collect_seldom, heard_parent, parser_of
+from broker.service.supervised import Begun, answer_parent, begin, collect_seldom, heard_parent, is_supervised
 
 if TYPE_CHECKING:
     from broker.server.loop import Server
@@ -35,11 +35,11 @@ class CannotStart(Exception):
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 stopped, 1 can't start (the reason is on standard error), 3 another broker has this data folder."""
-    options = parser_of("broker", "Run the broker in the foreground.").parse_args(argv)
-    begun = begin("broker", supervised=options.supervised)
+    supervised = is_supervised("broker", "Run the broker in the foreground.", argv)
+    begun = begin("broker", supervised=supervised)
     if begun is None:
         return CANNOT_START
-    pipe = sys.stdin.fileno() if options.supervised else None
+    pipe = sys.stdin.fileno() if supervised else None
     with ExitStack() as held:
         try:
             server, check_beside = start(begun, Locks(begun.settings, held), pipe)

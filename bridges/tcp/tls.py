@@ -25,10 +25,8 @@ HANDSHAKES_AT_ONCE = 1000
 _READ_BYTES = 64 * 1024
 
 
-def context_of(settings: Settings) -> ssl.SSLContext | None:
-    """TLS 1.2 or later with the certificate of the settings; None without one. Raises OSError that says what is wrong."""
-    if not settings.tls_cert and not settings.tls_key:
-        return None
+def context_of(settings: Settings) -> ssl.SSLContext:
+    """TLS 1.2 or later with the certificate of the settings. Raises OSError that says what is wrong."""
     if not settings.tls_cert or not settings.tls_key:
         raise OSError("TLS needs both tls_cert and tls_key (IPC_TLS_CERT, IPC_TLS_KEY)")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

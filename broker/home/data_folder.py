@@ -1,11 +1,10 @@
 """The data folder and its parts, made private before anything is put in them."""
 
 import os
-import shlex
 from pathlib import Path
 
 from broker.home.endpoints import prepare_sockets
-from broker.home.files import FolderError, private_folder
+from broker.home.files import FolderError, private_folder, quoted
 from broker.home.settings import Settings
 
 
@@ -27,6 +26,4 @@ def check_large_folder(path: Path) -> None:
     if found.st_uid != os.getuid():
         raise FolderError(f"{path}, the folder for large messages, belongs to another user; set large_message_dir to another")
     if found.st_mode & 0o022:
-        raise FolderError(
-            f"{path}, the folder for large messages, can be written by others; run: chmod go-w {shlex.quote(str(path))}"
-        )
+        raise FolderError(f"{path}, the folder for large messages, can be written by others; run: chmod go-w {quoted(path)}")

@@ -140,7 +140,7 @@ def read_private(path: AnyPath) -> str:
         if not stat.S_ISREG(found.st_mode):
             raise FolderError(f"{path} is no file")
         if found.st_mode & 0o077:
-            raise FolderError(f"{path} can be read by others; run: chmod 600 {_quoted(path)}")
+            raise FolderError(f"{path} can be read by others; run: chmod 600 {quoted(path)}")
         return f.read()
 
 
@@ -157,7 +157,7 @@ def read_trusted(path: AnyPath) -> str:
             raise PermissionError(f"{path} belongs to another user")
         # many systems give new files the user's own group, with the right to write
         if found.st_mode & 0o002 or (found.st_mode & 0o020 and found.st_gid not in (os.getgid(), os.getegid())):
-            raise PermissionError(f"{path} can be written by others; run: chmod go-w {_quoted(path)}")
+            raise PermissionError(f"{path} can be written by others; run: chmod go-w {quoted(path)}")
         return f.read()
 
 
@@ -173,7 +173,8 @@ def owner_key(home: AnyPath) -> str:
         return read_private(path).strip()
 
 
-def _quoted(path: AnyPath) -> str:
+def quoted(path: AnyPath) -> str:
+    """The path as a shell wants it."""
     import shlex
 
     return shlex.quote(os.fspath(path))

@@ -7,8 +7,7 @@ any instant. ``run`` and ``logs`` stay: whoever holds the locks in ``run`` holds
 """
 
 import json
-import secrets
-import shutil
+import os
 from pathlib import Path
 
 from broker.home.files import sync_folder, write_private
@@ -82,7 +81,7 @@ def _put_back(home: Path, aside: Path) -> None:
 
 def _move(entry: Path, folder: Path) -> None:
     target = folder / entry.name
-    entry.rename(target if not target.exists() else folder / f"{entry.name}.{secrets.token_hex(4)}")
+    entry.rename(target if not target.exists() else folder / f"{entry.name}.{os.urandom(4).hex()}")
 
 
 def sweep(home: Path) -> list[str]:
@@ -94,6 +93,8 @@ def sweep(home: Path) -> list[str]:
         elif entry.name.startswith((NEW, COPY)) and entry.is_dir() and not entry.is_symlink():
             with lock(entry) as unused:
                 if unused:
+                    import shutil
+
                     shutil.rmtree(entry, ignore_errors=True)
                     swept.append(entry.name)
     return swept

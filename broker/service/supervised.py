@@ -5,7 +5,6 @@
 A supervised process never outlives its supervisor, and answers its questions whether it lives (broker.service.heartbeat).
 """
 
-import argparse
 import contextlib
 import ctypes
 import gc
@@ -14,14 +13,20 @@ import resource
 import select
 import signal
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from broker.home.data_folder import prepare_home
 from broker.home.files import FolderError
 from broker.home.logs import Log
 from broker.home.settings import Settings, SettingsError
 
+if TYPE_CHECKING:
+    import argparse
+
 _PR_SET_PDEATHSIG = 1
+
+
+SUPERVISED = "--supervised"
 
 
 class Begun(NamedTuple):
@@ -48,11 +53,33 @@ def begin(name: str, *, supervised: bool) -> Begun | None:
     return Begun(settings, Log(name, settings.home / "logs", settings.log_level))
 
 
-def parser_of(module: str, description: str) -> argparse.ArgumentParser:
+def is_supervised(module: str, description: str, argv: list[str] | None) -> bool:
+    """Whether the command line is the supervisor's. That one needs no argparse (0.4 MB)."""
+    given = sys.argv[1:] if argv is None else argv
+    return given == [SUPERVISED] or bool(parser_of(module, description).parse_args(given).supervised)
+
+
+def parser_of(module: str, description: str) -> "argparse.ArgumentParser":
     """The command line that the supervisor uses."""
+    import argparse
+
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
-    parser.add_argument("--supervised", action="store_true", help="stop when standard input closes")
+    parser.add_argument(SUPERVISED, action="store_true", help="stop when standard input closes")
     return parser
+
+
+def import_asyncio() -> None:
+    """Import asyncio without ssl, as it is where Python was built without: the doors' own TLS does not need it there.
+
+    OpenSSL would take 2 MB of a process. Does nothing where asyncio is imported already.
+    """
+    if "asyncio" in sys.modules or "ssl" in sys.modules:
+        return
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    try:
+        import asyncio  # noqa: F401
+    finally:
+        del sys.modules["ssl"]
 
 
 def heard_parent(pipe: int) -> bool:

@@ -16,7 +16,6 @@ supervisor checks that the data folder is still the one that it locked (broker.h
                                                                     '- dead child: again after 0.1 .. 5 s
 """
 
-import argparse
 import contextlib
 import importlib.util
 import json
@@ -378,7 +377,17 @@ def _restored(settings: Settings, log: Log) -> Settings:
     return settings
 
 
-if __name__ == "__main__":
+def locked_in(arguments: list[str]) -> int | None:
+    """What the command line says is ``locked``. That of ``start_supervisor`` needs no argparse (0.4 MB)."""
+    if len(arguments) == 2 and arguments[0] == "--locked" and arguments[1].isdecimal():
+        return int(arguments[1])
+    import argparse
+
     parser = argparse.ArgumentParser(prog="python -m broker.service.supervisor", description="Run broker and doors.")
     parser.add_argument("--locked", type=int, metavar="FD", help="an inherited descriptor of the data folder, locked")
-    sys.exit(main(parser.parse_args().locked))
+    found: int | None = parser.parse_args(arguments).locked
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(locked_in(sys.argv[1:])))
