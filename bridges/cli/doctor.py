@@ -23,6 +23,8 @@ from broker.version import VERSION
 OK, FAILED = 0, 1
 _SAVE = "To save what is readable: ipc down, ipc doctor --repair"
 _LOW_DISK_BYTES = 256 * 1024 * 1024
+_LARGE_WAL_BYTES = 128 * 1024 * 1024
+"""The broker keeps it below 64 MiB, while no other program holds on to what the database was."""
 
 
 Finding = tuple[str, str]
@@ -113,6 +115,11 @@ def _database(settings: Settings) -> Finding:
     if missing:
         lost = number_of(missing, "unread large message has lost its file", "unread large messages have lost their files")
         return "warn", f"schema {version}, consistent; but {lost}"
+    with contextlib.suppress(FileNotFoundError):
+        wal_bytes = (settings.home / "ipc.db-wal").stat().st_size
+        if wal_bytes > _LARGE_WAL_BYTES:
+            grown = f"ipc.db-wal has grown to {wal_bytes // 2**20} MiB: end the program that has a transaction open in ipc.db"
+            return "warn", f"schema {version}, consistent; but {grown}"
     kept = repair_kept(settings)
     if kept:
         return "warn", f"schema {version}, consistent; repaired: {kept} (remove it once nothing is missed)"

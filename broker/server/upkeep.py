@@ -63,7 +63,7 @@ class Sweeper:
         times = [t for t in (self._next_s, self._activity_s, self._expiry_s) if t is not None]
         if self._store.crowded:
             return 0.0
-        if self._store.unindexed:
+        if self._store.unindexed or self._store.checkpoints.due:
             times.append(self._busy_s + _QUIET_S)
         return min(times, default=0.0)
 
@@ -71,8 +71,10 @@ class Sweeper:
         """Do what is due. ``busy`` says that requests have just been served."""
         if busy:
             self._busy_s = now.mono_s
-        elif self._store.unindexed and now.mono_s >= self._busy_s + _QUIET_S:
+        quiet = not busy and now.mono_s >= self._busy_s + _QUIET_S
+        if quiet and self._store.unindexed:
             self._index(now)
+        self._checkpoint(quiet=quiet)
         self._sweep_brief(now)
         if self._store.crowded:
             self._make_room()
@@ -108,6 +110,12 @@ class Sweeper:
             self._busy_s = now.mono_s + _REST_S
         else:
             self._busy_s = now.mono_s + _PAUSE_S - _QUIET_S  # what waits goes first
+
+    def _checkpoint(self, *, quiet: bool) -> None:
+        try:
+            self._store.checkpoint(quiet=quiet)
+        except StoreError as e:  # the pages wait in the WAL; the next try follows when more have come
+            self._log.warning("checkpoint_postponed", detail=str(e))
 
     def _sweep_brief(self, now: Moment) -> None:
         """Mail whose sender set an expiry of its own."""

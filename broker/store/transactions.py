@@ -26,6 +26,7 @@ from broker.core.storage import (
 )
 from broker.home.files import identity
 from broker.home.settings import Settings
+from broker.store.checkpoints import Checkpoints
 from broker.store.large_files import LargeFiles
 
 Row = TypeVar("Row", Delivery, StoredMessage)
@@ -83,6 +84,7 @@ class Transactions:
         self.crowded = False
         """A batch was refused for its size since the sweeper last made room."""
         path = settings.home / "ipc.db"
+        self.checkpoints = Checkpoints(str(path), self._sql)
         self._names = {str(name): identity(name) for name in (path, path.with_name("ipc.db-wal"))}
         self._page_bytes = int(self._sql.execute("PRAGMA page_size").fetchone()[0])
 
@@ -122,10 +124,21 @@ class Transactions:
             if self._open:
                 self._sql.execute("COMMIT")
         except sqlite3.Error as e:
-            self._sync_failed |= getattr(e, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
+            self._note_failed_sync(e)
             raise translate(e) from e
         self.check_names()
         self._forget()
+
+    def checkpoint(self, *, quiet: bool) -> None:
+        """Between batches (see ``broker.store.checkpoints``). Raises StoreError, StoreGone."""
+        try:
+            self.checkpoints.step(quiet=quiet)
+        except sqlite3.Error as e:
+            self._note_failed_sync(e)
+            raise translate(e) from e
+
+    def _note_failed_sync(self, error: sqlite3.Error) -> None:
+        self._sync_failed |= getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
 
     def check_names(self) -> None:
         """Raise StoreGone if the database or its WAL was removed, moved or replaced. Two stats of 2 us.
@@ -186,6 +199,7 @@ class Transactions:
 
         After a failed sync the kernel may count lost pages of the WAL as written. A later sync would then succeed without them.
         """
+        self.checkpoints.settle()
         if self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise sqlite3.OperationalError("a reader keeps the WAL that could not be synced")
         self._sync_failed = False
@@ -262,7 +276,7 @@ class Transactions:
 
     def close(self) -> None:
         """Fold the WAL into the database and let go of it."""
-        self._db.close()
+        self.checkpoints.close(self._db.close)
 
 
 def is_damage(error: BaseException | None) -> bool:

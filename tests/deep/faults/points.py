@@ -50,6 +50,8 @@ def _writes(store: Any) -> bool:
 def arm(point: str, nth: int) -> None:
     """Wrap the method of a point."""
     from broker.server.loop import Server
+    from broker.store import checkpoints
+    from broker.store.checkpoints import Checkpoints
     from broker.store.large_files import LargeFiles
     from broker.store.load import SqliteStore
 
@@ -80,12 +82,25 @@ def arm(point: str, nth: int) -> None:
     def after_sweep() -> None:
         wrap(SqliteStore, "_sweep", 1 + nth % 3, after=True)
 
+    def before_moving() -> None:  # a checkpoint's pages are about to be moved, in its thread
+        wrap(Checkpoints, "_move", 1)
+
+    def before_sync() -> None:  # they are in the database, as far as a killed process is concerned
+        wrap(Checkpoints, "_sync", 1)
+
+    def before_finish() -> None:  # what came meanwhile is still to be moved
+        wrap(Checkpoints, "_finish", 1)
+
+    def after_finish() -> None:  # the next commit overwrites the WAL
+        wrap(Checkpoints, "_finish", 1, after=True)
+
     def orphan_sweep() -> None:
         wrap(LargeFiles, "remove", 1)
 
     def at_load() -> None:
         wrap(SqliteStore, "load", 1)
 
+    checkpoints._PAGES = 10 * nth  # checkpoints are so frequent that a short life meets them
     locals()[point]()
 
 
@@ -99,6 +114,10 @@ POINTS = (
     "after_link",
     "before_sweep",
     "after_sweep",
+    "before_moving",
+    "before_sync",
+    "before_finish",
+    "after_finish",
     "orphan_sweep",
     "at_load",
 )

@@ -43,14 +43,13 @@ _LARGE = "This goes to a file of its own. " * 400
 
 def act(home: Path, seed: str, durability: str) -> None:
     """Send, fetch, acknowledge and sweep; after each batch note in ACKS what it was answered."""
-    import broker.store.load as sqlite
     from broker.core.batch import Incoming
     from broker.core.engine import Engine
     from broker.core.state import Moment
     from broker.home.data_folder import prepare_home
-    from broker.store import open_store
+    from broker.store import checkpoints, open_store
 
-    sqlite._CHECKPOINT_PAGES = 60  # so that the database itself is written often
+    checkpoints._PAGES, checkpoints._QUIET_PAGES = 60, 20  # so that the database itself is written often
     rng = random.Random(seed)  # noqa: S311 (a seeded test)
     settings = Settings.load(env={"IPC_HOME": str(home), "IPC_DURABILITY": durability, "IPC_RATE_LIMIT": "0"})
     prepare_home(settings)
@@ -69,7 +68,9 @@ def act(home: Path, seed: str, durability: str) -> None:
             Incoming(b"r", {**b, "id": i}, token.get(b.get("instance_id", b.get("from_id", ""))), "test")
             for i, b in enumerate(bodies)
         ]
-        return [o.body for o in engine.run(requests, Moment(clock, clock))[0]]
+        replies = [o.body for o in engine.run(requests, Moment(clock, clock))[0]]
+        store.checkpoint(quiet=rng.random() < 0.1)
+        return replies
 
     for name in ("fred", "claude"):
         token[name] = run([{"action": "register", "instance_id": name}])[0]["session_token"]
