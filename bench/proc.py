@@ -6,6 +6,10 @@ import time
 
 from bench.systems import Skip
 
+_REST_S, _RESTING = 0.5, 0.02
+"""A process rests when it has used less than this part of a processor for so long."""
+_REST_DEADLINE_S = 60.0
+
 
 def read(pid: int, name: str) -> str:
     """``/proc/PID/NAME``. Raises Skip where there is no /proc."""
@@ -21,6 +25,17 @@ def cpu_s(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) gives
     except OSError:
         raise Skip(f"no processor time of process {pid}") from None
+
+
+def at_rest_s(pid: int) -> float:
+    """Processor seconds of a process, once it has rested for half a second: what it put off is done. Raises TimeoutError."""
+    end_s, used_s = time.monotonic() + _REST_DEADLINE_S, cpu_s(pid)
+    while time.monotonic() < end_s:
+        time.sleep(_REST_S)
+        before_s, used_s = used_s, cpu_s(pid)
+        if used_s - before_s < _REST_S * _RESTING:
+            return used_s
+    raise TimeoutError(f"process {pid} does not come to rest")
 
 
 def resident_mb(pid: int) -> float:

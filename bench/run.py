@@ -18,13 +18,14 @@ from bench.scale import Scale, allow_connections
 from bench.sends import SHAPES, Sends, Shape
 from bench.service import TEMPORARY, running
 from bench.stand import RIVALS, standing
+from bench.sustained import ENOUGH, Sustained
 from bench.systems import Skip, System
 from broker.protocol.errors import IpcError
 
 FAILED = "Parts that failed"
 OTHER_BOOKS = "Books of the other parts"
 TURNS = ("floors", "sends", "latency", "programs")
-ONCE = ("fairness", "scale", "memory")
+ONCE = ("sustained", "fairness", "scale", "memory")
 PARTS = (*TURNS, *ONCE, "soak")
 DEFAULT = (*TURNS, *ONCE)
 """What runs when no part is named; a soak takes its minutes only when asked for."""
@@ -58,6 +59,9 @@ def run(plan: Plan, before: Results | None = None) -> Results:
     with Fleet() as fleet:
         if set(plan.parts) & set(TURNS):
             attempt(results, "the parts that take turns", partial(take_turns, plan, results, fleet))
+        if "sustained" in plan.parts:
+            said("sends without a pause")
+            attempt(results, "sustained", partial(without_pause, plan, results, fleet))
         if "fairness" in plan.parts:
             said("fairness")
             attempt(results, "fairness", partial(fairness, plan, results, fleet))
@@ -94,8 +98,14 @@ def fairness(plan: Plan, results: Results, fleet: Fleet) -> None:
         part.round(number)
 
 
+def without_pause(plan: Plan, results: Results, fleet: Fleet) -> None:
+    part = Sustained(results, fleet, plan.against, *((0.05, 0.01) if plan.quick else ()))
+    for number in range(min(plan.rounds, ENOUGH)):
+        part.round(number)
+
+
 def scale_curves(plan: Plan, results: Results) -> None:
-    scale = Scale(results, *((200, 1) if plan.quick else ()))
+    scale = Scale(results, *((200, 1, 0.05) if plan.quick else ()))
     scale.measure()
     results.add("books.scale", OTHER_BOOKS, "scale", "difference", "", float(scale.difference))
 

@@ -4,7 +4,9 @@ import random
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,23 +26,39 @@ CONNECTIONS = "Scale: connections open"
 BROADCAST = "Scale: broadcast"
 NOTES = {
     QUEUED: "256 B over 100 mailboxes. Sends: one client with 1,024 in flight. Checks: one after the other, up to 10 messages.",
-    MAILBOXES: "Each registered, 10 messages waiting in it. Sends go to a mailbox at random, checks are of one at random.",
+    MAILBOXES: "Each registered, 10 messages waiting in it. Sends go to a mailbox at random, checks are of one at random. "
+    "*Pipelined*: 4,000 sends after a rest. *Without a pause*: 10 s of them, so that what is put off has to be done meanwhile.",
     CONNECTIONS: "All from one process; one of them sends 1,024 in flight, then each in its turn sends one message and waits.",
 }
 _BOXES = 100
 _PROBE = 4_000
 _CHECKS = 100
+_AT_ONCE = 20_000
+_SUSTAINED = 2
+"""Rounds of sends without a pause."""
 _REGISTERED_AT_ONCE = 32
 """So few that the answer comes before the client asks again: a second registration would end the first one's session."""
 
 
-class Scale:
-    """The curves; ``most`` caps every size, so that a short run takes the same path."""
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A filled service and one client."""
 
-    def __init__(self, results: Results, most: int = 1_000_000, repeats: int = 5) -> None:
+    line: str
+    service: Service
+    client: Client
+    boxes: dict[str, str]
+    """Tokens by name."""
+
+
+class Scale:
+    """The curves; ``most`` caps every size, so that a short run takes the same path. ``seconds`` of sends without a pause."""
+
+    def __init__(self, results: Results, most: int = 1_000_000, repeats: int = 5, seconds: float = 10.0) -> None:
         self._results = results
         self._most = most
         self._repeats = repeats
+        self._seconds = seconds
         results.notes.update(NOTES)
         self.difference = 0
 
@@ -71,14 +89,45 @@ class Scale:
             self._close_books(service)
 
     def mailboxes(self) -> None:
-        for size in self.sizes(10, 100, 1_000, 10_000):
-            with running(IPC_UNCLAIMED_LIMIT="100000") as service:
-                boxes = register(service, [f"box-{n}" for n in range(size)])
-                with connect("bench-fill", settings=service.settings) as client:
-                    fill(service, client, list(boxes), 10 * size)
-                    self._probe("mailboxes", MAILBOXES, f"{size:,}", service, client, boxes)
-                self._memory("mailboxes", MAILBOXES, f"{size:,}", service)
-                self._close_books(service)
+        """All sizes side by side, so that the machine's mood meets all of them; who is not measured has come to rest."""
+        sizes = self.sizes(10, 100, 1_000, 10_000)
+        with ExitStack() as stack:
+            stands = [stack.enter_context(self._stand(size)) for size in sizes]
+            for stand in stands:
+                proc.at_rest_s(stand.service.pid())
+            for number in range(self._repeats):
+                for stand in stands if number % 2 == 0 else stands[::-1]:
+                    self._probe("mailboxes", MAILBOXES, stand.line, stand.service, stand.client, stand.boxes)
+                    proc.at_rest_s(stand.service.pid())
+            for stand in stands:
+                self._memory("mailboxes", MAILBOXES, stand.line, stand.service)
+        ends = [sizes[0], sizes[-1]]
+        for number in range(min(self._repeats, _SUSTAINED)):
+            for size in ends if number % 2 == 0 else ends[::-1]:
+                with self._stand(size) as stand:  # a new one: what the last one puts off takes minutes
+                    self._sustain(stand)
+
+    @contextmanager
+    def _stand(self, size: int) -> "Iterator[Stand]":
+        """A service with so many mailboxes, ten messages in each."""
+        with running(IPC_UNCLAIMED_LIMIT="100000") as service:
+            boxes = register(service, [f"box-{n}" for n in range(size)])
+            with connect("bench-fill", settings=service.settings) as client:
+                fill(service, client, list(boxes), 10 * size)
+                yield Stand(f"{size:,}", service, client, boxes)
+            self._close_books(service)
+
+    def _sustain(self, stand: "Stand") -> None:
+        """Send without a pause, so long that what is put off has to be done meanwhile."""
+        pick = random.Random(2)  # noqa: S311 (no secret)
+        picked, count = pick.choices(list(stand.boxes), k=_AT_ONCE), 0
+        began_s = now_s = time.perf_counter()
+        while now_s - began_s < self._seconds:
+            fill(stand.service, stand.client, picked, _AT_ONCE)
+            count += _AT_ONCE
+            now_s = time.perf_counter()
+        column = "send, pipelined, without a pause"
+        self._add("mailboxes", MAILBOXES, stand.line, column, "µs", (now_s - began_s) / count * 1e6)
 
     def connections(self) -> None:
         with running() as service:

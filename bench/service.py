@@ -99,6 +99,9 @@ class Service(System):
         children = {name: child["pid"] for name, child in state["children"].items() if child["pid"]}
         return {"supervisor": state["pid"], **children}
 
+    def pid(self) -> int:
+        return self.pids()["broker"]
+
     def wait_for_door(self) -> None:
         """Return once the TCP door accepts connections. Raises TimeoutError."""
         end = time.monotonic() + _DOOR_S

@@ -80,6 +80,10 @@ class System:
     def ways(self) -> "list[Way]":
         raise NotImplementedError
 
+    def pid(self) -> int:
+        """The process that stores."""
+        raise NotImplementedError
+
     def push(self, count: int) -> "tuple[Callable[..., Any], tuple[Any, ...]] | None":
         """A job (see bench.fleet) that hands ``count`` messages, one after the other, to a receiver that waits in the same
         process, and returns the µs of each; None where there is none."""

@@ -127,6 +127,10 @@ def _faster(what: str, shape: str, rival: str, low: float | None = None, door: s
     return Target(what, f"sends.{door}.{shape}", (f"sends.{rival}.{rival_shape or shape}",), low=low)
 
 
+def _sustained(what: str, rival: str) -> Target:
+    return Target(what, "sustained.stream.rate", (f"sustained.{rival}.rate",))
+
+
 def _flat(what: str, curve: str, sizes: tuple[int, int], column: str, high: float) -> Target:
     return Target(what, f"scale.{curve}.{sizes[1]}.{column}", (f"scale.{curve}.{sizes[0]}.{column}",), high=high)
 
@@ -156,6 +160,8 @@ TARGETS: tuple[Target | Either, ...] = (
         _faster("that is below Redis", "16x64", "redis-always", door="prototype"),
     ),
     _faster("the same over the ZeroMQ door: 16 clients, 64 in flight", "16x64", "redis-always", door="zeromq"),
+    _sustained("16 clients, 64 in flight, 10 s without a pause / Redis Streams, appendfsync always", "redis-always"),
+    _sustained("16 clients, 64 in flight, 10 s without a pause / prototype", "prototype"),
     _faster("in turn / Redis Streams, appendfsync always", "1x1", "redis-always", 0.9),
     _faster("the same over the ZeroMQ door: in turn", "1x1", "redis-always", door="zeromq"),
     _faster("one client, 256 in flight / NATS JetStream, sync_interval always", "1x256", "nats-always", 25),
@@ -187,6 +193,7 @@ TARGETS: tuple[Target | Either, ...] = (
     _flat("a send with 1,000,000 queued / with 1,000", "queued", (1_000, 1_000_000), "send, pipelined", FLAT),
     _flat("a check with 1,000,000 queued / with 1,000", "queued", (1_000, 1_000_000), "check, p50", FLAT),
     _flat("a send with 10,000 mailboxes / with 10", "mailboxes", (10, 10_000), "send, pipelined", 1.3),
+    _flat("the same for 10 s without a pause", "mailboxes", (10, 10_000), "send, pipelined, without a pause", 1.3),
     _flat("a check with 10,000 mailboxes / with 10", "mailboxes", (10, 10_000), "check, p50", FLAT),
     _flat("a send with 1,000 connections / with 1", "connections", (1, 1_000), "send, pipelined", FLAT),
     _flat("a delivery of a broadcast to 1,000 / to 100", "broadcast", (100, 1_000), "a delivery", FLAT),

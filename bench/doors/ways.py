@@ -166,6 +166,10 @@ class Prototype(System):
         with closing(sqlite3.connect(self.folder / "prototype.db")) as db:
             return int(db.execute("SELECT count(*) FROM message").fetchone()[0])
 
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def ways(self) -> list[Way]:
         return [PrototypeWay(self)]
 

@@ -61,6 +61,10 @@ class RedisServer(System):
         finally:
             client.close()
 
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def ways(self) -> list[Way]:
         return [RedisWay(self)]
 
