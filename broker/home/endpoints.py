@@ -6,7 +6,7 @@ import stat
 
 from broker.home.files import private_folder
 from broker.home.local_sockets import WAY_OUT, check_peer
-from broker.home.paths import socket_folder
+from broker.home.paths import socket_folder, wire_socket
 from broker.home.settings import Settings
 
 
@@ -66,21 +66,24 @@ def socket_answers(settings: Settings) -> bool:
 
     Raises IpcError ``unavailable`` if it is another OS user's.
     """
-    address = endpoint(settings)
-    scheme, _, rest = address.partition("://")
+    if not settings.endpoint and _listens(socket.AF_UNIX, wire_socket(str(settings.home))):
+        return True  # a connection to the other would have the broker load libzmq, which perhaps nobody uses
+    scheme, _, rest = endpoint(settings).partition("://")
     if scheme == "ipc":
-        family, target = socket.AF_UNIX, rest
-    elif scheme == "tcp":
+        return _listens(socket.AF_UNIX, rest)
+    if scheme == "tcp":
         host, _, port = rest.rpartition(":")
-        family, target = socket.AF_INET, (host, int(port))  # type: ignore[assignment]
-    else:
-        return True
+        return _listens(socket.AF_INET, (host, int(port)))
+    return True
+
+
+def _listens(family: socket.AddressFamily, target: str | tuple[str, int]) -> bool:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(target)
         except OSError:
             return False
-        if family == socket.AF_UNIX:
-            check_peer(probe, rest)
+        if isinstance(target, str):
+            check_peer(probe, target)
     return True

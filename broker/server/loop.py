@@ -36,9 +36,9 @@ from broker.protocol.errors import IpcError
 from broker.server.clock import Clock, reading
 from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, ConnectionBudget, SlowLane
 from broker.server.persons import Persons
+from broker.server.router_door import RouterDoor
 from broker.server.unix_socket import SocketPeer, StreamDoor
 from broker.server.upkeep import Sweeper
-from broker.server.zeromq import Router
 from broker.store import SqliteStore, is_damage
 from broker.store.recovery import last_repair
 from broker.version import VERSION
@@ -77,7 +77,7 @@ class Server:
         self._backlog = Backlog()
         self._slow = SlowLane()
         self._selector = selectors.DefaultSelector()
-        self._router = Router()
+        self._router = RouterDoor(self._selector)
         self._stream = StreamDoor(self._selector)
         self._persons = self.engine.is_person = Persons(self.engine.state, self._stream.process_of)
         self._wake_read, self._wake_write = socket.socketpair()
@@ -92,13 +92,11 @@ class Server:
         """Bind the sockets. The caller holds the lock of the data folder. Raises OSError."""
         check_endpoint(self.settings)
         address, path = endpoint(self.settings), wire_socket(str(self.settings.home))
-        self._stream.open(self.settings, path)
-        self.ground.keep(path, partial(self._stream.reopen, self.settings, path))
-        self._router.open(self.settings, address)  # last: who finds this one finds the other, too
+        self._router.open(self.settings, address)
         if address.startswith("ipc://"):
-            self.ground.keep(address.removeprefix("ipc://"), partial(self._router.bind, self.settings, address))
-        self._selector.register(self._router, selectors.EVENT_READ, self._router)
-        self._selector.register(self._router.ends.monitor, selectors.EVENT_READ, self._router.ends.monitor)
+            self.ground.keep(address.removeprefix("ipc://"), partial(self._router.listen, self.settings))
+        self._stream.open(self.settings, path)  # last: who finds this one finds the other, too
+        self.ground.keep(path, partial(self._stream.reopen, self.settings, path))
         self.log.info("broker_started", endpoint=address, pid=os.getpid(), messages=self._queued())
 
     def stop(self) -> None:
@@ -144,9 +142,10 @@ class Server:
                 if mask & selectors.EVENT_READ:
                     peers.append(source)
             elif source is self._router:
+                self._router.begin()
                 routed = True
-            elif source is self._router.ends.monitor:
-                self._router.ends.hear()
+            elif source is self._router.monitor:
+                self._router.hear()
             elif source is self._stream:
                 for route in self._stream.accept(time.monotonic()):
                     begin_connection(self.engine.state, route)
@@ -163,7 +162,7 @@ class Server:
         note(self.log, self.ground.look())
 
     def _timeout_s(self) -> float | None:
-        if self._stream.departed or self._router.ends.departed or self._slow or self._backlog.has_work(self._stream.is_full):
+        if self._stream.departed or self._router.departed or self._slow or self._backlog.has_work(self._stream.is_full):
             return 0
         state = self.engine.state
         deadlines = (next_deadline(state), state.chore_s, self.sweeper.next_s, self._stream.listen_again_s)
@@ -180,7 +179,7 @@ class Server:
         if self._stream.ending:  # those with nothing left to answer: mail of this batch is not for their waits any more
             asking = {frame.route for frame in taken}
             self._stream.end(lambda route: route in asking or self._is_asking(route))
-        if self._stream.departed or self._router.ends.departed:
+        if self._stream.departed or self._router.departed:
             self._see_off()
         self._answer(self.engine.run(taken, self.clock(), ConnectionBudget(self._backlog.pace_s)))
         if self.engine.rest:
@@ -256,9 +255,9 @@ class Server:
             else:
                 self._refuse(route, frames.FrameError("a message has one frame"))
                 read += 1
-        for route in self._router.ends.arrived:
+        for route in self._router.arrived:
             begin_connection(self.engine.state, route)
-        self._router.ends.arrived.clear()
+        self._router.arrived.clear()
         now_s = self.clock().mono_s
         if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
             self._stream.listen_again()
@@ -318,7 +317,7 @@ class Server:
 
     def _see_off(self) -> None:
         """Forget connections that have ended. Mail that they held goes back to its mailbox."""
-        for departed in (self._stream.departed, self._router.ends.departed):
+        for departed in (self._stream.departed, self._router.departed):
             for route in departed:
                 end_connection(self.engine.state, route)
                 self._persons.forget(route)

@@ -1,16 +1,14 @@
-"""The ZeroMQ door of the broker: one ROUTER socket, and what tells of connections that end.
+"""The ROUTER socket of the broker's ZeroMQ door (broker.server.router_door), and what tells of connections that end.
 
 Where the end of one is not told, its mail comes back by time.
 """
 
-import os
+import socket
 from typing import Any
 
 import zmq
 
 from broker.core.state import Route
-from broker.home.endpoints import clear_socket
-from broker.home.settings import Settings
 from broker.protocol import frames
 from broker.protocol.departures import Departures
 from broker.protocol.unread import Outbox
@@ -25,9 +23,6 @@ class Router:
         self._socket = self._context.socket(zmq.ROUTER)
         self._outbox = Outbox(self._socket)
         self.ends = Departures(self._context, self._socket)
-
-    def open(self, settings: Settings, address: str) -> None:
-        """Bind, or raise OSError. The caller holds the folder's lock."""
         s = self._socket
         s.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error that gives its mail back
         s.setsockopt(zmq.LINGER, 200)
@@ -35,18 +30,16 @@ class Router:
         s.setsockopt(zmq.RCVHWM, 1000)
         s.setsockopt(zmq.MAXMSGSIZE, frames.FRAME_LIMIT_BYTES)
         s.setsockopt(zmq.BACKLOG, 1024)
-        self.bind(settings, address)
 
-    def bind(self, settings: Settings, address: str) -> None:
-        """Bind, or bind again after the socket was removed from its place; connections go on. To unbind before would have
-        libzmq remove the new file, so a descriptor of the old one stays."""
-        if not address.startswith("ipc://"):
-            self._socket.bind(address)
-            return
-        path = address.removeprefix("ipc://")
-        clear_socket(settings, path)
+    def bind(self, address: str) -> None:
+        """Raises OSError."""
         self._socket.bind(address)
-        os.chmod(path, 0o600)
+
+    def take_over(self, listening: socket.socket, path: str) -> None:
+        """Take connections from a Unix socket that listens at the path, too, and close it at the end."""
+        self._socket.setsockopt(zmq.USE_FD, listening.detach())
+        self._socket.bind(f"ipc://{path}")
+        self._socket.setsockopt(zmq.USE_FD, -1)
 
     def close(self) -> None:
         self.ends.close()
