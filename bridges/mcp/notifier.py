@@ -9,12 +9,11 @@ still unread.
 """
 
 import asyncio
-import contextlib
 from typing import Any
 
 from bridges import waking
-from bridges.mcp.sdk import Voice
 from bridges.mcp.session import BridgeSession
+from bridges.mcp.voice import Voice
 from bridges.waking import WakeWay
 from broker.home.logs import Log
 from broker.protocol.errors import IpcError
@@ -33,7 +32,7 @@ class Notifier:
         self._log = log
         environment = session.agent.environment
         self._socket = waking.SocketWay(environment.get(waking.SOCKET_VARIABLE, ""), environment.get(waking.TOKEN_VARIABLE))
-        self._channel = waking.ChannelWay(lambda text, meta: self._spawn(self._say_in_channel(text, meta)))
+        self._channel = waking.ChannelWay(voice.channel)
         self._armed: list[str] = []
         self._saying: asyncio.Task[None] | None = None
         self._checks: asyncio.TimerHandle | None = None
@@ -123,7 +122,3 @@ class Notifier:
         if [way.name for way in self._there()] != self._armed:  # the host's socket or its hooks came later than we
             self._session.watch_mail()
         await self._voice.inbox_changed()
-
-    async def _say_in_channel(self, text: str, meta: dict[str, str]) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._voice.channel(text, meta)

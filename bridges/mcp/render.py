@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from bridges.fence import BUDGET_CHARS, LABEL, NOTES_LABEL, digest, heading, new_fence, one_line, page, part, quoted
-from bridges.mcp.sdk import current
+from bridges.mcp.session import current
 from bridges.plurals import number_of
 from bridges.way_of_mail import stage
 

@@ -6,120 +6,104 @@ stands in both.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
-
-from mcp_types import CallToolResult, ContentBlock, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field, WithJsonSchema
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from bridges.fence import one_line, one_line_json
-from bridges.mcp.sdk import current
-from bridges.mcp.session import AgentNotRegistered
+from bridges.mcp.session import AgentNotRegistered, current
+from bridges.mcp.tool_table import Arg, ToolResult
 from bridges.plurals import number_of
 from bridges.waking import loud
-from broker.home.logs import Log
 from broker.protocol.errors import NAME_LOST, IpcError
 
 _NOT_REGISTERED = "Not registered. Next: call register with the name you want (your project or role), then try again."
 
-Name = Annotated[str, Field(description="1-32 of A-Z a-z 0-9 _ -")]
-Own = Annotated[str | None, Field(description="your own name")]
-Data = Annotated[Any, WithJsonSchema({"type": "object", "description": "for programs"})]
+Name = Annotated[str, Arg(description="1-32 of A-Z a-z 0-9 _ -")]
+Own = Annotated[str | None, Arg(description="your own name")]
+Data = Annotated[Any, Arg(whole={"type": "object", "description": "for programs"})]
 """Any JSON value. Hosts refuse a schema without a type, and some refuse a list of types."""
-Id = Annotated[str, Field(description="a message's id")]
-Wait = Annotated[float, Field(ge=0, le=300)]
+Id = Annotated[str, Arg(description="a message's id")]
+Wait = Annotated[float, Arg(ge=0, le=300)]
 """Seconds that a tool may wait. The broker would allow more, but hosts give up on a call that takes longer."""
 
 
-class Told(BaseModel):
+class Told(TypedDict):
     """A sentence, and word of mail that waits."""
 
     message: str
-    new_mail: str | None = None
+    new_mail: NotRequired[str]
 
 
 class Done(Told):
     """The broker's sentence, and what else it said."""
 
-    message_id: str | None = None
-    details: dict[str, Any] | None = None
+    message_id: NotRequired[str]
+    details: NotRequired[dict[str, Any]]
 
 
 class Rows(Told):
     """A list of anything."""
 
     rows: list[dict[str, Any]]
-    more: int = 0
+    more: NotRequired[int]
 
 
-class Answerer:
-    """Runs tools. An error becomes a result that says what to do next. New mail is mentioned."""
+async def answer(work: Callable[[], Awaitable[tuple[list[str], Told]]], *, footer: bool = True) -> ToolResult:
+    """A result as lines and as a structure. New mail is mentioned."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    async def run() -> ToolResult:
+        lines, value = await work()
+        note = await _footer() if footer else ""
+        if note:
+            value["new_mail"] = note
+        return ToolResult(_texts("\n".join(map(one_line, lines)), note), one_line_json(value))
 
-    async def __call__(self, work: Callable[[], Awaitable[tuple[list[str], Told]]], *, footer: bool = True) -> CallToolResult:
-        """A result as lines and as a structure."""
-
-        async def run() -> CallToolResult:
-            lines, value = await work()
-            note = await self._footer() if footer else ""
-            value.new_mail = note or None
-            structured = one_line_json(value.model_dump(mode="json", by_alias=True, exclude_none=True))
-            return CallToolResult(content=_content("\n".join(map(one_line, lines)), note), structured_content=structured)
-
-        return await self._told(run)
-
-    async def mail(self, work: Callable[[], Awaitable[str]], *, footer: bool = False) -> CallToolResult:
-        """A result that may hold mail. ``work`` gives text that bridges.fence has made."""
-
-        async def run() -> CallToolResult:
-            text = await work()
-            return CallToolResult(content=_content(text, await self._footer() if footer else ""))
-
-        return await self._told(run)
-
-    async def _told(self, run: Callable[[], Awaitable[CallToolResult]]) -> CallToolResult:
-        try:
-            return await run()
-        except AgentNotRegistered:
-            return failed(_NOT_REGISTERED)
-        except IpcError as e:
-            if e.code in NAME_LOST:
-                return failed(e.hint)
-            return failed(f"{e.text}. Next: {e.hint}" if e.hint else e.text)
-        except Exception as e:  # the one broad catch of a tool call: the model gets a reference, the log the rest
-            return failed(f"Internal error, reference {self._log.exception(e)}. Next: try again, or run ipc doctor.")
-
-    async def _footer(self) -> str:
-        """One line about mail that waits; empty if none waits, or if the broker can't tell now."""
-        try:
-            count = await current().count()
-        except IpcError as e:
-            self._log.info("footer_left_out", code=e.code)
-            return ""
-        if not count or not loud(count):
-            return ""
-        number, urgent = count["unread"], count["interrupt"]
-        senders = one_line(", ".join(list(count["from"])[:3]))
-        return f"[{number_of(number, 'new message')} from {senders}{', urgent' if urgent else ''}: call check]"
+    return await _told(run)
 
 
-def _content(text: str, note: str) -> list[ContentBlock]:
-    return [TextContent(type="text", text=part) for part in (text, note) if part]
+async def answer_mail(work: Callable[[], Awaitable[str]], *, footer: bool = False) -> ToolResult:
+    """A result that may hold mail. ``work`` gives text that bridges.fence has made."""
+
+    async def run() -> ToolResult:
+        text = await work()
+        return ToolResult(_texts(text, await _footer() if footer else ""))
+
+    return await _told(run)
 
 
-def failed(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=one_line(text))], is_error=True)
+async def _told(run: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+    """An error becomes a result that says what to do next."""
+    try:
+        return await run()
+    except AgentNotRegistered:
+        return failed(_NOT_REGISTERED)
+    except IpcError as e:
+        if e.code in NAME_LOST:
+            return failed(e.hint)
+        return failed(f"{e.text}. Next: {e.hint}" if e.hint else e.text)
+    except Exception as e:  # the one broad catch of a tool call: the model gets a reference, the log the rest
+        return failed(f"Internal error, reference {current().log.exception(e)}. Next: try again, or run ipc doctor.")
 
 
-def hints(*, read_only: bool = False, idempotent: bool = False) -> ToolAnnotations:
-    """Annotations of a tool. A hint that is left out means no."""
-    return ToolAnnotations(
-        read_only_hint=read_only or None,
-        destructive_hint=False,
-        idempotent_hint=idempotent or read_only or None,
-        open_world_hint=False,
-    )
+async def _footer() -> str:
+    """One line about mail that waits; empty if none waits, or if the broker can't tell now."""
+    try:
+        count = await current().count()
+    except IpcError as e:
+        current().log.info("footer_left_out", code=e.code)
+        return ""
+    if not count or not loud(count):
+        return ""
+    number, urgent = count["unread"], count["interrupt"]
+    senders = one_line(", ".join(list(count["from"])[:3]))
+    return f"[{number_of(number, 'new message')} from {senders}{', urgent' if urgent else ''}: call check]"
+
+
+def _texts(text: str, note: str) -> list[str]:
+    return [part for part in (text, note) if part]
+
+
+def failed(text: str) -> ToolResult:
+    return ToolResult([one_line(text)], is_error=True)
 
 
 def message_of(content: str, data: Any = None) -> dict[str, Any]:
@@ -137,7 +121,12 @@ def done(reply: dict[str, Any]) -> tuple[list[str], Done]:
     if reply.get("did_you_mean"):
         text += f" Did you mean {reply['did_you_mean']}? Nothing was sent there."
     text += unreached(reply)
-    return [text], Done(message=reply["message"], message_id=reply.get("message_id"), details=shown or None)
+    value = Done(message=reply["message"])
+    if reply.get("message_id") is not None:
+        value["message_id"] = reply["message_id"]
+    if shown:
+        value["details"] = shown
+    return [text], value
 
 
 def unreached(reply: dict[str, Any]) -> str:

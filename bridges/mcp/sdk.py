@@ -4,11 +4,11 @@ The tools are declared once, on a template. Each agent's session gets a server o
 them anew would take 4 ms a tool. A context variable, which the SDK's tasks inherit, holds the session.
 """
 
-import json
-from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import Any, cast
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, get_args, get_origin
 
+import anyio
 import mcp_types as types
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -16,48 +16,33 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, SubscriptionBus
 from mcp.shared.message import SessionMessage
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, WithJsonSchema
 
 from bridges.fence import one_line
-from bridges.mcp.session import BridgeSession
-from bridges.waking import CHANNEL_CAPABILITY, CHANNEL_METHOD
+from bridges.mcp.json_rpc import request_key
+from bridges.mcp.light_calls import HOSTS_OWN
+from bridges.mcp.session import current
+from bridges.mcp.tool_table import McpTool, ToolResult
+from bridges.mcp.voice import INBOX
+from bridges.waking import CHANNEL_CAPABILITY
 
-CURRENT: ContextVar[BridgeSession] = ContextVar("agent_ipc_session")
-_ChannelMessage = types.Notification[dict[str, Any], str]
-INBOX = "ipc://inbox"
-"""The resource that changes when mail comes."""
-_CLAUDE_CODE = "claude-code"
 _MEANT = {"text": "content", "message": "content", "body": "content", "to": "to_id", "name": "instance_id"}
 """The argument that a model means by a name that the tools don't have."""
-_HOSTS_OWN = frozenset({"wait_for_previous"})
-"""Arguments that a host adds to every tool for itself (Gemini CLI)."""
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
 
 
-def current() -> BridgeSession:
-    """The session on whose behalf a tool or resource runs."""
-    return CURRENT.get()
-
-
-class Voice:
-    """What a session's server sends to its client unasked."""
+class InboxWatch:
+    """Tells a session's client that the inbox changed, if it asked to be told."""
 
     def __init__(self) -> None:
-        self._bus: SubscriptionBus = InMemorySubscriptionBus()
+        self.bus: SubscriptionBus = InMemorySubscriptionBus()
         self._session: ServerSession | None = None
         self._watched: set[str] = set()
 
-    async def inbox_changed(self) -> None:
+    async def changed(self) -> None:
         """Tell clients that asked: by ``resources/subscribe``, or by ``subscriptions/listen`` of the later protocol."""
-        await self._bus.publish(ResourceUpdated(uri=INBOX))
+        await self.bus.publish(ResourceUpdated(uri=INBOX))
         if self._session is not None and INBOX in self._watched:
             await self._session.send_resource_updated(INBOX)
-
-    async def channel(self, text: str, meta: dict[str, str]) -> None:
-        """Send a channel's message. A host without channels drops it; so does the later protocol."""
-        if self._session is not None:
-            message = _ChannelMessage(method=CHANNEL_METHOD, params={"content": text, "meta": meta})
-            await self._session.send_notification(cast(types.ServerNotification, message))  # not in the SDK's list
 
     async def subscribe(self, _ctx: Any, params: types.SubscribeRequestParams) -> types.EmptyResult:
         self._watched.add(str(params.uri))
@@ -73,23 +58,55 @@ class Voice:
         return await call_next(ctx)
 
 
+class SdkSession:
+    """The SDK's part of one host's session. ``said`` takes each message of the SDK to the host."""
+
+    def __init__(self, template: MCPServer[None], said: Callable[[bytes, str | None], Awaitable[None]]) -> None:
+        self._template = template
+        self._said = said
+        self.inbox = InboxWatch()
+        self._to_sdk, self._sdk_reads = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+
+    async def run(self) -> None:
+        """Serve until ``end``."""
+        sdk_writes, from_sdk = anyio.create_memory_object_stream[SessionMessage](0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._pump, from_sdk)
+            await run(self._template, self._sdk_reads, sdk_writes, self.inbox)
+
+    async def take(self, line: bytes) -> bool:
+        """Give the SDK a line of the host. False if it is no message."""
+        try:
+            message = parse(line)
+        except ValueError:
+            return False
+        await self._to_sdk.send(message)
+        return True
+
+    def end(self) -> None:
+        self._to_sdk.close()
+
+    async def _pump(self, from_sdk: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with from_sdk:
+            async for message in from_sdk:
+                inner = message.message
+                key = request_key(inner.id) if isinstance(inner, (types.JSONRPCResponse, types.JSONRPCError)) else None
+                line = inner.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+                await self._said(line, key)
+
+
 async def remember_request(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Middleware: notes the MCP request to which a tool's requests to the broker belong."""
-    if ctx.request_id is not None:
+    if ctx.request_id is not None and ctx.method == "tools/call":
         current().begin_request(request_key(ctx.request_id))
     return await call_next(ctx)
-
-
-def request_key(number: Any) -> str:
-    """The same text for one JSON-RPC id in every process; 1 and "1" differ."""
-    return json.dumps(number)
 
 
 async def run(
     template: MCPServer[None],
     read: MemoryObjectReceiveStream[SessionMessage | Exception],
     write: MemoryObjectSendStream[SessionMessage],
-    voice: Voice,
+    inbox: InboxWatch,
 ) -> None:
     """Serve the current session until ``read`` ends, with the template's tools and resources."""
     server: MCPServer[None] = MCPServer(
@@ -97,16 +114,16 @@ async def run(
         version=template.version,
         instructions=template.instructions,
         log_level="ERROR",
-        middleware=[remember_request, voice.hear, _argument_check(template)],
-        subscriptions=voice._bus,
+        middleware=[remember_request, inbox.hear, _argument_check(template)],
+        subscriptions=inbox.bus,
     )
     server._tool_manager = template._tool_manager
     server._resource_manager = template._resource_manager
     low = server._lowlevel_server
     for method in ("prompts/list", "prompts/get"):  # without handlers, prompts are not announced: we have none
         low._request_handlers.pop(method, None)
-    low.add_request_handler("resources/subscribe", types.SubscribeRequestParams, voice.subscribe)
-    low.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, voice.unsubscribe)
+    low.add_request_handler("resources/subscribe", types.SubscribeRequestParams, inbox.subscribe)
+    low.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, inbox.unsubscribe)
     await low.run(read, write, low.create_initialization_options(experimental_capabilities=CHANNEL_CAPABILITY))
 
 
@@ -118,7 +135,7 @@ def _argument_check(template: MCPServer[None]) -> Any:
         params = ctx.params or {}
         name, given = params.get("name"), params.get("arguments")
         if ctx.method == "tools/call" and name in known and isinstance(given, Mapping):
-            unknown = [k for k in given if k not in known[name] and k not in _HOSTS_OWN]
+            unknown = [k for k in given if k not in known[name] and k not in HOSTS_OWN]
             if unknown:
                 meant = _MEANT.get(unknown[0], "")
                 hint = f" Did you mean {meant}?" if meant in known[name] else ""
@@ -127,6 +144,38 @@ def _argument_check(template: MCPServer[None]) -> Any:
         return await call_next(ctx)
 
     return check
+
+
+def add_tool(server: MCPServer[None], tool: McpTool) -> None:
+    """Declare a tool to the SDK, with what it says of itself as pydantic says it."""
+    given = inspect.signature(tool.run, eval_str=True)
+    returns = types.CallToolResult if tool.shape is None else Annotated[types.CallToolResult, tool.shape]
+    parameters = [one.replace(annotation=_as_pydantic(one.annotation)) for one in given.parameters.values()]
+
+    async def call(**arguments: Any) -> types.CallToolResult:
+        return _as_result(await tool.run(**arguments))
+
+    call.__signature__ = given.replace(parameters=parameters, return_annotation=returns)  # type: ignore[attr-defined]
+    annotations = types.ToolAnnotations(
+        read_only_hint=tool.read_only or None,
+        destructive_hint=False,
+        idempotent_hint=tool.idempotent or None,  # a hint that is left out means no
+        open_world_hint=False,
+    )
+    server.add_tool(call, name=tool.name, description=tool.description, annotations=annotations)
+
+
+def _as_pydantic(annotation: Any) -> Any:
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind, *said = get_args(annotation)
+    return Annotated[(kind, *(WithJsonSchema(one.whole) if one.whole else Field(**one.fields) for one in said))]
+
+
+def _as_result(result: ToolResult) -> types.CallToolResult:
+    content: list[types.ContentBlock] = [types.TextContent(type="text", text=text) for text in result.texts]
+    structured = None if result.structured is None else dict(result.structured)
+    return types.CallToolResult(content=content, structured_content=structured, is_error=result.is_error)
 
 
 def trim_schemas(server: MCPServer[None]) -> None:
@@ -163,79 +212,3 @@ def parse(line: bytes) -> SessionMessage:
         return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValidationError as e:
         raise ValueError(str(e)) from None
-
-
-def refused(line: bytes) -> bytes:
-    """The answer to a line that ``parse`` refused, with the line's id if it has one."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return error_line(None, PARSE_ERROR, "Not JSON")
-    number = value.get("id") if isinstance(value, dict) else None
-    if isinstance(number, bool) or not isinstance(number, (int, str)):
-        number = None
-    if number is None or value.get("method") != "tools/call" or not _has_half_a_pair(value):
-        return error_line(number, INVALID_REQUEST, "Not a JSON-RPC message")
-    text = "The arguments hold half of a surrogate pair, which is no character. Next: leave it out."
-    result = {"content": [{"type": "text", "text": text}], "isError": True, "resultType": "complete"}
-    return json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode() + b"\n"
-
-
-def _has_half_a_pair(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def to_line(message: SessionMessage) -> bytes:
-    return message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
-
-
-def answered(message: SessionMessage) -> str | None:
-    """The key of the request that a message answers; None if it is no answer."""
-    inner = message.message
-    if isinstance(inner, (types.JSONRPCResponse, types.JSONRPCError)):
-        return request_key(inner.id)
-    return None
-
-
-def client_of(message: SessionMessage) -> str | None:
-    """The client's name, if a message tells it: ``initialize`` does, and each request of the later protocol."""
-    inner = message.message
-    if not isinstance(inner, types.JSONRPCRequest):
-        return None
-    params = inner.params or {}
-    meta = params.get("_meta")
-    info = params.get("clientInfo") if inner.method == "initialize" else None
-    client = info or (meta.get(types.CLIENT_INFO_META_KEY) if isinstance(meta, Mapping) else None)
-    return str(client.get("name", "")) if isinstance(client, Mapping) else None
-
-
-def cancelled(message: SessionMessage) -> str | None:
-    """The key of the request that a message gives up; None if it gives up none."""
-    inner = message.message
-    if isinstance(inner, types.JSONRPCNotification) and inner.method == "notifications/cancelled":
-        return request_key((inner.params or {}).get("requestId"))
-    return None
-
-
-def refusal(message: SessionMessage, environment: Mapping[str, str]) -> bytes | None:
-    """The answer to a message that the SDK must not see, None for all others.
-
-    Claude Code asks ``server/discover`` first. An answer would choose a protocol that can't carry channel messages, and Claude
-    Code would register no channel. Refused, it says ``initialize``. Every other client is served as it asks.
-    """
-    inner = message.message
-    if not isinstance(inner, types.JSONRPCRequest) or inner.method != "server/discover":
-        return None
-    named = (client_of(message) or "").lower().startswith(_CLAUDE_CODE)
-    if not named and not any(name == "CLAUDECODE" or name.startswith("CLAUDE_CODE_") for name in environment):
-        return None
-    return error_line(inner.id, METHOD_NOT_FOUND, "Method not found")
-
-
-def error_line(number: Any, code: int, text: str) -> bytes:
-    error = {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}}
-    return json.dumps(error).encode() + b"\n"

@@ -15,11 +15,8 @@ import json
 import os
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-from anyio import to_thread
 
 from bridges import host_sessions, saved_sessions
 from bridges.host_sessions import Binding
@@ -31,6 +28,7 @@ from broker.client.aio import AsyncConnection
 from broker.home.data_folder import prepare_home
 from broker.home.endpoints import socket_answers
 from broker.home.locks import hold
+from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, RemoteError
@@ -45,6 +43,14 @@ _NAMES_MAIL = ("to_message", "forward_id", "thread")
 """Fields by which a model shows that it has read a message."""
 
 
+CURRENT: ContextVar["BridgeSession"] = ContextVar("agent_ipc_session")
+
+
+def current() -> "BridgeSession":
+    """The session on whose behalf a tool or resource runs."""
+    return CURRENT.get()
+
+
 class AgentNotRegistered(Exception):
     """No name has been taken yet in this session."""
 
@@ -52,8 +58,9 @@ class AgentNotRegistered(Exception):
 class BridgeSession:
     """The connection, name and token of one session. The token is never shown to the model."""
 
-    def __init__(self, settings: Settings, agent: Agent, *, autostart: bool = True) -> None:
+    def __init__(self, settings: Settings, agent: Agent, *, autostart: bool = True, log: Log | None = None) -> None:
         self._settings = settings
+        self.log = log or Log("mcp")
         self.agent = agent
         self._autostart = autostart
         self._connection: AsyncConnection | None = None
@@ -290,7 +297,7 @@ class BridgeSession:
         binding = self.agent.binding(self._settings.home)
         path = self._path(name) if binding is None else host_sessions.path_of(str(self._settings.home), binding.session)
         body = self.agent.body(self._settings.home)
-        renewed = await to_thread.run_sync(partial(renew, self._settings, name, token, path, door="mcp", body=body))
+        renewed = await asyncio.to_thread(renew, self._settings, name, token, path, door="mcp", body=body)
         found = await self._ask({"action": "whoami", "session_token": renewed})
         return str(found["instance_id"]), renewed
 

@@ -8,24 +8,18 @@ A session that fails ends alone. A session that reads slowly delays only its own
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import os
 import socket
 from typing import Any
 
-import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.server.mcpserver import MCPServer
-from mcp.shared.message import SessionMessage
-
-from bridges.mcp import sdk
+from bridges.mcp.conversation import CLOSE_S, Conversation
+from bridges.mcp.light_calls import LightCalls
 from bridges.mcp.notifier import Notifier
-from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, note, read_note
+from bridges.mcp.relay_protocol import LINE_BYTES, PROTOCOL, note, read_note
 from bridges.mcp.relayed_agent import Agent
-from bridges.mcp.server import build
-from bridges.mcp.session import BridgeSession
-from bridges.mcp.tool_evidence import patience_of
+from bridges.mcp.session import CURRENT, BridgeSession
+from bridges.mcp.voice import Voice
 from broker.home.environment import SHARED_SECRET
 from broker.home.logs import Log
 from broker.home.settings import Settings
@@ -36,8 +30,6 @@ IDLE_S = 3600.0
 _LIMIT_BYTES = LINE_BYTES + 1024
 """The longest line. A relay has refused what is longer than LINE_BYTES."""
 _HELLO_S = 10.0
-_CLOSE_S = 1.5
-"""Seconds to acknowledge what was shown when a session ends. Hosts kill what needs 2 s."""
 
 
 class Bridge:
@@ -47,7 +39,7 @@ class Bridge:
         self._settings = settings
         self._log = log
         self._autostart = autostart
-        self._template = build(log)
+        self._calls = LightCalls()
         self._writers: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
         self._idle: asyncio.TimerHandle | None = None
         self.stopping = stopping
@@ -60,11 +52,11 @@ class Bridge:
         try:
             session = await self._greet(reader, writer)
             if session is not None:
-                sdk.CURRENT.set(session)
-                voice = sdk.Voice()
+                CURRENT.set(session)
+                voice = Voice(writer.write)
                 notifier = Notifier(session, voice, self._log)
                 try:
-                    await Conversation(session, self._template, reader, writer, voice, self.stopping).run()
+                    await Conversation(session, self._calls, reader, writer, voice, self.stopping).run()
                 finally:
                     notifier.close()
         except (ConnectionError, TimeoutError) as e:
@@ -85,7 +77,7 @@ class Bridge:
             writer.transport.abort()
         tasks = [task for task in self._writers.values() if task is not None]
         if tasks:
-            await asyncio.wait(tasks, timeout=2 * _CLOSE_S)
+            await asyncio.wait(tasks, timeout=2 * CLOSE_S)
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> BridgeSession | None:
         async with asyncio.timeout(_HELLO_S):
@@ -105,100 +97,7 @@ class Bridge:
             settings = dataclasses.replace(settings, shared_secret=agent.environment[SHARED_SECRET])
         self._log.info("session_started", project=agent.project, relay_pid=hello.get("pid"), relay_version=hello.get("version"))
         writer.write(note(ready=VERSION))
-        return BridgeSession(settings, agent, autostart=self._autostart)
-
-
-class Conversation:
-    """One session's lines to and from the SDK."""
-
-    def __init__(
-        self,
-        session: BridgeSession,
-        template: MCPServer[None],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        voice: sdk.Voice,
-        stopping: asyncio.Event,
-    ) -> None:
-        self._stopping = stopping
-        self._session = session
-        self._voice = voice
-        self._template = template
-        self._reader = reader
-        self._writer = writer
-        self._orderly = self._left = False
-        self._told = session.state()
-
-    async def run(self) -> None:
-        to_sdk, sdk_reads = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        sdk_writes, from_sdk = anyio.create_memory_object_stream[SessionMessage](0)
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._read, to_sdk)
-                tasks.start_soon(self._write, from_sdk)
-                await sdk.run(self._template, sdk_reads, sdk_writes, self._voice)
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
-                going_on = self._stopping.is_set() and not self._left
-                await self._session.close(orderly=self._orderly, going_on=going_on)
-
-    async def _read(self, to_sdk: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
-        async with to_sdk:
-            while True:
-                try:
-                    line = await self._reader.readline()
-                except ValueError:  # over the limit that a relay keeps: this is no relay
-                    self._writer.write(sdk.error_line(None, sdk.INVALID_REQUEST, f"A line is over {LINE_BYTES} bytes"))
-                    return
-                except ConnectionError:
-                    return
-                if not line:
-                    return
-                if line.startswith(NOTE):
-                    self._take_bye(line)
-                    continue
-                try:
-                    message = sdk.parse(line)
-                except ValueError:
-                    self._writer.write(sdk.refused(line))
-                    continue
-                client = sdk.client_of(message)
-                if client is not None:
-                    self._session.given.patience_s = patience_of(client)
-                cancelled = sdk.cancelled(message)
-                if cancelled is not None:
-                    await self._session.given.cancel(cancelled)
-                refusal = sdk.refusal(message, self._session.agent.environment)
-                if refusal is not None:
-                    self._writer.write(refusal)
-                    continue
-                await to_sdk.send(message)
-
-    def _take_bye(self, line: bytes) -> None:
-        """Note how the host left. A relay of 0.3.0 says only that it left."""
-        with contextlib.suppress(ValueError, KeyError):
-            said = read_note(line)
-            self._left = self._left or bool(said.get("bye"))
-            self._orderly = self._orderly or (bool(said.get("bye")) and said.get("taken") is not False)
-
-    async def _write(self, from_sdk: MemoryObjectReceiveStream[SessionMessage]) -> None:
-        async with from_sdk:
-            async for message in from_sdk:
-                answered = sdk.answered(message)
-                if answered is not None and not self._writer.is_closing():
-                    await self._session.given.show(answered)
-                self._writer.write(sdk.to_line(message))
-                with contextlib.suppress(ConnectionError):  # the reader notices it, too, and ends the session
-                    await self._writer.drain()
-                if answered is not None and not self._writer.is_closing():
-                    self._tell_state()
-
-    def _tell_state(self) -> None:
-        """Tell the relay what the next process must know of this session, after each answer that changed it."""
-        state = self._session.state()
-        if state != self._told:
-            self._told = state
-            self._writer.write(note(state=state))
+        return BridgeSession(settings, agent, autostart=self._autostart, log=self._log)
 
 
 async def serve(door: DoorProcess, *, listening: int | None, connected: int | None) -> None:

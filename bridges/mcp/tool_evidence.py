@@ -12,14 +12,13 @@ second showing counts as read, which is inferred.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
-
-from anyio import to_thread
 
 from bridges import mail_evidence
 from bridges.host_sessions import Binding
@@ -72,17 +71,21 @@ class Given:
 
     async def fetched(self, key: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Note mail that a request brings. Returns the messages that are new to the model."""
-        found = await self._host()
-        if found is not None:
-            known = await to_thread.run_sync(mail_evidence.held, self._home, found)
-            passed = [m["id"] for m in messages if m["id"] in known]
-            if passed:  # the end of a lease or of a broker brought it back
-                self._ask("touch", passed)
-                messages = [m for m in messages if m["id"] not in known]
-        showing = self._fetched.setdefault(key, Showing(key))
+        showing = self._fetched.setdefault(
+            key, Showing(key)
+        )  # before anything is awaited: the request may be cancelled meanwhile
         showing.ids += [m["id"] for m in messages]
         showing.again += [m["id"] for m in messages if m.get("redelivered")]
-        return messages
+        found = await self._host()
+        if found is None:
+            return messages
+        known = await asyncio.to_thread(mail_evidence.held, self._home, found)
+        passed = [m["id"] for m in messages if m["id"] in known]
+        if passed:  # the end of a lease or of a broker brought it back
+            showing.ids = [i for i in showing.ids if i not in passed]
+            showing.again = [i for i in showing.again if i not in passed]
+            self._ask("touch", passed)
+        return [m for m in messages if m["id"] not in known]
 
     def left_out(self, key: str, ids: list[str]) -> None:
         """Release mail that is not in the answer. Nobody sees it."""
@@ -106,7 +109,7 @@ class Given:
             self._shown.append(showing)
         else:
             keep = partial(mail_evidence.add, by="tool", late=showing.late, key=key)
-            await to_thread.run_sync(keep, self._home, found, showing.ids)
+            await asyncio.to_thread(keep, self._home, found, showing.ids)
         self._ask("touch", showing.ids)
 
     async def cancel(self, key: str) -> None:
@@ -118,7 +121,7 @@ class Given:
         ids = [i for s in lost for i in s.ids]
         found = await self._host()
         if found is not None:
-            ids += await to_thread.run_sync(mail_evidence.drop, self._home, found, key)
+            ids += await asyncio.to_thread(mail_evidence.drop, self._home, found, key)
         if ids:
             self._ask("release", ids)
 
@@ -150,7 +153,7 @@ class Given:
             ids += [i for s in self._shown for i in s.ids]
             found = await self._host()
             if found is not None:
-                ids += await to_thread.run_sync(mail_evidence.drop, self._home, found)
+                ids += await asyncio.to_thread(mail_evidence.drop, self._home, found)
         if ids:
             self._ask("release", ids)
 
@@ -164,5 +167,5 @@ class Given:
 
     async def _host(self) -> str | None:
         """The host's id of the session, if its hooks work for it; else None."""
-        found = await to_thread.run_sync(self._binding)
+        found = await asyncio.to_thread(self._binding)
         return None if found is None or found.ended else found.session

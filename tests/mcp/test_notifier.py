@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from bridges import host_sessions
 from bridges.host_sessions import Binding
-from bridges.mcp.sdk import INBOX
+from bridges.mcp.voice import INBOX
 from broker.client.sync import Connection
 from tests.conftest import Service, wait_for
 from tests.mcp.agents import COMMAND, RawHost, ok, project_folder

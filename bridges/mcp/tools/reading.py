@@ -3,16 +3,13 @@
 import json
 from bisect import bisect_right
 from functools import partial
-from typing import Annotated, Any
-
-from mcp.server.mcpserver import MCPServer
-from mcp_types import CallToolResult
-from pydantic import Field
+from typing import Annotated, Any, NotRequired
 
 from bridges.fence import BUDGET_CHARS, NOTES_LABEL, quoted
 from bridges.mcp.render import archive_text, dead_text, fitting, mail_text, one_text, questions_text, receipts_text, some
-from bridges.mcp.results import Answerer, Own, Told, Wait, hints
-from bridges.mcp.sdk import current
+from bridges.mcp.results import Own, Told, Wait, answer, answer_mail
+from bridges.mcp.session import current
+from bridges.mcp.tool_table import Arg, ToolResult, tool
 
 
 class Instances(Told):
@@ -20,61 +17,60 @@ class Instances(Told):
 
     instances: list[dict[str, Any]]
     groups: list[dict[str, Any]]
-    more: int = 0
+    more: NotRequired[int]
 
 
 _AT_ONCE = 50
 _BYTES = BUDGET_CHARS
 
 
-def add_reading(server: MCPServer[None], answer: Answerer) -> None:
-    @server.tool(
-        annotations=hints(),
-        description="Read your new mail, waiting up to wait_s seconds for some. count_only: how much waits, delivering none.",
-    )
-    async def check(instance_id: Own = None, wait_s: Wait = 0, count_only: bool = False) -> CallToolResult:
-        async def work() -> str:
-            if count_only:
-                found = await current().request("count", instance_id=instance_id)
-                senders = some([f"{name} {number}" for name, number in found["from"].items()])
-                urgent = f", {found['interrupt']} urgent" if found["interrupt"] else ""
-                return f"{found['unread']} unread{urgent}{f': {senders}' if senders else ''}."
-            return mail_text(await _new_mail(instance_id, wait_s))
+@tool(
+    "Read your new mail, waiting up to wait_s seconds for some. count_only: how much waits, delivering none.",
+)
+async def check(instance_id: Own = None, wait_s: Wait = 0, count_only: bool = False) -> ToolResult:
+    async def work() -> str:
+        if count_only:
+            found = await current().request("count", instance_id=instance_id)
+            senders = some([f"{name} {number}" for name, number in found["from"].items()])
+            urgent = f", {found['interrupt']} urgent" if found["interrupt"] else ""
+            return f"{found['unread']} unread{urgent}{f': {senders}' if senders else ''}."
+        return mail_text(await _new_mail(instance_id, wait_s))
 
-        return await answer.mail(work)
+    return await answer_mail(work)
 
-    @server.tool(
-        annotations=hints(read_only=True),
-        description="Mail you got and sent, newest first, by peer, thread or words; or one message by id, from a character on. "
-        "receipts_of says what became of messages you sent; questions lists those asked by or of you; dead: what ended unread.",
-    )
-    async def history(
-        peer: str | None = None,
-        thread: str | None = None,
-        words: str | None = None,
-        before: str | None = None,
-        limit: Annotated[int, Field(ge=1, le=100)] = 20,
-        id: str | None = None,
-        offset: Annotated[int, Field(ge=0)] = 0,
-        receipts_of: list[str] | None = None,
-        questions: bool = False,
-        dead: bool = False,
-    ) -> CallToolResult:
-        async def work() -> str:
-            if dead:
-                return dead_text(await current().request("dead", dead_id=id, before=before, limit=limit))
-            if id is not None:
-                return one_text(await current().request("history", history_id=id), offset)
-            if receipts_of:
-                return receipts_text((await current().request("receipts", ids=receipts_of))["receipts"])
-            if questions:
-                return questions_text((await current().request("asks"))["asks"], before)
-            fields: dict[str, Any] = {"before": before, "limit": limit}
-            if words is not None:
-                return archive_text(await current().request("search", query=words, **fields))
-            return archive_text(await current().request("history", peer=peer, thread=thread, **fields))
 
-        return await answer.mail(work, footer=True)
+@tool(
+    "Mail you got and sent, newest first, by peer, thread or words; or one message by id, from a character on. "
+    "receipts_of says what became of messages you sent; questions lists those asked by or of you; dead: what ended unread.",
+    read_only=True,
+)
+async def history(
+    peer: str | None = None,
+    thread: str | None = None,
+    words: str | None = None,
+    before: str | None = None,
+    limit: Annotated[int, Arg(ge=1, le=100)] = 20,
+    id: str | None = None,
+    offset: Annotated[int, Arg(ge=0)] = 0,
+    receipts_of: list[str] | None = None,
+    questions: bool = False,
+    dead: bool = False,
+) -> ToolResult:
+    async def work() -> str:
+        if dead:
+            return dead_text(await current().request("dead", dead_id=id, before=before, limit=limit))
+        if id is not None:
+            return one_text(await current().request("history", history_id=id), offset)
+        if receipts_of:
+            return receipts_text((await current().request("receipts", ids=receipts_of))["receipts"])
+        if questions:
+            return questions_text((await current().request("asks"))["asks"], before)
+        fields: dict[str, Any] = {"before": before, "limit": limit}
+        if words is not None:
+            return archive_text(await current().request("search", query=words, **fields))
+        return archive_text(await current().request("history", peer=peer, thread=thread, **fields))
+
+    return await answer_mail(work, footer=True)
 
 
 async def _new_mail(instance_id: str | None, wait_s: float) -> dict[str, Any]:
@@ -90,19 +86,19 @@ async def _new_mail(instance_id: str | None, wait_s: float) -> dict[str, Any]:
     return {**found, "messages": sorted([*came["messages"], *found["messages"]], key=lambda m: int(m["id"]))}
 
 
-def add_instances(server: MCPServer[None], answer: Answerer) -> None:
-    @server.tool(
-        annotations=hints(read_only=True),
-        description="Who is registered and what each is doing; then the groups. Long lists come in pages: after=the last name; "
-        "group: its members only.",
-    )
-    async def list_instances(after: str | None = None, group: str | None = None) -> Annotated[CallToolResult, Instances]:
-        async def work() -> tuple[list[str], Told]:
-            rows = (await current().request("list"))["instances"]
-            groups = (await current().request("groups"))["groups"]
-            return _listed(rows, groups, after, group)
+@tool(
+    "Who is registered and what each is doing; then the groups. Long lists come in pages: after=the last name; "
+    "group: its members only.",
+    shape=Instances,
+    read_only=True,
+)
+async def list_instances(after: str | None = None, group: str | None = None) -> ToolResult:
+    async def work() -> tuple[list[str], Told]:
+        rows = (await current().request("list"))["instances"]
+        groups = (await current().request("groups"))["groups"]
+        return _listed(rows, groups, after, group)
 
-        return await answer(work)
+    return await answer(work)
 
 
 def _listed(
@@ -146,3 +142,6 @@ def _instance(row: dict[str, Any]) -> str:
     note = f"  {quoted(row['note'])}" if row.get("note") else ""
     stuck = f"  stuck: {quoted(row['stuck']['evidence'])}" if row.get("stuck") else ""
     return f"{row['id']}  {row['presence']}  last seen {row['last_seen']}{stuck}{note}"
+
+
+TOOLS = (check, history, list_instances)

@@ -1,36 +1,38 @@
 """The tool ``say``: plain words for everything."""
 
-from typing import Any
+from __future__ import annotations
 
-from anyio import to_thread
-from mcp.server.mcpserver import MCPServer
-from mcp_types import CallToolResult
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from bridges.fence import one_line
 from bridges.mcp.render import fitting, mail_text
-from bridges.mcp.results import Answerer, hints
-from bridges.mcp.sdk import current
+from bridges.mcp.results import answer_mail
+from bridges.mcp.session import current
+from bridges.mcp.tool_table import ToolResult, tool
 from bridges.mcp.tools.team import managed
-from bridges.plain_words import SHARE_FILE, Plan, carry_out_async, help_text, saying, vocabulary
+
+if TYPE_CHECKING:
+    from bridges.plain_words import Plan
 
 
-def add_say(server: MCPServer[None], answer: Answerer) -> None:
-    @server.tool(
-        annotations=hints(),
-        description="Do what your user says in plain words, such as 'msg fred: hi' or 'start auto checking'. Asks back where "
-        "unsure; confirm=true takes that as yes.",
-    )
-    async def say(text: str, confirm: bool = False) -> CallToolResult:
-        async def work() -> str:
-            return await _said(text, confirm)
+@tool(
+    "Do what your user says in plain words, such as 'msg fred: hi' or 'start auto checking'. Asks back where "
+    "unsure; confirm=true takes that as yes.",
+)
+async def say(text: str, confirm: bool = False) -> ToolResult:
+    async def work() -> str:
+        return await _said(text, confirm)
 
-        return await answer.mail(work, footer=True)
+    return await answer_mail(work, footer=True)
 
 
 async def _said(text: str, confirm: bool) -> str:
+    from bridges.plain_words import carry_out_async, saying, vocabulary  # takes 0.1 s
+
     session = current()
     registered = await session.registered()
-    words = await to_thread.run_sync(vocabulary, session.home)
+    words = await asyncio.to_thread(vocabulary, session.home)
     steps = saying(text, words, lambda plan: not _instead(plan, confirm), registered=registered)
     said = await carry_out_async(steps, _request)
     if said.replies is None:
@@ -46,6 +48,8 @@ async def _said(text: str, confirm: bool) -> str:
 
 def _instead(plan: Plan, confirm: bool) -> str:
     """What to answer in place of doing it; empty if it is to be done."""
+    from bridges.plain_words import SHARE_FILE, help_text
+
     if plan.problem is not None:
         return f"{one_line(plan.problem)}. Next: {help_text()}"
     if plan.intent == "help":
@@ -80,3 +84,6 @@ def _sentences(reply: dict[str, Any]) -> list[str]:
     if "instance_id" in reply:
         return [f"You are {reply['instance_id']}, {reply['queued']} unread."]
     return managed(reply)[0]
+
+
+TOOLS = (say,)

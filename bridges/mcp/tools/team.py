@@ -3,21 +3,18 @@
 import json
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import MCPServer
-from mcp_types import CallToolResult
-from pydantic import Field
-
 from bridges import watch_words
 from bridges.claim_names import resource_of
 from bridges.fence import NOTES_LABEL, quoted
 from bridges.mcp.render import fitting
-from bridges.mcp.results import Answerer, Done, Rows, Told, done, hints
-from bridges.mcp.sdk import current
+from bridges.mcp.results import Done, Rows, Told, answer, done
+from bridges.mcp.session import current
+from bridges.mcp.tool_table import Arg, ToolResult, tool
 from broker.protocol.actions import ACTIONS
 from broker.protocol.essentials import AUTOCHECK_MINUTES
 
 _CLAIM = ACTIONS["claim"].field("ttl_s")
-_Minutes = Annotated[int, Field(ge=0, le=ACTIONS["autocheck"].field("minutes").most)]
+_Minutes = Annotated[int, Arg(ge=0, le=ACTIONS["autocheck"].field("minutes").most)]
 _Manage = Literal[
     "watch_agent",
     "unwatch",
@@ -37,31 +34,31 @@ _Manage = Literal[
 ]
 
 
-def add_claims(server: MCPServer[None], answer: Answerer) -> None:
-    @server.tool(
-        annotations=hints(idempotent=True),
-        description="Claim files you are about to edit (path or pattern such as src/api/**) so that others keep off; again "
-        "renews, release ends it. list shows claims, of resource or all. A conflict says who holds it.",
-    )
-    async def claim(
-        resource: str | None = None,
-        do: Literal["claim", "release", "list"] = "claim",
-        note: str | None = None,
-        minutes: Annotated[float, Field(ge=1, le=_CLAIM.most / 60)] = _CLAIM.default / 60,
-        after: str | None = None,
-    ) -> Annotated[CallToolResult, Rows]:
-        async def work() -> tuple[list[str], Told]:
-            named = None if resource is None else resource_of(resource, current().agent.cwd)
-            if do == "list" or (named is None and do == "claim"):
-                return _claims((await current().request("claims", resource=named))["claims"], after)
-            if do == "release":
-                released = (await current().request("claim_release", resource=named))["released"]
-                return [f"Released {released}."], Rows(message=f"Released {released}.", rows=[])
-            claimed = (await current().request("claim", resource=named, ttl_s=minutes * 60, note=note))["claimed"]
-            text = f"Claimed {claimed['resource']} until {claimed['until']}."
-            return [text], Rows(message=text, rows=[claimed])
+@tool(
+    "Claim files you are about to edit (path or pattern such as src/api/**) so that others keep off; again "
+    "renews, release ends it. list shows claims, of resource or all. A conflict says who holds it.",
+    shape=Rows,
+    idempotent=True,
+)
+async def claim(
+    resource: str | None = None,
+    do: Literal["claim", "release", "list"] = "claim",
+    note: str | None = None,
+    minutes: Annotated[float, Arg(ge=1, le=_CLAIM.most / 60)] = _CLAIM.default / 60,
+    after: str | None = None,
+) -> ToolResult:
+    async def work() -> tuple[list[str], Told]:
+        named = None if resource is None else resource_of(resource, current().agent.cwd)
+        if do == "list" or (named is None and do == "claim"):
+            return _claims((await current().request("claims", resource=named))["claims"], after)
+        if do == "release":
+            released = (await current().request("claim_release", resource=named))["released"]
+            return [f"Released {released}."], Rows(message=f"Released {released}.", rows=[], more=0)
+        claimed = (await current().request("claim", resource=named, ttl_s=minutes * 60, note=note))["claimed"]
+        text = f"Claimed {claimed['resource']} until {claimed['until']}."
+        return [text], Rows(message=text, rows=[claimed], more=0)
 
-        return await answer(work)
+    return await answer(work)
 
 
 def _claims(rows: list[dict[str, Any]], after: str | None) -> tuple[list[str], Rows]:
@@ -79,25 +76,25 @@ def _note(row: dict[str, Any]) -> str:
     return quoted(row["note"]) if row["note"] else ""
 
 
-def add_manage(server: MCPServer[None], answer: Answerer) -> None:
-    @server.tool(
-        annotations=hints(idempotent=True),
-        description="presence: name=working|idle, note=on what. group_*: name=the group; send to its name posts. block, mute, "
-        "unblock: name=a sender. autocheck: minutes 1-60, 0 stops. withdraw: name=id of your unread message. "
-        "dead_send, dead_drop: name=id of a dead letter. "
-        "watch_agent: tells you when name=an agent is note=idle ended failed stuck joins, or edits/claims/releases PATTERN; "
-        "words each, wake. unwatch: name=its number. alarms: who is stuck.",
-    )
-    async def manage(
-        do: _Manage,
-        name: str | None = None,
-        note: str | None = None,
-        minutes: _Minutes = AUTOCHECK_MINUTES,
-    ) -> Annotated[CallToolResult, Done]:
-        async def work() -> tuple[list[str], Told]:
-            return managed(await current().request(**_request(do, name, note, minutes)))
+@tool(
+    "presence: name=working|idle, note=on what. group_*: name=the group; send to its name posts. block, mute, "
+    "unblock: name=a sender. autocheck: minutes 1-60, 0 stops. withdraw: name=id of your unread message. "
+    "dead_send, dead_drop: name=id of a dead letter. "
+    "watch_agent: tells you when name=an agent is note=idle ended failed stuck joins, or edits/claims/releases PATTERN; "
+    "words each, wake. unwatch: name=its number. alarms: who is stuck.",
+    shape=Done,
+    idempotent=True,
+)
+async def manage(
+    do: _Manage,
+    name: str | None = None,
+    note: str | None = None,
+    minutes: _Minutes = AUTOCHECK_MINUTES,
+) -> ToolResult:
+    async def work() -> tuple[list[str], Told]:
+        return managed(await current().request(**_request(do, name, note, minutes)))
 
-        return await answer(work)
+    return await answer(work)
 
 
 def _request(do: str, name: str | None, note: str | None, minutes: int) -> dict[str, Any]:
@@ -141,3 +138,6 @@ def managed(reply: dict[str, Any]) -> tuple[list[str], Done]:
     elif "withdrawn" in reply:
         reply["message"] = f"Withdrawn from {reply['withdrawn']}" if reply["withdrawn"] else "Too late: it has been delivered"
     return done(reply)
+
+
+TOOLS = (claim, manage)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib
+import inspect
 import itertools
 import json
 import os
@@ -18,12 +19,15 @@ from mcp_types import CallToolResult
 
 from bridges.hosts.hook import main
 from bridges.hosts.hook_event import HOSTS
-from bridges.mcp import sdk
+from bridges.mcp import json_rpc, sdk
+from bridges.mcp.known_answers import KnownAnswers
+from bridges.mcp.light_calls import LightCalls
 from bridges.mcp.relay import Relay
 from bridges.mcp.relay_protocol import NOTE, read_note
 from bridges.mcp.relayed_agent import Agent
 from bridges.mcp.relayed_session import id_in
 from bridges.mcp.server import build
+from bridges.mcp.session import CURRENT
 from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.stream import Stream
@@ -215,12 +219,15 @@ def rpc(_home: Path, inputs: Inputs) -> Iterator[None]:
         if rng.random() < 0.02:
             with contextlib.suppress(ValueError, KeyError):
                 read_note(NOTE + b"[" * 100_000)
-        with contextlib.suppress(ValueError):
-            message = sdk.parse(_rpc_lines(inputs).split(b"\n")[0])
-            sdk.answered(message)
-            refused = sdk.refusal(message, {"CLAUDECODE": "1"})
-            for told in (sdk.to_line(message), refused or b"{}"):
-                _object_only(told, told)
+        line = _rpc_lines(inputs).split(b"\n")[0]
+        _object_only(json_rpc.refused(line), line)
+        message = json_rpc.parsed(line)
+        if message is not None:
+            known = KnownAnswers({"CLAUDECODE": "1"}).answer(message)
+            if known is not None:
+                sdk.parse(line)  # what is answered from here is a message for the SDK, too
+                _object_only(json_rpc.to_line(known), line)
+            json_rpc.cancelled(message)
         yield
 
 
@@ -228,11 +235,13 @@ def tools(home: Path, inputs: Inputs) -> Iterator[None]:
     """Any arguments to any tool: a result that is JSON, or the SDK's refusal; never an internal error."""
     rng = inputs.rng
     direct = Direct(home)
-    server = build(FaultLog("fuzz"))
+    server = build()
+    light = LightCalls()
     loop = asyncio.new_event_loop()
     tool_list = server._tool_manager.list_tools()
     session = DirectSession(direct, Agent(str(home), str(home), None, "relay"))
-    sdk.CURRENT.set(session)
+    session.log = FaultLog("fuzz")
+    CURRENT.set(session)
 
     async def call(name: str, arguments: dict[str, Any]) -> None:
         session.begin_request(str(rng.random()))
@@ -258,12 +267,25 @@ def tools(home: Path, inputs: Inputs) -> Iterator[None]:
             line = json.dumps({**_CALL, "params": {"name": tool.name, "arguments": arguments}}, default=repr).encode()
             with contextlib.suppress(ValueError):  # what is no message never comes this far
                 params = getattr(sdk.parse(line).message, "params", None) or {}
+                _called_alike(light, tool, line)
                 loop.run_until_complete(call(tool.name, params["arguments"]))
             yield
     finally:
         loop.run_until_complete(session.close(orderly=False))
         loop.close()
         direct.close()
+
+
+def _called_alike(light: LightCalls, tool: Any, line: bytes) -> None:
+    """What is called without the SDK is called with the arguments that the SDK would have called it with."""
+    message = json_rpc.parsed(line)
+    call = None if message is None else light.call(message)
+    if message is None or call is None:
+        return
+    judged = tool.fn_metadata.validate_arguments(message["params"]["arguments"])
+    defaults = {n: p.default for n, p in inspect.signature(tool.fn).parameters.items() if n not in call.arguments}
+    if repr(sorted({**defaults, **call.arguments}.items())) != repr(sorted(judged.items())):
+        raise Found(f"{call.arguments} and not {judged} came of {line!r:.1000}")
 
 
 def _argument(inputs: Inputs, name: str) -> Any:
