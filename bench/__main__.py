@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bench import plots
+from bench.peers import __main__ as peers
 from bench.report import Results
 from bench.run import DEFAULT, FAILED, PARTS, Plan, run
 from bench.stand import RIVALS
@@ -16,11 +17,16 @@ DESCRIPTION = """Measure durable sends by every door beside the floors of the ma
 under load, whole processes, and how all of it scales. Parts that can be repeated take turns, round after round; the result
 is a Markdown table of medians with their spread. Servers are started in temporary folders and stopped."""
 
+EPILOG = "python -m bench peers [--help] is a run of its own: beside systems that do the same job."
+
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status 0 whether or not targets are met: a number is a finding, not a failure. 1 if a part could not be measured
     to its end; what it had found is there all the same."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=DESCRIPTION)
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["peers"]:
+        return peers.main(given[1:])
+    parser = argparse.ArgumentParser(prog="python -m bench", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: {', '.join(DEFAULT)}")
     parser.add_argument("--against", metavar="NAMES", help=f"rivals, of {','.join(RIVALS)}, or none; default all")
     parser.add_argument("--rounds", type=int, default=5, help="of the parts that take turns (default 5)")

@@ -28,14 +28,15 @@ class Row:
         return statistics.median(self.values) if self.values else None
 
     def text(self) -> str:
-        """``median [min-max]``, or why there is none."""
+        """``median [min-max]``, or why there is none. Counts, which are of type int, are shown whole."""
         if self.skipped:
             return f"— ({self.skipped})"
         median = self.median
         if median is None:
             return "—"
-        spread = f" [{number(min(self.values))}-{number(max(self.values))}]" if len(self.values) > 1 else ""
-        return number(median) + spread
+        shown = "{:,}".format if all(isinstance(value, int) for value in [median, *self.values]) else number
+        spread = f" [{shown(min(self.values))}-{shown(max(self.values))}]" if len(self.values) > 1 else ""
+        return shown(median) + spread
 
     def to_json(self) -> dict[str, Any]:
         return {
