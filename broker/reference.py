@@ -1,9 +1,8 @@
 """``python -m broker.reference`` writes the reference page and PROTOCOL.md's table of requests from the tables in the code."""
 
-from dataclasses import fields
 from pathlib import Path
 
-from broker.home.settings import Settings
+from broker.home.settings import SETTINGS
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import CATALOGUE
 from broker.protocol.rows import Access, Action, Field
@@ -37,10 +36,9 @@ def page() -> str:
     for kind in CATALOGUE.values():
         parts.append(f"| `{kind.code}` | {kind.http} | {kind.text} | {kind.hint} | {'yes' if kind.retryable else ''} |")
     parts.append("\n## Settings\n\n| setting | variable | default | unit and meaning |\n|---|---|---|---|")
-    for setting in fields(Settings):
-        if "env" in setting.metadata:
-            default = f"{setting.default:.10g}" if isinstance(setting.default, float) else setting.default
-            parts.append(f"| `{setting.name}` | `{setting.metadata['env']}` | {default} | {setting.metadata['unit']} |")
+    for setting in SETTINGS.values():
+        default = f"{setting.default:.10g}" if isinstance(setting.default, float) else setting.default
+        parts.append(f"| `{setting.name}` | `{setting.env}` | {default} | {setting.unit} |")
     return "\n".join(parts) + "\n"
 
 

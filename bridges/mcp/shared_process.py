@@ -8,7 +8,6 @@ A session that fails ends alone. A session that reads slowly delays only its own
 """
 
 import asyncio
-import dataclasses
 import os
 import socket
 from typing import Any
@@ -94,7 +93,7 @@ class Bridge:
             return None
         settings = self._settings
         if SHARED_SECRET in agent.environment:
-            settings = dataclasses.replace(settings, shared_secret=agent.environment[SHARED_SECRET])
+            settings = settings.but(shared_secret=agent.environment[SHARED_SECRET])
         self._log.info("session_started", project=agent.project, relay_pid=hello.get("pid"), relay_version=hello.get("version"))
         writer.write(note(ready=VERSION))
         return BridgeSession(settings, agent, autostart=self._autostart, log=self._log)

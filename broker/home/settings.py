@@ -1,19 +1,25 @@
-"""Every setting: one frozen dataclass, each field with default, bounds, unit and environment name beside it.
+"""Every setting: one class, each field with default, bounds, unit and environment name beside it.
 
 Precedence: default < ``$IPC_HOME/config.toml`` < environment < flags. ``Settings.load`` also says where each value came
 from, and refuses an unknown key or a bad value with the file and line.
+
+The supervisor imports this module, so it imports neither dataclasses nor typing, which would take 2 MB of it.
 """
+
+from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from broker.home.files import read_trusted
 from broker.home.paths import home_folder
 from broker.protocol.errors import SettingsError as SettingsError  # it is caught by this name beside Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -21,13 +27,23 @@ HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 
 
+class SettingRow:
+    """What is known of one setting beside its value: the unit of a number is in its name or here."""
+
+    __slots__ = ("default", "env", "high", "low", "name", "type", "unit")
+
+    def __init__(self, default: Any, env: str, unit: str, low: float | None, high: float | None) -> None:
+        self.name = ""
+        self.default, self.env, self.unit, self.low, self.high = default, env, unit, low, high
+        self.type: type = type(default)
+
+
 def _setting(default: Any, env: str, unit: str, low: float | None = None, high: float | None = None) -> Any:
-    return field(default=default, metadata={"env": env, "unit": unit, "low": low, "high": high})
+    return SettingRow(default, env, unit, low, high)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings, typed. The unit of a number is in its name or in the field's ``unit`` metadata."""
+    """All settings, typed, never changed: ``but`` makes others."""
 
     home: Path
     host: str = _setting("127.0.0.1", "IPC_HOST", "address the TCP door binds")
@@ -89,13 +105,27 @@ class Settings:
     log_level: str = _setting("info", "IPC_LOG_LEVEL", "debug, info, warning or error")
     key_file: str = ""
     """The key of another machine's broker ($IPC_KEY_FILE only): with it clients connect there, and nothing is started here."""
-    instance_rate_limits: Mapping[str, float] = field(default_factory=dict)
+    instance_rate_limits: Mapping[str, float] = {}
     """Messages/s by instance name, from ``[instances.NAME] rate_limit`` in config.toml."""
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    origins: Mapping[str, str] = {}
     """Field name to where its value came from: ``default``, ``config.toml line N``, ``env NAME`` or ``flag``."""
 
+    def __init__(self, *, home: Path, **values: Any) -> None:
+        """What is not given has its default."""
+        for name in values:
+            if name not in SETTINGS and name not in ("key_file", "instance_rate_limits", "origins"):
+                raise TypeError(f"there is no setting {name}")
+        self.__dict__.update({**_DEFAULTS, **values}, home=home)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{name} is set once, at the start")
+
+    def but(self, **values: Any) -> Settings:
+        """These settings with others."""
+        return Settings(**{**self.__dict__, **values})
+
     @classmethod
-    def load(cls, env: Mapping[str, str] | None = None, **flags: Any) -> "Settings":
+    def load(cls, env: Mapping[str, str] | None = None, **flags: Any) -> Settings:
         """Settings of this process. ``env`` is ``os.environ`` unless given; ``flags`` that are None count as not given.
 
         Raises SettingsError.
@@ -105,25 +135,25 @@ class Settings:
         values: dict[str, Any] = {}
         origins: dict[str, str] = {}
         rates = _read_config(home / "config.toml", values, origins)
-        for spec in _SPECS.values():
-            raw = env.get(spec["env"], "")
+        for row in SETTINGS.values():
+            raw = env.get(row.env, "")
             if raw != "":
-                values[spec["name"]] = _convert(spec, raw, f"environment variable {spec['env']}")
-                origins[spec["name"]] = f"env {spec['env']}"
+                values[row.name] = _convert(row, raw, f"environment variable {row.env}")
+                origins[row.name] = f"env {row.env}"
         for name, value in flags.items():
             if value is not None:
-                values[name] = _convert(_SPECS[name], value, f"flag --{name}")
+                values[name] = _convert(SETTINGS[name], value, f"flag --{name}")
                 origins[name] = "flag"
         origins["home"] = "env IPC_HOME" if env.get("IPC_HOME") else "default"
         return cls(home=home, key_file=env.get("IPC_KEY_FILE", ""), instance_rate_limits=rates, origins=origins, **values)
 
     def environment(self) -> dict[str, str]:
         """What a service that is started for these settings needs in its environment: what no file says."""
-        given = [name for name, origin in self.origins.items() if name in _SPECS and origin.startswith(("env ", "flag"))]
-        return {"IPC_HOME": str(self.home), **{_SPECS[name]["env"]: str(getattr(self, name)) for name in given}}
+        given = [name for name, origin in self.origins.items() if name in SETTINGS and origin.startswith(("env ", "flag"))]
+        return {"IPC_HOME": str(self.home), **{SETTINGS[name].env: str(getattr(self, name)) for name in given}}
 
     @classmethod
-    def of_service(cls) -> "Settings":
+    def of_service(cls) -> Settings:
         """Settings of the service's own processes: a key file leads to another machine's broker, so it counts for none of them.
 
         Raises SettingsError.
@@ -136,7 +166,7 @@ class Settings:
         rows = [("home", str(self.home), self.origins.get("home", "default"))]
         if self.key_file:
             rows.append(("key_file", self.key_file, "env IPC_KEY_FILE"))
-        for name in _SPECS:
+        for name in SETTINGS:
             value = str(getattr(self, name))
             if name in _SECRETS:
                 value = "(set)" if value else ""
@@ -150,41 +180,38 @@ class Settings:
         return self.home / "large-messages"
 
 
-def _specs() -> dict[str, dict[str, Any]]:
-    rows = {}
-    for f in fields(Settings):
-        if "env" in f.metadata:
-            assert f.default is not MISSING
-            rows[f.name] = {"name": f.name, "type": type(f.default), **f.metadata}
-    return rows
+SETTINGS = {name: row for name, row in vars(Settings).items() if isinstance(row, SettingRow)}
+"""By name, in their order."""
+for _name, _row in SETTINGS.items():
+    _row.name = _name
+    delattr(Settings, _name)  # Python finds a value in an instance twice as fast where its class has none of the name
+_DEFAULTS = {name: row.default for name, row in SETTINGS.items()}
 
-
-_SPECS = _specs()
 _TCP_ADDRESS = re.compile(r"tcp://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]):[0-9]{1,5}")
 _SECRETS = frozenset({"shared_secret"})
 """Settings whose value is never shown, not even in an error."""
 _CHOICES = {"durability": ("full", "normal"), "log_level": ("debug", "info", "warning", "error")}
 
 
-def _convert(spec: Mapping[str, Any], raw: Any, where: str) -> Any:
-    kind, name = spec["type"], spec["name"]
+def _convert(row: SettingRow, raw: Any, where: str) -> Any:
+    kind, name = row.type, row.name
     given = "what is there (it is a secret, so it is not shown)" if name in _SECRETS else repr(raw)
     if isinstance(raw, bool) or (kind is str and not isinstance(raw, str)):
         raise SettingsError(f"{where}: {name} must be {_kind_word(kind)}, not {given}")
     try:
         value = kind(raw)
     except (ValueError, TypeError, OverflowError):
-        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)} ({spec['unit']}), not {given}") from None
+        raise SettingsError(f"{where}: {name} must be {_kind_word(kind)} ({row.unit}), not {given}") from None
     if kind is int and isinstance(raw, float) and raw != value:
         raise SettingsError(f"{where}: {name} must be a whole number, not {given}")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {given}")
     if name == "remote" and value and not _TCP_ADDRESS.fullmatch(value):
         raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {given}")
-    low, high = spec["low"], spec["high"]
+    low, high = row.low, row.high
     if kind is not str and not ((low is None or value >= low) and (high is None or value <= high)):
         bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-        raise SettingsError(f"{where}: {name} must be {bounds} ({spec['unit']}), not {given}")
+        raise SettingsError(f"{where}: {name} must be {bounds} ({row.unit}), not {given}")
     return value
 
 
@@ -215,10 +242,10 @@ def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) ->
             rates = _instance_rates(path, text, raw)
         elif key in ("nlparse", "hosts") and isinstance(raw, dict):
             continue  # the vocabulary of plain-word commands, the behaviour of hosts' hooks: read by those who need them
-        elif key not in _SPECS:
-            raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(_SPECS)}")
+        elif key not in SETTINGS:
+            raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(SETTINGS)}")
         else:
-            values[key] = _convert(_SPECS[key], raw, where)
+            values[key] = _convert(SETTINGS[key], raw, where)
             origins[key] = f"config.toml line {_line_of(text, key)}"
     return rates
 
@@ -230,7 +257,7 @@ def _instance_rates(path: Path, text: str, raw: Any) -> dict[str, float]:
             where = f"{path} line {_line_of(text, key)} (instances.{name})"
             if key != "rate_limit":
                 raise SettingsError(f"{where}: unknown setting {key!r}. Known: rate_limit")
-            rates[name] = float(_convert(_SPECS["rate_limit"], value, where))
+            rates[name] = float(_convert(SETTINGS["rate_limit"], value, where))
     return rates
 
 

@@ -9,17 +9,19 @@ each process of the service looks at every beat of its supervisor (a third of ``
 The broker's database is looked at for each batch, too, before its replies go out (broker.store.transactions).
 """
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
 from broker.home.data_folder import prepare_home
 from broker.home.files import Identity, identity
 from broker.home.logs import Log
 from broker.home.settings import Settings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+    from broker.home.files import AnyPath
 
 
 _NEVER_MADE: Identity = (0, 0)
@@ -48,11 +50,11 @@ class Ground:
         self._home = home or identity(settings.home)
         self._kept: dict[str, tuple[Identity | None, Callable[[], None]]] = {}
 
-    def keep(self, path: str | Path, make_again: Callable[[], None]) -> None:
+    def keep(self, path: AnyPath, make_again: Callable[[], None]) -> None:
         """Watch a file as it is now; ``make_again`` is called when it is gone or another, and may raise OSError."""
         self._kept[str(path)] = identity(path), make_again
 
-    def make(self, path: str | Path, make: Callable[[], None], log: Log) -> None:
+    def make(self, path: AnyPath, make: Callable[[], None], log: Log) -> None:
         """Make a file and watch it. Where the disk refuses, each beat tries again, and the process serves on."""
         try:
             make()
@@ -62,7 +64,7 @@ class Ground:
         else:
             self.keep(path, make)
 
-    def tend(self, log: Log, stopping: "asyncio.Event") -> None:
+    def tend(self, log: Log, stopping: asyncio.Event) -> None:
         """Called at each beat of a door: make again what is gone, log it, and set ``stopping`` if the data folder is gone."""
         try:
             note(log, self.look())

@@ -4,23 +4,27 @@ To add a door: a folder in ``bridges/`` whose ``__main__`` calls ``broker.servic
 A door whose package is not installed is left out.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
 
 from broker.home.paths import mcp_socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-class DoorRow(NamedTuple):
+
+class DoorRow:
     """``python -m MODULE --supervised``."""
 
-    module: str
-    setting: str = ""
-    """The door runs only where this setting has a value; empty: always."""
-    socket_of: Callable[[str], str] | None = None
-    """A door on demand: the path of its Unix socket, made of the data folder's path.
+    def __init__(self, module: str, setting: str = "", socket_of: Callable[[str], str] | None = None) -> None:
+        self.module = module
+        self.setting = setting
+        """The door runs only where this setting has a value; empty: always."""
+        self.socket_of = socket_of
+        """A door on demand: the path of its Unix socket, made of the data folder's path.
 
-    The first connection starts it, with ``--serve --listening FD``, and it may end when idle.
-    """
+        The first connection starts it, with ``--serve --listening FD``, and it may end when idle.
+        """
 
 
 DOORS = (

@@ -12,8 +12,6 @@ Looks are counted and not seconds, so that a supervisor or machine that slept ki
 known of the main thread, and every silent child counts as busy.
 """
 
-from dataclasses import dataclass
-
 from broker.home.process_table import main_thread
 
 LOOKS = 3
@@ -21,16 +19,15 @@ LOOKS = 3
 _BUSY_LOOKS = 20 * LOOKS
 
 
-@dataclass(slots=True)
 class Heartbeat:
     """What is known of one process."""
 
-    pid: int
-    asked: bool = False
-    """A question is out."""
-    silent: int = 0
-    still: int = 0
-    _ran_ns: int | None = None
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.asked = False
+        """A question is out."""
+        self.silent = self.still = 0
+        self._ran_ns: int | None = None
 
     def ask(self) -> None:
         """A question goes out."""

@@ -26,7 +26,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 
 from broker.home import restore_journal
 from broker.home.data_folder import prepare_home
@@ -51,21 +50,21 @@ BEAT_S = 15.0
 """Seconds of three beats where ``heartbeat_s`` is 0 and nobody is killed."""
 
 
-@dataclass(slots=True)
 class Child:
     """One supervised process: ``python -m MODULE --supervised``."""
 
-    module: str
-    listening: socket.socket | None = None
-    """The socket of a child on demand. A connection that waits there starts the child."""
-    process: "subprocess.Popen[bytes] | None" = None
-    started_s: float = 0.0
-    backoff_s: float = _FIRST_BACKOFF_S
-    due_s: float | None = 0.0
-    """When to start it again (monotonic), None while it runs."""
-    restarts: int = 0
-    exits: list[int] = field(default_factory=list)
-    heartbeat: Heartbeat | None = None
+    def __init__(self, module: str, due_s: float | None = 0.0) -> None:
+        self.module = module
+        self.listening: socket.socket | None = None
+        """The socket of a child on demand. A connection that waits there starts the child."""
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_s = 0.0
+        self.backoff_s = _FIRST_BACKOFF_S
+        self.due_s = due_s
+        """When to start it again (monotonic), None while it runs."""
+        self.restarts = 0
+        self.exits: list[int] = []
+        self.heartbeat: Heartbeat | None = None
 
     @property
     def name(self) -> str:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -274,7 +273,7 @@ def test_the_python_client_needs_no_zeromq_and_falls_back_to_it(make_service: Ca
 
 
 def test_both_doors_reach_the_same_mail(service: Service) -> None:
-    over_zeromq = replace(service.settings, endpoint=endpoint(service.settings))
+    over_zeromq = service.settings.but(endpoint=endpoint(service.settings))
     with connect("one", settings=over_zeromq) as one, connect("two", settings=service.settings) as two:
         one.send("two", "by ZeroMQ")
         two.send("one", "by the Unix socket")

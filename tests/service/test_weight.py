@@ -14,7 +14,8 @@ from tests.conftest import Service
 NOWHERE = {"argparse", "email", "http", "importlib.metadata", "multiprocessing", "_ssl", "tempfile", "unittest", "xml", "zmq"}
 """``zmq`` comes with the first client that speaks it, ``_ssl`` with a certificate."""
 FORBIDDEN = {
-    "supervisor": NOWHERE | {"asyncio", "hashlib", "logging", "msgpack", "orjson", "random", "shutil", "sqlite3"},
+    "supervisor": NOWHERE
+    | {"asyncio", "dataclasses", "hashlib", "logging", "typing", "msgpack", "orjson", "random", "shutil", "sqlite3"},
     "broker": NOWHERE | {"asyncio", "pickle", "shlex", "subprocess"},
     "tcp": NOWHERE | {"broker.core", "broker.store", "peewee", "pickle", "shutil", "sqlite3"},
 }

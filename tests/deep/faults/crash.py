@@ -20,7 +20,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,7 @@ class Run:
             for name in others[1:]:  # there for broadcasts; by nobody's body, so that their programs can take them
                 first.request("register", instance_id=name)
         clients = {n: connect(n, settings=self.home.settings) for n in [*AGENTS, "probe", "mallory"] if n not in others}
-        over_zeromq = replace(self.home.settings, endpoint=endpoint(self.home.settings))
+        over_zeromq = self.home.settings.but(endpoint=endpoint(self.home.settings))
         clients["zmq"] = connect("zmq", settings=over_zeromq)
         tokens = {n: c.token for n, c in clients.items()}
         subprocess.run(
