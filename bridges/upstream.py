@@ -41,9 +41,11 @@ _NOBODY = 0
 class Upstream:
     """The connection to the broker, and requests that no client waits for."""
 
-    def __init__(self, broker: AsyncConnection, log: Log) -> None:
+    def __init__(self, broker: AsyncConnection, log: Log, bulk: AsyncConnection | None = None) -> None:
+        """``bulk``: a second connection, where one client's requests delay no other's."""
         self.loop = asyncio.get_running_loop()
         self._broker = broker
+        self._bulk = bulk or broker
         self._log = log
         self._prefix = new_message_id()
         self._messages = itertools.count(1)
@@ -51,20 +53,33 @@ class Upstream:
         self._idle: asyncio.Future[None] | None = None
         broker.on_orphan = self._orphan
 
-    def submit(self, body: dict[str, Any], on_reply: OnReply) -> int:
+    def submit(self, body: dict[str, Any], on_reply: OnReply, *, bulk: bool = False) -> int:
         """Pass a request on; its number. The connection takes the dict over. Raises IpcError once it is closed.
+
+        ``bulk``: over the second connection, whose replies may bring no mail.
 
         A message without an id gets one from this door: after a broker's death the connection asks again, and the message is
         stored once.
         """
-        if body.get("action") in STORES and body.get("message_id") is None:
-            body["message_id"] = f"{self._prefix}-{next(self._messages):x}"
+        if self.name(body):
             on_reply = partial(_as_unnamed, on_reply)
         wait_s = body.get("wait_s")
         patience_s = _TIMEOUT_S
         if isinstance(wait_s, (int, float)) and 0 < wait_s <= _LONGEST_WAIT_S:
             patience_s = _TIMEOUT_S + wait_s
-        return self._broker.submit(body, on_reply, patience_s)
+        return (self._bulk if bulk else self._broker).submit(body, on_reply, patience_s)
+
+    def submit_run(self, bodies: list[dict[str, Any]], on_reply: OnReply, *, bulk: bool) -> int:
+        """Pass on requests that came together, of the kinds that ``broker.client.pending`` takes so, whose messages have got
+        names; the number of the first, from which the others count on. ``on_reply`` gets all replies. Raises IpcError."""
+        return (self._bulk if bulk else self._broker).submit_run(bodies, on_reply, _TIMEOUT_S)
+
+    def name(self, body: dict[str, Any]) -> bool:
+        """Give a message an id if it has none; True if it got one, whose reply ``unname`` is for."""
+        if body.get("action") in STORES and body.get("message_id") is None:
+            body["message_id"] = f"{self._prefix}-{next(self._messages):x}"
+            return True
+        return False
 
     def acknowledge(self, token: Any, ids: list[str], **evidence: str) -> None:
         """Acknowledge mail that was read. Nobody waits for the reply."""
@@ -126,12 +141,16 @@ class Upstream:
 
 
 def _as_unnamed(on_reply: OnReply, reply: dict[str, Any]) -> bool:
-    """The reply to a message without an id of its own: the client knows it by its number."""
+    unname(reply)
+    return on_reply(reply)
+
+
+def unname(reply: dict[str, Any]) -> None:
+    """Make it the reply to a message without an id of its own: the client knows it by its number."""
     if "number" in reply:
         reply["message_id"] = reply["number"]
         for name in ("duplicate", "note"):
             reply.pop(name, None)
-    return on_reply(reply)
 
 
 class Handed:
@@ -172,10 +191,10 @@ class DoorClient:
 
     # requests
 
-    def ask(self, body: dict[str, Any], on_reply: OnReply) -> None:
+    def ask(self, body: dict[str, Any], on_reply: OnReply, *, bulk: bool = False) -> None:
         """Make a request. The connection takes the dict over. Raises IpcError once the connection is closed."""
         if not body.get("wait_s"):
-            self._up.submit(body, on_reply)
+            self._up.submit(body, on_reply, bulk=bulk)
             return
 
         def answered(reply: dict[str, Any]) -> bool:

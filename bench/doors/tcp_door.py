@@ -22,15 +22,16 @@ async def serve(way: Way) -> None:
     """Run until standard input ends."""
     settings, stopping = Settings.load(), asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stopping.set)
-    broker = AsyncConnection(settings, autostart=False, door="tcp", link=way)
-    upstream = JsonUpstream(settings, broker, Log(f"bench-{way}", settings.home / "logs", settings.log_level))
+    quick, bulk = (AsyncConnection(settings, autostart=False, door="tcp", link=way) for _ in range(2))
+    upstream = JsonUpstream(settings, quick, bulk, Log(f"bench-{way}", settings.home / "logs", settings.log_level))
     listener = Listener(bound("127.0.0.1", 0), lambda: TcpConnection(upstream))
     collect_seldom()
     sys.stdout.write(f"{listener.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await stopping.wait()
     listener.close()
-    await broker.close()
+    for lane in (quick, bulk):
+        await lane.close()
 
 
 if __name__ == "__main__":

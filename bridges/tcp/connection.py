@@ -63,7 +63,6 @@ class TcpConnection(Pipeline):
     def data_received(self, data: bytes) -> None:
         if self._life.is_over:
             return
-        self._window.shares = self._up.turns.heard(id(self), self._up.now_s())
         try:
             if self._life.state is not LifeState.LASTING:
                 data = self._take_first(data)
@@ -168,8 +167,7 @@ class TcpConnection(Pipeline):
         self._active_s = self._up.now_s()
         self._window.taken_bytes += len(data)
         taken = self._taken() if self._client.holds_mail else 0
-        for line in self._lines.feed(data):
-            self._submit(line, None, taken)
+        self._submit_all(self._lines.feed(data), taken)
         self._lines.check()
         if self._window.taken_bytes > TAKEN_BYTES and self._slots:
             self._pace_down()

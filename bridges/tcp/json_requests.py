@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bridges.tcp.admission import Admission
 from bridges.tcp.memory import Room
-from bridges.tcp.pace import FairTurns
 from bridges.tcp.peer import PeerProcess
 from bridges.upstream import Upstream
 from broker.client.aio import AsyncConnection
@@ -24,21 +23,20 @@ if TYPE_CHECKING:
     from bridges.plain_words import Vocabulary
 
 _LEGACY_LIMIT = 1000
-_OURS = ("peer_uid", "door", "client", "person")
+OURS = frozenset({"peer_uid", "door", "client", "person"})
 """Fields that a client may not set: this door fills them in, or nobody does."""
 OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
 """What the port passes on. ``status`` and ``ping`` need no token, so they stay with the broker's own socket."""
 
 
 class JsonUpstream(Upstream):
-    """The way to the broker with this door's rules."""
+    """The way to the broker with this door's rules, and its two lanes (``bridges.tcp.pace``)."""
 
-    def __init__(self, settings: Settings, broker: AsyncConnection, log: Log) -> None:
-        super().__init__(broker, log)
+    def __init__(self, settings: Settings, broker: AsyncConnection, bulk: AsyncConnection, log: Log) -> None:
+        super().__init__(broker, log, bulk)
         self.settings = settings
         self.admission = Admission(settings, log)
         self.room = Room(self.loop)
-        self.turns = FairTurns()
         self._clients = itertools.count(1)
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
@@ -77,8 +75,7 @@ class JsonUpstream(Upstream):
         if not isinstance(action, str) or (action not in OPEN_ACTIONS and action not in FORMER_ACTIONS):
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
         body = request.copy()  # whose id the connection sets
-        for name in _OURS:
-            body.pop(name, None)
+        drop_ours(body)
         if action in ("register", "subscribe"):
             body["client"] = client
         if peer.verdict != "ours" and isinstance(body.get("body"), dict):
@@ -88,6 +85,12 @@ class JsonUpstream(Upstream):
             if peer.verdict == "foreign":
                 body["peer_uid"] = peer.uid
         return body
+
+
+def drop_ours(body: dict[str, Any]) -> None:
+    if not OURS.isdisjoint(body):
+        for name in OURS:
+            body.pop(name, None)
 
 
 def shown(reply: dict[str, Any], *, delivers: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from bridges.tcp.json_requests import JsonUpstream, legacy_message, shown
 from bridges.tcp.lifecycle import LifeEvent
 from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, UNREAD_PUSHES_BYTES, Slot, Window
 from bridges.tcp.peer import keep_asking
+from bridges.tcp.runs import Run, is_plain
 from bridges.tcp.wrong_proofs import WrongProofs
 from bridges.upstream import DoorClient, Handed
 from broker.protocol.actions import DELIVERING
@@ -71,6 +72,44 @@ class Pipeline(Guest):
         else:
             self._guarded(slot, self._start, raw, request)
 
+    def _submit_all(self, lines: list[bytes], taken: int) -> None:
+        """Start the requests of a lasting connection that came together: plain ones in runs, each other one by itself.
+
+        Plain is what the broker gets as it came, and the client as it comes back: nearly all load.
+        """
+        window, slots, run = self._window, self._slots, Run(self._passed_back)
+        window.came = len(lines)
+        for raw in lines:
+            request = None
+            if not window.holds:
+                try:
+                    request = parse(raw)
+                except IpcError:  # which is said in its turn
+                    pass
+                else:
+                    if is_plain(request):
+                        slot = Slot(len(raw), taken)
+                        slots.append(slot)
+                        self._asked_bytes += len(raw)
+                        window.begins_plainly(slot, len(slots))
+                        if len(slots) == PIPELINE:
+                            self._pace_down()
+                        run.add(slot, request)
+                        continue
+            self._ask_run(run)
+            self._submit(raw, request, taken)
+            run = Run(self._passed_back)
+        self._ask_run(run)
+        window.came = 0
+
+    def _ask_run(self, run: Run) -> None:
+        if run.bodies:
+            try:
+                run.ask(self._up, bulk=self._window.bulk)
+            except IpcError as error:
+                for slot in run.slots:
+                    self._answer(slot, error.to_wire())
+
     def _guarded(self, slot: Slot, work: Callable[..., None], *arguments: Any) -> bool:
         """Do something for a request; what goes wrong becomes its reply. True: mail that came has been seen to."""
         try:
@@ -97,8 +136,9 @@ class Pipeline(Guest):
 
     def _start(self, slot: Slot, raw: bytes, request: dict[str, Any] | None) -> None:
         slot.request = request = parse(raw) if request is None else request
+        if not self._window.begins(slot, raw, len(self._slots)):
+            return
         action = request.get("action")
-        self._window.begins(slot)
         if action == "check":
             self._checks.append(slot)
             if len(self._checks) == 1:
@@ -128,6 +168,18 @@ class Pipeline(Guest):
     def _body(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._up.body(request, self._peer, self._name)
 
+    def _passed_back(self, slot: Slot, reply: dict[str, Any]) -> None:
+        """The reply to a plain request."""
+        if not self._proven or reply["status"] != "ok":
+            self._answer(slot, shown(reply, delivers=False))
+            return
+        del reply["id"]
+        slot.reply = {"status": "ok", **reply, **slot.request}
+        self._asked_bytes -= slot.size_bytes
+        self._window.answered(slot)
+        if not self._flush_planned:
+            self._plan_flush()
+
     def _ask(self, slot: Slot) -> None:
         self._ask_for(slot, slot.request, partial(self._answer, slot))
 
@@ -143,14 +195,14 @@ class Pipeline(Guest):
         def replied(slot: Slot, reply: dict[str, Any]) -> None:
             reply = shown(reply, delivers=action in DELIVERING)
             if reply["status"] == "ok" and action in DELIVERING:
-                slot.mail.append(self._client.hand(token, [m["id"] for m in reply["messages"]]))
+                slot.mail += (self._client.hand(token, [m["id"] for m in reply["messages"]]),)
                 if self._stream.is_closing:
                     self._client.settle(acknowledge=False)
             elif reply["status"] == "ok" and action in ("ack", "touch"):
                 self._client.disown(request)
             then(reply)
 
-        self._client.ask(body, partial(self._guarded, slot, replied))
+        self._client.ask(body, partial(self._guarded, slot, replied), bulk=self._window.bulk)
 
     def _next_check(self) -> None:
         """Go on with the checks, unless their client does not take what it has been given."""

@@ -80,8 +80,8 @@ async def bind(door: DoorProcess, upstream: JsonUpstream) -> Listener | None:
 async def serve(door: DoorProcess) -> None:
     """Serve the port until told to stop."""
     settings, log = door.settings, door.log
-    broker = AsyncConnection(settings, autostart=not door.supervised, door="tcp", link="zeromq")
-    upstream = JsonUpstream(settings, broker, log)
+    quick, bulk = (AsyncConnection(settings, autostart=not door.supervised, door="tcp", link="zeromq") for _ in range(2))
+    upstream = JsonUpstream(settings, quick, bulk, log)
     listener = await bind(door, upstream)
     collect_seldom()
     await door.stopping.wait()
@@ -89,4 +89,5 @@ async def serve(door: DoorProcess) -> None:
         listener.close()
     upstream.admission.drop()
     await upstream.finish()
-    await broker.close()
+    for lane in (quick, bulk):
+        await lane.close()

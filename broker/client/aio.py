@@ -93,16 +93,29 @@ class AsyncConnection:
         ``on_reply`` gets the reply, also an error; after ``timeout_s`` seconds it gets the error ``timeout``. It
         returns False if nobody is there any more to take what the reply brings. Raises IpcError once the connection is closed.
         """
+        now_s = self._begins()
+        number = self._pending.begin(body, on_reply, timeout_s, now_s)
+        self._begun(now_s, timeout_s)
+        return number
+
+    def submit_run(self, bodies: list[dict[str, Any]], on_reply: OnReply, timeout_s: float) -> int:
+        """The same for requests that come together, see ``Pending.begin_run``: one ``on_reply`` gets all replies."""
+        now_s = self._begins()
+        first = self._pending.begin_run(bodies, on_reply, timeout_s, now_s)
+        self._begun(now_s, timeout_s)
+        return first
+
+    def _begins(self) -> float:
         if self._closed:  # a task that missed its cancellation must not wait here for ever
             raise IpcError("unavailable", detail="this connection is closed")
-        now_s = self._loop.time()
-        number = self._pending.begin(body, on_reply, timeout_s, now_s)
+        return self._loop.time()
+
+    def _begun(self, now_s: float, timeout_s: float) -> None:
         if self._timer is None or now_s + timeout_s < self._timer.when():
             self._set_timer(now_s + timeout_s)
         if not self._flush_planned:
             self._flush_planned = True
             self._loop.call_soon(self._flush)
-        return number
 
     def _set_timer(self, due_s: float) -> None:
         if self._timer is not None:

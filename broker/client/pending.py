@@ -115,6 +115,25 @@ class Pending:
             self._subscribes[number] = body
         return number
 
+    def begin_run(self, bodies: list[Body], on_reply: OnReply, timeout_s: float, now_s: float) -> int:
+        """Take in requests that come together, none a subscribe or one that waits for mail; the id of the first, from which the
+        others count on."""
+        due_s = now_s + timeout_s
+        if due_s < self._due_s:
+            self._due_s = due_s
+        waiting, door, ids = self._waiting, self._door, self._ids
+        if not waiting:
+            self._longest_wait_s = 0.0
+        for body in bodies:
+            body["id"] = number = next(ids)
+            body["door"] = door
+            if "session_token" not in body:
+                body["session_token"] = None
+            waiting[number] = (body, on_reply, timeout_s, due_s)
+        self._outbox += bodies
+        first: int = bodies[0]["id"]
+        return first
+
     def abandon(self, number: int) -> None:
         """The asker of this request has gone. An id that is answered already is fine."""
         if number in self._waiting:

@@ -67,6 +67,8 @@ def _has_float(value: Any, depth: int) -> bool:
     found = False
     for item in value.values() if type(value) is dict else value:
         kind = type(item)
+        if kind is str or kind is int:  # nearly all
+            continue
         if kind is float or ((kind is dict or kind is list) and _has_float(item, depth + 1)):
             found = True
     return found

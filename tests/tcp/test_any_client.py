@@ -66,7 +66,7 @@ class DoorInside:
         self.readers = 0
 
     async def _upstream(self) -> JsonUpstream:
-        return JsonUpstream(self.direct.settings, DirectBroker(self.direct), FaultLog("any client"))  # type: ignore[arg-type]
+        return JsonUpstream(self.direct.settings, (broker := DirectBroker(self.direct)), broker, FaultLog("any client"))  # type: ignore[arg-type]
 
     def turn(self, count: int = 20, jump_s: float = 0.0) -> None:
         async def turns() -> None:

@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from bridges.tcp.pace import SHARED_S, FairTurns
 from tests.conftest import Service, wait_for
 
 COUNT = 200
@@ -80,13 +79,3 @@ def test_what_waits_for_its_turn_when_its_client_is_cut_off_is_run_all_the_same(
         let_the_door_read(quiet)
     looker = service.connect("looker")
     wait_for("all of them", lambda: looker.request("status")["queued"] == COUNT)
-
-
-def test_clients_share_while_two_have_asked_lately() -> None:
-    turns = FairTurns()
-    assert [turns.heard(1, 0.1 * n) for n in range(5)] == [False] * 5
-    assert turns.heard(2, 0.5), "another asks"
-    assert turns.heard(1, 0.6)
-    assert turns.heard(1, 0.6 + SHARED_S / 2)
-    assert not turns.heard(1, 0.7 + SHARED_S)
-    assert not turns.heard(2, 0.8 + 3 * SHARED_S), "the other has been silent for long"

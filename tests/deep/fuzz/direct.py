@@ -75,6 +75,10 @@ class DirectBroker:
         asyncio.get_running_loop().call_soon(self._ask, {**body, "id": number}, on_reply)
         return number
 
+    def submit_run(self, bodies: list[dict[str, Any]], on_reply: Callable[[dict[str, Any]], bool], timeout_s: float) -> int:
+        first, *_ = [self.submit(body, on_reply, timeout_s) for body in bodies]
+        return first
+
     def end_pushes(self, number: int, late: Callable[[dict[str, Any]], None] | None = None) -> None:
         self.on_push.pop(number, None)
         if late is not None:

@@ -78,7 +78,7 @@ def streams(home: Path, inputs: Inputs) -> Iterator[None]:
 
 
 async def _upstream(direct: Direct) -> JsonUpstream:
-    return JsonUpstream(direct.settings, DirectBroker(direct), FaultLog("fuzz"))  # type: ignore[arg-type]
+    return JsonUpstream(direct.settings, (broker := DirectBroker(direct)), broker, FaultLog("fuzz"))  # type: ignore[arg-type]
 
 
 def _conversation(inputs: Inputs, tokens: list[str]) -> bytes:
