@@ -1,7 +1,10 @@
-"""Pictures of a run, each as PNG and SVG. Needs matplotlib; everything shown is in the JSON, too."""
+"""Pictures of a run, each as PNG and SVG, as wide as a page shows them. Needs matplotlib; everything shown is in the JSON, too.
+
+An SVG is light on a light page and dark on a dark one; a PNG is light.
+"""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,37 @@ from bench.report import Results, Row
 from bench.sends import SHAPES, Shape
 from bench.systems import Skip
 
-_OURS, _YARDSTICK, _RIVAL, _WEAK = "#1f6feb", "#57606a", "#d1782c", "#e8c39e"
+_OURS, _YARDSTICK, _RIVAL, _WEAK, _BAD = "#1f6feb", "#768390", "#d1782c", "#d9b38c", "#cf3446"
+"""Colours that stand out on white and on the black of a dark page."""
+_INK, _GROUND, _DARK_INK, _DARK_GROUND = "#1f2328", "#ffffff", "#e6edf3", "#0d1117"
+_WIDE = 8.4
+"""Inches, at 72 points each of which a browser makes 96 pixels: 806, the width of a README."""
 _DPI = 110
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bench",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "figure.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": _GROUND,
+    "savefig.facecolor": _GROUND,
+    "axes.facecolor": "none",
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), _INK),
+}
+_SHEET = (
+    f"<style>svg {{color: {_INK}}} .ground {{fill: {_GROUND}}} @media (prefers-color-scheme: dark) "
+    f"{{svg {{color: {_DARK_INK}}} .ground {{fill: {_DARK_GROUND}}}}}</style>"
+)
 LABELS = {
     "prototype": "prototype (yardstick)",
-    "zeromq": "agent-ipc, ZeroMQ",
+    "stream": "agent-ipc, Unix socket",
     "library": "agent-ipc, Python client",
-    "unix": "agent-ipc, Unix socket",
-    "tcp": "agent-ipc, TCP lasting",
-    "oneshot": "agent-ipc, TCP one-shot",
+    "zeromq": "agent-ipc, ZeroMQ",
+    "unix": "agent-ipc, JSON, Unix socket",
+    "tcp": "agent-ipc, JSON, TCP lasting",
+    "oneshot": "agent-ipc, JSON, TCP one-shot",
     "zeromq-normal": "agent-ipc, ZeroMQ, normal*",
     "redis-always": "Redis Streams, always",
     "redis-everysec": "Redis Streams, everysec*",
@@ -37,8 +62,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     except ImportError:
         raise Skip("matplotlib is not installed (pip install matplotlib)") from None
     matplotlib.use("agg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.size": 9, "axes.spines.top": False})
-    matplotlib.rcParams["axes.spines.right"] = False
+    matplotlib.rcParams.update(_STYLE)
     from matplotlib import pyplot
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,8 +76,31 @@ def draw(results: Results, folder: Path) -> list[Path]:
             path = folder / f"{name}.{kind}"
             figure.savefig(path, dpi=_DPI, metadata={"Date": None} if kind == "svg" else None)
             written.append(path)
+        path.write_text(by_page(path.read_text(encoding="utf-8")), encoding="utf-8")
         pyplot.close(figure)
     return written
+
+
+def by_page(svg: str) -> str:
+    """The picture with the colours of the page that it stands on."""
+    head, tag, rest = svg.partition("<defs>")
+    rest = rest.replace(f'style="fill: {_GROUND}"', 'class="ground"', 1).replace(_INK, "currentColor")
+    return f"{head}{_SHEET}\n {tag}{rest}"
+
+
+def speed(results: Results, pyplot: Any) -> Any:
+    """The three shapes that tell most, beside what is as durable."""
+    shapes = (Shape(1, 1), Shape(1, 256), Shape(16, 64))
+    if not all(results.median(f"sends.stream.{shape.key}") for shape in shapes):
+        return None
+    figure, panels = pyplot.subplots(1, 3, figsize=(_WIDE, 1.9), sharey=True)
+    for panel, shape in zip(panels, shapes, strict=True):
+        bars(panel, [row_of(results, way, shape) for way in ("stream", "redis-always", "nats-always")], shape)
+        panel.set_xlim(0, 1.3 * panel.get_xlim()[1])
+        panel.xaxis.set_visible(False)
+        panel.spines["bottom"].set_visible(False)
+    figure.suptitle("Sends a second of 256 B, each synced to the disk before it is acknowledged")
+    return figure
 
 
 def rates(results: Results, pyplot: Any) -> Any:
@@ -61,9 +108,11 @@ def rates(results: Results, pyplot: Any) -> Any:
     shapes = [shape for shape in SHAPES if shape.clients < 64]
     if not any(results.median(f"sends.zeromq.{shape.key}") for shape in shapes):
         return None
-    figure, panels = pyplot.subplots(2, 2, figsize=(11, 7.2))
+    figure, panels = pyplot.subplots(2, 2, figsize=(_WIDE, 7.4), sharey=True)
     for panel, shape in zip(panels.flat, shapes, strict=True):
         bars(panel, [row_of(results, way, shape) for way in LABELS], shape)
+        panel.set_xscale("log")
+        panel.set_xlim(100, 3 * panel.get_xlim()[1])
     figure.suptitle("Acknowledged sends a second, 256 B (log scale; * = a power cut may lose acknowledged messages)")
     return figure
 
@@ -72,24 +121,22 @@ def row_of(results: Results, way: str, shape: Shape) -> tuple[str, Row | None]:
     return way, results.rows.get(f"sends.{way}.{shape.key}")
 
 
-def bars(panel: Any, ways: list[tuple[str, Row | None]], shape: Shape) -> None:
-    found = [(way, row) for way, row in ways if row is not None and row.values][::-1]
-    medians = [statistics.median(row.values) for _way, row in found]
-    low = [median - min(row.values) for median, (_way, row) in zip(medians, found, strict=True)]
-    high = [max(row.values) - median for median, (_way, row) in zip(medians, found, strict=True)]
-    panel.barh(
-        [LABELS[way] for way, _row in found],
-        medians,
-        xerr=[low, high],
-        color=[colour(way) for way, _row in found],
-        error_kw={"lw": 0.8, "ecolor": "#24292f"},
-    )
-    for number, median in enumerate(medians):
-        panel.text(median * 1.05, number + 0.12, f"{median:,.0f}", va="bottom", fontsize=7)
-    panel.set_xscale("log")
-    panel.set_xlim(left=100)
+def bars(panel: Any, ways: Sequence[tuple[str, Row | None]], shape: Shape) -> None:
+    """A line a way, from above; where it has no value the line is empty."""
+    values = [row.values if row is not None and row.values else [0.0] for _way, row in ways][::-1]
+    medians = [statistics.median(found) for found in values]
+    low = [median - min(found) for median, found in zip(medians, values, strict=True)]
+    high = [max(found) - median for median, found in zip(medians, values, strict=True)]
+    places = range(len(values))
+    colours = [colour(way) for way, _row in ways][::-1]
+    panel.barh(places, medians, xerr=[low, high], color=colours, error_kw={"lw": 0.9, "ecolor": _INK})
+    panel.set_yticks(places, [LABELS[way] for way, _row in ways][::-1])
+    for place, median, more in zip(places, medians, high, strict=True):
+        if median:
+            panel.annotate(
+                f"{median:,.0f}", (median + more, place), (4, 0), textcoords="offset points", va="center", fontsize=8.5
+            )
     panel.set_title(shape.title)
-    panel.tick_params(labelsize=8)
 
 
 def colour(way: str) -> str:
@@ -106,9 +153,9 @@ def latency(results: Results, pyplot: Any) -> Any:
     """Percentiles of the time until the receiver has a message, by load."""
     if results.median("latency.10%.here.p50") is None:
         return None
-    figure, panel = pyplot.subplots(figsize=(6.5, 4))
+    figure, panel = pyplot.subplots(figsize=(_WIDE, 4))
     loads = [load for load in (f"{fraction:.0%}" for fraction in FRACTIONS) if f"latency.{load}.here.p50" in results.rows]
-    for percent, shade in zip(PERCENTS, ("#1f6feb", "#d1782c", "#a40e26"), strict=True):
+    for percent, shade in zip(PERCENTS, (_OURS, _RIVAL, _BAD), strict=True):
         rows = [results.rows[f"latency.{load}.here.p{percent:g}"] for load in loads]
         middle = [statistics.median(row.values) / 1e3 for row in rows]
         panel.plot(loads, middle, "o-", color=shade, label=f"p{percent:g}")
@@ -126,7 +173,7 @@ def latency(results: Results, pyplot: Any) -> Any:
 
 CURVES = (
     ("queued", "messages queued", ("send, pipelined", "check, p50")),
-    ("mailboxes", "mailboxes", ("send, pipelined", "check, p50")),
+    ("mailboxes", "mailboxes", ("send, pipelined", "check, p50", "send, pipelined, without a pause")),
     ("connections", "connections", ("send, pipelined", "send, in turn, p50")),
     ("broadcast", "recipients of a broadcast", ("a delivery",)),
 )
@@ -136,22 +183,22 @@ def scale(results: Results, pyplot: Any) -> Any:
     """Cost by size, and the broker's memory beside it."""
     if not any(key.startswith("scale.") for key in results.rows):
         return None
-    figure, panels = pyplot.subplots(2, 2, figsize=(11, 7))
+    figure, panels = pyplot.subplots(2, 2, figsize=(_WIDE, 6.8))
     for panel, (curve, label, columns) in zip(panels.flat, CURVES, strict=True):
-        for column, shade in zip(columns, ("#1f6feb", "#d1782c"), strict=False):
+        for column, shade in zip(columns, (_OURS, _RIVAL, _BAD), strict=False):
             line(panel, results, curve, column, f"{column}, µs", shade)
         panel.set_xscale("log")
         panel.set_yscale("log")
-        panel.set_ylim(bottom=5)
+        panel.set_ylim(1, 3_000)
         panel.set_xlabel(label)
         panel.set_ylabel("µs")
         if any(key.startswith(f"scale.{curve}.") and key.endswith("broker RSS") for key in results.rows):
             memory = panel.twinx()
             memory.spines["right"].set_visible(True)
-            line(memory, results, curve, "broker RSS", "broker RSS, MB", "#57606a", ":")
+            line(memory, results, curve, "broker RSS", "broker RSS, MB", _YARDSTICK, ":")
             memory.set_ylim(0, 110)
             memory.set_ylabel("MB")
-        panel.legend(frameon=False, fontsize=8, loc="center left")
+        panel.legend(frameon=False, fontsize=8.5, loc="upper left")
     figure.suptitle("Cost as the broker fills (lines: medians; bars: spread), and its memory (dotted)")
     return figure
 
@@ -162,6 +209,8 @@ def line(panel: Any, results: Results, curve: str, column: str, label: str, shad
         for row in results.rows.values()
         if row.key.startswith(f"scale.{curve}.") and row.column == column and row.values
     )
+    if not points:
+        return
     middle = [statistics.median(row.values) for _size, row in points]
     spread = [
         [median - min(row.values) for median, (_size, row) in zip(middle, points, strict=True)],
@@ -178,15 +227,15 @@ def soak(results: Results, pyplot: Any) -> Any:
     figure, (above, below) = pyplot.subplots(2, 1, figsize=(8, 6), sharex=True)
     times = [results.rows[f"soak.{n}.p50"].line.partition("-")[0] for n in range(count)]
     seconds = [float(text) for text in times]
-    for percent, shade in zip((50.0, 99.0, 99.9), ("#1f6feb", "#d1782c", "#a40e26"), strict=True):
+    for percent, shade in zip((50.0, 99.0, 99.9), (_OURS, _RIVAL, _BAD), strict=True):
         values = [(results.median(f"soak.{n}.p{percent:g}") or 0.0) / 1e3 for n in range(count)]
         above.plot(seconds, values, color=shade, label=f"p{percent:g}")
     control = [(results.median(f"soak.{n}.sync") or 0.0) / 1e3 for n in range(count)]
-    above.plot(seconds, control, ":", color="#57606a", label="the disk's own p99")
+    above.plot(seconds, control, ":", color=_YARDSTICK, label="the disk's own p99")
     above.set_yscale("log")
     above.set_ylabel("ms to the acknowledgement")
     above.legend(frameon=False)
-    for name, shade in (("database", "#1f6feb"), ("broker", "#57606a")):
+    for name, shade in (("database", _OURS), ("broker", _YARDSTICK)):
         values = [results.median(f"soak.{n}.{name}") or 0.0 for n in range(count)]
         below.plot(seconds, values, color=shade, label="database and log, MB" if name == "database" else "broker RSS, MB")
     below.set_ylim(bottom=0)
@@ -196,4 +245,10 @@ def soak(results: Results, pyplot: Any) -> Any:
     return figure
 
 
-PICTURES: dict[str, Callable[[Results, Any], Any]] = {"sends": rates, "latency": latency, "scale": scale, "soak": soak}
+PICTURES: dict[str, Callable[[Results, Any], Any]] = {
+    "speed": speed,
+    "sends": rates,
+    "latency": latency,
+    "scale": scale,
+    "soak": soak,
+}
