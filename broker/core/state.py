@@ -16,8 +16,7 @@ TIDY = 1024
 """Entries that a heap of ends, or a set of mailboxes, may have before it is looked through for stale ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When something happens. ``wall_s``: Unix time, for what people are shown. ``mono_s``: never steps, for leases and waits.
 
     ``term_s`` is the Unix time from which new terms are counted, ``due_s`` the one by which they end (``broker.core.terms``).

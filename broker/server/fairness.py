@@ -77,7 +77,7 @@ class Backlog:
 
     def has_work(self, held: Callable[[Route], bool]) -> bool:
         """True if something waits of a connection that is not ``held``."""
-        return any(not held(route) for route in self._queues)
+        return bool(self._queues) and any(not held(route) for route in self._queues)
 
     def is_behind(self, route: Route) -> bool:
         """True from a quarter of the limits on: a door that can leave the rest unread should."""
@@ -121,6 +121,9 @@ class Backlog:
 
         So a connection that asks little waits for the transaction under way and its own, and not for two shares of a flood.
         """
+        if len(self._queues) < 2:
+            self._small_first = False
+            return list(self._queues)
         small = [route for route, waiting in self._queues.items() if waiting.requests <= SHARE]
         self._small_first = 0 < len(small) < len(self._queues) and not self._small_first
         return small if self._small_first else list(self._queues)

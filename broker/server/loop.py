@@ -167,9 +167,7 @@ class Server:
         state = self.engine.state
         deadlines = (next_deadline(state), state.chore_s, self.sweeper.next_s, self._stream.listen_again_s)
         times = [d for d in deadlines if d is not None]
-        if not times:
-            return None
-        return max(0.0, min(times) - self.clock().mono_s + 0.001)
+        return max(0.0, min(times) - time.monotonic() + 0.001) if times else None
 
     # the hot path
 
@@ -181,16 +179,17 @@ class Server:
             self._stream.end(lambda route: route in asking or self._is_asking(route))
         if self._stream.departed or self._router.departed:
             self._see_off()
-        self._answer(self.engine.run(taken, self.clock(), ConnectionBudget(self._backlog.pace_s)))
+        now = self.clock()
+        self._answer(self.engine.run(taken, now, ConnectionBudget(self._backlog.pace_s)))
         if self.engine.rest:
             self._backlog.put_back(self.engine.rest)
         for session, request in self.engine.aside:
             if not self._slow.add(session, request):
                 self._overloaded(request.route, [request.body], SLOW_LIMIT)
         if self._slow:
-            self._answer(self.engine.run([self._slow.take()], self.clock()))
+            now = self.clock()
+            self._answer(self.engine.run([self._slow.take()], now))
         self._stream.end(self._is_asking)
-        now = self.clock()
         if now.mono_s >= self.engine.state.chore_s:
             self._answer(self.engine.keep_house(now))
         self.sweeper.step(now, busy=bool(taken))
@@ -258,7 +257,7 @@ class Server:
         for route in self._router.arrived:
             begin_connection(self.engine.state, route)
         self._router.arrived.clear()
-        now_s = self.clock().mono_s
+        now_s = time.monotonic()
         if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
             self._stream.listen_again()
         taken = self._backlog.take(_BATCH_REQUESTS, now_s, self._stream.is_full)

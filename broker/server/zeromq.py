@@ -22,6 +22,8 @@ class Router:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._outbox = Outbox(self._socket)
+        self._used = True
+        """The socket was used since it last had nothing, and may have taken in frames of which its descriptor does not tell."""
         self.ends = Departures(self._context, self._socket)
         s = self._socket
         s.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error that gives its mail back
@@ -37,6 +39,7 @@ class Router:
 
     def take_over(self, listening: socket.socket, path: str) -> None:
         """Take connections from a Unix socket that listens at the path, too, and close it at the end."""
+        self._used = True
         self._socket.setsockopt(zmq.USE_FD, listening.detach())
         self._socket.bind(f"ipc://{path}")
         self._socket.setsockopt(zmq.USE_FD, -1)
@@ -51,11 +54,14 @@ class Router:
 
     def waits(self) -> bool:
         """True if a frame can be read."""
-        events: Any = self._socket.getsockopt(zmq.EVENTS)
-        return bool(events & zmq.POLLIN)
+        if self._used:
+            events: Any = self._socket.getsockopt(zmq.EVENTS)
+            self._used = bool(events & zmq.POLLIN)
+        return self._used
 
     def read(self) -> tuple[Route, bytes | None] | None:
         """The next message: its connection's route and its frame, None if it has several; None if no message has come."""
+        self._used = True
         s = self._socket  # whose recv_multipart takes three times as long
         try:
             route = s.recv(zmq.NOBLOCK)
@@ -75,6 +81,7 @@ class Router:
 
     def send(self, route: Route, bodies: list[dict[str, Any]]) -> bool:
         """False if the peer has gone (EHOSTUNREACH) or doesn't read (EAGAIN)."""
+        self._used = True
         try:
             self._outbox.send(route, frames.encode(bodies))
         except zmq.ZMQError:
