@@ -67,6 +67,12 @@ def refused(line: bytes) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode() + b"\n"
 
 
+def failed_call(number: Any, text: str) -> bytes:
+    """The answer to a ``tools/call`` that nobody could make, as a result that the model reads."""
+    result = {"content": [{"type": "text", "text": text}], "isError": True}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode() + b"\n"
+
+
 def has_half_a_pair(value: Any) -> bool:
     try:
         json.dumps(value, ensure_ascii=False).encode()

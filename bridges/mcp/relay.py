@@ -2,9 +2,10 @@
 
     host --stdin/stdout-- relay --mcp.sock-- shared process (bridges.mcp.shared_process)
 
-The SDK takes 0.7 s and 66 MB a process, this relay 0.1 s and a fifth of the memory. Of MCP it knows only ids and the handshake.
-It keeps each request until it is answered. When the shared process goes away, the relay connects to the next one, says the
-handshake again (and swallows its second answer), and sends again what has no answer yet. The host notices only a delay.
+The relay answers the handshake and the lists of tools itself (bridges.mcp.known_answers), while the service starts. Of the rest
+it knows only ids. It keeps each request until it is answered. When the shared process goes away, the relay connects to the next
+one, says the handshake again (and swallows its second answer), and sends again what has no answer yet. The host notices only a
+delay.
 
 One thread polls, and nothing runs while nothing comes. When the host closes its end, its requests are still answered. Then a
 ``bye`` tells the shared process whether the host has taken its answers (bridges.mcp.host_exit). A relay that is killed says no
@@ -21,11 +22,13 @@ import socket
 import time
 
 from bridges.mcp import host_exit
+from bridges.mcp.json_rpc import INVALID_REQUEST, error_line, failed_call, parsed, to_line
+from bridges.mcp.known_answers import KnownAnswers
 from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
 from bridges.mcp.relayed_session import Exchange, Lines, id_in
+from bridges.mcp.service_start import ABSENT, LISTENS, ServiceStart, connected_or_none, own_process, reap
 from broker.home import environment
-from broker.home.local_sockets import connected
-from broker.home.paths import Place, mcp_socket, python, runs_older, working_folder
+from broker.home.paths import Place, mcp_socket, runs_older, working_folder
 from broker.protocol.errors import IpcError, SettingsError
 from broker.version import VERSION
 
@@ -34,9 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _READY_S = 20.0
-"""Seconds that the shared process may need from our hello to its answer. Its SDK takes 0.7 s to import."""
-_SOCKET_S = 3.0
-"""Seconds after the service's start that its socket may be missing. Then a process of our own takes its place."""
+"""Seconds that the shared process may need from our hello to its answer."""
 _RETRY_S = 2.0
 """Seconds between looks for a service that went away, while nothing is asked."""
 _END_S = 5.0
@@ -49,7 +50,7 @@ _PIECE = 4096
 _HIGH_BYTES = 4 * 1024 * 1024
 """Unwritten bytes for one side from which on the other side is not read."""
 _SERVER_ERROR = -32000
-_INVALID_REQUEST = -32600
+_TOO_LONG = "write a file and share its path."
 
 
 class Relay:
@@ -64,6 +65,9 @@ class Relay:
         self._host_lines, self._server_lines = Lines(), Lines()
         self._to_host, self._to_server = bytearray(), bytearray()
         self._server: socket.socket | None = None
+        self._start: ServiceStart | None = None
+        """A start of the service that is under way."""
+        self._known = KnownAnswers(os.environ)
         self._ready_by_s: float | None = None
         self._host_open = True
         self._leaving_since_s: float | None = None
@@ -74,7 +78,8 @@ class Relay:
         self._connect(start=True)
         end_s: float | None = None
         while True:
-            if not self._host_open and not (self._ready_by_s is not None and self._exchange.pending):
+            comes = self._start is not None or self._ready_by_s is not None
+            if not self._host_open and not (comes and self._exchange.pending):
                 end_s = end_s or time.monotonic() + _END_S  # requests from before the other side was ready are still answered
                 if (self._server is None and not self._to_host) or time.monotonic() > end_s:
                     return 0
@@ -84,6 +89,8 @@ class Relay:
                 elif fd == 1:
                     if not self._write_host(events):
                         return 1
+                elif self._start is not None and fd == self._start.fd:
+                    self._end_start()
                 elif self._server is not None and fd == self._server.fileno():
                     self._serve_server(events)
             self._look_at_clock()
@@ -92,6 +99,8 @@ class Relay:
         poller = select.poll()
         if self._host_open and len(self._to_server) < _HIGH_BYTES:
             poller.register(0, select.POLLIN)
+        if self._start is not None:
+            poller.register(self._start.fd, select.POLLIN)
         if self._to_host:
             poller.register(1, select.POLLOUT)
         if self._server is not None:
@@ -110,7 +119,7 @@ class Relay:
             self._fail_all("it does not answer")
         if self._retry_s is not None and now_s > self._retry_s:
             self._connect(start=False)
-        if self._leaving_since_s is not None and self._ready_by_s is None:
+        if self._leaving_since_s is not None and self._ready_by_s is None and self._start is None:
             self._look_at_host(now_s - self._leaving_since_s)
 
     def _look_at_host(self, gone_for_s: float) -> None:
@@ -139,7 +148,13 @@ class Relay:
             self._retry_s = None
 
     def _from_host(self, line: bytes) -> None:
-        if line.startswith(NOTE) or not self._exchange.from_host(line):
+        if line.startswith(NOTE):
+            return
+        message = parsed(line)
+        answer = None if message is None else self._known.answer(message)
+        if answer is not None:
+            self._to_host += to_line(answer)
+        if not (self._exchange.from_host(line) if answer is None else self._exchange.answered_here(line, answer["id"])):
             return
         if self._server is None:
             self._connect(start=True)  # sends all that is pending, also this request
@@ -148,7 +163,7 @@ class Relay:
 
     def _refuse_long(self, head: bytes) -> None:
         limit = LINE_BYTES // (1024 * 1024)
-        self._answer(id_in(head), _INVALID_REQUEST, f"A message is over {limit} MiB. Next: write a file and share its path.")
+        self._to_host += error_line(id_in(head), INVALID_REQUEST, f"A message is over {limit} MiB. Next: {_TOO_LONG}")
 
     def _write_host(self, events: int) -> bool:
         if events & (select.POLLERR | select.POLLNVAL):
@@ -159,32 +174,38 @@ class Relay:
             return False
         return True
 
-    def _answer(self, number: Any, code: int, text: str) -> None:
-        error = {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}}
-        self._to_host += json.dumps(error).encode() + b"\n"
-
     def _fail_all(self, why: str) -> None:
         """Answer every pending request with an error that says what to do."""
         for key in list(self._exchange.pending):
             self._fail(key, f"The mail service can't be reached: {why}. Next: run ipc doctor, then try again.")
 
     def _fail(self, key: str, text: str) -> None:
+        """Answer a request with an error, one for a tool with a result that its model reads."""
+        called = json.loads(self._exchange.pending[key])["method"] == "tools/call"
         self._exchange.settle(key)
-        self._answer(json.loads(key), _SERVER_ERROR, text)
+        number = json.loads(key)
+        self._to_host += failed_call(number, text) if called else error_line(number, _SERVER_ERROR, text)
 
     # the shared process's side
 
     def _connect(self, *, start: bool) -> None:
         """Connect, say hello, and send what has no answer yet. Without ``start`` only if the service runs."""
+        if self._start is not None:
+            return
         self._retry_s = None
         server = None
+        reap()
         try:
             server = self._open(start)
         except (IpcError, SettingsError, OSError) as e:
             self._fail_all(e.text if isinstance(e, IpcError) else str(e))
         if server is None:
-            self._retry_s = time.monotonic() + _RETRY_S
+            self._retry_s = None if self._start is not None else time.monotonic() + _RETRY_S
             return
+        self._attach(server)
+
+    def _attach(self, server: socket.socket) -> None:
+        """Say hello to a new process, and send what has no answer yet."""
         server.setblocking(False)
         self._server, self._server_lines = server, Lines()
         lines, given_up = self._exchange.replay()
@@ -194,33 +215,24 @@ class Relay:
         self._ready_by_s = time.monotonic() + _READY_S
 
     def _open(self, start: bool) -> socket.socket | None:
+        """A connection; None if the service does not run. With ``start`` its start is begun then."""
         if environment.endpoint() or environment.key_file():  # another broker than the data folder's
-            return self._own_process() if start else None
-        path = mcp_socket(self._place.home)
-        server = None if start and runs_older(self._place.home) else _connected(path)
-        if server is not None or not start:
-            return server
-        from broker.home.endpoints import socket_answers
-        from broker.home.locks import is_supervised
-        from broker.home.settings import Settings
-        from broker.service.launcher import ensure_running
+            return own_process() if start else None
+        home = self._place.home
+        server = None if start and runs_older(home) else connected_or_none(mcp_socket(home))
+        if server is None and start:
+            self._start = ServiceStart(home)
+        return server
 
-        settings = Settings.load(home=self._place.home)
-        ensure_running(settings, answers=lambda s: _listens(path) or socket_answers(s))
-        until_s = time.monotonic() + (_SOCKET_S if is_supervised(settings.home) else 0)
-        while (server := _connected(path)) is None and time.monotonic() < until_s:
-            time.sleep(0.01)
-        return server or self._own_process()
-
-    def _own_process(self) -> socket.socket:
-        """Start a process for this agent alone, where no supervisor offers the socket. It ends with our connection."""
-        import subprocess
-
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [*python(), "-m", "bridges.mcp", "--serve", "--connected", str(theirs.fileno())]
-            subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603
-        return ours
+    def _end_start(self) -> None:
+        """Connect to what a start has brought."""
+        assert self._start is not None
+        said, self._start = self._start.result(), None
+        if said not in (LISTENS, ABSENT):
+            self._retry_s = time.monotonic() + _RETRY_S
+            self._fail_all(said)
+            return
+        self._attach((connected_or_none(mcp_socket(self._place.home)) if said == LISTENS else None) or own_process())
 
     def _hello(self) -> bytes:
         cwd = working_folder()
@@ -263,6 +275,8 @@ class Relay:
         fields = read_note(line)
         if "ready" in fields:
             self._ready_by_s = None
+            if self._leaving_since_s is not None:  # it had no time to answer yet
+                self._leaving_since_s = time.monotonic()
         if "state" in fields:
             self._state = fields["state"]
 
@@ -271,21 +285,6 @@ class Relay:
             self._server.close()
         self._server = self._ready_by_s = None
         self._to_server.clear()
-
-
-def _connected(path: str) -> socket.socket | None:
-    try:
-        return connected(path)
-    except OSError:
-        return None
-
-
-def _listens(path: str) -> bool:
-    """True if the socket takes a connection, which is closed at once."""
-    found = _connected(path)
-    if found is not None:
-        found.close()
-    return found is not None
 
 
 def main(name: str | None) -> int:

@@ -90,6 +90,17 @@ class Exchange:
             self._sticky.pop(f"resources/subscribe {_uri(message)}", None)
         return True
 
+    def answered_here(self, line: bytes, number: Any) -> bool:
+        """Take note of a request that the relay answered. True if the process must hear it, too; its answer is swallowed."""
+        message = _object(line) or {}
+        if message.get("method") != "initialize":
+            return False
+        key = _key(number)
+        self._handshake, self._initialized = (key, line), None
+        self._sticky.clear()
+        self._swallow.add(key)
+        return True
+
     def _note_notification(self, method: Any, message: dict[str, Any], line: bytes) -> None:
         if method == "notifications/initialized":
             self._initialized = line

@@ -311,9 +311,10 @@ async def test_a_service_that_can_not_be_reached_is_an_error_that_says_what_to_d
     blocked = home / "file"
     blocked.write_text("")
     host = raw_host(Service(home), IPC_HOME=str(blocked / "x"))
-    reply = host.initialize()
-    assert reply["error"]["code"] == -32000
-    assert "Next: run ipc doctor" in reply["error"]["message"]
+    assert host.initialize()["result"]["serverInfo"]["name"] == "ipc"
+    result = host.ask(1, "tools/call", name="check", arguments={})["result"]
+    assert result["isError"] and "Next: run ipc doctor" in result["content"][0]["text"]
+    assert host.ask(2, "prompts/list")["error"]["code"] == -32000
     assert host.close() == 0
 
 
@@ -326,3 +327,40 @@ async def test_both_eras_survive_a_replaced_process(service: Service, home: Path
             assert (await ok(me, "send", to_id="x", content="y"))["message_id"]
             relay = relay_of(service, f"me-{mode}")
         assert not alive(relay)
+
+
+async def test_what_is_known_is_answered_while_the_service_starts_and_the_rest_later(
+    make_service: Callable[..., Service], raw_host: Raw
+) -> None:
+    """Nothing runs. All is said at once; a request that was given up is not answered."""
+    host = raw_host(make_service())
+    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    for number, (method, params) in enumerate(
+        (
+            ("initialize", info),
+            ("tools/call", {"name": "register", "arguments": {"instance_id": "fred"}}),
+            ("tools/call", {"name": "check", "arguments": {"wait_s": 300}}),
+            ("tools/call", {"name": "send", "arguments": {"to_id": "fred", "content": "hi"}}),
+            ("tools/list", {}),
+            ("ping", {}),
+        )
+    ):
+        host.write(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode())
+    host.write(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}')
+    ids = [host.read()["id"] for _ in range(5)]
+    assert (ids[:3], sorted(ids[3:])) == ([0, 4, 5], [1, 3])
+    assert host.ask(6, "tools/call", name="check", arguments={"count_only": True})["id"] == 6
+
+
+async def test_a_host_that_leaves_while_the_service_starts_has_its_requests_answered(
+    make_service: Callable[..., Service], raw_host: Raw
+) -> None:
+    host = raw_host(make_service())
+    host.initialize()
+    host.write(
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"register","arguments":{"instance_id":"fred"}}}'
+    )
+    assert host.process.stdin is not None
+    host.process.stdin.close()
+    assert host.read()["result"]["structuredContent"]["name"] == "fred"
+    assert host.process.wait(20) == 0

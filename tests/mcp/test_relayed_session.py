@@ -54,6 +54,16 @@ def test_a_handshake_without_answer_is_said_again_and_its_answer_passed_on() -> 
     assert exchange.from_server(line(0, result={}))
 
 
+def test_a_handshake_that_the_relay_answered_is_said_to_every_process_and_heard_from_none() -> None:
+    exchange = Exchange()
+    assert exchange.answered_here(INITIALIZE, 0)
+    assert not exchange.from_server(line(0, result={}))
+    exchange.from_host(INITIALIZED)
+    assert exchange.replay() == ([INITIALIZE, INITIALIZED], [])
+    assert not exchange.from_server(line(0, result={}))
+    assert not exchange.answered_here(line(1, "ping"), 1)
+
+
 def test_a_request_is_answered_once() -> None:
     exchange = shaken_hands()
     exchange.from_host(line(1, "ping"))
