@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench import plots
 from bench.peers import __main__ as peers
-from bench.report import Results
-from bench.run import DEFAULT, FAILED, PARTS, Plan, run
+from bench.report import FAILED, Results
+from bench.run import DEFAULT, PARTS, Plan, run
 from bench.stand import RIVALS
 from bench.systems import Skip
 

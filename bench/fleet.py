@@ -35,9 +35,12 @@ class Fleet:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._dismiss(2.0)
+
+    def _dismiss(self, patience_s: float) -> None:
         for process, pipe in self._workers:
             pipe.close()
-            process.join(2.0)
+            process.join(patience_s)
             if process.is_alive():
                 process.kill()
                 process.join()
@@ -46,10 +49,20 @@ class Fleet:
     def run(self, *jobs: tuple[Job, tuple[Any, ...]]) -> tuple[float, list[Any]]:
         """Run each job in a process of its own; (when they began, what they returned).
 
-        Raises Skip if one can't be run here, RuntimeError with the traceback of one that failed.
+        Raises Skip if one can't be run here, RuntimeError with the traceback of one that failed, TimeoutError.
         """
         while len(self._workers) < len(jobs):
             self._hire()
+        try:
+            return self._run(jobs)
+        except TimeoutError:
+            self._dismiss(0.0)  # what they answer later would be taken for the next job's
+            raise
+        except (EOFError, BrokenPipeError):
+            self._dismiss(0.0)
+            raise RuntimeError("a client process has ended") from None
+
+    def _run(self, jobs: Sequence[tuple[Job, tuple[Any, ...]]]) -> tuple[float, list[Any]]:
         pipes = [pipe for _process, pipe in self._workers[: len(jobs)]]
         for pipe, job in zip(pipes, jobs, strict=True):
             pipe.send(job)

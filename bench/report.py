@@ -2,12 +2,14 @@
 
 import json
 import statistics
+import traceback
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.earlier import REGRESSED
 
 TARGETS = "Targets"
+FAILED = "Parts that failed"
 _CONTROL = "control, before each round and after the last (1 = two busy processes have a core each, 2 = they share one)"
 
 
@@ -96,6 +98,12 @@ class Results:
 
     def skip(self, key: str, table: str, line: str, reason: str) -> None:
         self.rows[key] = Row(key, table, line, "", "", skipped=reason)
+
+    def failed(self, part: str, error: Exception) -> None:
+        """A line that says how a part ended."""
+        traceback.print_exception(error)
+        last = str(error).strip().splitlines()[-1:] or [""]
+        self.skip(f"failed.{part}", FAILED, part, f"{type(error).__name__}: {last[0][:200]}")
 
     def median(self, key: str) -> float | None:
         row = self.rows.get(key)

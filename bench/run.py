@@ -2,7 +2,6 @@
 
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -16,13 +15,11 @@ from bench.programs import Programs
 from bench.report import TARGETS, Results
 from bench.scale import Scale, allow_connections
 from bench.sends import SHAPES, Sends, Shape
-from bench.service import TEMPORARY, running
+from bench.service import TEMPORARY, Service, running
 from bench.stand import RIVALS, standing
 from bench.sustained import ENOUGH, Sustained
-from bench.systems import Skip, System
-from broker.protocol.errors import IpcError
+from bench.systems import FAILURES, Skip, System
 
-FAILED = "Parts that failed"
 OTHER_BOOKS = "Books of the other parts"
 TURNS = ("floors", "sends", "latency", "programs")
 ONCE = ("sustained", "fairness", "scale", "memory")
@@ -82,14 +79,14 @@ def run(plan: Plan, before: Results | None = None) -> Results:
     return results
 
 
-def attempt(results: Results, part: str, measure: Callable[[], None]) -> None:
-    """Run a part. One that fails leaves what it had found and a line that says how it ended; the others go on."""
+def attempt(results: Results, part: str, measure: Callable[[], None]) -> bool:
+    """Run a part. One that fails leaves what it had found and a line that says how it ended, and False; the others go on."""
     try:
         measure()
-    except (Skip, OSError, RuntimeError, IpcError) as error:
-        traceback.print_exception(error)
-        last = str(error).strip().splitlines()[-1:] or [""]
-        results.skip(f"failed.{part}", FAILED, part, f"{type(error).__name__}: {last[0][:200]}")
+    except (Skip, *FAILURES) as error:
+        results.failed(part, error)
+        return False
+    return True
 
 
 def fairness(plan: Plan, results: Results, fleet: Fleet) -> None:
@@ -117,38 +114,41 @@ def memory(plan: Plan, results: Results) -> None:
 
 def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:
     """Round after round of everything that can be repeated, so that a change in the machine's mood meets all of it."""
+    scale, seconds = (50, 0.02) if plan.quick else (1, 0.7)
+    turns: dict[str, Callable[[int], None]] = {}
+    books: dict[str, Callable[[], None]] = {}
     with ExitStack() as stack:
-        scale = 50 if plan.quick else 1
-        beside = partial(floors.sync, results, fleet, scale, "beside", ", right after the sends in turn")
-        sends = Sends(results, fleet, plan.burst_s, plan.shapes, beside, full=plan.full)
+        if "floors" in plan.parts:
+            turns["floors"] = lambda _number: floors.measure(results, fleet, scale)
         rivals: list[System] = []
         if "sends" in plan.parts:
             said("starting the systems")
+            beside = partial(floors.sync, results, fleet, scale, "beside", ", right after the sends in turn")
+            sends = Sends(results, fleet, plan.burst_s, plan.shapes, beside, full=plan.full)
             rivals = stack.enter_context(standing(sends, list(plan.against), full=plan.full))
-        service = None
+            turns["sends"], books["books of sends"] = sends.round, sends.close_books
         if {"latency", "programs"} & set(plan.parts):
             service = stack.enter_context(running())
-        latency = programs = None
-        seconds = 0.02 if plan.quick else 0.7
-        if service is not None and "latency" in plan.parts:
+            books["books of the others"] = partial(close_books, results, service)
+        if "latency" in plan.parts:
             latency = stack.enter_context(closing(Latency(results, fleet, service, seconds, rivals)))
-        if service is not None and "programs" in plan.parts:
+            turns["latency"] = lambda _number: latency.round()
+        if "programs" in plan.parts:
             programs = Programs(results, service, 1 if plan.quick else 3)
+            turns["programs"] = lambda _number: programs.round()
         for number in range(plan.rounds):
             said(f"round {number + 1} of {plan.rounds}")
             results.control.append(control(fleet))
-            if "floors" in plan.parts:
-                floors.measure(results, fleet, scale)
-            if "sends" in plan.parts:
-                sends.round(number)
-            if latency is not None:
-                latency.round()
-            if programs is not None:
-                programs.round()
-        sends.close_books()
-        if service is not None:
-            difference = float(service.stored() - service.acknowledged)
-            results.add("books.latency", OTHER_BOOKS, "latency and programs", "difference", "", difference)
+            for part, measure in list(turns.items()):
+                if not attempt(results, part, partial(measure, number)):
+                    del turns[part]
+        for name, close in books.items():
+            attempt(results, name, close)
+
+
+def close_books(results: Results, service: Service) -> None:
+    difference = float(service.stored() - service.acknowledged)
+    results.add("books.latency", OTHER_BOOKS, "latency and programs", "difference", "", difference)
 
 
 _began_s = time.monotonic()

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench.fleet import Fleet, burst
 from bench.percentiles import percentile
 from bench.report import Results, Row
-from bench.systems import Skip, System, Way
+from bench.systems import FAILURES, Skip, System, Way
 
 SMALL = 256
 RATES = "Durable sends, 256 B"
@@ -108,16 +109,24 @@ class Sends:
         for shape in self._shapes:
             for way in ways:
                 if shape.in_flight == 1 or way.pipelines:
-                    self._small(way, shape)
+                    self._attempt(way, partial(self._small, way, shape))
                 if shape.key == "1x1" and way.key == "stream":
                     self._beside()
         for shape in ALL_LARGE_SHAPES if self._full else LARGE_SHAPES:
             for size, name in LARGE_BYTES:
                 for way in ways:
                     if self._has_large(way, shape):
-                        rate, _times = self._burst(way, shape, size, _LARGE_MOST)
-                        column = f"{name}, {shape.title}"
-                        self._results.add(f"sends.{way.key}.{name}.{shape.key}", SIZES, way.title, column, "/s", rate)
+                        self._attempt(way, partial(self._large, way, shape, size, name))
+
+    def _attempt(self, way: Way, measure: Callable[[], None]) -> None:
+        """A way that fails is measured no more; the others go on."""
+        if way not in self._ways:
+            return
+        try:
+            measure()
+        except (Skip, *FAILURES) as error:
+            self._ways.remove(way)
+            self._results.failed(f"sends: {way.title}", error)
 
     def close_books(self) -> None:
         """Ask every system what it holds."""
@@ -136,6 +145,10 @@ class Sends:
             who = shape.title.removesuffix(", in turn")
             for percent in (50, 99):
                 add(f"{key}.p{percent}", TIMES, way.title, f"{who}, p{percent}", "µs", percentile(times, percent))
+
+    def _large(self, way: Way, shape: Shape, size: int, name: str) -> None:
+        rate, _times = self._burst(way, shape, size, _LARGE_MOST)
+        self._results.add(f"sends.{way.key}.{name}.{shape.key}", SIZES, way.title, f"{name}, {shape.title}", "/s", rate)
 
     def _burst(self, way: Way, shape: Shape, size: int, most: int) -> tuple[float, list[float]]:
         """(messages a second, the µs of each in ascending order)"""

@@ -9,7 +9,7 @@ from bench.rivals.nats import NatsServer
 from bench.rivals.percall import PerCallServer
 from bench.rivals.redis import RedisServer
 from bench.sends import Sends
-from bench.systems import Skip, System
+from bench.systems import FAILURES, Skip, System
 
 OURS: tuple[Callable[[], System], ...] = (Prototype, Ipc)
 RIVALS: dict[str, tuple[Callable[[], System], ...]] = {
@@ -22,7 +22,7 @@ RIVALS: dict[str, tuple[Callable[[], System], ...]] = {
 
 @contextmanager
 def standing(sends: Sends, against: list[str], *, full: bool = False) -> Iterator[list[System]]:
-    """Start our systems and the rivals, each entered in ``sends``; one that can't be started has a row that says why.
+    """Start our systems and the rivals, each entered in ``sends``; one that is absent or fails has a row that says why.
 
     With durability normal, only the fastest door runs unless ``full``. Yields those that run.
     """
@@ -35,10 +35,10 @@ def standing(sends: Sends, against: list[str], *, full: bool = False) -> Iterato
             stack.callback(system.stop)
             try:
                 system.start()
-            except Skip as reason:
+                sends.enter(system)
+            except (Skip, *FAILURES) as reason:
                 for way in system.ways():
                     sends.absent(way, str(reason))
             else:
-                sends.enter(system)
                 running.append(system)
         yield running

@@ -6,6 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from broker.protocol.errors import IpcError
+
+FAILURES = (OSError, RuntimeError, IpcError)
+"""What ends a measurement: a server or client that is gone, does not answer in time, refuses, or stores wrongly."""
+
 
 class Skip(Exception):
     """Something that can't be measured here; the text says why."""

@@ -140,6 +140,11 @@ def _quiet(flood: str, other: str) -> Target:
     return Target(what, f"fairness.{flood}-{other}.busy", high=2)
 
 
+def _beside_idle(door: str) -> Target:
+    what = f"a quiet agent's p99 beside a flood / on an idle machine: both over {NAMES[door]}"
+    return Target(what, f"fairness.{door}-{door}.idle", high=2)
+
+
 def _kept(door: str) -> Target:
     return Target(
         f"what a flood keeps of its rate beside a quiet agent: {NAMES[door]}", f"fairness.{door}-{door}.kept", low=70, unit="%"
@@ -197,6 +202,7 @@ TARGETS: tuple[Target | Either, ...] = (
     _flat("a check with 10,000 mailboxes / with 10", "mailboxes", (10, 10_000), "check, p50", FLAT),
     _flat("a send with 1,000 connections / with 1", "connections", (1, 1_000), "send, pipelined", FLAT),
     _flat("a delivery of a broadcast to 1,000 / to 100", "broadcast", (100, 1_000), "a delivery", FLAT),
+    *(_beside_idle(key) for key in NAMES),
     *(_quiet(*pair) for pair in PAIRS),
     *(_kept(key) for key in NAMES),
     Target("soak: p99 of the last quarter / of the first", "soak.last.p99", ("soak.first.p99",), high=1.2),

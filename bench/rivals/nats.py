@@ -52,6 +52,8 @@ class NatsServer(System):
                 await connection.jetstream().add_stream(name=_STREAM, subjects=[_SUBJECT], storage="file")
                 break
             except (OSError, client_module().errors.Error):
+                if self._process is not None and self._process.poll() is not None:
+                    raise RuntimeError(f"nats-server ended with {self._process.returncode}") from None
                 if time.monotonic() > end_s:
                     raise TimeoutError("nats-server does not answer") from None
                 await asyncio.sleep(0.05)

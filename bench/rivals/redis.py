@@ -43,6 +43,8 @@ class RedisServer(System):
             with contextlib.suppress(Exception):  # redis-py has a dozen ways to say: not yet
                 client.ping()
                 break
+            if self._process.poll() is not None:
+                raise RuntimeError(f"redis-server ended with {self._process.returncode}")
             if time.monotonic() > end_s:
                 raise TimeoutError("redis-server does not answer")
             time.sleep(0.02)

@@ -10,6 +10,7 @@ import pytest
 from bench.doors.ways import Prototype
 from bench.fleet import Fleet, wait_until
 from bench.report import Results
+from bench.rivals.percall import PerCallServer
 from bench.sends import Sends, Shape
 from bench.systems import Skip, System
 
@@ -59,6 +60,17 @@ def test_a_failure_comes_with_its_traceback_and_the_processes_go_on(fleet: Fleet
     assert len(fleet.run((who, (0.0,)), (who, (0.0,)))[1]) == 2
 
 
+def dying() -> Generator[None, float, None]:
+    yield
+    os._exit(1)
+
+
+def test_a_client_that_dies_ends_the_job_and_the_next_has_new_ones(fleet: Fleet) -> None:
+    with pytest.raises(RuntimeError, match="a client process has ended"):
+        fleet.run((who, (0.0,)), (dying, ()))
+    assert len(fleet.run((who, (0.0,)), (who, (0.0,)))[1]) == 2
+
+
 @pytest.fixture(scope="module")
 def prototype() -> Iterator[System]:
     system = Prototype()
@@ -79,6 +91,24 @@ def test_every_acknowledged_message_of_every_client_is_counted_and_stored(fleet:
     assert [len(results.rows[f"sends.prototype.{shape}"].values) for shape in ("1x1", "3x8")] == [2, 2]
     assert results.median("acked.prototype") == prototype.acknowledged > 0
     assert results.median("books.prototype") == 0
+
+
+def test_a_way_that_fails_has_a_line_that_says_so_and_the_others_go_on(fleet: Fleet, prototype: System) -> None:
+    results, rival = Results(), PerCallServer()
+    sends = Sends(results, fleet, 0.01, (Shape(1, 1), Shape(2, 1)))
+    sends.enter(prototype)
+    rival.start()
+    sends.enter(rival)
+    rival.stop()
+    sends.round(0)
+    sends.round(1)
+    sends.close_books()
+    failed = [row for key, row in results.rows.items() if key.startswith("failed.")]
+    assert [(row.line, "ConnectionRefusedError" in row.skipped) for row in failed] == [
+        (f"sends: {rival.ways()[0].title}", True)
+    ]
+    assert [len(results.rows[f"sends.prototype.{shape}"].values) for shape in ("1x1", "2x1")] == [2, 2]
+    assert "books.percall" not in results.rows
 
 
 def test_the_books_show_a_message_that_nobody_acknowledged(fleet: Fleet, prototype: System) -> None:

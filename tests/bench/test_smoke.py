@@ -106,6 +106,18 @@ def test_rivals_that_are_not_installed_have_a_row_that_says_so(tmp_path: Path) -
     assert rows["sends.zeromq.1x1"]["values"]
 
 
+def test_a_rival_that_does_not_start_leaves_the_rest(tmp_path: Path) -> None:
+    pytest.importorskip("redis")
+    (tmp_path / "redis-server").write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    (tmp_path / "redis-server").chmod(0o755)
+    file = tmp_path / "rows.json"
+    done = run_bench("sends", *QUICK, "--against", "redis", "--json", str(file), PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    rows = {row["key"]: row for row in json.loads(file.read_text(encoding="utf-8"))["rows"]}
+    assert rows["sends.redis-always"]["skipped"] == "redis-server ended with 3"
+    assert rows["sends.zeromq.1x1"]["values"]
+
+
 def test_unknown_parts_and_rivals_are_refused_with_the_known_ones() -> None:
     for arguments, known in ((("sneds",), "known: floors, sends"), (("sends", "--against", "kafka"), "known: nats, redis")):
         done = run_bench(*arguments)
