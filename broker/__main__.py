@@ -16,7 +16,7 @@ from broker.home.locks import broker_lock, lock
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.home.watched_files import Ground, GroundGone
-from broker.service.supervised import Begun, answer_parent, begin, collect_seldom, heard_parent, is_supervised
+from broker.service.supervised import Begun, answer_parent, begin, collect_seldom, heard_parent, import_hashlib, is_supervised
 
 if TYPE_CHECKING:
     from broker.server.loop import Server
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 stopped, 1 can't start (the reason is on standard error), 3 another broker has this data folder."""
     supervised = is_supervised("broker", "Run the broker in the foreground.", argv)
     begun = begin("broker", supervised=supervised)
+    import_hashlib()
     if begun is None:
         return CANNOT_START
     pipe = sys.stdin.fileno() if supervised else None

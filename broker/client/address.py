@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from broker.client.keyfile import KeyFile
 from broker.client.links import Way
 from broker.home.endpoints import endpoint
 from broker.home.paths import wire_socket
@@ -11,6 +10,7 @@ from broker.home.settings import Settings
 from broker.service.launcher import ensure_running
 
 if TYPE_CHECKING:
+    from broker.client.keyfile import KeyFile
     from broker.client.zeromq_link import Handshakes
 
 
@@ -23,7 +23,7 @@ class BrokerAddress:
     def __init__(self, settings: Settings, key_file: str | None, way: Way, autostart: bool) -> None:
         path = settings.key_file if key_file is None else key_file
         self._settings = settings
-        self._key = KeyFile.load(path) if path else None
+        self._key = _key_file(path) if path else None
         self._way = way
         self._autostart = autostart
         self._handshakes: Handshakes | None = None
@@ -54,3 +54,9 @@ class BrokerAddress:
         if self._handshakes is None:
             self._handshakes = Handshakes(self._key)
         return endpoint(self._settings) if self._key is None else self._key.endpoint, self._handshakes
+
+
+def _key_file(path: str) -> "KeyFile":
+    from broker.client.keyfile import KeyFile  # with dataclasses and keys, for those who have one
+
+    return KeyFile.load(path)

@@ -4,7 +4,6 @@
 keys before the first request, and all that passes is encrypted.
 """
 
-import hashlib
 import json
 import socket
 import time
@@ -57,6 +56,8 @@ class KeyFile:
     @property
     def tag(self) -> str:
         """12 hex digits that tell saved sessions at this broker from those at others."""
+        import hashlib  # with OpenSSL, 1 MB
+
         return hashlib.sha256(f"{self.server_key} {self.pair.public}".encode()).hexdigest()[:12]
 
     def wait_until_reachable(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:

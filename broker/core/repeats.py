@@ -4,7 +4,6 @@ The store's unique index does the remembering, so the usual send costs no look-u
 index objects is the batch decided again with ``careful`` set, which looks each id up first.
 """
 
-import hashlib
 from typing import Any, NamedTuple
 
 import msgpack
@@ -14,6 +13,7 @@ from broker.core.lookup import extra_of
 from broker.core.outcomes import SENT, broadcast_count, forwarded
 from broker.core.state import Mailbox
 from broker.core.storage import Sent, StoredMessage
+from broker.protocol.digests import text_digest
 from broker.protocol.errors import IpcError
 
 
@@ -58,7 +58,7 @@ def is_text_of(letter: StoredMessage, said: Repeat) -> bool:
         return False
     if letter.file_sha256 is None:
         return said.content == letter.content
-    return hashlib.sha256(said.content.encode("utf-8", "surrogatepass")).hexdigest() == letter.file_sha256
+    return text_digest(said.content.encode("utf-8", "surrogatepass")) == letter.file_sha256
 
 
 def same_data(one: bytes, other: bytes) -> bool:

@@ -4,12 +4,12 @@ A message names its file in the database, and a database may come from elsewhere
 opened or removed is never the stored path but a file of our own form of name in a folder of our own.
 """
 
-import hashlib
 import os
 import re
 from pathlib import Path
 
 from broker.home.settings import Settings
+from broker.protocol.digests import text_digest
 
 NAME = r"\d{8}-\d{6}_[A-Za-z0-9_-]{1,32}_[A-Za-z0-9_-]{1,32}_message(-\d+)?\.md"
 _OURS = re.compile(NAME, re.ASCII)
@@ -40,4 +40,4 @@ def original(path: str | Path, sha256: str) -> bytes | None:
             found = f.read().partition(HEAD_END)[2]
     except OSError:
         return None
-    return found if hashlib.sha256(found).hexdigest() == sha256 else None
+    return found if text_digest(found) == sha256 else None

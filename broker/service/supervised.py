@@ -8,6 +8,8 @@ A supervised process never outlives its supervisor, and answers its questions wh
 import contextlib
 import ctypes
 import gc
+import importlib
+import importlib.util
 import os
 import resource
 import select
@@ -69,17 +71,30 @@ def parser_of(module: str, description: str) -> "argparse.ArgumentParser":
 
 
 def import_asyncio() -> None:
-    """Import asyncio without ssl, as it is where Python was built without: the doors' own TLS does not need it there.
+    """Import asyncio without ssl, which takes 2 MB: the doors' own TLS does not need it there."""
+    _import_without("ssl", "asyncio")
 
-    OpenSSL would take 2 MB of a process. Does nothing where asyncio is imported already.
+
+def import_hashlib() -> None:
+    """Import hashlib without OpenSSL, which takes 4 MB, where Python has all digests of its own (broker.protocol.digests)."""
+    own = ("_sha2",) if sys.version_info >= (3, 12) else ("_sha256", "_sha512")
+    if all(importlib.util.find_spec(name) for name in ("_md5", "_sha1", *own, "_sha3", "_blake2")):
+        _import_without("_hashlib", "hashlib", "hmac")
+
+
+def _import_without(part: str, *modules: str) -> None:
+    """Import modules as they are where Python was built without a part of it that they can do without.
+
+    Does nothing where one of them, or the part, is imported already.
     """
-    if "asyncio" in sys.modules or "ssl" in sys.modules:
+    if not {part, *modules}.isdisjoint(sys.modules):
         return
-    sys.modules["ssl"] = None  # type: ignore[assignment]
+    sys.modules[part] = None  # type: ignore[assignment]
     try:
-        import asyncio  # noqa: F401
+        for module in modules:
+            importlib.import_module(module)
     finally:
-        del sys.modules["ssl"]
+        del sys.modules[part]
 
 
 def heard_parent(pipe: int) -> bool:

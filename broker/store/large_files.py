@@ -6,7 +6,6 @@ sync after the other. After the sync each file gets its name, and the folder is 
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import secrets
@@ -20,6 +19,7 @@ from broker.core.storage import LargeFile, StoreFull
 from broker.home.files import make_folder, sync_folder
 from broker.home.message_files import is_ours, locate
 from broker.home.settings import Settings
+from broker.protocol.digests import text_digest
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.tmp", re.ASCII)
 _MARK = "Store: "
@@ -61,7 +61,7 @@ class LargeFiles:
         The time is UTC. The file has its name, and both are on disk, after ``sync``. Raises StoreFull when the disk refuses.
         """
         body = content.encode()
-        digest = hashlib.sha256(body).hexdigest()
+        digest = text_digest(body)
         when = datetime.fromtimestamp(created_s, timezone.utc)
         head = (
             f"# Message from {sender} to {recipient}\n\n"
