@@ -113,8 +113,6 @@ class Batch:
     settings: Settings
     now: Moment
     make_token: Callable[[], str]
-    careful: bool = False
-    """Look up each message id before its row is added: the store reported a conflict."""
     budget: TimeBudget | None = None
     """None: no limit of time."""
     is_alive: Callable[[int, str], bool | None] = unseen

@@ -64,7 +64,7 @@ from broker.core.batch import (
 )
 from broker.core.leases import tidy
 from broker.core.state import Moment, Route, Session, State
-from broker.core.storage import IdConflict, Store, StoreError, StoreLocked
+from broker.core.storage import Store, StoreError, StoreLocked
 from broker.core.values import MESSAGE_FIELDS
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
@@ -140,9 +140,6 @@ CHORES: dict[str, chores.Chore] = {
 }
 """What time demands, in the order in which it is done."""
 
-_MAY_BE_STORED = frozenset({"mailbox_full", "blocked", "slow_down", "too_many_mailboxes", "unknown_message"})
-"""Refusals that a repeat may get of a message that is stored: the message id is looked up before such a refusal is sent."""
-
 
 @dataclass(slots=True)
 class Engine:
@@ -174,15 +171,9 @@ class Engine:
         self.rest, self.aside = [], []
         try:
             return self._attempt(work, now, budget)
-        except IdConflict:
-            pass
         except StoreError:
             if not work:
                 return self._time_alone(now)
-            return self._one_by_one(work, now)
-        try:
-            return self._attempt(work, now, budget, careful=True)
-        except StoreError:
             return self._one_by_one(work, now)
 
     def tell_all(self, text: str, now: Moment) -> None:
@@ -199,9 +190,9 @@ class Engine:
             return [], [Event("chores_postponed", {"detail": str(e)})]
         return batch.out, batch.events
 
-    def _batch(self, now: Moment, budget: TimeBudget | None = None, *, careful: bool = False) -> Batch:
+    def _batch(self, now: Moment, budget: TimeBudget | None = None) -> Batch:
         facts = self.is_alive, self.is_person, self.youngest_child_s
-        return Batch(self.state, self.store, self.settings, now, self.make_token, careful, budget, *facts)
+        return Batch(self.state, self.store, self.settings, now, self.make_token, budget, *facts)
 
     def _commit(self, batch: Batch, decide: Callable[[Batch], object], *, marks: bool = True) -> None:
         """Commit what is decided, or take all of it back, on disk and in memory."""
@@ -230,7 +221,7 @@ class Engine:
         for part in work:
             for request in part.requests() if isinstance(part, Frame) else (part,):
                 try:
-                    some, told = self._attempt([request], now, careful=True)
+                    some, told = self._attempt([request], now)
                 except StoreError as first:
                     some, told = self._without_marks(request, now, first)
                 out += some
@@ -240,7 +231,7 @@ class Engine:
     def _without_marks(self, request: Incoming, now: Moment, first: StoreError) -> Decided:
         """Serve a read though nothing can be written: its leases are in memory, only the redelivered mark is lost."""
         try:
-            return self._attempt([request], now, careful=True, marks=False)
+            return self._attempt([request], now, marks=False)
         except StoreError:
             code = "storage_locked" if isinstance(first, StoreLocked) else "storage_full"
             error = IpcError(code, detail=str(first))
@@ -254,10 +245,9 @@ class Engine:
         now: Moment,
         budget: TimeBudget | None = None,
         *,
-        careful: bool = False,
         marks: bool = True,
     ) -> Decided:
-        batch = self._batch(now, budget, careful=careful)
+        batch = self._batch(now, budget)
         tidy(self.state)
         self._commit(batch, partial(self._decide_all, work), marks=marks)
         self.rest, self.aside = batch.rest, batch.aside
@@ -307,11 +297,6 @@ class Engine:
             batch.journal.rollback(mark)
             self.store.restore(saved)
             del batch.out[rows:]
-            if error.code in _MAY_BE_STORED and not batch.careful and request.body.get("message_id") is not None:
-                batch.careful = True
-                self._decide(batch, request)
-                batch.careful = False
-                return
             if error.code == "unauthorized" and request.token:
                 batch.event("token_refused", action=str(request.body.get("action"))[:64])
             reply = error.to_wire()

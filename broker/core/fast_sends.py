@@ -10,11 +10,11 @@ makes a row, a delivery and a reply of each, and memory is changed, through the 
 The lane refuses nothing. A request that is not ordinary ends the run before it leaves a trace: another action or session, an
 option, data, a long text, a name that is free, forwarded, a group or full, a sender who is blocked or over the rate limit, two
 who answer each other, a recipient whose budget of wakes is spent. The general path decides that request, and a new run may
-begin behind it. A batch that is decided again because a message id was stored before (``batch.careful``) takes no lane at all.
+begin behind it. An id that was sent before ends a run, too; whether one was is looked up where ids do not ascend.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from broker.core import reach
 from broker.core.batch import Answers, Batch, Frame
@@ -24,7 +24,7 @@ from broker.core.mailboxes import room
 from broker.core.outcomes import SENT
 from broker.core.rate_limit import affordable, bucket, charge
 from broker.core.sessions import authenticate
-from broker.core.state import Landing, Mailbox, Session
+from broker.core.state import Landing, Mailbox, Route, Session
 from broker.core.values import ESCAPED
 from broker.core.wake_budget import is_spent
 from broker.protocol.errors import IpcError
@@ -41,13 +41,23 @@ _SHARE = 4
 
 @dataclass(slots=True)
 class Box:
-    """A mailbox that a run writes to, with room for ``room`` more messages, and how many it has taken."""
+    """A mailbox that a run writes to, with room for ``room`` more messages, and what it has taken."""
 
     mailbox: Mailbox
     room: int
     reply: dict[str, Any]
     """What all replies have in common: that it is stored, and how the recipient is reached."""
-    taken: int = 0
+    taken: list[int] = field(default_factory=list)
+    """The messages."""
+
+
+class RunOfSends(NamedTuple):
+    """What a run has taken so far."""
+
+    boxes: dict[str, Box]
+    rows: list[Any]
+    client_ids: dict[str, int]
+    replies: list[dict[str, Any]]
 
 
 def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> int:
@@ -59,21 +69,17 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
     sender_id, name, expires_s = sender.id, sender.name, batch.now.term_s + batch.settings.unread_ttl_s
     longest = longest_text(batch)
     message_id = batch.state.last_message_id
-    boxes: dict[str, Box] = {}
-    rows: list[Any] = []
-    queue: list[int] = []
-    replies: list[dict[str, Any]] = []
+    boxes, rows, client_ids, replies = taken = RunOfSends({}, [], {}, [])
+    highest, stored = batch.store.highest_id(sender_id), set[str]()
     known: tuple[str, ...] = ()
-    checked = False
+    checked, said = False, (token, door, name)
     for body in frame.bodies[start : start + affordable(batch, session)]:
         fields = tuple(body)
         if fields != known:
             if not (_NEEDED.issubset(fields) and _ORDINARY.issuperset(fields)):
                 break
             known, checked = fields, not _CHECKED.isdisjoint(fields)
-        if checked and (
-            body.get("session_token", token) != token or body.get("door", door) != door or body.get("from_id", name) != name
-        ):
+        if checked and (body.get("session_token", token), body.get("door", door), body.get("from_id", name)) != said:
             break
         message, to, client_id = body["message"], body["to_id"], body.get("message_id")
         if body["action"] != "send" or type(message) is not dict or len(message) != 1 or type(to) is not str:
@@ -82,28 +88,36 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
         if type(content) is not str or len(content) > longest:
             break
         box = boxes.get(to) or open_box(batch, sender, to, boxes)
-        if box is None or box.taken == box.room:
+        if box is None or len(box.taken) == box.room:
             break
-        if client_id is not None and (type(client_id) is not str or not 0 < len(client_id) <= _ID_LENGTH):
-            break
+        if client_id is not None:
+            if type(client_id) is not str or not 0 < len(client_id) <= _ID_LENGTH:
+                break
+            if client_id > highest:
+                highest = client_id
+            elif client_id in client_ids or client_id in (stored := stored or ids_before(batch, sender_id, frame)):
+                break
+            client_ids[client_id] = message_id + 1
         message_id += 1
-        box.taken += 1
-        mailbox_id = box.mailbox.id
-        rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, mailbox_id)
-        queue += (mailbox_id, message_id)
+        box.taken.append(message_id)
+        rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, box.mailbox.id)
         number = str(message_id)
         replies.append({"id": body["id"], "message_id": client_id or number, "number": number, **box.reply})
     if replies:
-        batch.store.add_ordinary(rows, queue)
-        batch.out.append(Answers(frame.route, replies))
-        settle(batch, session, message_id, boxes)
+        settle(batch, session, frame.route, taken, message_id)
     return len(replies)
+
+
+def ids_before(batch: Batch, sender_id: int, frame: Frame) -> set[str]:
+    """Those of the requests' own ids that are stored already; and the empty text, so that a run asks once."""
+    ids = [i for body in frame.bodies if type(i := body.get("message_id")) is str and 0 < len(i) <= _ID_LENGTH]
+    return {"", *batch.store.known_ids(sender_id, ids)}
 
 
 def begin(batch: Batch, first: dict[str, Any], token: Any) -> Session | None:
     """The session that the run is of; None where none can begin, which costs next to nothing to see."""
     message = first.get("message")
-    if batch.careful or first.get("action") != "send" or type(message) is not dict:
+    if first.get("action") != "send" or type(message) is not dict:
         return None
     if len(message) != 1 or not _ORDINARY.issuperset(first):
         return None
@@ -132,17 +146,19 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
     return box
 
 
-def settle(batch: Batch, session: Session, last_id: int, boxes: dict[str, Box]) -> None:
-    """What the run changes in memory, and who is to hear of it."""
+def settle(batch: Batch, session: Session, route: Route, run: RunOfSends, last_id: int) -> None:
+    """What the run stores and changes in memory, and who is to hear of it."""
+    batch.store.add_ordinary(run.rows, [(box.mailbox.id, box.taken) for box in run.boxes.values()], run.client_ids)
+    batch.out.append(Answers(route, run.replies))
     count = last_id - batch.state.last_message_id
     batch.journal.set(batch.state, "last_message_id", last_id)
     rate, filled = bucket(batch, session)
     if rate > 0:
         charge(batch, session, filled - count)
-    for box in boxes.values():
+    for box in run.boxes.values():
         mailbox = box.mailbox
         if box.taken:
-            batch.journal.set(mailbox, "queued", mailbox.queued + box.taken)
+            batch.journal.set(mailbox, "queued", mailbox.queued + len(box.taken))
             batch.wake(mailbox)
             if mailbox.watchers:
                 batch.note_arrival(mailbox, session.mailbox.name, Landing.AFTER_TOOL)

@@ -28,10 +28,6 @@ class StoreGone(Exception):
     """The database file was moved or replaced, so nobody may find what is written to it. The process ends."""
 
 
-class IdConflict(StoreError):
-    """A sender's message id is stored already; the batch must look its ids up."""
-
-
 @dataclass(frozen=True, slots=True)
 class LargeFile:
     """A body kept as a markdown file. ``size_bytes`` and ``sha256`` are of the content as UTF-8."""
@@ -221,12 +217,21 @@ class Store(Protocol):
     """Writes become durable together at ``commit``. A read sees the writes before it."""
 
     def add_message(self, message: NewMessage, mailbox_ids: Iterable[int]) -> None: ...
-    def add_ordinary(self, rows: list[Any], queue: list[int]) -> None:
-        """Messages as ``ORDINARY`` values each, end to end in one list, and their deliveries: mailbox, message, mailbox, …"""
+    def add_ordinary(self, rows: list[Any], to: list[tuple[int, list[int]]], client_ids: dict[str, int]) -> None:
+        """Messages of one sender as ``ORDINARY`` values each, end to end in one list. ``to``: (mailbox, its messages) each.
+        ``client_ids``: the sender's own ids, which must be new."""
+        ...
+
+    def highest_id(self, sender_id: int) -> str:
+        """An id of the sender that is above this one, as texts are ordered, is not stored."""
+        ...
+
+    def known_ids(self, sender_id: int, client_ids: list[str]) -> set[str]:
+        """Those that are stored."""
         ...
 
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None: ...
-    def forget_client_id(self, message_id: int) -> None: ...
+    def forget_client_id(self, sender_id: int, client_id: str, message_id: int) -> None: ...
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Delivery]: ...
     def mark_delivered(self, mailbox_id: int, ids: list[int]) -> None: ...
     def unmark_delivered(self, mailbox_id: int, ids: list[int]) -> None: ...

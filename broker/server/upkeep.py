@@ -24,6 +24,7 @@ from broker.home.logs import Log
 from broker.protocol.spans import span
 from broker.store import SqliteStore
 from broker.store.expiry import Expired
+from broker.store.folding import LONGEST
 
 _STEP = 200
 _PAUSE_S = 0.02
@@ -34,7 +35,7 @@ _HURRY_S, _HURRY_STEP = 0.001, 400
 _ACTIVITY_S = 30.0
 _BRIEF = "unread when the time that its sender gave it was over"
 _QUIET_S = 0.1
-"""Seconds without requests after which the archive's indexes are written."""
+"""Seconds without requests after which the tail is folded, and then the archive's indexes are written."""
 
 
 class Sweeper:
@@ -54,7 +55,7 @@ class Sweeper:
         """True if the round found a full step of read mail: more will be due soon."""
         self._next_s: float | None = None
         self._activity_s: float | None = None
-        self._busy_s = 0.0
+        self._busy_s = self._fold_s = 0.0
         self._expiry_s: float | None = None
 
     @property
@@ -63,7 +64,7 @@ class Sweeper:
         times = [t for t in (self._next_s, self._activity_s, self._expiry_s) if t is not None]
         if self._store.crowded:
             return 0.0
-        if self._store.unindexed or self._store.checkpoints.due:
+        if self._store.unfolded or self._store.unindexed or self._store.checkpoints.due:
             times.append(self._busy_s + _QUIET_S)
         return min(times, default=0.0)
 
@@ -72,8 +73,10 @@ class Sweeper:
         if busy:
             self._busy_s = now.mono_s
         quiet = not busy and now.mono_s >= self._busy_s + _QUIET_S
-        if quiet and self._store.unindexed:
+        if quiet and (self._store.unfolded or self._store.unindexed):
             self._index(now)
+        if self._store.unfolded > LONGEST and now.mono_s >= self._fold_s:
+            self._fold(now)
         self._checkpoint(quiet=quiet)
         self._sweep_brief(now)
         if self._store.crowded:
@@ -104,7 +107,10 @@ class Sweeper:
 
     def _index(self, now: Moment) -> None:
         try:
-            self._store.index()
+            if self._store.unfolded:
+                self._store.fold()
+            else:
+                self._store.index()
         except StoreError as e:
             self._log.warning("index_postponed", detail=str(e))
             self._busy_s = now.mono_s + _REST_S
@@ -116,6 +122,14 @@ class Sweeper:
             self._store.checkpoint(quiet=quiet)
         except StoreError as e:  # the pages wait in the WAL; the next try follows when more have come
             self._log.warning("checkpoint_postponed", detail=str(e))
+
+    def _fold(self, now: Moment) -> None:
+        """The tail is as long as it may be: as much goes as has come."""
+        try:
+            self._store.fold()
+        except StoreError as e:
+            self._log.warning("index_postponed", detail=str(e))
+            self._fold_s = now.mono_s + _SOON_S
 
     def _sweep_brief(self, now: Moment) -> None:
         """Mail whose sender set an expiry of its own."""

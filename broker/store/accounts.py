@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 
 from broker.core.state import Claim, Group, Mailbox, NameForward, Session
+from broker.store.folding import Folding
 from broker.store.last_ids import RAISE_MARK
 from broker.store.schema import (
     ActivityRow,
@@ -16,7 +17,6 @@ from broker.store.schema import (
     SessionRow,
     UntoldRow,
 )
-from broker.store.transactions import Transactions
 
 _MOVED = (
     "(SELECT message_id FROM queue WHERE mailbox_id = ?2 "
@@ -37,11 +37,12 @@ _MOVE = (
 """?1 is the mailbox that gets it, ?2 the one that had it."""
 
 
-class Records(Transactions):
+class Records(Folding):
     """Rows that ``load`` makes the state of."""
 
     def move_mail(self, from_mailbox_id: int, to_mailbox_id: int) -> None:
         """Make one mailbox's waiting mail another's, in the archive too."""
+        self.settle(from_mailbox_id)
         ids = (to_mailbox_id, from_mailbox_id)
         self._statements += [(sql, ids) for sql in _MOVE]
 

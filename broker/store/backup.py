@@ -31,6 +31,7 @@ from broker.home.locks import lock, no_service
 from broker.home.message_files import NAME, is_ours, locate
 from broker.home.settings import Settings
 from broker.protocol.names import is_name
+from broker.store.folding import waiting_in
 from broker.store.last_ids import NumbersUsedUp, go_on_beyond
 from broker.version import VERSION
 
@@ -101,7 +102,8 @@ def _counts(db: sqlite3.Connection) -> tuple[int, int]:
     if verdict != "ok":
         raise BackupError(f"the database is damaged ({verdict}): ipc doctor --repair")
     messages = db.execute("SELECT count(*) FROM message").fetchone()[0]
-    return int(messages), int(db.execute("SELECT count(*) FROM queue").fetchone()[0])
+    waiting = waiting_in(db.execute("PRAGMA user_version").fetchone()[0])
+    return int(messages), int(db.execute(f"SELECT count(*) FROM {waiting}").fetchone()[0])
 
 
 def _tls_files(settings: Settings) -> list[str]:

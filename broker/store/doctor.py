@@ -9,12 +9,12 @@ from broker.home import restore_journal
 from broker.home.data_folder import prepare_home
 from broker.home.locks import no_service
 from broker.home.settings import Settings
+from broker.store.folding import waiting_in
 
 SQLITE_VERSION = sqlite3.sqlite_version
 _READ_S = 5.0
 """How long a reader waits for a writer."""
-_UNREAD_FILES = """SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL
-AND EXISTS (SELECT 1 FROM queue q WHERE q.message_id = m.id)"""
+_UNREAD_FILES = "SELECT m.file_path FROM message m WHERE m.file_path IS NOT NULL AND m.id IN (SELECT message_id FROM {})"
 _NEWEST = "SELECT coalesce(max(created_s), 0) FROM (SELECT created_s FROM message ORDER BY id DESC LIMIT 100)"
 
 
@@ -30,7 +30,7 @@ class Examination(NamedTuple):
 def examine(settings: Settings) -> Examination:
     """Read the whole database, whether its broker runs or not. Raises OSError where it can't be read."""
     verdict, schema = (_rows(settings, f"PRAGMA {pragma}")[0][0] for pragma in ("quick_check(1)", "user_version"))
-    files = [str(row[0]) for row in _rows(settings, _UNREAD_FILES)] if verdict == "ok" else []
+    files = [str(row[0]) for row in _rows(settings, _UNREAD_FILES.format(waiting_in(schema)))] if verdict == "ok" else []
     return Examination(str(verdict), int(schema), files)
 
 

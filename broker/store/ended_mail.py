@@ -2,7 +2,7 @@
 
 from broker.core.facts import Mark, Step
 from broker.core.storage import DeadLetter, Unread, Untold
-from broker.store.transactions import Transactions
+from broker.store.folding import QUEUED_ID, Folding
 
 END = (
     "INSERT INTO receipt (mailbox_id, message_id, read_s, ending, why, name, sender_id) SELECT ?1, ?2, ?3, ?4, ?5, "
@@ -31,22 +31,22 @@ _UNREAD = (
     "FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND "
 )
 _UNTOLD = (
-    "SELECT u.message_id, u.mailbox_id, q.message_id IS NOT NULL, r.ending, r.why, r.name FROM untold u "
+    "SELECT u.message_id, u.mailbox_id, q.message_id IS NOT NULL OR (r.message_id IS NULL AND EXISTS (SELECT 1 FROM message m "
+    f"WHERE m.id = u.message_id AND m.to_id = u.mailbox_id AND m.id > {QUEUED_ID})), r.ending, r.why, r.name FROM untold u "
     "LEFT JOIN queue q ON q.mailbox_id = u.mailbox_id AND q.message_id = u.message_id "
     "LEFT JOIN receipt r ON r.mailbox_id = u.mailbox_id AND r.message_id = u.message_id "
     "WHERE u.sender_id = ? ORDER BY u.message_id, u.mailbox_id LIMIT ?"
 )
-_DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
 
 
-class EndedMail(Transactions):
+class EndedMail(Folding):
     """Rows of the receipt table that have an ending, and the untold table."""
 
     def end_mail(self, mailbox_id: int, ids: list[int], ending: str, why: str, now_s: float) -> None:
         """Move deliveries from the queue to the receipts. Whoever sent them is owed word of it, but of what was withdrawn."""
         deliveries = [(mailbox_id, i) for i in ids]
         self._statements.append((END, [(*one, now_s, ending, why) for one in deliveries]))
-        self._statements.append((_DELETE_QUEUE, deliveries))
+        self.unqueue(mailbox_id, ids)
         if ending != "withdrawn":
             self._statements.append((OWE, deliveries))
 
@@ -68,12 +68,14 @@ class EndedMail(Transactions):
 
     def unread_of(self, mailbox_id: int, ids: list[int]) -> list[Unread]:
         """Those of these messages that the mailbox has unread."""
+        self.settle(mailbox_id)
         self._flush()
         rows = (self._sql.execute(_UNREAD + "q.message_id = ?", (mailbox_id, i)).fetchone() for i in ids)
         return [Unread._make(row) for row in rows if row]
 
     def unread_after(self, mailbox_id: int, after: int, limit: int) -> list[Unread]:
         """The first unread messages with a higher id."""
+        self.settle(mailbox_id)
         self._flush()
         found = self._sql.execute(_UNREAD + "q.message_id > ? ORDER BY q.message_id LIMIT ?", (mailbox_id, after, limit))
         return [Unread._make(row) for row in found]

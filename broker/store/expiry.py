@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from broker.store.ended_mail import END, OWE_ONCE
+from broker.store.folding import FORGET_SENT_ID
 from broker.store.index import Archive, readers
 from broker.store.last_ids import RAISE_MARK
 from broker.store.schema import ReceiptRow
-from broker.store.transactions import translate
-
-_WAITS = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ?"
-_DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
+from broker.store.transactions import DELETE_QUEUE, among, translate
 
 
 class ToSweep(NamedTuple):
@@ -23,6 +21,7 @@ class ToSweep(NamedTuple):
     file_path: str | None
     content: str
     sender_id: int
+    client_id: str | None
     to_id: int | None
     extra: bytes | None
     thread_id: int | None
@@ -41,7 +40,7 @@ class Expired(NamedTuple):
 
 
 class Expiry(Archive):
-    """Each step is a small transaction of its own."""
+    """Each step is a small transaction of its own. The tail is folded before: what it tells of by its absence must be true."""
 
     def sweep_orphans(self) -> list[str]:
         def file_of(message_id: int) -> str | None:
@@ -52,6 +51,7 @@ class Expiry(Archive):
 
     def sweep_unread(self, mailbox_id: int, now_s: float, limit: int, why: str) -> list[Expired]:
         """End up to ``limit`` of a mailbox's oldest messages that have expired."""
+        self.fold_all()
         rows = self._sql.execute(
             "SELECT q.message_id, m.sender_id, m.expires_s FROM queue q JOIN message m ON m.id = q.message_id "
             "WHERE q.mailbox_id = ? ORDER BY q.message_id LIMIT ?",
@@ -66,6 +66,7 @@ class Expiry(Archive):
         rows = ReceiptRow.select(ReceiptRow.id, ReceiptRow.message_id, ReceiptRow.read_s).order_by(ReceiptRow.id)
         old = [(i, m) for i, m, read_s in rows.limit(limit).tuples() if read_s < before_s]
         if old:
+            self.fold_all()
             self._sweep((("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in old]),), [m for _, m in old])
         return len(old)
 
@@ -74,6 +75,7 @@ class Expiry(Archive):
 
         Returns (what left a queue, Unix time of the next such expiry or None).
         """
+        self.fold_all()
         found = "FROM message WHERE brief IS NOT NULL"
         rows = self._sql.execute(
             f"SELECT id, sender_id, to_id, extra {found} AND expires_s <= ? LIMIT ?", (now_s, limit)
@@ -81,7 +83,7 @@ class Expiry(Archive):
         gone = []
         for message_id, sender_id, to_id, extra in rows:
             for mailbox_id in readers(to_id, extra):
-                if self._sql.execute(_WAITS, (mailbox_id, message_id)).fetchone():
+                if self.is_unread(mailbox_id, message_id):
                     gone.append(Expired(mailbox_id, message_id, sender_id))
         self._expire(gone, now_s, why, [row[0] for row in rows])
         return gone, self._sql.execute(f"SELECT min(expires_s) {found}").fetchone()[0]
@@ -91,6 +93,7 @@ class Expiry(Archive):
         rows = self._sql.execute("SELECT id, message_id FROM receipt WHERE ending IS NOT NULL ORDER BY id LIMIT ?", (limit,))
         dead = rows.fetchall()
         if dead:
+            self.fold_all()
             self._sweep((("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in dead]),), [m for _, m in dead])
         self.crowded = False
         return len(dead)
@@ -102,7 +105,7 @@ class Expiry(Archive):
         statements: Statements = (
             (END, [(*one, now_s, "expired", why) for one in ended]),
             (OWE_ONCE, ended),
-            (_DELETE_QUEUE, ended + removed),
+            (DELETE_QUEUE, ended + removed),
             ("UPDATE message SET brief = NULL WHERE id = ?", [(i,) for i in seen]),
         )
         if removed:
@@ -113,29 +116,26 @@ class Expiry(Archive):
     def _sweep(self, statements: Statements, message_ids: list[int]) -> None:
         """Delete deliveries by these statements, and a message with the last of its deliveries."""
         left = Counter(message_ids)
-        indexed = self._indexed_id
+        found, ids = among(sorted(left))
         try:
-            found, ids = among(sorted(left))
             rows = [ToSweep._make(row) for row in self._sql.execute(f"SELECT {_TO_SWEEP} FROM message WHERE id {found}", ids)]
-            gone = [row for row in rows if row.copies <= left[row.id]]
-            # a file is removed after the deletion is on disk; otherwise a loss of power brings the mail back without its file
-            self._begin("FULL" if any(row.file_path for row in gone) else "NORMAL")
+        except sqlite3.Error as e:
+            raise translate(e) from e
+        gone = [row for row in rows if row.copies <= left[row.id]]
+        # a file is removed after the deletion is on disk; otherwise a loss of power brings the mail back without its file
+        with self._apart("FULL" if any(row.file_path for row in gone) else "NORMAL"):
             for sql, deliveries in statements:
                 self._sql.executemany(sql, deliveries)
             kept = [(left[row.id], row.id) for row in rows if row.copies > left[row.id]]
             self._sql.executemany("UPDATE message SET copies = copies - ? WHERE id = ?", kept)
             if gone:
                 self._sql.execute(RAISE_MARK, ("last_message_id", str(max(row.id for row in gone))))
-            self._drop_from_archive([row for row in gone if row.id <= indexed])
+            self._drop_from_archive([row for row in gone if row.id <= self._indexed_id])
             found, ids = among([row.id for row in gone])
             self._sql.execute(f"DELETE FROM question WHERE message_id {found}", ids)
             self._sql.execute(f"DELETE FROM step WHERE message_id {found}", ids)
+            self._sql.executemany(FORGET_SENT_ID, [(r.sender_id, r.client_id, r.id) for r in gone if r.client_id is not None])
             self._sql.execute(f"DELETE FROM message WHERE id {found}", ids)
-            self._sql.execute("COMMIT")
-        except sqlite3.Error as e:
-            raise translate(e) from e
-        finally:
-            self.rollback()
         for row in gone:
             if row.file_path is not None:
                 self._large.remove(row.file_path)
@@ -150,10 +150,3 @@ class Expiry(Archive):
         self._sql.executemany(
             "DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r.thread_id, r.id) for r in rows if r.thread_id]
         )
-
-
-def among(ids: list[int]) -> tuple[str, list[int]]:
-    """An IN clause and its parameters, filled up to a power of two: SQLite keeps statements, and lengths are many."""
-    ids = ids or [-1]
-    width = 1 << (len(ids) - 1).bit_length()
-    return f"IN ({','.join('?' * width)})", ids + ids[-1:] * (width - len(ids))

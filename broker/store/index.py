@@ -7,6 +7,7 @@ many messages are still missing. A query that would read too much is interrupted
 """
 
 import sqlite3
+from contextlib import closing
 from typing import NamedTuple
 
 import msgpack
@@ -15,8 +16,9 @@ from broker.core.facts import Mark, Step
 from broker.core.storage import Archived, Filter, StoredMessage
 from broker.protocol.errors import IpcError
 from broker.store.fact_rows import ADD_STEP
+from broker.store.folding import IN_TAIL, Folding
 from broker.store.messages import LETTER
-from broker.store.transactions import Transactions, translate
+from broker.store.transactions import translate
 
 _COUNTED = 10_000
 _STEP_BYTES = 32 * 1024
@@ -50,7 +52,7 @@ class ToIndex(NamedTuple):
 _TO_INDEX = ",".join(ToIndex._fields)
 
 
-class Archive(Transactions):
+class Archive(Folding):
     """The letter, thread and message_text tables, and the step table's answers."""
 
     _indexed_id = 0
@@ -70,15 +72,9 @@ class Archive(Transactions):
 
     def index(self, limit_bytes: int = _STEP_BYTES) -> int:
         """Index the next messages, between batches; how many there were. Raises StoreError."""
-        try:
-            self._begin("NORMAL")
+        with self._apart():
             upto, done = self._index(limit_bytes)
-            self._sql.execute("COMMIT")
-            self._indexed_durably = self._indexed_id = upto
-        except sqlite3.Error as e:
-            raise translate(e) from e
-        finally:
-            self.rollback()
+        self._indexed_durably = self._indexed_id = upto
         return done
 
     def _index(self, limit_bytes: int) -> tuple[int, int]:
@@ -161,20 +157,19 @@ class Archive(Transactions):
             return left <= 0
 
         self._sql.set_progress_handler(count_down, _STEP_INSTRUCTIONS)
-        rows = self._sql.execute(sql, parameters)
         try:
-            for row in rows:
-                if len(found) == limit or left_bytes <= 0:
-                    return found, True
-                letter = self._with_file(StoredMessage._make(row[:-2]))
-                found.append(Archived(letter, row[-2], row[-1]))
-                left_bytes -= len(letter.content) + len(letter.data or b"")
+            with closing(self._sql.execute(sql, parameters)) as rows:
+                for row in rows:
+                    if len(found) == limit or left_bytes <= 0:
+                        return found, True
+                    letter = self._with_file(StoredMessage._make(row[:-2]))
+                    found.append(Archived(letter, row[-2], row[-1]))
+                    left_bytes -= len(letter.content) + len(letter.data or b"")
         except sqlite3.OperationalError as e:
             if left <= 0:
                 raise IpcError("bad_request", detail="That would find too much: name a peer, a thread or rarer words") from None
             raise translate(e) from e
         finally:
-            rows.close()
             self._sql.set_progress_handler(None, 0)
         return found, False
 
@@ -198,8 +193,9 @@ def _several(extra: bytes | None) -> list[int]:
     return ids
 
 
-_STATE = """CASE WHEN m.sender_id = :me AND coalesce(m.to_id, 0) <> :me THEN 'out'
-WHEN EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) THEN 'queued'
+_WAITS = f"(EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) OR {IN_TAIL})"
+_STATE = f"""CASE WHEN m.sender_id = :me AND coalesce(m.to_id, 0) <> :me THEN 'out'
+WHEN {_WAITS} THEN 'queued'
 ELSE coalesce((SELECT coalesce(r.ending, CASE WHEN r.muted THEN 'muted' ELSE 'read' END) FROM receipt r
 WHERE r.mailbox_id = :me AND r.message_id = m.id), 'read') END"""
 
@@ -227,8 +223,7 @@ def _query(mailbox_id: int, wanted: Filter) -> tuple[str, dict[str, object]]:
         snippet = "snippet(message_text, 0, '', '', '…', 24)"
     had = f"({_STATE})"
     where.append(
-        "(m.sender_id = :me OR EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = :me AND q.message_id = m.id) "
-        "OR EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id "
+        f"(m.sender_id = :me OR {_WAITS} OR EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id "
         "AND r.ending IS NOT 'withdrawn'))"
     )
     order = "t.rowid" if wanted.query is not None else "l.message_id"

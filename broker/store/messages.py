@@ -1,24 +1,30 @@
 """Messages and deliveries: what the hot path appends, fetches and marks."""
 
-import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import dropwhile, islice
 from operator import itemgetter
 from typing import Any
 
 from broker.core.storage import ORDINARY, Copy, Delivery, LargeFile, NewMessage, OpenQuestion, Sent, StoredMessage
 from broker.home.message_files import original
+from broker.store.folding import FORGET_SENT_ID, Folding
 from broker.store.schema import QuestionRow
-from broker.store.transactions import Transactions, translate
+from broker.store.tail import Entry
+from broker.store.transactions import among
 
 _INSERT_RECEIPT = "INSERT INTO receipt (mailbox_id, message_id, read_s) VALUES (?,?,?)"
 _INSERT_READ = "INSERT INTO receipt (mailbox_id, message_id, read_s, evidence) VALUES (?,?,?,?)"
 _INSERT_MUTED = "INSERT INTO receipt (mailbox_id, message_id, read_s, muted) VALUES (?,?,?,1)"
 _FIND_RECEIPT = "SELECT read_s, muted, ending, why, evidence FROM receipt WHERE mailbox_id = ? AND message_id = ?"
-_DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
 _DELIVERY = ",".join(f"{'q' if column == 'attempts' else 'm'}.{column}" for column in Delivery._fields)
 _FETCH = f"SELECT {_DELIVERY} FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND "
 _FETCH_NEW = _FETCH + "q.message_id > ? AND m.expires_s > ? ORDER BY q.message_id"
 _FETCH_ONE = _FETCH + "q.message_id = ? AND m.expires_s > ?"
+_TAIL_COLUMNS = ",".join("0" if column == "attempts" else column for column in Delivery._fields)
+_AT_ONCE = 32
+"""Messages of the tail that are read together."""
 LETTER = ",".join(f"m.{column}" for column in StoredMessage._fields)
 _FIND = "SELECT " + LETTER + " FROM message m WHERE m.id = ?"
 _ordinary_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name in ORDINARY))
@@ -29,56 +35,109 @@ _COUNTED = 1000
 """Number of waiting messages whose senders are counted."""
 
 
-class MailRows(Transactions):
+class MailRows(Folding):
     """The message, queue, receipt and question tables."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._highest_ids: dict[int, str] = {}
+        """By sender the highest id of its own, of those that have sent since the start."""
 
     def add_message(self, message: NewMessage, mailbox_ids: Iterable[int]) -> None:
         if _others_of(message) == _USUAL:
             self._ordinary += _ordinary_of(message)
         else:
             self._messages.append(message)
-        message_id = self._last_id = message.id
-        for mailbox_id in mailbox_ids:
-            self._queue += (mailbox_id, message_id)
+        to: list[tuple[int, list[int]]] = []
+        if message.to_id is not None:
+            to = [(mailbox_id, [message.id]) for mailbox_id in mailbox_ids]
+        else:
+            self._queue += [(mailbox_id, message.id) for mailbox_id in mailbox_ids]
+        self._enter(message.id, to, message.sender_id, {} if message.client_id is None else {message.client_id: message.id})
 
-    def add_ordinary(self, rows: list[Any], queue: list[int]) -> None:
+    def add_ordinary(self, rows: list[Any], to: list[tuple[int, list[int]]], client_ids: dict[str, int]) -> None:
         self._ordinary += rows
-        self._queue += queue
-        self._last_id = queue[-1]
+        last_id, sender_id = rows[-len(ORDINARY) :][:2]
+        self._enter(last_id, to, sender_id, client_ids)
+
+    def _enter(self, last_id: int, to: list[tuple[int, list[int]]], sender_id: int, client_ids: dict[str, int]) -> None:
+        """Have the tail tell of new messages."""
+        self._last_id = last_id
+        sent = [(sender_id, list(client_ids))] if client_ids else []
+        if sent:
+            self._highest_ids[sender_id] = max(self.highest_id(sender_id), max(client_ids))  # one that is too high does no harm
+        if to or sent:
+            self._tail.add(Entry(last_id, to, sent), client_ids)
+
+    def highest_id(self, sender_id: int) -> str:
+        highest = self._highest_ids.get(sender_id)
+        if highest is None:
+            row = self._sql.execute("SELECT max(client_id) FROM sent_id WHERE sender_id = ?", (sender_id,)).fetchone()
+            highest = self._highest_ids[sender_id] = max(row[0] or "", max(self._tail.ids.get(sender_id, ()), default=""))
+        return highest
+
+    def known_ids(self, sender_id: int, client_ids: list[str]) -> set[str]:
+        self._flush()
+        found = set(client_ids).intersection(self._tail.ids.get(sender_id, ()))
+        for start in range(0, len(client_ids), _AT_ONCE):
+            marks, ids = among(client_ids[start : start + _AT_ONCE])
+            sql = f"SELECT client_id FROM sent_id WHERE sender_id = ? AND client_id {marks}"
+            found.update(row[0] for row in self._sql.execute(sql, (sender_id, *ids)))
+        return found
 
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None:
+        if client_id > self.highest_id(sender_id):
+            return None
         self._flush()
-        row = self._sql.execute(
-            "SELECT id, created_s, outcome, copies, expires_s FROM message WHERE sender_id = ? AND client_id = ?",
-            (sender_id, client_id),
-        ).fetchone()
+        message_id = self._tail.ids.get(sender_id, {}).get(client_id)
+        if message_id is None:
+            sql = "SELECT message_id FROM sent_id WHERE sender_id = ? AND client_id = ?"
+            known = self._sql.execute(sql, (sender_id, client_id)).fetchone()
+            if known is None:
+                return None
+            message_id = known[0]
+        sql = "SELECT id, created_s, outcome, copies, expires_s FROM message WHERE id = ?"
+        row = self._sql.execute(sql, (message_id,)).fetchone()
         return Sent(*row) if row else None
 
-    def forget_client_id(self, message_id: int) -> None:
-        """Free a sender's id. The update is written at once, because the insert that takes the id again must come after it."""
-        try:
-            if not self._open:
-                self._begin("FULL" if self._full else "NORMAL")
-            self._sql.execute("UPDATE message SET client_id = NULL WHERE id = ?", (message_id,))
-        except sqlite3.Error as e:
-            raise translate(e) from e
+    def forget_client_id(self, sender_id: int, client_id: str, message_id: int) -> None:
+        """Free a sender's id."""
+        self._tail.free_id(sender_id, client_id, message_id)
+        self._statements.append(("UPDATE message SET client_id = NULL WHERE id = ?", (message_id,)))
+        self._statements.append((FORGET_SENT_ID, (sender_id, client_id, message_id)))
 
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Delivery]:
         """The messages ``ids``, then those above ``after``, in order, without expired ones. Rows are read as they are taken."""
         self._flush()
         marked = self._marked() if ids else {}
+        box = self._tail.boxes.get(mailbox_id, {})
         for message_id in ids:
-            row = self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone()
-            if row:
-                mail = self._with_file(Delivery._make(row))
+            for mail in self._unread(mailbox_id, message_id, box, now_s):
                 change = marked.get((mailbox_id, message_id), 0)
                 yield mail._replace(attempts=mail.attempts + change) if change else mail
         rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))
         try:
-            for row in rows:
-                yield self._with_file(Delivery._make(row))
+            queued = (self._with_file(Delivery._make(row)) for row in rows)
+            late = self._of_tail(dropwhile(lambda message_id: message_id <= after, box), box, now_s)
+            yield from merge(queued, late) if box else queued  # their ids tell them apart
         finally:
             rows.close()
+
+    def _unread(self, mailbox_id: int, message_id: int, box: dict[int, int], now_s: float) -> Iterator[Delivery]:
+        """The message, if the mailbox has it unread."""
+        if message_id in box:
+            yield from self._of_tail((message_id,), box, now_s)
+        elif row := self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone():
+            yield self._with_file(Delivery._make(row))
+
+    def _of_tail(self, ids: Iterable[int], box: dict[int, int], now_s: float) -> Iterator[Delivery]:
+        """Messages of the tail, ascending."""
+        left = iter(ids)
+        while some := list(islice(left, _AT_ONCE)):
+            marks, padded = among(some)
+            sql = f"SELECT {_TAIL_COLUMNS} FROM message WHERE id {marks} AND expires_s > ? ORDER BY id"
+            for row in self._sql.execute(sql, (*padded, now_s)).fetchall():
+                yield self._with_file(Delivery(row[0], box[row[0]], *row[2:]))
 
     def mark_delivered(self, mailbox_id: int, ids: list[int]) -> None:
         self._marks.extend((1, mailbox_id, i) for i in ids)
@@ -97,17 +156,18 @@ class MailRows(Transactions):
     def waiting(self, mailbox_id: int, ids: list[int]) -> list[int]:
         """Those of ``ids`` that are unread mail of the mailbox and were handed out before."""
         self._flush()
+        box = self._tail.boxes.get(mailbox_id, {})
         found = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ? AND attempts > 0"
-        return [i for i in ids if self._sql.execute(found, (mailbox_id, i)).fetchone()]
+        return [i for i in ids if box.get(i, 0) > 0 or self._sql.execute(found, (mailbox_id, i)).fetchone()]
 
     def mark_read(self, mailbox_id: int, ids: list[int], now_s: float, evidence: str | None = None) -> None:
         self._statements.append((_INSERT_READ, [(mailbox_id, i, now_s, evidence) for i in ids]))
-        self._statements.append((_DELETE_QUEUE, [(mailbox_id, i) for i in ids]))
+        self.unqueue(mailbox_id, ids)
 
     def queued_ids(self, mailbox_id: int) -> list[int]:
         self._flush()
-        rows = self._sql.execute("SELECT message_id FROM queue WHERE mailbox_id = ? ORDER BY message_id", (mailbox_id,))
-        return [row[0] for row in rows]
+        rows = self._sql.execute("SELECT message_id FROM queue WHERE mailbox_id = ?", (mailbox_id,))
+        return sorted([*(row[0] for row in rows), *self._tail.boxes.get(mailbox_id, ())])
 
     def file_nobodys(self, message_id: int, now_s: float) -> None:
         """Keep a message that went to nobody, for its sender: a receipt of mailbox 0."""
@@ -121,17 +181,19 @@ class MailRows(Transactions):
         """Messages waiting by sender, of the oldest thousand."""
         self._flush()
         rows = self._sql.execute(
-            "SELECT sender, count(*) FROM (SELECT m.sender FROM queue q JOIN message m ON m.id = q.message_id "
-            "WHERE q.mailbox_id = ? LIMIT ?) GROUP BY sender ORDER BY 2 DESC, 1",
+            "SELECT m.sender FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? LIMIT ?",
             (mailbox_id, _COUNTED),
         )
-        return dict(rows.fetchall())
+        found = Counter(row[0] for row in rows)
+        marks, ids = among(list(islice(self._tail.boxes.get(mailbox_id, ()), _COUNTED - found.total())))
+        found.update(row[0] for row in self._sql.execute(f"SELECT sender FROM message WHERE id {marks}", ids))
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def newest(self, mailbox_id: int) -> int:
         """The id of the newest queued message, 0 if there is none. Reads one end of the index."""
         self._flush()
         row = self._sql.execute("SELECT max(message_id) FROM queue WHERE mailbox_id = ?", (mailbox_id,)).fetchone()
-        return int(row[0] or 0)
+        return max(row[0] or 0, next(reversed(self._tail.boxes.get(mailbox_id, {})), 0))
 
     def find_letter(self, message_id: int) -> StoredMessage | None:
         self._flush()
@@ -142,9 +204,12 @@ class MailRows(Transactions):
         """What became of the mailbox's copy; None if it does not have it."""
         self._flush()
         key = (mailbox_id, message_id)
-        row = self._sql.execute("SELECT attempts FROM queue WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
-        if row:
-            return Copy(True, max(0, row[0] + self._marked().get(key, 0)))
+        attempts = self._tail.boxes.get(mailbox_id, {}).get(message_id)
+        if attempts is None:
+            row = self._sql.execute("SELECT attempts FROM queue WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
+            attempts = row[0] if row else None
+        if attempts is not None:
+            return Copy(True, max(0, attempts + self._marked().get(key, 0)))
         row = self._sql.execute(_FIND_RECEIPT, key).fetchone()
         return Copy(False, 0, row[0], bool(row[1]), *row[2:]) if row else None
 

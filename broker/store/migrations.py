@@ -83,7 +83,17 @@ CREATE TABLE agent_watch (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NO
   events TEXT NOT NULL, resource TEXT NOT NULL, once INTEGER NOT NULL, wake INTEGER NOT NULL, until_s REAL NOT NULL);
 """
 
-MIGRATIONS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3)
+_STEP_4 = """
+CREATE TABLE sent_id (sender_id INTEGER NOT NULL, client_id TEXT NOT NULL, message_id INTEGER NOT NULL,
+  PRIMARY KEY (sender_id, client_id)) WITHOUT ROWID;
+INSERT INTO sent_id SELECT sender_id, client_id, id FROM message WHERE client_id IS NOT NULL ORDER BY sender_id, client_id;
+DROP INDEX message_client_id;
+CREATE TABLE handed_out (last_id INTEGER NOT NULL, number INTEGER NOT NULL, mailbox_id INTEGER NOT NULL,
+  change INTEGER NOT NULL, ids TEXT NOT NULL, PRIMARY KEY (last_id, number)) WITHOUT ROWID;
+INSERT INTO meta SELECT 'queued_id', ifnull(max(id), 0) FROM message;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3, _STEP_4)
 """Step N leads from version N to N + 1."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -36,8 +36,8 @@ from broker.store.transactions import is_damage
 
 CHECK_AT_ONCE_BYTES = 64 * 1024 * 1024
 """Up to this size the check runs before the broker serves: at most a third of a second."""
-_DERIVED = frozenset({"letter", "thread"})
-"""Tables that broker.store.index writes anew, like those of the text index."""
+_DERIVED = frozenset({"letter", "thread", "sent_id", "handed_out"})
+"""Tables that are made anew: by ``_mend``, or by broker.store.index, like those of the text index."""
 _SINGLE_LOOKUPS = 200_000
 """Number of ids that are looked up one by one between the damaged pages, at 5 us each."""
 
@@ -314,12 +314,16 @@ def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool, marks_are_whole: boo
     for table, column in (("message", "id"), ("queue", "message_id"), ("mailbox", "id"), ("queue", "mailbox_id")):
         # a spoiled page may hold any number, and those that follow must be larger
         sql.execute(f"DELETE FROM {table} WHERE {column} NOT BETWEEN 1 AND {LIMIT // 2}")
-    if not queue_is_whole and "to_id" in {row[1] for row in sql.execute("PRAGMA table_info(message)")}:
-        # deliveries that were lost with their page: better mail that comes again than mail that never comes
+    has_tail = sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'sent_id'").fetchone() is not None
+    if has_tail or (not queue_is_whole and "to_id" in {row[1] for row in sql.execute("PRAGMA table_info(message)")}):
+        # those of the tail, and those that were lost with their page: better mail that comes again than mail that never comes
         sql.execute(
             "INSERT OR IGNORE INTO queue SELECT m.to_id, m.id, 1 FROM message m WHERE m.to_id IS NOT NULL AND NOT EXISTS "
             "(SELECT 1 FROM receipt r WHERE r.message_id = m.id)"
         )
+    if has_tail:
+        sql.execute("INSERT OR IGNORE INTO sent_id SELECT sender_id, client_id, id FROM message WHERE client_id IS NOT NULL")
+        sql.execute("INSERT OR REPLACE INTO meta SELECT 'queued_id', ifnull(max(id), 0) FROM message")
     lost = sql.execute("SELECT count(*) FROM queue WHERE message_id NOT IN (SELECT id FROM message)").fetchone()[0]
     go_on_beyond(sql, known=marks_are_whole)
     sql.execute("DELETE FROM queue WHERE message_id NOT IN (SELECT id FROM message)")

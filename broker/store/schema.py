@@ -1,6 +1,7 @@
 """The tables as they are now. ``broker.store.migrations`` holds the numbered steps that lead to them.
 
-``queue`` holds what waits, one row a delivery; an acknowledgement or an ending moves the row to ``receipt``. A message is
+``queue`` holds what waits, one row a delivery, but for the newest messages (``broker.store.tail``); what is acknowledged or
+ends gets a row in ``receipt`` instead. A message is
 stored once for all its recipients, and is deleted with its last delivery. ``letter``, ``thread`` and ``message_text``
 (FTS5) are indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.index``).
 """
@@ -98,6 +99,35 @@ class QueueRow(Model):
     class Meta:
         table_name = "queue"
         primary_key = peewee.CompositeKey("mailbox_id", "message_id")
+        without_rowid = True
+
+
+class SentIdRow(Model):
+    """By which id of its own a sender knows a message. Written behind the message, as the queue is."""
+
+    sender_id = peewee.IntegerField()
+    client_id = peewee.TextField()
+    message_id = peewee.IntegerField()
+
+    class Meta:
+        table_name = "sent_id"
+        primary_key = peewee.CompositeKey("sender_id", "client_id")
+        without_rowid = True
+
+
+class HandedOutRow(Model):
+    """That mail of the tail was handed out, or given back unseen: ``change`` is 1 or -1, ``ids`` a JSON list."""
+
+    last_id = peewee.IntegerField()
+    """The highest of the ids."""
+    number = peewee.IntegerField()
+    mailbox_id = peewee.IntegerField()
+    change = peewee.IntegerField()
+    ids = peewee.TextField()
+
+    class Meta:
+        table_name = "handed_out"
+        primary_key = peewee.CompositeKey("last_id", "number")
         without_rowid = True
 
 
@@ -277,6 +307,8 @@ MODELS = (
     ForwardRow,
     MessageRow,
     QueueRow,
+    SentIdRow,
+    HandedOutRow,
     ReceiptRow,
     UntoldRow,
     MetaRow,

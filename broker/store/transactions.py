@@ -2,12 +2,17 @@
 
 Theory of operation. Writes are gathered in lists and reach SQLite in one transaction at ``commit``, by ``executemany`` on
 peewee's own connection (five times as fast as ``insert_many``); accounts, which change rarely, are written as peewee
-queries. A read that has to see gathered rows flushes them into the open transaction first. Mail is committed with
+queries. A read that has to see gathered rows flushes them into the open transaction first. What is derived from a message is
+written later (``broker.store.tail``). Mail is committed with
 synchronous=FULL, so an acknowledged message survives loss of power; a transaction that only marks mail as handed out is
 committed with NORMAL, which survives any crash of the process and costs no sync.
 """
 
+import json
 import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any, TypeVar
 
 import peewee
@@ -15,7 +20,6 @@ import peewee
 from broker.core.storage import (
     ORDINARY,
     Delivery,
-    IdConflict,
     NewMessage,
     StoreDamaged,
     StoredMessage,
@@ -28,18 +32,22 @@ from broker.home.files import identity
 from broker.home.settings import Settings
 from broker.store.checkpoints import Checkpoints
 from broker.store.large_files import LargeFiles
+from broker.store.tail import Tail
 
 Row = TypeVar("Row", Delivery, StoredMessage)
+Value = TypeVar("Value", int, str)
 _INSERT_MESSAGE = f"INSERT INTO message ({','.join(NewMessage._fields)}) VALUES ({','.join('?' * len(NewMessage._fields))})"
 _INSERT_ORDINARY = (
     f"INSERT OR FAIL INTO message ({','.join(ORDINARY)}, copies) VALUES ",
     f"({'?,' * len(ORDINARY)}{NewMessage._field_defaults['copies']})",
 )
 """The table itself has the other defaults (a test compares them with the record's)."""
-_INSERT_QUEUE = "INSERT OR FAIL INTO queue VALUES ", "(?,?,0)"
+_INSERT_QUEUE = "INSERT OR IGNORE INTO queue VALUES ", "(?,?,?)", 3
 _ROWS_AT_ONCE = (32, 8, 1)
 """Rows of one INSERT. With 32, a row costs half of what it costs alone. ``OR FAIL`` spares SQLite the statement journal; a
 failed batch is rolled back whole anyway."""
+DELETE_QUEUE = "DELETE FROM queue WHERE mailbox_id = ? AND message_id = ?"
+_HAND_OUT = "INSERT INTO handed_out VALUES (?,?,?,?,?)"
 _MARK_DELIVERED = "UPDATE queue SET attempts = max(0, attempts + ?) WHERE mailbox_id = ? AND message_id = ?"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PATIENCE_MS = 250
@@ -68,7 +76,9 @@ class Transactions:
         self._messages: list[NewMessage] = []
         self._ordinary: list[Any] = []
         """Values of plain messages, end to end. A flat list makes no garbage, and the INSERT takes it as it is."""
-        self._queue: list[int] = []
+        self._queue: list[tuple[int, int]] = []
+        """(mailbox, message): deliveries of messages to several mailboxes."""
+        self._tail = Tail()
         self._statements: list[tuple[str, Any]] = []
         self._marks: list[tuple[int, int, int]] = []
         """(1 or -1, mailbox, message): handed out, or given back unseen."""
@@ -76,6 +86,8 @@ class Transactions:
         """Statements that are not worth a sync, and that a full disk may drop."""
         self._flushed = 0
         """Number of rows that this transaction has passed to SQLite."""
+        self._handed_out = 0
+        """Rows of ``handed_out`` that were written, ever."""
         self._last_id = 0
         """The highest message id given so far."""
         self._unmeasured = 0
@@ -97,20 +109,22 @@ class Transactions:
             len(self._statements),
             len(self._marks),
             len(self._light),
+            self._tail.journal.mark(),
         )
 
     def restore(self, savepoint: tuple[int, ...]) -> None:
         """Forget what was gathered since. Raises StoreError if it has reached SQLite: the batch must be run again."""
-        flushed, messages, ordinary, queue, statements, marks, light = savepoint
+        flushed, messages, ordinary, queue, statements, marks, light, tail = savepoint
         if flushed != self._flushed:
             if self._flushed != flushed + messages + ordinary + statements:
                 raise StoreError("a refused request had already written")
             messages = ordinary = queue = statements = 0  # only earlier rows were flushed: all that is gathered now is later
         del self._messages[messages:], self._ordinary[ordinary:], self._queue[queue:]
         del self._statements[statements:], self._marks[marks:], self._light[light:]
+        self._tail.journal.rollback(tail)
 
     def commit(self, *, marks: bool = True) -> None:
-        """Make everything gathered durable, or raise StoreFull, IdConflict or StoreError with nothing written."""
+        """Make everything gathered durable, or raise StoreFull or StoreError with nothing written."""
         if self._messages or self._ordinary:
             self._check_size()
         self._flush()
@@ -119,7 +133,7 @@ class Transactions:
             if marks and (self._marks or self._light):
                 if not self._open:
                     self._begin("NORMAL")
-                self._sql.executemany(_MARK_DELIVERED, self._marks)
+                self._write_marks()
                 self._run(self._light)
             if self._open:
                 self._sql.execute("COMMIT")
@@ -127,6 +141,7 @@ class Transactions:
             self._note_failed_sync(e)
             raise translate(e) from e
         self.check_names()
+        self._tail.journal.commit()
         self._forget()
 
     def checkpoint(self, *, quiet: bool) -> None:
@@ -139,6 +154,23 @@ class Transactions:
 
     def _note_failed_sync(self, error: sqlite3.Error) -> None:
         self._sync_failed |= getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC
+
+    def _write_marks(self) -> None:
+        """Mark mail as handed out, or given back: each row of ``queue``, and one row for all that is in the tail."""
+        queued: list[tuple[int, int, int]] = []
+        late: dict[tuple[int, int], list[int]] = {}
+        for change, mailbox_id, message_id in self._marks:
+            box = self._tail.boxes.get(mailbox_id, {})
+            if message_id in box:
+                late.setdefault((mailbox_id, change), []).append(message_id)
+                self._tail.journal.put(box, message_id, max(0, box[message_id] + change))
+            else:
+                queued.append((change, mailbox_id, message_id))
+        if queued:
+            self._sql.executemany(_MARK_DELIVERED, queued)
+        for (mailbox_id, change), ids in late.items():
+            self._handed_out += 1
+            self._sql.execute(_HAND_OUT, (max(ids), self._handed_out, mailbox_id, change, json.dumps(ids)))
 
     def check_names(self) -> None:
         """Raise StoreGone if the database or its WAL was removed, moved or replaced. Two stats of 2 us.
@@ -153,6 +185,7 @@ class Transactions:
     def rollback(self) -> None:
         if self._sql.in_transaction:
             self._sql.execute("ROLLBACK")
+        self._tail.journal.rollback()
         self._forget()
 
     def _forget(self) -> None:
@@ -213,7 +246,7 @@ class Transactions:
             if self._messages:
                 self._sql.executemany(_INSERT_MESSAGE, self._messages)
             self._insert(*_INSERT_ORDINARY, len(ORDINARY), self._ordinary)
-            self._insert(*_INSERT_QUEUE, 2, self._queue)
+            self._write_queue([(*delivery, 0) for delivery in self._queue])
             self._run(self._statements)
         except sqlite3.Error as e:
             raise translate(e) from e
@@ -222,6 +255,10 @@ class Transactions:
         self._ordinary.clear()
         self._queue.clear()
         self._statements.clear()
+
+    def _write_queue(self, rows: list[tuple[int, int, int]]) -> None:
+        """(mailbox, message, how often it was handed out) each."""
+        self._insert(*_INSERT_QUEUE, flat(rows))
 
     def _run(self, statements: list[tuple[str, Any]]) -> None:
         for sql, parameters in statements:
@@ -243,15 +280,23 @@ class Transactions:
 
     def _write_now(self, *statements: tuple[str, list[Any]]) -> None:
         """A small transaction of its own, between batches, without a sync."""
-        try:
-            self._begin("NORMAL")
+        with self._apart():
             for sql, rows in statements:
                 self._sql.executemany(sql, rows)
+
+    @contextmanager
+    def _apart(self, synchronous: str = "NORMAL") -> Iterator[None]:
+        """A transaction of its own, between batches. What is gathered for the next batch stays. Raises StoreError."""
+        try:
+            self._begin(synchronous)
+            yield
             self._sql.execute("COMMIT")
         except sqlite3.Error as e:
             raise translate(e) from e
         finally:
-            self.rollback()
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+            self._open = False
 
     def _check_size(self) -> None:
         """Refuse to grow beyond the limit. Far below it a few batches go by between two looks, which cost 15 us each."""
@@ -279,6 +324,20 @@ class Transactions:
         self.checkpoints.close(self._db.close)
 
 
+def flat(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The values of all rows, end to end."""
+    return list(chain.from_iterable(rows))
+
+
+def among(values: list[Value]) -> tuple[str, list[Value | int]]:
+    """An IN clause and its parameters, filled up to a power of two: SQLite keeps statements, and lengths are many."""
+    known: list[Value | int] = list(values)
+    if not known:
+        known.append(-1)
+    width = 1 << (len(known) - 1).bit_length()
+    return f"IN ({','.join('?' * width)})", known + known[-1:] * (width - len(known))
+
+
 def is_damage(error: BaseException | None) -> bool:
     """True where SQLite says that the file is malformed or no database. A malformed text index does not count."""
     code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
@@ -293,8 +352,6 @@ def is_locked(error: sqlite3.Error) -> bool:
 def translate(error: sqlite3.Error) -> Exception:
     if is_damage(error):
         return StoreDamaged(str(error))
-    if isinstance(error, sqlite3.IntegrityError):
-        return IdConflict(str(error))
     if is_locked(error):
         return StoreLocked(str(error))
     return StoreFull(str(error))

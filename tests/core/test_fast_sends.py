@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
@@ -232,14 +233,31 @@ def test_a_run_ends_where_the_mailbox_is_full(home: Path) -> None:
     core.store.close()
 
 
-def test_a_repeated_id_in_a_run_is_stored_once(core: Core) -> None:
+@pytest.mark.parametrize("folded", [False, True], ids=["in memory", "on the disk"])
+@pytest.mark.parametrize(
+    ("before", "ids", "known"),
+    [
+        ("", "aba", "a"),
+        ("", "bab", "b"),
+        ("ab", "abc", "ab"),
+        ("c", "abc", "c"),
+        ("bd", "acbde", "bd"),
+        ("z", "abcabc", "abc"),
+    ],
+)
+def test_a_repeated_id_in_a_run_is_stored_once(core: Core, before: str, ids: str, known: str, folded: bool) -> None:
     core.register("fred", "ann")
-    taken(core, send())
-    frame = Frame(b"fred", [{**send(message_id=i), "session_token": core.tokens["fred"]} for i in ("a", "b", "a")])
-    out, _events = core.engine.run([frame], Moment(core.wall_s, core.mono_s))
-    replies = [o.body for o in out if isinstance(o, Outgoing)]
-    assert [r.get("duplicate") for r in replies] == [None, None, True]
-    assert len(core.check("ann")) == 3
+    taken(core, *[send(message_id=i) for i in before])
+    if folded:
+        core.store.fold_all()
+    out, _events = core.engine.run(
+        [Frame(b"fred", [{**send(message_id=i), "session_token": core.tokens["fred"]} for i in ids])],
+        Moment(core.wall_s, core.mono_s),
+    )
+    bodies = [body for o in out for body in ([o.body] if isinstance(o, Outgoing) else o.bodies)]
+    assert [body["message_id"] for body in bodies] == list(ids)
+    assert [body["message_id"] for body in bodies if body.get("duplicate")] == list(known)
+    assert len(core.check("ann", limit=50)) == len({*before, *ids})
 
 
 def test_the_lane_is_short_enough_to_read() -> None:

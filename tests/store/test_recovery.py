@@ -12,6 +12,7 @@ from broker.core.state import Moment
 from broker.core.storage import StoreDamaged
 from broker.home.settings import Settings
 from broker.store import open_store, recovery
+from broker.store.folding import waiting_in
 from tests.deep.faults.steps import deaths
 from tests.engine import Core
 
@@ -31,13 +32,16 @@ def filled(home: Path) -> Path:
     core.register("fred", "claude")
     for i in range(MESSAGES):
         core.send("fred", "claude", f"{i} " + "x" * 1000, message_id=f"m{i}")
+    core.store.fold_all()
     core.store.close()
     return home / "ipc.db"
 
 
 def unread(home: Path) -> list[int]:
     with closing(sqlite3.connect(home / "ipc.db")) as db:
-        rows = db.execute("SELECT content FROM message JOIN queue ON message_id = id WHERE sender_id > 0 ORDER BY id")
+        waiting = waiting_in(db.execute("PRAGMA user_version").fetchone()[0])
+        found = f"SELECT content FROM message JOIN {waiting} ON message_id = id WHERE sender_id > 0 ORDER BY id"  # noqa: S608
+        rows = db.execute(found)
         return [int(row[0].split()[0]) for row in rows]
 
 

@@ -49,10 +49,9 @@ class WatchedEngine(Engine):
         now: Moment,
         pace: TimeBudget | None = None,
         *,
-        careful: bool = False,
         marks: bool = True,
     ) -> Decided:
-        out, events = Engine._attempt(self, work, now, pace, careful=careful, marks=marks)
+        out, events = Engine._attempt(self, work, now, pace, marks=marks)
         requests = [r for part in work for r in (part.requests() if isinstance(part, Frame) else (part,))]
         self.attempts.append(Attempt(requests, flat(out), marks))
         return out, events

@@ -47,6 +47,12 @@ def _writes(store: Any) -> bool:
     return bool(store._messages or store._ordinary or store._statements or store._marks)
 
 
+def fold_always() -> None:
+    """Have the tail folded after each batch, as if it were too long."""
+    upkeep = importlib.import_module("broker.server.upkeep")
+    upkeep.LONGEST = 0
+
+
 def arm(point: str, nth: int) -> None:
     """Wrap the method of a point."""
     from broker.server.loop import Server
@@ -97,6 +103,18 @@ def arm(point: str, nth: int) -> None:
     def orphan_sweep() -> None:
         wrap(LargeFiles, "remove", 1)
 
+    def before_fold() -> None:
+        fold_always()
+        wrap(SqliteStore, "_write_tail", nth)
+
+    def inside_fold() -> None:  # the rows are in SQLite's transaction, COMMIT has not been said
+        fold_always()
+        wrap(SqliteStore, "_write_tail", nth, after=True)
+
+    def after_fold() -> None:
+        fold_always()
+        wrap(SqliteStore, "fold", nth, after=True)
+
     def at_load() -> None:
         wrap(SqliteStore, "load", 1)
 
@@ -119,6 +137,9 @@ POINTS = (
     "before_finish",
     "after_finish",
     "orphan_sweep",
+    "before_fold",
+    "inside_fold",
+    "after_fold",
     "at_load",
 )
 

@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from broker.home.settings import Settings
+from broker.store.folding import waiting_in
+from broker.store.migrations import SCHEMA_VERSION
 from tests.deep.faults import report
 from tests.deep.faults.shim import Record, build, read
 
@@ -97,6 +99,8 @@ def act(home: Path, seed: str, durability: str) -> None:
             acks.write("".join(f"read {out.pop(i)}\n" for i in ids).encode())
         if rng.random() < 0.1:
             store.sweep_read(clock + 1e6 if rng.random() < 0.5 else clock, 50)
+        if rng.random() < 0.2:
+            store.fold(rng.randint(1, 30))
         if round_number % 40 == 39:
             store.close()
             store = open_store(settings)
@@ -253,12 +257,9 @@ def judge(home: Path, answered: bytes, durability: str) -> list[str]:
         store.close()
     with sqlite3.connect(home / "ipc.db") as db:
         problems = [str(row[0]) for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        unread = {
-            r[0]: r[1:]
-            for r in db.execute(
-                "SELECT m.client_id, m.file_path, m.file_size, m.file_sha256 FROM queue q JOIN message m ON m.id = q.message_id"
-            )
-        }
+        found = "SELECT m.client_id, m.file_path, m.file_size, m.file_sha256 FROM message m WHERE m.id IN "
+        found += f"(SELECT message_id FROM {waiting_in(SCHEMA_VERSION)})"  # noqa: S608
+        unread = {r[0]: r[1:] for r in db.execute(found)}
         known = {r[0] for r in db.execute("SELECT client_id FROM message")}
         names = {r[0] for r in db.execute("SELECT name FROM mailbox WHERE claimed")}
     db.close()

@@ -53,7 +53,10 @@ _ENV = {
     "IPC_PAIR_LIMIT": "3",
     "IPC_ATTEMPT_LIMIT": "1000000",  # the model can't tell how many marks of hand-outs a full disk dropped
 }
-_KINDS = ("batch", "time", "long time", "clock set back", "connection ends", "sweep", "death"), (90, 14, 0.3, 0.3, 2, 2, 0.5)
+_KINDS = (
+    ("batch", "time", "long time", "clock set back", "connection ends", "sweep", "fold", "death"),
+    (90, 14, 0.3, 0.3, 2, 2, 3, 0.5),
+)
 _MOODS = ("", "full", "full at commit", "killed before commit", "killed after commit"), (94, 2, 2, 1, 1)
 _OLD_S = 20 * 86_400.0
 _TAIL = 12
@@ -165,6 +168,8 @@ class World:
             self._end_connection(self.rng.choice(self.agents).route)
         elif kind == "sweep":
             self.sweep()
+        elif kind == "fold":
+            self.store.fold(self.rng.randint(1, 20))
         else:
             self.restart()
 

@@ -37,7 +37,10 @@ def test_a_short_stretch_meets_every_action_and_what_they_lead_to(stretch: dict[
     assert [name for name in (*DRAWN, "register") if not counts.get(f"{name} ok")] == []
     rare = ("answers handed out", "claim claim_conflict", "send blocked", "send rate_limited", "waits ended", "pushed", "told")
     assert [name for name in rare if not counts.get(name)] == []
-    assert min(stretch["faults"].get(name, 0) for name in ("frames", "one by one", "disk full", "reply lost", "sweep")) > 30
+    assert (
+        min(stretch["faults"].get(name, 0) for name in ("frames", "one by one", "disk full", "reply lost", "sweep", "fold"))
+        > 30
+    )
 
 
 def test_the_same_seed_takes_the_same_steps() -> None:
@@ -48,7 +51,7 @@ def test_the_same_seed_takes_the_same_steps() -> None:
 
 @pytest.mark.parametrize("damage", ["mail lost", "member forgotten", "claim forgotten", "question answered by nobody"])
 def test_an_engine_that_forgets_is_found_out(home: Path, damage: str) -> None:
-    world = simulation.World("damage", home)
+    world = simulation.World(damage, home)
     try:
         while not _damaged(world, damage):
             world.step()
