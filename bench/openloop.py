@@ -4,11 +4,13 @@ So a stall is seen by every message that was due in it, not by one alone (no coo
 """
 
 import ctypes
+import gc
 import random
 import sys
 import time
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,9 @@ from bench.fleet import wait_until
 from bench.systems import refused
 
 SIZE = 256
+PROBE_BOX = "bench-probed"
+"""Who gets the probe's mail."""
+_PROBE_PAUSE_S = 0.002
 _FRAME = 256
 _STAMP = 20
 """Characters that say when a message was due; spaces fill them, ``x`` the rest."""
@@ -61,20 +66,28 @@ def next_batch(due_s: Sequence[float], position: int, now_s: float) -> int:
     return end - position
 
 
-def send(endpoint: str, token: str, load: Load) -> Generator[None, float, "array[float]"]:
-    """Job: send the load when it is due. Returns the µs from being due to the durable acknowledgement, of each."""
+def send(endpoint: str, token: str, load: Load) -> Generator[None, float, "tuple[array[float], array[float]]"]:
+    """Job: send the load when it is due.
+
+    Returns (the µs from being due to the durable acknowledgement, the µs from being due to being sent, of each).
+    """
     precise_sleep()
     sender = WireSender(endpoint, token)
     try:
-        begin_s = yield
-        due_s = array("d", (begin_s + offset for offset in load.due_s()))
-        return drive(sender, due_s)
+        with without_collector():
+            begin_s = yield
+            due_s = array("d", (begin_s + offset for offset in load.due_s()))
+            late_us = array("d")
+            return drive(sender, due_s, late_us), late_us
     finally:
         sender.close()
 
 
-def drive(sender: WireSender, due_s: "array[float]") -> "array[float]":
-    """Send each message at its time; an answer never holds the next one up. Raises RuntimeError with a refusal."""
+def drive(sender: WireSender, due_s: "array[float]", late_us: "array[float] | None" = None) -> "array[float]":
+    """Send each message at its time; an answer never holds the next one up. Raises RuntimeError with a refusal.
+
+    ``late_us`` gets the µs by which each was given to the socket too late.
+    """
     clock, latencies_us = time.perf_counter, array("d")
     position = 0
     while len(latencies_us) < len(due_s):
@@ -83,6 +96,9 @@ def drive(sender: WireSender, due_s: "array[float]") -> "array[float]":
         count = 0 if full else next_batch(due_s, position, now_s)
         if count:
             sender.send([stamp(t) for t in due_s[position : position + count]])
+            if late_us is not None:
+                now_s = clock()
+                late_us.extend((now_s - t) * 1e6 for t in due_s[position : position + count])
             position += count
         elif not full and position < len(due_s):
             sender.pipe.wait(max(0.0, due_s[position] - now_s))
@@ -105,24 +121,60 @@ def receive(endpoint: str, token: str, count: int) -> Generator[None, float, "tu
         answer = client.request(action="subscribe", window=10_000)
         if answer["status"] != "ok":
             raise refused(answer)
-        yield
-        latencies_us: array[float] = array("d")
-        seen: set[str] = set()
-        while len(latencies_us) < count:
-            maps, now_s = client.receive(), time.perf_counter()
-            ids: list[str] = []
-            for mail in pushed(maps):
-                ids.append(mail["id"])
-                if mail["id"] not in seen:
-                    latencies_us.append((now_s - read_stamp(mail["message"]["content"])) * 1e6)
-            seen.update(ids)
-            if ids:
-                client.tell(action="ack", ids=ids)
-        ended_s = time.perf_counter()
+        with without_collector():
+            yield
+            latencies_us: array[float] = array("d")
+            seen: set[str] = set()
+            while len(latencies_us) < count:
+                maps, now_s = client.receive(), time.perf_counter()
+                ids: list[str] = []
+                for mail in pushed(maps):
+                    ids.append(mail["id"])
+                    if mail["id"] not in seen:
+                        latencies_us.append((now_s - read_stamp(mail["message"]["content"])) * 1e6)
+                seen.update(ids)
+                if ids:
+                    client.tell(action="ack", ids=ids)
+            ended_s = time.perf_counter()
         client.request(action="unsubscribe")  # answered after the acknowledgements
         return ended_s, latencies_us
     finally:
         client.close()
+
+
+def probe(endpoint: str, token: str, seconds: float) -> Generator[None, float, "array[float]"]:
+    """Job: for so long a message each 2 ms, each after the answer to the one before, to another mailbox than the load's.
+
+    Returns the µs that each took. What stops the broker for longer than the pause is seen by at least one of them.
+    """
+    precise_sleep()
+    sender = WireSender(endpoint, token, box=PROBE_BOX)
+    try:
+        with without_collector():
+            begin_s = yield
+            wait_until(begin_s)
+            latencies_us: array[float] = array("d")
+            while (sent_s := time.perf_counter()) < begin_s + seconds:
+                sender.send(["x" * SIZE])
+                reply = sender.receive()[0]
+                if reply["status"] != "ok":
+                    raise refused(reply)
+                latencies_us.append((time.perf_counter() - sent_s) * 1e6)
+                time.sleep(_PROBE_PAUSE_S)
+            return latencies_us
+    finally:
+        sender.close()
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Python's collector does not stop this process, whose messages would be late by that."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def push(endpoint: str, token: str, receiver: str, count: int) -> Generator[None, float, "array[float]"]:
