@@ -1,8 +1,11 @@
 """Requests that wait for the engine, by connection; who is next, and with how many.
 
-Alone, a connection fills a whole transaction. Beside others it gets at most ``SHARE`` requests into one, and every other
-transaction is without the connections that have more than that waiting: a flood costs the others one short transaction of
-waiting. Where requests are expensive a count does not bound time, so a ``ConnectionBudget`` does; what it leaves is put back.
+Alone, a connection fills a whole transaction. Beside others each gets its share into one.
+
+A flood is a connection that has had more than that waiting within the last second; the others ask little. While both are about,
+the shortest queues come first (as in multilevel feedback queues): every other transaction is without floods, and all floods
+together get ``TURN`` requests into one. So whoever asks little waits for one short transaction and its own, however many floods
+there are. Where requests are expensive a count does not bound time, so a ``ConnectionBudget`` does; what it leaves is put back.
 Reads of the archive take up to a tenth of a second. They wait in the ``SlowLane``, and one of
 them runs after each transaction; what comes meanwhile waits for that one read.
 
@@ -16,8 +19,10 @@ from collections.abc import Callable
 from broker.core.batch import Frame, Incoming
 from broker.core.state import Route, Session
 
-SHARE = 128
-"""Requests of one connection in a transaction that it shares with others: 128 rows share a sync well enough."""
+SHARE = 64
+"""Requests of one flood in a transaction that it shares with who asks little: 64 rows share a sync well enough."""
+TURN = 128
+"""Requests of all floods together there; of each flood where floods share a transaction among themselves."""
 SHARE_S = 0.001
 """Seconds that a connection's requests may take there; its first one may take longer. About the time of a sync."""
 ALONE_S = 0.02
@@ -27,8 +32,8 @@ LIMIT = 8192
 LIMIT_BYTES = 128 * 1024 * 1024
 SLOW_LIMIT = 128
 """Reads of the archive of one session that may wait."""
-_SHARED_S = 1.0
-"""Keep transactions short for 1 s after a second connection was active; it will probably ask again."""
+_LATELY_S = 1.0
+"""A connection that was active within the last second will probably ask again, and a flood go on."""
 
 
 class Waiting:
@@ -62,8 +67,12 @@ class Backlog:
 
     def __init__(self) -> None:
         self._queues: dict[Route, Waiting] = {}
-        self._shared_until_s = 0.0
-        self._small_first = False
+        self._shared_until_s = self._mixed_until_s = 0.0
+        """Until when several connections ask, and until when some of them ask little beside floods."""
+        self._floods: dict[Route, float] = {}
+        """Until when each counts as one."""
+        self._few_first = False
+        self._mixed = False
         self._each_bytes: dict[Route, float] = {}
         """Mean size of the requests that were taken last, by connection."""
         self.pace_s = ALONE_S
@@ -80,9 +89,20 @@ class Backlog:
         return bool(self._queues) and any(not held(route) for route in self._queues)
 
     def is_behind(self, route: Route) -> bool:
-        """True from a quarter of the limits on: a door that can leave the rest unread should."""
+        """True from a quarter of the limits on: a door that can leave the rest unread should.
+
+        Sooner where somebody asks little, who would wait while a flood is decoded.
+        """
         waiting = self._queues.get(route)
-        return waiting is not None and (waiting.requests > LIMIT // 4 or waiting.size_bytes > LIMIT_BYTES // 4)
+        if waiting is None:
+            return False
+        most = 2 * SHARE if self._mixed else LIMIT // 4
+        return waiting.requests > most or waiting.size_bytes > LIMIT_BYTES // 4
+
+    @property
+    def read_at_once(self) -> int:
+        """Requests to decode before the next transaction."""
+        return 2 * TURN if self._mixed else LIMIT // 4
 
     def add(self, frame: Frame, size_bytes: int) -> bool:
         """Queue a frame's requests; False if too much of its connection waits already. A first frame is always taken."""
@@ -99,12 +119,23 @@ class Backlog:
     def take(self, limit: int, now_s: float, held: Callable[[Route], bool] = lambda _route: False) -> list[Frame]:
         """The next transaction's requests, at most ``limit``, none of those connections that are ``held``."""
         if len(self._queues) > 1:
-            self._shared_until_s = now_s + _SHARED_S
+            self._shared_until_s = now_s + _LATELY_S
         shared = now_s < self._shared_until_s
-        share, self.pace_s = (SHARE, SHARE_S) if shared else (limit, ALONE_S)
+        self.pace_s = SHARE_S if shared else ALONE_S
         taken: list[Frame] = []
         self._each_bytes.clear()
-        for route in self._in_turn():
+        self._mixed = self._mixed and shared
+        few, many = self._in_turn(now_s) if shared else (list(self._queues), [])
+        left = self._move(few, limit, limit, held, taken)
+        if self._mixed:
+            self._move(many, min(left, TURN), SHARE, held, taken)
+        else:
+            self._move(many, left, TURN, held, taken)
+        return taken
+
+    def _move(self, routes: list[Route], limit: int, share: int, held: Callable[[Route], bool], taken: list[Frame]) -> int:
+        """Take up to ``limit`` requests, ``share`` of each connection. Returns how many more there might be."""
+        for route in routes:
             if limit <= 0:
                 break
             if held(route):
@@ -114,19 +145,22 @@ class Backlog:
             limit -= waiting.move(min(share, limit), taken)
             if waiting.frames:
                 self._queues[route] = waiting  # behind the others
-        return taken
+        return limit
 
-    def _in_turn(self) -> list[Route]:
-        """Whose turn it is. Every other transaction is without those that have more than a share waiting, if others wait.
-
-        So a connection that asks little waits for the transaction under way and its own, and not for two shares of a flood.
-        """
-        if len(self._queues) < 2:
-            self._small_first = False
-            return list(self._queues)
-        small = [route for route, waiting in self._queues.items() if waiting.requests <= SHARE]
-        self._small_first = 0 < len(small) < len(self._queues) and not self._small_first
-        return small if self._small_first else list(self._queues)
+    def _in_turn(self, now_s: float) -> tuple[list[Route], list[Route]]:
+        """Whose turn it is: (those that ask little, floods)."""
+        floods = self._floods = {route: until_s for route, until_s in self._floods.items() if now_s < until_s}
+        few: list[Route] = []
+        many: list[Route] = []
+        for route, waiting in self._queues.items():
+            if waiting.requests > SHARE:
+                floods[route] = now_s + _LATELY_S
+            (many if route in floods else few).append(route)
+        if few and floods:
+            self._mixed_until_s = now_s + _LATELY_S
+        self._mixed = now_s < self._mixed_until_s
+        self._few_first = bool(few and many) and not self._few_first
+        return few, [] if self._few_first else many
 
     def put_back(self, frames: list[Frame]) -> None:
         """Queue what was taken and not run, before what the same connections have sent since."""

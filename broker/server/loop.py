@@ -246,14 +246,14 @@ class Server:
             except (frames.FrameError, IpcError) as e:
                 self._refuse(peer.route, e)
                 self._stream.drop(peer)  # where the next request begins is not known
-        read = 0 if routed else _BATCH_REQUESTS
-        while read < _BATCH_REQUESTS and (message := self._router.read()) is not None:
+        left = self._backlog.read_at_once if routed else 0
+        while left > 0 and (message := self._router.read()) is not None:
             route, whole = message
             if whole is not None:
-                read += self._take_in(route, whole, frames)
+                left -= self._take_in(route, whole, frames)
             else:
                 self._refuse(route, frames.FrameError("a message has one frame"))
-                read += 1
+                left -= 1
         for route in self._router.arrived:
             begin_connection(self.engine.state, route)
         self._router.arrived.clear()

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import zmq
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.strategies import integers, one_of, sampled_from
 
 from broker.core.batch import Frame
 from broker.home.data_folder import prepare_home
@@ -16,7 +19,7 @@ from broker.home.logs import Log
 from broker.home.paths import wire_socket
 from broker.home.settings import Settings
 from broker.protocol import frames
-from broker.server.fairness import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, Backlog, ConnectionBudget
+from broker.server.fairness import LIMIT, LIMIT_BYTES, SHARE, SLOW_LIMIT, TURN, Backlog, ConnectionBudget
 from broker.server.loop import Server
 from broker.store import open_store
 from tests.conftest import Service
@@ -61,15 +64,50 @@ def test_who_asks_little_has_every_other_turn_without_a_flood_and_the_flood_ever
     assert turns == [{b"quiet": 1}, {b"flood": SHARE, b"quiet": 1}] * 3
 
 
-def test_a_burst_waits_at_most_every_other_turn_and_is_not_remembered() -> None:
+def test_a_burst_waits_for_every_other_turn_until_it_is_over_and_a_second_longer() -> None:
     backlog = Backlog()
     got = []
-    for tick in range(10):
-        if tick == 0:
-            backlog.add(requests(b"burst", 3 * SHARE), 1)
+    for tick in range(20):
+        if tick in (0, 8, 16):
+            backlog.add(requests(b"burst", (3 if tick == 0 else 1) * SHARE), 1)
         backlog.add(requests(b"quiet", 1), 1)
         got.append(b"burst" in taken(backlog, tick / 10))
-    assert got == [False, True, False, True, True, False, False, False, False, False], "its last share is a small one"
+    assert [tick for tick in range(20) if got[tick]] == [1, 3, 5, 9, 16], "at last it asks no more than others"
+
+
+def test_floods_share_a_bound_where_somebody_asks_little_and_take_turns_in_it() -> None:
+    backlog = Backlog()
+    floods = [f"flood {n}".encode() for n in range(4)]
+    turns = []
+    for tick in range(8):
+        for route in floods:
+            backlog.add(requests(route, 100), 1)
+        backlog.add(requests(b"quiet", 1), 1)
+        turns.append({route: len(ids) for route, ids in taken(backlog, tick / 100).items()})
+    assert turns[::2] == [{b"quiet": 1}] * 4
+    assert turns[1::2] == [{b"quiet": 1, a: SHARE, b: SHARE} for a, b in (floods[:2], floods[2:]) * 2]
+
+
+def test_floods_among_themselves_fill_a_transaction() -> None:
+    backlog = Backlog()
+    for route in (b"a", b"b", b"c"):
+        backlog.add(requests(route, 500), 1)
+    assert {route: len(ids) for route, ids in taken(backlog).items()} == {b"a": TURN, b"b": TURN, b"c": TURN}
+
+
+def test_a_flood_is_not_read_far_ahead_while_somebody_asks_little() -> None:
+    backlog = Backlog()
+    backlog.add(requests(b"flood", 1000), 1)
+    assert not backlog.is_behind(b"flood")
+    alone = backlog.read_at_once
+    backlog.add(requests(b"quiet", 1), 1)
+    taken(backlog)
+    assert backlog.is_behind(b"flood")
+    assert not backlog.is_behind(b"quiet")
+    assert backlog.read_at_once < alone
+    taken(backlog, now_s=5.0, limit=10)
+    assert not backlog.is_behind(b"flood")
+    assert backlog.read_at_once == alone
 
 
 def test_what_a_turn_did_not_come_to_is_first_in_the_next_and_counts_with_its_bytes() -> None:
@@ -105,9 +143,9 @@ def test_a_frame_that_is_cut_keeps_its_token_and_door() -> None:
 def test_when_a_turn_is_full_the_next_begins_with_those_left_out() -> None:
     backlog = Backlog()
     for route in (b"a", b"b", b"c"):
-        backlog.add(requests(route, 100), 1)
-    assert {r: len(ids) for r, ids in taken(backlog, limit=164).items()} == {b"a": 100, b"b": 64}
-    assert list(taken(backlog, limit=164)) == [b"c", b"b"]
+        backlog.add(requests(route, 60), 1)
+    assert {r: len(ids) for r, ids in taken(backlog, limit=100).items()} == {b"a": 60, b"b": 40}
+    assert list(taken(backlog, limit=100)) == [b"c", b"b"]
 
 
 def test_too_many_requests_or_bytes_of_one_connection_are_not_taken() -> None:
@@ -119,6 +157,74 @@ def test_too_many_requests_or_bytes_of_one_connection_are_not_taken() -> None:
     backlog.take(100_000, 0.0)
     backlog.take(100_000, 5.0)
     assert backlog.add(requests(b"a", 1), 1)
+
+
+class Turns(RuleBasedStateMachine):
+    """Connections that ask as they like, and turns that run all or a part of what they take."""
+
+    ROUTES = (b"a", b"b", b"c", b"d", b"e")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backlog = Backlog()
+        self.now_s = 0.0
+        self.asked = dict.fromkeys(self.ROUTES, 0)
+        self.run = dict.fromkeys(self.ROUTES, 0)
+        self.flooded_s = dict.fromkeys(self.ROUTES, -10.0)
+        """When more than a share of it waited last."""
+        self.turns = dict.fromkeys(self.ROUTES, 0)
+        """Turns since something of it was run, or nothing waited."""
+
+    @rule(route=sampled_from(ROUTES), count=one_of(integers(1, 5), integers(1, 400)))
+    def asks(self, route: bytes, count: int) -> None:
+        first = self.asked[route]
+        if self.backlog.add(Frame(route, [{"id": first + n} for n in range(count)]), 1):
+            self.asked[route] += count
+            self._note_floods()
+
+    def _note_floods(self) -> None:
+        for route in self.ROUTES:
+            if self.asked[route] - self.run[route] > SHARE:
+                self.flooded_s[route] = self.now_s
+
+    @rule(seconds=sampled_from([0.0, 0.1, 2.0]), put_back=sampled_from([0, 0, 1, 7]))
+    def turn(self, seconds: float, put_back: int) -> None:
+        self.now_s += seconds
+        self._note_floods()
+        waiting = {route for route in self.ROUTES if self.asked[route] > self.run[route]}
+        few = {route for route in waiting if self.flooded_s[route] < self.now_s - 1.0}
+        many = {route for route in waiting if self.flooded_s[route] == self.now_s}
+        frames_ = self.backlog.take(2048, self.now_s)
+        counts = dict.fromkeys(self.ROUTES, 0)
+        for frame in frames_:
+            counts[frame.route] += len(frame.bodies)
+        if few:
+            assert sum(counts[route] for route in many) <= TURN, "who asks little waits for no more than that"
+        if put_back and frames_:
+            *frames_, last = frames_
+            head, rest = last.cut(max(0, len(last.bodies) - put_back))
+            frames_ += [head] if head.bodies else []
+            self.backlog.put_back([rest])
+        self._note(frames_, waiting)
+        assert put_back or all(self.turns[route] == 0 for route in few), "it is in every transaction"
+        assert all(self.turns[route] <= 2 * len(self.ROUTES) for route in waiting), "nobody is left out for long"
+
+    def _note(self, frames_: list[Frame], waiting: set[bytes]) -> None:
+        for route in waiting:
+            self.turns[route] += 1
+        for frame in frames_:
+            ids = [body["id"] for body in frame.bodies]
+            start = self.run[frame.route]
+            assert ids == list(range(start, start + len(ids))), "each connection's order, nothing lost, nothing twice"
+            self.run[frame.route] += len(ids)
+            self.turns[frame.route] = 0
+        for route in self.ROUTES:
+            if self.asked[route] == self.run[route]:
+                self.turns[route] = 0
+
+
+Turns.TestCase.settings = settings(deadline=None)
+TestTurns = Turns.TestCase
 
 
 def test_a_flood_without_end_is_answered_whole_and_delays_another_by_a_few_turns(service: Service) -> None:
@@ -251,7 +357,7 @@ def test_one_search_is_run_in_a_turn_and_others_wait_for_no_more(stepped: Steppe
     busy, quiet = stepped.connect(), stepped.connect()
     token = busy.ask(action="register", instance_id="fred")[0]["session_token"]
     quiet.ask(action="ping")
-    busy.send(*({"action": "search", "query": "word", "id": n, "session_token": token} for n in range(100)))
+    busy.send(*({"action": "search", "query": "word", "id": n, "session_token": token} for n in range(60)))
     answered = [0]
     for number in range(10):
         reply, turns = quiet.ask(action="ping", id=number)
