@@ -75,7 +75,8 @@ class JsonUpstream(Upstream):
         if not isinstance(action, str) or (action not in OPEN_ACTIONS and action not in FORMER_ACTIONS):
             raise IpcError("unknown_action", action=str(action)[:64], known=", ".join(OPEN_ACTIONS))
         body = request.copy()  # whose id the connection sets
-        drop_ours(body)
+        for name in OURS:
+            body.pop(name, None)
         if action in ("register", "subscribe"):
             body["client"] = client
         if peer.verdict != "ours" and isinstance(body.get("body"), dict):
@@ -85,12 +86,6 @@ class JsonUpstream(Upstream):
             if peer.verdict == "foreign":
                 body["peer_uid"] = peer.uid
         return body
-
-
-def drop_ours(body: dict[str, Any]) -> None:
-    if not OURS.isdisjoint(body):
-        for name in OURS:
-            body.pop(name, None)
 
 
 def shown(reply: dict[str, Any], *, delivers: bool) -> dict[str, Any]:

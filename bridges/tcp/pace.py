@@ -120,6 +120,11 @@ class Window:
         self._running += 1
         self._asked += 1
 
+    @property
+    def is_open(self) -> bool:
+        """Whether plain requests are sure not to wait."""
+        return self.bulk and not self._held
+
     def answered(self, slot: Slot) -> None:
         self._running -= slot.counts
         self._asked -= slot.orders

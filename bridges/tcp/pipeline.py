@@ -81,7 +81,7 @@ class Pipeline(Guest):
         window.came = len(lines)
         for raw in lines:
             request = None
-            if not window.holds:
+            if window.is_open or not window.holds:
                 try:
                     request = parse(raw)
                 except IpcError:  # which is said in its turn
@@ -90,7 +90,6 @@ class Pipeline(Guest):
                     if is_plain(request):
                         slot = Slot(len(raw), taken)
                         slots.append(slot)
-                        self._asked_bytes += len(raw)
                         window.begins_plainly(slot, len(slots))
                         if len(slots) == PIPELINE:
                             self._pace_down()
@@ -103,7 +102,8 @@ class Pipeline(Guest):
         window.came = 0
 
     def _ask_run(self, run: Run) -> None:
-        if run.bodies:
+        if run.slots:
+            self._asked_bytes += run.size_bytes
             try:
                 run.ask(self._up, bulk=self._window.bulk)
             except IpcError as error:

@@ -7,13 +7,13 @@ it costs besides reading and writing its text is little: this is the way of near
 from collections.abc import Callable
 from typing import Any
 
-from bridges.tcp.json_requests import OPEN_ACTIONS, JsonUpstream, drop_ours
+from bridges.tcp.json_requests import OPEN_ACTIONS, OURS, JsonUpstream
 from bridges.tcp.pace import FOR_ITSELF, Slot
 from bridges.upstream import unname
 
 PLAIN = OPEN_ACTIONS.keys() - FOR_ITSELF - {"register", "ack", "touch", "release"}
 """Actions for which the door has nothing to do."""
-_MORE = frozenset({"wait_s", "body"})
+_MORE = OURS | {"wait_s", "body"}
 """Fields for which it has."""
 
 
@@ -25,26 +25,29 @@ def is_plain(request: dict[str, Any]) -> bool:
 class Run:
     """Some plain requests of a connection. ``passed_back`` gets each reply."""
 
-    __slots__ = ("_first", "_passed_back", "bodies", "slots")
+    __slots__ = ("_bodies", "_first", "_passed_back", "size_bytes", "slots")
 
     def __init__(self, passed_back: Callable[[Slot, dict[str, Any]], None]) -> None:
         self._passed_back = passed_back
         self._first = 0
+        self._bodies: list[dict[str, Any]] = []
         self.slots: list[Slot] = []
-        self.bodies: list[dict[str, Any]] = []
+        self.size_bytes = 0
+        """Of the requests' texts."""
 
     def add(self, slot: Slot, body: dict[str, Any]) -> None:
         if "id" in body:
             slot.request = {"id": body["id"]}
-        drop_ours(body)
+        self.size_bytes += slot.size_bytes
         self.slots.append(slot)
-        self.bodies.append(body)
+        self._bodies.append(body)
 
     def ask(self, upstream: JsonUpstream, *, bulk: bool) -> None:
         """Raises IpcError."""
-        for slot, body in zip(self.slots, self.bodies, strict=True):
-            slot.unnamed = upstream.name(body)
-        self._first = upstream.submit_run(self.bodies, self._brought, bulk=bulk)
+        for slot, body in zip(self.slots, self._bodies, strict=True):
+            if body.get("message_id") is None:
+                slot.unnamed = upstream.name(body)
+        self._first = upstream.submit_run(self._bodies, self._brought, bulk=bulk)
 
     def _brought(self, reply: dict[str, Any]) -> bool:
         slot = self.slots[reply["id"] - self._first]

@@ -14,6 +14,10 @@ from typing import Protocol
 
 _READ_BYTES = 64 * 1024
 """At once. From 128 KiB on, malloc would ask the kernel for the memory each time."""
+_SHARED_BYTES = 16 * 1024
+"""At once while other clients are active: they wait meanwhile, about 10 µs a request."""
+_SHARED_S = 1.0
+"""Clients that were active within the last second will probably ask again."""
 _HIGH_BYTES = 64 * 1024
 _LOW_BYTES = 16 * 1024
 """Unsent bytes at which the owner is told to pause (64 KiB), and to go on (16 KiB)."""
@@ -60,6 +64,28 @@ class ByteStream(Protocol):
 
     def abort(self, error: OSError | None = None) -> None:
         """End now."""
+
+
+class Readers:
+    """The streams that have been read lately: one, or several."""
+
+    __slots__ = ("_last", "_last_s", "_until_s")
+
+    def __init__(self) -> None:
+        self._last = -1
+        self._last_s = self._until_s = -_SHARED_S
+
+    def at_once(self, descriptor: int, now_s: float) -> int:
+        """Note a read; how many bytes it may take."""
+        if descriptor != self._last:
+            if now_s - self._last_s < _SHARED_S:
+                self._until_s = now_s + _SHARED_S
+            self._last = descriptor
+        self._last_s = now_s
+        return _SHARED_BYTES if now_s < self._until_s else _READ_BYTES
+
+
+_READERS = Readers()
 
 
 class Stream:
@@ -163,7 +189,7 @@ class Stream:
 
     def _readable(self) -> None:
         try:
-            data = self.socket.recv(_READ_BYTES)
+            data = self.socket.recv(_READERS.at_once(self._fd, self._loop.time()))
         except BlockingIOError:
             return
         except OSError as e:

@@ -207,12 +207,15 @@ class AsyncZmqLink(Dealer):
             self._loop.call_soon(self._readable)  # libzmq's descriptor is edge-triggered: sending may have taken the edge
 
     def _readable(self) -> None:
-        while not self._closed:
-            try:
-                frame = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._owner.link_brought(frame)
+        """Take one frame; the next one in the next turn of the loop, so that who else is ready is served between."""
+        if self._closed:
+            return
+        try:
+            frame = self._socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        self._loop.call_soon(self._readable)
+        self._owner.link_brought(frame)
 
     def _watch(self) -> None:
         if self._closed:

@@ -10,6 +10,7 @@ from broker.protocol.errors import IpcError
 
 MAX_DEPTH = 64
 _INT64 = range(-(2**63), 2**64)
+_FLAT = frozenset({str, int, bool, type(None)})
 _TOO_DEEP = f"JSON may be nested {MAX_DEPTH} deep"
 
 
@@ -55,6 +56,12 @@ def parse(raw: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise IpcError("bad_request", detail="A request is a JSON object and begins with {")
     request: dict[str, Any] = value
+    for item in request.values():
+        kind = type(item)
+        if kind is not str and kind is not int and (kind is not dict or not _FLAT.issuperset(map(type, item.values()))):
+            break
+    else:  # nearly all
+        return request
     if _has_float(value, 1):
         request = _parse_exactly(raw)  # orjson makes a float of an integer beyond 64 bits
     return request
@@ -67,8 +74,6 @@ def _has_float(value: Any, depth: int) -> bool:
     found = False
     for item in value.values() if type(value) is dict else value:
         kind = type(item)
-        if kind is str or kind is int:  # nearly all
-            continue
         if kind is float or ((kind is dict or kind is list) and _has_float(item, depth + 1)):
             found = True
     return found

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from bridges.tcp.stream import Readers
 from tests.conftest import Service, wait_for
 
 COUNT = 200
@@ -79,3 +80,14 @@ def test_what_waits_for_its_turn_when_its_client_is_cut_off_is_run_all_the_same(
         let_the_door_read(quiet)
     looker = service.connect("looker")
     wait_for("all of them", lambda: looker.request("status")["queued"] == COUNT)
+
+
+def test_little_is_read_at_once_while_several_clients_are_active() -> None:
+    readers = Readers()
+    alone = readers.at_once(1, 0.0)
+    assert readers.at_once(1, 0.1) == alone
+    shared = readers.at_once(2, 0.2)
+    assert shared < alone
+    assert readers.at_once(1, 0.3) == readers.at_once(1, 1.2) == shared
+    assert readers.at_once(1, 1.4) == alone
+    assert readers.at_once(2, 9.0) == alone, "the other has been silent for long"
