@@ -48,6 +48,11 @@ def proportional_mb(pid: int) -> float:
     return _kib(read(pid, "smaps_rollup"), "Pss:") * 1024 / 1e6
 
 
+def own_mb(pid: int) -> float:
+    """Pages of no file in MB (10^6 bytes): what the process alone has written, shared with nobody but after a fork."""
+    return _kib(read(pid, "smaps_rollup"), "Pss_Anon:") * 1024 / 1e6
+
+
 def _kib(text: str, label: str) -> int:
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(label))
 

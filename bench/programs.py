@@ -1,4 +1,4 @@
-"""Whole processes, as agents and people start them: the command, a hook, an MCP server; and a service that idles."""
+"""Whole processes, as agents and people start them: the command, a hook, an MCP server."""
 
 import json
 import os
@@ -11,13 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import proc
 from bench.report import Results
 from bench.service import Service, environment_for, has_module
 from bench.systems import Skip
 
 TABLE = "Whole processes"
-MEMORY = "Memory and idling"
 _TIMEOUT_S = 30.0
 _NAME, _AGENT = "bench-cli", "bench-agent"
 _HOOK = {"session_id": "bench", "cwd": "/", "hook_event_name": "UserPromptSubmit", "prompt": "hello"}
@@ -27,7 +25,7 @@ _HELLO: dict[str, Any] = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
 }
-_AGENTS = 10
+_READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
 class Programs:
@@ -95,41 +93,6 @@ class Programs:
         with McpServer([*self._ipc, "mcp"], self._agent_env) as server:
             return server.ready_ms
 
-    # memory, once
-
-    def memory(self, idle_s: float, agents: int = _AGENTS) -> None:
-        add, home = self._results.add, str(self._service.home)
-        broker = self._service.pids()["broker"]
-        add("memory.broker", MEMORY, "broker, nothing queued, RSS", "", "MB", proc.resident_mb(broker))
-        pids = proc.of_home(home)
-        add("memory.service", MEMORY, f"the service ({len(pids)} processes), PSS", "", "MB", total_mb(pids))
-        before_s = sum(map(proc.cpu_s, pids))
-        time.sleep(idle_s)
-        idle = (sum(map(proc.cpu_s, pids)) - before_s) / idle_s * 100
-        add("idle", MEMORY, f"processor time of the idle service over {idle_s:g} s, of one CPU", "", "%", idle)
-        self._agents(pids, agents)
-
-    def _agents(self, before: list[int], agents: int) -> None:
-        """Many agents' MCP servers at once: what one more costs, processes they share included."""
-        add = self._results.add
-        servers: list[McpServer] = []
-        try:
-            for number in range(agents):
-                env = {**self._env, "IPC_NAME": f"bench-agent-{number}"}
-                servers.append(McpServer([*self._ipc, "mcp"], env).__enter__())
-            pids = [pid for pid in proc.of_home(str(self._service.home)) if pid not in before]
-            rss = statistics.median(proc.resident_mb(server.pid) for server in servers)
-            add("mcp.rss", MEMORY, "an agent's MCP server, RSS", "", "MB", rss)
-            pss = statistics.median(proc.proportional_mb(server.pid) for server in servers)
-            add("mcp.pss", MEMORY, f"an agent's MCP server, PSS, {agents} at once", "", "MB", pss)
-            line = f"{agents} agents' MCP servers and what they share ({len(pids)} processes), PSS"
-            add("mcp.all", MEMORY, line, "", "MB", total_mb(pids))
-        except Skip as reason:
-            self._results.skip("mcp.rss", MEMORY, "an agent's MCP server", str(reason))
-        finally:
-            for server in servers:
-                server.__exit__()
-
 
 class McpServer:
     """A stdio MCP server, initialized; its input's end ends it."""
@@ -157,6 +120,17 @@ class McpServer:
             raise Skip(f"no answer to initialize: {answer[:100]!r}")
         return self
 
+    def call(self, tool: str) -> None:
+        """Call a tool without arguments. Raises Skip where it fails."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        request = {"jsonrpc": "2.0", "id": "call", "method": "tools/call", "params": {"name": tool, "arguments": {}}}
+        self._process.stdin.write(b"".join(json.dumps(said).encode() + b"\n" for said in (_READY, request)))
+        self._process.stdin.flush()
+        while (answer := self._process.stdout.readline()) and json.loads(answer).get("id") != "call":
+            pass  # what it says by itself
+        if b'"result"' not in answer:
+            raise Skip(f"no result of {tool}: {answer[:100]!r}")
+
     def __exit__(self, *_exception: object) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
@@ -166,10 +140,6 @@ class McpServer:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
-
-
-def total_mb(pids: list[int]) -> float:
-    return sum(proc.proportional_mb(pid) for pid in pids)
 
 
 def command() -> list[str]:

@@ -11,6 +11,7 @@ from bench import floors, machine, soak, targets
 from bench.fairness import Fairness
 from bench.fleet import Fleet, control
 from bench.latency import Latency
+from bench.memory import Memory, installation
 from bench.programs import Programs
 from bench.report import TARGETS, Results
 from bench.scale import Scale, allow_connections
@@ -108,8 +109,9 @@ def scale_curves(plan: Plan, results: Results) -> None:
 
 
 def memory(plan: Plan, results: Results) -> None:
-    with running() as service:
-        Programs(results, service, 1).memory(*((0.5, 2) if plan.quick else (5.0,)))
+    with running(PYTHONDONTWRITEBYTECODE="") as service:
+        Memory(results, service, *((0.5, 0.5, 2) if plan.quick else ())).measure()
+    installation(results)
 
 
 def take_turns(plan: Plan, results: Results, fleet: Fleet) -> None:

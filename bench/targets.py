@@ -192,6 +192,8 @@ TARGETS: tuple[Target | Either, ...] = (
     Target("a hook with an empty inbox, whole process", "program.hook", high=50, unit="ms"),
     Target("an agent's MCP server, start to the answer of `initialize`", "program.mcp", high=150, unit="ms"),
     Target("an agent's MCP server, PSS with ten running", "mcp.pss", high=15, unit="MB"),
+    Target("the service without MCP agents (supervisor, broker, TCP door), PSS", "memory.service", high=50, unit="MB"),
+    Target("the whole with ten agents' MCP servers, 60 s after the last call, PSS", "memory.whole.rested", high=110, unit="MB"),
     Target("processor time of the idle service", "idle", high=0.05, unit="% of one CPU"),
     Target("broker with nothing queued, RSS", "memory.broker", high=45, unit="MB"),
     Target("start with 1,000,000 messages queued", "scale.queued.1000000.start to the first answer", high=1000, unit="ms"),
