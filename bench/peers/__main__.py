@@ -21,8 +21,10 @@ from bench.peers.place import TEMPORARY, Failed
 from bench.report import Results
 from bench.systems import Skip
 
-PARTS = ("first", "ways", "memory", "tokens", "torture")
+TABLES = {"first": speed.FIRST, "ways": speed.WAY, "memory": speed.MEMORY, "tokens": speed.TOKENS}
+PARTS = (*TABLES, "torture")
 SYSTEMS = "Systems"
+Part = Callable[[Results, Installed], None]
 _FAILURES = (Failed, Skip, OSError, RuntimeError, ValueError, LookupError, subprocess.SubprocessError)
 """Also what a driver's own reading of an output may raise."""
 
@@ -130,34 +132,35 @@ def alone(results: Results, systems: list[Installed]) -> list[Installed]:
 
 def measure(results: Results, systems: list[Installed], options: argparse.Namespace) -> None:
     """Round after round of what takes turns, then what is looked at once."""
-    quick = options.quick
-    turns = {"first": speed.first, "ways": partial(speed.ways, count=1 if quick else 10)}
-    once = {"memory": partial(speed.memory, agents=2 if quick else 10, rest_s=0.5 if quick else 60.0), "tokens": speed.tokens}
-    for part, table in (("first", speed.FIRST), ("ways", speed.WAY), ("memory", speed.MEMORY), ("tokens", speed.TOKENS)):
-        if part in options.parts:
-            results.notes[table] = speed.NOTES[table]
+    quick, parts = options.quick, options.parts
+    turns: dict[str, Part] = {"first": speed.first, "ways": partial(speed.ways, count=1 if quick else 10)}
+    memory = partial(speed.memory, agents=2, rest_s=0.5) if quick else partial(speed.memory, agents=10, rest_s=60.0)
+    once: dict[str, Part] = {"memory": memory, "tokens": speed.tokens}
+    for part in (part for part in TABLES if part in parts):
+        results.notes[TABLES[part]] = speed.NOTES[TABLES[part]]
     for number in range(options.rounds):
         said(f"round {number + 1} of {options.rounds}")
-        for part in (part for part in turns if part in options.parts):
+        for part in (part for part in turns if part in parts):
             each(results, part, systems, turns[part])
-    for part in (part for part in once if part in options.parts):
+    for part in (part for part in once if part in parts):
         each(results, part, systems, once[part])
-    if "torture" in options.parts:
+    if "torture" in parts:
         for scenario in torture.scenarios(*((12, 2) if quick else (200, 5))):
             each(results, f"Torture: {scenario[0]}", systems, partial(torture.measure, scenario=scenario))
 
 
-def each(results: Results, part: str, systems: list[Installed], function: Callable[[Results, Installed], None]) -> None:
-    tables = {"first": speed.FIRST, "ways": speed.WAY, "memory": speed.MEMORY, "tokens": speed.TOKENS}
+def each(results: Results, part: str, systems: list[Installed], function: Part) -> None:
+    """A part with every system; what one can't do, or fails in, has a line."""
+    table = TABLES.get(part, part)
     for system in systems:
         said(f"{part}: {system.title}")
         key = f"peers.{part}.{system.driver.title}"
         try:
             function(results, system)
         except Absent as reason:
-            results.skip(key, tables.get(part, part), system.title, f"does not have it: {reason}")
+            results.skip(key, table, system.title, f"does not have it: {reason}")
         except _FAILURES as error:
-            results.skip(f"{key}.failed", tables.get(part, part), system.title, f"{type(error).__name__}: {str(error)[:200]}")
+            results.skip(f"{key}.failed", table, system.title, f"{type(error).__name__}: {str(error)[:200]}")
 
 
 def said(what: str) -> None:

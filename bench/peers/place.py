@@ -60,7 +60,8 @@ class Place:
         self.typed = 0
         """Commands so far, and files that a person would have to write."""
         self._bin = installed.bin
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: dict[subprocess.Popen[str], float] = {}
+        """Processes that the bench holds, with when they were started."""
         self._terminals: list[int] = []
         self._key = secrets.token_hex(4)
         self._texts = 0
@@ -105,17 +106,19 @@ class Place:
     def run(self, command: Command, agent: str = "") -> Done:
         """To its end, in the agent's folder, with no terminal and nothing on its standard input."""
         self.typed += 1
-        began_s = time.perf_counter()
-        process = self.start(command, agent)
+        return self.finish(self.start(command, agent))
+
+    def finish(self, process: "subprocess.Popen[str]") -> Done:
+        """What became of a process that ``start`` gave. It is killed if it gives no answer."""
         try:
             out, err = process.communicate(timeout=ANSWER_S)
+            status: int | None = process.returncode
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            return Done(None, out, err, time.perf_counter() - began_s)
-        finally:
-            self._started.remove(process)
-        return Done(process.returncode, out, err, time.perf_counter() - began_s)
+            status = None
+        took_s = time.perf_counter() - self._started.pop(process)
+        return Done(status, out, err, took_s)
 
     def start(self, command: Command, agent: str = "", **streams: Any) -> "subprocess.Popen[str]":
         folder = self.home / (agent or "nobody")
@@ -124,8 +127,9 @@ class Place:
         environment = self._environment(command)
         program = shutil.which(command.argv[0], path=environment["PATH"]) or command.argv[0]
         argv = [program, *command.argv[1:]]
+        began_s = time.perf_counter()
         process = subprocess.Popen(argv, cwd=folder, env=environment, text=True, start_new_session=True, **streams)
-        self._started.append(process)
+        self._started[process] = began_s
         return process
 
     def start_in_terminal(self, command: Command, agent: str) -> "subprocess.Popen[str]":
@@ -139,8 +143,7 @@ class Place:
 
     def end(self, process: "subprocess.Popen[str]") -> None:
         """Kill a process that ``start`` gave, and close its streams."""
-        if process in self._started:
-            self._started.remove(process)
+        self._started.pop(process, None)
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):

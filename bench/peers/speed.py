@@ -138,7 +138,8 @@ def memory(results: Results, installed: Installed, agents: int, rest_s: float) -
                     join(place, f"agent{number}")
             except Absent as reason:
                 remark(results, MEMORY, installed.title, f"{column}: {reason}")
-            time.sleep(rest_s)
+            if place.of_system():
+                time.sleep(rest_s)
             pids = place.of_system()
             key = f"peers.memory.{place.driver.title}.{column}"
             results.add(f"{key}.pss", MEMORY, installed.title, column, "MB", sum(map(proc.proportional_mb, pids)))

@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from bench.peers import mcp_server
-from bench.peers.driver import Absent, Command
+from bench.peers.driver import Absent
 from bench.peers.installation import Installed
 from bench.peers.isolation import mount_small, unmount
 from bench.peers.place import ANSWER_S, TEMPORARY, Done, Failed, Place, settled, wait_until
@@ -31,6 +31,7 @@ _REPEATS = 20
 _SET_PIPE_SIZE = 1031
 _DISK_MIB = 64
 _STOPPED_S = 1.0
+_STAYS_S = 3.0
 
 
 @dataclass(slots=True)
@@ -68,40 +69,42 @@ class Fate:
 
 def service_killed(place: Place, sends: int) -> Fate:
     """Everything that it keeps running is killed three times, each time within a send; what has no good answer is repeated."""
-    fate, kills = Fate(), {sends // 4, sends // 2, 3 * sends // 4}
     pair(place)
-    if not place.kept():
+    with suppress(Failed):
+        wait_until("the end of what does not stay", lambda: not place.kept(), _STAYS_S)
         raise Absent("it keeps no process that could be killed")
+    kills = {sends // 4, sends // 2, 3 * sends // 4}
+    return _killed_and_repeated(place, sends, kills, lambda _sender: place.kill(place.kept()))
+
+
+def sender_killed(place: Place, sends: int) -> Fate:
+    """Each sending command is killed within its work, and then repeated, with its id where there are ids."""
+    pair(place)
+    return _killed_and_repeated(place, sends, set(range(1, sends)), lambda sender: sender.kill())
+
+
+def _killed_and_repeated(place: Place, sends: int, kills: set[int], kill: Callable[["subprocess.Popen[str]"], None]) -> Fate:
+    """Send after send; in those of ``kills`` something is killed, at a moment by chance within what the last whole one took."""
+    fate, usual_s = Fate(), 0.0
     chance = random.Random(place.home.name)  # noqa: S311 (when a process is killed is no secret)
-    usual_s = 0.05
     for number in range(sends):
         text, message_id = place.text(), str(number + 1) if place.driver.ids else ""
         command = place.driver.send("ann", "bob", text, message_id)
+        done: Done | None = None
         if number in kills:
-            done = _killed_within(place, command, chance.uniform(0, usual_s))
-        else:
-            done = place.run(command, "ann")
-            usual_s = done.took_s
+            sender = place.start(command, "ann")
+            time.sleep(chance.uniform(0, usual_s))
+            kill(sender)
+            done = place.finish(sender)
         for _ in range(_REPEATS):
-            if done.status == 0:
+            if done is not None and done.status == 0:
                 break
             done = place.run(command, "ann")
+            usual_s = done.took_s
+        assert done is not None
         fate.note(place, text, done)
     fate.got = receive_all(place, "bob")
     return fate
-
-
-def _killed_within(place: Place, command: Command, after_s: float) -> Done:
-    """The result of a send within which the service is killed."""
-    began_s = time.perf_counter()
-    sender = place.start(command, "ann")
-    time.sleep(after_s)
-    place.kill(place.kept())
-    try:
-        out, err = sender.communicate(timeout=ANSWER_S)
-        return Done(sender.returncode, out, err, time.perf_counter() - began_s)
-    finally:
-        place.end(sender)
 
 
 def reader_killed(place: Place, count: int) -> Fate:
@@ -269,20 +272,23 @@ def pair(place: Place) -> None:
         register(place, name)
 
 
+_REPEATING = (service_killed, sender_killed, repeated)
 Scenario = tuple[str, str, partial[Fate]]
 
 
 def scenarios(sends: int, count: int) -> list[Scenario]:
     """Title of the table, what happens in it, and the function."""
+    many = max(4, sends // 10)
     stopped = partial(receiver_stopped, count=count, end=signal.SIGCONT)
     killed = partial(receiver_stopped, count=count, end=signal.SIGKILL)
     return [
         (
             "service killed",
             f"{sends} sends, one after the other. Within three of them all that the system keeps running is killed (SIGKILL). "
-            "A send without a good answer is repeated, with its id where there are ids.",
+            "A send without a good answer is repeated.",
             partial(service_killed, sends=sends),
         ),
+        ("sending command killed", _how(sender_killed, many), partial(sender_killed, sends=many)),
         ("reader killed while it prints", _how(reader_killed, count), partial(reader_killed, count=count)),
         ("reader gone after it has printed", _how(reader_gone, count), partial(reader_gone, count=count)),
         ("receiver stopped, then goes on", _how(receiver_stopped, count), stopped),
@@ -314,6 +320,8 @@ def measure(results: Results, installed: Installed, scenario: Scenario) -> None:
     for column, value in {**columns, **fate.more}.items():
         key = f"peers.torture.{title}.{place.driver.title}.{column}"
         results.add(key, table, installed.title, column, "", value)
+    if function.func in _REPEATING and not place.driver.ids:
+        remark(results, table, installed.title, "does not have ids of sends, so the same text was sent again")
     for words in dict.fromkeys(fate.refused):
         remark(results, table, installed.title, f"refused with “{words}”")
 
