@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import machine
-from bench.peers import drivers, installation, speed, torture
+from bench.peers import drivers, installation, page, speed, torture
 from bench.peers.driver import Absent, Driver
 from bench.peers.installation import Installed
 from bench.peers.isolation import isolate
@@ -41,12 +41,20 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         shutil.rmtree(root, ignore_errors=True)
     results.machine["load at the end"] = machine.load()
-    sys.stdout.write(results.markdown())
+    text = f"## At a glance\n\n{page.glance(results)}\n{results.markdown()}"
+    sys.stdout.write(text)
     if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "peers.json").write_text(results.to_json(), encoding="utf-8")
-        (options.out / "peers.md").write_text(results.markdown(), encoding="utf-8")
+        write(results, text, options.out, "peers" if options.parts == list(PARTS) else "-".join(["peers", *options.parts]))
     return 0
+
+
+def write(results: Results, text: str, folder: Path, stem: str) -> None:
+    """A whole run beside the project's other results is shown in docs/peers.md, too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{stem}.json").write_text(results.to_json(), encoding="utf-8")
+    (folder / f"{stem}.md").write_text(text, encoding="utf-8")
+    if (folder.resolve(), stem) == (page.RESULTS, "peers"):
+        page.write_page(results)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -56,7 +64,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--driver", type=Path, metavar="FILE", action="append", default=[], help="one more driver")
     parser.add_argument("--installed", action="store_true", help="install nothing: take what this environment has")
     parser.add_argument("--rounds", type=int, default=5, help="of first and ways, in which the systems take turns (default 5)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write peers.json and peers.md there")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON and Markdown there")
     parser.add_argument("--quick", action="store_true", help="a moment's load: shows that it works, measures nothing")
     options = parser.parse_args(argv)
     for part in options.parts:

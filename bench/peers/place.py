@@ -21,6 +21,7 @@ from bench.peers.installation import Installed
 
 TEMPORARY = "/tmp"  # noqa: S108 (a folder of our own is made in it; a socket's path must be short)
 ANSWER_S = 30.0
+_WORDS = 150
 _STAND_IN_S = "86399"
 _SLEEPS = f"sleep\0{_STAND_IN_S}\0".encode()
 _STAND_IN = f"""#!/bin/sh
@@ -49,7 +50,9 @@ class Done:
         lines = [line.strip() for line in (self.err.strip() or self.out.strip()).splitlines() if line.strip()]
         if not lines:
             return f"nothing, status {self.status}"
-        return f"a traceback that ends in {lines[-1][:150]}" if lines[0].startswith("Traceback") else lines[0][:150]
+        traceback = lines[0].startswith("Traceback")
+        words = f"a traceback that ends in {lines[-1]}" if traceback else lines[0]
+        return words if len(words) <= _WORDS else f"{words[:_WORDS]}…"
 
 
 class Place:

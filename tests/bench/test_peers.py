@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.peers import __main__ as peers
-from bench.peers import torture
+from bench.peers import page, torture
 from bench.peers.driver import Driver
 from bench.peers.installation import Installed
 from bench.peers.place import Place
@@ -95,7 +96,7 @@ def test_what_a_system_does_not_have_is_said_and_no_failure() -> None:
     system = Installed(liars.Honest, Path(sys.executable).parent, "honest")
     for scenario in torture.scenarios(2, 1):
         if "stopped" in scenario[0]:
-            peers.each(results, f"Torture: {scenario[0]}", [system], lambda r, s, one=scenario: torture.measure(r, s, one))
+            peers.each(results, f"Torture: {scenario[0]}", [system], partial(torture.measure, scenario=scenario))
     assert results.markdown().count("| honest | — (does not have it: no command waits for mail) |") == 2
 
 
@@ -104,6 +105,26 @@ def test_unknown_parts_and_systems_are_refused_with_the_known_ones() -> None:
         done = run_peers(*arguments)
         assert done.returncode == 2
         assert known in done.stderr
+
+
+# the page
+
+
+def test_the_page_shows_the_last_run() -> None:
+    results = Results.from_json((page.RESULTS / "peers.json").read_text(encoding="utf-8"))
+    assert page.glance(results) in page.PAGE.read_text(encoding="utf-8"), "python -m bench peers --out bench/results writes it"
+
+
+def test_a_fault_is_told_in_a_word() -> None:
+    results = Results()
+    for driver in (liars.Honest, liars.Drops, liars.Refuses):
+        system = Installed(driver, Path(sys.executable).parent, driver.title)
+        for scenario in torture.scenarios(4, 4):
+            if "born" in scenario[0] or "stopped, then killed" in scenario[0]:
+                peers.each(results, f"Torture: {scenario[0]}", [system], partial(torture.measure, scenario=scenario))
+    lines = page.glance(results).splitlines()
+    assert "| receiver not born yet | all there | 1 lost | refused in words |" in lines
+    assert "| receiver stopped, then killed | — | — | — |" in lines
 
 
 # drivers
