@@ -9,7 +9,7 @@ The SDK takes a second to import. The session whose host needs it waits for that
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bridges.mcp import json_rpc
 from bridges.mcp.json_rpc import request_key, to_line
@@ -52,6 +52,11 @@ class Conversation:
         """Calls that may be cancelled, by the key of their request."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sdk: SdkSession | None = None
+        self._asked: set[str] = set()
+        """Keys of requests that have no answer yet."""
+        self.asked_s = asyncio.get_running_loop().time()
+        """When the host last said something (the loop's clock)."""
+        self._resting = False
         self._swallow: set[str] = set()
         self._orderly = self._left = False
         self._told = session.state()
@@ -72,12 +77,24 @@ class Conversation:
                 return
             except ConnectionError:
                 return
-            if not line:
+            if not line or self._resting:  # what it says now, its relay asks the next process
                 return
+            self.asked_s = asyncio.get_running_loop().time()
             if line.startswith(NOTE):
                 self._take_bye(line)
             else:
                 await self._take(line)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._asked or self._left)
+
+    def rest(self, fields: dict[str, Any]) -> None:
+        """End, in order, until the host has need of us again. ``fields`` tell the relay what to do meanwhile."""
+        self._resting = True
+        self._writer.write(note(state={**self._session.state(), "rested": True}, rest=fields))
+        cast(asyncio.Transport, self._writer.transport).pause_reading()
+        self._reader.feed_eof()
 
     def _take_bye(self, line: bytes) -> None:
         """Note how the host left. A relay of 0.3.0 says only that it left."""
@@ -96,6 +113,8 @@ class Conversation:
         elif not json_rpc.is_json(line):
             self._writer.write(json_rpc.refused(line))
             return
+        if message is not None and "id" in message and "method" in message:
+            self._asked.add(request_key(message["id"]))
         sdk = self._sdk or await self._start_sdk()
         if not await sdk.take(line):
             self._writer.write(json_rpc.refused(line))
@@ -107,6 +126,7 @@ class Conversation:
             self._session.given.patience_s = patience_of(client)
         key = json_rpc.cancelled(message)
         if key is not None:
+            self._asked.discard(key)
             await self._session.given.cancel(key)
             task = self._running.get(key)
             if task is not None:
@@ -130,6 +150,7 @@ class Conversation:
             return False
         call = self._calls.call(message) if "id" in message else None
         if call is not None and request_key(call.number) not in self._running:
+            self._asked.add(request_key(call.number))
             task = self._spawn(self._answer(call))
             self._running[request_key(call.number)] = task
             return True
@@ -164,8 +185,10 @@ class Conversation:
         self._writer.write(line)
         with contextlib.suppress(ConnectionError):  # the reader notices it, too, and ends the session
             await self._writer.drain()
-        if answered is not None and not self._writer.is_closing():
-            self._tell_state()
+        if answered is not None:
+            self._asked.discard(answered)
+            if not self._writer.is_closing():
+                self._tell_state()
 
     def _tell_state(self) -> None:
         """Tell the relay what the next process must know of this session, after each answer that changed it."""
@@ -181,6 +204,7 @@ class Conversation:
         template, make = await asyncio.to_thread(_sdk)
         sdk: SdkSession = make(template, self._say)
         self._sdk, self._voice.tell_changed = sdk, sdk.inbox.changed
+        sdk.inbox.missed = self._voice.missed and bool(self._session.agent.state)
         self._spawn(sdk.run()).add_done_callback(self._sdk_ended)
         for key, line in self._handshake:
             if key is not None:

@@ -42,13 +42,26 @@ class Notifier:
         session.on_wake = self.wake
         session.on_autocheck = self.check_every
         session.on_name = self.announce
-        self._spawn(self._join())
+        self._joining = self._spawn(self._join())
 
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         if self._checks is not None:
             self._checks.cancel()
+
+    def may_rest(self, count: dict[str, Any] | None) -> bool:
+        """Whether nothing is under way that only this process can do. ``count`` says what mail waits.
+
+        Mail that waits where a way is armed may be a notice that is under way, and a new subscription would give it again.
+        """
+        if self._session.name is None:
+            return self._joining.done()
+        return (self._saying is None or self._saying.done()) and not (self._armed and count and waking.loud(count))
+
+    def checks_in_s(self) -> float | None:
+        """Seconds until the next automatic check."""
+        return None if self._checks is None else max(0.0, self._checks.when() - asyncio.get_running_loop().time())
 
     def arrived(self, _push: dict[str, Any]) -> None:
         """Take the broker's push about new mail."""
@@ -89,7 +102,7 @@ class Notifier:
 
     async def _join(self) -> None:
         """Take up the session of the host's hooks, or of the project, before the first tool call, which may never come."""
-        for pause_s in _JOIN_AFTER_S:
+        for pause_s in (0.0, *_JOIN_AFTER_S) if self._session.agent.state.get("name") else _JOIN_AFTER_S:
             await asyncio.sleep(pause_s)
             if self._session.may_join() and await self._session.registered():
                 return

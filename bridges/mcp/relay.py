@@ -26,6 +26,7 @@ from bridges.mcp.json_rpc import INVALID_REQUEST, error_line, failed_call, parse
 from bridges.mcp.known_answers import KnownAnswers
 from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
 from bridges.mcp.relayed_session import Exchange, Lines, id_in
+from bridges.mcp.resting import Rest
 from bridges.mcp.service_start import ABSENT, LISTENS, ServiceStart, connected_or_none, own_process, reap
 from broker.home import environment
 from broker.home.paths import Place, mcp_socket, runs_older, working_folder
@@ -68,6 +69,9 @@ class Relay:
         self._start: ServiceStart | None = None
         """A start of the service that is under way."""
         self._known = KnownAnswers(os.environ)
+        self._told_to_rest: dict[str, Any] | None = None
+        """What a process that has just ended left to do."""
+        self._rest: Rest | None = None
         self._ready_by_s: float | None = None
         self._host_open = True
         self._leaving_since_s: float | None = None
@@ -91,6 +95,8 @@ class Relay:
                         return 1
                 elif self._start is not None and fd == self._start.fd:
                     self._end_start()
+                elif self._rest is not None and fd == self._rest.fileno():
+                    self._rest.read()
                 elif self._server is not None and fd == self._server.fileno():
                     self._serve_server(events)
             self._look_at_clock()
@@ -101,12 +107,15 @@ class Relay:
             poller.register(0, select.POLLIN)
         if self._start is not None:
             poller.register(self._start.fd, select.POLLIN)
+        if self._rest is not None and self._rest.fileno() >= 0:
+            poller.register(self._rest, select.POLLIN)
         if self._to_host:
             poller.register(1, select.POLLOUT)
         if self._server is not None:
             wanted = select.POLLIN if len(self._to_host) < _HIGH_BYTES else 0
             poller.register(self._server, wanted | (select.POLLOUT if self._to_server else 0))
-        times = [t for t in (self._ready_by_s, self._retry_s, end_s) if t is not None]
+        rest_s = None if self._rest is None else self._rest.due_s()
+        times = [t for t in (self._ready_by_s, self._retry_s, rest_s, end_s) if t is not None]
         if self._leaving_since_s is not None:
             times.append(time.monotonic() + _LOOK_S)
         return poller.poll(max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None)
@@ -119,6 +128,10 @@ class Relay:
             self._fail_all("it does not answer")
         if self._retry_s is not None and now_s > self._retry_s:
             self._connect(start=False)
+        if self._rest is not None:
+            self._rest.look()
+            if self._rest.needed and self._server is None and self._start is None and self._retry_s is None:
+                self._connect(start=False)
         if self._leaving_since_s is not None and self._ready_by_s is None and self._start is None:
             self._look_at_host(now_s - self._leaving_since_s)
 
@@ -144,8 +157,7 @@ class Relay:
         self._host_lines.too_long.clear()
         if not data:
             self._host_open = False
-            self._leaving_since_s = time.monotonic()
-            self._retry_s = None
+            self._leave()
 
     def _from_host(self, line: bytes) -> None:
         if line.startswith(NOTE):
@@ -236,6 +248,9 @@ class Relay:
 
     def _hello(self) -> bytes:
         cwd = working_folder()
+        state = self._state
+        if state is not None:  # the process that hears it may fetch mail and die
+            self._state = {name: value for name, value in state.items() if name != "rested"}
         return note(
             hello=PROTOCOL,
             relay=self._id,
@@ -245,7 +260,8 @@ class Relay:
             pid=os.getpid(),
             version=VERSION,
             environment=agent_environment(os.environ),
-            state=self._state,
+            state=state,
+            rests=True,
         )
 
     def _serve_server(self, events: int) -> None:
@@ -262,14 +278,34 @@ class Relay:
             data = b""
         if data == b"":
             self._lose()
-            if self._host_open:
-                self._connect(start=bool(self._exchange.pending))
+            self._go_on()
             return
         for line in self._server_lines.feed(data or b""):
             if line.startswith(NOTE):
                 self._take_note(line)
             elif self._exchange.from_server(line):
                 self._to_host += line + b"\n"
+
+    def _go_on(self) -> None:
+        """After the end of a process: rest if it said so and nothing was asked meanwhile, else go to the next one."""
+        fields, self._told_to_rest = self._told_to_rest, None
+        if fields is not None:
+            before = None if self._rest is None else self._rest.lock_fd
+            self._rest = Rest(self._place.home, fields, before)
+            if not self._host_open:
+                self._leave()
+            elif not self._exchange.pending:
+                return
+        if self._host_open:
+            self._connect(start=bool(self._exchange.pending))
+
+    def _leave(self) -> None:
+        """The host has closed its end, if it has: the process must hear how."""
+        if not self._host_open:
+            self._leaving_since_s = time.monotonic()
+            self._retry_s = None
+            if self._server is None and self._rest is not None and self._state.get("name"):
+                self._connect(start=False)
 
     def _take_note(self, line: bytes) -> None:
         fields = read_note(line)
@@ -279,6 +315,11 @@ class Relay:
                 self._leaving_since_s = time.monotonic()
         if "state" in fields:
             self._state = fields["state"]
+        if "watching" in fields and self._rest is not None:
+            self._rest.close()
+            self._rest.needed = False
+        if isinstance(fields.get("rest"), dict):
+            self._told_to_rest = fields["rest"]
 
     def _lose(self) -> None:
         if self._server is not None:

@@ -4,9 +4,15 @@ Both speak lines. A relay's first line is its hello. Every later line is one of 
 begins with ``{"relay":``, as no MCP message does:
 
     relay -> {"relay": {"hello": 1, "relay": ID, "project": PATH, "cwd": PATH, "name": NAME or null, "pid": N,
-                        "version": TEXT, "environment": {...}, "state": what the last state note held, or null}}
+                        "version": TEXT, "environment": {...}, "state": what the last state note held, or null,
+                        "rests": true}}                      it knows the note "rest" (absent in 0.3.0)
     relay <- {"relay": {"ready": VERSION}}
     relay <- {"relay": {"state": {...}}}     to be kept and said again in the hello to the next process
+    relay <- {"relay": {"watching": true}}   the process hears of the agent's mail: the relay's own subscription ends
+    relay <- {"relay": {"state": {...}, "rest": {"watch": REQUEST, "lock": PATH, "unread": N, "wake_s": S}}}
+                                             nobody asks anything, so the process ends; all of "rest" may be absent. The relay
+                                             subscribes to the agent's mail and holds the lock. It connects again when the host
+                                             asks, when mail comes (or more than N is unread), and after S seconds
     relay -> {"relay": {"bye": true, "taken": BOOL}}
                                              the host closed its end. taken: it lives on and had taken all that was
                                              written to it, so it has what it was shown. Absent (0.3.0): true

@@ -37,6 +37,8 @@ class InboxWatch:
         self.bus: SubscriptionBus = InMemorySubscriptionBus()
         self._session: ServerSession | None = None
         self._watched: set[str] = set()
+        self.missed = False
+        """The inbox changed before a process that goes on for another one heard again who asked to be told."""
 
     async def changed(self) -> None:
         """Tell clients that asked: by ``resources/subscribe``, or by ``subscriptions/listen`` of the later protocol."""
@@ -46,6 +48,9 @@ class InboxWatch:
 
     async def subscribe(self, _ctx: Any, params: types.SubscribeRequestParams) -> types.EmptyResult:
         self._watched.add(str(params.uri))
+        if self.missed:
+            self.missed = False
+            await self.changed()
         return types.EmptyResult()
 
     async def unsubscribe(self, _ctx: Any, params: types.UnsubscribeRequestParams) -> types.EmptyResult:

@@ -71,7 +71,6 @@ class BridgeSession:
         """Number and token of the subscription."""
         self._renewing = asyncio.Lock()
         self._rejoining: asyncio.Task[None] | None = None
-        self._closing = False
         self.name: str | None = None
         self.on_arrival: Callable[[dict[str, Any]], None] | None = None
         """Called with the broker's push about new mail, which holds no mail."""
@@ -83,6 +82,11 @@ class BridgeSession:
         """Called with the minutes between automatic checks; 0 for none."""
         self.on_name: Callable[[], None] | None = None
         """Called when the session has a name, or a new one."""
+        self.on_watching: Callable[[], None] | None = None
+        """Called when the broker tells this process of mail."""
+        self._unreleased = False
+        """What the process before this one had only fetched is on lease yet."""
+        self._lock_path = ""
 
     def begin_request(self, key: str) -> None:
         """Let what the present task asks from here on belong to this request of the host."""
@@ -93,13 +97,21 @@ class BridgeSession:
         """What the next process must know to go on for this one."""
         return {"name": self.name, "shown": self.given.state()} if self.name is not None else dict(self.agent.state)
 
+    def rest(self) -> dict[str, Any]:
+        """What a relay must do for the session while no process serves it: what to subscribe to, the lock to hold."""
+        watch = {"action": "subscribe", "session_token": self._token, "notify": True, **self.ways()}
+        return {"watch": watch, "lock": self._lock_path} if self._token is not None else {}
+
     async def register(self, name: str, *, force: bool = False) -> dict[str, Any]:
         """Resume this project's session of that name, or register it anew, with ``force`` also one that another holds.
 
         Returns the broker's reply.
         """
+        if self._token is None and self.agent.state.get("name"):
+            with contextlib.suppress(AgentNotRegistered, RemoteError):
+                await self._resume()
         if self._token is not None:
-            self.given.settle()
+            self._settle()
         prepare_home(self._settings)
         path = self._path(name)
         token = saved_sessions.read_json(path).get("token")
@@ -131,7 +143,7 @@ class BridgeSession:
         if self._token is None:
             await self._resume()
         fields = {k: v for k, v in fields.items() if v is not None}
-        self.given.settle(next((fields[k] for k in _NAMES_MAIL if k in fields), None))
+        self._settle(next((fields[k] for k in _NAMES_MAIL if k in fields), None))
         if action == "list":
             for gone in host_sessions.lost(str(self._settings.home)):
                 with contextlib.suppress(RemoteError):  # the name may be another's by now
@@ -161,11 +173,8 @@ class BridgeSession:
         return True
 
     def may_join(self) -> bool:
-        """Whether a name may be taken up before the host asks for anything.
-
-        Not if that would start the service, or acknowledge what the host may not have got.
-        """
-        return not self.agent.state.get("shown") and socket_answers(self._settings)
+        """Whether a name may be taken up before the host asks for anything: not if that would start the service."""
+        return socket_answers(self._settings)
 
     async def count(self) -> dict[str, Any] | None:
         """How much mail waits; None without a name. Acknowledges nothing."""
@@ -195,14 +204,14 @@ class BridgeSession:
 
     async def close(self, *, orderly: bool, going_on: bool = False) -> None:
         """End the session. ``orderly``: the host has taken what it was shown. ``going_on``: another process of ours goes on."""
-        self._closing = True
-        if orderly and self._token is None and self.agent.state.get("shown"):
-            with contextlib.suppress(IpcError):
-                await self._resume()  # acknowledges what the process before this one had shown
+        if self._token is None and not going_on and self.agent.state.get("name"):
+            with contextlib.suppress(IpcError, AgentNotRegistered):
+                await self._resume()  # for the mail that the process before this one had shown
         if self._connection is not None:
             with contextlib.suppress(IpcError):
                 await self.given.close(orderly=orderly, going_on=going_on)
                 if self._token is not None:
+                    self._release_fetched()
                     await self._ask({"action": "ping"})  # its answer comes after what was begun before
             await self._connection.close()
         if self._lock_fd is not None:
@@ -246,7 +255,7 @@ class BridgeSession:
         await self.register(names[0])
 
     async def _go_on(self, name: str, shown: list[Any]) -> None:
-        """Be what the process before this one was: acknowledge what it had shown, release what it had only fetched."""
+        """Be what the process before this one was. What it had shown is settled with the host's next request, or its end."""
         stored = saved_sessions.find(str(self._settings.home), self.agent.project, name)
         if saved_sessions.is_anothers(stored, self.agent.body(self._settings.home)):
             raise AgentNotRegistered
@@ -254,8 +263,18 @@ class BridgeSession:
         found = await self._ask({"action": "whoami", "session_token": token})
         self._take(found["instance_id"], str(token))  # another name than before, if that process died in the middle of a rename
         self.given.restore(shown)
-        self.given.settle(evidence="closed" if self._closing else "inferred")
-        await self._ask({"action": "release", "session_token": token})
+        self._unreleased = not self.agent.state.get("rested")
+
+    def _settle(self, named: object = ()) -> None:
+        """Take a request of the host as evidence for what was shown before."""
+        self.given.settle(named)
+        self._release_fetched()
+
+    def _release_fetched(self) -> None:
+        """Release what the process before this one had only fetched; call it when what was shown is acknowledged."""
+        if self._unreleased and self._connection is not None:
+            self._unreleased = False
+            self._connection.begin({"action": "release", "session_token": self._token})
 
     async def _join(self, binding: Binding) -> bool:
         """Be the instance that the host's hooks registered. False if it is lost."""
@@ -322,7 +341,8 @@ class BridgeSession:
             host_sessions.rebind(home, binding.session, name, token)
         if self._lock_fd is not None:
             os.close(self._lock_fd)
-        self._lock_fd = hold(saved_sessions.lock_path(path))
+        self._lock_path = saved_sessions.lock_path(path)
+        self._lock_fd = hold(self._lock_path)  # a relay that rested holds it
         self.watch_mail()
         if self.on_name is not None:
             self.on_name()
@@ -347,6 +367,8 @@ class BridgeSession:
 
     def _subscribed(self, reply: "asyncio.Future[dict[str, Any]]") -> None:
         """Take mail that came before the subscription for new."""
+        if not reply.cancelled() and self.on_watching is not None:
+            self.on_watching()
         if not reply.cancelled() and reply.result().get("unread") and self.on_arrival is not None:
             self.on_arrival(reply.result())
 

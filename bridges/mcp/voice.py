@@ -19,9 +19,13 @@ class Voice:
         """The host shook hands, so it may be sent notifications of any method."""
         self.tell_changed: Callable[[], Awaitable[None]] | None = None
         """Tells a host that asked to be told of the inbox; only the SDK can have been asked."""
+        self.missed = False
+        """The inbox changed while the SDK was not there."""
 
     async def inbox_changed(self) -> None:
-        if self.tell_changed is not None:
+        if self.tell_changed is None:
+            self.missed = True
+        else:
             await self.tell_changed()
 
     def channel(self, text: str, meta: dict[str, str]) -> None:

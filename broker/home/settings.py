@@ -101,6 +101,7 @@ class Settings:
     connection_limit: int = _setting(12_000, "IPC_CONNECTION_LIMIT", "TCP connections", 1)
     idle_timeout_s: float = _setting(30.0, "IPC_IDLE_TIMEOUT", "s for a first request to arrive", 0.05)
     lasting_timeout_s: float = _setting(HOUR_S, "IPC_LASTING_TIMEOUT", "s a lasting TCP connection may be idle", 0.05)
+    mcp_rest_s: float = _setting(30.0, "IPC_MCP_REST", "s without a tool call until the MCP process ends, 0 = never", 0, DAY_S)
     heartbeat_s: float = _setting(15.0, "IPC_HEARTBEAT", "s until a process that hangs is killed, 0 = never", 0, DAY_S)
     log_level: str = _setting("info", "IPC_LOG_LEVEL", "debug, info, warning or error")
     key_file: str = ""
