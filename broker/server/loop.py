@@ -37,7 +37,7 @@ from broker.server.clock import Clock, reading
 from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, ConnectionBudget, SlowLane
 from broker.server.persons import Persons
 from broker.server.router_door import RouterDoor
-from broker.server.unix_socket import SocketPeer, StreamDoor
+from broker.server.unix_socket import LineGroup, SocketPeer, StreamDoor
 from broker.server.upkeep import Sweeper
 from broker.store import SqliteStore, is_damage
 from broker.store.recovery import last_repair
@@ -264,14 +264,14 @@ class Server:
         self.requests += sum(len(frame.bodies) for frame in taken)
         return taken
 
-    def _take_in(self, route: Route, raw: bytes | memoryview, codec: Any) -> int:
-        """Queue or refuse the requests of a frame or line. Returns how many they are."""
+    def _take_in(self, route: Route, raw: bytes | memoryview | LineGroup, codec: Any) -> int:
+        """Queue or refuse the requests of a frame or of lines. Returns how many they are."""
         try:
             bodies: list[dict[str, Any]] = codec.decode(raw)
         except (frames.FrameError, IpcError) as e:
             self._refuse(route, e)
             return 1
-        if not self._backlog.add(Frame(route, bodies), len(raw)):
+        if bodies and not self._backlog.add(Frame(route, bodies), len(raw)):
             self._overloaded(route, bodies, LIMIT)
         return len(bodies)
 

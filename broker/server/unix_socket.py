@@ -36,6 +36,8 @@ _LARGE_BYTES = 64 * 1024
 _ALL_BYTES = 256 * 1024 * 1024
 _ACCEPT_AT_ONCE = 64
 _NO_RESOURCES_S = 1.0
+_LINES = 256
+"""LineGroup that are put together, like a client's frames."""
 _LINE_BEGINS = b"{ \t\r\n"
 """The first byte of a connection that speaks JSON lines; a frame's length begins with one of 0 to 4."""
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -60,24 +62,60 @@ class FrameCodec:
         return frames.enclose(frames.encode(bodies))
 
 
+class LineGroup:
+    """Requests of lines that came together, as one frame has them, or what is wrong with one line."""
+
+    __slots__ = ("bodies", "error", "size_bytes")
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.error: IpcError | None = None
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return self.size_bytes
+
+
 class LineCodec:
-    """JSON objects, one a line."""
+    """JSON objects, one a line. Those that came together are decided like a frame's, which costs half as much."""
 
     def __init__(self) -> None:
         self._lines = LineSplitter(frames.FRAME_LIMIT_BYTES)
 
-    def feed(self, data: memoryview) -> "Iterator[bytes | memoryview]":
+    def feed(self, data: memoryview) -> Iterator[LineGroup]:
         """The lines that are complete now. Raises IpcError for a line over the limit."""
-        yield from self._lines.feed(bytes(data))
+        found = LineGroup()
+        for line in self._lines.feed(bytes(data)):
+            try:
+                body = parse(line)
+                if not frames.is_id(body.get("id")):
+                    raise IpcError("bad_request", detail=frames.NO_ID.capitalize())
+            except IpcError as error:
+                yield found
+                found = LineGroup()
+                found.error = error
+                yield found
+                found = LineGroup()
+                continue
+            # in a frame a token or door holds for what comes behind it, and here for its own line alone
+            alone = "session_token" not in body or "door" in body
+            if found.bodies and (alone or len(found.bodies) == _LINES):
+                yield found
+                found = LineGroup()
+            found.bodies.append(body)
+            found.size_bytes += len(line)
+            if alone:
+                yield found
+                found = LineGroup()
+        yield found
         self._lines.check()
 
     @staticmethod
-    def decode(raw: "bytes | memoryview") -> list[dict[str, Any]]:
-        """The request of a line. Raises IpcError ``bad_request``."""
-        body = parse(bytes(raw))
-        if not frames.is_id(body.get("id")):
-            raise IpcError("bad_request", detail=frames.NO_ID.capitalize())
-        return [body]
+    def decode(raw: LineGroup) -> list[dict[str, Any]]:
+        """Raises IpcError ``bad_request``."""
+        if raw.error is not None:
+            raise raw.error
+        return raw.bodies
 
     @staticmethod
     def encode(bodies: list[dict[str, Any]]) -> bytes:
@@ -181,7 +219,7 @@ class StreamDoor:
         self.listen_again_s = None
         self._selector.register(self._listening, _READ, self)
 
-    def read(self, peer: SocketPeer) -> "Iterable[bytes | memoryview]":
+    def read(self, peer: SocketPeer) -> "Iterable[bytes | memoryview | LineGroup]":
         """The frames or lines that have come; use each before the next. Raises FrameError or IpcError where the stream can't be
         read any further."""
         try:

@@ -15,9 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.batch import Frame
 from broker.home.paths import wire_socket
 from broker.protocol import frames
+from broker.protocol.errors import IpcError
 from broker.protocol.json_text import LineSplitter, parse
+from broker.server.unix_socket import LineCodec
 from tests.conftest import Service, wait_for
 
 Body = dict[str, Any]
@@ -346,3 +349,24 @@ def test_a_stream_of_lines_gives_the_same_requests_however_it_is_cut(bodies: lis
     found = [parse(line) for a, b in itertools.pairwise([0, *cuts, len(stream)]) for line in splitter.feed(stream[a:b])]
     assert found == bodies
     assert splitter.held_bytes == 0
+
+
+LINES = st.sampled_from(
+    [b'{"session_token":"a"}', b'{"session_token":"b"}', b'{"session_token":"a","door":"tcp"}', b"{}", b'{"door":"cli"}', b"{"]
+)
+
+
+@given(st.lists(LINES, max_size=600), st.data())
+def test_lines_that_came_together_ask_what_each_asks_alone(lines: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(line + b"\n" for line in lines)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
+    codec, found = LineCodec(), []
+    for start, end in itertools.pairwise([0, *cuts, len(stream)]):
+        for group in codec.feed(memoryview(stream)[start:end]):
+            try:
+                found += [(r.token, r.door) for r in Frame(b"route", codec.decode(group)).requests()]
+            except IpcError:
+                found.append(("wrong", ""))
+    alone = [(body.get("session_token"), body.get("door", "zmq")) for body in map(json.loads, filter(b"{".__ne__, lines))]
+    assert [one for one in found if one[0] != "wrong"] == alone
+    assert [one[0] == "wrong" for one in found] == [line == b"{" for line in lines]
