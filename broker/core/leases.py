@@ -15,6 +15,7 @@ until they come up or ``tidy`` drops them, so an acknowledgement costs no search
 
 import heapq
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from broker.core.journal import Journal
 from broker.core.state import TIDY, Lease, Mailbox, Route, State
@@ -88,12 +89,12 @@ def end_connection(state: State, route: Route) -> None:
                 state.given_back.add(mailbox_id)
 
 
-def next_deadline(state: State) -> float | None:
-    """The monotonic second at which a lease or a wait may end next, or None."""
+def next_deadline(state: State) -> float:
+    """The monotonic second at which a lease or a wait may end next; infinite if there is none."""
     if state.given_back:
         return 0.0
-    heads = [heap[0][0] for heap in (state.lease_ends, state.wait_ends) if heap]
-    return min(heads, default=None)
+    leases, waits = state.lease_ends, state.wait_ends
+    return min(leases[0][0] if leases else inf, waits[0][0] if waits else inf)
 
 
 def tidy(state: State) -> None:

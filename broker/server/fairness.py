@@ -48,8 +48,12 @@ class Waiting:
 
     def move(self, most: int, taken: list[Frame]) -> int:
         """Move up to ``most`` requests to ``taken``, and cut the frame that would exceed it. Returns how many moved."""
+        if self.requests <= most:
+            taken += self.frames
+            self.frames.clear()
+            return self.requests
         left = most
-        while self.frames and left > 0:
+        while left > 0:
             frame = self.frames.popleft()
             if len(frame.bodies) > left:
                 frame, rest = frame.cut(left)
@@ -75,6 +79,8 @@ class Backlog:
         self._mixed = False
         self._each_bytes: dict[Route, float] = {}
         """Mean size of the requests that were taken last, by connection."""
+        self.taken = 0
+        """Requests that have left the queues."""
         self.pace_s = ALONE_S
         """How long a connection may hold the transaction that was taken last."""
 
@@ -142,7 +148,9 @@ class Backlog:
                 continue
             waiting = self._queues.pop(route)
             self._each_bytes[route] = waiting.size_bytes / waiting.requests
-            limit -= waiting.move(min(share, limit), taken)
+            moved = waiting.move(min(share, limit), taken)
+            self.taken += moved
+            limit -= moved
             if waiting.frames:
                 self._queues[route] = waiting  # behind the others
         return limit

@@ -71,7 +71,6 @@ class Server:
         self.engine.handlers["ping"] = self._ping
         self.engine.handlers["status"] = self._status
         self.sweeper = Sweeper(self.engine, store, log)
-        self.requests = 0
         self.bad_frames = 0
         self.refused = 0
         self._backlog = Backlog()
@@ -112,7 +111,7 @@ class Server:
         self._router.close()
         self._selector.close()
         self.store.close()
-        self.log.info("broker_stopped", requests=self.requests)
+        self.log.info("broker_stopped", requests=self._backlog.taken)
 
     def serve(self, parent_pipe: int | None = None, heard_parent: Callable[[int], bool] = bool) -> None:
         """Run until ``stop``, SIGTERM, SIGINT or the end of ``parent_pipe``.
@@ -161,13 +160,12 @@ class Server:
         self.store.check_names()
         note(self.log, self.ground.look())
 
-    def _timeout_s(self) -> float | None:
+    def _timeout_s(self) -> float:
         if self._stream.departed or self._router.departed or self._slow or self._backlog.has_work(self._stream.is_full):
             return 0
         state = self.engine.state
-        deadlines = (next_deadline(state), state.chore_s, self.sweeper.next_s, self._stream.listen_again_s)
-        times = [d for d in deadlines if d is not None]
-        return max(0.0, min(times) - time.monotonic() + 0.001) if times else None
+        soonest_s = min(next_deadline(state), state.chore_s, self.sweeper.next_s, self._stream.listen_again_s)
+        return max(0.0, soonest_s - time.monotonic() + 0.001)
 
     # the hot path
 
@@ -258,11 +256,9 @@ class Server:
             begin_connection(self.engine.state, route)
         self._router.arrived.clear()
         now_s = time.monotonic()
-        if self._stream.listen_again_s is not None and self._stream.listen_again_s <= now_s:
+        if self._stream.listen_again_s <= now_s:
             self._stream.listen_again()
-        taken = self._backlog.take(_BATCH_REQUESTS, now_s, self._stream.is_full)
-        self.requests += sum(len(frame.bodies) for frame in taken)
-        return taken
+        return self._backlog.take(_BATCH_REQUESTS, now_s, self._stream.is_full)
 
     def _take_in(self, route: Route, raw: bytes | memoryview | LineGroup, codec: Any) -> int:
         """Queue or refuse the requests of a frame or of lines. Returns how many they are."""
@@ -351,7 +347,7 @@ class Server:
             "unclaimed": len(state.mailboxes) - state.registered,
             "queued": sum(m.queued for m in state.mailboxes.values()),
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
-            "requests": self.requests,
+            "requests": self._backlog.taken,
             "repaired": last_repair(settings),
             "clock": {"jumps": self._jumps, "ahead_s": round(batch.now.ahead_s, 1), "held_s": round(batch.now.held_s, 1)},
             "bad_frames": self.bad_frames,

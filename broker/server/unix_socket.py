@@ -18,6 +18,7 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from typing import Any
 
 from broker.core.state import Route
@@ -151,7 +152,7 @@ class StreamDoor:
         """Peers that send no more and may still wait for answers."""
         self.departed: set[Route] = set()
         """Connections that have ended since the loop looked."""
-        self.listen_again_s: float | None = None
+        self.listen_again_s = inf
         """Second of the monotonic clock at which to listen again, after no descriptor was left for a new connection."""
 
     def open(self, settings: Settings, path: str) -> None:
@@ -168,9 +169,9 @@ class StreamDoor:
     def reopen(self, settings: Settings, path: str) -> None:
         """Bind again, after the socket was removed from its place; connections go on."""
         if self._listening is not None:
-            if self.listen_again_s is None:
+            if self.listen_again_s == inf:
                 self._selector.unregister(self._listening)
-            self.listen_again_s = None
+            self.listen_again_s = inf
             self._listening.close()
         self.open(settings, path)
 
@@ -216,7 +217,7 @@ class StreamDoor:
 
     def listen_again(self) -> None:
         assert self._listening is not None
-        self.listen_again_s = None
+        self.listen_again_s = inf
         self._selector.register(self._listening, _READ, self)
 
     def read(self, peer: SocketPeer) -> "Iterable[bytes | memoryview | LineGroup]":

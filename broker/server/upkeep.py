@@ -61,7 +61,7 @@ class Sweeper:
         self._expiry_s: float | None = None
 
     @property
-    def next_s(self) -> float | None:
+    def next_s(self) -> float:
         """The monotonic second of the next step."""
         times = [t for t in (self._next_s, self._activity_s, self._expiry_s) if t is not None]
         if self._store.crowded:

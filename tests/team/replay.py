@@ -223,8 +223,7 @@ class Replay:
         state = self.core.engine.state
         while True:
             due_s = self._heap[0][0] if self._heap else inf
-            lease_s = next_deadline(state)
-            broker_s = min(state.chore_s, inf if lease_s is None else lease_s)
+            broker_s = min(state.chore_s, next_deadline(state))
             waits = any(mailbox.queued for mailbox in state.by_id.values())
             if due_s == inf and (broker_s == inf or not waits):
                 return self.counts
@@ -236,7 +235,7 @@ class Replay:
             self.core.mono_s = max(self.core.mono_s, next_s)
             if state.chore_s <= self.core.mono_s:
                 self.core.late += self.core.keep_house()
-            elif lease_s is not None and lease_s <= self.core.mono_s:
+            elif next_deadline(state) <= self.core.mono_s:
                 self.core.batch()
             else:
                 heapq.heappop(self._heap)[2]()
