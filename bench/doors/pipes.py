@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 from collections import deque
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from broker.protocol import frames
 UNIX = "unix://"
 _READ_BYTES = 256 * 1024
 _SELECTABLE = 1024
+_DEADLINE_S = 30
 
 
 class Pipe(Protocol):
@@ -22,7 +24,7 @@ class Pipe(Protocol):
     def send(self, frame: bytes) -> None: ...
 
     def receive(self) -> bytes | memoryview:
-        """The next frame, waiting for it."""
+        """The next frame, waiting for it. Raises TimeoutError after 30 s."""
 
     def wait(self, seconds: float) -> bool:
         """True as soon as a frame is there, or the time is over without one."""
@@ -58,10 +60,16 @@ class ZmqPipe:
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.sndhwm = self._socket.rcvhwm = 0
+        self._socket.rcvtimeo = _DEADLINE_S * 1000
         self._socket.connect(address)
         self._descriptor: Any = self._socket.getsockopt(zmq.FD)
         self.send = self._socket.send
-        self.receive = self._socket.recv
+
+    def receive(self) -> bytes | memoryview:
+        try:
+            return self._socket.recv()
+        except zmq.Again:
+            raise TimeoutError("the broker does not answer") from None
 
     def wait(self, seconds: float) -> bool:
         # libzmq's descriptor tells of changes only: after a look that finds nothing the next change is news
@@ -77,6 +85,7 @@ class StreamPipe:
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _DEADLINE_S, 0))
         self._cutter = frames.Cutter()
         self._frames: deque[bytes | memoryview] = deque()
 
@@ -85,7 +94,10 @@ class StreamPipe:
 
     def receive(self) -> bytes | memoryview:
         while not self._frames:
-            data = self._socket.recv(_READ_BYTES)
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                raise TimeoutError("the broker does not answer") from None
             if not data:
                 raise ConnectionError("the broker has gone")
             self._frames += self._cutter.feed(data)

@@ -3,6 +3,7 @@
 import asyncio
 import select
 import socket
+import struct
 import time
 
 from broker.client.links import LinkOwner
@@ -14,6 +15,8 @@ _READ_BYTES = 64 * 1024
 _ASYNC_READ_BYTES = 256 * 1024
 _STALLED_MS = 5000
 """A broker that takes nothing for so long hangs; the link counts as lost."""
+_WAIT_S = 1
+"""Longest wait in one ``recv``, by the kernel's own timeout: Python's would cost a ``poll`` before each."""
 
 
 class UnixLink:
@@ -22,7 +25,7 @@ class UnixLink:
     def __init__(self, path: str) -> None:
         """Connect. Raises OSError where nobody listens, IpcError where another OS user does."""
         self._socket: socket.socket = connected(path)
-        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _WAIT_S, 0))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._cutter = frames.Cutter(frames.LENGTH_LIMIT_BYTES)
@@ -34,12 +37,12 @@ class UnixLink:
         data = memoryview(frames.enclose(frame))
         while data and not self._lost:
             try:
-                data = data[self._socket.send(data) :]
+                data = data[self._socket.send(data, socket.MSG_DONTWAIT) :]
             except BlockingIOError:  # a broker whose replies nobody reads stops reading
                 self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
                 self._lost = not self._poll.poll(_STALLED_MS)
                 self._poll.modify(self._socket, select.POLLIN)
-                self._read += self._take()
+                self._read += self._take(socket.MSG_DONTWAIT)
             except OSError:
                 self._lost = True
 
@@ -48,7 +51,7 @@ class UnixLink:
         end_s = time.monotonic() + timeout_s
         while not came and not self._lost:
             left_s = end_s - time.monotonic()
-            if left_s <= 0 or not self._poll.poll(left_s * 1000):
+            if left_s < _WAIT_S and (left_s <= 0 or not self._poll.poll(left_s * 1000)):
                 break
             came = self._take()
         return came
@@ -56,9 +59,9 @@ class UnixLink:
     def was_lost(self) -> bool:
         return self._lost
 
-    def _take(self) -> "list[bytes | memoryview]":
+    def _take(self, flags: int = 0) -> "list[bytes | memoryview]":
         try:
-            data = self._socket.recv(_READ_BYTES)
+            data = self._socket.recv(_READ_BYTES, flags)
         except BlockingIOError:
             return []
         except OSError:
