@@ -51,15 +51,17 @@ class Sustained:
                 system.stop()
 
     def _measure(self, way: Way) -> None:
-        pid = way.system.pid()
+        pid, what = way.system.pid(), "processor time a message"
         idle_s = proc.cpu_s(pid)
         rate, count = self._rate(way, self._burst_s)
         busy_s = proc.cpu_s(pid)
-        later_us = (proc.at_rest_s(pid) - busy_s) / count * 1e6
+        rested_s = proc.at_rest_s(pid)
         self._add(way, f"in a burst of {self._burst_s:g} s", "burst", "/s", rate)
-        self._add(way, "processor time a message", "at once", "µs", (busy_s - idle_s) / count * 1e6)
-        self._add(way, "the same, after the burst", "later", "µs", later_us)
-        self._add(way, f"for {self._seconds:g} s", "rate", "/s", self._rate(way, self._seconds)[0])
+        self._add(way, what, "at once", "µs", (busy_s - idle_s) / count * 1e6)
+        self._add(way, f"{what}, after the burst", "later", "µs", (rested_s - busy_s) / count * 1e6)
+        rate, count = self._rate(way, self._seconds)
+        self._add(way, f"for {self._seconds:g} s", "rate", "/s", rate)
+        self._add(way, f"{what}, meanwhile", "meanwhile", "µs", (proc.cpu_s(pid) - rested_s) / count * 1e6)
         difference = float(way.system.stored() - way.system.acknowledged)
         self._add(way, "stored less acknowledged", "books", "", difference)
 
