@@ -41,6 +41,10 @@ SPEED = (
         "[latency.50%.here.p99|short ms].",
     ),
     ("`ipc send` takes [program.send|whole ms] as a whole process, a hook that finds nothing [program.hook|whole ms].",),
+    (
+        "The service takes [memory.service|MB], with ten agents at rest [memory.whole.rested|MB].",
+        "An installation is [install.packages|count] packages, [install.mb|MB].",
+    ),
 )
 """A line of sentences each; a sentence is left out where the run has no value for it. In brackets a row's key and how its
 median reads."""

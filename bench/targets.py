@@ -30,7 +30,7 @@ class Target:
     def wanted(self) -> str:
         if self.low is not None:
             return f"≥ {number(self.low)} {self.unit}"
-        return f"≤ {number(self.high)} {self.unit}" if self.high is not None else ""
+        return f"≤ {number(self.high)} {self.unit}" if self.high is not None else f"({self.unit})"
 
     def values(self, results: Results) -> list[float]:
         """One a round; none where a side of it has none."""
@@ -54,11 +54,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """``first`` is to hold; or ``second``, but that counts only where ``excuse`` is below 1 in the same run."""
+    """``first`` is to hold; or ``second``, but that counts only where ``excuse``, a ratio to ``rival``, is below 1 in the same
+    run."""
 
     first: Target
     second: Target
     excuse: Target
+    rival: str
 
     @property
     def what(self) -> str:
@@ -93,9 +95,8 @@ class Either:
         second, excuse = self.second.values(results), self.excuse.values(results)
         if not second or not excuse:
             return "the second was not measured"
-        sides = (
-            f"{number(statistics.median(second))} {self.second.what}, which is {number(statistics.median(excuse))} of the rival"
-        )
+        ratio, its = number(statistics.median(second)), number(statistics.median(excuse))
+        sides = f"{ratio} {self.second.what}, which is {its} of {self.rival}"
         if self.first.met_by(results):
             return f"the first holds; {sides}"
         if not self._excused(results):
@@ -163,6 +164,7 @@ TARGETS: tuple[Target | Either, ...] = (
         _faster("16 clients, 64 in flight / Redis Streams, appendfsync always", "16x64", "redis-always", 1.0),
         _faster("of the prototype", "16x64", "prototype", 0.9),
         _faster("that is below Redis", "16x64", "redis-always", door="prototype"),
+        "Redis",
     ),
     _faster("the same over the ZeroMQ door: 16 clients, 64 in flight", "16x64", "redis-always", door="zeromq"),
     _sustained("16 clients, 64 in flight, 10 s without a pause / Redis Streams, appendfsync always", "redis-always"),
@@ -194,6 +196,8 @@ TARGETS: tuple[Target | Either, ...] = (
     Target("an agent's MCP server, PSS with ten running", "mcp.pss", high=15, unit="MB"),
     Target("the service without MCP agents (supervisor, broker, TCP door), PSS", "memory.service", high=50, unit="MB"),
     Target("the whole with ten agents' MCP servers, 60 s after the last call, PSS", "memory.whole.rested", high=110, unit="MB"),
+    Target("an installation with all that it needs, on disk", "install.mb", unit="MB"),
+    Target("packages of an installation, this one counted", "install.packages", unit="packages"),
     Target("processor time of the idle service", "idle", high=0.05, unit="% of one CPU"),
     Target("broker with nothing queued, RSS", "memory.broker", high=45, unit="MB"),
     Target("start with 1,000,000 messages queued", "scale.queued.1000000.start to the first answer", high=1000, unit="ms"),

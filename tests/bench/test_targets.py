@@ -40,13 +40,14 @@ def test_a_target_with_an_absent_side_is_neither_met_nor_missed(left: str, right
 
 def test_a_line_without_a_bound_is_neither_met_nor_missed() -> None:
     found = verdict(Target("beside", "ours", ("theirs",)), run_of(ours=OURS, theirs=OURS), run_of(ours=OURS, theirs=THEIRS))
-    assert (found.measured, found.met, found.wanted, found.before, found.since) == (1.0, None, "", 2.0, "")
+    assert (found.measured, found.met, found.wanted, found.before, found.since) == (1.0, None, "(x)", 2.0, "")
 
 
 EITHER = Either(
     Target("ours / rival", "ours", ("rival",), low=1.0),
     Target("of the prototype", "ours", ("prototype",), low=0.9),
     Target("that is below the rival", "prototype", ("rival",)),
+    "the rival",
 )
 
 
@@ -80,6 +81,7 @@ def test_an_alternative_counts_only_with_its_excuse_and_the_verdict_says_which_h
         ("≤ 1,000 ms", (None, 1000.0)),
         ("≤ 0.050 % of one CPU", (None, 0.05)),
         ("≥ 1.00 x; or ≥ 0.90 x of the prototype where that is below Redis", (1.0, None)),
+        ("(MB)", (None, None)),
         ("", (None, None)),
     ],
 )
