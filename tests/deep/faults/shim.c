@@ -1,6 +1,7 @@
 /* A disk that can be looked into: preloaded into a process, it writes every change of a file below SHIM_ROOT to the file
  * SHIM_LOG, in order, so that a test can build what a loss of power would have left at any moment; and while the file
- * SHIM_FAIL exists, the calls whose letters it holds fail: S fsync and fdatasync, W writes, R reads, each with EIO.
+ * SHIM_FAIL exists, the calls whose letters it holds fail: S fsync and fdatasync, D those of a database file alone, W writes,
+ * R reads, each with EIO.
  *
  * Records: kind (1 byte), inode (8), offset (8), length (4), then length bytes, native byte order.
  *   C created: path    W written: bytes    T truncated to offset    S synced
@@ -86,11 +87,16 @@ static uint64_t inode_of(int fd) {
     return fstat(fd, &s) ? 0 : s.st_ino;
 }
 
+static int is_database(const char *path) {
+    size_t n = strlen(path);
+    return n > 3 && !strcmp(path + n - 3, ".db");
+}
+
 static int ours(int fd) { return fd >= 0 && fd < (int)sizeof watched && watched[fd]; }
 
 static int opened(int fd, const char *path, int existed, int flags) {
     if (fd < 0 || fd >= (int)sizeof watched) return fd;
-    watched[fd] = is_ours(path);
+    watched[fd] = is_ours(path) ? 1 + is_database(path) : 0;
     if (!watched[fd]) return fd;
     if ((flags & O_CREAT) && !existed) record('C', inode_of(fd), 0, path, strlen(path));
     else if (flags & O_TRUNC) record('T', inode_of(fd), 0, NULL, 0);
@@ -158,7 +164,7 @@ TRUNCATE(ftruncate64, off64_t)
 #define SYNC(name) \
     int name(int fd) { \
         REAL(int, name, int); \
-        if (ours(fd) && fails('S')) return -1; \
+        if (ours(fd) && (fails('S') || (watched[fd] == 2 && fails('D')))) return -1; \
         int done = real_##name(fd); \
         if (!done && ours(fd)) record('S', inode_of(fd), 0, NULL, 0); \
         return done; \

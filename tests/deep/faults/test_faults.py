@@ -5,11 +5,13 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 import stat
 import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,31 @@ def test_after_a_failed_sync_the_wal_is_started_anew(disk: tuple[Service, Path],
     fail.unlink()
     me.send("fred", "after")
     assert (home / "ipc.db-wal").stat().st_size < before
+
+
+def test_a_database_that_can_not_be_synced_loses_nothing_that_was_acknowledged(disk: tuple[Service, Path], home: Path) -> None:
+    """The WAL keeps it: mail is refused from then on, or the broker starts again and moves the WAL's pages again."""
+    service, fail = disk
+    service.register("nova")
+    me, first = service.connect("fred"), service.pid("broker")
+    fail.write_text("D")
+    acknowledged, refused = 0, False
+    while not refused and service.pid("broker") == first:
+        try:
+            replies = me.send_many([("nova", "x" * 2000)] * 200)
+        except IpcError:  # the connection has ended
+            refused = True
+        else:
+            acknowledged += sum(reply["status"] == "ok" for reply in replies)
+            refused = any(reply["status"] != "ok" for reply in replies)
+    assert acknowledged >= 200
+    fail.unlink()
+    service.start()
+    assert service.connect("fred").send("nova", "after")["status"] == "ok"
+    service.kill("broker")
+    service.start()
+    with closing(sqlite3.connect(home / "ipc.db")) as db:
+        assert db.execute("SELECT count(*) FROM message").fetchone()[0] > acknowledged
 
 
 def test_a_deleted_large_file_spoils_no_other_mail(service: Service, home: Path) -> None:
