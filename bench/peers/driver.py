@@ -92,6 +92,10 @@ class Driver:
         """Wait for new mail, and print it when it comes; may end then, or go on."""
         raise Absent("no command waits for mail")
 
+    def working(self, name: str) -> Command:
+        """Take new mail, and acknowledge none of it before it is dealt with: what a reader types that must not lose any."""
+        raise Absent("mail is read once it is printed")
+
     def host(self, name: str) -> Command:
         """The process that the host of an agent (Claude Code and the like) keeps for it."""
         raise Absent("nothing of it runs beside an agent's host")

@@ -159,6 +159,22 @@ def reader_gone(place: Place, count: int) -> Fate:
     return fate
 
 
+def reader_killed_at_work(place: Place, count: int) -> Fate:
+    """A reader that acknowledges only what it has dealt with is killed while it does. Another one reads then."""
+    fate = Fate()
+    pair(place)
+    command = place.driver.working("bob")
+    for _ in range(count):
+        fate.send(place, "ann", "bob")
+    reader = place.start(command, "bob")
+    settled(reader)
+    with suppress(ProcessLookupError):
+        os.killpg(reader.pid, signal.SIGKILL)
+    place.end(reader)
+    fate.got = receive_all(place, "bob")
+    return fate
+
+
 def receiver_stopped(place: Place, count: int, end: signal.Signals) -> Fate:
     """A waiting receiver is stopped, mail is sent, then it goes on or is killed. A second one reads what it left."""
     fate = Fate()
@@ -291,6 +307,7 @@ def scenarios(sends: int, count: int) -> list[Scenario]:
         ("sending command killed", _how(sender_killed, many), partial(sender_killed, sends=many)),
         ("reader killed while it prints", _how(reader_killed, count), partial(reader_killed, count=count)),
         ("reader gone after it has printed", _how(reader_gone, count), partial(reader_gone, count=count)),
+        ("reader killed at work", _how(reader_killed_at_work, count), partial(reader_killed_at_work, count=count)),
         ("receiver stopped, then goes on", _how(receiver_stopped, count), stopped),
         ("receiver stopped, then killed", _how(receiver_stopped, count), killed),
         ("receiver not born yet", _how(not_born, count), partial(not_born, count=count)),

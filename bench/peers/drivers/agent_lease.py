@@ -36,6 +36,9 @@ class AgentLease(Driver):
         since = str(self._seen.get(name, 0))
         return Command(("agent-lease", "wait", "--for", name, "--since", since, "--timeout", seconds), {"AGENT_NAME": name})
 
+    def working(self, name: str) -> Command:
+        return self.take(name)  # what is not done is not acknowledged
+
     def done(self, name: str, output: str) -> None:
         self._seen[name] = max([self._seen.get(name, 0), *map(int, _NUMBER.findall(output))])
 

@@ -34,6 +34,9 @@ class Deskd(Driver):
     def take(self, name: str) -> Command:
         return Command(("deskd", "inbox", "list", "--for", name))
 
+    def working(self, name: str) -> Command:
+        return self.take(name)  # what is not done is not acknowledged
+
     def done(self, name: str, output: str) -> None:
         ids = [argument for item in json.loads(output or "[]") for argument in ("--id", str(item["id"]))]
         if ids:

@@ -32,5 +32,8 @@ class AgentIpc(Driver):
     def waiting(self, name: str) -> Command:
         return Command(("ipc", "check", "--wait", "600", "--as", name))
 
+    def working(self, name: str) -> Command:
+        return Command(("ipc", "watch", "--as", name, "--exec", "sleep", "600"))
+
     def host(self, name: str) -> Command:
         return Command(("ipc", "mcp"), {"IPC_NAME": name})
