@@ -5,6 +5,7 @@ own client takes one of them, so the quiet one is measured beside a process that
 takes, and the rest is the broker's.
 """
 
+import os
 import time
 from array import array
 from collections.abc import Generator, Sequence
@@ -21,7 +22,8 @@ from bench.systems import Address, Poster
 ALONE = "A quiet agent without a flood, 256 B: time from when a send was due to the acknowledgement"
 BESIDE = "The same beside a flood of 256 in flight, and the flood's rate"
 NOTES = {
-    ALONE: "Open loop. *Processor busy*: beside a process that only counts, as a flood's client takes a processor, too.",
+    ALONE: "Open loop. *A processor busy*: beside a process that only counts, as a flood's client takes a processor, too; "
+    "*all processors busy*: beside one for each of them.",
     BESIDE: "The first door is the flood's, the second the quiet agent's. Ratios are those of one round.",
 }
 BOOKS = "Books of the floods"
@@ -30,6 +32,12 @@ NAMES = {"stream": "Unix socket", "zeromq": "ZeroMQ", "unix": "JSON on a Unix so
 MIXED = (("stream", "tcp"), ("tcp", "stream"), ("zeromq", "unix"), ("unix", "zeromq"))
 PAIRS = (*((key, key) for key in NAMES), *MIXED)
 """The flood's door and the quiet agent's."""
+MACHINES = {
+    "idle": ("idle", 0),
+    "busy": ("a processor busy", 1),
+    "full": ("all processors busy", len(os.sched_getaffinity(0))),
+}
+"""Titles, and how many processes count meanwhile. A flood's client takes a processor, and the broker or a door the next."""
 TEXT = "x" * SIZE
 _IN_FLIGHT = 256
 _RATE = 300.0
@@ -49,11 +57,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """What a door gave without the other agent: the flood's rate a second, the quiet agent's p99 (µs) by machine."""
+    """What a door gave without the other agent: the flood's rate a second; the quiet agent's p99 (µs) by ``MACHINES``."""
 
     rate: float
-    idle_p99: float
-    busy_p99: float
+    p99: dict[str, float]
 
 
 def quiet(address: Address, load: Load) -> Generator[None, float, "array[float]"]:
@@ -121,17 +128,17 @@ class Fairness:
         finally:
             service.stop()
 
-    def _alone(self, service: Service, key: str, floods: Address, mine: Address) -> Alone:
-        """The flood before anybody else has asked, then the quiet agent on an idle machine and on a busy one."""
-        line = NAMES[key]
+    def _alone(self, service: Service, door: str, floods: Address, mine: Address) -> Alone:
+        """The flood before anybody else has asked, then the quiet agent on an idle machine and on busy ones."""
+        line = NAMES[door]
         rate = self._run(service, self._flood(floods))[1]
-        self._results.add(f"fairness.{key}.flood", ALONE, line, "the flood alone", "/s", rate)
-        asking = Task(quiet, (mine, self._load))
-        idle = self._note(f"{key}.idle", ALONE, line, "idle", self._run(service, asking)[0])
-        busy = self._note(
-            f"{key}.busy", ALONE, line, "processor busy", self._run(service, asking, Task(count, (self._all_s,)))[0]
-        )
-        return Alone(rate, idle, busy)
+        self._results.add(f"fairness.{door}.flood", ALONE, line, "the flood alone", "/s", rate)
+        asking, counting = Task(quiet, (mine, self._load)), Task(count, (self._all_s,))
+        p99 = {
+            key: self._note(f"{door}.{key}", ALONE, line, title, self._run(service, asking, *[counting] * processes)[0])
+            for key, (title, processes) in MACHINES.items()
+        }
+        return Alone(rate, p99)
 
     def _beside(self, service: Service, key: str, floods: Address, mine: Address, flood: Alone, other: Alone) -> None:
         """``flood`` and ``other``: what the two doors gave alone in this round."""
@@ -139,8 +146,10 @@ class Fairness:
         times, rate = self._run(service, Task(quiet, (mine, self._load)), self._flood(floods))
         p99 = self._note(key, BESIDE, line, "quiet", times)
         add = self._results.add
-        add(f"fairness.{key}.idle", BESIDE, line, "p99 / that on an idle machine", "x", p99 / other.idle_p99)
-        add(f"fairness.{key}.busy", BESIDE, line, "p99 / that beside a busy processor", "x", p99 / other.busy_p99)
+        for machine, (title, _processes) in MACHINES.items():
+            add(
+                f"fairness.{key}.{machine}", BESIDE, line, f"p99 / that without a flood, {title}", "x", p99 / other.p99[machine]
+            )
         add(f"fairness.{key}.flood", BESIDE, line, "flood", "/s", rate)
         add(f"fairness.{key}.kept", BESIDE, line, "of its rate alone", "%", 100 * rate / flood.rate)
 

@@ -71,6 +71,8 @@ class TcpConnection(Pipeline):
         except IpcError as error:
             self.report(LifeEvent.REFUSED, error)
         self._count()
+        if not self._window.bulk:
+            self._up.hurry()
 
     def eof_received(self) -> None:
         if self._life.state is LifeState.LASTING and self._lines.held_bytes:

@@ -4,6 +4,8 @@ What a one-shot ``check`` acknowledges, and on which evidence, stands in the tab
 """
 
 import itertools
+from collections import deque
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,8 @@ class JsonUpstream(Upstream):
         self.admission = Admission(settings, log)
         self.room = Room(self.loop)
         self._clients = itertools.count(1)
+        self._flushes: deque[Callable[[], None]] = deque()
+        broker.after_frame = bulk.after_frame = self._flush_all
         # a message's text may take six bytes a byte as JSON
         self.request_limit_bytes = settings.message_limit_bytes * 2 + 64 * 1024
 
@@ -50,6 +54,26 @@ class JsonUpstream(Upstream):
             return vocabulary(self.settings.home)
         except SettingsError as e:
             raise IpcError("bad_request", detail=str(e)) from None
+
+    def hurry(self) -> None:
+        """Let the quick lane's requests not wait for what else the loop has to do, if that is a flood."""
+        if self._bulk.in_flight:
+            self._broker.hurry()
+
+    def plan_flush(self, flush: Callable[[], None]) -> None:
+        """Have a connection write its replies: after the frame that is being taken, or in the loop's next turn."""
+        if not self._flushes:
+            self.loop.call_soon(self._flush_all)
+        self._flushes.append(flush)
+
+    def _flush_all(self) -> None:
+        flushes, self._flushes = self._flushes, deque()
+        try:
+            while flushes:
+                flushes.popleft()()
+        finally:
+            for flush in flushes:  # what an unexpected exception has left
+                self.plan_flush(flush)
 
     def name_client(self) -> str:
         """What the broker is told of a connection, to tell it from the door's others."""

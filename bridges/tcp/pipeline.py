@@ -271,7 +271,7 @@ class Pipeline(Guest):
     def _plan_flush(self) -> None:
         if not self._flush_planned:
             self._flush_planned = True
-            self._up.loop.call_soon(self._flush)
+            self._up.plan_flush(self._flush)
 
     def _flush(self) -> None:
         """Write the replies that are there, up to the first that is not."""

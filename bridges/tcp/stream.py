@@ -14,7 +14,7 @@ from typing import Protocol
 
 _READ_BYTES = 64 * 1024
 """At once. From 128 KiB on, malloc would ask the kernel for the memory each time."""
-_SHARED_BYTES = 16 * 1024
+_SHARED_BYTES = 8 * 1024
 """At once while other clients are active: they wait meanwhile, about 10 µs a request."""
 _SHARED_S = 1.0
 """Clients that were active within the last second will probably ask again."""

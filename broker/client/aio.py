@@ -44,6 +44,8 @@ class AsyncConnection:
         self.on_orphan: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
         """Gets (request, reply) of a reply with mail whose asker has gone. The mail is on lease and must be given back."""
         self._pending = Pending(door, self._orphan)
+        self.after_frame: Callable[[], None] | None = None
+        """Called when the replies of a frame have been taken."""
         self.on_push = self._pending.on_push
         """Receivers of pushes, by the id of their ``subscribe`` request."""
         self.end_pushes = self._pending.end_pushes
@@ -144,6 +146,16 @@ class AsyncConnection:
         self._pending.forget()
         self._set_timer(math.inf)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests without an answer."""
+        return self._pending.in_flight
+
+    def hurry(self) -> None:
+        """Send what is queued now, and not at the end of the loop's turn."""
+        if self._flush_planned:
+            self._flush()
+
     # the link
 
     def _flush(self) -> None:
@@ -194,6 +206,8 @@ class AsyncConnection:
 
     def link_brought(self, frame: "bytes | memoryview") -> None:
         self._pending.incoming(frame, self._loop.time())
+        if self.after_frame is not None:
+            self.after_frame()
 
     def link_lost(self) -> None:
         self._reopen()

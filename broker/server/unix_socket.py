@@ -38,7 +38,7 @@ _ALL_BYTES = 256 * 1024 * 1024
 _ACCEPT_AT_ONCE = 64
 _NO_RESOURCES_S = 1.0
 _LINES = 256
-"""LineGroup that are put together, like a client's frames."""
+"""Lines that are put together, like a client's frames."""
 _LINE_BEGINS = b"{ \t\r\n"
 """The first byte of a connection that speaks JSON lines; a frame's length begins with one of 0 to 4."""
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE

@@ -69,6 +69,8 @@ class DirectBroker:
         self._ids = itertools.count(1)
         self.on_push: dict[int, Callable[[dict[str, Any]], None]] = {}
         self.on_orphan: Any = None
+        self.after_frame: Any = None
+        self.in_flight = 0
 
     def submit(self, body: dict[str, Any], on_reply: Callable[[dict[str, Any]], bool], _timeout_s: float) -> int:
         number = next(self._ids)
