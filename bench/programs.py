@@ -99,13 +99,13 @@ class McpServer:
 
     def __init__(self, program: list[str], env: dict[str, str]) -> None:
         self._program, self._env = program, env
-        self.ready_ms = 0.0
+        self.ready_ms = self.began_s = 0.0
         self.pid = 0
 
     def __enter__(self) -> "McpServer":
         if not has_module("bridges.mcp"):
             raise Skip("the MCP door is not installed")
-        began_s = time.perf_counter()
+        self.began_s = time.perf_counter()
         self._process = subprocess.Popen(
             self._program, env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -114,7 +114,7 @@ class McpServer:
         self._process.stdin.write(json.dumps(_HELLO).encode() + b"\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
-        self.ready_ms = (time.perf_counter() - began_s) * 1e3
+        self.ready_ms = (time.perf_counter() - self.began_s) * 1e3
         if b'"result"' not in answer:
             self.__exit__()
             raise Skip(f"no answer to initialize: {answer[:100]!r}")
@@ -122,14 +122,19 @@ class McpServer:
 
     def call(self, tool: str) -> None:
         """Call a tool without arguments. Raises Skip where it fails."""
+        answer = self.ask("tools/call", name=tool, arguments={})
+        if b'"result"' not in answer:
+            raise Skip(f"no result of {tool}: {answer[:100]!r}")
+
+    def ask(self, method: str, **params: Any) -> bytes:
+        """The line that answers a request."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        request = {"jsonrpc": "2.0", "id": "call", "method": "tools/call", "params": {"name": tool, "arguments": {}}}
+        request = {"jsonrpc": "2.0", "id": "call", "method": method, "params": params}
         self._process.stdin.write(b"".join(json.dumps(said).encode() + b"\n" for said in (_READY, request)))
         self._process.stdin.flush()
         while (answer := self._process.stdout.readline()) and json.loads(answer).get("id") != "call":
             pass  # what it says by itself
-        if b'"result"' not in answer:
-            raise Skip(f"no result of {tool}: {answer[:100]!r}")
+        return answer
 
     def __exit__(self, *_exception: object) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None

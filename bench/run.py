@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import floors, machine, soak, targets
+from bench.cold import Cold
 from bench.fairness import Fairness
 from bench.fleet import Fleet, control
 from bench.latency import Latency
@@ -23,7 +24,7 @@ from bench.systems import FAILURES, Skip, System
 
 OTHER_BOOKS = "Books of the other parts"
 TURNS = ("floors", "sends", "latency", "programs")
-ONCE = ("sustained", "fairness", "scale", "memory")
+ONCE = ("sustained", "fairness", "cold", "scale", "memory")
 PARTS = (*TURNS, *ONCE, "soak")
 DEFAULT = (*TURNS, *ONCE)
 """What runs when no part is named; a soak takes its minutes only when asked for."""
@@ -63,6 +64,9 @@ def run(plan: Plan, before: Results | None = None) -> Results:
         if "fairness" in plan.parts:
             said("fairness")
             attempt(results, "fairness", partial(fairness, plan, results, fleet))
+        if "cold" in plan.parts:
+            said("cold starts")
+            attempt(results, "cold", partial(cold_starts, plan, results))
         if "scale" in plan.parts:
             said("scale curves")
             attempt(results, "scale", partial(scale_curves, plan, results))
@@ -100,6 +104,12 @@ def without_pause(plan: Plan, results: Results, fleet: Fleet) -> None:
     part = Sustained(results, fleet, plan.against, *((0.05, 0.01) if plan.quick else ()))
     for number in range(min(plan.rounds, ENOUGH)):
         part.round(number)
+
+
+def cold_starts(plan: Plan, results: Results) -> None:
+    part = Cold(results)
+    for _ in range(plan.rounds):
+        part.round()
 
 
 def scale_curves(plan: Plan, results: Results) -> None:

@@ -193,6 +193,8 @@ TARGETS: tuple[Target | Either, ...] = (
     Target("`ipc send`, whole process", "program.send", high=60, unit="ms"),
     Target("a hook with an empty inbox, whole process", "program.hook", high=50, unit="ms"),
     Target("an agent's MCP server, start to the answer of `initialize`", "program.mcp", high=150, unit="ms"),
+    Target("from nothing running: `ipc mcp` to the answer of `initialize`", "cold.initialize", high=400, unit="ms"),
+    Target("from nothing running: `ipc mcp` to the first tool result", "cold.call", high=900, unit="ms"),
     Target("an agent's MCP server, PSS with ten running", "mcp.pss", high=15, unit="MB"),
     Target("the service without MCP agents (supervisor, broker, TCP door), PSS", "memory.service", high=50, unit="MB"),
     Target("the whole with ten agents' MCP servers, 60 s after the last call, PSS", "memory.whole.rested", high=110, unit="MB"),

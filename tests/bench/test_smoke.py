@@ -13,7 +13,7 @@ from bench.run import TURNS
 from broker.home.locks import lock
 
 ROOT = Path(__file__).resolve().parents[2]
-STEM = "-".join((*TURNS, "sustained", "fairness", "scale"))
+STEM = "-".join((*TURNS, "sustained", "fairness", "cold", "scale"))
 QUICK = ("--quick", "--rounds", "1")
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.deep]  # a dozen services come and go
@@ -41,7 +41,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 
 def measure_into(folder: Path) -> None:
-    done = run_bench(*TURNS, "sustained", "fairness", "scale", *QUICK, "--against", "percall", "--out", str(folder))
+    done = run_bench(*TURNS, "sustained", "fairness", "cold", "scale", *QUICK, "--against", "percall", "--out", str(folder))
     assert done.returncode == 0, done.stderr
     assert done.stdout == (folder / f"{STEM}.md").read_text(encoding="utf-8")
 
@@ -58,7 +58,7 @@ def rows(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_part_has_rows(rows: dict[str, Any]) -> None:
-    assert {"floor", "sends", "push", "latency", "program", "sustained", "fairness", "scale"} <= {
+    assert {"floor", "sends", "push", "latency", "program", "sustained", "fairness", "cold", "scale"} <= {
         key.partition(".")[0] for key in rows
     }
 
