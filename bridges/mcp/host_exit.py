@@ -6,9 +6,9 @@ the pipe, and whether the process that started us still lives.
 
 from __future__ import annotations
 
+import _socket
 import fcntl
 import os
-import socket
 import stat
 import struct
 import termios
@@ -23,8 +23,11 @@ def unread(fd: int) -> bool:
         if stat.S_ISFIFO(mode):
             return _count(fd, termios.FIONREAD) > 0
         if stat.S_ISSOCK(mode):
-            with socket.socket(fileno=os.dup(fd)) as s:
-                return s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0 or _count(fd, termios.TIOCOUTQ) > 0
+            s = _socket.socket(fileno=os.dup(fd))
+            try:
+                return s.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR) != 0 or _count(fd, termios.TIOCOUTQ) > 0
+            finally:
+                s.close()
     except OSError:
         return True
     return False

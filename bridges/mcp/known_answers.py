@@ -10,9 +10,9 @@ protocol, which has no handshake) is the SDK's to judge.
 
 from __future__ import annotations
 
-import json
 import os
 
+from broker.protocol import plain_json as json
 from broker.version import VERSION
 
 TYPE_CHECKING = False

@@ -14,11 +14,10 @@ bye, and the mail comes back.
 
 from __future__ import annotations
 
-import json
+import _signal  # type: ignore[import-not-found]  # signal brings enum
+import _socket
 import os
 import select
-import signal
-import socket
 import time
 
 from bridges.mcp import host_exit
@@ -30,6 +29,7 @@ from bridges.mcp.resting import Rest
 from bridges.mcp.service_start import ABSENT, LISTENS, ServiceStart, connected_or_none, own_process, reap
 from broker.home import environment
 from broker.home.paths import Place, mcp_socket, runs_older, working_folder
+from broker.protocol import plain_json as json
 from broker.protocol.errors import IpcError, SettingsError
 from broker.version import VERSION
 
@@ -65,7 +65,7 @@ class Relay:
         self._exchange = Exchange()
         self._host_lines, self._server_lines = Lines(), Lines()
         self._to_host, self._to_server = bytearray(), bytearray()
-        self._server: socket.socket | None = None
+        self._server: _socket.socket | None = None
         self._start: ServiceStart | None = None
         """A start of the service that is under way."""
         self._known = KnownAnswers(os.environ)
@@ -216,7 +216,7 @@ class Relay:
             return
         self._attach(server)
 
-    def _attach(self, server: socket.socket) -> None:
+    def _attach(self, server: _socket.socket) -> None:
         """Say hello to a new process, and send what has no answer yet."""
         server.setblocking(False)
         self._server, self._server_lines = server, Lines()
@@ -226,7 +226,7 @@ class Relay:
         self._to_server = bytearray(self._hello() + b"".join(line + b"\n" for line in lines))
         self._ready_by_s = time.monotonic() + _READY_S
 
-    def _open(self, start: bool) -> socket.socket | None:
+    def _open(self, start: bool) -> _socket.socket | None:
         """A connection; None if the service does not run. With ``start`` its start is begun then."""
         if environment.endpoint() or environment.key_file():  # another broker than the data folder's
             return own_process() if start else None
@@ -270,7 +270,7 @@ class Relay:
             if self._to_server and events & select.POLLOUT:
                 del self._to_server[: self._server.send(self._to_server)]
                 if not self._to_server and not self._host_open and self._leaving_since_s is None:
-                    self._server.shutdown(socket.SHUT_WR)
+                    self._server.shutdown(_socket.SHUT_WR)
             data = self._server.recv(1 << 16) if events & (select.POLLIN | select.POLLHUP | select.POLLERR) else None
         except BlockingIOError:
             return
@@ -330,5 +330,5 @@ class Relay:
 
 def main(name: str | None) -> int:
     """Relay until the host closes its end."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     return Relay(Place.here(), name).run()

@@ -22,10 +22,10 @@ The relay imports this module, so it imports nothing slow.
 
 from __future__ import annotations
 
-import json
 import os
 
 from broker.home.environment import HOST_SESSIONS, SHARED_SECRET
+from broker.protocol import plain_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

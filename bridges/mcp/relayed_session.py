@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 from bridges.mcp.relay_protocol import LINE_BYTES
+from broker.protocol import plain_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,6 +181,8 @@ def _params(message: dict[str, Any]) -> dict[str, Any]:
 
 def id_in(head: bytes) -> Any:
     """The id of a request of which only the beginning is known; None if it does not stand there."""
+    import re
+
     found = re.search(rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]{1,128}")', head)
     try:
         return json.loads(found[1]) if found else None

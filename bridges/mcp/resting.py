@@ -6,13 +6,13 @@ means that a process is needed: only a process knows what to make of it.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from broker.home.local_sockets import connected_quickly
 from broker.home.locks import hold
 from broker.home.paths import wire_socket
+from broker.protocol import plain_json as json
 from broker.protocol.errors import IpcError
 
 TYPE_CHECKING = False

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import time
 
-from broker.home.local_sockets import connected
+from broker.home.local_sockets import connected_quickly
 from broker.home.paths import mcp_socket, python
 from broker.protocol.errors import IpcError, SettingsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
 _SOCKET_S = 3.0
 """Seconds after the service's start that its socket may be missing. Then a process of our own takes its place."""
@@ -82,14 +82,14 @@ def _listens(path: str) -> bool:
     return found is not None
 
 
-def connected_or_none(path: str) -> socket.socket | None:
+def connected_or_none(path: str) -> _socket.socket | None:
     try:
-        return connected(path)
+        return connected_quickly(path)
     except OSError:
         return None
 
 
-def own_process() -> socket.socket:
+def own_process() -> _socket.socket:
     """Start a process for this agent alone, where no supervisor offers the socket. It ends with our connection."""
     import socket
 

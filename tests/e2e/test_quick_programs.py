@@ -8,6 +8,8 @@ import sys
 from tests.conftest import Service
 
 COSTLY = {"dataclasses", "typing", "pathlib", "hashlib", "logging"}
+NOT_A_RELAY_S = {"enum", "json", "re", "selectors", "signal", "socket"}
+"""What a relay does without as well: there is one for each agent, as long as it lives."""
 NOT_ORDINARY = {"argparse", "socket", "selectors", "difflib", "shlex", "msgpack", "orjson", "zmq"}
 """What a send and a hook do without as well."""
 EVENT = {"hook_event_name": "PostToolUse", "session_id": "quick", "tool_name": "Bash", "tool_input": {}, "tool_response": {}}
@@ -41,3 +43,4 @@ def test_a_send_a_hook_and_a_relay_import_nothing_costly(service: Service) -> No
         assert known in program
         assert program & COSTLY == set()
     assert (send | hook) & NOT_ORDINARY == set()
+    assert relay & (NOT_A_RELAY_S | NOT_ORDINARY) == set()
