@@ -13,7 +13,7 @@ who answer each other, a recipient whose budget of wakes is spent. The general p
 begin behind it. An id that was sent before ends a run, too; whether one was is looked up where ids do not ascend.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from broker.core import reach
@@ -25,6 +25,7 @@ from broker.core.outcomes import SENT
 from broker.core.rate_limit import affordable, bucket, charge
 from broker.core.sessions import authenticate
 from broker.core.state import Landing, Mailbox, Route, Session
+from broker.core.storage import ORDINARY
 from broker.core.values import ESCAPED
 from broker.core.wake_budget import is_spent
 from broker.protocol.errors import IpcError
@@ -34,6 +35,7 @@ _CHECKED = frozenset({"session_token", "door", "from_id"})
 """Fields that must say of each request in a run what they say of its first."""
 _ORDINARY = _NEEDED | _CHECKED | {"message_id"}
 _ID_LENGTH = 64
+_OWN_ID = ORDINARY.index("client_id")
 _LONGEST = MESSAGE_JSON_BYTES // ESCAPED
 _SHARE = 4
 """Bytes that a character of text can take."""
@@ -41,14 +43,13 @@ _SHARE = 4
 
 @dataclass(slots=True)
 class Box:
-    """A mailbox that a run writes to, with room for ``room`` more messages, and what it has taken."""
+    """A mailbox that a run writes to, with room for ``room`` more messages, and how many it has taken."""
 
     mailbox: Mailbox
     room: int
     reply: dict[str, Any]
     """What all replies have in common: that it is stored, and how the recipient is reached."""
-    taken: list[int] = field(default_factory=list)
-    """The messages."""
+    taken: int = 0
 
 
 class RunOfSends(NamedTuple):
@@ -56,7 +57,6 @@ class RunOfSends(NamedTuple):
 
     boxes: dict[str, Box]
     rows: list[Any]
-    client_ids: dict[str, int]
     replies: list[dict[str, Any]]
 
 
@@ -69,7 +69,7 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
     sender_id, name, expires_s = sender.id, sender.name, batch.now.term_s + batch.settings.unread_ttl_s
     longest = longest_text(batch)
     message_id = batch.state.last_message_id
-    boxes, rows, client_ids, replies = taken = RunOfSends({}, [], {}, [])
+    boxes, rows, replies = taken = RunOfSends({}, [], [])
     highest, stored = batch.store.highest_id(sender_id), set[str]()
     known: tuple[str, ...] = ()
     checked, said = False, (token, door, name)
@@ -88,30 +88,31 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
         if type(content) is not str or len(content) > longest:
             break
         box = boxes.get(to) or open_box(batch, sender, to, boxes)
-        if box is None or len(box.taken) == box.room:
+        if box is None or box.taken == box.room:
             break
         if client_id is not None:
             if type(client_id) is not str or not 0 < len(client_id) <= _ID_LENGTH:
                 break
             if client_id > highest:
                 highest = client_id
-            elif client_id in client_ids or client_id in (stored := stored or ids_before(batch, sender_id, frame)):
+            elif client_id in (stored := stored or ids_before(batch, frame, rows, sender_id)):
                 break
-            client_ids[client_id] = message_id + 1
+            if stored:
+                stored.add(client_id)
         message_id += 1
-        box.taken.append(message_id)
+        box.taken += 1
         rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, box.mailbox.id)
         number = str(message_id)
         replies.append({"id": body["id"], "message_id": client_id or number, "number": number, **box.reply})
     if replies:
-        settle(batch, session, frame.route, taken, message_id)
+        settle(batch, session, frame.route, taken, message_id, ascending=not stored)
     return len(replies)
 
 
-def ids_before(batch: Batch, sender_id: int, frame: Frame) -> set[str]:
-    """Those of the requests' own ids that are stored already; and the empty text, so that a run asks once."""
+def ids_before(batch: Batch, frame: Frame, rows: list[Any], sender_id: int) -> set[str]:
+    """The own ids of this run, those of the frame that were stored before, and the empty text, so that a run asks once."""
     ids = [i for body in frame.bodies if type(i := body.get("message_id")) is str and 0 < len(i) <= _ID_LENGTH]
-    return {"", *batch.store.known_ids(sender_id, ids)}
+    return {"", *filter(None, rows[_OWN_ID :: len(ORDINARY)]), *batch.store.known_ids(sender_id, ids)}
 
 
 def begin(batch: Batch, first: dict[str, Any], token: Any) -> Session | None:
@@ -146,9 +147,9 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
     return box
 
 
-def settle(batch: Batch, session: Session, route: Route, run: RunOfSends, last_id: int) -> None:
+def settle(batch: Batch, session: Session, route: Route, run: RunOfSends, last_id: int, *, ascending: bool) -> None:
     """What the run stores and changes in memory, and who is to hear of it."""
-    batch.store.add_ordinary(run.rows, [(box.mailbox.id, box.taken) for box in run.boxes.values()], run.client_ids)
+    batch.store.add_ordinary(run.rows, ascending=ascending)
     batch.out.append(Answers(route, run.replies))
     count = last_id - batch.state.last_message_id
     batch.journal.set(batch.state, "last_message_id", last_id)
@@ -158,7 +159,7 @@ def settle(batch: Batch, session: Session, route: Route, run: RunOfSends, last_i
     for box in run.boxes.values():
         mailbox = box.mailbox
         if box.taken:
-            batch.journal.set(mailbox, "queued", mailbox.queued + len(box.taken))
+            batch.journal.set(mailbox, "queued", mailbox.queued + box.taken)
             batch.wake(mailbox)
             if mailbox.watchers:
                 batch.note_arrival(mailbox, session.mailbox.name, Landing.AFTER_TOOL)

@@ -217,9 +217,11 @@ class Store(Protocol):
     """Writes become durable together at ``commit``. A read sees the writes before it."""
 
     def add_message(self, message: NewMessage, mailbox_ids: Iterable[int]) -> None: ...
-    def add_ordinary(self, rows: list[Any], to: list[tuple[int, list[int]]], client_ids: dict[str, int]) -> None:
-        """Messages of one sender as ``ORDINARY`` values each, end to end in one list. ``to``: (mailbox, its messages) each.
-        ``client_ids``: the sender's own ids, which must be new."""
+    def add_ordinary(self, rows: list[Any], *, ascending: bool) -> None:
+        """Messages of one sender as ``ORDINARY`` values each, end to end in one list. Their numbers follow each other.
+
+        Its own ids must be new. ``ascending``: each is above the one before, and the first above all earlier ones.
+        """
         ...
 
     def highest_id(self, sender_id: int) -> str:

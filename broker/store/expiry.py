@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from broker.store.ended_mail import END, OWE_ONCE
-from broker.store.folding import FORGET_SENT_ID
+from broker.store.folding import FORGET_RUNS, FORGET_SENT_ID
 from broker.store.index import Archive, readers
 from broker.store.last_ids import RAISE_MARK
 from broker.store.schema import ReceiptRow
@@ -136,6 +136,7 @@ class Expiry(Archive):
             self._sql.execute(f"DELETE FROM step WHERE message_id {found}", ids)
             self._sql.executemany(FORGET_SENT_ID, [(r.sender_id, r.client_id, r.id) for r in gone if r.client_id is not None])
             self._sql.execute(f"DELETE FROM message WHERE id {found}", ids)
+            self._sql.execute(FORGET_RUNS)
         for row in gone:
             if row.file_path is not None:
                 self._large.remove(row.file_path)

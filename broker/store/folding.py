@@ -2,8 +2,9 @@
 
 import json
 import sqlite3
+from itertools import chain
 
-from broker.store.tail import Entry
+from broker.store.tail import Entry, IdRun, Part
 from broker.store.transactions import DELETE_QUEUE, Transactions, flat, translate
 
 QUEUED_ID = "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'queued_id')"
@@ -21,11 +22,14 @@ _READ = f"SELECT m.id, m.to_id, m.sender_id, m.client_id, {_UNREAD} {_TAIL} ORDE
 _WAITING = f"(SELECT message_id FROM queue UNION ALL SELECT m.id {_TAIL} AND {_UNREAD})"
 _SINCE = 4
 """The version of the tables since which there is a tail."""
+_INSERT_RUN = "INSERT INTO sent_run VALUES (?,?,?,?,?)"
+FORGET_RUNS = "DELETE FROM sent_run WHERE last_message < (SELECT ifnull(min(id), 9e18) FROM message)"
+"""Those whose messages are all gone."""
 FORGET_SENT_ID = "DELETE FROM sent_id WHERE sender_id = ? AND client_id = ? AND message_id = ?"
 _INSERT_SENT = "INSERT OR REPLACE INTO sent_id VALUES ", "(?,?,?)", 3
 _FOLD_STEP = 1024
 """Messages that are folded between two batches: 2 ms."""
-LONGEST = 32_768
+LONGEST = 16_384
 """Messages in the tail beyond which it is folded though others wait. A start reads them all: at most 100 ms."""
 
 
@@ -43,14 +47,65 @@ class Folding(Transactions):
         if not entries:
             return
         with self._apart():
-            self._write_tail(*self._tail.rows_of(entries), entries[-1].last_id)
+            self._write_tail(entries)
         self._tail.drop(entries)
 
-    def _write_tail(self, queued: list[tuple[int, int, int]], sent: list[tuple[int, str, int]], upto: int) -> None:
+    def _write_tail(self, entries: list[Entry]) -> None:
+        upto = entries[-1].last_id
+        boxes = self._tail.boxes
+        queued = [
+            (mailbox_id, message_id, attempts)
+            for mailbox_id, part in chain.from_iterable(entry.to for entry in entries)
+            for message_id, attempts in boxes.left_of(mailbox_id, part).items()
+        ]
+        queued.sort()
         self._write_queue(queued)
-        self._insert(*_INSERT_SENT, flat(sent))
+        runs, singles = self._sent_rows(entries)
+        self._sql.executemany(_INSERT_RUN, [(sender_id, *run) for sender_id, run in runs])
+        self._insert(*_INSERT_SENT, flat(singles))
         self._sql.execute("DELETE FROM handed_out WHERE last_id <= ?", (upto,))
         self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('queued_id', ?)", (str(upto),))
+
+    def _sent_rows(self, entries: list[Entry]) -> tuple[list[tuple[int, IdRun]], list[tuple[int, str, int]]]:
+        """The rows of ``sent_run`` and ``sent_id``. Each run begins above the one before, so a sender's make one."""
+        whole: dict[int, IdRun] = {}
+        singles: list[tuple[int, str, int]] = []
+        for sender_id, ids in chain.from_iterable(entry.sent for entry in entries):
+            if isinstance(ids, IdRun):
+                whole[sender_id] = joined(whole.get(sender_id), ids)
+            else:
+                singles += [(sender_id, *known) for known in self._tail.ids.left_of(sender_id, ids).items()]
+        runs = []
+        for sender_id, run in sorted(whole.items()):
+            if run.first_id == run.last_id:
+                singles.append((sender_id, run.first_id, run.last_message))
+            else:
+                runs.append((sender_id, run))
+        return runs, sorted(singles)
+
+    def _last_of_runs(self, sender_id: int) -> str:
+        """The highest id within the sender's rows of ``sent_run``, which do not overlap."""
+        sql = "SELECT last_id FROM sent_run WHERE sender_id = ? ORDER BY first_id DESC LIMIT 1"
+        row = self._sql.execute(sql, (sender_id,)).fetchone()
+        return row[0] if row else ""
+
+    def _highest_of(self, sender_id: int) -> str:
+        """The highest id of a sender, wherever it is told of."""
+        single = self._sql.execute("SELECT max(client_id) FROM sent_id WHERE sender_id = ?", (sender_id,)).fetchone()[0]
+        return max(single or "", self._last_of_runs(sender_id), self._tail.highest_id(sender_id))
+
+    def _message_in_run(self, sender_id: int, client_id: str) -> int | None:
+        """The message that an id within a run stands for. Reads the messages of the run."""
+        run = self._tail.run_of(sender_id, client_id)
+        if run is None:
+            sql = "SELECT first_id, last_id, first_message, last_message FROM sent_run WHERE sender_id = ? AND first_id <= ? "
+            row = self._sql.execute(sql + "ORDER BY first_id DESC LIMIT 1", (sender_id, client_id)).fetchone()
+            run = IdRun._make(row) if row else None
+        if run is None or client_id > run.last_id:
+            return None
+        sql = "SELECT id FROM message WHERE id BETWEEN ? AND ? AND sender_id = ? AND client_id = ?"
+        found = self._sql.execute(sql, (run.first_message, run.last_message, sender_id, client_id)).fetchone()
+        return found[0] if found else None
 
     def fold_all(self) -> None:
         """Raises StoreError."""
@@ -59,7 +114,7 @@ class Folding(Transactions):
 
     def settle(self, mailbox_id: int) -> None:
         """Move a mailbox's part of the tail into ``queue`` with the batch."""
-        waiting, _ = self._tail.leave(mailbox_id, list(self._tail.boxes.get(mailbox_id, ())))
+        waiting, _ = self._tail.leave(mailbox_id, list(self._tail.boxes[mailbox_id]))
         if waiting:
             self._flush()
             try:
@@ -77,33 +132,51 @@ class Folding(Transactions):
 
     def is_unread(self, mailbox_id: int, message_id: int) -> bool:
         """Of what is committed."""
-        if message_id in self._tail.boxes.get(mailbox_id, ()):
+        if message_id in self._tail.boxes[mailbox_id]:
             return True
         found = self._sql.execute("SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ?", (mailbox_id, message_id))
         return found.fetchone() is not None
 
     def read_tail(self) -> dict[int, int]:
         """Read what a former life left in the tail. Returns by mailbox who sent the first of it."""
-        waiting, sent, last_id = [], [], 0
         makers: dict[int, int] = {}
-        for message_id, to_id, sender_id, client_id, unread in self._sql.execute(_READ):
-            last_id = message_id
-            if unread:
-                waiting.append((to_id, message_id))
-                makers.setdefault(to_id, sender_id)
-            if client_id is not None:
-                sent.append((sender_id, client_id, message_id))
-        if last_id:
-            to = [(mailbox_id, (message_id,)) for mailbox_id, message_id in waiting]
-            entry = Entry(last_id, to, [(sender_id, (client_id,)) for sender_id, client_id, _ in sent])
-            self._tail.enter(entry, waiting, sent)
+        highest: dict[int, str] = {}
+        found = self._sql.execute(_READ)
+        while some := found.fetchmany(_FOLD_STEP):
+            boxes: dict[int, list[int]] = {}
+            runs: dict[int, IdRun] = {}
+            singles: dict[int, dict[str, int]] = {}
+            for message_id, to_id, sender_id, client_id, unread in some:
+                if unread:
+                    boxes.setdefault(to_id, []).append(message_id)
+                    makers.setdefault(to_id, sender_id)
+                if client_id is None:
+                    continue
+                before = highest.get(sender_id)
+                if before is None:
+                    before = highest[sender_id] = self._highest_of(sender_id)
+                if client_id > before:
+                    highest[sender_id] = client_id
+                    runs[sender_id] = joined(runs.get(sender_id), IdRun(client_id, client_id, message_id, message_id))
+                else:
+                    singles.setdefault(sender_id, {})[client_id] = message_id
+            to = [(mailbox_id, Part(ids)) for mailbox_id, ids in boxes.items()]
+            sent: list[tuple[int, Part[str] | IdRun]] = list(runs.items())
+            sent += [(sender_id, Part(known)) for sender_id, known in singles.items()]
+            self._tail.add(Entry(some[-1][0], to, sent, len(some)))
+        self._tail.journal.commit()
         for mailbox_id, change, ids in self._sql.execute("SELECT mailbox_id, change, ids FROM handed_out ORDER BY number"):
-            box = self._tail.boxes.get(mailbox_id, {})
+            box = self._tail.boxes[mailbox_id]
             for message_id in json.loads(ids):
                 if message_id in box:
                     box[message_id] = max(0, box[message_id] + change)
         self._handed_out = self._sql.execute("SELECT ifnull(max(number), 0) FROM handed_out").fetchone()[0]
         return makers
+
+
+def joined(run: IdRun | None, following: IdRun) -> IdRun:
+    """One run of two."""
+    return following if run is None else IdRun(run.first_id, following.last_id, run.first_message, following.last_message)
 
 
 def waiting_in(schema: int) -> str:

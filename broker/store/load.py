@@ -31,10 +31,10 @@ from broker.store.migrations import migrate
 from broker.store.schema import MODELS, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MetaRow, SessionRow
 from broker.store.transactions import is_damage
 
-_CHECKPOINT_PAGES = 1000
-"""WAL pages between checkpoints. A checkpoint delays one commit by 5 to 7 ms; with 4000 pages it was 12 to 20 ms (measured)."""
-
-_USED_IDS = "SELECT max((SELECT ifnull(max(sender_id), 0) FROM sent_id), (SELECT ifnull(max(mailbox_id), 0) FROM letter))"
+_USED_IDS = (
+    "SELECT max((SELECT ifnull(max(sender_id), 0) FROM sent_id), (SELECT ifnull(max(sender_id), 0) FROM sent_run), "
+    "(SELECT ifnull(max(mailbox_id), 0) FROM letter))"
+)
 """Each max() reads one end of an index, so start-up does not scan all mail."""
 _MAKERS = (
     "SELECT b.id, (SELECT m.sender_id FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = b.id "
@@ -53,7 +53,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
         journal = Journal()
         makers = {**self.read_tail(), **dict(self._sql.execute(_MAKERS).fetchall())}
         queued = Counter(dict(self._sql.execute("SELECT mailbox_id, count(*) FROM queue GROUP BY mailbox_id")))
-        queued.update({mailbox_id: len(box) for mailbox_id, box in self._tail.boxes.items()})
+        queued.update({mailbox_id: len(self._tail.boxes[mailbox_id]) for mailbox_id in self._tail.boxes.owners()})
         for row in MailboxRow.select().tuples():
             mailbox = Mailbox(row[0], row[1], bool(row[2]), row[3], row[4], row[5], queued[row[0]])
             mailbox.presence, mailbox.note, mailbox.autocheck_min, mailbox.bounced_s = row[6:10]
@@ -74,7 +74,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
                 else:
                     session.mailbox.session = session
         used_id = self._sql.execute(_USED_IDS).fetchone()[0]  # by mail of mailboxes that are gone
-        state.last_mailbox_id = max(int(self._meta("last_mailbox_id") or 0), *state.by_id, *self._tail.ids, used_id)
+        state.last_mailbox_id = max(int(self._meta("last_mailbox_id") or 0), *state.by_id, *self._tail.ids.owners(), used_id)
         last_message_id = self._sql.execute("SELECT max(id) FROM message").fetchone()[0] or 0
         state.last_message_id = max(int(self._meta("last_message_id") or 0), last_message_id)
         self._last_id = state.last_message_id

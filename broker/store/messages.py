@@ -11,7 +11,7 @@ from broker.core.storage import ORDINARY, Copy, Delivery, LargeFile, NewMessage,
 from broker.home.message_files import original
 from broker.store.folding import FORGET_SENT_ID, Folding
 from broker.store.schema import QuestionRow
-from broker.store.tail import Entry
+from broker.store.tail import Entry, IdRun, Part
 from broker.store.transactions import among
 
 _INSERT_RECEIPT = "INSERT INTO receipt (mailbox_id, message_id, read_s) VALUES (?,?,?)"
@@ -31,6 +31,8 @@ _ordinary_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if na
 _others_of = itemgetter(*(i for i, name in enumerate(NewMessage._fields) if name not in ORDINARY))
 _USUAL = tuple(default for name, default in NewMessage._field_defaults.items() if name not in ORDINARY)
 """What the columns beside ``ORDINARY`` hold if nothing is said."""
+_WIDTH = len(ORDINARY)
+_ID, _SENDER, _OWN, _TO = (ORDINARY.index(column) for column in ("id", "sender_id", "client_id", "to_id"))
 _COUNTED = 1000
 """Number of waiting messages whose senders are counted."""
 
@@ -48,54 +50,77 @@ class MailRows(Folding):
             self._ordinary += _ordinary_of(message)
         else:
             self._messages.append(message)
-        to: list[tuple[int, list[int]]] = []
+        message_id, client_id = message.id, message.client_id
+        to: list[tuple[int, Part[int]]] = []
         if message.to_id is not None:
-            to = [(mailbox_id, [message.id]) for mailbox_id in mailbox_ids]
+            to = [(mailbox_id, Part((message_id,))) for mailbox_id in mailbox_ids]
         else:
-            self._queue += [(mailbox_id, message.id) for mailbox_id in mailbox_ids]
-        self._enter(message.id, to, message.sender_id, {} if message.client_id is None else {message.client_id: message.id})
+            self._queue += [(mailbox_id, message_id) for mailbox_id in mailbox_ids]
+        self._enter(message.sender_id, to, [message_id], [client_id], ascending=True)
 
-    def add_ordinary(self, rows: list[Any], to: list[tuple[int, list[int]]], client_ids: dict[str, int]) -> None:
+    def add_ordinary(self, rows: list[Any], *, ascending: bool) -> None:
         self._ordinary += rows
-        last_id, sender_id = rows[-len(ORDINARY) :][:2]
-        self._enter(last_id, to, sender_id, client_ids)
+        numbers, readers = rows[_ID::_WIDTH], rows[_TO::_WIDTH]
+        to: list[tuple[int, Part[int]]] = []
+        if readers.count(readers[0]) == len(readers):
+            to = [(readers[0], Part(range(numbers[0], numbers[-1] + 1)))]
+        else:
+            boxes: dict[int, list[int]] = {}
+            for reader, number in zip(readers, numbers, strict=True):
+                boxes.setdefault(reader, []).append(number)
+            to = [(mailbox_id, Part(ids)) for mailbox_id, ids in boxes.items()]
+        self._enter(rows[_SENDER], to, numbers, rows[_OWN::_WIDTH], ascending=ascending)
 
-    def _enter(self, last_id: int, to: list[tuple[int, list[int]]], sender_id: int, client_ids: dict[str, int]) -> None:
-        """Have the tail tell of new messages."""
-        self._last_id = last_id
-        sent = [(sender_id, list(client_ids))] if client_ids else []
-        if sent:
-            self._highest_ids[sender_id] = max(self.highest_id(sender_id), max(client_ids))  # one that is too high does no harm
+    def _enter(
+        self, sender_id: int, to: list[tuple[int, Part[int]]], numbers: list[int], own: list[str | None], *, ascending: bool
+    ) -> None:
+        """Have the tail tell of new messages of one sender, of their readers, and of the sender's own ids."""
+        self._last_id = numbers[-1]
+        sent: list[tuple[int, Part[str] | IdRun]] = []
+        first, last = own[0], own[-1]
+        if ascending and first is not None and last is not None and self._ascends(sender_id, last):
+            sent = [(sender_id, IdRun(first, last, numbers[0], numbers[-1]))]
+        elif own.count(None) < len(own):
+            known = {client_id: number for client_id, number in zip(own, numbers, strict=True) if client_id is not None}
+            self._ascends(sender_id, max(known))
+            sent = [(sender_id, Part(known))]
         if to or sent:
-            self._tail.add(Entry(last_id, to, sent), client_ids)
+            self._tail.add(Entry(self._last_id, to, sent, len(numbers)))
+
+    def _ascends(self, sender_id: int, client_id: str) -> bool:
+        """Whether an id is above all that its sender has used; note it. One that is undone later does no harm."""
+        ascends = client_id > self.highest_id(sender_id)
+        if ascends:
+            self._highest_ids[sender_id] = client_id
+        return ascends
 
     def highest_id(self, sender_id: int) -> str:
         highest = self._highest_ids.get(sender_id)
         if highest is None:
-            row = self._sql.execute("SELECT max(client_id) FROM sent_id WHERE sender_id = ?", (sender_id,)).fetchone()
-            highest = self._highest_ids[sender_id] = max(row[0] or "", max(self._tail.ids.get(sender_id, ()), default=""))
+            highest = self._highest_ids[sender_id] = self._highest_of(sender_id)
         return highest
 
     def known_ids(self, sender_id: int, client_ids: list[str]) -> set[str]:
         self._flush()
-        found = set(client_ids).intersection(self._tail.ids.get(sender_id, ()))
+        found = set(client_ids).intersection(self._tail.ids[sender_id])
         for start in range(0, len(client_ids), _AT_ONCE):
             marks, ids = among(client_ids[start : start + _AT_ONCE])
             sql = f"SELECT client_id FROM sent_id WHERE sender_id = ? AND client_id {marks}"
             found.update(row[0] for row in self._sql.execute(sql, (sender_id, *ids)))
+        runs = self._tail.runs.get(sender_id)
+        last = runs[-1].last_id if runs else self._last_of_runs(sender_id)
+        found.update(i for i in client_ids if i <= last and i not in found and self._message_in_run(sender_id, i) is not None)
         return found
 
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None:
         if client_id > self.highest_id(sender_id):
             return None
         self._flush()
-        message_id = self._tail.ids.get(sender_id, {}).get(client_id)
+        message_id = self._tail.ids[sender_id].get(client_id)
         if message_id is None:
             sql = "SELECT message_id FROM sent_id WHERE sender_id = ? AND client_id = ?"
             known = self._sql.execute(sql, (sender_id, client_id)).fetchone()
-            if known is None:
-                return None
-            message_id = known[0]
+            message_id = known[0] if known else self._message_in_run(sender_id, client_id)
         sql = "SELECT id, created_s, outcome, copies, expires_s FROM message WHERE id = ?"
         row = self._sql.execute(sql, (message_id,)).fetchone()
         return Sent(*row) if row else None
@@ -110,7 +135,7 @@ class MailRows(Folding):
         """The messages ``ids``, then those above ``after``, in order, without expired ones. Rows are read as they are taken."""
         self._flush()
         marked = self._marked() if ids else {}
-        box = self._tail.boxes.get(mailbox_id, {})
+        box = self._tail.boxes[mailbox_id]
         for message_id in ids:
             for mail in self._unread(mailbox_id, message_id, box, now_s):
                 change = marked.get((mailbox_id, message_id), 0)
@@ -156,7 +181,7 @@ class MailRows(Folding):
     def waiting(self, mailbox_id: int, ids: list[int]) -> list[int]:
         """Those of ``ids`` that are unread mail of the mailbox and were handed out before."""
         self._flush()
-        box = self._tail.boxes.get(mailbox_id, {})
+        box = self._tail.boxes[mailbox_id]
         found = "SELECT 1 FROM queue WHERE mailbox_id = ? AND message_id = ? AND attempts > 0"
         return [i for i in ids if box.get(i, 0) > 0 or self._sql.execute(found, (mailbox_id, i)).fetchone()]
 
@@ -167,7 +192,7 @@ class MailRows(Folding):
     def queued_ids(self, mailbox_id: int) -> list[int]:
         self._flush()
         rows = self._sql.execute("SELECT message_id FROM queue WHERE mailbox_id = ?", (mailbox_id,))
-        return sorted([*(row[0] for row in rows), *self._tail.boxes.get(mailbox_id, ())])
+        return sorted([*(row[0] for row in rows), *self._tail.boxes[mailbox_id]])
 
     def file_nobodys(self, message_id: int, now_s: float) -> None:
         """Keep a message that went to nobody, for its sender: a receipt of mailbox 0."""
@@ -185,7 +210,7 @@ class MailRows(Folding):
             (mailbox_id, _COUNTED),
         )
         found = Counter(row[0] for row in rows)
-        marks, ids = among(list(islice(self._tail.boxes.get(mailbox_id, ()), _COUNTED - found.total())))
+        marks, ids = among(list(islice(self._tail.boxes[mailbox_id], _COUNTED - found.total())))
         found.update(row[0] for row in self._sql.execute(f"SELECT sender FROM message WHERE id {marks}", ids))
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
@@ -193,7 +218,7 @@ class MailRows(Folding):
         """The id of the newest queued message, 0 if there is none. Reads one end of the index."""
         self._flush()
         row = self._sql.execute("SELECT max(message_id) FROM queue WHERE mailbox_id = ?", (mailbox_id,)).fetchone()
-        return max(row[0] or 0, next(reversed(self._tail.boxes.get(mailbox_id, {})), 0))
+        return max(row[0] or 0, next(reversed(self._tail.boxes[mailbox_id]), 0))
 
     def find_letter(self, message_id: int) -> StoredMessage | None:
         self._flush()
@@ -204,7 +229,7 @@ class MailRows(Folding):
         """What became of the mailbox's copy; None if it does not have it."""
         self._flush()
         key = (mailbox_id, message_id)
-        attempts = self._tail.boxes.get(mailbox_id, {}).get(message_id)
+        attempts = self._tail.boxes[mailbox_id].get(message_id)
         if attempts is None:
             row = self._sql.execute("SELECT attempts FROM queue WHERE mailbox_id = ? AND message_id = ?", key).fetchone()
             attempts = row[0] if row else None

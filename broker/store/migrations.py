@@ -88,6 +88,8 @@ CREATE TABLE sent_id (sender_id INTEGER NOT NULL, client_id TEXT NOT NULL, messa
   PRIMARY KEY (sender_id, client_id)) WITHOUT ROWID;
 INSERT INTO sent_id SELECT sender_id, client_id, id FROM message WHERE client_id IS NOT NULL ORDER BY sender_id, client_id;
 DROP INDEX message_client_id;
+CREATE TABLE sent_run (sender_id INTEGER NOT NULL, first_id TEXT NOT NULL, last_id TEXT NOT NULL,
+  first_message INTEGER NOT NULL, last_message INTEGER NOT NULL, PRIMARY KEY (sender_id, first_id)) WITHOUT ROWID;
 CREATE TABLE handed_out (last_id INTEGER NOT NULL, number INTEGER NOT NULL, mailbox_id INTEGER NOT NULL,
   change INTEGER NOT NULL, ids TEXT NOT NULL, PRIMARY KEY (last_id, number)) WITHOUT ROWID;
 INSERT INTO meta SELECT 'queued_id', ifnull(max(id), 0) FROM message;

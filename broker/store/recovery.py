@@ -36,7 +36,7 @@ from broker.store.transactions import is_damage
 
 CHECK_AT_ONCE_BYTES = 64 * 1024 * 1024
 """Up to this size the check runs before the broker serves: at most a third of a second."""
-_DERIVED = frozenset({"letter", "thread", "sent_id", "handed_out"})
+_DERIVED = frozenset({"letter", "thread", "sent_id", "sent_run", "handed_out"})
 """Tables that are made anew: by ``_mend``, or by broker.store.index, like those of the text index."""
 _SINGLE_LOOKUPS = 200_000
 """Number of ids that are looked up one by one between the damaged pages, at 5 us each."""

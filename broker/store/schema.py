@@ -115,6 +115,22 @@ class SentIdRow(Model):
         without_rowid = True
 
 
+class SentRunRow(Model):
+    """A sender's ids that ascend from ``first_id`` to ``last_id``, above all that it had used, and between which messages they
+    are: a row for a thousand messages. Ids that come out of order have rows of their own in ``sent_id``."""
+
+    sender_id = peewee.IntegerField()
+    first_id = peewee.TextField()
+    last_id = peewee.TextField()
+    first_message = peewee.IntegerField()
+    last_message = peewee.IntegerField()
+
+    class Meta:
+        table_name = "sent_run"
+        primary_key = peewee.CompositeKey("sender_id", "first_id")
+        without_rowid = True
+
+
 class HandedOutRow(Model):
     """That mail of the tail was handed out, or given back unseen: ``change`` is 1 or -1, ``ids`` a JSON list."""
 
@@ -308,6 +324,7 @@ MODELS = (
     MessageRow,
     QueueRow,
     SentIdRow,
+    SentRunRow,
     HandedOutRow,
     ReceiptRow,
     UntoldRow,

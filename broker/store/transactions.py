@@ -160,7 +160,7 @@ class Transactions:
         queued: list[tuple[int, int, int]] = []
         late: dict[tuple[int, int], list[int]] = {}
         for change, mailbox_id, message_id in self._marks:
-            box = self._tail.boxes.get(mailbox_id, {})
+            box = self._tail.boxes[mailbox_id]
             if message_id in box:
                 late.setdefault((mailbox_id, change), []).append(message_id)
                 self._tail.journal.put(box, message_id, max(0, box[message_id] + change))

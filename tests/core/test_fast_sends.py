@@ -243,6 +243,9 @@ def test_a_run_ends_where_the_mailbox_is_full(home: Path) -> None:
         ("c", "abc", "c"),
         ("bd", "acbde", "bd"),
         ("z", "abcabc", "abc"),
+        ("bdfhj", "cdefghijk", "dfhj"),
+        ("bdfhjca", "abcdefk", "abcdf"),
+        ("abcdefgh", "hgfedcba", "hgfedcba"),
     ],
 )
 def test_a_repeated_id_in_a_run_is_stored_once(core: Core, before: str, ids: str, known: str, folded: bool) -> None:

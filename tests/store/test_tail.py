@@ -166,7 +166,7 @@ def test_what_was_read_before_the_fold_never_enters_the_queue(team: Core) -> Non
     team.ask("claude", "ack", ids=[m["id"] for m in taken[:4]])
     assert (rows(team, "queue"), rows(team, "sent_id")) == (0, 0)
     team.store.fold_all()
-    assert (rows(team, "queue"), rows(team, "sent_id"), rows(team, "handed_out"), team.store.unfolded) == (1, 5, 0, 0)
+    assert (rows(team, "queue"), rows(team, "handed_out"), team.store.unfolded) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("when", [nothing, fold])
@@ -246,3 +246,47 @@ def test_a_database_of_the_version_before_is_brought_here_with_mail_leases_and_q
     with closing(sqlite3.connect(home / "ipc.db")) as found:
         assert found.execute("SELECT name FROM sqlite_master WHERE name = 'message_client_id'").fetchone() is None
     core.store.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "runs", "singles"),
+    [
+        ("abcde", 1, 0),
+        ("a", 0, 1),
+        ("abcde|fghij", 2, 0),
+        ("abced", 1, 1),
+        ("fghij|abcde", 1, 5),
+        ("abcde|cc", 1, 0),
+        ("acegi|bdfhk|lmnop", 2, 5),
+    ],
+)
+def test_ids_that_ascend_make_one_row(core: Core, sent: str, runs: int, singles: int) -> None:
+    core.register("fred", "claude")
+    numbers: dict[str, str] = {}
+    for batch in sent.split("|"):
+        for message_id in batch:
+            reply = core.send("fred", "claude", message_id=message_id)
+            assert numbers.setdefault(message_id, reply["number"]) == reply["number"]
+        core.store.fold_all()
+    assert (rows(core, "sent_run"), rows(core, "sent_id")) == (runs, singles)
+    for message_id, number in numbers.items():
+        assert core.send("fred", "claude", message_id=message_id)["number"] == number
+    assert {row.client_id for row in _messages(core)} == set(numbers)
+
+
+def test_the_ids_of_swept_messages_are_forgotten(core: Core) -> None:
+    core.register("fred", "claude")
+    for message_id in "abcdefba":
+        core.send("fred", "claude", message_id=message_id)
+    core.store.fold_all()
+    core.send("fred", "claude", message_id="0")
+    core.ask("claude", "ack", ids=[m["id"] for m in core.check("claude", limit=50)])
+    core.pass_time(40 * 86_400)
+    core.store.sweep_read(core.wall_s, 100)
+    assert (rows(core, "message"), rows(core, "sent_run"), rows(core, "sent_id")) == (0, 0, 0)
+
+
+def _messages(core: Core) -> list[Any]:
+    from broker.store.schema import MessageRow
+
+    return list(MessageRow.select())
