@@ -27,6 +27,8 @@ PERCENTS = (50.0, 99.0, 99.9)
 FRACTIONS = (0.1, 0.5, 0.9)
 _IN_FLIGHT = 256
 _PUSHES_A_SECOND = 300
+_TOO_MUCH = 1.3
+"""Of the top rate. That is measured with frames of 64; what is due at random instants comes in smaller ones and costs more."""
 _Task = tuple[Job, tuple[Any, ...]]
 
 
@@ -61,10 +63,10 @@ class Latency:
         top = self._top_rate(max(500, int(20_000 * self._seconds)))
         add("latency.top", TABLE, "256 in flight: the top rate", "rate", "/s", top)
         for fraction in FRACTIONS:
-            key, line = f"{fraction:.0%}", f"{fraction:.0%} of the top rate"
-            arrived, acknowledged, late = self._carry(self._load(top * fraction))
-            self._note(key, line, arrived, acknowledged)
-            add(f"latency.{key}.late.p99", TABLE, line, "sent late by p99", "µs", percentile(late, 99.0))
+            self._note(f"{fraction:.0%}", f"{fraction:.0%} of the top rate", self._load(top * fraction))
+        carried = self._carried(self._load(top * _TOO_MUCH))
+        add("latency.carried", TABLE, "more due than is carried: what arrives", "rate", "/s", carried)
+        self._note("carried", "90% of what is carried then", self._load(min(top, carried) * 0.9))
         self._probe(self._load(top / 2))
 
     def _load(self, rate: float) -> Load:
@@ -90,6 +92,12 @@ class Latency:
         begin_s, ((ended_s, _times), _none) = self._run(sender, count)
         return float(count / (ended_s - begin_s))
 
+    def _carried(self, load: Load) -> float:
+        """Messages a second that arrive. Below the top rate, the loads near to that are more than can be carried."""
+        sender = (openloop.send, (self._address, self._sender.token, load))
+        begin_s, ((ended_s, _times), _sent) = self._run(sender, load.count)
+        return float(load.count / (ended_s - begin_s))
+
     def _carry(self, load: Load) -> tuple[list[float], list[float], list[float]]:
         """(µs until here, µs until acknowledged, µs that they left late), each in ascending order."""
         sender = (openloop.send, (self._address, self._sender.token, load))
@@ -103,8 +111,10 @@ class Latency:
         receiver = (openloop.receive, (self._address, self._receiver.token, count))
         return self._fleet.run(receiver, sender, *others)
 
-    def _note(self, key: str, line: str, arrived: list[float], acknowledged: list[float]) -> None:
+    def _note(self, key: str, line: str, load: Load) -> None:
+        arrived, acknowledged, late = self._carry(load)
         for what, title, times in (("here", "received", arrived), ("acked", "acknowledged", acknowledged)):
             for percent in PERCENTS:
                 column = f"{title} p{percent:g}"
                 self._results.add(f"latency.{key}.{what}.p{percent:g}", TABLE, line, column, "µs", percentile(times, percent))
+        self._results.add(f"latency.{key}.late.p99", TABLE, line, "sent late by p99", "µs", percentile(late, 99.0))

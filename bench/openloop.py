@@ -46,7 +46,7 @@ class Load:
 
 
 def stamp(due_s: float, size: int = SIZE) -> str:
-    """A body that says when it was due, on the clock that all processes share."""
+    """A body that says when it was due, in seconds after the beginning."""
     return f"{due_s:<{_STAMP}.9f}".ljust(size, "x")
 
 
@@ -54,6 +54,7 @@ def read_stamp(text: str) -> float:
     return float(text[:_STAMP])
 
 
+_BODY = "x" * SIZE
 _MOST_UNANSWERED = 4096
 """A broker takes so many requests of one connection, and refuses what goes far beyond."""
 
@@ -74,19 +75,22 @@ def send(endpoint: str, token: str, load: Load) -> Generator[None, float, "tuple
     precise_sleep()
     sender = WireSender(endpoint, token)
     try:
+        # before the order to begin: made after it, a long load was late from its first message on
+        offsets_s, late_us = load.due_s(), array("d")
+        texts = [stamp(t) for t in offsets_s]
         with without_collector():
             begin_s = yield
-            due_s = array("d", (begin_s + offset for offset in load.due_s()))
-            late_us = array("d")
-            return drive(sender, due_s, late_us), late_us
+            return drive(sender, array("d", (begin_s + t for t in offsets_s)), texts, late_us), late_us
     finally:
         sender.close()
 
 
-def drive(sender: WireSender, due_s: "array[float]", late_us: "array[float] | None" = None) -> "array[float]":
+def drive(
+    sender: WireSender, due_s: "array[float]", texts: Sequence[str] = (), late_us: "array[float] | None" = None
+) -> "array[float]":
     """Send each message at its time; an answer never holds the next one up. Raises RuntimeError with a refusal.
 
-    ``late_us`` gets the µs by which each was given to the socket too late.
+    ``texts`` are the bodies, if it matters what they are. ``late_us`` gets the µs by which each left too late.
     """
     clock, latencies_us = time.perf_counter, array("d")
     position = 0
@@ -95,7 +99,7 @@ def drive(sender: WireSender, due_s: "array[float]", late_us: "array[float] | No
         full = position - len(latencies_us) >= _MOST_UNANSWERED  # what is due meanwhile waits, and its time counts
         count = 0 if full else next_batch(due_s, position, now_s)
         if count:
-            sender.send([stamp(t) for t in due_s[position : position + count]])
+            sender.send(list(texts[position : position + count]) or [_BODY] * count)
             if late_us is not None:
                 now_s = clock()
                 late_us.extend((now_s - t) * 1e6 for t in due_s[position : position + count])
@@ -122,7 +126,7 @@ def receive(endpoint: str, token: str, count: int) -> Generator[None, float, "tu
         if answer["status"] != "ok":
             raise refused(answer)
         with without_collector():
-            yield
+            begin_s = yield
             latencies_us: array[float] = array("d")
             seen: set[str] = set()
             while len(latencies_us) < count:
@@ -131,7 +135,7 @@ def receive(endpoint: str, token: str, count: int) -> Generator[None, float, "tu
                 for mail in pushed(maps):
                     ids.append(mail["id"])
                     if mail["id"] not in seen:
-                        latencies_us.append((now_s - read_stamp(mail["message"]["content"])) * 1e6)
+                        latencies_us.append((now_s - begin_s - read_stamp(mail["message"]["content"])) * 1e6)
                 seen.update(ids)
                 if ids:
                     client.tell(action="ack", ids=ids)
@@ -155,7 +159,7 @@ def probe(endpoint: str, token: str, seconds: float) -> Generator[None, float, "
             wait_until(begin_s)
             latencies_us: array[float] = array("d")
             while (sent_s := time.perf_counter()) < begin_s + seconds:
-                sender.send(["x" * SIZE])
+                sender.send([_BODY])
                 reply = sender.receive()[0]
                 if reply["status"] != "ok":
                     raise refused(reply)
