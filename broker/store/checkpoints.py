@@ -67,7 +67,7 @@ class Checkpoints:
             self._held = 0
         waiting = written - max(moved, self._held)
         if self._moving:
-            if not self._told.empty() or waiting >= _MOST_PAGES:
+            if not self._told.empty() or written - self._held >= _MOST_PAGES:
                 self.settle()
                 self._finish(written)
         elif waiting >= _PAGES:
