@@ -1,5 +1,6 @@
 """Relays of many agents, one process behind them, and what happens when either dies."""
 
+import contextlib
 import json
 import os
 import signal
@@ -364,3 +365,36 @@ async def test_a_host_that_leaves_while_the_service_starts_has_its_requests_answ
     host.process.stdin.close()
     assert host.read()["result"]["structuredContent"]["name"] == "fred"
     assert host.process.wait(20) == 0
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("whom", ["the relay's child", "supervisor", "broker", "mcp"])
+@pytest.mark.deep
+async def test_whoever_is_killed_while_all_starts_the_first_call_is_answered_once(
+    make_service: Callable[..., Service], raw_host: Raw, whom: str
+) -> None:
+    service = make_service()
+    host = raw_host(service)
+    host.initialize()
+    host.write(
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"register","arguments":{"instance_id":"fred"}}}'
+    )
+    if whom == "the relay's child":
+        for pid in children_of(host.process.pid):  # it may have ended
+            os.kill(pid, signal.SIGKILL)
+    else:
+        os.kill(wait_for(whom, lambda: service.pid(whom)), signal.SIGKILL)
+    answer = host.read()["result"]
+    if answer["isError"]:  # only of a start can it be told that it was killed
+        assert whom == "the relay's child" and "Next: run ipc doctor" in answer["content"][0]["text"]
+    assert host.call(2, "register", instance_id="fred")["name"] == "fred"
+    assert host.call(3, "send", to_id="fred", content="hi")["message_id"]
+    assert host.close() == 0
