@@ -137,8 +137,8 @@ def _flat(what: str, curve: str, sizes: tuple[int, int], column: str, high: floa
 
 
 def _quiet(flood: str, other: str) -> Target:
-    what = f"a quiet agent's p99 beside a flood / beside a busy processor: {NAMES[other]}, flood over {NAMES[flood]}"
-    return Target(what, f"fairness.{flood}-{other}.busy", high=2)
+    what = f"a quiet agent's p99 beside a flood / beside the same at another service: {NAMES[other]}, flood over {NAMES[flood]}"
+    return Target(what, f"fairness.{flood}-{other}.ratio", high=2)
 
 
 def _beside_idle(door: str) -> Target:
