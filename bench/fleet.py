@@ -58,7 +58,7 @@ class Fleet:
         except TimeoutError:
             self._dismiss(0.0)  # what they answer later would be taken for the next job's
             raise
-        except (EOFError, BrokenPipeError):
+        except (EOFError, ConnectionError):
             self._dismiss(0.0)
             raise RuntimeError("a client process has ended") from None
 
