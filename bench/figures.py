@@ -40,7 +40,11 @@ SPEED = (
         "A receiver that waits has a message after [push.p50|ms]; at half of the top rate 99 % arrive within "
         "[latency.50%.here.p99|short ms].",
     ),
-    ("`ipc send` takes [program.send|whole ms] as a whole process, a hook that finds nothing [program.hook|whole ms].",),
+    (
+        "`ipc send` takes [program.send|whole ms] as a whole process, a hook that finds nothing [program.hook|whole ms].",
+        "From nothing running, an agent has the answer of `initialize` after [cold.initialize|whole ms], "
+        "that of its first tool after [cold.call|whole ms].",
+    ),
     (
         "The service takes [memory.service|MB], with ten agents at rest [memory.whole.rested|MB].",
         "An installation is [install.packages|count] packages, [install.mb|MB].",
@@ -94,6 +98,11 @@ def unexplained(page: str, verdicts: list[Verdict]) -> list[str]:
     return [v.what for v in verdicts if v.met is False and f"| {v.what} |" not in page]
 
 
+def outlived(page: str, verdicts: list[Verdict]) -> list[str]:
+    """Targets that a table of the page speaks of as missed, and that were met."""
+    return [v.what for v in verdicts if v.met and f"| {v.what} |" in page]
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.figures", description=__doc__)
     parser.add_argument("results", nargs="?", type=Path, default=ROOT / RESULTS, help=f"default {RESULTS}")
@@ -104,8 +113,11 @@ def main(argv: list[str] | None = None) -> int:
         if renewed != text:
             path.write_text(renewed, encoding="utf-8")
             sys.stdout.write(f"{path.relative_to(ROOT)}: renewed\n")
-    for what in unexplained("".join(pages.values()), judge(results, complete=True)):
+    text, verdicts = "".join(pages.values()), judge(results, complete=True)
+    for what in unexplained(text, verdicts):
         sys.stdout.write(f"missed, and docs/performance.md does not say why: {what}\n")
+    for what in outlived(text, verdicts):
+        sys.stdout.write(f"met, so its line in docs/performance.md may go: {what}\n")
     return 0
 
 

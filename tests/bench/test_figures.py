@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.figures import BLOCKS, PAGES, RESULTS, SPEED, fill, renew, unexplained
+from bench.figures import BLOCKS, PAGES, RESULTS, SPEED, fill, outlived, renew, unexplained
 from bench.plots import by_page
 from bench.report import Results, Verdict
 from bench.targets import TARGETS
@@ -55,9 +55,10 @@ def test_a_table_may_name_only_what_is_a_target() -> None:
         BLOCKS["targets"](a_run(), "| target | measured |\n|---|---|\n| of old | 1 |")
 
 
-def test_a_missed_target_that_no_table_speaks_of_is_named() -> None:
+def test_a_missed_target_that_no_table_speaks_of_is_named_and_a_met_one_that_it_speaks_of() -> None:
     verdicts = [Verdict("a", "", 1, False), Verdict("b", "", 1, False), Verdict("c", "", 1, True), Verdict("d", "", 1, None)]
     assert unexplained("| a | why |\n", verdicts) == ["b"]
+    assert outlived("| a | why |\n| c | why |\n", verdicts) == ["c"]
 
 
 def test_every_row_that_a_sentence_needs_is_one_that_a_run_has() -> None:
