@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from broker.store.recovery import Repair
 
 STOPPED, CANNOT_START, ANOTHER_SERVES = 0, 1, 3
+_OBJECTS = 200_000
+"""More than any load leaves for long. The sweeper looks for garbage before, when nobody asks for anything."""
 
 
 class AnotherServes(Exception):
@@ -156,7 +158,7 @@ def serve(server: "Server", pipe: int | None, *, check_beside: bool) -> int:
 
     if check_beside:
         recovery.check_beside(settings, damaged_beside)
-    collect_seldom()
+    collect_seldom(_OBJECTS)
     try:
         server.serve(pipe, heard_parent)
     except StoreDamaged as e:

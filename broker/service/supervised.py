@@ -132,11 +132,12 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def collect_seldom() -> None:
-    """Look for garbage in cycles less often than Python does by itself, which would stop a loaded process for 10 to 25 ms.
+def collect_seldom(objects: int = 20_000) -> None:
+    """Look for garbage in cycles when there are so many ``objects`` more, in place of the 700 that Python waits for by itself.
 
-    What lives by now is not looked at again. Nearly everything else is freed by its reference count at once.
+    A look stops a loaded process for milliseconds. What lives by now is not looked at again. Nearly everything else is freed by
+    its reference count at once.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 1_000)
+    gc.set_threshold(objects, 50, 1_000)
