@@ -214,7 +214,8 @@ def test_a_refused_request_and_a_failed_commit_leave_the_tail_as_it_was(team: Co
     assert shown(team.check("claude")) == [("2", False), ("3", False)]
 
 
-def test_a_database_of_the_version_before_is_brought_here_with_mail_leases_and_questions(home: Path) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_database_of_a_version_before_is_brought_here_with_mail_leases_and_questions(home: Path, version: int) -> None:
     core = Core(home)
     core.register("fred", "claude")
     core.store.close()
@@ -222,7 +223,7 @@ def test_a_database_of_the_version_before_is_brought_here_with_mail_leases_and_q
         (home / name).unlink(missing_ok=True)
     db = peewee.SqliteDatabase(str(home / "ipc.db"), pragmas={"journal_mode": "wal"})
     db.connect()
-    migrate(db, to=3)
+    migrate(db, to=version)
     for number, name in ((1, "fred"), (2, "claude")):
         db.execute_sql("INSERT INTO mailbox (id, name, claimed, created_s, last_seen_s, renamed_s) VALUES (?,?,1,?,?,0)",
                        (number, name, core.wall_s, core.wall_s))  # fmt: skip
