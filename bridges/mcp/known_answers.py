@@ -26,8 +26,10 @@ _ENVELOPE = "io.modelcontextprotocol/protocolVersion"
 """The key in ``_meta`` by which a request is one of the later protocol."""
 _CLIENT = "io.modelcontextprotocol/clientInfo"
 _CLAUDE_CODE = "claude-code"
-_TYPED = ("experimental", "sampling", "elicitation", "roots", "tasks", "extensions")
-"""Capabilities of clients whose inside has types; others may be anything."""
+_FREE = ("experimental", "extensions")
+"""Capabilities of clients that hold objects with anything inside."""
+_TYPED = ("sampling", "elicitation", "roots", "tasks")
+"""Those whose inside has types. All others may be anything."""
 _LISTS = ("tools/list", "resources/list", "resources/templates/list")
 
 
@@ -133,7 +135,21 @@ def _is_later(params: Any) -> bool:
 def _is_ordinary_client(client: Any) -> bool:
     if not isinstance(client, dict) or not client.keys() >= {"name", "version"}:
         return False
-    return all(isinstance(value, str) for value in client.values())
+    rest = {name: value for name, value in client.items() if name != "icons"}
+    return all(isinstance(value, str) for value in rest.values()) and _are_ordinary_icons(client.get("icons", []))
+
+
+def _are_ordinary_icons(icons: Any) -> bool:
+    def texts(one: Any) -> bool:
+        sizes = one.get("sizes", [])
+        rest = [one["src"], one.get("mimeType", "")]
+        return one.keys() <= {"src", "mimeType", "sizes"} and isinstance(sizes, list) and all(map(_is_text, [*rest, *sizes]))
+
+    return isinstance(icons, list) and all(isinstance(one, dict) and "src" in one and texts(one) for one in icons)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _are_ordinary_capabilities(can: Any) -> bool:
@@ -142,7 +158,9 @@ def _are_ordinary_capabilities(can: Any) -> bool:
         return False
     switch = isinstance(can.get("roots"), dict) and isinstance(can["roots"].get("listChanged"), bool)
     rest = {**can, "roots": {}} if switch and len(can["roots"]) == 1 else can
-    return all(_is_tree(rest[name]) for name in _TYPED if name in rest)
+    free = [rest[name] for name in _FREE if name in rest]
+    ordinary = all(isinstance(one, dict) and all(isinstance(part, dict) for part in one.values()) for one in free)
+    return ordinary and all(_is_tree(rest[name]) for name in _TYPED if name in rest)
 
 
 def _is_tree(value: Any) -> bool:

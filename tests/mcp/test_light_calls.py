@@ -31,10 +31,14 @@ HANDSHAKES: list[dict[str, Any]] = [
         {"roots": {}}, {"roots": {"listChanged": True}}, {"roots": {"listChanged": "no"}}, {"roots": {"x": True}}, {"x": 1},
         {"sampling": {}, "elicitation": {"form": {}}}, {"sampling": 1}, {"sampling": None}, {"experimental": {"a": {}}},
         {"experimental": {"a": 1}}, {"tasks": {"list": {}}}, {"tasks": {"requests": []}}, None, [],
+        {"extensions": {"io.x/ui": {"mimeTypes": ["a/b"]}}}, {"extensions": {"a": []}}, {"extensions": []},
+        {"experimental": None},
     )),
     *({**HELLO, "clientInfo": info} for info in (
         {**CLIENT, "title": "Test"}, {**CLIENT, "title": 5}, {"name": "test"}, {"name": 1, "version": "1"}, {}, None,
-        {**CLIENT, "icons": [{"src": "x:y"}]}, {**CLIENT, "x": "y"},
+        {**CLIENT, "icons": [{"src": "x:y", "sizes": ["1x1"]}]},
+        {**CLIENT, "icons": [{"src": 5}]}, {**CLIENT, "icons": {}}, {**CLIENT, "icons": [{"src": "x:y", "theme": "no"}]},
+        {**CLIENT, "icons": [{"src": "x:y", "sizes": [1]}]}, {**CLIENT, "websiteUrl": "no url"}, {**CLIENT, "x": "y"},
     )),
     *({**HELLO, "_meta": meta} for meta in ({}, {"progressToken": 1}, {"progressToken": []}, 5, LATER)),
     {**HELLO, "more": 1},
@@ -114,7 +118,9 @@ async def test_what_is_known_of_any_request_is_what_the_sdk_answers() -> None:
 
 
 def test_ordinary_handshakes_and_lists_need_no_sdk() -> None:
-    ordinary = {**HELLO, "capabilities": {"roots": {"listChanged": True}, "elicitation": {}}}
+    can = {"roots": {"listChanged": True}, "elicitation": {}, "extensions": {"io.x/ui": {"mimeTypes": ["a/b"]}}}
+    info = {**CLIENT, "title": "Test", "websiteUrl": "https://example.org", "icons": [{"src": "x:y", "sizes": ["1x1"]}]}
+    ordinary = {**HELLO, "capabilities": can, "clientInfo": info}
     requests = [("tools/list", None), ("tools/list", {"_meta": {"progressToken": 1}}), ("ping", None), ("resources/list", {})]
     assert None not in known_or_none(ordinary, *requests)
 
