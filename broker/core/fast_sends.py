@@ -22,7 +22,7 @@ from broker.core.drafts import MESSAGE_JSON_BYTES
 from broker.core.loop_guard import settled
 from broker.core.mailboxes import room
 from broker.core.outcomes import SENT
-from broker.core.rate_limit import affordable, bucket, charge
+from broker.core.rate_limit import bucket, charge
 from broker.core.sessions import authenticate
 from broker.core.state import Landing, Mailbox, Route, Session
 from broker.core.storage import ORDINARY
@@ -48,7 +48,7 @@ class Box:
     mailbox: Mailbox
     room: int
     reply: dict[str, Any]
-    """What all replies have in common: that it is stored, and how the recipient is reached."""
+    """A reply without its ids: that the message is stored, and how the recipient is reached. A copy costs half of a merge."""
     taken: int = 0
 
 
@@ -58,6 +58,9 @@ class RunOfSends(NamedTuple):
     boxes: dict[str, Box]
     rows: list[Any]
     replies: list[dict[str, Any]]
+    rate: float
+    filled: float
+    """The sender's bucket before the run (``rate_limit.bucket``)."""
 
 
 def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> int:
@@ -69,11 +72,12 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
     sender_id, name, expires_s = sender.id, sender.name, batch.now.term_s + batch.settings.unread_ttl_s
     longest = longest_text(batch)
     message_id = batch.state.last_message_id
-    boxes, rows, replies = taken = RunOfSends({}, [], [])
-    highest, stored = batch.store.highest_id(sender_id), set[str]()
+    boxes, rows, replies, rate, filled = taken = RunOfSends({}, [], [], *bucket(batch, session))
+    highest = batch.store.highest_id(sender_id)
+    stored: set[str] = set()
     known: tuple[str, ...] = ()
     checked, said = False, (token, door, name)
-    for body in frame.bodies[start : start + affordable(batch, session)]:
+    for body in frame.bodies[start : start + int(filled)] if rate > 0 else frame.bodies[start:]:
         fields = tuple(body)
         if fields != known:
             if not (_NEEDED.issubset(fields) and _ORDINARY.issuperset(fields)):
@@ -103,7 +107,9 @@ def take_run(batch: Batch, frame: Frame, start: int, token: Any, door: Any) -> i
         box.taken += 1
         rows += (message_id, sender_id, name, client_id, now_s, expires_s, content, box.mailbox.id)
         number = str(message_id)
-        replies.append({"id": body["id"], "message_id": client_id or number, "number": number, **box.reply})
+        reply = box.reply.copy()
+        reply["id"], reply["message_id"], reply["number"] = body["id"], client_id or number, number
+        replies.append(reply)
     if replies:
         settle(batch, session, frame.route, taken, message_id, ascending=not stored)
     return len(replies)
@@ -141,7 +147,7 @@ def open_box(batch: Batch, sender: Mailbox, to: str, boxes: dict[str, Box]) -> B
         return None
     if mailbox.waking.ways and is_spent(batch, mailbox, sender.id):
         return None
-    reply = {"status": "ok", "message": SENT, **reach.told(batch, [mailbox])}
+    reply = {"id": None, "status": "ok", "message": SENT, "message_id": "", "number": "", **reach.told(batch, [mailbox])}
     box = Box(mailbox, room(batch.settings, mailbox), reply)
     boxes[to] = box
     return box
@@ -151,11 +157,9 @@ def settle(batch: Batch, session: Session, route: Route, run: RunOfSends, last_i
     """What the run stores and changes in memory, and who is to hear of it."""
     batch.store.add_ordinary(run.rows, ascending=ascending)
     batch.out.append(Answers(route, run.replies))
-    count = last_id - batch.state.last_message_id
     batch.journal.set(batch.state, "last_message_id", last_id)
-    rate, filled = bucket(batch, session)
-    if rate > 0:
-        charge(batch, session, filled - count)
+    if run.rate > 0:
+        charge(batch, session, run.filled - len(run.replies))
     for box in run.boxes.values():
         mailbox = box.mailbox
         if box.taken:

@@ -4,8 +4,6 @@ from broker.core.batch import Batch
 from broker.core.state import Session
 from broker.protocol.errors import IpcError
 
-_NO_LIMIT = 2**62
-
 
 def take_tokens(batch: Batch, session: Session, count: int) -> None:
     """Charge the session's token bucket or raise ``rate_limited`` with the time to wait."""
@@ -30,9 +28,3 @@ def bucket(batch: Batch, session: Session) -> tuple[float, float]:
     settings = batch.settings
     rate = settings.instance_rate_limits.get(session.mailbox.name, settings.rate_limit)
     return rate, min(float(settings.rate_burst), session.tokens + max(0.0, batch.now.mono_s - session.refilled_s) * rate)
-
-
-def affordable(batch: Batch, session: Session) -> int:
-    """Messages that the session's rate limit allows now."""
-    rate, filled = bucket(batch, session)
-    return int(filled) if rate > 0 else _NO_LIMIT
