@@ -140,9 +140,11 @@ class Service:
         return pid if pid and alive(pid) else 0
 
     def queued(self, name: str) -> int:
-        """How much mail of a name is stored and not acknowledged."""
+        """How much mail of a name is stored and not acknowledged, once the tables say so."""
         rows = "SELECT count(*) FROM queue JOIN mailbox ON mailbox.id = queue.mailbox_id WHERE mailbox.name = ?"
+        tail = "SELECT 1 FROM message WHERE id > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'queued_id')"
         with contextlib.closing(sqlite3.connect(f"file:{self.home / 'ipc.db'}?mode=ro", uri=True)) as db:
+            wait_for("the end of the tail", lambda: not db.execute(tail).fetchone())
             return int(db.execute(rows, (name,)).fetchone()[0])
 
     def kill(self, child: str, signum: int = signal.SIGKILL) -> None:
