@@ -84,8 +84,7 @@ class MailRows(Folding):
             known = {client_id: number for client_id, number in zip(own, numbers, strict=True) if client_id is not None}
             self._ascends(sender_id, max(known))
             sent = [(sender_id, Part(known))]
-        if to or sent:
-            self._tail.add(Entry(self._last_id, to, sent, len(numbers)))
+        self._tail.add(Entry(self._last_id, to, sent, len(numbers)))  # an empty one, too: a start need not read it after a fold
 
     def _ascends(self, sender_id: int, client_id: str) -> bool:
         """Whether an id is above all that its sender has used; note it. One that is undone later does no harm."""

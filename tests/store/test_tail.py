@@ -185,6 +185,14 @@ def test_a_start_knows_what_was_handed_out(team: Core, unseen: bool, again: bool
     assert shown(team.check("claude")) == [("0", again), ("1", again), ("2", False)]
 
 
+def test_a_start_does_not_read_again_what_was_folded_of_messages_that_left_nothing(team: Core) -> None:
+    for _ in range(5):
+        team.ask("fred", "broadcast", message={"content": "to two"})
+    team.store.fold_all()
+    team.restart()
+    assert team.store.unfolded == 0
+
+
 def test_hand_outs_of_the_tail_are_one_row(team: Core) -> None:
     for n in range(9):
         team.send("fred", "claude", f"{n}")
