@@ -3,10 +3,10 @@
 Alone, a connection fills a whole transaction. Beside others each gets its share into one.
 
 A flood is a connection that has had more than that waiting within the last second; the others ask little. While both are about,
-the shortest queues come first (as in multilevel feedback queues): every other transaction is without floods, and all floods
-together get ``SHARE`` requests into the one between. So whoever asks little waits for one short transaction and its own, beside
-any number of floods. Where requests are expensive a count does not bound time, so a ``ConnectionBudget`` does; what it leaves
-is put back.
+the shortest queues come first (as in multilevel feedback queues): every other transaction takes a quarter of a share of all
+floods together, which its sync costs anyway, and the one between takes a share. So whoever asks little waits for one short
+transaction and its own, beside any number of floods. Where requests are expensive a count does not bound time, so a
+``ConnectionBudget`` does; what it leaves is put back.
 
 Reads of the archive take up to a tenth of a second. They wait in the ``SlowLane``, and one of
 them runs after each transaction; what comes meanwhile waits for that one read.
@@ -134,7 +134,9 @@ class Backlog:
         self._mixed = self._mixed and shared
         few, many = self._in_turn(now_s) if shared else (list(self._queues), [])
         left = self._move(few, limit, limit, held, taken)
-        self._move(many, min(left, SHARE) if self._mixed else left, SHARE, held, taken)
+        if self._mixed:
+            left = min(left, SHARE // 4 if self._few_first else SHARE)
+        self._move(many, left, SHARE, held, taken)
         return taken
 
     def _move(self, routes: list[Route], limit: int, share: int, held: Callable[[Route], bool], taken: list[Frame]) -> int:
@@ -166,7 +168,7 @@ class Backlog:
             self._mixed_until_s = now_s + _LATELY_S
         self._mixed = now_s < self._mixed_until_s
         self._few_first = bool(few and many) and not self._few_first
-        return few, [] if self._few_first else many
+        return few, many
 
     def put_back(self, frames: list[Frame]) -> None:
         """Queue what was taken and not run, before what the same connections have sent since."""

@@ -24,6 +24,9 @@ from broker.server.loop import Server
 from broker.store import open_store
 from tests.conftest import Service
 
+LITTLE = SHARE // 4
+"""Of all floods in every other turn."""
+
 
 def requests(route: bytes, count: int) -> Frame:
     return Frame(route, [{"id": n} for n in range(count)])
@@ -48,31 +51,31 @@ def test_beside_another_it_gets_a_share_and_keeps_its_order() -> None:
     backlog = Backlog()
     backlog.add(requests(b"flood", 1000), 1)
     backlog.add(requests(b"quiet", 1), 1)
-    assert taken(backlog) == {b"quiet": [0]}
-    assert taken(backlog) == {b"flood": list(range(SHARE))}
-    assert taken(backlog) == {b"flood": list(range(SHARE, 2 * SHARE))}, "the other will ask again soon"
-    assert len(taken(backlog, now_s=5.0)[b"flood"]) == 1000 - 2 * SHARE
+    assert taken(backlog) == {b"quiet": [0], b"flood": list(range(LITTLE))}
+    assert taken(backlog) == {b"flood": list(range(LITTLE, LITTLE + SHARE))}
+    assert taken(backlog) == {b"flood": list(range(LITTLE + SHARE, LITTLE + 2 * SHARE))}, "the other will ask again soon"
+    assert len(taken(backlog, now_s=5.0)[b"flood"]) == 1000 - LITTLE - 2 * SHARE
 
 
-def test_who_asks_little_has_every_other_turn_without_a_flood_and_the_flood_every_other_one() -> None:
+def test_every_other_turn_takes_little_of_a_flood_while_somebody_asks_little() -> None:
     backlog = Backlog()
     turns = []
     for tick in range(6):
         backlog.add(requests(b"flood", 500), 1)
         backlog.add(requests(b"quiet", 1), 1)
         turns.append({route: len(ids) for route, ids in taken(backlog, tick / 10).items()})
-    assert turns == [{b"quiet": 1}, {b"flood": SHARE, b"quiet": 1}] * 3
+    assert turns == [{b"quiet": 1, b"flood": LITTLE}, {b"quiet": 1, b"flood": SHARE}] * 3
 
 
-def test_a_burst_waits_for_every_other_turn_until_it_is_over_and_a_second_longer() -> None:
+def test_a_burst_counts_as_a_flood_for_a_second_and_is_not_remembered() -> None:
     backlog = Backlog()
     got = []
-    for tick in range(20):
-        if tick in (0, 8, 16):
-            backlog.add(requests(b"burst", (3 if tick == 0 else 1) * SHARE), 1)
+    for tick in range(14):
+        backlog.add(requests(b"burst", 2 * SHARE if tick == 0 else LITTLE + 1), 1)
         backlog.add(requests(b"quiet", 1), 1)
-        got.append(b"burst" in taken(backlog, tick / 10))
-    assert [tick for tick in range(20) if got[tick]] == [1, 3, 5, 9, 16], "at last it asks no more than others"
+        got.append(len(taken(backlog, tick / 5)[b"burst"]))
+    assert got[0] == LITTLE
+    assert got[-3:] == [LITTLE + 1] * 3, "it asks no more than others"
 
 
 def test_floods_share_a_bound_where_somebody_asks_little_and_take_turns_in_it() -> None:
@@ -84,8 +87,8 @@ def test_floods_share_a_bound_where_somebody_asks_little_and_take_turns_in_it() 
             backlog.add(requests(route, 300), 1)
         backlog.add(requests(b"quiet", 1), 1)
         turns.append({route: len(ids) for route, ids in taken(backlog, tick / 100).items()})
-    assert turns[::2] == [{b"quiet": 1}] * 4
-    assert turns[1::2] == [{b"quiet": 1, route: SHARE} for route in floods]
+    assert [turn.pop(b"quiet") for turn in turns] == [1] * 8
+    assert turns == [{route: count} for route, count in zip(floods * 2, [LITTLE, SHARE] * 4, strict=True)]
 
 
 def test_floods_among_themselves_fill_a_transaction() -> None:
