@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 STOPPED, CANNOT_START, ANOTHER_SERVES = 0, 1, 3
 _OBJECTS = 200_000
 """More than any load leaves for long. The sweeper looks for garbage before, when nobody asks for anything."""
+_SWITCH_S = 1.0
+"""The thread that moves the WAL's pages takes the interpreter when the loop waits for something. After 5 ms, Python's own
+interval, it would demand it, and the loop then waits until the thread has a processor."""
 
 
 class AnotherServes(Exception):
@@ -159,6 +162,7 @@ def serve(server: "Server", pipe: int | None, *, check_beside: bool) -> int:
     if check_beside:
         recovery.check_beside(settings, damaged_beside)
     collect_seldom(_OBJECTS)
+    sys.setswitchinterval(_SWITCH_S)
     try:
         server.serve(pipe, heard_parent)
     except StoreDamaged as e:
