@@ -14,6 +14,8 @@ subscriptions end at the broker, and the mail that it has not acknowledged goes 
 import asyncio
 import contextlib
 import itertools
+import os
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,7 +25,6 @@ from broker.home.logs import Log
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 from broker.protocol.essentials import STORES
-from broker.protocol.ids import new_message_id
 
 OnReply = Callable[[dict[str, Any]], bool]
 """Called with the reply to a request, also an error. Returns False if nobody is there any more to take the mail it brings."""
@@ -47,7 +48,7 @@ class Upstream:
         self._broker = broker
         self._bulk = bulk or broker
         self._log = log
-        self._prefix = new_message_id()
+        self._mark = os.urandom(6).hex()
         self._messages = itertools.count(1)
         self._background = 0
         self._idle: asyncio.Future[None] | None = None
@@ -77,7 +78,8 @@ class Upstream:
     def name(self, body: dict[str, Any]) -> bool:
         """Give a message an id if it has none; True if it got one, whose reply ``unname`` is for."""
         if body.get("action") in STORES and body.get("message_id") is None:
-            body["message_id"] = f"{self._prefix}-{next(self._messages):x}"
+            # ids of one sender ascend, whatever doors it takes: the broker need not look such a one up
+            body["message_id"] = f"{time.time_ns() // 1000:x}-{self._mark}-{next(self._messages):08x}"
             return True
         return False
 

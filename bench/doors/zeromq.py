@@ -15,10 +15,12 @@ from broker.home.settings import Settings
 BOX = "bench-box"
 """Who gets the mail."""
 
+FRAME = 64
+"""Requests of a frame where so many are in flight: as many as a pipeline of Redis' client holds at that window."""
+
 
 class WireSender:
-    """One connection. What there is room for goes out in one frame, of a quarter of the window at most: so the client
-    packs the next requests while the broker works on the last ones."""
+    """One connection. What there is room for goes out in a frame of at most ``FRAME`` requests, or a quarter of the window."""
 
     def __init__(
         self, address: str, token: str | None, shared: "zmq.Context[zmq.Socket[bytes]] | None" = None, box: str = BOX
@@ -77,7 +79,7 @@ class WireSender:
         return len(replies)
 
     def send_for(self, seconds: float, in_flight: int, size: int, most: int) -> Burst:
-        text, frame = "x" * size, max(1, in_flight // 4)
+        text, frame = "x" * size, max(min(in_flight, FRAME), in_flight // 4)
         first, burst = self._next, Burst()
         sent_s: list[float] = []
         took = burst.latencies_us.append

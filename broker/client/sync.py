@@ -205,7 +205,7 @@ class Client(Methods[dict[str, Any], list[Mail], Mail | None, int, str, list[dic
                 "session_token": self.token,
                 "to_id": to,
                 "message": {"content": content},
-                "message_id": f"{prefix}-{number:x}",
+                "message_id": f"{prefix}-{number:06x}",
             }
             for number, (to, content) in enumerate(messages)
         ]

@@ -164,3 +164,10 @@ def test_force_takes_the_name_of_a_program_that_runs(shared: Service, tag: str) 
             shared.connect("", token=token)
         assert told.value.code == "session_replaced" and "by a program" in told.value.hint
         worker.kill()
+
+
+def test_the_ids_of_many_sends_ascend(service: Service) -> None:
+    """The broker knows without a look-up that such an id is new."""
+    with service.connect("fred") as fred:
+        ids = [reply["message_id"] for reply in fred.send_many([("fred", "x")] * 300)]
+    assert ids == sorted(set(ids))

@@ -65,13 +65,31 @@ class Twin:
     def memory(self) -> list[Any]:
         state = self.core.engine.state
         mailboxes = [
-            (m.id, name, m.name, m.claimed, m.queued, m.cursor, m.returned, m.leased, m.urgent, m.later, m.last_seen_s, m.hint)
+            (
+                m.id,
+                name,
+                m.name,
+                m.claimed,
+                m.queued,
+                m.cursor,
+                m.returned,
+                m.leased,
+                m.urgent,
+                m.later,
+                m.last_seen_s,
+                m.hint[1],
+            )
             for name, m in state.mailboxes.items()
         ]
         listeners = [(m.id, len(m.waiters), len(m.watchers), m.subscription is not None) for m in state.by_id.values()]
         sessions = [(s.mailbox.id, s.tokens, s.refilled_s, s.replaced, s.last_seen_s) for s in state.sessions.values()]
         pairs = {key: (p.last_sender, p.since_s, p.count) for key, p in state.pairs.items()}
-        counts = (state.last_message_id, state.last_mailbox_id, state.next_expiry_s, state.touched, state.names_version)
+        counts = (
+            state.last_message_id,
+            state.last_mailbox_id,
+            state.next_expiry_s,
+            state.touched,
+        )  # names_version counts what was undone, too
         return [mailboxes, listeners, sessions, pairs, counts, list(state.forwards), sorted(state.lease_ends)]
 
 
