@@ -33,6 +33,8 @@ _SOON_S = 1.0
 _PATIENCE_S = 5.0
 _HURRY_S, _HURRY_STEP = 0.001, 400
 _ACTIVITY_S = 30.0
+_LEAST_FOLD = 256
+"""Messages that are folded at once while others wait: what has come, and not less than this."""
 _BRIEF = "unread when the time that its sender gave it was over"
 _QUIET_S = 0.1
 """Seconds without requests after which the tail is folded, then the archive indexed, then the WAL's pages moved."""
@@ -129,7 +131,7 @@ class Sweeper:
     def _fold(self, now: Moment) -> None:
         """The tail is as long as it may be: as much goes as has come."""
         try:
-            self._store.fold()
+            self._store.fold(max(_LEAST_FOLD, self._store.unfolded - LONGEST))
         except StoreError as e:
             self._log.warning("index_postponed", detail=str(e))
             self._fold_s = now.mono_s + _SOON_S

@@ -77,7 +77,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
         state.last_mailbox_id = max(int(self._meta("last_mailbox_id") or 0), *state.by_id, *self._tail.ids.owners(), used_id)
         last_message_id = self._sql.execute("SELECT max(id) FROM message").fetchone()[0] or 0
         state.last_message_id = max(int(self._meta("last_message_id") or 0), last_message_id)
-        self._last_id = state.last_message_id
+        self._last_id = self._queued_upto = state.last_message_id
         self._indexed_id = self._indexed_durably = int(self._meta("indexed_id") or 0)
         self._large.size_bytes = self._sql.execute(_FILES_BYTES).fetchone()[0]
         self._load_landings(state)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from heapq import merge
 from itertools import dropwhile, islice
 from operator import itemgetter
@@ -33,6 +34,9 @@ _USUAL = tuple(default for name, default in NewMessage._field_defaults.items() i
 """What the columns beside ``ORDINARY`` hold if nothing is said."""
 _WIDTH = len(ORDINARY)
 _ID, _SENDER, _OWN, _TO = (ORDINARY.index(column) for column in ("id", "sender_id", "client_id", "to_id"))
+_NO_FILE = None, None, None, None
+"""Data and file of a plain text."""
+_LAND = NewMessage._field_defaults["land"]
 _COUNTED = 1000
 """Number of waiting messages whose senders are counted."""
 
@@ -132,36 +136,53 @@ class MailRows(Folding):
 
     def fetch(self, mailbox_id: int, ids: list[int], after: int, now_s: float) -> Iterator[Delivery]:
         """The messages ``ids``, then those above ``after``, in order, without expired ones. Rows are read as they are taken."""
-        self._flush()
         marked = self._marked() if ids else {}
         box = self._tail.boxes[mailbox_id]
         for message_id in ids:
             for mail in self._unread(mailbox_id, message_id, box, now_s):
                 change = marked.get((mailbox_id, message_id), 0)
                 yield mail._replace(attempts=mail.attempts + change) if change else mail
-        rows = self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))
-        try:
+        late = self._of_tail(dropwhile(lambda message_id: message_id <= after, box), box, now_s)
+        if after >= self._queued_upto and not self._queue:
+            yield from late
+            return
+        self._flush()
+        with closing(self._sql.execute(_FETCH_NEW, (mailbox_id, after, now_s))) as rows:
             queued = (self._with_file(Delivery._make(row)) for row in rows)
-            late = self._of_tail(dropwhile(lambda message_id: message_id <= after, box), box, now_s)
             yield from merge(queued, late) if box else queued  # their ids tell them apart
-        finally:
-            rows.close()
 
     def _unread(self, mailbox_id: int, message_id: int, box: dict[int, int], now_s: float) -> Iterator[Delivery]:
         """The message, if the mailbox has it unread."""
         if message_id in box:
             yield from self._of_tail((message_id,), box, now_s)
-        elif row := self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone():
+            return
+        self._flush()
+        if row := self._sql.execute(_FETCH_ONE, (mailbox_id, message_id, now_s)).fetchone():
             yield self._with_file(Delivery._make(row))
 
     def _of_tail(self, ids: Iterable[int], box: dict[int, int], now_s: float) -> Iterator[Delivery]:
-        """Messages of the tail, ascending."""
+        """Messages of the tail, ascending. Plain ones of this batch need not go through the database."""
         left = iter(ids)
         while some := list(islice(left, _AT_ONCE)):
+            if self._ordinary and some[0] >= self._ordinary[_ID] and not (self._messages or self._statements):
+                yield from self._of_batch(some, box, now_s)
+                continue
+            self._flush()
             marks, padded = among(some)
             sql = f"SELECT {_TAIL_COLUMNS} FROM message WHERE id {marks} AND expires_s > ? ORDER BY id"
             for row in self._sql.execute(sql, (*padded, now_s)).fetchall():
                 yield self._with_file(Delivery(row[0], box[row[0]], *row[2:]))
+
+    def _of_batch(self, ids: list[int], box: dict[int, int], now_s: float) -> Iterator[Delivery]:
+        """Plain messages that are gathered and not flushed yet."""
+        rows = self._ordinary
+        places = dict(zip(rows[_ID::_WIDTH], range(0, len(rows), _WIDTH), strict=True))
+        for message_id in ids:
+            place = places[message_id]
+            _, _, sender, _, created_s, expires_s, content, _ = rows[place : place + _WIDTH]
+            if expires_s > now_s:
+                attempts = box[message_id]
+                yield Delivery(message_id, attempts, sender, created_s, content, *_NO_FILE, _LAND, None, None, None, expires_s)
 
     def mark_delivered(self, mailbox_id: int, ids: list[int]) -> None:
         self._marks.extend((1, mailbox_id, i) for i in ids)

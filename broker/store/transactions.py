@@ -78,6 +78,8 @@ class Transactions:
         """Values of plain messages, end to end. A flat list makes no garbage, and the INSERT takes it as it is."""
         self._queue: list[tuple[int, int]] = []
         """(mailbox, message): deliveries of messages to several mailboxes."""
+        self._queued_upto = 0
+        """No message above this one has a row in ``queue``."""
         self._tail = Tail()
         self._statements: list[tuple[str, Any]] = []
         self._marks: list[tuple[int, int, int]] = []
@@ -258,7 +260,9 @@ class Transactions:
 
     def _write_queue(self, rows: list[tuple[int, int, int]]) -> None:
         """(mailbox, message, how often it was handed out) each."""
-        self._insert(*_INSERT_QUEUE, flat(rows))
+        if rows:
+            self._queued_upto = max(self._queued_upto, max(message_id for _, message_id, _ in rows))
+            self._insert(*_INSERT_QUEUE, flat(rows))
 
     def _run(self, statements: list[tuple[str, Any]]) -> None:
         for sql, parameters in statements:
@@ -270,6 +274,9 @@ class Transactions:
     def _insert(self, into: str, row: str, width: int, values: list[Any]) -> None:
         """Rows of ``width`` values each, as many as possible with one statement."""
         position, end = 0, len(values)
+        if end == width:
+            self._sql.execute(into + row, values)
+            return
         for rows in _ROWS_AT_ONCE:
             step = rows * width
             upto = end - (end - position) % step
