@@ -29,6 +29,7 @@ import peewee
 from broker.core.storage import StoreError
 from broker.home.files import sync_folder, write_private
 from broker.home.settings import Settings
+from broker.store.folding import QUEUED_ID
 from broker.store.last_ids import LIMIT, go_on_beyond
 from broker.store.migrations import SCHEMA_VERSION, migrate
 from broker.store.repair_words import loss
@@ -276,7 +277,8 @@ def _copy(source: sqlite3.Connection, sql: sqlite3.Connection, table: str) -> bo
     rows = list(sql.execute(f"PRAGMA table_info({table})"))
     columns, keys = [row[1] for row in rows], [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
     marks = ",".join("?" * len(columns))
-    insert = f"INSERT OR IGNORE INTO {table} VALUES ({marks})"
+    known = "REPLACE" if table == "meta" else "IGNORE"  # a migration writes a row of meta, too
+    insert = f"INSERT OR {known} INTO {table} VALUES ({marks})"
     for order in ("ASC", "DESC"):
         by = ", ".join(f"{key} {order}" for key in keys)
         try:
@@ -315,6 +317,8 @@ def _mend(sql: sqlite3.Connection, *, queue_is_whole: bool, marks_are_whole: boo
         # a spoiled page may hold any number, and those that follow must be larger
         sql.execute(f"DELETE FROM {table} WHERE {column} NOT BETWEEN 1 AND {LIMIT // 2}")
     has_tail = sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'sent_id'").fetchone() is not None
+    if has_tail:  # of the tail nobody knows what was lost with its message
+        queue_is_whole &= sql.execute(f"SELECT {QUEUED_ID} >= max(id) FROM message").fetchone()[0] == 1
     if has_tail or (not queue_is_whole and "to_id" in {row[1] for row in sql.execute("PRAGMA table_info(message)")}):
         # those of the tail, and those that were lost with their page: better mail that comes again than mail that never comes
         sql.execute(
