@@ -143,7 +143,7 @@ def _quiet(flood: str, other: str) -> Target:
 
 def _beside_idle(door: str) -> Target:
     what = f"a quiet agent's p99 beside a flood / on an idle machine: both over {NAMES[door]}"
-    return Target(what, f"fairness.{door}-{door}.idle", high=2)
+    return Target(what, f"fairness.{door}-{door}.rest", high=2)
 
 
 def _kept(door: str) -> Target:

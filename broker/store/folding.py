@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from itertools import chain
 
 from broker.store.tail import Entry, IdRun, Part
@@ -94,18 +95,38 @@ class Folding(Transactions):
         single = self._sql.execute("SELECT max(client_id) FROM sent_id WHERE sender_id = ?", (sender_id,)).fetchone()[0]
         return max(single or "", self._last_of_runs(sender_id), self._tail.highest_id(sender_id))
 
-    def _message_in_run(self, sender_id: int, client_id: str) -> int | None:
-        """The message that an id within a run stands for. Reads the messages of the run."""
-        run = self._tail.run_of(sender_id, client_id)
-        if run is None:
+    def _runs_meet(self, sender_id: int, low: str, high: str) -> bool:
+        """Whether any run of the sender has ids from ``low`` to ``high``."""
+        run = self._tail.last_run_to(sender_id, high)
+        if run is not None and run.last_id >= low:
+            return True
+        sql = "SELECT last_id FROM sent_run WHERE sender_id = ? AND first_id <= ? ORDER BY first_id DESC LIMIT 1"
+        row = self._sql.execute(sql, (sender_id, high)).fetchone()
+        return row is not None and row[0] >= low
+
+    def _run_of(self, sender_id: int, client_id: str) -> IdRun | None:
+        """The run that the id may be in."""
+        run = self._tail.last_run_to(sender_id, client_id)
+        if run is None or client_id > run.last_id:
             sql = "SELECT first_id, last_id, first_message, last_message FROM sent_run WHERE sender_id = ? AND first_id <= ? "
             row = self._sql.execute(sql + "ORDER BY first_id DESC LIMIT 1", (sender_id, client_id)).fetchone()
             run = IdRun._make(row) if row else None
-        if run is None or client_id > run.last_id:
-            return None
-        sql = "SELECT id FROM message WHERE id BETWEEN ? AND ? AND sender_id = ? AND client_id = ?"
-        found = self._sql.execute(sql, (run.first_message, run.last_message, sender_id, client_id)).fetchone()
-        return found[0] if found else None
+        return None if run is None or client_id > run.last_id else run
+
+    def _ids_of(self, sender_id: int, run: IdRun) -> dict[str, int]:
+        """The sender's ids among the messages of a run, and their messages: reads about a thousand rows."""
+        sql = "SELECT client_id, id FROM message WHERE id BETWEEN ? AND ? AND sender_id = ? AND client_id IS NOT NULL"
+        return dict(self._sql.execute(sql, (run.first_message, run.last_message, sender_id)).fetchall())
+
+    def _among_runs(self, sender_id: int, client_ids: list[str]) -> Iterator[str]:
+        """Those of the ids that are in runs. Ids that are near each other are looked up together."""
+        run, held = None, dict[str, int]()
+        for client_id in sorted(client_ids):
+            if run is None or not run.first_id <= client_id <= run.last_id:
+                run = self._run_of(sender_id, client_id)
+                held = {} if run is None else self._ids_of(sender_id, run)
+            if client_id in held:
+                yield client_id
 
     def fold_all(self) -> None:
         """Raises StoreError."""

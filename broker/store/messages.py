@@ -105,14 +105,14 @@ class MailRows(Folding):
 
     def known_ids(self, sender_id: int, client_ids: list[str]) -> set[str]:
         self._flush()
-        found = set(client_ids).intersection(self._tail.ids[sender_id])
+        known = self._tail.ids[sender_id]
+        found = {client_id for client_id in client_ids if client_id in known}
         for start in range(0, len(client_ids), _AT_ONCE):
             marks, ids = among(client_ids[start : start + _AT_ONCE])
             sql = f"SELECT client_id FROM sent_id WHERE sender_id = ? AND client_id {marks}"
             found.update(row[0] for row in self._sql.execute(sql, (sender_id, *ids)))
-        runs = self._tail.runs.get(sender_id)
-        last = runs[-1].last_id if runs else self._last_of_runs(sender_id)
-        found.update(i for i in client_ids if i <= last and i not in found and self._message_in_run(sender_id, i) is not None)
+        if self._runs_meet(sender_id, min(client_ids), max(client_ids)):
+            found.update(self._among_runs(sender_id, client_ids))
         return found
 
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None:
@@ -123,7 +123,8 @@ class MailRows(Folding):
         if message_id is None:
             sql = "SELECT message_id FROM sent_id WHERE sender_id = ? AND client_id = ?"
             known = self._sql.execute(sql, (sender_id, client_id)).fetchone()
-            message_id = known[0] if known else self._message_in_run(sender_id, client_id)
+            run = None if known else self._run_of(sender_id, client_id)
+            message_id = known[0] if known else self._ids_of(sender_id, run).get(client_id) if run else None
         sql = "SELECT id, created_s, outcome, copies, expires_s FROM message WHERE id = ?"
         row = self._sql.execute(sql, (message_id,)).fetchone()
         return Sent(*row) if row else None

@@ -176,13 +176,13 @@ class Tail:
             if not runs:
                 del self.runs[sender_id]
 
-    def run_of(self, sender_id: int, client_id: str) -> IdRun | None:
-        """The run that the id may be of."""
+    def last_run_to(self, sender_id: int, client_id: str) -> IdRun | None:
+        """The last of the sender's runs that begins at the id or below it: no other has the id."""
         runs = self.runs.get(sender_id)
         if not runs:
             return None
         place = bisect_right(runs, client_id, key=_FIRST_ID)
-        return runs[place - 1] if place and client_id <= runs[place - 1].last_id else None
+        return runs[place - 1] if place else None
 
     def highest_id(self, sender_id: int) -> str:
         runs = self.runs.get(sender_id)
