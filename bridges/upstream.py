@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from broker.home.logs import Log
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 from broker.protocol.essentials import STORES
+from broker.protocol.ids import ascending_id
 
 OnReply = Callable[[dict[str, Any]], bool]
 """Called with the reply to a request, also an error. Returns False if nobody is there any more to take the mail it brings."""
@@ -78,8 +78,7 @@ class Upstream:
     def name(self, body: dict[str, Any]) -> bool:
         """Give a message an id if it has none; True if it got one, whose reply ``unname`` is for."""
         if body.get("action") in STORES and body.get("message_id") is None:
-            # ids of one sender ascend, whatever doors it takes: the broker need not look such a one up
-            body["message_id"] = f"{time.time_ns() // 1000:x}-{self._mark}-{next(self._messages):08x}"
+            body["message_id"] = ascending_id(f"{self._mark}-{next(self._messages):08x}")
             return True
         return False
 

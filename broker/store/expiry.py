@@ -136,7 +136,8 @@ class Expiry(Archive):
             self._sql.execute(f"DELETE FROM step WHERE message_id {found}", ids)
             self._sql.executemany(FORGET_SENT_ID, [(r.sender_id, r.client_id, r.id) for r in gone if r.client_id is not None])
             self._sql.execute(f"DELETE FROM message WHERE id {found}", ids)
-            self._sql.execute(FORGET_RUNS)
+            if gone:
+                self._sql.execute(FORGET_RUNS)
         for row in gone:
             if row.file_path is not None:
                 self._large.remove(row.file_path)

@@ -9,15 +9,10 @@ from broker.store.tail import Entry, IdRun, Part
 from broker.store.transactions import DELETE_QUEUE, Transactions, flat, translate
 
 QUEUED_ID = "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'queued_id')"
-IN_TAIL = (
-    f"(m.id > {QUEUED_ID} AND m.to_id = :me AND NOT EXISTS "
-    "(SELECT 1 FROM receipt r WHERE r.mailbox_id = :me AND r.message_id = m.id))"
-)
+_NO_ROW = "NOT EXISTS (SELECT 1 FROM {0} r WHERE r.mailbox_id = {1} AND r.message_id = m.id)"
+IN_TAIL = f"(m.id > {QUEUED_ID} AND m.to_id = :me AND {_NO_ROW.format('receipt', ':me')})"
 """Of a message ``m``: whether mailbox ``:me`` has it unread, though it may have no row in ``queue`` yet."""
-_UNREAD = (
-    "m.to_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.mailbox_id = m.to_id AND r.message_id = m.id) "
-    "AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.mailbox_id = m.to_id AND q.message_id = m.id)"
-)
+_UNREAD = f"m.to_id IS NOT NULL AND {_NO_ROW.format('receipt', 'm.to_id')} AND {_NO_ROW.format('queue', 'm.to_id')}"
 _TAIL = f"FROM message m WHERE m.id > {QUEUED_ID}"
 _READ = f"SELECT m.id, m.to_id, m.sender_id, m.client_id, {_UNREAD} {_TAIL} ORDER BY m.id"
 _WAITING = f"(SELECT message_id FROM queue UNION ALL SELECT m.id {_TAIL} AND {_UNREAD})"
@@ -84,34 +79,25 @@ class Folding(Transactions):
                 runs.append((sender_id, run))
         return runs, sorted(singles)
 
-    def _last_of_runs(self, sender_id: int) -> str:
-        """The highest id within the sender's rows of ``sent_run``, which do not overlap."""
-        sql = "SELECT last_id FROM sent_run WHERE sender_id = ? ORDER BY first_id DESC LIMIT 1"
-        row = self._sql.execute(sql, (sender_id,)).fetchone()
-        return row[0] if row else ""
+    def _stored_run(self, sender_id: int, upto: str | None = None) -> IdRun | None:
+        """The last row of ``sent_run`` that begins at the id or below it: rows do not overlap, so no other has the id."""
+        bound, values = ("", ()) if upto is None else (" AND first_id <= ?", (upto,))
+        sql = f"SELECT first_id, last_id, first_message, last_message FROM sent_run WHERE sender_id = ?{bound}"
+        row = self._sql.execute(f"{sql} ORDER BY first_id DESC LIMIT 1", (sender_id, *values)).fetchone()
+        return IdRun._make(row) if row else None
 
     def _highest_of(self, sender_id: int) -> str:
         """The highest id of a sender, wherever it is told of."""
         single = self._sql.execute("SELECT max(client_id) FROM sent_id WHERE sender_id = ?", (sender_id,)).fetchone()[0]
-        return max(single or "", self._last_of_runs(sender_id), self._tail.highest_id(sender_id))
+        run = self._stored_run(sender_id)
+        return max(single or "", run.last_id if run else "", self._tail.highest_id(sender_id))
 
-    def _runs_meet(self, sender_id: int, low: str, high: str) -> bool:
-        """Whether any run of the sender has ids from ``low`` to ``high``."""
+    def _run_of(self, sender_id: int, low: str, high: str) -> IdRun | None:
+        """A run of the sender that has ids from ``low`` to ``high``."""
         run = self._tail.last_run_to(sender_id, high)
-        if run is not None and run.last_id >= low:
-            return True
-        sql = "SELECT last_id FROM sent_run WHERE sender_id = ? AND first_id <= ? ORDER BY first_id DESC LIMIT 1"
-        row = self._sql.execute(sql, (sender_id, high)).fetchone()
-        return row is not None and row[0] >= low
-
-    def _run_of(self, sender_id: int, client_id: str) -> IdRun | None:
-        """The run that the id may be in."""
-        run = self._tail.last_run_to(sender_id, client_id)
-        if run is None or client_id > run.last_id:
-            sql = "SELECT first_id, last_id, first_message, last_message FROM sent_run WHERE sender_id = ? AND first_id <= ? "
-            row = self._sql.execute(sql + "ORDER BY first_id DESC LIMIT 1", (sender_id, client_id)).fetchone()
-            run = IdRun._make(row) if row else None
-        return None if run is None or client_id > run.last_id else run
+        if run is None or run.last_id < low:
+            run = self._stored_run(sender_id, high)
+        return None if run is None or run.last_id < low else run
 
     def _ids_of(self, sender_id: int, run: IdRun) -> dict[str, int]:
         """The sender's ids among the messages of a run, and their messages: reads about a thousand rows."""
@@ -120,13 +106,26 @@ class Folding(Transactions):
 
     def _among_runs(self, sender_id: int, client_ids: list[str]) -> Iterator[str]:
         """Those of the ids that are in runs. Ids that are near each other are looked up together."""
+        if self._run_of(sender_id, min(client_ids), max(client_ids)) is None:
+            return
         run, held = None, dict[str, int]()
         for client_id in sorted(client_ids):
             if run is None or not run.first_id <= client_id <= run.last_id:
-                run = self._run_of(sender_id, client_id)
+                run = self._run_of(sender_id, client_id, client_id)
                 held = {} if run is None else self._ids_of(sender_id, run)
             if client_id in held:
                 yield client_id
+
+    def _message_of(self, sender_id: int, client_id: str) -> int | None:
+        """The message that the sender knows under this id."""
+        message_id = self._tail.ids[sender_id].get(client_id)
+        if message_id is None:
+            sql = "SELECT message_id FROM sent_id WHERE sender_id = ? AND client_id = ?"
+            row = self._sql.execute(sql, (sender_id, client_id)).fetchone()
+            message_id = row[0] if row else None
+        if message_id is None and (run := self._run_of(sender_id, client_id, client_id)):
+            message_id = self._ids_of(sender_id, run).get(client_id)
+        return message_id
 
     def fold_all(self) -> None:
         """Raises StoreError."""
@@ -139,8 +138,7 @@ class Folding(Transactions):
         if waiting:
             self._flush()
             try:
-                if not self._open:
-                    self._begin("FULL" if self._full else "NORMAL")
+                self._begin_mail()
                 self._write_queue([(mailbox_id, message_id, attempts) for message_id, attempts in waiting.items()])
             except sqlite3.Error as e:
                 raise translate(e) from e

@@ -134,8 +134,7 @@ class Archive(Folding):
         self._flush()
         if self.unindexed:
             try:
-                if not self._open:
-                    self._begin("FULL" if self._full else "NORMAL")
+                self._begin_mail()
                 self._indexed_id, _done = self._index(_CATCH_UP_BYTES)
             except sqlite3.Error as e:
                 raise translate(e) from e

@@ -1,5 +1,6 @@
 """Messages and deliveries: what the hot path appends, fetches and marks."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -111,22 +112,15 @@ class MailRows(Folding):
             marks, ids = among(client_ids[start : start + _AT_ONCE])
             sql = f"SELECT client_id FROM sent_id WHERE sender_id = ? AND client_id {marks}"
             found.update(row[0] for row in self._sql.execute(sql, (sender_id, *ids)))
-        if self._runs_meet(sender_id, min(client_ids), max(client_ids)):
-            found.update(self._among_runs(sender_id, client_ids))
+        found.update(self._among_runs(sender_id, client_ids))
         return found
 
     def find_sent(self, sender_id: int, client_id: str) -> Sent | None:
         if client_id > self.highest_id(sender_id):
             return None
         self._flush()
-        message_id = self._tail.ids[sender_id].get(client_id)
-        if message_id is None:
-            sql = "SELECT message_id FROM sent_id WHERE sender_id = ? AND client_id = ?"
-            known = self._sql.execute(sql, (sender_id, client_id)).fetchone()
-            run = None if known else self._run_of(sender_id, client_id)
-            message_id = known[0] if known else self._ids_of(sender_id, run).get(client_id) if run else None
         sql = "SELECT id, created_s, outcome, copies, expires_s FROM message WHERE id = ?"
-        row = self._sql.execute(sql, (message_id,)).fetchone()
+        row = self._sql.execute(sql, (self._message_of(sender_id, client_id),)).fetchone()
         return Sent(*row) if row else None
 
     def forget_client_id(self, sender_id: int, client_id: str, message_id: int) -> None:
@@ -177,9 +171,9 @@ class MailRows(Folding):
     def _of_batch(self, ids: list[int], box: dict[int, int], now_s: float) -> Iterator[Delivery]:
         """Plain messages that are gathered and not flushed yet."""
         rows = self._ordinary
-        places = dict(zip(rows[_ID::_WIDTH], range(0, len(rows), _WIDTH), strict=True))
+        starts = range(_ID, len(rows), _WIDTH)
         for message_id in ids:
-            place = places[message_id]
+            place = starts[bisect_left(starts, message_id, key=rows.__getitem__)]
             _, _, sender, _, created_s, expires_s, content, _ = rows[place : place + _WIDTH]
             if expires_s > now_s:
                 attempts = box[message_id]
@@ -231,8 +225,10 @@ class MailRows(Folding):
             (mailbox_id, _COUNTED),
         )
         found = Counter(row[0] for row in rows)
-        marks, ids = among(list(islice(self._tail.boxes[mailbox_id], _COUNTED - found.total())))
-        found.update(row[0] for row in self._sql.execute(f"SELECT sender FROM message WHERE id {marks}", ids))
+        late = list(islice(self._tail.boxes[mailbox_id], _COUNTED - found.total()))
+        if late:
+            marks, ids = among(late)
+            found.update(row[0] for row in self._sql.execute(f"SELECT sender FROM message WHERE id {marks}", ids))
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def newest(self, mailbox_id: int) -> int:

@@ -12,6 +12,7 @@ import peewee
 
 from broker.core.facts import AgentWatch, Alarm, Step
 from broker.core.storage import NewMessage
+from broker.store.tail import IdRun
 
 _FIELDS = {
     int: peewee.IntegerField,
@@ -120,10 +121,7 @@ class SentRunRow(Model):
     are: a row for a thousand messages. Ids that come out of order have rows of their own in ``sent_id``."""
 
     sender_id = peewee.IntegerField()
-    first_id = peewee.TextField()
-    last_id = peewee.TextField()
-    first_message = peewee.IntegerField()
-    last_message = peewee.IntegerField()
+    vars().update(_columns_of(IdRun))
 
     class Meta:
         table_name = "sent_run"

@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from broker.core.journal import Journal
 
@@ -36,9 +36,6 @@ class Part(Generic[Key]):
         self.apart = True
         """It is not in its owner's map yet."""
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def map(self) -> dict[Key, int]:
         return self._entries if isinstance(self._entries, dict) else dict.fromkeys(self._entries, 0)
 
@@ -50,6 +47,17 @@ class IdRun(NamedTuple):
     last_id: str
     first_message: int
     last_message: int
+
+
+def take_end(queues: dict[int, deque[Any]], owner: int, *, newest: bool) -> None:
+    """Take out the owner's newest or oldest. Who has none left has no queue."""
+    queue = queues[owner]
+    if newest:
+        queue.pop()
+    else:
+        queue.popleft()
+    if not queue:
+        del queues[owner]
 
 
 class Maps(Generic[Key]):
@@ -96,13 +104,7 @@ class Maps(Generic[Key]):
     def take_out(self, owner: int, part: Part[Key], *, newest: bool) -> None:
         """Take out the owner's newest part, or its oldest."""
         if part.apart:
-            parts = self._parts[owner]
-            if newest:
-                parts.pop()
-            else:
-                parts.popleft()
-            if not parts:
-                del self._parts[owner]
+            take_end(self._parts, owner, newest=newest)
         elif owner in self._maps:
             whole = self._maps[owner]
             for key in part.map():
@@ -165,16 +167,10 @@ class Tail:
         for mailbox_id, part in entry.to:
             self.boxes.take_out(mailbox_id, part, newest=newest)
         for sender_id, ids in entry.sent:
-            if not isinstance(ids, IdRun):
-                self.ids.take_out(sender_id, ids, newest=newest)
-                continue
-            runs = self.runs[sender_id]
-            if newest:
-                runs.pop()
+            if isinstance(ids, IdRun):
+                take_end(self.runs, sender_id, newest=newest)
             else:
-                runs.popleft()
-            if not runs:
-                del self.runs[sender_id]
+                self.ids.take_out(sender_id, ids, newest=newest)
 
     def last_run_to(self, sender_id: int, client_id: str) -> IdRun | None:
         """The last of the sender's runs that begins at the id or below it: no other has the id."""

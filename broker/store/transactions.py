@@ -208,6 +208,11 @@ class Transactions:
         sql, parameters = query.sql()
         self._statements.append((sql, tuple(parameters)))
 
+    def _begin_mail(self) -> None:
+        """Begin the batch's transaction, if it has not begun, as durable as mail is to be."""
+        if not self._open:
+            self._begin("FULL" if self._full else "NORMAL")
+
     def _begin(self, synchronous: str) -> None:
         if self._sync_failed:
             self._start_wal_anew()
@@ -243,8 +248,7 @@ class Transactions:
         if not (self._messages or self._ordinary or self._statements):
             return
         try:
-            if not self._open:
-                self._begin("FULL" if self._full else "NORMAL")
+            self._begin_mail()
             if self._messages:
                 self._sql.executemany(_INSERT_MESSAGE, self._messages)
             self._insert(*_INSERT_ORDINARY, len(ORDINARY), self._ordinary)
