@@ -107,12 +107,18 @@ def _killed_and_repeated(place: Place, sends: int, kills: set[int], kill: Callab
     return fate
 
 
-def reader_killed(place: Place, count: int) -> Fate:
-    """A reading command is killed while it prints: its output is a pipe that is full. Another one reads then."""
+def sent_to_bob(place: Place, count: int) -> Fate:
+    """So many messages of ann's, which wait."""
     fate = Fate()
     pair(place)
     for _ in range(count):
         fate.send(place, "ann", "bob")
+    return fate
+
+
+def reader_killed(place: Place, count: int) -> Fate:
+    """A reading command is killed while it prints: its output is a pipe that is full. Another one reads then."""
+    fate = sent_to_bob(place, count)
     reading, writing = os.pipe()
     try:
         _fill(writing)
@@ -150,10 +156,7 @@ def _is_writing(pid: int) -> bool:
 
 def reader_gone(place: Place, count: int) -> Fate:
     """A reading command ends well, and then its agent dies before it does anything. Another one reads then."""
-    fate = Fate()
-    pair(place)
-    for _ in range(count):
-        fate.send(place, "ann", "bob")
+    fate = sent_to_bob(place, count)
     place.run(place.driver.take("bob"), "bob")
     fate.got = receive_all(place, "bob")
     return fate
@@ -161,11 +164,8 @@ def reader_gone(place: Place, count: int) -> Fate:
 
 def reader_killed_at_work(place: Place, count: int) -> Fate:
     """A reader that acknowledges only what it has dealt with is killed while it does. Another one reads then."""
-    fate = Fate()
-    pair(place)
     command = place.driver.working("bob")
-    for _ in range(count):
-        fate.send(place, "ann", "bob")
+    fate = sent_to_bob(place, count)
     reader = place.start(command, "bob")
     settled(reader)
     with suppress(ProcessLookupError):
