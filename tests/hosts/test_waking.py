@@ -1,6 +1,5 @@
 """Waking an idle session: the inbox socket, the monitor, the background hook; and nothing said twice."""
 
-import json
 import os
 import re
 import shutil
@@ -17,31 +16,8 @@ from bridges import host_sessions, waking
 from broker.client.json_lines import QuickConnection, request
 from tests.conftest import Service, wait_for
 from tests.hosts.agent import Agent
+from tests.inbox_socket import InboxSocket
 from tests.shell import IPC
-
-
-class Inbox:
-    """A session's inbox socket, as Claude Code has it: it reads lines and answers nothing."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self.lines: list[dict[str, Any]] = []
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(self.path)
-        self._server.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._server.accept()
-            except OSError:
-                return
-            with connection, connection.makefile("rb") as lines:
-                self.lines += [json.loads(line) for line in lines]
-
-    def close(self) -> None:
-        self._server.close()
 
 
 class Watch:
@@ -94,7 +70,7 @@ def test_a_notice_says_which_mail_came_and_points_to_the_tool() -> None:
 
 
 def test_the_inbox_socket_gets_the_token_and_then_the_text(home: Path) -> None:
-    inbox = Inbox(home / "in.sock")
+    inbox = InboxSocket(home / "in.sock")
     way = waking.SocketWay(inbox.path, "t0ken")
     assert way.there() and way.give('hello\n"there"', {}) == waking.GIVEN
     wait_for("both lines", lambda: len(inbox.lines) == 2)

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,40 +18,11 @@ from bridges.host_sessions import Binding
 from bridges.mcp.voice import INBOX
 from broker.client.sync import Connection
 from tests.conftest import Service, wait_for
+from tests.inbox_socket import InboxSocket
 from tests.mcp.agents import COMMAND, RawHost, ok, project_folder
 
 pytestmark = pytest.mark.anyio
 Raw = Callable[..., RawHost]
-
-
-class InboxSocket:
-    """What a Claude Code session listens at; keeps what it was told."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.texts: list[str] = []
-        self.tokens: list[str] = []
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(path))
-        self._listening.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                peer, _ = self._listening.accept()
-            except OSError:
-                return
-            with peer, peer.makefile("rb") as lines:
-                for line in lines:
-                    told = json.loads(line)
-                    if told["type"] == "auth":
-                        self.tokens.append(told["token"])
-                    else:
-                        self.texts.append(told["message"]["content"])
-
-    def close(self) -> None:
-        self._listening.close()
 
 
 @pytest.fixture
@@ -70,7 +39,7 @@ def reach(service: Service, name: str) -> list[str]:
 
 def claude(inbox: InboxSocket) -> dict[str, str]:
     return {
-        "CLAUDE_CODE_MESSAGING_SOCKET": str(inbox.path),
+        "CLAUDE_CODE_MESSAGING_SOCKET": inbox.path,
         "CLAUDE_CODE_MESSAGING_TOKEN": "secret",
         "CLAUDE_CODE_SESSION_ID": "s1",
     }

@@ -15,6 +15,7 @@ import pytest
 from broker.home.paths import mcp_socket
 from tests.conftest import Service, wait_for
 from tests.fenced import mail_in
+from tests.inbox_socket import InboxSocket
 from tests.mcp.agents import RawHost
 
 Raw = Callable[..., RawHost]
@@ -57,33 +58,9 @@ def test_the_process_ends_and_the_next_call_is_answered_as_the_same_agent(restin
     assert fred.close() == 0
 
 
-class Inbox:
-    """What a Claude Code session listens at; keeps the texts it was told."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.texts = str(path), list[str]()
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(self.path)
-        self._listening.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                peer, _ = self._listening.accept()
-            except OSError:
-                return
-            with peer, peer.makefile("rb") as lines:
-                told = [json.loads(line) for line in lines]
-            self.texts += [one["message"]["content"] for one in told if one["type"] == "user"]
-
-    def close(self) -> None:
-        self._listening.close()
-
-
 @pytest.fixture
-def inbox(home: Path) -> Iterator[Inbox]:
-    inbox = Inbox(home / "claude.sock")
+def inbox(home: Path) -> Iterator[InboxSocket]:
+    inbox = InboxSocket(home / "claude.sock")
     yield inbox
     inbox.close()
 
@@ -96,7 +73,7 @@ def ways(service: Service, name: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("broker_dies", [False, True])
 @pytest.mark.deep
 def test_an_idle_claude_code_is_woken_though_no_process_serves_it(
-    resting: Service, raw_host: Raw, inbox: Inbox, broker_dies: bool
+    resting: Service, raw_host: Raw, inbox: InboxSocket, broker_dies: bool
 ) -> None:
     host = agent(resting, raw_host, "claude", CLAUDE_CODE_MESSAGING_SOCKET=inbox.path, CLAUDE_CODE_SESSION_ID="s1")
     rests(resting)
@@ -114,7 +91,7 @@ def test_an_idle_claude_code_is_woken_though_no_process_serves_it(
 
 
 @pytest.mark.deep
-def test_mail_that_was_told_of_is_not_told_of_again_by_each_rest(resting: Service, raw_host: Raw, inbox: Inbox) -> None:
+def test_mail_that_was_told_of_is_not_told_of_again_by_each_rest(resting: Service, raw_host: Raw, inbox: InboxSocket) -> None:
     agent(resting, raw_host, "claude", CLAUDE_CODE_MESSAGING_SOCKET=inbox.path, CLAUDE_CODE_SESSION_ID="s1")
     rests(resting)
     wait_for("the relay's way", lambda: ways(resting, "claude"))
