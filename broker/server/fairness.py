@@ -131,8 +131,9 @@ class Backlog:
         self.pace_s = SHARE_S if shared else ALONE_S
         taken: list[Frame] = []
         self._each_bytes.clear()
-        self._mixed = self._mixed and shared
-        few, many = self._in_turn(now_s) if shared else (list(self._queues), [])
+        few, many = self._in_turn(now_s)
+        if not shared:
+            few, many, self._mixed = few + many, [], False
         left = self._move(few, limit, limit, held, taken)
         if self._mixed:
             left = min(left, SHARE // 4 if self._few_first else SHARE)

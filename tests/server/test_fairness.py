@@ -78,6 +78,17 @@ def test_a_burst_counts_as_a_flood_for_a_second_and_is_not_remembered() -> None:
     assert got[-3:] == [LITTLE + 1] * 3, "it asks no more than others"
 
 
+def test_what_floods_alone_counts_as_a_flood_beside_those_who_come_then() -> None:
+    backlog = Backlog()
+    backlog.add(requests(b"first", SHARE + 1), 1)
+    assert taken(backlog) == {b"first": list(range(SHARE + 1))}
+    for route, count in ((b"first", 1), (b"second", SHARE + 1), (b"quiet", 1)):
+        backlog.add(requests(route, count), 1)
+    turn = taken(backlog)
+    assert turn.pop(b"quiet") == [0]
+    assert sum(map(len, turn.values())) == LITTLE, "both floods together"
+
+
 def test_floods_share_a_bound_where_somebody_asks_little_and_take_turns_in_it() -> None:
     backlog = Backlog()
     floods = [f"flood {n}".encode() for n in range(4)]
