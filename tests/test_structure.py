@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridges.tcp": DOOR,
     "bridges.mcp": DOOR,
     "bridges.remote": DOOR,
+    "bridges.nats": DOOR,
     "bridges.cli": DOOR | {"bridges.install", "store.backup", "store.doctor", "store.repair_words"},
     "bridges.hosts": DOOR,
     "bridges.install": DOOR,
@@ -176,6 +177,13 @@ def only_the_store_knows_sql() -> Iterator[str]:
             )
 
 
+def only_the_door_between_sites_knows_nats() -> Iterator[str]:
+    for module, path in MODULES.items():
+        if room(module) != "bridges.nats":
+            names = {name.split(".")[0] for name in imports(path)}
+            yield from (f"{where(path)} imports {name}" for name in sorted(names & {"nats", "nkeys", "nacl"}))
+
+
 def only_the_home_knows_names_of_the_environment() -> Iterator[str]:
     for module, path in MODULES.items():
         if room(module) not in ("home", "bridges.scripts"):
@@ -241,6 +249,7 @@ RULES = (
     no_modules_import_each_other_in_a_circle,
     the_core_has_no_socket_clock_disk_or_thread,
     only_the_store_knows_sql,
+    only_the_door_between_sites_knows_nats,
     only_the_home_knows_names_of_the_environment,
     text_of_others_is_made_safe_in_one_place,
     scripts_need_the_standard_library_alone,
