@@ -52,6 +52,8 @@ EXCEPTIONS: dict[str, str] = {
         f"bridges/cli/watch.py names IPC_MAIL_{word}": "set for the user's command, which is told of a message by it"
         for word in ("FROM", "ID", "TIMESTAMP")
     },
+    "bridges/nats/layout.py names IPC_AT": "a stream",
+    "bridges/nats/layout.py names IPC_IN_": "streams, with their number",
     "bridges/cli/import_mail.py imports sqlite3": "reads the database of an older system, which no part of ours does",
 }
 """Sentence of a rule to the reason why it may stand. A test holds that each is still needed."""

@@ -1,0 +1,59 @@
+"""Names in NATS: streams, buckets and subjects. Nothing else in the tree spells one of them.
+
+    stream IPC_IN_K      mail          ipc.in.K.DST.SRC, K = crc32(DST) % S
+    stream IPC_AT        marks         ipc.at.SRC.DST (the receiver DST tells the sender SRC how far it is)
+    bucket ipc_keys      keys          $KV.ipc_keys.SITE, written and signed by the admin alone
+    bucket ipc_sites     sites         $KV.ipc_sites.SITE: the heartbeat, lease and cursor of a site
+    bucket ipc_names     names         $KV.ipc_names.SITE.NAME
+    object store ipc_bodies            large bodies, named by the SHA-256 of the sealed bytes
+
+S, the number of streams of mail, stands in ipc_keys, too: the key ``_streams`` holds ``{"streams": S, "n": N}``, signed by the
+admin as the entries of sites are. No site's name begins with ``_``. Where the key is missing, S is 1.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+MARKS = "IPC_AT"
+KEYS, SITES, NAMES, BODIES = "ipc_keys", "ipc_sites", "ipc_names", "ipc_bodies"
+BUCKETS = (KEYS, SITES, NAMES)
+STREAMS_KEY = "_streams"
+SITE_LENGTH = 32
+_SITE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def is_site(name: object) -> bool:
+    """True for 1 to 32 small ASCII letters, digits or hyphens."""
+    return isinstance(name, str) and 0 < len(name) <= SITE_LENGTH and _SITE_LETTERS.issuperset(name)
+
+
+def mail_stream(number: int) -> str:
+    return f"IPC_IN_{number}"
+
+
+def stream_number(destination: str, streams: int) -> int:
+    """K: in which of S streams the mail for a site is."""
+    return crc32(destination.encode()) % streams
+
+
+def mail_subject(destination: str, source: str, streams: int) -> str:
+    return f"ipc.in.{stream_number(destination, streams)}.{destination}.{source}"
+
+
+def mark_subject(source: str, destination: str) -> str:
+    """Where ``destination`` tells ``source`` how far it has read."""
+    return f"ipc.at.{source}.{destination}"
+
+
+def inbox(site: str) -> str:
+    """The prefix of the subjects on which answers come."""
+    return f"_INBOX_{site}"
+
+
+def bucket_stream(bucket: str) -> str:
+    return f"KV_{bucket}"
+
+
+def bucket_subject(bucket: str, key: str) -> str:
+    return f"$KV.{bucket}.{key}"
