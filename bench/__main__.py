@@ -4,14 +4,16 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench import plots
 from bench.peers import __main__ as peers
-from bench.report import FAILED, Results
+from bench.report import FAILED, TARGETS, Results
 from bench.run import DEFAULT, PARTS, Plan, run
 from bench.stand import RIVALS
 from bench.systems import Skip
+from bench.targets import compared_with, judge_again
 
 DESCRIPTION = """Measure durable sends by every door beside the floors of the machine and beside other systems, the latency
 under load, whole processes, and how all of it scales. Parts that can be repeated take turns, round after round; the result
@@ -35,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON, Markdown and pictures there")
     parser.add_argument(
         "--before", type=Path, metavar="FILE", help="compare with the run of this JSON (default: results.json in --out)"
+    )
+    parser.add_argument(
+        "--merge", action="store_true", help="results.json in --out keeps its other parts; these take their places anew"
     )
     parser.add_argument(
         "--draw", type=Path, metavar="FILE", help="measure nothing: draw this JSON again, into --out or beside it"
@@ -63,12 +68,17 @@ def main(argv: list[str] | None = None) -> int:
         before = earlier_run(options.before, options.out)
     except (OSError, ValueError, LookupError, TypeError) as error:
         parser.error(f"no results of an earlier run: {error}")
+    if options.merge and (before is None or options.out is None or options.quick or options.against is not None):
+        parser.error("--merge needs --out FOLDER with results.json of a whole run, all rivals, and no --quick")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: servers and folders go
     parts = tuple(options.parts) or DEFAULT
     results = run(Plan(parts, against, options.rounds, options.minutes, options.quick, options.full), before)
+    stem, failed = "-".join(options.parts) or "results", any(row.table == FAILED for row in results.rows.values())
+    if options.merge and before is not None and not failed:
+        results, stem = merged(before, results, parts), "results"
     sys.stdout.write(results.markdown())
-    write(results, options.json, options.out, "-".join(options.parts) or "results")
-    return 1 if any(row.table == FAILED for row in results.rows.values()) else 0
+    write(results, options.json, options.out, stem)
+    return 1 if failed else 0
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -80,6 +90,15 @@ def earlier_run(file: Path | None, out: Path | None) -> Results | None:
     if file is None and out is not None and (out / "results.json").exists():
         file = out / "results.json"
     return Results.from_json(file.read_text(encoding="utf-8")) if file is not None else None
+
+
+def merged(before: Results, again: Results, parts: Sequence[str]) -> Results:
+    """The earlier whole run with these parts as they were measured now."""
+    results = Results.from_json(before.to_json())
+    results.take_in(again, parts)
+    results.verdicts = judge_again(results, before)
+    results.notes[TARGETS] = f"{compared_with(before)} Targets of parts that were not measured again stand as they did."
+    return results
 
 
 def write(results: Results, file: Path | None, folder: Path | None, stem: str) -> None:

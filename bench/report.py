@@ -3,6 +3,7 @@
 import json
 import statistics
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from bench.earlier import REGRESSED
 
 TARGETS = "Targets"
 FAILED = "Parts that failed"
+AGAIN = "measured again: "
 _CONTROL = "control, before each round and after the last (1 = two busy processes have a core each, 2 = they share one)"
 
 
@@ -109,6 +111,17 @@ class Results:
         row = self.rows.get(key)
         return row.median if row else None
 
+    def take_in(self, again: "Results", parts: Sequence[str]) -> None:
+        """Put a later run of some parts in the place of what they had found: no table of a part is of two runs."""
+        kinds = {_kind(key) for key in again.rows} | {f"failed.{part}" for part in parts}
+        kept = {key: row for key, row in self.rows.items() if _kind(key) not in kinds or key in again.rows}
+        self.rows = {**kept, **again.rows}
+        self.notes.update({table: note for table, note in again.notes.items() if table != TARGETS})
+        now = {name: value for name, value in again.machine.items() if self.machine.get(name) != value}
+        told = [f"{name} {value}" for name, value in now.items()]
+        told.append(f"control {number(min(again.control))} to {number(max(again.control))}")
+        self.machine.update({f"{AGAIN}{part}": "; ".join(told) for part in parts})
+
     def to_json(self) -> str:
         value = {
             "machine": self.machine,
@@ -146,6 +159,12 @@ class Results:
             facts.append(f"- {_CONTROL}: {spread}")
         parts.append("## Machine\n\n" + "\n".join(facts))
         return "\n\n".join(parts) + "\n"
+
+
+def _kind(key: str) -> str:
+    """What rows of a part have in common: the first word of the key; that of its books, and of a failure, is the key itself."""
+    first = key.partition(".")[0]
+    return key if first in ("books", "failed") else first
 
 
 def pivot(rows: list[Row]) -> str:

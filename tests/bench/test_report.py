@@ -1,8 +1,9 @@
 """Tables, and the JSON they can be drawn from again."""
 
-from bench.report import Results, number, pivot
+from bench.__main__ import merged
+from bench.report import FAILED, Results, Verdict, number, pivot
 from bench.run import attempt
-from bench.targets import Target, verdict
+from bench.targets import Target, judge, verdict
 
 
 def some_results() -> Results:
@@ -69,3 +70,41 @@ def test_a_part_that_fails_keeps_what_it_had_found_and_says_how_it_ended() -> No
     assert attempt(results, "scale", fail) is False
     assert results.median("late") == 1.0
     assert "| scale | — (TimeoutError: nothing answers) |" in results.markdown()
+
+
+def a_run(stream: float, rival: float, push_us: float) -> Results:
+    results = Results({"measured": "one day"}, [1.0, 1.2])
+    results.add("sends.stream.1x256", "Sends", "ours", "", "/s", stream)
+    results.add("sends.nats-always.1x256", "Sends", "theirs", "", "/s", rival)
+    results.add("books.ipc", "Books", "ours", "", "", 0.0)
+    results.add("push.p50", "Push", "ours", "", "µs", push_us)
+    results.verdicts = judge(results, complete=True)
+    return results
+
+
+def test_parts_that_are_measured_again_take_the_places_of_all_that_they_had_found() -> None:
+    whole = a_run(50_000.0, 1_000.0, 300.0)
+    whole.add("sends.old-way.1x256", "Sends", "a way that is no more", "", "/s", 7.0)
+    whole.add("books.scale", "Books", "scale", "", "", 0.0)
+    whole.skip("failed.sends", FAILED, "sends", "TimeoutError")
+    again = Results({"measured": "another day"}, [1.1, 1.9])
+    again.add("sends.nats-always.1x256", "Sends", "theirs", "", "/s", 2_000.0)
+    again.add("sends.stream.1x256", "Sends", "ours", "", "/s", 40_000.0)
+    again.add("books.ipc", "Books", "ours", "", "", 0.0)
+    found = merged(whole, again, ("sends",))
+    kept = ["sends.stream.1x256", "sends.nats-always.1x256", "books.ipc", "push.p50", "books.scale"]
+    assert list(found.rows) == kept
+    assert found.machine == {"measured": "one day", "measured again: sends": "measured another day; control 1.10 to 1.90"}
+    assert whole.median("sends.stream.1x256") == 50_000.0
+
+
+def test_a_merged_run_judges_what_changed_anew_and_leaves_the_other_verdicts() -> None:
+    whole = a_run(50_000.0, 1_000.0, 300.0)
+    push = next(v for v in whole.verdicts if v.what == "durable push to a waiting receiver, p50")
+    whole.verdicts[whole.verdicts.index(push)] = Verdict(push.what, push.wanted, push.measured, push.met, before=444.0)
+    again = a_run(30_000.0, 2_000.0, 300.0)
+    del again.rows["push.p50"]
+    found = {v.what: v for v in merged(whole, again, ("sends",)).verdicts}
+    always = found["one client, 256 in flight / NATS JetStream, sync_interval always"]
+    assert (always.measured, always.met, always.before, always.since) == (15.0, False, 50.0, "regressed")
+    assert found[push.what].before == 444.0
