@@ -37,11 +37,11 @@ from broker.version import VERSION
 
 _FORMAT = 1
 _MEMBER = re.compile(
-    r"manifest\.json|ipc\.db|config\.toml|owner\.key|sessions/[^/\x00]{1,255}|keys/(server|allowed)\.json"
+    r"manifest\.json|ipc\.db|config\.toml|owner\.key|sessions/[^/\x00]{1,255}|keys/(server|allowed|site)\.json"
     rf"|large-messages/{NAME}",
     re.ASCII,
 )
-_OTHERS = ("config.toml", "owner.key", "keys/server.json", "keys/allowed.json")
+_OTHERS = ("config.toml", "owner.key", "keys/server.json", "keys/allowed.json", "keys/site.json")
 
 
 class BackupError(Exception):

@@ -269,9 +269,13 @@ def test_certificate_and_key_elsewhere_are_left_where_they_are(filled: Service, 
 def test_the_keys_of_other_machines_are_saved_and_restored(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     pair = keys.server_pair(filled.settings)
     keys.allow(filled.settings, "fred", keys.new_pair().public)
+    site = filled.home / "keys" / "site.json"
+    site.write_text('{"site": "paris"}')
     target = tmp_path / "mail.tar"
     assert ipc(filled.home, "backup", str(target)).returncode == 0
     assert ipc(elsewhere, "restore", str(target)).returncode == 0
+    assert (elsewhere / "keys" / "site.json").read_text() == site.read_text()
+    site.unlink()
     restored = Settings.load(env={"IPC_HOME": str(elsewhere)})
     assert (keys.server_pair(restored), keys.allowed(restored)) == (pair, keys.allowed(filled.settings))
     assert stat.S_IMODE((elsewhere / "keys").stat().st_mode) == 0o700
