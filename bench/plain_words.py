@@ -25,6 +25,8 @@ SIZE = 65536
 """Bytes of a long text."""
 STARTS = 10
 MODULES = ["backend", "api", "core", "main", "git", "test", "web", "docs", "claude", "fred"]
+SITES = ["*@*", "*@rome", "api@rome", "user@host", "root@localhost", "git@github", "me@home"]
+"""Addresses such as code has."""
 ENDINGS = {
     ".py",
     ".pyi",
@@ -78,7 +80,7 @@ def count_actions(folders: list[str]) -> None:
     lines = acted = 0
     for text in islice(real_lines(folders), MOST_LINES):
         lines += 1
-        command = parse(text, me="claude", known=MODULES, last_from="fred")
+        command = parse(text, me="claude", known=MODULES + SITES, last_from="fred")
         if command.intent in ACTING:
             acted += 1
             print(f"{command.intent:<10} {text[:200]}")

@@ -66,7 +66,10 @@ def _is_narrowed(r: Reading, content: Content, audience_end: int, *, asks: bool)
     """``tell the team lead …`` and ``tell everyone except fred …`` are for others than everyone."""
     if content.separator or content.quoted or content.introduced:
         return False
-    head = Matcher(tokenize(content.text[:_LONGEST_NARROWING]))
+    words = tokenize(content.text[:_LONGEST_NARROWING])
+    if len(words) > 1 and words[0].word in ("at", "in", "on") and words[1].word in r.directory.sites:
+        return True
+    head = Matcher(words)
     parts = ["narrowing"] if asks else ["narrowing", "whose"]
     if r.tokens[audience_end - 1].word == "team":
         parts.append("team_people")

@@ -1,4 +1,4 @@
-"""Names in a text: which are registered, which are near-misses, and lists of them (RULES.md §2)."""
+"""Names and addresses in a text: which are registered, which are near-misses, and lists of them (RULES.md §2)."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,11 @@ from nlparse.grammar import Grammar
 from nlparse.spelling import distance
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}(?![A-Za-z0-9_-])")
+_ADDRESS = re.compile(r"(?:\*|[A-Za-z0-9_-]{1,32})@(?:\*|[A-Za-z0-9-]{1,32})(?![A-Za-z0-9_@*-])")
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,255}[:：]")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
+_PATH_OF_HOST = re.compile(r":\S")
+"""``fred@host:path`` is a file on another machine."""
 _BLANKS = re.compile(r"\s*")
 MOST_NAMES = 64
 MOST_CANDIDATES = 3
@@ -31,6 +35,7 @@ class Directory:
 
     def __init__(self, known: Iterable[str], grammar: Grammar) -> None:
         self.known = {name.lower(): name for name in known}
+        self.sites = {name.partition("@")[2] for name in self.known if "@" in name}
         self._never = grammar.parts["never_names"].words
         self._work = grammar.parts["work_words"].words
         self._everyone = [word for word in self._never & grammar.parts["audiences"].words if len(word) >= LONG]
@@ -51,9 +56,7 @@ class Directory:
         if low in self._work:
             return False, None  # ``text`` is no misspelt ``test``
         for other, spelled in self.known.items():
-            if min(len(low), len(other)) < 3:
-                continue
-            cost = distance(low, other, 2 if min(len(low), len(other)) >= LONG else 1)
+            cost = _edits(low, other)
             if cost and _letters(low) != _letters(other):
                 found.append((cost, spelled))
         if not found:
@@ -63,11 +66,15 @@ class Directory:
         return True, closest[0] if len(closest) == 1 else None
 
     def nearest(self, name: str) -> tuple[str, ...]:
-        """Up to MOST_CANDIDATES registered names that share at least half their letters with a name, nearest first."""
+        """Up to MOST_CANDIDATES registered names that share at least half their letters with a name, nearest first.
+        The site of an address counts only against another's, and nobody is nearly everyone."""
         low = name.lower()
         found = []
         for other, spelled in self.known.items():
-            cost = distance(low, other, max(len(low), len(other)) // 2)
+            if other.startswith("*") != low.startswith("*"):
+                continue
+            there = other if "@" in low else other.partition("@")[0]
+            cost = distance(low, there, max(len(low), len(there)) // 2)
             if cost is not None:
                 found.append((cost, spelled))
         return tuple(spelled for _, spelled in sorted(found)[:MOST_CANDIDATES])
@@ -92,13 +99,36 @@ class Directory:
         return None
 
 
+def _edits(low: str, other: str) -> int | None:
+    """Edits between two names, if they are few enough for a near-miss. Of an address only one half may be off."""
+    if ("@" in low) != ("@" in other):
+        return None
+    if "@" in low:
+        (name, _, site), (other_name, _, other_site) = low.partition("@"), other.partition("@")
+        if site == other_site:
+            return _edits(name, other_name)
+        return _edits(site, other_site) if name == other_name else None
+    shorter = min(len(low), len(other))
+    return None if shorter < 3 else distance(low, other, 2 if shorter >= LONG else 1)
+
+
 def _letters(name: str) -> str:
     return "".join(c for c in name if not c.isdigit())
+
+
+def read_recipient(text: str, at: int, directory: Directory) -> Name | None:
+    """The name or the address that begins at ``at``, as ``read_name`` reads names. An address may be anyone's here."""
+    return _read(text, at, _ADDRESS) or read_name(text, at, directory)
 
 
 def read_name(text: str, at: int, directory: Directory) -> Name | None:
     """The name that begins at ``at``: one ``@`` and one pair of quotes around it are dropped. It ends at a blank, a
     separator or the closing punctuation of the text."""
+    name = _read(text, at, _NAME)
+    return name if name is not None and directory.may_be_name(name.text) else None
+
+
+def _read(text: str, at: int, pattern: re.Pattern[str]) -> Name | None:
     start = at
     at_sign = text.startswith("@", at)
     at += at_sign
@@ -106,15 +136,15 @@ def read_name(text: str, at: int, directory: Directory) -> Name | None:
     at += close is not None
     if close and not at_sign and text.startswith("@", at):
         at += 1
-    found = _NAME.match(text, at)
-    if found is None or not directory.may_be_name(found[0]):
+    found = pattern.match(text, at)
+    if found is None:
         return None
     end = found.end()
     if close:
         if not text.startswith(close, end):
             return None
         end += 1
-    if not _ends(text, end):
+    if not _ends(text, end) or (pattern is _ADDRESS and _PATH_OF_HOST.match(text, end)):
         return None
     return Name(found[0], start, end, close is not None)
 
@@ -128,13 +158,16 @@ def _ends(text: str, end: int) -> bool:
 
 
 def read_names(text: str, at: int, directory: Directory, joiner: re.Pattern[str]) -> list[Name]:
-    """All names that joiners connect from ``at``, registered or not; none if they are more than MOST_NAMES."""
+    """All names and addresses that joiners connect from ``at``, registered or not; none if they are more than MOST_NAMES,
+    or if an e-mail address and a colon end them."""
     names: list[Name] = []
-    name = read_name(text, at, directory)
+    name = read_recipient(text, at, directory)
     while name is not None and len(names) < MOST_NAMES:
         names.append(name)
         joined = joiner.match(text, name.end)
-        name = read_name(text, joined.end(), directory) if joined else None
+        name = read_recipient(text, joined.end(), directory) if joined else None
+        if joined and name is None and _EMAIL.match(text, joined.end()):
+            return []
     return names if name is None else []
 
 

@@ -65,6 +65,8 @@ def parse(
     if command is None:
         command = _misspelt(r)
     shift = len(text) - len(text.lstrip())
+    if command is not None and _has_strange_address(command, directory):
+        r.asks, command = command, None
     if command is not None:
         return _shifted(command, shift)
     if r.asks is not None:
@@ -73,6 +75,12 @@ def parse(
         names = " and ".join(name.text for name in r.lacks)
         return c.Unknown(confidence=0.4, question=c.Question(text=f"Tell {names} what?"))
     return c.Unknown(confidence=0.0)
+
+
+def _has_strange_address(command: c.Command, directory: Directory) -> bool:
+    """``user@host`` stands for much else in code, so that an address which nobody is known by is asked about (RULES.md §2)."""
+    to = command.to if isinstance(command, (c.Send, c.Forward, c.ShareFile)) else ()
+    return any("@" in name and not directory.registered(name) for name in to)
 
 
 def _misspelt(r: Reading) -> c.Command | None:

@@ -5,7 +5,7 @@ import re
 from nlparse import commands as c
 from nlparse.audience import audience_ends
 from nlparse.content import Content, is_code, is_deferred, is_value, read_content
-from nlparse.names import read_name
+from nlparse.names import read_recipient
 from nlparse.reading import Reading
 from nlparse.send import make_send, recipients, texts
 
@@ -95,7 +95,7 @@ def _is_addressed(r: Reading, index: int) -> bool:
     """``reply fred: ok`` and ``reply all: ok``: perhaps for them, perhaps for who wrote last."""
     if any(r.tokens[end - 1].tail[:1] == ":" for end, _ in audience_ends(r, index)):
         return True
-    name = read_name(r.text, r.offset(index), r.directory)
+    name = read_recipient(r.text, r.offset(index), r.directory)
     return name is not None and r.directory.registered(name.text) and r.text[name.end : name.end + 1] in (":", "：", ",")
 
 

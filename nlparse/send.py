@@ -11,15 +11,15 @@ from itertools import takewhile
 from nlparse import commands as c
 from nlparse.audience import make_broadcast, to_audience, whole_audience
 from nlparse.content import Content, is_code, is_deferred, is_type, read_content
-from nlparse.names import Name, blanks, read_name
+from nlparse.names import Name, blanks, read_recipient
 from nlparse.phrases import Part
 from nlparse.reading import Reading
 
-_LABEL_LINE = re.compile(r"\n[ \t]*@?[\w-]{1,64}[:：](?!//)")
+_LABEL_LINE = re.compile(r"\n[ \t]*@?[\w@*-]{1,66}[:：](?!//)")
 _SPACED_COLON = re.compile(r"[:：](?=\s|$)|：")
 _SPACED_TO = re.compile(r"(?<=\s)[^\s]+(?=\s)")
 _HANGING = re.compile(r"(?:^|\s)(?:and|or|to|&|\+)$", re.IGNORECASE)
-LONGEST_LIST = 2400
+LONGEST_LIST = 4500
 """Characters at the end of a text in which ``to NAMES`` is looked for."""
 
 Place = Callable[[int], int | None]
@@ -225,7 +225,7 @@ def read_short(r: Reading) -> c.Command | None:
     """``fred: text`` and ``@fred text``, exactly registered names other than one's own."""
     start = r.offset(r.begin)
     at_sign = r.text.startswith("@", start)
-    name = read_name(r.text, start, r.directory)
+    name = read_recipient(r.text, start, r.directory)
     if name is None or not _short_name(r, name.text):
         return to_audience(r, start, mention=True) if at_sign else None
     if not at_sign and not _SPACED_COLON.match(r.text, name.end):

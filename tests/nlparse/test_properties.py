@@ -11,18 +11,19 @@ from nlparse import Unknown, Vocabulary, parse
 from nlparse.content import is_code
 from tests.examples import examples
 
-KNOWN = ["claude", "fred", "barney", "wilma"]
+KNOWN = ["claude", "fred", "barney", "wilma", "fred@rome", "*@rome"]
 QUOTES = "\"'“”‘’«»"
 PAIRS = [('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»")]
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,32}", fullmatch=True)
+addresses = st.from_regex(r"([A-Za-z0-9_-]{1,32}|\*)@([a-z0-9-]{1,32}|\*)", fullmatch=True)
 contents = st.text(st.characters(codec=None), min_size=1).map(str.strip).filter(bool)
 _WORDS = (
     "msg tell ask fred barney ferd nessa everyone all team that saying : - -- — , and & + or then @fred @all 'hi' \"xy\" reply "
     "respond to forward it share send a.txt the file with check messages please now start auto checking every 5 minutes "
     "register as rename call me let know give a heads up don't when if the build is green ? . ! claude, hey you can want I "
     "say write leave drop line note message for broadcast announce stop off on is online who who's am in 10 tomorrow "
-    "tel chekc mgs brodcast forwrad"
+    "tel chekc mgs brodcast forwrad fred@rome @fred@rome *@rome frde@rome user@host bob@example.com fred@rome:/x"
 )
 words = st.sampled_from(_WORDS.split(" "))
 sentences = st.lists(words, max_size=12).map(" ".join)
@@ -48,7 +49,7 @@ def test_content_in_quotes_survives_with_the_blanks_at_its_ends(content: str, pa
 
 
 @examples(300)
-@given(st.lists(names, min_size=1, max_size=6), st.sampled_from([", ", ",", " and ", " & ", "+", ", and "]))
+@given(st.lists(names | addresses, min_size=1, max_size=6), st.sampled_from([", ", ",", " and ", " & ", "+", ", and "]))
 def test_names_come_back_as_typed_and_in_their_order(to: list[str], joiner: str) -> None:
     command = parse(f"msg {joiner.join(to)}: hi", known=to)
     assert command.slots() == {"to": to, "content": "hi"}
@@ -75,6 +76,14 @@ def test_recipients_and_slots_were_typed_where_the_spans_say(sentence: str, blan
             assert all(name in text[start:end] for name in command.slots()["to"])
         else:
             assert text[start:end] == command.slots()[slot]
+
+
+@examples(1500)
+@given(sentences, st.lists(st.sampled_from(KNOWN)))
+def test_an_address_that_nobody_is_known_by_gets_nothing(sentence: str, known: list[str]) -> None:
+    to = parse(sentence, me="claude", known=known, last_from="fred").slots().get("to", [])
+    registered = {name for name in to if "@" not in name or name in known}
+    assert all(name == "frde@rome" and "fred@rome" in known for name in set(to) - registered)
 
 
 @examples(500)
@@ -123,6 +132,10 @@ HOSTILE = [
     "regsiter as " * 5000,
     "send the file " + "/" * 65000 + " to fred",
     "forward it to " + "fred, " * 10000,
+    "msg " + "fred@rome," * 6500,
+    "msg " + "frid@rmoe," * 6500,
+    "say hi to " + "x@y and " * 7000,
+    "*@" * 32768,
     "tell fred" + " " * 65000 + "x",
     "tell fred in " + "5 " * 30000,
     "reply" + " " * 65000 + "with: x",
