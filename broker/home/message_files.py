@@ -10,11 +10,18 @@ from pathlib import Path
 
 from broker.home.settings import Settings
 from broker.protocol.digests import text_digest
+from broker.protocol.names import BROADCAST
 
-NAME = r"\d{8}-\d{6}_[A-Za-z0-9_-]{1,32}_[A-Za-z0-9_-]{1,32}_message(-\d+)?\.md"
+_PARTY = r"[A-Za-z0-9_-]{1,32}(@[a-z0-9-]{1,32})?"
+NAME = rf"\d{{8}}-\d{{6}}_{_PARTY}_{_PARTY}_message(-\d+)?\.md"
 _OURS = re.compile(NAME, re.ASCII)
 HEAD_END = b"\n---\n\n"
 """Between a file's head and the message's own bytes."""
+
+
+def file_stem(when: str, sender: str, recipient: str) -> str:
+    """A file's name without its end; ``when`` is ``YYYYMMDD-HHMMSS``. Everyone at a site (``*@rome``) is ``all@rome`` in it."""
+    return f"{when}_{sender}_{recipient.replace('*', BROADCAST)}_message"
 
 
 def is_ours(name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from broker.core.storage import LargeFile, StoreFull
 from broker.home.files import make_folder, sync_folder
-from broker.home.message_files import is_ours, locate
+from broker.home.message_files import file_stem, is_ours, locate
 from broker.home.settings import Settings
 from broker.protocol.digests import text_digest
 
@@ -68,9 +68,8 @@ class LargeFiles:
             f"Timestamp: {when.isoformat(timespec='microseconds')}\nFrom: {sender}\nTo: {recipient}\n"
             f"Size: {len(body)} bytes\nSHA-256: {digest}\n{_MARK}{self.store_id} {message_id}\n\n---\n\n"
         )
-        stem = f"{when:%Y%m%d-%H%M%S}_{sender}_{recipient}_message"
         try:
-            path = self._write_new(stem, head.encode() + body)
+            path = self._write_new(file_stem(f"{when:%Y%m%d-%H%M%S}", sender, recipient), head.encode() + body)
         except OSError as e:
             raise StoreFull(f"{self.folder}: {e.strerror}") from e
         return LargeFile(str(path), len(body), digest)
