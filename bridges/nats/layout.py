@@ -18,6 +18,9 @@ from zlib import crc32
 MARKS = "IPC_AT"
 KEYS, SITES, NAMES, BODIES = "ipc_keys", "ipc_sites", "ipc_names", "ipc_bodies"
 BUCKETS = (KEYS, SITES, NAMES)
+BODIES_STREAM = f"OBJ_{BODIES}"
+INBOXES = "_INBOX"
+"""A site's own subjects begin with it and the site's name."""
 STREAMS_KEY = "_streams"
 SITE_LENGTH = 32
 _SITE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -48,7 +51,12 @@ def mark_subject(source: str, destination: str) -> str:
 
 def inbox(site: str) -> str:
     """The prefix of the subjects on which answers come."""
-    return f"_INBOX_{site}"
+    return f"{INBOXES}.{site}"
+
+
+def all_streams(streams: int) -> list[str]:
+    """Every stream that there is, where mail is in ``streams`` of them."""
+    return [*map(mail_stream, range(streams)), MARKS, *map(bucket_stream, BUCKETS), BODIES_STREAM]
 
 
 def bucket_stream(bucket: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nkeys
 
+from bridges.nats.permissions import site_block
 from tests.nats.servers import NatsNode, NatsServers, program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -24,9 +25,7 @@ class Key:
         self.public: str = nkeys.from_seed(bytearray(self.seed)).public_key.decode()
 
     def block(self, site: str) -> str:
-        """A site's lines for sites.conf, with no more than these tests need."""
-        may = f'publish: {{ allow: ["ipc.in.*.*.{site}"] }}, subscribe: {{ allow: ["_INBOX_{site}.>"] }}'
-        return f"{{ nkey: {self.public}, permissions: {{ {may} }} }}"
+        return site_block(site, self.public, streams=1)
 
 
 def fill_in(path: Path, values: dict[str, str]) -> None:

@@ -109,7 +109,7 @@ def test_a_block_lets_a_site_in_at_the_next_sighup_and_taking_it_away_ends_its_c
 
     let_in(node.config.parent, block)
     reload()
-    with_client(node.url, stays_until_it_is_put_out, paris, inbox_prefix=b"_INBOX_paris")
+    with_client(node.url, stays_until_it_is_put_out, paris, inbox_prefix=b"_INBOX.paris")
     with pytest.raises((nats.errors.Error, OSError), match=r"(?i)authorization"):
         with_client(node.url, streams, paris)
 
