@@ -5,7 +5,8 @@
     bucket ipc_keys      keys          $KV.ipc_keys.SITE, written and signed by the admin alone
     bucket ipc_sites     sites         $KV.ipc_sites.SITE: the heartbeat, lease and cursor of a site
     bucket ipc_names     names         $KV.ipc_names.SITE.NAME
-    object store ipc_bodies            large bodies, named by the SHA-256 of the sealed bytes
+    object store ipc_bodies            large bodies, named by the SHA-256 of the sealed bytes, as parts on the subject
+                                       $O.ipc_bodies.C.DST.SRC.SHA256, so that permissions tell one site's from another's
 
 S, the number of streams of mail, stands in ipc_keys, too: the key ``_streams`` holds ``{"streams": S, "n": N}``, signed by the
 admin as the entries of sites are. No site's name begins with ``_``. Where the key is missing, S is 1.
@@ -65,3 +66,19 @@ def bucket_stream(bucket: str) -> str:
 
 def bucket_subject(bucket: str, key: str) -> str:
     return f"$KV.{bucket}.{key}"
+
+
+def body_subject(destination: str, source: str, digest: str) -> str:
+    return f"$O.{BODIES}.C.{destination}.{source}.{digest}"
+
+
+def own_streams(site: str, streams: int) -> dict[str, str]:
+    """What a site reads, each through a consumer that has the site's name: stream to the filter of its subjects."""
+    number = stream_number(site, streams)
+    return {
+        mail_stream(number): f"ipc.in.{number}.{site}.*",
+        MARKS: f"ipc.at.{site}.*",
+        bucket_stream(KEYS): bucket_subject(KEYS, ">"),
+        bucket_stream(NAMES): bucket_subject(NAMES, ">"),
+        BODIES_STREAM: f"$O.{BODIES}.C.{site}.>",
+    }

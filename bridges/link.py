@@ -1,0 +1,334 @@
+"""The link between sites: what any carrier must do, and who drives it.
+
+    broker --link_take--> LinkDriver --publish--> carrier ~~~> carrier --read--> LinkDriver --link_arrived--> broker
+           <--link_marks--          <--read_marks--      <~~~       <--send_mark--         <-- its answer: marks --
+
+The broker owns numbers, outbox, marks and cursors, and trusts no carrier with more than carrying: a row leaves its outbox when
+the receiver's mark says so. A carrier may lose, double and reorder; it must not change an entry nor say that another site sent
+it. All it can't do now it answers with ``CarrierAway``, whose text a person reads; the driver then tries again.
+
+The maps (rows, entries, marks) are those of the broker's actions ``link_*`` (broker/PROTOCOL.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from broker.client.aio import AsyncConnection
+from broker.home.logs import Log
+from broker.protocol.errors import IpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+Map = dict[str, Any]
+
+WINDOW = 256
+"""Rows that are taken and published at once."""
+_WINDOW_BYTES = 8 * 1024 * 1024
+_POLL_S = 5.0
+"""The broker wakes us when there is something to take. This is for the wake that a broker's restart loses."""
+_MARKS_APART_S = 0.5
+_TOLD_APART_S = 15.0
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.2, 3.0
+_TIMEOUT_S = 30.0
+
+
+class CarrierAway(Exception):
+    """The carrier can't do it now. The text says why, to a person."""
+
+
+class Published(NamedTuple):
+    """What became of the rows for one site."""
+
+    to: str
+    born: str
+    """The creation time of the stream that has them."""
+    acked: list[tuple[int, int]]
+    """(seq, the stream's sequence) of each row that the carrier has."""
+    failed: list[int]
+    """Numbers that it may not have; ``why`` says what was the matter."""
+    why: str = ""
+
+
+class ReadBatch(NamedTuple):
+    """What was read of a stream: all entries for us up to ``cursor``, in stream order."""
+
+    stream: str
+    born: str
+    cursor: int
+    entries: list[Map]
+
+
+class News(NamedTuple):
+    """What the carrier knows now. ``why`` is empty while all goes well."""
+
+    connected: bool
+    why: str
+    born: dict[str, str]
+    """By site the creation time of the stream that carries mail to it."""
+    keys: dict[str, Map]
+    """Keys of sites that are newer than those that the broker had, as ``link_told`` takes them."""
+    hints: Map
+    """``sites``, ``agents`` and ``claims``, as ``link_told`` takes them; what is missing has not changed."""
+
+
+class Carrier(Protocol):
+    """One way between sites. Those that are awaited may raise CarrierAway, but for ``tend`` and ``close``."""
+
+    name: str
+    changed: asyncio.Event
+    """Set when ``news`` may say something else."""
+
+    def begin(self, opened: Map) -> None:
+        """Start, or start again, from what ``link_open`` has answered: ``streams`` with our cursors, ``keys``."""
+
+    async def publish(self, rows: list[Map]) -> list[Published]:
+        """Hand over rows; return when each has an answer or had 3 s to get one."""
+
+    async def read(self) -> ReadBatch:
+        """The next batch behind our cursor; waits until there is one."""
+
+    async def send_mark(self, source: str, mark: Map) -> None:
+        """Tell a site how far we have read its mail. A newer mark replaces an older one."""
+
+    async def read_marks(self) -> dict[str, Map]:
+        """The newest marks of other sites for our mail; waits until there is a new one."""
+
+    async def tend(self) -> None:
+        """What goes on beside all this. Never ends."""
+
+    def news(self) -> News:
+        """What is known now; it is forgotten here once told."""
+
+    async def show(self, hints: Map) -> None:
+        """Let other sites see what ``link_hints`` has answered."""
+
+    async def close(self) -> None:
+        """End in order."""
+
+
+class _Refused(Exception):
+    """The broker will not take this request, however often it is made."""
+
+    def __init__(self, reply: Map) -> None:
+        super().__init__(str(reply.get("message")))
+        self.code = str(reply.get("code"))
+
+
+class _Reopen(Exception):
+    """The broker has forgotten our lease, or is away: begin again."""
+
+
+class LinkDriver:
+    """Runs a site's link over one carrier until it is cancelled. ``say`` keeps what a person may see in the run file."""
+
+    def __init__(self, broker: AsyncConnection, key: str, carrier: Carrier, log: Log, say: Callable[..., None]) -> None:
+        self._broker = broker
+        self._key = key
+        self._carrier = carrier
+        self._log = log
+        self._say = say
+        self._lease = 0
+        self._wake = asyncio.Event()
+        self._owed: dict[str, Map] = {}
+        self._owe = asyncio.Event()
+        self._why: dict[str, str] = {}
+        """By loop what it waits for; the oldest is told."""
+        self._said: tuple[bool, str] | None = None
+        self.counted = {"sent": 0, "arrived": 0, "failed": 0}
+
+    async def run(self) -> None:
+        """Drive the link for ever. Raises what is not expected."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                await self._open()
+                pause_s = _FIRST_PAUSE_S
+                await self._drive()
+            except _Reopen as e:
+                self._log.info("link_reopens", detail=str(e))
+            except _Refused as e:  # an older broker, or one without a site
+                self._log.refusal("link_refused", code=e.code, detail=str(e))
+                pause_s = _LAST_PAUSE_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    # the broker
+
+    async def _open(self) -> None:
+        body = {"action": "link_open", "session_token": self._key, "carrier": self._carrier.name}
+        number, future = self._broker.begin(body, _TIMEOUT_S)
+        self._broker.on_push[number] = lambda _push: self._wake.set()
+        opened = _checked(await future)
+        self._lease = opened["lease"]
+        self._owed = dict(opened["marks"])
+        if self._owed:
+            self._owe.set()
+        self._carrier.begin(opened)
+
+    async def _ask(self, action: str, **fields: Any) -> Map:
+        body = {"action": action, "session_token": self._key, "lease": self._lease, **fields}
+        try:
+            return _checked(await self._broker.request(body, _TIMEOUT_S))
+        except IpcError as e:  # no answer in time
+            raise _Reopen(str(e)) from None
+
+    async def _drive(self) -> None:
+        """All that goes on at once; the end of one part ends all."""
+        parts = (self._send, self._receive, self._send_marks, self._take_marks, self._tell, self._carrier.tend)
+        tasks = [asyncio.ensure_future(part()) for part in parts]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _persist(self, part: str, what: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """What the carrier answers, however long it is away."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                found = await what()
+            except CarrierAway as e:
+                self._waits(part, str(e))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+            else:
+                self._waits(part, "")
+                return found
+
+    def _waits(self, part: str, why: str) -> None:
+        if self._why.get(part, "") != why:
+            self._why[part] = why
+            self._carrier.changed.set()
+
+    # out
+
+    async def _send(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            self._wake.clear()
+            taken = await self._ask("link_take", limit=WINDOW, max_bytes=_WINDOW_BYTES)
+            if not taken["rows"]:
+                await _within(_POLL_S, self._wake)
+                continue
+            if await self._publish(taken["rows"]):
+                pause_s = _FIRST_PAUSE_S
+            else:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    async def _publish(self, rows: list[Map]) -> bool:
+        """Publish rows and tell the broker what became of them; False if some have to be published again."""
+        try:
+            parts = await self._carrier.publish(rows)
+        except CarrierAway as e:
+            sites = {row["to"] for row in rows}
+            parts = [Published(to, "", [], [row["seq"] for row in rows if row["to"] == to], str(e)) for to in sites]
+        for part in parts:
+            await self._ask(
+                "link_sent", to=part.to, born=part.born, acked=[list(one) for one in part.acked], failed=part.failed
+            )
+            self.counted["sent"] += len(part.acked)
+            self.counted["failed"] += len(part.failed)
+        why = next((part.why for part in parts if part.failed), "")
+        self._waits("send", why)
+        return not why
+
+    # in
+
+    async def _receive(self) -> None:
+        while True:
+            batch: ReadBatch = await self._persist("receive", self._carrier.read)
+            try:
+                await self._arrived(batch, batch.entries)
+            except _Refused:
+                await self._one_by_one(batch)
+
+    async def _arrived(self, batch: ReadBatch, entries: list[Map]) -> None:
+        place = {"stream": batch.stream, "born": batch.born, "cursor": entries[-1]["at"] if entries else batch.cursor}
+        if entries is batch.entries:
+            place["cursor"] = batch.cursor
+        reply = await self._ask("link_arrived", **place, entries=entries)
+        self.counted["arrived"] += len(entries)
+        if reply["marks"]:
+            self._owed |= reply["marks"]
+            self._owe.set()
+
+    async def _one_by_one(self, batch: ReadBatch) -> None:
+        """Leave out the entries that the broker refuses, so that one site's nonsense does not stop the mail of all."""
+        for entry in batch.entries:
+            try:
+                await self._arrived(batch, [entry])
+            except _Refused as e:
+                self._log.refusal("entry_refused", site=entry["from"], seq=entry["seq"], code=e.code, detail=str(e))
+        await self._arrived(ReadBatch(batch.stream, batch.born, batch.cursor, []), [])
+
+    # marks
+
+    async def _send_marks(self) -> None:
+        while True:
+            await self._owe.wait()
+            self._owe.clear()
+            owed, self._owed = self._owed, {}
+            for source, mark in owed.items():
+                await self._persist("marks", partial(self._carrier.send_mark, source, mark))
+            await asyncio.sleep(_MARKS_APART_S)
+
+    async def _take_marks(self) -> None:
+        while True:
+            marks = await self._persist("marks of others", self._carrier.read_marks)
+            reply = await self._ask("link_marks", marks=marks)
+            if reply["renewed"]:
+                self._log.warning("epoch_renewed", sites=reply["renewed"])
+            self._wake.set()  # there may be room for more
+
+    # what is known
+
+    async def _tell(self) -> None:
+        shown: Map | None = None
+        while True:
+            self._carrier.changed.clear()
+            await self._told(self._carrier.news())
+            hints = await self._ask("link_hints")
+            hints = {"agents": hints["agents"], "claims": hints["claims"]}
+            if hints != shown:
+                with contextlib.suppress(CarrierAway):  # they are hints; the next turn shows them
+                    await self._carrier.show(hints)
+                    shown = hints
+            await _within(_TOLD_APART_S, self._carrier.changed)
+            await asyncio.sleep(_FIRST_PAUSE_S)
+
+    async def _told(self, news: News) -> None:
+        why = news.why or next((text for text in self._why.values() if text), "")
+        connected = news.connected and not why
+        await self._ask("link_told", connected=connected, why=why, keys=news.keys, **news.hints)
+        if news.born:
+            await self._ask("link_streams", born=news.born)
+            self._wake.set()
+        if self._said != (connected, why):
+            self._said = (connected, why)
+            self._log.info("link_connected") if connected else self._log.refusal("link_waits", detail=why)
+        self._say(connected=connected, why=why, **self.counted)
+
+
+def _checked(reply: Map) -> Map:
+    """The reply. Raises _Reopen where beginning again helps, else _Refused."""
+    if reply.get("status") == "ok":
+        return reply
+    if reply.get("code") in ("link_taken", "timeout") or (reply.get("retryable") and reply.get("code") != "internal"):
+        raise _Reopen(str(reply.get("message")))
+    raise _Refused(reply)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait for the event, at most so long."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

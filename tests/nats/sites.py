@@ -1,0 +1,108 @@
+"""Keys, accounts and streams for sites at real servers, made without the commands that a person types."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import nats
+import nkeys
+
+from bridges.nats import layout
+from bridges.nats.envelope import KEY, Identity
+from bridges.nats.permissions import accounts, site_block, streams_block
+from bridges.nats.site_file import SiteFile
+from tests.nats.servers import NatsServers
+
+
+class NatsUser:
+    """A user's key pair; the server knows its public half."""
+
+    def __init__(self) -> None:
+        seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+        self.seed = seed.decode()
+        self.public: str = nkeys.from_seed(bytearray(seed)).public_key.decode()
+
+
+class SitesWorld:
+    """Servers, the admin, and sites with keys."""
+
+    def __init__(self, *sites: str, nodes: int = 1, streams: int = 1) -> None:
+        self.streams = streams
+        self.admin_user, self.admin_sign = NatsUser(), Identity(os.urandom(32).hex())
+        self.users = {site: NatsUser() for site in sites}
+        self.seeds = {site: os.urandom(32).hex() for site in sites}
+        blocks = [site_block(site, user.public, streams) for site, user in self.users.items()]
+        self.servers = NatsServers(nodes, accounts(streams_block(self.admin_user.public), *blocks))
+        self._numbers = 0
+
+    def __enter__(self) -> "SitesWorld":
+        self.servers.__enter__()
+        self.as_admin(self._make)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.servers.stop()
+
+    def file(self, site: str) -> SiteFile:
+        urls = tuple(self.servers.urls)
+        return SiteFile(site, urls, self.users[site].seed, self.seeds[site], self.admin_sign.public)
+
+    def key(self, site: str) -> str:
+        return Identity(self.seeds[site]).public
+
+    def as_admin(self, use: Any, *arguments: Any) -> Any:
+        """What ``use(client, *arguments)`` returns, in a loop of its own."""
+
+        async def run() -> Any:
+            client = await nats.connect(self.servers.urls, nkeys_seed_str=self.admin_user.seed)
+            try:
+                return await use(client, *arguments)
+            finally:
+                await client.close()
+
+        return asyncio.run(run())
+
+    def make_streams(self) -> None:
+        self.as_admin(self._make)
+
+    async def _make(self, client: Any) -> None:
+        js = client.jetstream(timeout=15)
+        replicas = len(self.servers.nodes)
+        for k in range(self.streams):
+            await self.add_mail_stream(client, k)
+        await js.add_stream(
+            name=layout.MARKS, subjects=["ipc.at.>"], num_replicas=replicas, max_msgs_per_subject=1, allow_direct=True
+        )
+        for bucket in layout.BUCKETS:
+            await js.create_key_value(bucket=bucket, history=1, replicas=replicas, direct=True)
+        await js.create_object_store(layout.BODIES, replicas=replicas)
+        await self.put_key(client, layout.STREAMS_KEY, {"streams": self.streams})
+        for site in self.users:
+            await self.put_key(client, site, {"site": site, "sign": self.key(site)})
+
+    async def add_mail_stream(self, client: Any, k: int = 0) -> None:
+        await client.jetstream(timeout=15).add_stream(
+            name=layout.mail_stream(k),
+            subjects=[f"ipc.in.{k}.>"],
+            num_replicas=len(self.servers.nodes),
+            duplicate_window=120,
+            allow_direct=True,
+        )
+
+    async def put_key(self, client: Any, name: str, entry: dict[str, Any]) -> None:
+        self._numbers += 1
+        subject = layout.bucket_subject(layout.KEYS, name)
+        payload = json.dumps({**entry, "n": self._numbers}).encode()
+        await client.jetstream(timeout=15).publish(subject, self.admin_sign.signed(KEY, subject, payload))
+
+
+def row(to: str, seq: int, content: str = "hello", **more: Any) -> dict[str, Any]:
+    """One row of an outbox, as ``link_take`` gives it."""
+    body = {"k": "mail", "to": ["bob"], "from": "ann", "content": content}
+    return {"to": to, "epoch": "e" * 12, "seq": seq, "uid": f"u{seq}", "low": 1, "redo": 0, "try": 0, "body": body, **more}
+
+
+def rows(to: str, numbers: Iterable[int]) -> list[dict[str, Any]]:
+    return [row(to, seq) for seq in numbers]

@@ -1,0 +1,85 @@
+"""Two sites' carriers over one real server, without brokers: what goes out arrives as it was, and nothing else counts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from bridges.link import CarrierAway, ReadBatch
+from bridges.nats.carrier import NatsCarrier
+from broker.home.logs import Log
+from tests.nats.sites import SitesWorld, row, rows
+
+NOTHING = {"streams": {}, "keys": {}, "marks": {}}
+MARK = {"epoch": "e" * 12, "high": 2, "uid": "u2", "held": None, "cursor": 7, "born": "then"}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[SitesWorld]:
+    with SitesWorld("paris", "rome") as world:
+        yield world
+
+
+@asynccontextmanager
+async def opened(
+    world: SitesWorld, site: str, holder: str = "", opened: dict[str, Any] = NOTHING
+) -> AsyncIterator[NatsCarrier]:
+    """A carrier while it tends itself."""
+    carrier = NatsCarrier(world.file(site), world.servers.urls, holder or site, Log("nats"))
+    carrier.begin(opened)
+    tending = asyncio.create_task(carrier.tend())
+    try:
+        yield carrier
+    finally:
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)
+        await carrier.close()
+
+
+async def soon(what: Callable[[], Awaitable[Any]]) -> Any:
+    """What it answers once the carrier is not away."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await what()
+            except CarrierAway:
+                await asyncio.sleep(0.05)
+
+
+async def read(carrier: NatsCarrier, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        batch: ReadBatch = await soon(carrier.read)
+        found += batch.entries
+    return found
+
+
+def test_a_window_arrives_in_order_and_large_bodies_whole(world: SitesWorld) -> None:
+    large = "é" * 400_000
+
+    async def run() -> None:
+        async with opened(world, "paris") as paris, opened(world, "rome") as rome:
+            sent = [*rows("rome", range(1, 200)), row("rome", 200, large), row("rome", 201)]
+            (part,) = await soon(lambda: paris.publish(sent))
+            assert (part.to, part.failed, part.why) == ("rome", [], "")
+            assert [seq for seq, _ in part.acked] == [r["seq"] for r in sent]
+            assert part.born
+            entries = await read(rome, 201)
+            assert [(e["from"], e["seq"], e["uid"]) for e in entries] == [("paris", n, f"u{n}") for n in range(1, 202)]
+            assert [e["at"] for e in entries] == [at for _, at in part.acked]
+            assert entries[199]["body"]["content"] == large
+            assert not rome.dropped
+
+    asyncio.run(run())
+
+
+def test_the_newest_mark_arrives(world: SitesWorld) -> None:
+    async def run() -> None:
+        async with opened(world, "paris") as paris, opened(world, "rome") as rome:
+            for high in (1, 2):
+                await soon(lambda high=high: rome.send_mark("paris", {**MARK, "high": high}))
+            assert await soon(paris.read_marks) == {"rome": MARK}
+
+    asyncio.run(run())
