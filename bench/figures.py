@@ -1,6 +1,7 @@
-"""``python -m bench.figures``: take the figures of README.md and docs/performance.md from a run.
+"""``python -m bench.figures``: take the figures of README.md, docs/performance.md and docs/scale.md from a run.
 
-What stands between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->`` is of a run. ``speed`` is written anew.
+What stands between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->`` is of a run. ``speed`` is written anew, and so
+are the tables of sites.
 ``targets`` is a table by hand whose first column names targets: its columns *wanted*, *measured* and *met?* are filled in.
 """
 
@@ -8,13 +9,16 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from bench.report import AGAIN, Results, Verdict
+from bench.many_sites import CONSUMERS, DIRECTORY
+from bench.report import AGAIN, Results, Verdict, pivot
 from bench.service import ROOT
+from bench.sites import ENGINE
 from bench.targets import judge
 
-PAGES = ("README.md", "docs/performance.md")
+PAGES = ("README.md", "docs/performance.md", "docs/scale.md")
 RESULTS = "bench/results/results.json"
 _BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(\n<!-- end of figures -->)", re.S)
 _VALUE = re.compile(r"\[([^\]|]+)\|([^\]]+)\]")
@@ -85,7 +89,19 @@ def targets(results: Results, text: str) -> str:
     return "\n".join([f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-BLOCKS: dict[str, Callable[[Results, str], str]] = {"speed": speed, "targets": targets}
+def table(name: str, results: Results, text: str) -> str:
+    """A whole table of the run; where it was not measured, what stands there."""
+    rows = [row for row in results.rows.values() if row.table == name]
+    return pivot(rows) if rows else text
+
+
+BLOCKS: dict[str, Callable[[Results, str], str]] = {
+    "speed": speed,
+    "targets": targets,
+    "engine": partial(table, ENGINE),
+    "consumers": partial(table, CONSUMERS),
+    "names": partial(table, DIRECTORY),
+}
 
 
 def renew(page: str, results: Results) -> str:

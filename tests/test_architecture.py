@@ -15,6 +15,7 @@ PAGES = (
     "SECURITY.md",
     "docs/reliability.md",
     "docs/performance.md",
+    "docs/scale.md",
     "docs/peers.md",
 )
 UNITS = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

@@ -11,7 +11,7 @@ from bench.fleet import Job, wait_until
 from bench.nats_nodes import Nodes, client_module, connect
 from bench.systems import Address, Burst, System, Way
 
-_STREAM, _SUBJECT = "bench", "bench.mail"
+_STREAM, SUBJECT = "bench", "bench.mail"
 
 
 class NatsServer(System):
@@ -29,7 +29,7 @@ class NatsServer(System):
     async def _make_stream(self) -> None:
         connection = await self.nodes.insist(partial(connect, self.nodes.urls))
         stream, replicas = connection.jetstream(), len(self.nodes.nodes)
-        make = partial(stream.add_stream, name=_STREAM, subjects=[_SUBJECT], storage="file", num_replicas=replicas)
+        make = partial(stream.add_stream, name=_STREAM, subjects=[SUBJECT], storage="file", num_replicas=replicas)
         await self.nodes.insist(make)
         await connection.close()
 
@@ -76,7 +76,7 @@ def push(urls: Sequence[str], count: int) -> "Generator[None, float, array[float
         latencies_us = array("d")
         for _ in range(count):
             began_s = time.perf_counter()
-            stored = asyncio.ensure_future(stream.publish(_SUBJECT, b"x" * 256))
+            stored = asyncio.ensure_future(stream.publish(SUBJECT, b"x" * 256))
             message = await mail.next_msg(timeout=10)
             latencies_us.append((time.perf_counter() - began_s) * 1e6)
             await stored
@@ -84,7 +84,7 @@ def push(urls: Sequence[str], count: int) -> "Generator[None, float, array[float
         return latencies_us
 
     try:
-        mail = loop.run_until_complete(stream.subscribe(_SUBJECT, deliver_policy=client_module().js.api.DeliverPolicy.NEW))
+        mail = loop.run_until_complete(stream.subscribe(SUBJECT, deliver_policy=client_module().js.api.DeliverPolicy.NEW))
         wait_until((yield))
         return loop.run_until_complete(carry())
     finally:
@@ -115,7 +115,7 @@ class NatsSender:
         end_s = now_s + seconds
         while burst.acknowledged < most and (now_s < end_s or not burst.acknowledged):
             began_s = now_s
-            await publish(_SUBJECT, body)
+            await publish(SUBJECT, body)
             now_s = time.perf_counter()
             burst.latencies_us.append((now_s - began_s) * 1e6)
             burst.acknowledged += 1
@@ -137,7 +137,7 @@ class NatsSender:
         while sent < most and (time.perf_counter() < end_s or not sent):
             await room.acquire()
             sent_s = time.perf_counter()
-            answer = await self._stream.publish_async(_SUBJECT, body)
+            answer = await self._stream.publish_async(SUBJECT, body)
             answer.add_done_callback(lambda done, sent_s=sent_s: answered(sent_s, done))
             sent += 1
         for _ in range(in_flight):

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +9,11 @@ import pytest
 
 from bench.run import TURNS
 from broker.home.locks import lock
+from tests.bench.running import QUICK, run_bench
 
-ROOT = Path(__file__).resolve().parents[2]
 STEM = "-".join((*TURNS, "sustained", "fairness", "cold", "scale"))
-QUICK = ("--quick", "--rounds", "1")
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.deep]  # a dozen services come and go
-
-
-def run_bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench", *arguments]
-    env = {**os.environ, **environment}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=150, check=False)
 
 
 @pytest.fixture(scope="module")
