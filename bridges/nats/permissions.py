@@ -34,7 +34,7 @@ def imports(site: str, streams: int) -> list[str]:
         f"ipc.at.*.{site}",
         layout.bucket_subject(layout.SITES, site),
         layout.bucket_subject(layout.NAMES, f"{site}.>"),
-        f"$O.{layout.BODIES}.>",
+        f"$O.{layout.BODIES}.C.*.{site}.*",
         # which streams there are, and when they were made
         f"{api}.INFO",
         *(f"{api}.STREAM.INFO.{name}" for name in layout.all_streams(streams)),
@@ -43,9 +43,10 @@ def imports(site: str, streams: int) -> list[str]:
         # marks for what it sent
         *_consumer(layout.MARKS, site, f"ipc.at.{site}.*"),
         f"{api}.DIRECT.GET.{layout.MARKS}.ipc.at.{site}.*",
-        # the directory, and large bodies, which are sealed: all of it
-        *(line for bucket in layout.BUCKETS for line in _readable(bucket_stream(bucket))),
-        *_readable(layout.BODIES_STREAM),
+        # the directory
+        *(line for bucket in layout.BUCKETS for line in _readable(bucket_stream(bucket), site)),
+        # large bodies for it
+        *_consumer(layout.BODIES_STREAM, site, f"$O.{layout.BODIES}.C.{site}.>"),
     ]
 
 
@@ -58,17 +59,12 @@ def _consumer(stream: str, name: str, subject: str) -> list[str]:
     ]
 
 
-def _readable(stream: str) -> list[str]:
-    """Whatever a client needs to get, and to watch, what is in a stream."""
+def _readable(stream: str, name: str) -> list[str]:
+    """All that is in a bucket, one by one or through a consumer of this name. Another's consumers it can't remove."""
     return [
         f"$JS.API.DIRECT.GET.{stream}",
         f"$JS.API.DIRECT.GET.{stream}.>",
-        f"$JS.API.CONSUMER.CREATE.{stream}",
-        f"$JS.API.CONSUMER.CREATE.{stream}.>",
-        f"$JS.API.CONSUMER.INFO.{stream}.*",
-        f"$JS.API.CONSUMER.DELETE.{stream}.*",
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
-        f"$JS.FC.{stream}.>",
+        *_consumer(stream, name, ">"),
     ]
 
 
