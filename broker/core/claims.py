@@ -105,6 +105,12 @@ def claims(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     return {"claims": rows}
 
 
+def shown_claims(batch: Batch) -> list[dict[str, Any]]:
+    """What other sites are told of them."""
+    held = sorted(batch.state.claims.values(), key=lambda c: (c.resource, c.id))
+    return [{"resource": c.resource, "holder": c.mailbox.name, "note": c.note} for c in held]
+
+
 def among(held: list[Claim], resource: str) -> list[Claim]:
     """The claims that overlap a resource."""
     return [held[i] for i in overlapping(resource, [c.resource for c in held])]

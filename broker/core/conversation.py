@@ -13,8 +13,9 @@ from broker.core.activity import standing_of
 from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
 from broker.core.drafts import Draft
+from broker.core.letters import recipients, thread_of, whole_text
 from broker.core.looks import PROCESS_S, look
-from broker.core.lookup import next_hop, party_letter, passed_on, recipients, take_back, thread_of, whole_text
+from broker.core.lookup import next_hop, party_letter, passed_on, take_back
 from broker.core.loop_guard import wrote_person
 from broker.core.quiet import CALM, usual_landing
 from broker.core.radar import answered
@@ -26,6 +27,7 @@ from broker.core.state import Landing, Mailbox, Session
 from broker.core.storage import OpenQuestion, StoredMessage
 from broker.core.values import check_size, iso, iso_term, land_word, read_land, read_message
 from broker.protocol.actions import ACTIONS
+from broker.protocol.addresses import EVERY
 from broker.protocol.errors import IpcError
 
 DEFAULT_DEADLINE_S: float = ACTIONS["ask"].field("deadline_s").default
@@ -57,14 +59,21 @@ def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     answer.update(to=to.name, thread=str(draft.thread_id))
     if land == Landing.AS_DIGEST:
         answer["land"] = land_word(land)
-    question = batch.store.find_question(letter.id)
-    if question is not None and question.answer_id is None and question.asker_id == to.id:
-        batch.store.save_question(question._replace(answer_id=message_id))
+    if close_question(batch, letter.id, to, message_id):
         answer["answers"] = str(letter.id)
-        if any(w.question_id == letter.id for w in to.askers):
-            batch.answered.append((to, letter.id, message_id))
-            batch.wake(to)
     return answer
+
+
+def close_question(batch: Batch, message_id: int, asker: Mailbox, answer_id: int) -> bool:
+    """Close the asker's open question, if the message was one; an ``ask`` that waits gets the answer. True if so."""
+    question = batch.store.find_question(message_id)
+    if question is None or question.answer_id is not None or question.asker_id != asker.id:
+        return False
+    batch.store.save_question(question._replace(answer_id=answer_id))
+    if any(w.question_id == message_id for w in asker.askers):
+        batch.answered.append((asker, message_id, answer_id))
+        batch.wake(asker)
+    return True
 
 
 def other_end(batch: Batch, sender: Mailbox, letter: StoredMessage) -> Mailbox:
@@ -92,7 +101,7 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
             raise IpcError("id_conflict", id=client_id, what="a message that is no question")
         return answer_ask(batch, session, request, question, answered_before(known, str(client_id)) | asked_is(batch, question))
     target = resolve(batch, sender, body["to_id"])
-    if target.group is not None:
+    if target.many or target.name.startswith(EVERY):
         raise IpcError("bad_request", detail="ask takes one name; write to the group with send")
     deadline_s = batch.now.term_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
     draft = Draft(sender, target, content, data, client_id, land=read_land(body))

@@ -10,7 +10,8 @@ import msgpack
 
 from broker.core.batch import Batch, Incoming
 from broker.core.drafts import Draft
-from broker.core.lookup import candidates, passed_on, thread_of, whole_text
+from broker.core.letters import thread_of, whole_text
+from broker.core.lookup import candidates, passed_on
 from broker.core.loop_guard import wrote_person
 from broker.core.recipients import resolve
 from broker.core.repeats import Repeat, answered_before, sent_before

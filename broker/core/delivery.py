@@ -19,6 +19,7 @@ from typing import Any
 
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.endings import Ending, end_mail
+from broker.core.far_word import told_read
 from broker.core.leases import add_lease, note_use, return_leases
 from broker.core.mailboxes import forget_mail
 from broker.core.quiet import passed_by
@@ -192,6 +193,8 @@ def ack(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     gone = set(acked)
     if not gone:
         return {"acked": 0}
+    if mailbox.from_far:
+        told_read(batch, mailbox, gone, evidence_of(request))
     forget_mail(mailbox, gone, batch.journal)
     batch.store.mark_read(mailbox.id, sorted(gone), batch.now.term_s, evidence_of(request))
     if mailbox.available > 0:

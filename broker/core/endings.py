@@ -13,6 +13,7 @@ What ended stays for ``read_ttl_s``, as read mail does. All but what its sender 
 import heapq
 
 from broker.core.batch import Batch
+from broker.core.far_word import tell_of
 from broker.core.journal import Journal
 from broker.core.mailboxes import forget_mail
 from broker.core.state import Mailbox, Moment, State
@@ -36,7 +37,12 @@ def end_mail(batch: Batch, mailbox: Mailbox, ids: list[int], ending: str, why: s
     forget_mail(mailbox, set(ids), batch.journal)
     if ending != Ending.WITHDRAWN:
         letters = [letter for i in ids if (letter := batch.store.find_letter(i)) is not None]
-        owe(batch.state, {one.sender_id for one in letters} - {0, mailbox.id}, batch.now, batch.journal)
+        senders = {one.sender_id for one in letters} - {0, mailbox.id}
+        far = {i for i in senders if (sender := batch.state.by_id.get(i)) is not None and sender.site}
+        owe(batch.state, senders - far, batch.now, batch.journal)
+        for letter in letters if far else ():
+            if letter.sender_id in far:
+                tell_of(batch, mailbox, letter, "ended", ending=ending, why=why)
 
 
 def owe(state: State, sender_ids: set[int], now: Moment, journal: Journal) -> None:

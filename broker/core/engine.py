@@ -36,6 +36,7 @@ from broker.core import (
     fast_sends,
     groups,
     history,
+    link_door,
     naming,
     notices,
     presence,
@@ -44,6 +45,7 @@ from broker.core import (
     receipts,
     sending,
     sessions,
+    site_table,
     steps,
     wakes,
     watching,
@@ -126,6 +128,15 @@ HANDLERS: dict[str, Handler] = {
     "alarms": alarms.alarms,
     "autocheck": presence.autocheck,
     "import": sending.import_mail,
+    "sites": site_table.sites,
+    "link_open": link_door.open_,
+    "link_take": link_door.take,
+    "link_sent": link_door.sent,
+    "link_streams": link_door.streams,
+    "link_arrived": link_door.arrived,
+    "link_marks": link_door.marks,
+    "link_told": link_door.told,
+    "link_hints": link_door.hints,
 }
 """The function of each action. ``ping`` and ``status`` tell of the process; the server adds them."""
 CHORES: dict[str, chores.Chore] = {

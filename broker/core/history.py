@@ -6,7 +6,8 @@ import msgpack
 
 from broker.core.batch import Batch, Incoming
 from broker.core.endings import ENDINGS
-from broker.core.lookup import party_letter, recipients, thread_of
+from broker.core.letters import recipients, thread_of
+from broker.core.lookup import party_letter
 from broker.core.rendering import render_extra
 from broker.core.standing import known_mailbox
 from broker.core.state import Session

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import msgpack
-
 from broker.core.batch import Batch
 from broker.core.endings import Ending, end_mail
+from broker.core.letters import extra_of, recipients
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
 from broker.core.values import parse_id
@@ -45,25 +44,6 @@ def candidates(batch: Batch, mailbox: Mailbox, text_id: str, *, own: bool) -> li
     return found
 
 
-def thread_of(letter: StoredMessage) -> int:
-    """A thread is named by the message that began it."""
-    return letter.thread_id or letter.id
-
-
-def extra_of(letter: StoredMessage) -> dict[str, Any]:
-    extra: dict[str, Any] = msgpack.unpackb(letter.extra) if letter.extra else {}
-    return extra
-
-
-def recipient_ids(letter: StoredMessage) -> list[int]:
-    """Mailbox ids of its readers, also of mailboxes that are gone."""
-    return [letter.to_id] if letter.to_id is not None else list(extra_of(letter).get("to", []))
-
-
-def recipients(batch: Batch, letter: StoredMessage) -> list[Mailbox]:
-    return [m for i in recipient_ids(letter) if (m := batch.state.by_id.get(i)) is not None]
-
-
 def take_back(batch: Batch, sender: Mailbox, message_id: int, why: str) -> int:
     """Withdraw the copies that have been handed to nobody; how many there were."""
     letter = batch.store.find_letter(message_id)
@@ -71,10 +51,17 @@ def take_back(batch: Batch, sender: Mailbox, message_id: int, why: str) -> int:
     gone = 0
     for mailbox in recipients(batch, letter):
         copy = batch.store.copy_of(mailbox.id, message_id)
-        if message_id not in mailbox.leased and copy is not None and copy.queued and not copy.attempts:
+        out = may_have_left(batch, mailbox, message_id) if mailbox.site else message_id in mailbox.leased
+        if not out and copy is not None and copy.queued and not copy.attempts:
             end_mail(batch, mailbox, [message_id], Ending.WITHDRAWN, why)
             gone += 1
     return gone
+
+
+def may_have_left(batch: Batch, mailbox: Mailbox, message_id: int) -> bool:
+    """Whether mail for another site may be out of reach: its number was published, or is there already."""
+    waits = [row for row in batch.store.outbox_of(message_id) if row.site == mailbox.site and not row.tries]
+    return not waits or (mailbox.site, waits[0].seq) in batch.state.link.flying
 
 
 def next_hop(batch: Batch, letter: StoredMessage) -> int:
@@ -88,13 +75,3 @@ def passed_on(batch: Batch, letter: StoredMessage) -> dict[str, Any]:
     """What a message says that passes this one on: who wrote it first, and how often it was."""
     first = extra_of(letter).get("forwarded") or {"from": letter.sender, "id": str(letter.id), "at": letter.created_s}
     return {"forwarded": first, "hops": next_hop(batch, letter)}
-
-
-def whole_text(batch: Batch, letter: StoredMessage) -> str:
-    """The text of a message, read from its file where it is large."""
-    if letter.file_sha256 is None:
-        return letter.content
-    found = batch.store.read_large(letter.file_path, letter.file_sha256)
-    if found is None:
-        raise IpcError("bad_request", detail="The file with that message's text is gone, so it can't be forwarded")
-    return found

@@ -9,6 +9,7 @@ from broker.core.journal import Journal
 from broker.core.state import Mailbox, State
 from broker.core.storage import Store
 from broker.home.settings import Settings
+from broker.protocol.addresses import site_of
 
 _NO_LIMIT = 2**62
 
@@ -53,8 +54,10 @@ def give_name(state: State, mailbox: Mailbox, name: str, journal: Journal) -> No
 
 
 def _count(state: State, mailbox: Mailbox, journal: Journal, by: int) -> None:
-    """Count a registered name, which a near-miss may mean, or an unborn mailbox of its maker's."""
-    if mailbox.claimed:
+    """Count a name of another site, a registered name, which a near-miss may mean, or an unborn mailbox of its maker's."""
+    if mailbox.site:
+        journal.put(state.link.boxes, mailbox.site, state.link.boxes.get(mailbox.site, 0) + by)
+    elif mailbox.claimed:
         journal.set(state, "registered", state.registered + by)
         do, undo = (state.nearby.add, state.nearby.discard) if by > 0 else (state.nearby.discard, state.nearby.add)
         do(mailbox.name)
@@ -73,6 +76,7 @@ def new_mailbox(batch: Batch, name: str, maker: int = 0) -> Mailbox:
     mailbox_id = state.last_mailbox_id + 1
     batch.journal.set(state, "last_mailbox_id", mailbox_id)
     mailbox = Mailbox(mailbox_id, name, claimed=False, created_s=batch.now.wall_s, last_seen_s=batch.now.term_s, maker=maker)
+    mailbox.site = site_of(name)
     enter(state, mailbox, batch.journal)
     batch.store.save_mailbox(mailbox)
     return mailbox
@@ -93,7 +97,7 @@ def forget_mail(mailbox: Mailbox, ids: set[int], journal: Journal) -> None:
         journal.drop(mailbox.leased, message_id)
     if mailbox.returned:
         journal.set(mailbox, "returned", sorted(i for i in mailbox.returned if i not in ids))
-    for special in (mailbox.urgent, mailbox.later):
+    for special in (mailbox.urgent, mailbox.later, mailbox.from_far):
         for message_id in ids & special if special else ():
             journal.discard(special, message_id)
     for message_id in ids & mailbox.quiet.keys() if mailbox.quiet else ():

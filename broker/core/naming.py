@@ -202,7 +202,8 @@ def take_over_mail(batch: Batch, unclaimed: Mailbox, mailbox: Mailbox) -> None:
     drop_mailbox(batch.state, batch.store, unclaimed, batch.journal)
     batch.journal.set(mailbox, "queued", mailbox.queued + len(ids))
     batch.journal.set(mailbox, "overdue", NOT_SEARCHED)
-    for mine, theirs in ((mailbox.urgent, unclaimed.urgent), (mailbox.later, unclaimed.later)):
+    special = (mailbox.urgent, mailbox.later, mailbox.from_far), (unclaimed.urgent, unclaimed.later, unclaimed.from_far)
+    for mine, theirs in zip(*special, strict=True):
         for message_id in theirs:
             batch.journal.add(mine, message_id)
     for message_id, due_s in unclaimed.quiet.items():

@@ -20,8 +20,8 @@ _GATHERED_S = 3600.0
 
 
 def notify(batch: Batch, to: list[Mailbox], text: str, land: int = Landing.AFTER_TOOL) -> int:
-    """Write a notice to those who have room; the message's id, 0 where nobody has."""
-    to = [m for m in to if room(batch.settings, m)]
+    """Write a notice to those of this site who have room; the message's id, 0 where nobody has."""
+    to = [m for m in to if not m.site and room(batch.settings, m)]
     if not to:
         return 0
     message_id = batch.state.last_message_id + 1

@@ -16,6 +16,10 @@ def queued(name: str, now_called: str | None = None) -> str:
     return told if now_called is None else f"{told}. {name} is now called {now_called}"
 
 
+def on_its_way(site: str) -> str:
+    return f"Message on its way to {site}"
+
+
 def posted(count: int, group: str) -> str:
     return f"Posted to {count} member{'' if count == 1 else 's'} of {group}"
 

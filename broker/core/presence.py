@@ -23,7 +23,8 @@ _SAID = {"idle": "idle", "gone": "ended"}
 
 def list_instances(batch: Batch, _session: Session, request: Incoming) -> dict[str, Any]:
     whole = request.body.get("all")
-    shown = sorted((m for m in batch.state.mailboxes.values() if m.claimed or (whole and m.queued)), key=lambda m: m.name)
+    shown = [m for m in batch.state.mailboxes.values() if m.claimed or (whole and m.queued and not m.site)]
+    shown.sort(key=lambda m: m.name)
     return {"instances": [describe(batch, m) for m in shown]}
 
 

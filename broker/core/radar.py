@@ -12,7 +12,7 @@ from broker.core import activity, alarms, bodies, looks, stalls
 from broker.core.batch import Batch
 from broker.core.chores import ROWS
 from broker.core.facts import Alarm
-from broker.core.lookup import recipients
+from broker.core.letters import recipients
 from broker.core.stalls import Stall, Turn
 from broker.core.state import Mailbox
 from broker.core.storage import Filter, StoredMessage

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from broker.core import site_table
 from broker.core.batch import Batch
 from broker.core.presence import presence_of
 from broker.core.state import Mailbox
@@ -41,6 +42,8 @@ def of(batch: Batch, mailbox: Mailbox) -> str:
 def _look(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
     """(the line, whether the mail lies until its reader looks). Who looked in the last minute may do so again."""
     name = mailbox.name
+    if mailbox.site:
+        return site_table.reach_of(batch, mailbox), False
     if not mailbox.claimed:
         return f"{name}: nobody has this name yet", False  # the reply's message says it, too
     if mailbox.subscription is not None or mailbox.waiters:

@@ -15,7 +15,8 @@ from typing import Any
 from broker.core import reach
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import Mark
-from broker.core.lookup import party_letter, recipient_ids
+from broker.core.letters import recipient_ids
+from broker.core.lookup import party_letter
 from broker.core.state import Landing, Lease, Mailbox, Session
 from broker.core.steps import ALLOWED_S, steps_of
 from broker.core.storage import Copy, StoredMessage

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 from broker.core.batch import Batch
 from broker.core.bodies import alive
+from broker.core.far_names import far_mailbox, far_name, other_sites
 from broker.core.mailboxes import new_mailbox, room
-from broker.core.outcomes import forwarded, queued
+from broker.core.outcomes import forwarded, on_its_way, queued
 from broker.core.standing import Kind, standing
 from broker.core.state import Mailbox
+from broker.protocol.addresses import EVERY
 from broker.protocol.errors import IpcError
 from broker.protocol.names import BROADCAST, is_name
 
@@ -34,12 +36,14 @@ class Target(NamedTuple):
 def resolve(batch: Batch, sender: Mailbox, name: str) -> Target:
     """Who gets mail for a name; a mailbox is made for a name that nobody has yet."""
     state = batch.state
+    if "@" in name:
+        return at_site(batch, sender, name)
     found = standing(state, name, batch.now.due_s)
     if found.mailbox is not None:
         new = found.mailbox.name
         return Target([found.mailbox], new, forwarded(name, new) if found.kind is Kind.FORWARDED else None)
     if found.group is not None:
-        members = [m for i in found.group.members if (m := state.by_id.get(i)) is not None and m.claimed]
+        members = [m for i in found.group.members if (m := state.by_id.get(i)) is not None and (m.claimed or m.site)]
         return Target(members, name, group=name, many=True)
     if not is_name(name):
         raise IpcError("invalid_recipient")
@@ -51,6 +55,17 @@ def resolve(batch: Batch, sender: Mailbox, name: str) -> Target:
     if mailbox.hint[0] != state.names_version:
         mailbox.hint = (state.names_version, state.nearby.miss(name))
     return Target([mailbox], name, queued(name), mailbox.hint[1])
+
+
+def at_site(batch: Batch, sender: Mailbox, address: str) -> Target:
+    """Who gets mail for an address. At this site that is a name here; elsewhere its broker knows who it is."""
+    name, site = far_name(batch, address)
+    if site == batch.settings.site:
+        return everyone(batch, sender)[0] if name == EVERY else resolve(batch, sender, name)
+    if site == EVERY:
+        far = [far_mailbox(batch, EVERY, one) for one in other_sites(batch)]
+        return Target([*everyone(batch, sender)[0].mailboxes, *far], address, group=address, many=True)
+    return Target([far_mailbox(batch, name, site)], address, on_its_way(site))
 
 
 def unborn_mailbox(batch: Batch, sender: Mailbox, name: str) -> Mailbox:

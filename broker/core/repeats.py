@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from broker.core.batch import Batch
-from broker.core.lookup import extra_of
+from broker.core.letters import extra_of
 from broker.core.outcomes import SENT, broadcast_count, forwarded
 from broker.core.state import Mailbox
 from broker.core.storage import Sent, StoredMessage

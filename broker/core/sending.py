@@ -5,7 +5,8 @@ from typing import Any
 from broker.core import reach
 from broker.core.batch import Batch, Incoming
 from broker.core.drafts import Draft, store_message
-from broker.core.lookup import party_letter, take_back, thread_of
+from broker.core.letters import thread_of
+from broker.core.lookup import party_letter, take_back
 from broker.core.loop_guard import note_alternation, wrote_person
 from broker.core.mailboxes import new_mailbox
 from broker.core.outcomes import SENT, broadcast_to, posted

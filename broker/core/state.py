@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from broker.core.facts import NOBODY, Activity, AgentWatch, Alarm, Body, Step, Waking
+from broker.core.link_state import SiteLink
 from broker.core.near_names import Nearby
 
 Route = bytes
@@ -131,6 +132,8 @@ class Mailbox:
     """Unread messages, leased ones included."""
     maker: int = 0
     """Mailbox id of the sender whose message made this unclaimed mailbox; 0 where none did."""
+    site: str = ""
+    """Of a mailbox that stands for a name of another site: that site. Its unread mail is what is not read there yet."""
     hint: tuple[int, str | None] = (-1, None)
     """Of an unclaimed mailbox: the near-miss among registered names, as of ``State.names_version``."""
     # Delivery state of this process's life; a restart returns everything that is not acknowledged.
@@ -155,6 +158,8 @@ class Mailbox:
     later: set[int] = field(default_factory=set)
     quiet: dict[int, float] = field(default_factory=dict)
     """Unread messages that come with other mail, by when they count as ``later``, in seconds of the terms' clock."""
+    from_far: set[int] = field(default_factory=set)
+    """Unread messages of other sites, which are told when they are read."""
     blocked: dict[int, str] = field(default_factory=dict)
     """Mailbox id of a sender to ``block`` or ``mute``."""
     # What its agent says of itself.
@@ -319,6 +324,8 @@ class State:
     """Connections whose end will be told, with the ids of the mailboxes of which each may hold mail or wait for some."""
     touched: set[int] = field(default_factory=set)
     """Ids of mailboxes whose last_seen is newer than the store's."""
+    link: SiteLink = field(default_factory=SiteLink)
+    """Mail between this site and others."""
 
     def chore_at(self, name: str, mono_s: float) -> None:
         """Have a chore run at that monotonic second, or earlier. A run too many does no harm, so this is not undone."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from broker.home.files import read_trusted
 from broker.home.paths import home_folder
+from broker.protocol.addresses import is_site
 from broker.protocol.errors import SettingsError as SettingsError  # it is caught by this name beside Settings
 
 TYPE_CHECKING = False
@@ -51,6 +52,8 @@ class Settings:
     endpoint: str = _setting("", "IPC_ENDPOINT", "ZeroMQ endpoint, empty = a socket in the data folder")
     shared_secret: str = _setting("", "IPC_SHARED_SECRET", "text, empty = open to this OS user")
     remote: str = _setting("", "IPC_REMOTE", "tcp://HOST:PORT where other machines come in with keys, empty = nowhere")
+    site: str = _setting("", "IPC_SITE", "1-32 of a-z, 0-9, -: what this broker is called at others, empty = it has no others")
+    nats: str = _setting("", "IPC_NATS", "nats://HOST:PORT of the servers between the sites, with commas, empty = none")
     tls_cert: str = _setting(
         "", "IPC_TLS_CERT", "PEM file in the data folder, or its path: the TCP door's certificate, empty = no TLS"
     )
@@ -209,6 +212,8 @@ def _convert(row: SettingRow, raw: Any, where: str) -> Any:
         raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {given}")
     if name == "remote" and value and not _TCP_ADDRESS.fullmatch(value):
         raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {given}")
+    if name == "site" and value and not is_site(value):
+        raise SettingsError(f"{where}: site must have 1-32 lowercase letters, digits or hyphens, not {given}")
     low, high = row.low, row.high
     if kind is not str and not ((low is None or value >= low) and (high is None or value <= high)):
         bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"

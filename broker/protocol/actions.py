@@ -1,8 +1,8 @@
 """The one table of requests: fields, who may make it, what it does to mail, what its reply holds.
 
 Doors, the reference page, the tests and the core's dispatch are made from this table; its rows are in ``mail_rows``,
-``agent_rows`` and here. A new action is one row, one handler in ``broker.core`` and one test. Field names are the same at
-every door.
+``agent_rows``, ``site_rows`` and here. A new action is one row, one handler in ``broker.core`` and one test. Field names are
+the same at every door.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from broker.protocol.agent_rows import AGENT_ROWS
 from broker.protocol.mail_rows import MAIL_ROWS
 from broker.protocol.rows import Access, Action, Field
+from broker.protocol.site_rows import SITE_ROWS
 
 SERVICE_ROWS = (
     # the service
@@ -38,6 +39,7 @@ SERVICE_ROWS = (
             "schema",
             "database_bytes",
             "durability",
+            "sites?: as sites has them, where this broker has a site",
         ),
         "How the broker is: counts, limits, settings; no mail.",
         long=True,
@@ -51,7 +53,7 @@ SERVICE_ROWS = (
     ),
 )
 
-ACTIONS: dict[str, Action] = {row.name: row for row in (*AGENT_ROWS, *MAIL_ROWS, *SERVICE_ROWS)}
+ACTIONS: dict[str, Action] = {row.name: row for row in (*AGENT_ROWS, *MAIL_ROWS, *SITE_ROWS, *SERVICE_ROWS)}
 
 LONG = frozenset(name for name, action in ACTIONS.items() if action.long)
 """Requests whose reply may be many times as long as they are, beside those that deliver mail."""

@@ -43,6 +43,15 @@ _ROWS = (
     ErrorKind("unknown_action", 404, "Unknown action: {action}", "Known actions: {known}."),  # legacy
     ErrorKind("invalid_name", 400, f"Invalid instance ID format. {_FORMAT}"),  # legacy
     ErrorKind("invalid_recipient", 400, f"Invalid recipient ID format. {_FORMAT}"),  # legacy
+    ErrorKind(
+        "no_site",
+        400,
+        "{address} is at another site, and this broker belongs to none",
+        "Set it up with docs/many-machines.md, or write to a name here.",
+    ),
+    ErrorKind("unknown_site", 404, "There is no site {name}", "ipc sites lists them; ipc nats add-site adds one."),
+    ErrorKind("email_address", 400, "{address} is an e-mail address", "An agent at another site is name@site, without a dot."),
+    ErrorKind("link_taken", 409, "Another process carries this site's mail now", "Open the link again."),
     ErrorKind("name_reserved", 400, "The name {name} is reserved", "Choose another name. To write to everyone, broadcast."),
     ErrorKind(
         "too_large",

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from broker.core import presence, sessions, wakes
+from broker.core import presence, sessions, site_table, wakes
 from broker.core.batch import Answers, Batch, Frame, Incoming, Outgoing
 from broker.core.engine import Decided, Engine
 from broker.core.leases import begin_connection, end_connection, next_deadline, return_undelivered
@@ -330,7 +330,7 @@ class Server:
     def _ping(self, _batch: Batch, _session: Session | None, _request: Incoming) -> dict[str, Any]:
         return {"pid": os.getpid(), "version": VERSION, "protocol": frames.VERSION}
 
-    def _status(self, batch: Batch, _session: Session | None, _request: Incoming) -> dict[str, Any]:
+    def _status(self, batch: Batch, _session: Session | None, request: Incoming) -> dict[str, Any]:
         state = batch.state
         claimed = [m for m in state.mailboxes.values() if m.claimed]
         settings = self.settings
@@ -344,8 +344,8 @@ class Server:
                 {**presence.describe(batch, m), "queued": m.queued, **wakes.described(batch, m)}
                 for m in sorted(claimed, key=lambda m: m.name)
             ],
-            "unclaimed": len(state.mailboxes) - state.registered,
-            "queued": sum(m.queued for m in state.mailboxes.values()),
+            "unclaimed": len(state.mailboxes) - state.registered - sum(state.link.boxes.values()),
+            "queued": sum(m.queued for m in state.mailboxes.values() if not m.site),
             "leased": sum(len(m.leased) for m in state.mailboxes.values()),
             "requests": self._backlog.taken,
             "repaired": last_repair(settings),
@@ -366,6 +366,7 @@ class Server:
                 "pair_wake_limit": settings.pair_wake_limit,
             },
             **self.store.stats(),
+            **({"sites": site_table.sites(batch, None, request)} if settings.site else {}),
         }
 
     def _queued(self) -> int:

@@ -264,6 +264,8 @@ class Sweeper:
         settings, state = self._engine.settings, self._engine.state
         led_to = {forward.mailbox.id for forward in state.forwards.values() if leads(forward, now.due_s)}
         empty = [m for m in state.by_id.values() if not m.claimed and not m.queued and m.id not in led_to]
-        empty.sort(key=lambda m: m.last_seen_s)
+        kept_s = now.due_s - settings.read_ttl_s  # mail of another site can be answered for as long as it is kept
+        far = [m for m in empty if m.site and m.last_seen_s < kept_s]
+        empty = sorted((m for m in empty if not m.site), key=lambda m: m.last_seen_s)
         over, idle_s = len(empty) - settings.unclaimed_limit, now.due_s - settings.unread_ttl_s
-        return [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]
+        return far + [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]

@@ -8,7 +8,11 @@ END = (
     "INSERT INTO receipt (mailbox_id, message_id, read_s, ending, why, name, sender_id) SELECT ?1, ?2, ?3, ?4, ?5, "
     "(SELECT name FROM mailbox WHERE id = ?1), (SELECT sender_id FROM message WHERE id = ?2)"
 )
-OWE = "INSERT OR IGNORE INTO untold SELECT m.sender_id, m.id, ?1 FROM message m WHERE m.id = ?2 AND m.sender_id NOT IN (0, ?1)"
+OWE = (
+    "INSERT OR IGNORE INTO untold SELECT m.sender_id, m.id, ?1 FROM message m WHERE m.id = ?2 AND m.sender_id NOT IN (0, ?1) "
+    "AND NOT EXISTS (SELECT 1 FROM mailbox b WHERE b.id = m.sender_id AND instr(b.name, '@'))"
+)
+"""A sender at another site is told by the link."""
 OWE_ONCE = (
     f"{OWE} AND NOT EXISTS (SELECT 1 FROM step s WHERE s.message_id = ?2 AND s.mailbox_id = ?1 AND s.step = {Mark.BOUNCED})"
 )

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import uuid
 from collections import Counter
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -20,12 +21,15 @@ from broker.core.state import Claim, Group, Landing, Mailbox, NameForward, Sessi
 from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import ClockReading
 from broker.home.settings import Settings
+from broker.protocol.addresses import site_of
 from broker.store.accounts import Records
 from broker.store.ended_mail import EndedMail
 from broker.store.expiry import Expiry
 from broker.store.fact_rows import FactRows
+from broker.store.folding import QUEUED_ID
 from broker.store.index import readers
 from broker.store.large_files import LargeFiles
+from broker.store.link_rows import LinkRows
 from broker.store.messages import MailRows
 from broker.store.migrations import migrate
 from broker.store.schema import MODELS, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MetaRow, SessionRow
@@ -44,7 +48,7 @@ _MAKERS = (
 _FILES_BYTES = "SELECT ifnull(sum(file_size), 0) FROM message WHERE file_path IS NOT NULL"
 
 
-class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
+class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry):
     """What the core asks of a store (``broker.core.storage.Store``), and what the process needs beside."""
 
     def load(self) -> State:
@@ -58,6 +62,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
             mailbox = Mailbox(row[0], row[1], bool(row[2]), row[3], row[4], row[5], queued[row[0]])
             mailbox.presence, mailbox.note, mailbox.autocheck_min, mailbox.bounced_s = row[6:10]
             mailbox.maker = makers.get(mailbox.id, 0)
+            mailbox.site = site_of(mailbox.name)
             enter(state, mailbox, journal)
         for name, mailbox_id, until_s in ForwardRow.select().tuples():
             if mailbox_id in state.by_id:
@@ -83,6 +88,9 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
         self._load_landings(state)
         self._load_company(state)
         self.load_facts(state)
+        self.load_link(state.link)
+        if state.link.boxes:
+            self._load_from_far(state)
         state.stopped_s = float(self._meta("stopped_s") or 0.0)
         state.untold.update(self.untold_senders())
         state.digests += [(0.0, sender_id) for sender_id in sorted(state.untold)]  # a sorted list is a heap
@@ -103,6 +111,15 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, Expiry):
                     else:
                         (mailbox.urgent if land == Landing.AT_ONCE else mailbox.later).add(message_id)
         state.next_expiry_s = self._sql.execute("SELECT min(expires_s) FROM message WHERE brief IS NOT NULL").fetchone()[0]
+
+    def _load_from_far(self, state: State) -> None:
+        """Unread messages of other sites: those that have a row of the queue, and those of the tail."""
+        sql = "SELECT q.mailbox_id, q.message_id, m.sender_id FROM queue q JOIN message m ON m.id = q.message_id"
+        late = f"SELECT to_id, id, sender_id FROM message WHERE id > {QUEUED_ID} AND to_id IS NOT NULL"
+        for mailbox_id, message_id, sender_id in chain(self._sql.execute(sql), self._sql.execute(late)):
+            sender, mailbox = state.by_id.get(sender_id), state.by_id.get(mailbox_id)
+            if sender is not None and sender.site and mailbox is not None and self.is_unread(mailbox_id, message_id):
+                mailbox.from_far.add(message_id)
 
     def _due(self, extra: bytes | None, created_s: float, expires_s: float, brief: int | None) -> float:
         """When quiet mail is due. Its expiry is of the terms' clock, and tells when it was stored if the sender set none."""

@@ -6,39 +6,13 @@ stored once for all its recipients, and is deleted with its last delivery. ``let
 (FTS5) are indexes of the archive that are written when the broker has nothing else to do (see ``broker.store.index``).
 """
 
-from typing import Any, get_args, get_type_hints
-
 import peewee
 
 from broker.core.facts import AgentWatch, Alarm, Step
 from broker.core.storage import NewMessage
+from broker.store.columns import Model, columns_of
+from broker.store.link_tables import HeldRow, InboundRow, OutboundRow, OutboxTable, SiteRow, StreamRow
 from broker.store.tail import IdRun
-
-_FIELDS = {
-    int: peewee.IntegerField,
-    float: peewee.FloatField,
-    str: peewee.TextField,
-    bytes: peewee.BlobField,
-    bool: peewee.BooleanField,
-}
-
-
-def _columns_of(record: Any) -> dict[str, peewee.Field]:
-    """A column for each field of a record, by its type, whether it may be None, and its default. ``id`` is the key.
-
-    Texts in a tuple are one text in the table.
-    """
-    columns = {}
-    defaults = getattr(record, "_field_defaults", {})
-    for name, hint in get_type_hints(record).items():
-        kinds = get_args(hint) or (hint,)
-        columns[name] = _FIELDS[kinds[0]](primary_key=name == "id", null=type(None) in kinds, default=defaults.get(name))
-    return columns
-
-
-class Model(peewee.Model):
-    class Meta:
-        legacy_table_names = False
 
 
 class MailboxRow(Model):
@@ -86,7 +60,7 @@ class ForwardRow(Model):
 class MessageRow(Model):
     """The columns are the fields of ``broker.core.storage.NewMessage``, which says what each holds."""
 
-    vars().update(_columns_of(NewMessage))
+    vars().update(columns_of(NewMessage))
 
     class Meta:
         table_name = "message"
@@ -121,7 +95,7 @@ class SentRunRow(Model):
     are: a row for a thousand messages. Ids that come out of order have rows of their own in ``sent_id``."""
 
     sender_id = peewee.IntegerField()
-    vars().update(_columns_of(IdRun))
+    vars().update(columns_of(IdRun))
 
     class Meta:
         table_name = "sent_run"
@@ -249,7 +223,7 @@ class ClaimRow(Model):
 class StepRow(Model):
     """Written in bulk, behind the mail."""
 
-    vars().update(_columns_of(Step))
+    vars().update(columns_of(Step))
 
     class Meta:
         table_name = "step"
@@ -275,7 +249,7 @@ class ActivityRow(Model):
 
 
 class AlarmRow(Model):
-    vars().update(_columns_of(Alarm))
+    vars().update(columns_of(Alarm))
 
     class Meta:
         table_name = "alarm"
@@ -284,7 +258,7 @@ class AlarmRow(Model):
 class AgentWatchRow(Model):
     """``events`` are words with blanks between."""
 
-    vars().update(_columns_of(AgentWatch))
+    vars().update(columns_of(AgentWatch))
 
     class Meta:
         table_name = "agent_watch"
@@ -338,4 +312,10 @@ MODELS = (
     ActivityRow,
     AlarmRow,
     AgentWatchRow,
+    OutboxTable,
+    OutboundRow,
+    InboundRow,
+    HeldRow,
+    StreamRow,
+    SiteRow,
 )

@@ -1,5 +1,6 @@
 """The fields of each reply are those that the table of actions names."""
 
+from collections.abc import Callable
 from typing import Any
 
 from broker.client.sync import Connection
@@ -100,11 +101,30 @@ def use_the_service(ask: Asking) -> None:
     ask("owner", "end_session", name="carla")
 
 
-def test_each_reply_has_the_fields_that_the_table_names(service: Service) -> None:
-    ask = Asking(service)
+def carry_mail(ask: Asking) -> None:
+    """What the door between sites asks; the service's own site is ``here``."""
+    ask("fred", "send", to_id="bob@there", message=TEXT)
+    opened = ask("owner", "link_open", carrier="test")
+    lease, born = opened["lease"], "today"
+    (row,) = ask("owner", "link_take", lease=lease)["rows"]
+    told = {"lease": lease, "to": "there", "epoch": row["epoch"], "born": born}
+    ask("owner", "link_sent", **told, acked=[[1, 1]])
+    ask("owner", "link_streams", lease=lease, born={"there": born})
+    entry = {"from": "there", "epoch": "e", "seq": 1, "uid": "1-1", "low": 1, "redo": 0, "at": 1, "body": {"k": "gone"}}
+    ask("owner", "link_arrived", lease=lease, stream="IPC_IN_0", born=born, cursor=1, entries=[entry])
+    mark = {"epoch": row["epoch"], "high": 1, "uid": row["uid"], "held": None, "cursor": 1, "born": born}
+    ask("owner", "link_marks", lease=lease, marks={"there": mark})
+    ask("owner", "link_told", lease=lease, connected=True, keys={"there": {"n": 1, "key": "ab"}})
+    ask("owner", "link_hints", lease=lease)
+    ask("", "sites")
+
+
+def test_each_reply_has_the_fields_that_the_table_names(make_service: Callable[..., Service]) -> None:
+    ask = Asking(make_service(IPC_SITE="here").start())
     converse(ask)
     work_together(ask)
     use_the_service(ask)
+    carry_mail(ask)
     ask.connection.close()
     wrong = {}
     for name, replies in ask.told.items():

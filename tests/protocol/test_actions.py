@@ -28,7 +28,7 @@ def test_the_table_the_errors_the_names_and_the_ids_import_nothing_else() -> Non
     loaded = set(done.stdout.split()) - {"__future__", "time"}
     room = {
         f"broker.protocol.{name}"
-        for name in ("actions", "mail_rows", "agent_rows", "rows", "essentials", "errors", "names", "ids")
+        for name in ("actions", "mail_rows", "agent_rows", "site_rows", "rows", "essentials", "errors", "names", "ids")
     }
     assert loaded == {"broker", "broker.version", "broker.protocol", *room}
 

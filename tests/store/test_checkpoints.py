@@ -20,7 +20,7 @@ from broker.store import SqliteStore, checkpoints, open_store
 from broker.store.checkpoints import _COUNTS, Checkpoints
 from tests.deep.faults.points import wrap
 
-PAGES, QUIET_PAGES, MOST_PAGES = 60, 20, 300
+PAGES, QUIET_PAGES, MOST_PAGES = 90, 20, 300
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -1,0 +1,66 @@
+"""Other sites as agents and people see them: what waits for each, since when and why, and who is said to be there."""
+
+from typing import Any
+
+from broker.core.batch import Batch, Incoming
+from broker.core.far_names import other_sites
+from broker.core.state import Mailbox
+from broker.core.values import iso, iso_term
+from broker.protocol.spans import span
+
+AWAY_S = 45.0
+"""A site that has given no sign for so long counts as away."""
+
+
+def sites(batch: Batch, _session: None, _request: Incoming) -> dict[str, Any]:
+    """All other sites: those that exist, and those for which something waits."""
+    settings, link = batch.settings, batch.state.link
+    told = link.hints
+    row: dict[str, Any] = {"site": settings.site or None, "connected": told.connected}
+    if settings.site and not told.connected:
+        row["why"] = told.why or ("its door has not begun yet" if settings.nats else "no servers are set (nats in config.toml)")
+    names = sorted({*other_sites(batch), *link.outbound} - {settings.site})
+    return {**row, "sites": [describe(batch, name) for name in names]}
+
+
+def describe(batch: Batch, site: str) -> dict[str, Any]:
+    """One site, without empty fields."""
+    told = batch.state.link.hints
+    waiting, stored, first = batch.store.outbox_size(site)
+    row: dict[str, Any] = {"site": site, "waiting": waiting, "stored": stored}
+    letter = batch.store.find_letter(first) if first is not None else None
+    if letter is not None:
+        row["since"] = iso(letter.created_s)
+    if site in told.sites:
+        at_s, said = told.sites[site]
+        row["age_s"] = round(float(said.get("age_s", 0.0)) + batch.now.mono_s - at_s, 1)
+        if row["age_s"] > AWAY_S or said.get("away"):
+            row["away"] = True
+    if site in told.agents:
+        row["agents"] = len(told.agents[site][1])
+    if waiting and (why := why_waits(batch, site, row)):
+        row["why"] = why
+    return row
+
+
+def why_waits(batch: Batch, site: str, row: dict[str, Any]) -> str:
+    """Why mail for a site is still here."""
+    told, link = batch.state.link.hints, batch.state.link
+    if link.keys and not (site in link.keys and link.keys[site].key):
+        return "there is no such site any more"
+    if not told.connected:
+        since = f" since {iso_term(batch, told.since_s)[:16]}Z" if told.since_s else ""
+        return f"no connection{since}: {told.why}" if told.why else f"no connection{since}"
+    said = told.sites.get(site, (0.0, {}))[1].get("why")
+    if said:
+        return str(said)
+    if row.get("away"):
+        return f"{site} has given no sign for {span(row['age_s'])}"
+    return "on its way"
+
+
+def reach_of(batch: Batch, mailbox: Mailbox) -> str:
+    """A line for the sender of mail to a name at another site."""
+    row = describe(batch, mailbox.site)
+    why = row.get("why", "on its way")
+    return f"{mailbox.name}: {why}"

@@ -1,0 +1,142 @@
+"""Mail between sites (``broker.core.link``): the outbox, what is held, how far each stream and site is."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgpack
+
+from broker.core.link_state import Inbound, Outbound, OutboxRow, SiteKey, SiteLink, StreamPlace
+from broker.store.link_tables import HeldRow, InboundRow, OutboundRow, SiteRow, StreamRow
+from broker.store.transactions import Transactions, among
+
+_ADD = "INSERT INTO outbox (site, seq, message_id, uid, body, at, born, tries) VALUES (?,?,?,?,?,?,?,?)"
+_ROW = "SELECT site, seq, message_id, uid, body, at, born, tries FROM outbox WHERE site = ?"
+_AT_ONCE = 256
+
+
+class LinkRows(Transactions):
+    """The outbox, outbound, inbound, held, stream and site tables."""
+
+    # the outbox
+
+    def add_outbox(self, row: OutboxRow) -> None:
+        self._statements.append((_ADD, row))
+
+    def outbox_after(self, site: str, seq: int, limit: int) -> list[OutboxRow]:
+        self._flush()
+        found = self._sql.execute(f"{_ROW} AND seq > ? ORDER BY seq LIMIT ?", (site, seq, limit))
+        return [OutboxRow._make(row) for row in found]
+
+    def outbox_rows(self, site: str, seqs: list[int]) -> list[OutboxRow]:
+        """Those of these numbers that are there, ascending."""
+        self._flush()
+        rows: list[OutboxRow] = []
+        for start in range(0, len(seqs), _AT_ONCE):
+            marks, numbers = among(seqs[start : start + _AT_ONCE])
+            found = self._sql.execute(f"{_ROW} AND seq {marks} ORDER BY seq", (site, *numbers))
+            rows += [OutboxRow._make(row) for row in found]
+        return rows
+
+    def outbox_of(self, message_id: int) -> list[OutboxRow]:
+        """A message's rows, one for each site that does not have it yet."""
+        self._flush()
+        found = self._sql.execute(_ROW.replace("site = ?", "message_id = ?"), (message_id,))
+        return [OutboxRow._make(row) for row in found]
+
+    def outbox_size(self, site: str) -> tuple[int, int, int | None]:
+        """(rows that wait, how many of them an engine has, the oldest message among them)."""
+        self._flush()
+        row = self._sql.execute("SELECT count(*), ifnull(sum(at > 0), 0), min(message_id) FROM outbox WHERE site = ?", (site,))
+        waiting, stored, first = row.fetchone()
+        return int(waiting), int(stored), first
+
+    def published_upto(self, site: str) -> tuple[int, list[int]]:
+        """The highest number that an engine has, and the lower ones of which that is not known."""
+        self._flush()
+        sent = self._sql.execute("SELECT ifnull(max(seq), 0) FROM outbox WHERE site = ? AND at > 0", (site,)).fetchone()[0]
+        rows = self._sql.execute("SELECT seq FROM outbox WHERE site = ? AND seq < ? AND at = 0 ORDER BY seq", (site, sent))
+        return int(sent), [row[0] for row in rows]
+
+    def note_taken(self, site: str, seqs: list[int]) -> None:
+        """Before they are published: what may have left is not withdrawn any more. Not worth a sync."""
+        if seqs:
+            sql = "UPDATE outbox SET tries = 1 WHERE site = ? AND seq = ? AND tries = 0"
+            self._light.append((sql, [(site, seq) for seq in seqs]))
+
+    def note_published(self, site: str, born: str, places: Iterable[tuple[int, int]]) -> None:
+        """(number, place in the stream) each. Not worth a sync: without it they are published again."""
+        rows = [(at, born, site, seq) for seq, at in places]
+        self._light.append(("UPDATE outbox SET at = ?, born = ? WHERE site = ? AND seq = ?", rows))
+
+    def published_elsewhere(self, site: str, born: str) -> list[int]:
+        """Numbers whose place is in a stream that was created at another time."""
+        self._flush()
+        rows = self._sql.execute("SELECT seq FROM outbox WHERE site = ? AND at > 0 AND born <> ? ORDER BY seq", (site, born))
+        return [row[0] for row in rows]
+
+    def forget_places(self, site: str, born: str) -> None:
+        sql = "UPDATE outbox SET at = 0, tries = tries + 1 WHERE site = ? AND at > 0 AND born <> ?"
+        self._light.append((sql, (site, born)))
+
+    def passed_over(self, site: str, after: int, before: int, cursor: int, born: str) -> list[OutboxRow]:
+        """Rows between these numbers whose place in the stream the receiver has read past."""
+        self._flush()
+        sql = f"{_ROW} AND seq > ? AND seq < ? AND at BETWEEN 1 AND ? AND born = ? ORDER BY seq"
+        return [OutboxRow._make(row) for row in self._sql.execute(sql, (site, after, before, cursor, born))]
+
+    def note_lost(self, site: str, seqs: list[int]) -> None:
+        rows = [(site, seq) for seq in seqs]
+        self._light.append(("UPDATE outbox SET at = 0, tries = tries + 1 WHERE site = ? AND seq = ?", rows))
+
+    def drop_outbox(self, site: str, upto: int) -> None:
+        self._statements.append(("DELETE FROM outbox WHERE site = ? AND seq <= ?", (site, upto)))
+
+    def renumber(self, site: str, by: int) -> None:
+        """Take ``by`` from each number. By way of negative ones, since a number may be another row's until that is changed."""
+        self._statements += [
+            ("UPDATE outbox SET seq = ? - seq, at = 0, born = '', tries = max(tries, 1) WHERE site = ?", (by, site)),
+            ("UPDATE outbox SET seq = -seq WHERE site = ?", (site,)),
+        ]
+
+    def save_outbound(self, out: Outbound) -> None:
+        self._add(
+            OutboundRow.replace(site=out.site, epoch=out.epoch, high=out.high, redo=out.redo, former=" ".join(out.former))
+        )
+
+    # what comes in
+
+    def save_inbound(self, source: Inbound) -> None:
+        self._add(InboundRow.replace(**source._asdict()))
+
+    def drop_inbound(self, site: str, epoch: str) -> None:
+        self._add(InboundRow.delete().where(InboundRow.site == site, InboundRow.epoch == epoch))
+
+    def hold(self, site: str, epoch: str, seq: int, uid: str, body: dict[str, Any]) -> None:
+        self._add(HeldRow.replace(site=site, epoch=epoch, seq=seq, uid=uid, body=msgpack.packb(body)))
+
+    def held(self, site: str, epoch: str, seq: int) -> tuple[str, dict[str, Any]]:
+        """(uid, body) of an entry that is held."""
+        self._flush()
+        sql = "SELECT uid, body FROM held WHERE site = ? AND epoch = ? AND seq = ?"
+        uid, body = self._sql.execute(sql, (site, epoch, seq)).fetchone()
+        return str(uid), msgpack.unpackb(body)
+
+    def drop_held(self, site: str, epoch: str, seq: int) -> None:
+        self._add(HeldRow.delete().where(HeldRow.site == site, HeldRow.epoch == epoch, HeldRow.seq == seq))
+
+    def save_stream(self, name: str, place: StreamPlace) -> None:
+        self._add(StreamRow.replace(name=name, **place._asdict()))
+
+    def save_site_key(self, site: str, key: SiteKey) -> None:
+        self._add(SiteRow.replace(site=site, **key._asdict()))
+
+    def load_link(self, link: SiteLink) -> None:
+        for site, epoch, high, redo, former in OutboundRow.select().tuples():
+            last = self._sql.execute("SELECT max(seq) FROM outbox WHERE site = ?", (site,)).fetchone()[0]
+            link.outbound[site] = Outbound(site, epoch, high, redo, max(high, last or 0), high, tuple(former.split()))
+        for row in InboundRow.select().tuples():
+            link.inbound[row[0], row[1]] = Inbound(*row)
+        for site, epoch, seq in self._sql.execute("SELECT site, epoch, seq FROM held ORDER BY site, epoch, seq"):
+            link.held.setdefault((site, epoch), {})[seq] = None
+        link.streams.update((row[0], StreamPlace(*row[1:])) for row in StreamRow.select().tuples())
+        link.keys.update((row[0], SiteKey(*row[1:])) for row in SiteRow.select().tuples())

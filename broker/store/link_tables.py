@@ -1,0 +1,84 @@
+"""The tables of mail between sites (``broker.store.link_rows``)."""
+
+import peewee
+
+from broker.core.link_state import Inbound
+from broker.store.columns import Model, columns_of
+
+
+class OutboxTable(Model):
+    """Mail that another site does not have yet, or word of mail that came from there. Its columns are ``OutboxRow``'s."""
+
+    site = peewee.TextField()
+    seq = peewee.IntegerField()
+    message_id = peewee.IntegerField(null=True)
+    uid = peewee.TextField()
+    body = peewee.BlobField(null=True)
+    at = peewee.IntegerField()
+    born = peewee.TextField()
+    tries = peewee.IntegerField()
+
+    class Meta:
+        table_name = "outbox"
+        primary_key = peewee.CompositeKey("site", "seq")
+        without_rowid = True
+
+
+class OutboundRow(Model):
+    """The fields of ``broker.core.link_state.Outbound`` that last. ``former`` are words with blanks between."""
+
+    site = peewee.TextField(primary_key=True)
+    epoch = peewee.TextField()
+    high = peewee.IntegerField()
+    redo = peewee.IntegerField()
+    former = peewee.TextField()
+
+    class Meta:
+        table_name = "outbound"
+        without_rowid = True
+
+
+class InboundRow(Model):
+    vars().update(columns_of(Inbound))
+
+    class Meta:
+        table_name = "inbound"
+        primary_key = peewee.CompositeKey("site", "epoch")
+        without_rowid = True
+
+
+class HeldRow(Model):
+    """An entry that came before one that is missing. ``body`` is MessagePack."""
+
+    site = peewee.TextField()
+    epoch = peewee.TextField()
+    seq = peewee.IntegerField()
+    uid = peewee.TextField()
+    body = peewee.BlobField()
+
+    class Meta:
+        table_name = "held"
+        primary_key = peewee.CompositeKey("site", "epoch", "seq")
+        without_rowid = True
+
+
+class StreamRow(Model):
+    name = peewee.TextField(primary_key=True)
+    cursor = peewee.IntegerField()
+    born = peewee.TextField()
+
+    class Meta:
+        table_name = "stream"
+        without_rowid = True
+
+
+class SiteRow(Model):
+    """What the admin has said of a site. A removed one has no key."""
+
+    site = peewee.TextField(primary_key=True)
+    n = peewee.IntegerField()
+    key = peewee.TextField()
+
+    class Meta:
+        table_name = "site"
+        without_rowid = True

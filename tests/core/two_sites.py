@@ -1,0 +1,84 @@
+"""Sites over a carrier in memory: what one takes, the others read, in the order in which it was published."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.engine import OWNER, Core
+
+BORN = "2026-01-01T00:00:00Z"
+
+
+def without_link_key(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("to", "try")}
+
+
+@dataclass
+class Site:
+    """One broker with its place in the carrier."""
+
+    name: str
+    core: Core
+    lease: int = 0
+    stream: list[dict[str, Any]] = field(default_factory=list)
+    """What was published for it; an entry's place is its index + 1."""
+    cursor: int = 0
+
+    def ask(self, action: str, **fields: Any) -> dict[str, Any]:
+        reply = self.core.ask("door", action, session_token=OWNER, **fields)
+        assert reply["status"] == "ok", reply
+        return reply
+
+    def open(self) -> dict[str, Any]:
+        reply = self.ask("link_open", carrier="memory")
+        self.lease = reply["lease"]
+        self.cursor = max((place["cursor"] for place in reply["streams"].values()), default=0)
+        return reply
+
+
+class Sites:
+    """A broker a site."""
+
+    def __init__(self, home: Path, *names: str, **env: str) -> None:
+        self.by_name: dict[str, Site] = {}
+        for name in names:
+            (home / name).mkdir(mode=0o700, parents=True)
+            self.by_name[name] = Site(name, Core(home / name, {"IPC_WAKE_PAUSE": "0", "IPC_SITE": name, **env}))
+            self.by_name[name].open()
+
+    def __getitem__(self, name: str) -> Core:
+        return self.by_name[name].core
+
+    def publish(self, site: Site) -> int:
+        """Publish what waits at a site; how many entries."""
+        count = 0
+        while rows := site.ask("link_take", lease=site.lease)["rows"]:
+            for row in rows:
+                stream = self.by_name[row["to"]].stream
+                stream.append({"from": site.name, "at": len(stream) + 1, **without_link_key(row)})
+                acked = [[row["seq"], len(stream)]]
+                site.ask("link_sent", lease=site.lease, to=row["to"], epoch=row["epoch"], born=BORN, acked=acked)
+            count += len(rows)
+        return count
+
+    def read(self, site: Site, most: int = 1000) -> int:
+        """Read what was published for a site, and give its marks to those who wrote; how many entries."""
+        entries = site.stream[site.cursor : site.cursor + most]
+        if not entries:
+            return 0
+        site.cursor += len(entries)
+        place = {"stream": "IPC_IN_0", "born": BORN, "cursor": site.cursor}
+        marks = site.ask("link_arrived", lease=site.lease, entries=entries, **place)["marks"]
+        for source, mark in marks.items():
+            other = self.by_name[source]
+            other.ask("link_marks", lease=other.lease, marks={site.name: mark})
+        return len(entries)
+
+    def exchange(self) -> None:
+        """Until nothing moves any more."""
+        while sum(self.publish(one) + self.read(one) for one in self.by_name.values()):
+            pass
+
+    def close(self) -> None:
+        for site in self.by_name.values():
+            site.core.store.close()
