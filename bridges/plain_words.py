@@ -25,7 +25,7 @@ from nlparse import commands as c
 
 CONTEXT: tuple[dict[str, Any], ...] = (
     {"action": "whoami"},
-    {"action": "list"},
+    {"action": "list", "all": True},
     {"action": "groups"},
     {"action": "history", "limit": 50},
 )
@@ -55,7 +55,7 @@ class Context:
 
     me: str | None = None
     known: tuple[str, ...] = ()
-    """Instances and groups."""
+    """Instances, groups, and addresses of other sites."""
     groups: tuple[str, ...] = ()
     last_from: str | None = None
     last_id: str | None = None
@@ -131,9 +131,14 @@ def read_context(replies: list[dict[str, Any]]) -> Context:
     """The context that the replies to ``CONTEXT`` tell, in its order."""
     whoami, listed, groups, history = replies
     named = tuple(row["name"] for row in groups["groups"])
-    known = (*(row["id"] for row in listed["instances"]), *named)
+    rows = [row for row in listed["instances"] if not row.get("unclaimed")]
+    known = (*(row["id"] for row in rows), *named, *_everyone_at({row["site"] for row in rows if "site" in row}))
     last = next((m for m in history["messages"] if m["direction"] == "in" and m.get("read") and m["from"] != SYSTEM), None)
     return Context(whoami["instance_id"], known, named, last["from"] if last else None, last["id"] if last else None)
+
+
+def _everyone_at(sites: set[str]) -> list[str]:
+    return [f"*@{site}" for site in (*sorted(sites), "*")] if sites else []
 
 
 def vocabulary(home: Path) -> Vocabulary:
@@ -211,9 +216,11 @@ def requests_for(command: c.Command, context: Context) -> tuple[dict[str, Any], 
 
 
 def _send(command: c.Send, name: str, context: Context) -> dict[str, Any]:
-    """``ask fred: …`` is a question, which stays open until it is answered. A group can't be asked, only written to."""
+    """``ask fred: …`` is a question, which stays open until it is answered. A group can't be asked, only written to,
+    like everyone at a site."""
     request = {"action": "send", "to_id": name, "message": {"content": command.content}}
-    return {**request, "action": "ask", "wait_s": 0} if command.asking and name not in context.groups else request
+    one = name not in context.groups and not name.startswith("*")
+    return {**request, "action": "ask", "wait_s": 0} if command.asking and one else request
 
 
 def _spelled(name: str, context: Context) -> str:

@@ -9,7 +9,9 @@ from bridges.plain_words import CONTEXT, Plan, Vocabulary, carry_out, carry_out_
 
 REPLIES: dict[str, dict[str, Any]] = {
     "whoami": {"instance_id": "fred"},
-    "list": {"instances": [{"id": "fred"}, {"id": "Wilma"}]},
+    "list": {
+        "instances": [{"id": "fred"}, {"id": "Wilma"}, {"id": "nessa", "unclaimed": True}, {"id": "bob@rome", "site": "rome"}]
+    },
     "groups": {"groups": [{"name": "builders"}]},
     "history": {"messages": [{"direction": "in", "read": True, "from": "Wilma", "id": "7"}]},
 }
@@ -45,6 +47,14 @@ def yes(plan: Plan) -> bool:
         ("reply: on it", [{"action": "reply", "to_message": "7", "message": {"content": "on it"}, "person": True}]),
         ("check messages", [{"action": "check"}]),
         ("tell wilma and builders lunch", ["send", "send"]),
+        ("msg Bob@Rome hi", [{"action": "send", "to_id": "bob@rome", "message": {"content": "hi"}, "person": True}]),
+        (
+            "ask bob@rome: why?",
+            [{"action": "ask", "to_id": "bob@rome", "message": {"content": "why?"}, "wait_s": 0, "person": True}],
+        ),
+        ("ask *@rome: who is there?", ["send"]),
+        ("tell wilma, bob@rome and *@*: lunch", ["send", "send", "send"]),
+        ("forward it to bob@rome", [{"action": "forward", "forward_id": "7", "to_id": "bob@rome"}]),
     ],
 )
 def test_a_door_that_waits_and_one_that_awaits_make_the_same_requests(text: str, requests: list[Any]) -> None:
@@ -60,6 +70,14 @@ def test_nothing_is_done_before_the_door_agrees_to_the_plan() -> None:
     door = Door()
     said = carry_out(saying("msg nessa welcome", Vocabulary(), lambda plan: plan.question is None), door.ask)
     assert (said.replies, door.done, said.plan.question) == (None, [], "nessa isn't registered. Send anyway?")
+
+
+@pytest.mark.parametrize("text", ["msg ann@rome: hi", "msg bob@oslo: hi", "msg *@oslo: hi", "forward it to ann@rome"])
+def test_an_address_that_nobody_is_known_by_is_asked_back(text: str) -> None:
+    door = Door()
+    said = carry_out(saying(text, Vocabulary(), lambda plan: plan.question is None), door.ask)
+    assert (said.replies, door.done) == (None, [])
+    assert str(said.plan.question).endswith("isn't registered. Send anyway?") and len(said.plan.requests) == 1
 
 
 def test_who_has_no_name_yet_is_asked_for_nothing_before_registering() -> None:

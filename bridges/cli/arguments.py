@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from bridges.cli.parsing import Parser
 
 
+_ADDRESS = "bob@rome is bob at the site rome"
+
+
 def up(command: Parser) -> None:
     how = command.add_mutually_exclusive_group()
     how.add_argument("--detach", action="store_true", help="return when it answers (the default)")
@@ -27,7 +30,7 @@ def register(command: Parser) -> None:
 
 
 def send(command: Parser) -> None:
-    command.add_argument("to", metavar="TO", help="the recipient's name, or a group's")
+    command.add_argument("to", metavar="TO", help=f"the recipient's name, or a group's; {_ADDRESS}, '*@rome' everyone there")
     text(command)
     command.add_argument("--ttl", type=values.ttl_s, metavar="S", help="withdraw it if it is unread after S seconds, %(type)s")
     command.add_argument("--thread", type=values.message_id, metavar="ID", help="continue the thread of that message")
@@ -44,7 +47,7 @@ def reply(command: Parser) -> None:
 
 
 def ask(command: Parser) -> None:
-    command.add_argument("to", metavar="TO", help="who is asked")
+    command.add_argument("to", metavar="TO", help=f"who is asked; {_ADDRESS}")
     text(command)
     command.add_argument(
         "--wait", type=values.wait_s, default=60.0, metavar="S", help="wait S seconds for the answer, %(type)s (default 60)"
@@ -63,7 +66,7 @@ def asks(command: Parser) -> None:
 
 def forward(command: Parser) -> None:
     command.add_argument("message", type=values.message_id, metavar="ID", help="the message: the number after #")
-    command.add_argument("to", metavar="TO", help="who gets it")
+    command.add_argument("to", metavar="TO", help=f"who gets it; {_ADDRESS}")
     command.add_argument("--note", metavar="TEXT", help="a line of your own before it")
     common(command)
 
@@ -247,7 +250,9 @@ def check(command: Parser) -> None:
 
 
 def list_instances(command: Parser) -> None:
-    command.add_argument("--all", action="store_true", help="also names that only mail waits for, and who holds each name")
+    command.add_argument(
+        "--all", action="store_true", help="also names that only mail waits for, those of other sites, and who holds each name"
+    )
     common(command)
 
 

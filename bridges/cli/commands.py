@@ -63,7 +63,7 @@ HERE = frozenset({"backup", "demo", "keys", "import_mail", "service"})
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
 """What runs in their place with a key file."""
-QUICK_MODULES = frozenset({"mail", "say", "conversation", "dead", "history", "team", "watch"})
+QUICK_MODULES = frozenset({"mail", "say", "conversation", "dead", "history", "team", "sites", "watch"})
 
 
 COMMANDS = {
@@ -78,7 +78,10 @@ COMMANDS = {
     "keys": CommandRow("keys:run", "who may come in from other machines", "ipc keys new fred", takes.keys),
     "register": CommandRow("mail:register", "take a name", "ipc register fred", takes.register),
     "send": CommandRow(
-        "mail:send", "send a message", 'ipc send claude "the build is green"\n  git diff | ipc send claude -', takes.send
+        "mail:send",
+        "send a message",
+        'ipc send claude "the build is green"\n  git diff | ipc send claude -\n  ipc send bob@rome "lunch"',
+        takes.send,
     ),
     "broadcast": CommandRow("mail:broadcast", "send to every registered agent", 'ipc broadcast "lunch at noon"', takes.text),
     "check": CommandRow("mail:check", "read new mail", "ipc check --wait 30", takes.check),
@@ -104,6 +107,7 @@ COMMANDS = {
     "watch": CommandRow("watch:watch", "print mail as it comes", "ipc watch --exec notify-send mail", takes.watch),
     "say": CommandRow("say:say_it", "say it in plain words", 'ipc say "tell fred the build is green"', takes.say),
     "list": CommandRow("mail:list_instances", "who is registered", "ipc list --all", takes.list_instances),
+    "sites": CommandRow("sites:sites", "other sites: what waits for each, since when and why", "ipc sites", takes.json),
     "rename": CommandRow(
         "mail:rename", "take another name; the old one forwards for two hours", "ipc rename fred-2", takes.rename
     ),

@@ -19,6 +19,7 @@ _HINTS = {
     "spoofed_sender": "ipc whoami",
     "unknown_message": "ipc history shows the numbers of your mail",
     "unknown_group": "ipc groups lists them; ipc group create NAME makes one",
+    "unknown_site": "ipc sites lists them",
     "unknown_name": "ipc list shows who is registered",
     "id_conflict": "leave --id out, or give each message an id of its own",
     "not_understood": "ipc say help",

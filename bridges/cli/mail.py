@@ -213,24 +213,26 @@ def list_instances(place: Place, options: argparse.Namespace) -> int:
         say_json(rows)
         return OK
     head = ("NAME", "LAST SEEN", "PRESENCE", "ON", "REACHED BY", *(("SILENT FOR", "HELD BY") if options.all else ()))
+    far = [r for r in rows if "site" in r]
+    rows = [r for r in rows if "site" not in r]
     say(table(head, [_cells(r, options.all) for r in rows if not r.get("ended")]))
     ended = [_cells(r, options.all) for r in rows if r.get("ended")]
     if ended:
         say("\nTheir terminal, session or program has ended; mail to them waits:")
         say(table(head, ended))
+    if far:
+        from bridges.cli.sites import agents
+
+        say(f"\nAt other sites, as they told last:\n{agents(far)}")
     return OK
 
 
 def _cells(row: dict[str, Any], whole: bool) -> tuple[str, ...]:
+    from broker.protocol.spans import span
+
     state = "ended" if row.get("ended") else "not registered" if row.get("unclaimed") else doing(row)
     cells = (row["id"], ago(row["last_seen"]), state, row.get("note", ""), " ".join(row.get("reach", [])))
-    return (*cells, _span(row["silent_s"]), _holder(row)) if whole else cells
-
-
-def _span(seconds: int) -> str:
-    """``3 h``, in the largest unit that is full."""
-    unit, size = next(((u, s) for u, s in (("d", 86400), ("h", 3600), ("min", 60)) if seconds >= s), ("s", 1))
-    return f"{seconds // size} {unit}"
+    return (*cells, span(row["silent_s"]), _holder(row)) if whole else cells
 
 
 def _holder(row: dict[str, Any]) -> str:

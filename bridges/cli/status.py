@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from bridges.cli import sites
 from bridges.cli.service_state import ask, differences, door_state, repair_line, shown
 from bridges.fence import one_line
 from bridges.plurals import number_of
@@ -44,6 +45,9 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     if found["instances"]:
         say()
         say(instances(found["instances"]))
+    if "sites" in found and found["sites"]["sites"]:
+        say()
+        say(sites.waiting(found["sites"]["sites"]))
     return OK
 
 
@@ -55,6 +59,8 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
     gate = door_state(settings, "remote.json")
     if settings.remote or gate:
         say(f"remote   {gate_line(settings, gate)}")
+    if "sites" in found:
+        say(f"site     {sites.state(found['sites'])}")
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
     if found.get("bounces_dropped"):

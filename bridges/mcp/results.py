@@ -18,6 +18,7 @@ from broker.protocol.errors import NAME_LOST, IpcError
 _NOT_REGISTERED = "Not registered. Next: call register with the name you want (your project or role), then try again."
 
 Name = Annotated[str, Arg(description="1-32 of A-Z a-z 0-9 _ -")]
+To = Annotated[str, Arg(description="name, or name@site")]
 Own = Annotated[str | None, Arg(description="your own name")]
 Data = Annotated[Any, Arg(whole={"type": "object", "description": "for programs"})]
 """Any JSON value. Hosts refuse a schema without a type, and some refuse a list of types."""

@@ -25,7 +25,9 @@ from broker.protocol.former_actions import FORMER_ACTIONS
 from broker.protocol.ids import auth_token
 from broker.protocol.rows import Access
 
-OPEN_ACTIONS = tuple(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status"))
+OPEN_ACTIONS = tuple(
+    n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status", "sites")
+)
 WAITING_LIMIT = 1024
 """Requests of one key that may wait for replies."""
 WAITING_BYTES = 64 * 1024 * 1024

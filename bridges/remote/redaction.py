@@ -9,6 +9,7 @@ from broker.home.message_files import original
 WHOLE_BYTES = 32 * 1024 * 1024
 """Bytes of large messages in one reply."""
 _STATUS = frozenset({"id", "status", "version", "protocol", "uptime_s", "limits"})
+_SITE = frozenset({"site", "age_s", "away", "agents"})
 _SAVED = " Full content saved to: "
 """What stands between the summary of a large message and its path."""
 
@@ -46,15 +47,18 @@ def hide_place(reply: dict[str, Any]) -> dict[str, Any]:
 def outside_view(action: str, reply: dict[str, Any], home: str) -> dict[str, Any]:
     """A reply as another machine sees it, but for its messages (``make_whole``).
 
-    Of the status no paths, no sizes, and not how much mail others have; of an error no path of the data folder.
+    Of the status and of sites no paths, no sizes, and not how much mail others have; of an error no path of the data folder.
     """
     if reply.get("status") != "ok":
         return {k: v.replace(home, "…") if isinstance(v, str) else v for k, v in hide_place(reply).items()}
     for row in reply.get("instances", ()):
         row.get("body", {}).pop("where", None)
     if action == "status":
-        shown = {name: value for name, value in reply.items() if name in _STATUS}
+        shown = {k: v for k, v in reply.items() if k in _STATUS}
         return {**shown, "instances": [{k: v for k, v in row.items() if k != "queued"} for row in reply["instances"]]}
+    if action == "sites":
+        shown = {k: v for k, v in reply.items() if k != "why"}
+        return {**shown, "sites": [{k: v for k, v in row.items() if k in _SITE} for row in reply["sites"]]}
     if action == "ping":
         return {k: v for k, v in reply.items() if k != "pid"}
     for question in reply.get("asks", ()):

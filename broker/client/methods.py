@@ -67,7 +67,7 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
     # mail goes out
 
     def send(self, to: str, content: str, data: Any = None, *, message_id: str | None = None, **options: Any) -> Reply:
-        """Send to a name or a group; the message is on disk when the reply comes.
+        """Send to a name, a group, or an address (``bob@rome``, ``*@rome``); the message is on disk when the reply comes.
 
         ``options``: land, ttl_s, thread, supersedes, person. The reply has ``message`` (a sentence) and ``message_id``.
         """
@@ -226,7 +226,7 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
     def list(self, *, all: bool = False) -> Rows:  # the field's name
         """Registered instances: ``id``, ``last_seen`` (UTC, ISO 8601), ``silent_s``, who acts for each.
 
-        ``all``: names, too, that nobody has and for which mail waits.
+        ``all``: names, too, that nobody has and for which mail waits, and those of other sites, with ``site`` and ``age_s``.
         """
         rows: Rows = self._run(self._list(whole=all))
         return rows
@@ -234,6 +234,10 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
     def _list(self, *, whole: bool) -> Steps:
         reply = yield {"action": "list", "all": whole}
         return reply["instances"]
+
+    def sites(self) -> Reply:
+        """Other sites, in ``sites``: what waits for each, since when and why."""
+        return self.request("sites")
 
     def rename(self, new_name: str) -> Text:
         """Take another name, at most once an hour; the old one forwards for two hours. Gives the broker's sentence."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from broker.core import site_table
 from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.bodies import alive, holder, read_body
@@ -25,7 +26,8 @@ def list_instances(batch: Batch, _session: Session, request: Incoming) -> dict[s
     whole = request.body.get("all")
     shown = [m for m in batch.state.mailboxes.values() if m.claimed or (whole and m.queued and not m.site)]
     shown.sort(key=lambda m: m.name)
-    return {"instances": [describe(batch, m) for m in shown]}
+    rows = [describe(batch, m) for m in shown]
+    return {"instances": rows + site_table.agents(batch) if whole else rows}
 
 
 def describe(batch: Batch, mailbox: Mailbox) -> dict[str, Any]:

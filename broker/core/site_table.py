@@ -6,8 +6,12 @@ from broker.core.batch import Batch, Incoming
 from broker.core.far_names import other_sites
 from broker.core.state import Mailbox
 from broker.core.values import iso, iso_term
+from broker.protocol.actions import ACTIONS
+from broker.protocol.names import is_name
 from broker.protocol.spans import span
 
+_PRESENCES = ("working", "waiting", "idle", "gone")
+_NOTE_LENGTH = int(ACTIONS["presence"].field("note").most)
 AWAY_S = 45.0
 """A site that has given no sign for so long counts as away."""
 
@@ -41,6 +45,24 @@ def describe(batch: Batch, site: str) -> dict[str, Any]:
     if waiting and (why := why_waits(batch, site, row)):
         row["why"] = why
     return row
+
+
+def agents(batch: Batch) -> list[dict[str, Any]]:
+    """Agents of other sites for ``list``, as their site told last: its words, of which what is no row of ours is left out."""
+    told = batch.state.link.hints
+    rows = []
+    for site, (at_s, some) in sorted(told.agents.items()):
+        heard_s, said = told.sites.get(site, (batch.now.mono_s, {}))
+        age_s = max(batch.now.mono_s - at_s, float(said.get("age_s", 0.0)) + batch.now.mono_s - heard_s)
+        for one in some:
+            if is_name(one.get("name")) and one.get("presence") in _PRESENCES:
+                row = {"id": f"{one['name']}@{site}", "site": site, "age_s": round(age_s, 1), "presence": one["presence"]}
+                if isinstance(one.get("note"), str) and one["note"]:
+                    row["note"] = one["note"][:_NOTE_LENGTH]
+                if isinstance(one.get("silent_s"), int):
+                    row["silent_s"] = max(0, one["silent_s"])
+                rows.append(row)
+    return sorted(rows, key=lambda row: row["id"])
 
 
 def why_waits(batch: Batch, site: str, row: dict[str, Any]) -> str:

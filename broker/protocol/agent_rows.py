@@ -41,10 +41,10 @@ AGENT_ROWS = (
     Action(
         "list",
         Access.SESSION,
-        (Field("all", (bool,), "also names that nobody has, for which mail waits"),),
+        (Field("all", (bool,), "also names that nobody has, for which mail waits, and those of other sites"),),
         (
             "instances: [{id, last_seen, silent_s, presence, note, reach, body: {kind, host, where, since, alive}, ended, "
-            "unclaimed}]",
+            "unclaimed}], of other sites {id, site, age_s, presence, note, silent_s}",
         ),
         "Who is registered and what they do.",
         long=True,

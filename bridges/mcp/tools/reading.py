@@ -10,6 +10,7 @@ from bridges.mcp.render import archive_text, dead_text, fitting, mail_text, one_
 from bridges.mcp.results import Own, Told, Wait, answer, answer_mail
 from bridges.mcp.session import current
 from bridges.mcp.tool_table import Arg, ToolResult, tool
+from broker.protocol.spans import span
 
 
 class Instances(Told):
@@ -88,13 +89,14 @@ async def _new_mail(instance_id: str | None, wait_s: float) -> dict[str, Any]:
 
 @tool(
     "Who is registered and what each is doing; then the groups. Long lists come in pages: after=the last name; "
-    "group: its members only.",
+    "group: its members only; all: other sites, too.",
     shape=Instances,
     read_only=True,
 )
-async def list_instances(after: str | None = None, group: str | None = None) -> ToolResult:
+async def list_instances(after: str | None = None, group: str | None = None, all: bool = False) -> ToolResult:
     async def work() -> tuple[list[str], Told]:
-        rows = (await current().request("list"))["instances"]
+        rows = (await current().request("list", all=all or None))["instances"]
+        rows = [row for row in rows if not row.get("unclaimed")]
         groups = (await current().request("groups"))["groups"]
         return _listed(rows, groups, after, group)
 
@@ -141,7 +143,8 @@ def _rest(group: dict[str, Any]) -> str:
 def _instance(row: dict[str, Any]) -> str:
     note = f"  {quoted(row['note'])}" if row.get("note") else ""
     stuck = f"  stuck: {quoted(row['stuck']['evidence'])}" if row.get("stuck") else ""
-    return f"{row['id']}  {row['presence']}  last seen {row['last_seen']}{stuck}{note}"
+    seen = f"last seen {row['last_seen']}" if "last_seen" in row else f"told {span(row['age_s'])} ago"
+    return f"{row['id']}  {row['presence']}  {seen}{stuck}{note}"
 
 
 TOOLS = (check, history, list_instances)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from bridges.fence import one_line
 from bridges.mcp.render import mail_text
-from bridges.mcp.results import Data, Done, Id, Name, Own, Told, Wait, answer, answer_mail, done, message_of, unreached
+from bridges.mcp.results import Data, Done, Id, Name, Own, To, Told, Wait, answer, answer_mail, done, message_of, unreached
 from bridges.mcp.session import current
 from bridges.mcp.tool_table import Arg, ToolResult, tool
 from bridges.plurals import number_of
@@ -64,7 +64,7 @@ async def rename(new_id: Name, old_id: Own = None) -> ToolResult:
     shape=Done,
 )
 async def send(
-    to_id: Name,
+    to_id: To,
     content: str = "",
     data: Data = None,
     from_id: Own = None,
@@ -121,7 +121,7 @@ async def reply(message_id: Id, content: str, data: Data = None, land: Land = No
     "open for deadline_s and the answer comes as mail.",
 )
 async def ask(
-    to_id: Name,
+    to_id: To,
     content: str,
     wait_s: Wait = 60,
     deadline_s: Annotated[float, Arg(ge=_DEADLINE.low, le=_DEADLINE.high)] = _DEADLINE.default,
@@ -148,7 +148,7 @@ async def ask(
     "Send a file: its text, or path, size and SHA-256 if it is not text.",
     shape=Done,
 )
-async def share_file(to_id: Name, filepath: str, description: str = "") -> ToolResult:
+async def share_file(to_id: To, filepath: str, description: str = "") -> ToolResult:
     async def work() -> tuple[list[str], Told]:
         content, data = await asyncio.to_thread(read_file, current().agent.path(filepath), description)
         return done(await current().request("send", to_id=to_id, message=message_of(content, data)))
@@ -160,7 +160,7 @@ async def share_file(to_id: Name, filepath: str, description: str = "") -> ToolR
     "Send the text of a shell command for the other to consider. Runs nothing.",
     shape=Done,
 )
-async def share_command(to_id: Name, command: str, description: str = "") -> ToolResult:
+async def share_command(to_id: To, command: str, description: str = "") -> ToolResult:
     async def work() -> tuple[list[str], Told]:
         content = f"{description}\nSuggested command (text only, nobody has run it):\n{command}".lstrip()
         data = {"command": command, "executed": False}

@@ -1,0 +1,122 @@
+"""Addresses of other sites on the command line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Service
+from tests.shell import Shell
+from tests.sited import Elsewhere, sited_service
+
+
+@pytest.fixture(scope="module")
+def paris() -> Iterator[Service]:
+    with sited_service() as service:
+        yield service
+
+
+@pytest.fixture
+def elsewhere(paris: Service) -> Iterator[Elsewhere]:
+    others = Elsewhere(paris)
+    others.exist("rome", "oslo")
+    yield others
+    others.close()
+
+
+@pytest.fixture
+def fred(home: Path, paris: Service, tag: str, elsewhere: Elsewhere) -> Shell:
+    shell = Shell(home, paris.home)
+    shell.ok("register", f"fred{tag}")
+    return shell
+
+
+def test_mail_goes_to_an_address_and_waits_with_its_reason(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
+    elsewhere.tell(connected=False, why="Connection refused")
+    assert fred.ok("send", f"bob{tag}@rome", "hello").startswith("Message on its way to rome (number ")
+    assert fred.ok("ask", f"bob{tag}@rome", "which branch?", "--wait", "0").startswith("Message on its way to rome (number ")
+    assert fred.ok("send", "*@oslo", "lunch").startswith("Message on its way to oslo (number ")
+    found = json.loads(fred.ok("sites", "--json"))
+    rows = {row["site"]: row for row in found["sites"]}
+    assert (found["site"], found["connected"], found["why"]) == ("paris", False, "Connection refused")
+    assert rows["rome"]["waiting"] >= 2 and rows["oslo"]["waiting"] >= 1 and "Connection refused" in rows["rome"]["why"]
+    first, *lines = fred.ok("sites").splitlines()
+    assert first.startswith("site     paris, not connected: Connection refused; ")
+    assert f"{rows['rome']['waiting']} messages wait for rome" in first
+    assert [line.split()[:2] for line in lines] == [
+        ["oslo", str(rows["oslo"]["waiting"])],
+        ["rome", str(rows["rome"]["waiting"])],
+    ]
+    assert all(line.split("  ")[-1].startswith("no connection since") for line in lines)
+    status = fred.ok("status")
+    assert first in status.splitlines() and lines == status.splitlines()[-2:]
+
+
+def test_all_that_a_message_can_have_goes_to_an_address(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
+    elsewhere.take()
+    elsewhere.send("ann@rome", f"fred{tag}", "where are you?", question={"deadline_s": 60.0})
+    (mail,) = json.loads(fred.ok("check", "--json"))
+    assert (mail["from"], mail["content"]) == ("ann@rome", "where are you?")
+    assert fred.ok("reply", mail["id"], "here").endswith("(answers their question)\n")
+    fred.ok("forward", mail["id"], "bob@oslo", "--note", "see")
+    printed = fred.ok("send", "bob@oslo", "later", "--ttl", "600", "--land", "turn")
+    number = printed.partition("(number ")[2].partition(")")[0]
+    assert fred.ok("receipts", number).split()[:2] == [number, "bob@oslo"]
+    assert "bob@oslo" in fred.ok("show", number)
+    assert json.loads(fred.ok("history", "--peer", "ann@rome", "--json"))["messages"][-1]["from"] == "ann@rome"
+    assert fred.ok("block", "ann@rome") == "Blocked ann@rome\n"
+    assert "ann@rome" in fred.ok("blocks")
+    fred.ok("unblock", "ann@rome")
+    assert fred.ok("withdraw", number) == "Withdrawn (1 unread)\n"
+
+
+def test_a_large_message_to_an_address_keeps_its_text(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
+    elsewhere.take()
+    text = "x" * 300_000
+    fred.ok("send", "*@oslo", "-", stdin=text.encode())
+    (row,) = [row for row in elsewhere.take() if row["to"] == "oslo" and row["body"]["k"] == "mail"]
+    assert row["body"]["content"] == text
+
+
+def test_a_wrong_address_is_refused_with_what_to_do(fred: Shell, shared_shell: Shell, tag: str) -> None:
+    refused = "ipc: bob@example.com is an e-mail address\nnext: An agent at another site is name@site, without a dot.\n"
+    assert fred.fails(1, "send", "bob@example.com", "hi") == refused
+    assert (
+        fred.fails(1, "send", "bob@romee", "hi")
+        == "ipc: There is no site romee\nnext: did you mean rome? ipc sites lists them\n"
+    )
+    for wrong in ("bob@", "@rome", "bob@Rome", "b b@rome", "*@", "bob@rome@oslo"):
+        assert "Invalid recipient" in fred.fails(1, "send", wrong, "hi")
+    assert "can be no name" in fred.fails(2, "send", "bob@rome", "hi", "--as", "fred@paris")
+    assert "Invalid instance ID" in fred.fails(1, "register", "fred@paris")
+    shared_shell.ok("register", f"fred{tag}")
+    assert "this broker belongs to none" in shared_shell.fails(1, "send", "bob@rome", "hi")
+    assert shared_shell.ok("sites").startswith("This broker belongs to no site")
+
+
+def test_plain_words_reach_addresses_that_are_known(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
+    elsewhere.tell(agents={"rome": [{"name": "maya", "presence": "working", "note": "the parser", "silent_s": 3}]})
+    elsewhere.take()
+    assert "on its way to rome" in fred.ok("say", "msg maya@rome: the build is green")
+    assert "on its way to rome" in fred.ok("say", "tell *@rome lunch")
+    assert [row["body"]["to"] for row in elsewhere.take()] == [["maya"], ["*"]]
+    assert "bob@oslo isn't registered. Send anyway?" in fred.fails(2, "say", "msg bob@oslo: hi")
+    assert "on its way to oslo" in fred.ok("say", "msg bob@oslo: hi", "--yes")
+    fred.fails(2, "say", "msg bob@example.com: hi")
+
+
+def test_agents_of_other_sites_are_listed_with_all_and_their_age(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
+    elsewhere.tell(
+        sites={"rome": {"age_s": 7, "away": False}},
+        agents={"rome": [{"name": "maya", "presence": "working", "note": "the \x1b[31mparser", "silent_s": 3}]},
+    )
+    assert "maya" not in fred.ok("list")
+    assert "maya" not in fred.ok("list", "--json")
+    _, far = fred.ok("list", "--all").split("\nAt other sites, as they told last:\n")
+    (line,) = far.splitlines()
+    assert line.split("  ")[0] == "maya@rome" and "working" in line and "the \\x1b[31mparser" in line and " s ago" in line
+    (row,) = [row for row in json.loads(fred.ok("list", "--all", "--json")) if row["id"] == "maya@rome"]
+    assert row["site"] == "rome" and row["age_s"] >= 0
+    heard = next(line for line in fred.ok("sites").splitlines() if line.startswith("rome"))
+    assert "7 s ago" in heard or "8 s ago" in heard
