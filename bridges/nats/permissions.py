@@ -10,62 +10,37 @@ of imports is all there is.
 from __future__ import annotations
 
 from bridges.nats import layout
-from bridges.nats.layout import bucket_stream, mail_stream, stream_number
+from bridges.nats.layout import bucket_stream
 
-EXPORTS = (
-    ("ipc.in.>", ""),
-    ("ipc.at.>", ""),
-    ("$KV.>", ""),
-    ("$O.>", ""),
-    ("$JS.API.>", "Stream"),
-    ("$JS.FC.>", ""),
-)
-"""What the account of the streams offers: a subject, and how many answers a request may have. A site has what it imports."""
+EXPORTS = ("ipc.in.>", "ipc.at.>", "$KV.>", "$O.>", "$JS.API.>")
+"""What the account of the streams offers. A site has what it imports of it."""
+_API = "$JS.API"
 _INDENT = "  "
 
 
 def imports(site: str, streams: int) -> list[str]:
     """The subjects on which a site may ask the account of the streams, whose mail is in ``streams`` streams."""
-    number = stream_number(site, streams)
-    api = "$JS.API"
-    return [
-        # writes
+    found = [
+        # mail, marks, its own entries and bodies: the site's name stands in each
         f"ipc.in.*.*.{site}",
         f"ipc.at.*.{site}",
         layout.bucket_subject(layout.SITES, site),
         layout.bucket_subject(layout.NAMES, f"{site}.>"),
-        f"$O.{layout.BODIES}.C.*.{site}.*",
+        layout.body_subject("*", site, "*"),
+        # without it nats-server answers each request of this account a second time: JetStream is not enabled
+        f"{_API}.INFO",
         # which streams there are, and when they were made
-        f"{api}.INFO",
-        *(f"{api}.STREAM.INFO.{name}" for name in layout.all_streams(streams)),
-        # its own mail
-        *_consumer(mail_stream(number), site, f"ipc.in.{number}.{site}.*"),
-        # marks for what it sent
-        *_consumer(layout.MARKS, site, f"ipc.at.{site}.*"),
-        f"{api}.DIRECT.GET.{layout.MARKS}.ipc.at.{site}.*",
-        # the directory
-        *(line for bucket in layout.BUCKETS for line in _readable(bucket_stream(bucket), site)),
-        # large bodies for it
-        *_consumer(layout.BODIES_STREAM, site, f"$O.{layout.BODIES}.C.{site}.>"),
+        *(f"{_API}.STREAM.INFO.{name}" for name in layout.all_streams(streams)),
+        # entries of others, which are signed
+        *(f"{_API}.DIRECT.GET.{bucket_stream(bucket)}.$KV.{bucket}.>" for bucket in (layout.KEYS, layout.SITES)),
+        f"{_API}.DIRECT.GET.{bucket_stream(layout.SITES)}",
     ]
-
-
-def _consumer(stream: str, name: str, subject: str) -> list[str]:
-    """One consumer of this name, which sees this subject alone: the server compares it with what the request asks for."""
-    return [
-        f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{subject}",
-        f"$JS.API.CONSUMER.DELETE.{stream}.{name}",
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}",
-    ]
-
-
-def _readable(stream: str, name: str) -> list[str]:
-    """All that is in a bucket, one by one or through a consumer of this name. Another's consumers it can't remove."""
-    return [
-        f"$JS.API.DIRECT.GET.{stream}",
-        f"$JS.API.DIRECT.GET.{stream}.>",
-        *_consumer(stream, name, ">"),
-    ]
+    # one consumer of the site's name in each stream, for its subjects alone: the server compares them with what is asked for
+    for stream, subject in layout.own_streams(site, streams).items():
+        found.append(f"{_API}.CONSUMER.CREATE.{stream}.{site}.{subject}")
+        found.append(f"{_API}.CONSUMER.DELETE.{stream}.{site}")
+        found.append(f"{_API}.CONSUMER.MSG.NEXT.{stream}.{site}")
+    return found
 
 
 def account_of(site: str) -> str:
@@ -76,17 +51,15 @@ def site_block(site: str, user_key: str, streams: int) -> str:
     """The account of a site, for the ``accounts`` of a server's configuration."""
     lines = [f"{account_of(site)} {{", f"  users: [ {{ nkey: {user_key} }} ]", "  imports: ["]
     lines += [f'    {{ service: {{ account: IPC, subject: "{subject}" }} }}' for subject in imports(site, streams)]
-    lines += [f'    {{ stream: {{ account: IPC, subject: "{layout.inbox(site)}.>" }} }}', "  ]", "}"]
+    lines += ["  ]", "}"]
     return "\n".join(_INDENT + line for line in lines)
 
 
 def streams_block(admin_key: str) -> str:
     """The account of the streams, with the admin as its only user."""
     lines = ["IPC {", "  jetstream: enabled", f"  users: [ {{ nkey: {admin_key} }} ]   # the admin", "  exports: ["]
-    for subject, answers in EXPORTS:
-        kind = f", response_type: {answers}" if answers else ""
-        lines.append(f'    {{ service: "{subject}"{kind} }}')
-    lines += [f'    {{ stream: "{layout.INBOXES}.>" }}', "  ]", "}"]
+    lines += [f'    {{ service: "{subject}", response_type: Stream }}' for subject in EXPORTS]
+    lines += ["  ]", "}"]
     return "\n".join(_INDENT + line for line in lines)
 
 

@@ -53,22 +53,24 @@ class SiteFile:
 
 @dataclass(frozen=True, slots=True)
 class AdminFile:
-    """Who may make streams and let sites in."""
+    """Who may make streams and let sites in. ``entries`` is what he has written to the bucket ``ipc_keys``, by key."""
 
     servers: tuple[str, ...]
     nkey: str = field(repr=False)
     sign: str = field(repr=False)
     ca: str | None = None
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> AdminFile:
         """Raises FileNotFoundError, OSError, and SettingsError where it is not private or no such file."""
         stored = _stored(path)
         try:
-            found = cls(tuple(stored["servers"]), stored["nkey"], stored["sign"], stored["ca"])
-        except (KeyError, TypeError):
+            rows = dict(stored["entries"])
+            found = cls(tuple(stored["servers"]), stored["nkey"], stored["sign"], stored["ca"], rows)
+        except (KeyError, TypeError, ValueError):
             found = None
-        if found is None or not _good(found):
+        if found is None or not _good(found) or not all(isinstance(row, dict) for row in found.entries.values()):
             raise SettingsError(f"{path} is no admin's file; restore it from a backup, or have new keys made: ipc nats init")
         return found
 
