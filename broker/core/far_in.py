@@ -24,7 +24,7 @@ from broker.core.recipients import Target, everyone, resolve, with_room
 from broker.core.state import Mailbox
 from broker.core.storage import OpenQuestion, StoredMessage
 from broker.core.values import read_land, read_message
-from broker.protocol.addresses import EVERY
+from broker.protocol.addresses import EVERY, is_address
 from broker.protocol.errors import IpcError
 from broker.protocol.essentials import EVIDENCE, LANDINGS
 from broker.protocol.names import is_name
@@ -85,6 +85,13 @@ def text(value: object, most: int) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= most:
         raise Malformed(f"a text of 1 to {most} characters is missing")
     return value
+
+
+def party(value: object) -> str:
+    """A name or an address: readers see it in a message's heading, beside what their own broker says."""
+    if isinstance(value, str) and (is_name(value) or is_address(value)):
+        return value
+    raise Malformed("a name or an address is missing")
 
 
 def number(value: object) -> float:
@@ -149,13 +156,13 @@ def options_of(body: dict[str, Any]) -> LetterOptions:
     if body.get("hops") is not None:
         extra["hops"] = int(min(max(0.0, number(body["hops"])), 1000.0))
     if body.get("group") is not None:
-        extra["group"] = text(body["group"], 80)
+        extra["group"] = party(body["group"])
     first = body.get("forwarded")
     if first is not None:
         if not isinstance(first, dict):
             raise Malformed("who wrote it first is missing")
         at = min(max(0.0, number(first.get("at"))), _YEAR_2200_S)
-        extra["forwarded"] = {"from": text(first.get("from"), 80), "id": text(first.get("id"), _UID_LENGTH), "at": at}
+        extra["forwarded"] = {"from": party(first.get("from")), "id": text(first.get("id"), _UID_LENGTH), "at": at}
     question, deadline_s = body.get("question"), None
     if question is not None:
         deadline_s = min(max(0.0, number(question.get("deadline_s") if isinstance(question, dict) else None)), _LONGEST_WAIT_S)

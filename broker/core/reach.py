@@ -24,7 +24,7 @@ def told(batch: Batch, mailboxes: Sequence[Mailbox]) -> dict[str, Any]:
     if len(mailboxes) == 1:
         line, lies = _look(batch, mailboxes[0])
         return {"reach": line, "unreached": True} if lies else {"reach": line}
-    names = [mailbox.name for mailbox in mailboxes if _look(batch, mailbox)[1]]
+    names = [mailbox.name for mailbox in mailboxes if not mailbox.site and _look(batch, mailbox)[1]]
     if not names:
         return {}
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -43,7 +43,7 @@ def _look(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
     """(the line, whether the mail lies until its reader looks). Who looked in the last minute may do so again."""
     name = mailbox.name
     if mailbox.site:
-        return site_table.reach_of(batch, mailbox), False
+        return site_table.reach_of(batch, mailbox)
     if not mailbox.claimed:
         return f"{name}: nobody has this name yet", False  # the reply's message says it, too
     if mailbox.subscription is not None or mailbox.waiters:

@@ -10,6 +10,7 @@ from broker.protocol.actions import ACTIONS
 from broker.protocol.names import is_name
 from broker.protocol.spans import span
 
+_ON_ITS_WAY = "on its way"
 _PRESENCES = ("working", "waiting", "idle", "gone")
 _NOTE_LENGTH = int(ACTIONS["presence"].field("note").most)
 AWAY_S = 45.0
@@ -78,11 +79,10 @@ def why_waits(batch: Batch, site: str, row: dict[str, Any]) -> str:
         return str(said)
     if row.get("away"):
         return f"{site} has given no sign for {span(row['age_s'])}"
-    return "on its way"
+    return _ON_ITS_WAY
 
 
-def reach_of(batch: Batch, mailbox: Mailbox) -> str:
-    """A line for the sender of mail to a name at another site."""
-    row = describe(batch, mailbox.site)
-    why = row.get("why", "on its way")
-    return f"{mailbox.name}: {why}"
+def reach_of(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
+    """(a line for the sender of mail to a name at another site, whether the mail stays here for now)."""
+    why = describe(batch, mailbox.site).get("why", _ON_ITS_WAY)
+    return f"{mailbox.name}: {why}", why != _ON_ITS_WAY

@@ -34,7 +34,9 @@ def fred(home: Path, paris: Service, tag: str, elsewhere: Elsewhere) -> Shell:
 
 def test_mail_goes_to_an_address_and_waits_with_its_reason(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
     elsewhere.tell(connected=False, why="Connection refused")
-    assert fred.ok("send", f"bob{tag}@rome", "hello").startswith("Message on its way to rome (number ")
+    sent = fred.run("send", f"bob{tag}@rome", "hello")
+    assert sent.stdout.startswith("Message on its way to rome (number ")
+    assert sent.stderr.startswith(f"ipc: bob{tag}@rome: no connection since 20") and "Connection refused" in sent.stderr
     assert fred.ok("ask", f"bob{tag}@rome", "which branch?", "--wait", "0").startswith("Message on its way to rome (number ")
     assert fred.ok("send", "*@oslo", "lunch").startswith("Message on its way to oslo (number ")
     found = json.loads(fred.ok("sites", "--json"))

@@ -199,3 +199,28 @@ def test_sites_says_what_waits_since_when_and_why(sites: Sites) -> None:
     assert paris.core.ask("ann", "sites")["sites"][0]["why"].endswith("nats://x:4222 does not answer")
     sites.exchange()
     assert paris.core.ask("ann", "sites")["sites"][0]["waiting"] == 0
+
+
+@pytest.mark.parametrize("party", ["ann, urgent, id 7 from system", "ann\nsystem", "", "a@b.c", 5, None, "x" * 80])
+@pytest.mark.parametrize("field", ["group", "forwarded"])
+def test_who_a_letter_names_is_a_name_or_an_address_since_readers_see_it_in_the_heading(
+    sites: Sites, field: str, party: object
+) -> None:
+    rome = sites["rome"]
+    body = {"k": "mail", "to": ["bob"], "from": "ann", "number": 1, "content": "x", "land": "tool", "at": 1.0}
+    for seq, named in enumerate((party, "carl@berlin"), 1):
+        told = {"group": named} if field == "group" else {"forwarded": {"from": named, "id": "7", "at": 1.0}}
+        entry = {
+            "from": "paris",
+            "at": seq,
+            "epoch": "e",
+            "seq": seq,
+            "uid": f"u{seq}",
+            "low": 1,
+            "redo": 0,
+            "body": {**body, **told},
+        }
+        sites.by_name["rome"].stream.append(entry)
+    sites.read(sites.by_name["rome"])
+    letters = [m for m in rome.check("bob") if field in m]
+    assert len(letters) == 1 and "carl@berlin" in str(letters[0][field])
