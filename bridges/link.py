@@ -33,8 +33,12 @@ _POLL_S = 5.0
 """The broker wakes us when there is something to take. This is for the wake that a broker's restart loses."""
 _MARKS_APART_S = 0.5
 _TOLD_APART_S = 15.0
-_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.2, 3.0
+_FIRST_PAUSE_S, _LAST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 3.0, 20.0
+"""Before something is tried again: the first, then twice as long each time up to the last; the longest for rows of one site.
+The broker takes a row of which it hears nothing for 30 s as failed."""
 _TIMEOUT_S = 30.0
+_WORDS_S = 10.0
+_WHY_LENGTH = 400
 
 
 class CarrierAway(Exception):
@@ -86,6 +90,9 @@ class Carrier(Protocol):
     def begin(self, opened: Map) -> None:
         """Start, or start again, from what ``link_open`` has answered: ``streams`` with our cursors, ``keys``."""
 
+    async def ready(self) -> None:
+        """Return if it can carry anything now."""
+
     async def publish(self, rows: list[Map]) -> list[Published]:
         """Hand over rows; return when each has an answer or had 3 s to get one."""
 
@@ -136,9 +143,14 @@ class LinkDriver:
         self._wake = asyncio.Event()
         self._owed: dict[str, Map] = {}
         self._owe = asyncio.Event()
-        self._why: dict[str, str] = {}
-        """By loop what it waits for; the oldest is told."""
+        self._why: dict[str, tuple[str, float]] = {}
+        """By part what it waits for, and when it said so."""
         self._said: tuple[bool, str] | None = None
+        self._failed: list[tuple[float, Map]] = []
+        """(when to tell, what) of rows that failed."""
+        self._pauses: dict[str, float] = {}
+        """By site how long its next failure waits."""
+        self._loop = asyncio.get_running_loop()
         self.counted = {"sent": 0, "arrived": 0, "failed": 0}
 
     async def run(self) -> None:
@@ -165,6 +177,7 @@ class LinkDriver:
         self._broker.on_push[number] = lambda _push: self._wake.set()
         opened = _checked(await future)
         self._lease = opened["lease"]
+        self._failed, self._pauses = [], {}
         self._owed = dict(opened["marks"])
         if self._owed:
             self._owe.set()
@@ -194,53 +207,73 @@ class LinkDriver:
         """What the carrier answers, however long it is away."""
         pause_s = _FIRST_PAUSE_S
         while True:
+            asks = "link"
             try:
+                await self._carrier.ready()
+                self._waits(asks, "")
+                asks = part
                 found = await what()
+                self._waits(asks, "")
             except CarrierAway as e:
-                self._waits(part, str(e))
+                self._waits(asks, str(e))
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
             else:
-                self._waits(part, "")
                 return found
 
     def _waits(self, part: str, why: str) -> None:
-        if self._why.get(part, "") != why:
-            self._why[part] = why
+        before = self._why.pop(part, ("", 0.0))[0]
+        if why:
+            self._why[part] = why, self._loop.time()
+        if before != why:
             self._carrier.changed.set()
+
+    def _waiting_for(self) -> str:
+        """Why something waits. A part that reads again says nothing until there is something to read, so words get old."""
+        end_s = self._loop.time() - _WORDS_S
+        return next((why for why, said_s in self._why.values() if said_s > end_s), "")
 
     # out
 
     async def _send(self) -> None:
-        pause_s = _FIRST_PAUSE_S
         while True:
+            await self._persist("send", self._carrier.ready)
             self._wake.clear()
+            await self._own_up()
             taken = await self._ask("link_take", limit=WINDOW, max_bytes=_WINDOW_BYTES)
-            if not taken["rows"]:
-                await _within(_POLL_S, self._wake)
-                continue
-            if await self._publish(taken["rows"]):
-                pause_s = _FIRST_PAUSE_S
-            else:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+            if taken["rows"]:
+                await self._publish(taken["rows"])
+            elif not taken["more"]:
+                await _within(min([_POLL_S, *(due_s - self._loop.time() for due_s, _ in self._failed)]), self._wake)
 
-    async def _publish(self, rows: list[Map]) -> bool:
-        """Publish rows and tell the broker what became of them; False if some have to be published again."""
+    async def _publish(self, rows: list[Map]) -> None:
+        """Publish rows and tell the broker what became of them, of failures after a pause: it offers them at once again."""
+        epochs = {row["to"]: row["epoch"] for row in rows}
         try:
             parts = await self._carrier.publish(rows)
         except CarrierAway as e:
-            sites = {row["to"] for row in rows}
-            parts = [Published(to, "", [], [row["seq"] for row in rows if row["to"] == to], str(e)) for to in sites]
+            parts = [Published(to, "", [], [row["seq"] for row in rows if row["to"] == to], str(e)) for to in epochs]
         for part in parts:
-            await self._ask(
-                "link_sent", to=part.to, born=part.born, acked=[list(one) for one in part.acked], failed=part.failed
-            )
+            place = {"to": part.to, "epoch": epochs[part.to], "born": part.born}
+            if part.acked:
+                await self._ask("link_sent", **place, acked=[list(one) for one in part.acked])
+            if part.failed:
+                pause_s = self._pauses.get(part.to, _FIRST_PAUSE_S)
+                self._failed.append((self._loop.time() + pause_s, {**place, "acked": [], "failed": part.failed}))
+                self._pauses[part.to] = min(2 * pause_s, _LONGEST_PAUSE_S)
+            else:
+                self._pauses.pop(part.to, None)
             self.counted["sent"] += len(part.acked)
             self.counted["failed"] += len(part.failed)
-        why = next((part.why for part in parts if part.failed), "")
-        self._waits("send", why)
-        return not why
+            self._waits(f"mail for {part.to}", part.why if part.failed else "")
+
+    async def _own_up(self) -> None:
+        """Tell the broker of the failures whose pause is over."""
+        now_s = self._loop.time()
+        due = [fields for due_s, fields in self._failed if due_s <= now_s]
+        self._failed = [(due_s, fields) for due_s, fields in self._failed if due_s > now_s]
+        for fields in due:
+            await self._ask("link_sent", **fields)
 
     # in
 
@@ -303,13 +336,13 @@ class LinkDriver:
                 with contextlib.suppress(CarrierAway):  # they are hints; the next turn shows them
                     await self._carrier.show(hints)
                     shown = hints
-            await _within(_TOLD_APART_S, self._carrier.changed)
+            await _within(_WORDS_S if self._why else _TOLD_APART_S, self._carrier.changed)
             await asyncio.sleep(_FIRST_PAUSE_S)
 
     async def _told(self, news: News) -> None:
-        why = news.why or next((text for text in self._why.values() if text), "")
+        why = news.why or self._waiting_for()
         connected = news.connected and not why
-        await self._ask("link_told", connected=connected, why=why, keys=news.keys, **news.hints)
+        await self._ask("link_told", connected=connected, why=why[:_WHY_LENGTH], keys=news.keys, **news.hints)
         if news.born:
             await self._ask("link_streams", born=news.born)
             self._wake.set()

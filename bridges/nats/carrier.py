@@ -100,8 +100,8 @@ class NatsCarrier:
             self._log.info("lease_not_given_back")
         await self.client.close()
 
-    async def _ready(self) -> None:
-        """Raises CarrierAway unless this bridge runs the link and knows the keys."""
+    async def ready(self) -> None:
+        """This bridge runs the link, and knows the keys."""
         self._lease.check()
         if not self._keys.complete.is_set():
             raise CarrierAway("the keys of the sites are not read yet")
@@ -109,7 +109,7 @@ class NatsCarrier:
     # out
 
     async def publish(self, rows: list[dict[str, Any]]) -> list[Published]:
-        await self._ready()
+        await self.ready()
         parts = {row["to"]: _Part() for row in rows}
         under_way: list[tuple[dict[str, Any], asyncio.Future[int]]] = []
         for row in rows:
@@ -171,7 +171,7 @@ class NatsCarrier:
     # in
 
     async def read(self) -> ReadBatch:
-        await self._ready()
+        await self.ready()
         stream = mail_stream(stream_number(self._site, self._keys.streams))
         reader = self._mail
         if reader is None or reader.stream != stream:
@@ -228,13 +228,13 @@ class NatsCarrier:
     # marks
 
     async def send_mark(self, source: str, mark: dict[str, Any]) -> None:
-        await self._ready()
+        await self.ready()
         subject = mark_subject(source, self._site)
         await self.client.store(subject, self._identity.signed(MARK, subject, json.dumps(mark).encode()))
 
     async def read_marks(self) -> dict[str, dict[str, Any]]:
         while True:
-            await self._ready()
+            await self.ready()
             marks = {}
             for read in await self._marks.read():
                 found = await self._mark(read)
@@ -265,11 +265,11 @@ class NatsCarrier:
             if text and self._told_born.get(site) != text:
                 born[site] = self._told_born[site] = text
         why = self._lease.why() or self.client.why()
-        hints = {"sites": self._hearts.ages, **self._names.news()}
+        hints = {"sites": self._hearts.news(), **self._names.news()}
         return News(self.client.connected and self._lease.held and not why, why, born, fresh, hints)
 
     async def show(self, hints: dict[str, Any]) -> None:
-        await self._ready()
+        await self.ready()
         await self._names.show(hints)
 
     def _drop(self, kind: str, site: str, reason: str) -> None:

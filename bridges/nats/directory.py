@@ -134,7 +134,7 @@ class Keys:
         old = self.known.get(site, {"n": 0})
         if n < old["n"]:
             raise Forged("replayed")
-        row = {"n": n, "key": found["sign"], **({"removed": True} if found.get("removed") else {})}
+        row = {"n": n, "key": "", "removed": True} if found.get("removed") else {"n": n, "key": found["sign"]}
         if n > old["n"]:
             self.known[site] = self.fresh[site] = row
             self._on_change()
@@ -153,8 +153,9 @@ class Heartbeats:
         self._on_change = on_change
         self._newest: dict[str, int] = {}
         """The highest n of each site."""
-        self.ages: dict[str, dict[str, Any]] = {}
-        """By site ``age_s`` and ``away``."""
+        self._seen: dict[str, tuple[float, bool]] = {}
+        """By site when its bridge gave a sign, by our own clock, and whether that was its last."""
+        self._loop = asyncio.get_running_loop()
 
     async def tend(self) -> None:
         while True:
@@ -164,42 +165,42 @@ class Heartbeats:
                 self._on_change()
             await asyncio.sleep(_LOOK_EACH_S)
 
+    def news(self) -> dict[str, dict[str, Any]]:
+        """By site ``age_s``, ``away`` and perhaps ``why``, as of now."""
+        now_s = self._loop.time()
+        found: dict[str, dict[str, Any]] = {}
+        for site, (at_s, ended) in self._seen.items():
+            age_s = round(now_s - at_s, 1)
+            found[site] = {"age_s": age_s, "away": ended or age_s > AWAY_S}
+            if ended:
+                found[site]["why"] = f"the door of {site} was stopped"
+        return found
+
     async def _look(self) -> None:
         sites = [site for site, row in self._keys.known.items() if not row.get("removed")][:_SITES_AT_ONCE]
         subjects = [bucket_subject(SITES, site) for site in {*sites, self._site}]
         at = {m.headers["Nats-Subject"]: m for m in await self._client.newest(bucket_stream(SITES), subjects) if m.headers}
-        own = at.pop(bucket_subject(SITES, self._site), None)
-        now = _stored(own)
-        if now is None:
-            return
+        own = _stored(at.pop(bucket_subject(SITES, self._site), None))
+        now_s = self._loop.time()
         for subject, message in at.items():
-            then = _stored(message)
-            if then is not None and await self._lives(subject, message.data):
-                age_s = max(0.0, (now - then).total_seconds())
-                site = subject.rpartition(".")[2]
-                self.ages[site] = {"age_s": round(age_s, 1), "away": age_s > AWAY_S}
+            then, site = _stored(message), subject.rpartition(".")[2]
+            try:
+                ended = await self._word(site, subject, message.data)
+            except Forged as e:
+                self._drop("site", site, str(e))
+                continue
+            if own is not None and then is not None:
+                self._seen[site] = (now_s - max(0.0, (own - then).total_seconds()), ended)
         self._on_change()
 
-    async def _lives(self, subject: str, value: bytes) -> bool:
-        """True if it is a site's own word and no old one; one that says that its bridge has ended counts as none."""
-        site = subject.rpartition(".")[2]
-        try:
-            found = _json(verified(await self._keys.of(site), SITE, subject, value))
-            n = found.get("n")
-            if type(n) is not int or n < self._newest.get(site, 0):
-                raise Forged("replayed")
-        except Forged as e:
-            self._drop("site", site, str(e))
-            return False
+    async def _word(self, site: str, subject: str, value: bytes) -> bool:
+        """A site's newest word: True if its door has ended in order. Raises Forged, CarrierAway."""
+        found = _json(verified(await self._keys.of(site), SITE, subject, value))
+        n = found.get("n")
+        if type(n) is not int or n < self._newest.get(site, 0):
+            raise Forged("replayed")
         self._newest[site] = n
-        if found.get("ended"):
-            self.ages[site] = {
-                "age_s": self.ages.get(site, {}).get("age_s", 0.0),
-                "away": True,
-                "why": "its bridge was stopped",
-            }
-            return False
-        return True
+        return bool(found.get("ended"))
 
 
 def _json(payload: bytes) -> dict[str, Any]:

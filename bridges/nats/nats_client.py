@@ -12,6 +12,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
+import nkeys
 from nats.aio.client import Client
 
 from bridges.link import CarrierAway
@@ -63,6 +64,7 @@ class NatsClient:
         self._client: Client | None = None
         self._said = ""
         """What the client last complained of."""
+        self._tried = False
         self._opening = asyncio.Lock()
         self._moving: asyncio.Task[None] | None = None
         self._failing_since_s: float | None = None
@@ -79,6 +81,8 @@ class NatsClient:
         if self.connected:
             return ""
         where = ", ".join(self._servers)
+        if not self._tried:
+            return f"connecting to {where}"
         return f"no nats-server answers at {where}{f': {self._said}' if self._said else ''}"
 
     async def client(self) -> Client:
@@ -91,7 +95,7 @@ class NatsClient:
         return self._client
 
     async def _connect(self) -> None:
-        self._client = None
+        self._client, self._tried = None, True
         client = Client()
         try:
             await asyncio.wait_for(client.connect(**self._options()), _CONNECT_S)
@@ -233,3 +237,12 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {text}"
     return text or type(error).__name__
+
+
+def check_nkey(seed: str) -> bool:
+    """True if a server's challenges can be answered with this seed."""
+    try:
+        nkeys.from_seed(bytearray(seed.encode()))
+    except (nkeys.NkeysError, ValueError):
+        return False
+    return True

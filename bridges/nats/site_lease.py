@@ -155,12 +155,10 @@ class SiteLease:
         value = self._identity.signed(SITE, self._subject, payload)
         self._revision = await self._client.store(self._subject, value, condition)
         self._n = n
-        if not self.held:
+        was_held, self._other, self._until_s = self.held, "", began_s + LEASE_S
+        if not was_held:
             self._log.info("lease_taken", site=self._site)
-        self._until_s = began_s + LEASE_S
-        changed, self._other = bool(self._other), ""
-        self._got.set()
-        if changed:
+            self._got.set()
             self._on_change()
 
 

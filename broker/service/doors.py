@@ -30,5 +30,6 @@ class DoorRow:
 DOORS = (
     DoorRow("bridges.tcp"),
     DoorRow("bridges.remote", setting="remote"),
+    DoorRow("bridges.nats", setting="nats"),
     DoorRow("bridges.mcp", socket_of=mcp_socket),
 )
