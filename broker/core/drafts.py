@@ -49,6 +49,8 @@ def store_message(batch: Batch, draft: Draft) -> int:
         file = batch.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
         journal.on_rollback(batch.store.remove_file, file.path)
         content = f"{summary(content)} Full content saved to: {file.path}"
+    if draft.person and any(mailbox.site for mailbox in to):
+        draft.extra["person"] = True
     row = make_row(batch, draft, message_id, created_s, content, file)
     muting = {m.id for m in to if m.blocked and draft.sender.id in m.blocked}
     batch.store.add_message(row, [m.id for m in to if m.id not in muting])

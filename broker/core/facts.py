@@ -118,7 +118,8 @@ NOBODY = Waking()
 class Mark:
     """Steps of a message on its way to one reader, as the store keeps them."""
 
-    PUSHED, IN_CONTEXT, ANSWERED, BOUNCED = range(1, 5)
+    PUSHED, IN_CONTEXT, ANSWERED, BOUNCED, AWAY = range(1, 6)
+    """The last: its site said that its reader is away."""
 
 
 class Step(NamedTuple):

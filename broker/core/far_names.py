@@ -52,15 +52,20 @@ def other_sites(batch: Batch) -> list[str]:
 
 
 def far_mailbox(batch: Batch, name: str, site: str) -> Mailbox:
-    """The mailbox of a name at another site, made at its first use. Raises ``too_many_mailboxes``."""
+    """The mailbox of a name at another site, made at its first use. Raises ``too_many_mailboxes``, but for ``*``."""
     state, address = batch.state, f"{name}@{site}"
     mailbox = state.mailboxes.get(address)
     if mailbox is None:
         limit = batch.settings.name_limit
-        if state.link.boxes.get(site, 0) >= limit:
+        if name != addresses.EVERY and state.link.boxes.get(site, 0) >= limit:
             raise IpcError("too_many_mailboxes", limit=limit)
         mailbox = new_mailbox(batch, address)
+    note_sign(batch, mailbox)
+    return mailbox
+
+
+def note_sign(batch: Batch, mailbox: Mailbox) -> None:
+    """Mail goes to it or comes from it: it is kept for as long as that can be answered."""
     if batch.now.term_s > mailbox.last_seen_s:
         batch.journal.set(mailbox, "last_seen_s", batch.now.term_s)
-        batch.journal.add(state.touched, mailbox.id)
-    return mailbox
+        batch.journal.add(batch.state.touched, mailbox.id)

@@ -15,7 +15,7 @@ from broker.core.letters import extra_of, recipients, whole_text
 from broker.core.link import letter_uid
 from broker.core.storage import StoredMessage
 from broker.core.values import land_word
-from broker.protocol.addresses import EVERY, parts
+from broker.protocol.addresses import EVERY, parts, site_of
 from broker.protocol.errors import IpcError
 
 GONE = {"k": "gone"}
@@ -52,11 +52,11 @@ def body_of(batch: Batch, site: str, message_id: int) -> dict[str, Any]:
     if row.brief:
         body["ttl_s"] = max(1.0, row.expires_s - batch.now.due_s)
     for field, other in (("reply_to", letter.reply_to), ("thread", letter.thread_id)):
-        if other is not None and (named := name_of(batch, other)) is not None:
+        if other is not None and (named := name_of(batch, other, site)) is not None:
             body[field] = named
     if "question" in extra:
         body["question"] = {"deadline_s": max(0.0, extra["question"]["deadline"] - batch.now.due_s)}
-    body |= {name: extra[name] for name in ("hops", "group") if name in extra}
+    body |= {name: extra[name] for name in ("hops", "group", "person") if name in extra}
     return body
 
 
@@ -81,10 +81,13 @@ def writer_of(batch: Batch, letter: StoredMessage, extra: dict[str, Any]) -> dic
     return {"from": name, "forwarded": first}
 
 
-def name_of(batch: Batch, message_id: int) -> dict[str, str] | None:
-    """A letter as other sites know it: where it was written, and what it is called."""
+def name_of(batch: Batch, message_id: int, site: str) -> dict[str, str] | None:
+    """A letter as another site knows it: where it came from to there, what it is called, and as whose."""
     letter = batch.store.find_letter(message_id)
     if letter is None:
         return None
-    sender = batch.state.by_id.get(letter.sender_id)
-    return {"site": sender.site if sender is not None and sender.site else batch.settings.site, "uid": uid_of(letter)}
+    extra, came_from = extra_of(letter), site_of(letter.sender)
+    if came_from == site:
+        return {"site": site, "uid": str(extra.get("uid", ""))}
+    name = str(extra.get("group", EVERY)).partition("@")[0] if came_from else letter.sender
+    return {"site": batch.settings.site, "uid": letter_uid(letter.id, letter.created_s), "name": name}

@@ -4,6 +4,7 @@
       |            |
       '------------+--> expired, refused, withdrawn, dead
 
+Mail for another site goes the steps of ``broker.core.far_steps`` before it is in context.
 *Pushed* is mail that was handed out, or of which a way gave word. *In context* rests on an acknowledgement, and an
 acknowledgement on evidence: false is worse than missing. Nothing here is kept for this alone. Steps come from
 ``broker.core.steps``, the rest from the row that the message has anyway; *overdue* is computed from the time that it may take.
@@ -12,7 +13,7 @@ acknowledgement on evidence: false is worse than missing. Nothing here is kept f
 from dataclasses import dataclass
 from typing import Any
 
-from broker.core import reach
+from broker.core import far_steps, reach
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import Mark
 from broker.core.letters import recipient_ids
@@ -111,6 +112,8 @@ def trace(batch: Batch, letter: StoredMessage, mailbox: Mailbox, late: dict[tupl
 def former_state(found: Trace, was_answered: bool) -> str:
     """The word that clients before 0.4.0 know."""
     if not found.copy.queued:
+        if far_steps.spread_to(found.copy) is not None:
+            return "delivered"
         return "gone" if found.copy.ending is not None else "answered" if was_answered else "read"
     return "delivered" if found.copy.attempts or found.lease is not None else "queued"
 
@@ -132,8 +135,10 @@ def describe(batch: Batch, found: Trace) -> dict[str, Any]:
 
 def list_steps(batch: Batch, found: Trace) -> list[dict[str, Any]]:
     """The steps that it went, in the order of the diagram."""
-    copy = found.copy
+    copy, spread = found.copy, far_steps.spread_to(found.copy) is not None
     steps: list[dict[str, Any]] = [{"step": "stored", "at": iso(found.letter.created_s)}]
+    if found.mailbox.site:
+        steps = far_steps.steps_there(batch, found.mailbox, found.letter, copy)
     for way, at_s, inferred in found.pushes:
         step = {"step": "pushed", "at": iso_term(batch, at_s), "way": way}
         steps.append({**step, "inferred": True} if inferred else step)
@@ -142,7 +147,7 @@ def list_steps(batch: Batch, found: Trace) -> list[dict[str, Any]]:
         steps.append(step if found.lease is None else {**step, "at": iso_term(batch, found.lease.since_s)})
     if copy.ending is not None:
         steps.append({"step": copy.ending, "at": iso_term(batch, copy.at_s)} if copy.at_s else {"step": copy.ending})
-    elif not copy.queued:
+    elif not (copy.queued or spread):
         step = {"step": "in_context", "at": iso_term(batch, copy.at_s)}
         step |= {} if copy.evidence is None else {"evidence": copy.evidence}
         steps.append({**step, "inferred": True} if copy.evidence in _INFERRED else step)
@@ -168,7 +173,10 @@ def why_there(batch: Batch, found: Trace) -> str:
     if copy.ending is not None:
         return copy.why or _ENDED[copy.ending]
     if not copy.queued:
-        return _BY[copy.evidence]
+        count = far_steps.spread_to(copy)
+        return _BY[copy.evidence] if count is None else far_steps.why_spread(found.mailbox, count)
+    if found.mailbox.site:
+        return far_steps.why_unread(batch, found.mailbox, found.letter.id, copy)
     if found.lease is not None:
         return f"handed out {span(now_s - found.lease.since_s)} ago, not acknowledged yet"
     came_back = "handed out before, and came back unread" if copy.attempts else ""

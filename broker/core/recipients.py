@@ -69,15 +69,16 @@ def at_site(batch: Batch, sender: Mailbox, address: str) -> Target:
 
 
 def unborn_mailbox(batch: Batch, sender: Mailbox, name: str) -> Mailbox:
-    """The mailbox of a name that nobody has.
+    """The mailbox of a name that nobody has. The names of another site make theirs together.
 
     Raises ``too_many_mailboxes`` beyond the sender's share, and beyond ``unclaimed_limit`` once the sender has made ten.
     """
     limit, made = batch.settings.unclaimed_limit, batch.state.unborn
-    mine = made.get(sender.id, 0)
+    maker = far_mailbox(batch, EVERY, sender.site) if sender.site else sender
+    mine = made.get(maker.id, 0)
     if mine >= max(1, limit // _UNBORN_SHARE) or (mine >= _UNBORN_ALWAYS and sum(made.values()) >= limit):
         raise IpcError("too_many_mailboxes", limit=mine)
-    return new_mailbox(batch, name, sender.id)
+    return new_mailbox(batch, name, maker.id)
 
 
 def everyone(batch: Batch, sender: Mailbox) -> tuple[Target, int]:

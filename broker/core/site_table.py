@@ -36,25 +36,21 @@ def describe(batch: Batch, site: str) -> dict[str, Any]:
     letter = batch.store.find_letter(first) if first is not None else None
     if letter is not None:
         row["since"] = iso(letter.created_s)
-    if site in told.sites:
-        at_s, said = told.sites[site]
-        row["age_s"] = round(float(said.get("age_s", 0.0)) + batch.now.mono_s - at_s, 1)
-        if row["age_s"] > AWAY_S or said.get("away"):
+    age_s = age_of(batch, site)
+    if age_s is not None:
+        row["age_s"] = round(age_s, 1)
+        if is_away(batch, site):
             row["away"] = True
     if site in told.agents:
         row["agents"] = len(told.agents[site][1])
-    if waiting and (why := why_waits(batch, site, row)):
-        row["why"] = why
-    return row
+    return {**row, "why": why_waits(batch, site)} if waiting else row
 
 
 def agents(batch: Batch) -> list[dict[str, Any]]:
     """Agents of other sites for ``list``, as their site told last: its words, of which what is no row of ours is left out."""
-    told = batch.state.link.hints
     rows = []
-    for site, (at_s, some) in sorted(told.agents.items()):
-        heard_s, said = told.sites.get(site, (batch.now.mono_s, {}))
-        age_s = max(batch.now.mono_s - at_s, float(said.get("age_s", 0.0)) + batch.now.mono_s - heard_s)
+    for site, (at_s, some) in sorted(batch.state.link.hints.agents.items()):
+        age_s = max(batch.now.mono_s - at_s, age_of(batch, site) or 0.0)
         for one in some:
             if is_name(one.get("name")) and one.get("presence") in _PRESENCES:
                 row = {"id": f"{one['name']}@{site}", "site": site, "age_s": round(age_s, 1), "presence": one["presence"]}
@@ -66,7 +62,23 @@ def agents(batch: Batch) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["id"])
 
 
-def why_waits(batch: Batch, site: str, row: dict[str, Any]) -> str:
+def age_of(batch: Batch, site: str) -> float | None:
+    """Seconds since a site gave a sign, as far as the door said."""
+    told = batch.state.link.hints.sites.get(site)
+    return None if told is None else float(told[1].get("age_s", 0.0)) + batch.now.mono_s - told[0]
+
+
+def is_away(batch: Batch, site: str) -> bool:
+    age_s = age_of(batch, site)
+    return age_s is not None and (age_s > AWAY_S or bool(batch.state.link.hints.sites[site][1].get("away")))
+
+
+def silence(batch: Batch, site: str) -> str:
+    """That a site is away, in words; empty where it is not known to be."""
+    return f"{site} has given no sign for {span(age_of(batch, site) or 0.0)}" if is_away(batch, site) else ""
+
+
+def why_waits(batch: Batch, site: str) -> str:
     """Why mail for a site is still here."""
     told, link = batch.state.link.hints, batch.state.link
     if link.keys and not (site in link.keys and link.keys[site].key):
@@ -75,14 +87,10 @@ def why_waits(batch: Batch, site: str, row: dict[str, Any]) -> str:
         since = f" since {iso_term(batch, told.since_s)[:16]}Z" if told.since_s else ""
         return f"no connection{since}: {told.why}" if told.why else f"no connection{since}"
     said = told.sites.get(site, (0.0, {}))[1].get("why")
-    if said:
-        return str(said)
-    if row.get("away"):
-        return f"{site} has given no sign for {span(row['age_s'])}"
-    return _ON_ITS_WAY
+    return str(said) if said else silence(batch, site) or _ON_ITS_WAY
 
 
 def reach_of(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
     """(a line for the sender of mail to a name at another site, whether the mail stays here for now)."""
-    why = describe(batch, mailbox.site).get("why", _ON_ITS_WAY)
+    why = why_waits(batch, mailbox.site)
     return f"{mailbox.name}: {why}", why != _ON_ITS_WAY

@@ -131,8 +131,9 @@ MAIL_ROWS = (
         Access.SESSION,
         (Field("ids", (list,), "ids of messages one sent", required=True, low=1, high=100),),
         (
-            "receipts: [{id, to, step: stored|pushed|in_context|answered|expired|refused|withdrawn|dead, at?, inferred?, "
-            "overdue?, why?, next?: {way, in_s}, steps: [{step, at?, way?, evidence?, inferred?}], "
+            "receipts: [{id, to, step: stored|pushed|in_context|answered|expired|refused|withdrawn|dead, for another site "
+            "outbox|stored|at_site|in_context|..., at?, inferred?, overdue?, why?, next?: {way, in_s}, "
+            "steps: [{step, at?, way?, evidence?, inferred?, spread?}], "
             "state: queued|delivered|read|answered|gone}]",
         ),
         "What became of messages one sent: the step at which each stopped, since when and why.",

@@ -54,6 +54,15 @@ class EndedMail(Folding):
         if ending != "withdrawn":
             self._statements.append((OWE, deliveries))
 
+    def was_read(self, mailbox_id: int, message_id: int, now_s: float, evidence: str | None) -> None:
+        """A delivery that had ended for want of word was read after all."""
+        sql = (
+            "UPDATE receipt SET read_s = ?, ending = NULL, why = NULL, evidence = ? "
+            "WHERE mailbox_id = ? AND message_id = ? AND ending IS NOT NULL"
+        )
+        self._statements.append((sql, (now_s, evidence, mailbox_id, message_id)))
+        self._statements.append(("DELETE FROM untold WHERE message_id = ? AND mailbox_id = ?", (message_id, mailbox_id)))
+
     def dead_of(self, mailbox_id: int, before: int | None, limit: int) -> list[DeadLetter]:
         """Dead letters that a mailbox sent or was to get and has not dropped, the newest messages first."""
         self._flush()

@@ -21,7 +21,7 @@ from broker.core.state import Claim, Group, Landing, Mailbox, NameForward, Sessi
 from broker.core.storage import StoreDamaged, StoreError
 from broker.core.terms import ClockReading
 from broker.home.settings import Settings
-from broker.protocol.addresses import site_of
+from broker.protocol.addresses import EVERY, site_of
 from broker.store.accounts import Records
 from broker.store.ended_mail import EndedMail
 from broker.store.expiry import Expiry
@@ -55,7 +55,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry):
         """The state in memory as the disk has it. Leases are not kept: what was out is back."""
         state = State()
         journal = Journal()
-        makers = {**self.read_tail(), **dict(self._sql.execute(_MAKERS).fetchall())}
+        makers = self._makers()
         queued = Counter(dict(self._sql.execute("SELECT mailbox_id, count(*) FROM queue GROUP BY mailbox_id")))
         queued.update({mailbox_id: len(self._tail.boxes[mailbox_id]) for mailbox_id in self._tail.boxes.owners()})
         for row in MailboxRow.select().tuples():
@@ -95,6 +95,13 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry):
         state.untold.update(self.untold_senders())
         state.digests += [(0.0, sender_id) for sender_id in sorted(state.untold)]  # a sorted list is a heap
         return state
+
+    def _makers(self) -> dict[int, int]:
+        """By mailbox that nobody has whose message made it. The names of another site make theirs together, as its ``*``."""
+        makers = {**self.read_tail(), **dict(self._sql.execute(_MAKERS).fetchall())}
+        far = dict(self._sql.execute("SELECT id, name FROM mailbox WHERE instr(name, '@')").fetchall())
+        every = {site_of(name): mailbox_id for mailbox_id, name in far.items() if name.startswith(EVERY)}
+        return {box: every.get(site_of(far[maker]), maker) if maker in far else maker for box, maker in makers.items()}
 
     def _load_landings(self, state: State) -> None:
         """Unread messages that land at another time than after a tool call."""
