@@ -11,6 +11,7 @@ import nkeys
 
 from bridges.nats.permissions import site_block
 from tests.nats.servers import NatsNode, NatsServers, program
+from tests.nats.typed import Machine, blocks
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SECRET = "s3cret"  # noqa: S105
@@ -49,15 +50,12 @@ def let_in(folder: Path, *blocks: str) -> None:
     fill_in(folder / "sites.conf", {"# blocks of sites go here": "\n".join([*blocks, "# blocks of sites go here"])})
 
 
-def made_certificate(folder: Path) -> None:
-    """An authority, and a certificate of it for 127.0.0.1, made as docs/many-machines.md says."""
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "825"]
-    more = "-addext basicConstraints=CA:FALSE -addext extendedKeyUsage=serverAuth,clientAuth"
-    for arguments in (
-        "-subj /CN=ipc -keyout ca.key -out ca.crt",
-        f"-CA ca.crt -CAkey ca.key -subj /CN=node -addext subjectAltName=IP:127.0.0.1 {more} -keyout node.key -out node.crt",
-    ):
-        subprocess.run([*make, *arguments.split()], cwd=folder, check=True, capture_output=True)
+def made_certificate(folder: Path) -> Path:
+    """A folder with an authority, and a certificate of it for 127.0.0.1, made as docs/many-machines.md says."""
+    machine = Machine(folder / "tls", {"DNS:NODE": "IP:127.0.0.1", "NODE": "127.0.0.1"})
+    for block in blocks("TLS"):
+        machine.type(block.commands)
+    return machine.folder
 
 
 def written(servers: NatsServers, node: NatsNode, admin: Key, tls: Path | None) -> Path:

@@ -13,6 +13,7 @@ import nats
 import nats.errors
 import pytest
 
+from bridges.nats.permissions import accounts, streams_block
 from tests.conftest import wait_for
 from tests.nats.deployed import DEPLOY, Key, deployed, fill_in, is_valid, let_in, made_certificate, written
 from tests.nats.servers import NatsServers
@@ -23,9 +24,7 @@ ADMIN = Key()
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tls")
-    made_certificate(folder)
-    return folder
+    return made_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +76,14 @@ def test_nothing_starts_before_the_admins_key_and_the_nodes_secret_are_in(tmp_pa
     assert "'NODE'" in is_valid(tmp_path / "three.conf")
     fill_in(tmp_path / "three.conf", {"$NODE": "n1"})
     assert "'ROUTE_SECRET'" in is_valid(tmp_path / "three.conf")
+
+
+def test_the_accounts_are_those_that_the_command_prints() -> None:
+    def words(text: str) -> list[str]:
+        return [word for line in text.splitlines() for word in line.partition("#")[0].split()]
+
+    ours = (DEPLOY / "nats" / "sites.conf").read_text(encoding="utf-8")
+    assert words(ours) == words(accounts(streams_block("ADMIN_NKEY")))
 
 
 def test_a_node_syncs_before_it_acknowledges_and_shows_its_monitor_to_its_own_machine_alone(one: NatsServers) -> None:
