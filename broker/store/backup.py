@@ -31,6 +31,7 @@ from broker.home.locks import lock, no_service
 from broker.home.message_files import NAME, is_ours, locate
 from broker.home.settings import Settings
 from broker.protocol.names import is_name
+from broker.store.epochs import begin_other_epochs
 from broker.store.folding import waiting_in
 from broker.store.last_ids import NumbersUsedUp, go_on_beyond
 from broker.version import VERSION
@@ -304,6 +305,7 @@ def _begin_another_life(db: sqlite3.Connection, source: Path) -> None:
         go_on_beyond(db)
     except NumbersUsedUp as e:
         raise BackupError(f"{source} is no backup of this program: {e}") from None
+    begin_other_epochs(db)
     db.execute("INSERT OR REPLACE INTO meta VALUES ('store_id', ?)", (uuid.uuid4().hex,))
     db.commit()
 

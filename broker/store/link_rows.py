@@ -6,6 +6,7 @@ from typing import Any
 import msgpack
 
 from broker.core.link_state import Inbound, Outbound, OutboxRow, SiteKey, SiteLink, StreamPlace
+from broker.store.epochs import RENUMBER
 from broker.store.link_tables import HeldRow, InboundRow, OutboundRow, SiteRow, StreamRow
 from broker.store.transactions import Transactions, among
 
@@ -92,11 +93,8 @@ class LinkRows(Transactions):
         self._statements.append(("DELETE FROM outbox WHERE site = ? AND seq <= ?", (site, upto)))
 
     def renumber(self, site: str, by: int) -> None:
-        """Take ``by`` from each number. By way of negative ones, since a number may be another row's until that is changed."""
-        self._statements += [
-            ("UPDATE outbox SET seq = ? - seq, at = 0, born = '', tries = max(tries, 1) WHERE site = ?", (by, site)),
-            ("UPDATE outbox SET seq = -seq WHERE site = ?", (site,)),
-        ]
+        """Take ``by`` from each number."""
+        self._statements += [(statement, (by, site)) for statement in RENUMBER]
 
     def save_outbound(self, out: Outbound) -> None:
         self._add(

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from broker.client.sync import Connection
 from broker.home import keys, restore_journal
 from broker.home.data_folder import prepare_home
 from broker.home.locks import lock
@@ -279,6 +280,32 @@ def test_the_keys_of_other_machines_are_saved_and_restored(filled: Service, else
     restored = Settings.load(env={"IPC_HOME": str(elsewhere)})
     assert (keys.server_pair(restored), keys.allowed(restored)) == (pair, keys.allowed(filled.settings))
     assert stat.S_IMODE((elsewhere / "keys").stat().st_mode) == 0o700
+
+
+@pytest.mark.deep
+def test_numbers_of_mail_to_other_sites_are_not_given_again(make_service: Callable[..., Service], tmp_path: Path) -> None:
+    """Else what is sent after the restore is, to its receiver, what it had before, until the first mark says otherwise."""
+    paris = make_service(IPC_SITE="paris").start()
+    owner = {"session_token": (paris.home / "owner.key").read_text().strip()}
+
+    def taken() -> list[dict[str, Any]]:
+        with closing(Connection(paris.settings)) as door:
+            lease = door.request("link_open", carrier="test", **owner)["lease"]
+            rows: list[dict[str, Any]] = door.request("link_take", lease=lease, **owner)["rows"]
+        return rows
+
+    paris.connect("ann").send_many([("bob@rome", f"saved {i}") for i in range(3)])
+    saved = taken()
+    assert ipc(paris.home, "backup", str(tmp_path / "b.tar")).returncode == 0
+    paris.connect("ann").send("bob@rome", "gone")
+    assert [row["seq"] for row in taken()] == [1, 2, 3, 4]
+    stop(paris)
+    assert ipc(paris.home, "restore", str(tmp_path / "b.tar"), "--force").returncode == 0
+    paris.start().connect("ann").send("bob@rome", "new")
+    again = taken()
+    assert [(row["seq"], row["uid"], row["redo"]) for row in again[:3]] == [(n, saved[n - 1]["uid"], 3) for n in (1, 2, 3)]
+    assert [row["body"]["content"] for row in again] == ["saved 0", "saved 1", "saved 2", "new"]
+    assert {row["epoch"] for row in again}.isdisjoint(row["epoch"] for row in saved)
 
 
 @pytest.mark.deep
