@@ -175,6 +175,11 @@ class NatsServers:
         """The number of the node that leads a stream; waits until there is one. A single node leads all it has."""
         return int(wait_for(f"a leader of {stream}", lambda: self._leader(stream), READY_S, self.describe)) - 1
 
+    def leads_now(self, stream: str) -> int | None:
+        """The number of the node that leads a stream, None while there is none."""
+        found = self._leader(stream)
+        return found - 1 if found else None
+
     def describe(self) -> str:
         """The ends of the nodes' logs, for a failure's message."""
         return "\n".join(f"--- {n.name}\n{n.log.read_text(errors='replace')[-2000:]}" for n in self.nodes if n.log.exists())

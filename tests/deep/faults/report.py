@@ -29,7 +29,7 @@ def fill(page: Path, results: Path = RESULTS) -> None:
 
 
 def _tables(results: dict[str, Any]) -> Iterator[str]:
-    makers = {"crash": _crash, "simulation": _simulation, "fuzz": _fuzz, "soak": _soak, "fairness": _fairness}
+    makers = {"crash": _crash, "simulation": _simulation, "fuzz": _fuzz, "soak": _soak, "fairness": _fairness, "sites": _sites}
     for name in sorted(results):
         if name.startswith("crash"):
             yield from _crash(results[name], name.removeprefix("crash"))
@@ -120,6 +120,24 @@ def _soak(found: dict[str, Any]) -> Iterator[str]:
         for name in found["parts"][-1]:
             yield _row(name, *(f"{part.get(name, 0):g}" for part in found["parts"]))
         yield ""
+
+
+def _sites(found: dict[str, Any]) -> Iterator[str]:
+    counts, broken = found["counts"], found["problems"]
+    yield "### Three sites under fire\n"
+    yield f"`python -m tests.deep.faults.sites --seed {found['seed']}`:"
+    told = ("sends ok", "messages between sites"), ("deliveries", "deliveries"), ("redeliveries", "of them again")
+    told += (("gone with the restored database", "of the restored site that no node had when it was set back"),)
+    yield f"{', '.join(f'{counts.get(name, 0):,} {words}' for name, words in told)}, in {found['seconds']:,.0f} s."
+    yield ""
+    yield from _head("rule", "times broken")
+    for rule in ("lost", "duplicate", "after_ack", "order", "wrong_box", "forged", "refused"):
+        yield _row(rule, broken.get(rule, 0))
+    yield ""
+    yield from _head("fault", "times")
+    for fault, times in found["faults"].items():
+        yield _row(fault, times)
+    yield ""
 
 
 def _fairness(found: dict[str, Any]) -> Iterator[str]:

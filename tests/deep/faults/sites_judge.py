@@ -4,8 +4,11 @@ The rules are those of ``tests.deep.faults.history``. A name is an address, ``an
 broker. What a restore takes back, and no rule asks for any more, is said in ``tests.deep.faults.sites``.
 """
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from copy import deepcopy
+from pathlib import Path
 
 from tests.deep.faults.history import History, Mailbox
 
@@ -44,3 +47,13 @@ class SitesHistory(History):
         with self._lock:
             sends = [(key, send) for key, send in self._sends.items() if send.state == "ok"]
             return sum(key not in self._boxes[name].ids for key, send in sends for name in send.recipients)
+
+
+def unpublished(home: Path) -> set[str]:
+    """Keys of letters in a site's database that no stream holds: the engine never acknowledged them, or another stream did."""
+    rows = (
+        "SELECT substr(content, 1, instr(content, '.') - 1) FROM outbox JOIN message ON message.id = outbox.message_id "
+        "WHERE outbox.at = 0 OR outbox.born NOT IN (SELECT born FROM stream)"
+    )
+    with closing(sqlite3.connect(home / "ipc.db")) as db:
+        return {row[0] for row in db.execute(rows)}

@@ -1,7 +1,6 @@
 """Which faults a run over several sites makes, drawn from its seed: the same seed draws the same ones in the same order."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 WEIGHTS = {
@@ -40,13 +39,17 @@ def drawn(seed: str, count: int, pace_s: float) -> list[Fault]:
     return faults
 
 
-def deck(rng: random.Random, count: int) -> Sequence[str]:
+def deck(rng: random.Random, count: int) -> list[str]:
     """So many kinds in random order, each as often as its weight says."""
     total = sum(WEIGHTS.values())
     cards = [kind for kind, weight in WEIGHTS.items() for _ in range(max(1, weight * count // total))]
-    cards += rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=max(0, count - len(cards)))
+    more = count - len(cards)
+    cards += rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=max(0, more))
+    for kind in rng.sample(cards, len(cards)) if more < 0 else ():
+        if len(cards) > count and cards.count(kind) > 1:
+            cards.remove(kind)
     rng.shuffle(cards)
-    return cards[:count]
+    return cards
 
 
 def away_s(rng: random.Random, kind: str) -> float:
