@@ -64,6 +64,14 @@ def complain(what: str, next_step: str = "") -> None:
         print(f"next: {one_line(next_step)}", file=sys.stderr)
 
 
+def say_finding(verdict: str, name: str, text: str) -> None:
+    """One line of a check: ``ok``, ``warn`` or ``FAIL``, what was looked at, what was found and what to do."""
+    from bridges.fence import one_line
+
+    colour = {"ok": "green", "warn": "yellow", "FAIL": "red"}[verdict]
+    say(f"{style(verdict.ljust(4), colour)}  {name.ljust(9)} {one_line(text)}")
+
+
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Columns padded to their widest cell. The head line is for a terminal alone."""
     from bridges.fence import one_line

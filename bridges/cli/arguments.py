@@ -205,6 +205,36 @@ def keys(command: Parser) -> None:
         one.add_argument("--json", action="store_true", default=SUPPRESS, help="as JSON")
 
 
+def nats(command: Parser) -> None:
+    what = command.add_subparsers(dest="what", metavar="WHAT", parser_class=type(command), required=True)
+    init = what.add_parser("init", help="make or check what must be at the servers; the first time, make the admin's key")
+    init.add_argument("servers", nargs="*", metavar="SERVER", help="nats://HOST:4222, tls:// with TLS (default: as last time)")
+    init.add_argument("--ca", metavar="FILE", help="the authority of the servers' certificates, in PEM form")
+    init.add_argument("--streams", type=values.streams, metavar="N", help="streams of mail, %(type)s (default 1)")
+    init.add_argument(
+        "--replicas", type=values.copies, metavar="N", help="copies of each message, %(type)s (default 3, on fewer nodes 1)"
+    )
+    init.add_argument(
+        "--disk", type=values.disk_gib, metavar="GIB", help="GiB of each node's disk for mail, %(type)s (default 4)"
+    )
+    add = what.add_parser("add-site", help="let a machine in: its keys in one file, and its account for the servers")
+    add.add_argument("name", metavar="NAME", help="1-32 small letters, digits or hyphens: others write to somebody@NAME")
+    add.add_argument("--out", metavar="FILE", help="where its keys go (default NAME.site)")
+    remove = what.add_parser("remove-site", help="put a machine out")
+    remove.add_argument("name", metavar="NAME")
+    accounts = what.add_parser("accounts", help="print the accounts of the servers' configuration, with all sites")
+    join = what.add_parser("join", help="make this machine's broker the site that a file of add-site is for")
+    join.add_argument("file", metavar="FILE", help="what ipc nats add-site wrote")
+    join.add_argument("--replace", action="store_true", help="even if it is another site now")
+    check = what.add_parser("check", help="check everything between this machine and the others, and say what to do")
+    tidy = what.add_parser("tidy", help="remove from the servers what the sites have read (it goes by itself after 7 days)")
+    for one in (init, add, remove, accounts, check, tidy):
+        one.add_argument("--admin", metavar="FILE", help="the admin's key (default ipc-admin.json in this folder)")
+    monitors = "where the servers tell of themselves (default http://HOST:8222; several with commas)"
+    for one in (init, check):
+        one.add_argument("--monitor", metavar="URL", help=monitors)
+
+
 def backup(command: Parser) -> None:
     command.add_argument("file", metavar="FILE", help="a new file; it holds keys and is yours alone")
     command.add_argument("--json", action="store_true", help="as JSON")

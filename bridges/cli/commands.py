@@ -59,7 +59,7 @@ class CommandRow:
 
 BY_HOSTS = ""
 """In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
-HERE = frozenset({"backup", "demo", "keys", "import_mail", "service"})
+HERE = frozenset({"backup", "demo", "keys", "import_mail", "service", "bridges.nats.commands"})
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
 """What runs in their place with a key file."""
@@ -76,6 +76,12 @@ COMMANDS = {
         "backup:restore", "make the data folder what a backup holds", "ipc restore ~/mail.tar", takes.restore
     ),
     "keys": CommandRow("keys:run", "who may come in from other machines", "ipc keys new fred", takes.keys),
+    "nats": CommandRow(
+        "bridges.nats.commands:run",
+        "exchange mail with brokers on other machines, over nats-server",
+        "ipc nats init nats://HOST:4222\n  ipc nats add-site rome\n  ipc nats join rome.site",
+        takes.nats,
+    ),
     "register": CommandRow("mail:register", "take a name", "ipc register fred", takes.register),
     "send": CommandRow(
         "mail:send",

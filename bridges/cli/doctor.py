@@ -11,7 +11,7 @@ from collections.abc import Callable
 from bridges.cli.service_state import ask, differences, door_state, repair_kept
 from bridges.cli.status import clock_line, gate_line
 from bridges.plurals import number_of
-from bridges.terminal import complain, say, style
+from bridges.terminal import complain, say, say_finding
 from broker.home.data_folder import prepare_home
 from broker.home.endpoints import endpoint, socket_answers
 from broker.home.message_files import locate
@@ -53,8 +53,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
             verdict, text = look(settings)
         except (OSError, IpcError) as e:
             verdict, text = "FAIL", str(e)
-        colour = {"ok": "green", "warn": "yellow", "FAIL": "red"}[verdict]
-        say(f"{style(verdict.ljust(4), colour)}  {name.ljust(9)} {text}")
+        say_finding(verdict, name, text)
         if verdict == "FAIL":
             worst = FAILED
     return worst

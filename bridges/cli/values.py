@@ -8,27 +8,22 @@ def message_id(text: str) -> str:
     return text.removeprefix("#")
 
 
-class Bounded:
-    """The type of an argument that becomes a field of a request: a number of ``unit``, within the field's bounds.
+class Between:
+    """The type of an argument that is a number of ``unit`` from ``low`` to ``high``.
 
-    A ``low`` of its own stands in place of the field's. ``str`` of it says the bounds, for ``%(type)s`` in a help text.
-    The table is imported when bounds are wanted.
+    ``str`` of it says the bounds, for ``%(type)s`` in a help text.
     """
 
-    __slots__ = ("_action", "_kind", "_low", "_name", "_unit")
+    __slots__ = ("_high", "_kind", "_low", "_unit")
 
-    def __init__(self, action: str, name: str, kind: type[int | float], unit: str, low: int | None = None) -> None:
-        self._action = action
-        self._name = name
+    def __init__(self, low: int, high: int, kind: type[int | float], unit: str) -> None:
+        self._low = low
+        self._high = high
         self._kind = kind
         self._unit = unit
-        self._low = low
 
     def bounds(self) -> tuple[int, int]:
-        from broker.protocol.actions import ACTIONS
-
-        field = ACTIONS[self._action].field(self._name)
-        return (field.low or 0) if self._low is None else self._low, field.most
+        return self._low, self._high
 
     def __str__(self) -> str:
         low, high = self.bounds()
@@ -48,6 +43,27 @@ class Bounded:
         return value
 
 
+class Bounded(Between):
+    """The same for an argument that becomes a field of a request: within the field's bounds.
+
+    A ``least`` of its own stands in place of the field's. The table is imported when bounds are wanted.
+    """
+
+    __slots__ = ("_action", "_least", "_name")
+
+    def __init__(self, action: str, name: str, kind: type[int | float], unit: str, least: int | None = None) -> None:
+        super().__init__(0, 0, kind, unit)
+        self._action = action
+        self._name = name
+        self._least = least
+
+    def bounds(self) -> tuple[int, int]:
+        from broker.protocol.actions import ACTIONS
+
+        field = ACTIONS[self._action].field(self._name)
+        return (field.low or 0) if self._least is None else self._least, field.most
+
+
 wait_s = Bounded("check", "wait_s", float, "seconds")
 ttl_s = Bounded("send", "ttl_s", float, "seconds")
 deadline_s = Bounded("ask", "deadline_s", float, "seconds")
@@ -56,4 +72,7 @@ watch_s = Bounded("watch_agent", "ttl_s", float, "seconds")
 watch_number = Bounded("unwatch_agent", "watch_id", int, "(ipc watches lists them)")
 count = Bounded("check", "limit", int, "messages")
 page_size = Bounded("history", "limit", int, "messages")
-minutes = Bounded("autocheck", "minutes", int, "minutes", low=1)
+minutes = Bounded("autocheck", "minutes", int, "minutes", least=1)
+streams = Between(1, 64, int, "streams")
+copies = Between(1, 5, int, "copies")
+disk_gib = Between(1, 1_000_000, int, "GiB")

@@ -17,22 +17,15 @@ from nats.aio.client import Client
 
 from bridges.nats import layout
 from bridges.nats.layout import bucket_stream, bucket_subject
+from bridges.nats.trouble import Trouble
 
 NO_STREAM = 10059
 _NO_ROOM = (10023, 10028, 10047)
-_NOT_YET = (10008, 10009)
-"""The cluster has no leader yet, or is busy with an election."""
 _TOO_FEW_NODES = (10005, 10074)
+_NOT_YET = (10005, 10008, 10009)
+"""The nodes of a cluster don't know each other yet, or hold an election."""
 _CONNECT_S, _ANSWER_S = 3.0, 5.0
-_PATIENCE_S, _PAUSE_S = 30.0, 0.3
-
-
-class Trouble(Exception):
-    """Why a command can't go on, and what to do about it."""
-
-    def __init__(self, text: str, step: str) -> None:
-        super().__init__(text)
-        self.step = step
+_PATIENCE_S, _PAUSE_S = 15.0, 0.3
 
 
 class Refused(Trouble):

@@ -71,6 +71,13 @@ class NatsNode:
             )
         self.frozen = False
 
+    def reload(self) -> None:
+        """Twice: a new account gets what it may ask of others at the second reload."""
+        for _ in range(2):
+            before = self.ask("varz")["config_load_time"]
+            self.signal(signal.SIGHUP)
+            wait_for(f"{self.name}'s new configuration", lambda b=before: self.ask("varz")["config_load_time"] != b)
+
     def signal(self, signum: int) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signum)
@@ -155,9 +162,7 @@ class NatsServers:
         self._write(accounts)
         for node in self.nodes:
             if node.answers:
-                before = node.ask("varz")["config_load_time"]
-                node.signal(signal.SIGHUP)
-                wait_for(f"{node.name}'s new configuration", lambda n=node, b=before: n.ask("varz")["config_load_time"] != b)
+                node.reload()
 
     def stop(self) -> None:
         """End all, and remove the folder."""

@@ -158,7 +158,8 @@ def test_the_unit_runs_what_the_configuration_says() -> None:
     duck = int(re.findall(r'lame_duck_duration: "(\d+)s"', common)[0])
     assert int(settings["TimeoutStopSec"]) > duck
     assert settings["KillSignal"] == "SIGUSR2"
-    assert re.findall(r"^ExecReload=(.*)$", UNIT, re.M) == [settings["ExecStartPre"], "/bin/kill -HUP $MAINPID"]
+    hup = "/bin/kill -HUP $MAINPID"
+    assert re.findall(r"^ExecReload=(.*)$", UNIT, re.M) == [settings["ExecStartPre"], hup, "/bin/sleep 1", hup]
     hardened = {"NoNewPrivileges": "true", "ProtectSystem": "strict", "ProtectHome": "true", "PrivateDevices": "true"}
     assert {name: settings[name] for name in hardened} == hardened
     assert settings["User"] == "nats"
