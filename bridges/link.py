@@ -33,7 +33,7 @@ _POLL_S = 5.0
 """The broker wakes us when there is something to take. This is for the wake that a broker's restart loses."""
 _MARKS_APART_S = 0.5
 _TOLD_APART_S = 15.0
-_FIRST_PAUSE_S, _LAST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 3.0, 20.0
+_FIRST_PAUSE_S, _LAST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0, 20.0
 """Before something is tried again: the first, then twice as long each time up to the last; the longest for rows of one site.
 The broker takes a row of which it hears nothing for 30 s as failed."""
 _TIMEOUT_S = 30.0
@@ -145,11 +145,13 @@ class LinkDriver:
         self._owe = asyncio.Event()
         self._why: dict[str, tuple[str, float]] = {}
         """By part what it waits for, and when it said so."""
+        self._why_site: dict[str, str] = {}
+        """By site why its mail waits; empty once it does not."""
         self._said: tuple[bool, str] | None = None
         self._failed: list[tuple[float, Map]] = []
         """(when to tell, what) of rows that failed."""
-        self._pauses: dict[str, float] = {}
-        """By site how long its next failure waits."""
+        self._pauses: dict[str, tuple[float, float]] = {}
+        """By site that fails how long it waits, and until when."""
         self._loop = asyncio.get_running_loop()
         self.counted = {"sent": 0, "arrived": 0, "failed": 0}
 
@@ -258,14 +260,28 @@ class LinkDriver:
             if part.acked:
                 await self._ask("link_sent", **place, acked=[list(one) for one in part.acked])
             if part.failed:
-                pause_s = self._pauses.get(part.to, _FIRST_PAUSE_S)
-                self._failed.append((self._loop.time() + pause_s, {**place, "acked": [], "failed": part.failed}))
-                self._pauses[part.to] = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                self._pauses.pop(part.to, None)
+                self._failed.append((self._again_s(part.to), {**place, "acked": [], "failed": part.failed}))
+            elif self._pauses.pop(part.to, None):  # it goes again: what failed before need not wait
+                self._failed = [(0.0 if one["to"] == part.to else due_s, one) for due_s, one in self._failed]
             self.counted["sent"] += len(part.acked)
             self.counted["failed"] += len(part.failed)
-            self._waits(f"mail for {part.to}", part.why if part.failed else "")
+            self._say_of(part.to, part.why if part.failed else "")
+
+    def _again_s(self, site: str) -> float:
+        """When rows for a site are tried again. All that fail until then wait for the same moment; the next pause is longer."""
+        now_s = self._loop.time()
+        pause_s, due_s = self._pauses.get(site, (_FIRST_PAUSE_S / 2, 0.0))
+        if due_s <= now_s:
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            due_s = now_s + pause_s
+            self._pauses[site] = pause_s, due_s
+        return due_s
+
+    def _say_of(self, site: str, why: str) -> None:
+        """Why mail for one site waits, while that of others goes on."""
+        if self._why_site.get(site, "") != why:
+            self._why_site[site] = why
+            self._carrier.changed.set()
 
     async def _own_up(self) -> None:
         """Tell the broker of the failures whose pause is over."""
@@ -342,7 +358,11 @@ class LinkDriver:
     async def _told(self, news: News) -> None:
         why = news.why or self._waiting_for()
         connected = news.connected and not why
-        await self._ask("link_told", connected=connected, why=why[:_WHY_LENGTH], keys=news.keys, **news.hints)
+        sites = {
+            site: {**news.hints.get("sites", {}).get(site, {}), "why": text} for site, text in self._why_site.items() if text
+        }
+        hints = {**news.hints, "sites": {**news.hints.get("sites", {}), **sites}}
+        await self._ask("link_told", connected=connected, why=why[:_WHY_LENGTH], keys=news.keys, **hints)
         if news.born:
             await self._ask("link_streams", born=news.born)
             self._wake.set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,8 @@ class NatsCarrier:
         self._born: dict[str, str] = {}
         """Creation times of the streams of mail, by name."""
         self._born_at_s = 0.0
+        self._other = asyncio.Event()
+        """Set when a stream seems to be another than before."""
         self._born_connection = 0
         self._told_born: dict[str, str] = {}
         self.dropped: Counter[str] = Counter()
@@ -160,13 +163,17 @@ class NatsCarrier:
     async def _watch_born(self) -> None:
         """Notice a stream that was made anew while nothing is sent, so that what it lost is sent again."""
         while True:
+            self._born_at_s = 0.0
+            self._other.clear()
+            wait_s = _BORN_EACH_S / 2
             try:
                 for site in list(self._keys.known):
                     await self._born_of(site)
-                self.changed.set()
             except CarrierAway:
-                self.changed.set()
-            await asyncio.sleep(_BORN_EACH_S / 2)
+                wait_s = 1.0
+            self.changed.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._other.wait(), wait_s)
 
     # in
 
@@ -178,6 +185,7 @@ class NatsCarrier:
             reader = self._mail = StreamReader(
                 self.client, stream, self._site, own_streams(self._site, self._keys.streams)[stream], newest=False
             )
+            reader.on_other = self._other.set
             place = self._places.get(stream, {"cursor": 0, "born": ""})
             reader.begin(place["cursor"], place["born"])
         reads = await reader.read()
@@ -190,8 +198,6 @@ class NatsCarrier:
         except CarrierAway:  # a body or a key could not be fetched: all of it comes again
             reader.begin(reads[0].sequence - 1, reader.born)
             raise
-        if reader.born != self._born.get(stream, reader.born):
-            self._acks.went_back = True
         self._places[stream] = {"cursor": reads[-1].sequence, "born": reader.born}
         self._lease.place = self._places[stream]
         return ReadBatch(stream, reader.born, reads[-1].sequence, entries)

@@ -85,7 +85,7 @@ class Names:
             for name, (entry, seen_s) in self._others.get(site, {}).items():
                 if entry.get("gone"):
                     continue
-                silent_s = round(entry["silent_s"] + now_s - seen_s, 1)
+                silent_s = int(entry["silent_s"] + now_s - seen_s)
                 agents[site].append({"name": name, "presence": entry["presence"], "note": entry["note"], "silent_s": silent_s})
                 claims[site] += [{"resource": c["resource"], "holder": name, "note": c["note"]} for c in entry["claims"]]
         return {"agents": agents, "claims": claims} if changed else {}

@@ -69,6 +69,8 @@ class NatsClient:
         self._moving: asyncio.Task[None] | None = None
         self._failing_since_s: float | None = None
         self._loop = asyncio.get_running_loop()
+        self.waiting: set[asyncio.Event] = set()
+        """Set when a connection begins, for those who would wait longer for what the former one owed them."""
         self.connections = 0
         """How often a connection began. What was known of streams may be wrong after another one."""
 
@@ -133,6 +135,8 @@ class NatsClient:
         self.connections += 1
         self._said = ""
         self._failing_since_s = None
+        for event in self.waiting:
+            event.set()
         self._on_change()
 
     async def _down(self) -> None:

@@ -10,6 +10,7 @@ take the lease, and an old entry that is written once more has an ``n`` that doe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -58,7 +59,8 @@ class SiteLease:
         """Another holder, its n, and when we saw that first."""
         self._other = ""
         """Where another bridge runs the link; empty if none does."""
-        self._got = asyncio.Event()
+        self._got, self._connected = asyncio.Event(), asyncio.Event()
+        client.waiting.add(self._connected)
         self.place: dict[str, Any] = {}
         """``cursor`` and ``born`` of what this site has read, for who tidies the streams."""
 
@@ -90,7 +92,10 @@ class SiteLease:
                 await self._renew()
             except CarrierAway:
                 self._revision = None
-            await asyncio.sleep(_RENEWED_EACH_S if self.held and self._revision is not None else _LOOKED_EACH_S)
+            self._connected.clear()
+            with contextlib.suppress(TimeoutError):
+                wait_s = _RENEWED_EACH_S if self.held and self._revision is not None else _LOOKED_EACH_S
+                await asyncio.wait_for(self._connected.wait(), wait_s)
 
     async def end(self) -> None:
         """Give it back, so that the next one need not wait. Raises CarrierAway."""

@@ -19,6 +19,8 @@ from bridges.link import CarrierAway
 from bridges.nats.nats_client import FAILURES, NO_CONSUMER, ApiRefused, NatsClient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
@@ -59,6 +61,8 @@ class StreamReader:
         self._beat_s = beat_s
         self.cursor = 0
         self.born = ""
+        self.on_other: Callable[[], object] = lambda: None
+        """Called when the stream is another than the one that was read."""
         self._came: deque[Msg] = deque()
         self._some = asyncio.Event()
         self._subscription: Subscription | None = None
@@ -94,7 +98,7 @@ class StreamReader:
                     await asyncio.wait_for(self._some.wait(), self._beat_s * _SILENT_BEATS)
                 except TimeoutError:
                     raise _Strange("the nats-servers do not send on") from None
-                if not self._connection:
+                if self._connection != self._client.connections:
                     raise _Strange("the server that read for us is gone")
                 self._client.worked()
         except _Strange as e:
@@ -106,15 +110,18 @@ class StreamReader:
         if self._connection and self._client.connected:
             with contextlib.suppress(CarrierAway, *FAILURES):
                 await self._end()
+        self._client.waiting.discard(self._some)
         self._connection = 0
 
     async def _make(self) -> None:
         await self._end()
+        self._client.waiting.add(self._some)
         connection = self._client.connections
         info = await self._client.api(f"STREAM.INFO.{self.stream}")
         born = str(info["created"])
         if born != self.born or info["state"]["last_seq"] < self.cursor:  # wiped, made anew, or cut at the end by a crash
             self.born, self.cursor = born, 0
+            self.on_other()
         client = await self._client.client()
         self._came.clear()
         self._wanted, self._next = 0, 1

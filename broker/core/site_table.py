@@ -65,7 +65,9 @@ def agents(batch: Batch) -> list[dict[str, Any]]:
 def age_of(batch: Batch, site: str) -> float | None:
     """Seconds since a site gave a sign, as far as the door said."""
     told = batch.state.link.hints.sites.get(site)
-    return None if told is None else float(told[1].get("age_s", 0.0)) + batch.now.mono_s - told[0]
+    if told is None or "age_s" not in told[1]:
+        return None
+    return float(told[1]["age_s"]) + batch.now.mono_s - told[0]
 
 
 def is_away(batch: Batch, site: str) -> bool:
