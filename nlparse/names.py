@@ -1,8 +1,9 @@
 """Names and addresses in a text: which are registered, which are near-misses, and lists of them (RULES.md §2)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from nlparse.grammar import Grammar
 from nlparse.spelling import distance
@@ -35,11 +36,24 @@ class Directory:
 
     def __init__(self, known: Iterable[str], grammar: Grammar) -> None:
         self.known = {name.lower(): name for name in known}
-        self.sites = {name.partition("@")[2] for name in self.known if "@" in name}
         self._never = grammar.parts["never_names"].words
         self._work = grammar.parts["work_words"].words
         self._everyone = [word for word in self._never & grammar.parts["audiences"].words if len(word) >= LONG]
         self._near: dict[str, tuple[bool, str | None]] = {}
+
+    @cached_property
+    def _here(self) -> list[str]:
+        return [name for name in self.known if "@" not in name]
+
+    @cached_property
+    def sites(self) -> dict[str, list[str]]:
+        """The names that are registered at each other site. There may be far more of them than names here."""
+        return _grouped((site, name) for name, at, site in (known.partition("@") for known in self.known) if at)
+
+    @cached_property
+    def _homes(self) -> dict[str, list[str]]:
+        """The other sites at which each name is registered."""
+        return _grouped((name, site) for name, at, site in (known.partition("@") for known in self.known) if at)
 
     def exact(self, name: str) -> bool:
         return name.lower() in self.known
@@ -55,28 +69,33 @@ class Directory:
         found: list[tuple[int, str]] = []
         if low in self._work:
             return False, None  # ``text`` is no misspelt ``test``
-        for other, spelled in self.known.items():
-            cost = _edits(low, other)
-            if cost and _letters(low) != _letters(other):
-                found.append((cost, spelled))
+        for typed, other, whole in self._comparable(low):
+            cost = _edits(typed, other)
+            if cost and _letters(typed) != _letters(other):
+                found.append((cost, self.known[whole]))
         if not found:
             return False, None
         best = min(found)[0]
         closest = [spelled for cost, spelled in found if cost == best]
         return True, closest[0] if len(closest) == 1 else None
 
+    def _comparable(self, low: str) -> Iterator[tuple[str, str, str]]:
+        """(what is compared of a name, of a registered one, and that one): of an address one half, while the other is equal."""
+        name, at, site = low.partition("@")
+        if not at:
+            yield from ((low, other, other) for other in self._here)
+        yield from ((name, other, f"{other}@{site}") for other in self.sites.get(site, ()))
+        yield from ((site, other, f"{name}@{other}") for other in self._homes.get(name, ()) if at)
+
     def nearest(self, name: str) -> tuple[str, ...]:
-        """Up to MOST_CANDIDATES registered names that share at least half their letters with a name, nearest first.
-        The site of an address counts only against another's, and nobody is nearly everyone."""
+        """Up to MOST_CANDIDATES registered names that share at least half their letters with a name, nearest first, and those
+        of the same name at other sites. Nobody is nearly everyone."""
         low = name.lower()
-        found = []
-        for other, spelled in self.known.items():
-            if other.startswith("*") != low.startswith("*"):
-                continue
-            there = other if "@" in low else other.partition("@")[0]
-            cost = distance(low, there, max(len(low), len(there)) // 2)
-            if cost is not None:
-                found.append((cost, spelled))
+        found = [(1, self.known[f"{low}@{site}"]) for site in self._homes.get(low, ())]
+        for typed, other, whole in self._comparable(low):
+            cost = distance(typed, other, max(len(typed), len(other)) // 2)
+            if cost is not None and whole.startswith("*") == low.startswith("*"):
+                found.append((cost, self.known[whole]))
         return tuple(spelled for _, spelled in sorted(found)[:MOST_CANDIDATES])
 
     def registered(self, name: str) -> bool:
@@ -99,15 +118,15 @@ class Directory:
         return None
 
 
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
 def _edits(low: str, other: str) -> int | None:
-    """Edits between two names, if they are few enough for a near-miss. Of an address only one half may be off."""
-    if ("@" in low) != ("@" in other):
-        return None
-    if "@" in low:
-        (name, _, site), (other_name, _, other_site) = low.partition("@"), other.partition("@")
-        if site == other_site:
-            return _edits(name, other_name)
-        return _edits(site, other_site) if name == other_name else None
+    """Edits between two names, if they are few enough for a near-miss."""
     shorter = min(len(low), len(other))
     return None if shorter < 3 else distance(low, other, 2 if shorter >= LONG else 1)
 
@@ -118,7 +137,7 @@ def _letters(name: str) -> str:
 
 def read_recipient(text: str, at: int, directory: Directory) -> Name | None:
     """The name or the address that begins at ``at``, as ``read_name`` reads names. An address may be anyone's here."""
-    return _read(text, at, _ADDRESS) or read_name(text, at, directory)
+    return read_name(text, at, directory) or _read(text, at, _ADDRESS)
 
 
 def read_name(text: str, at: int, directory: Directory) -> Name | None:

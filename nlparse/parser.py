@@ -13,7 +13,7 @@ from nlparse.audience import read_broadcast
 from nlparse.autocheck import read_autocheck
 from nlparse.bare_commands import read_bare
 from nlparse.grammar import Grammar, grammar_of
-from nlparse.names import Directory
+from nlparse.names import MOST_CANDIDATES, Directory
 from nlparse.naming import read_register, read_rename, read_self_naming
 from nlparse.reading import Reading
 from nlparse.reply import read_forward, read_reply
@@ -127,7 +127,7 @@ def _question(would_be: c.Command, directory: Directory) -> c.Question:
     if not strangers:
         return c.Question(text=f"Send this to {' and '.join(to)}?", would_be=would_be)
     verb = "isn't" if len(strangers) == 1 else "aren't"
-    candidates = dict.fromkeys(name for stranger in strangers for name in directory.nearest(stranger))
+    candidates = dict.fromkeys(name for stranger in strangers[:MOST_CANDIDATES] for name in directory.nearest(stranger))
     return c.Question(
         text=f"{' and '.join(strangers)} {verb} registered. Send anyway?", would_be=would_be, candidates=tuple(candidates)
     )

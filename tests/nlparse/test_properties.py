@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from nlparse import Unknown, Vocabulary, parse
-from nlparse.content import is_code
+from nlparse.content import is_code, is_type
 from tests.examples import examples
 
 KNOWN = ["claude", "fred", "barney", "wilma", "fred@rome", "*@rome"]
@@ -35,7 +35,7 @@ sentences = st.lists(words, max_size=12).map(" ".join)
 @example("\ud800\x00\r\n\u2028x", "msg fred: ")
 def test_content_after_a_separator_survives_byte_for_byte(content: str, before: str) -> None:
     assume(not (content[0] in QUOTES and content[-1] in QUOTES))
-    assume(not (before == "@fred: " and ("\n" in content or is_code(content))))
+    assume(not (before == "@fred: " and ("\n" in content or is_code(content) or is_type(content, one_word=True))))
     command = parse(before + content, known=KNOWN)
     assert command.answer() == {"intent": "send", "to": ["fred"], "content": content}
 
