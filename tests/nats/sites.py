@@ -10,8 +10,10 @@ import nats
 import nkeys
 
 from bridges.nats import layout
+from bridges.nats.admin_client import AdminClient
 from bridges.nats.envelope import KEY, Identity
 from bridges.nats.permissions import accounts, site_block, streams_block
+from bridges.nats.setup import DISK_GIB, make, wanted
 from bridges.nats.site_file import SiteFile
 from tests.nats.servers import NatsServers
 
@@ -68,28 +70,17 @@ class SitesWorld:
         self.as_admin(self._make)
 
     async def _make(self, client: Any) -> None:
-        js = client.jetstream(timeout=15)
-        replicas = len(self.servers.nodes)
-        for k in range(self.streams):
-            await self.add_mail_stream(client, k)
-        await js.add_stream(
-            name=layout.MARKS, subjects=["ipc.at.>"], num_replicas=replicas, max_msgs_per_subject=1, allow_direct=True
-        )
-        for bucket in layout.BUCKETS:
-            await js.create_key_value(bucket=bucket, history=1, replicas=replicas, direct=True)
-        await js.create_object_store(layout.BODIES, replicas=replicas)
+        for want in self._wanted():
+            await make(AdminClient(client), want, sized=True)
         await self.put_key(client, layout.STREAMS_KEY, {"streams": self.streams})
         for site in self.users:
             await self.put_key(client, site, {"site": site, "sign": self.key(site)})
 
     async def add_mail_stream(self, client: Any, k: int = 0) -> None:
-        await client.jetstream(timeout=15).add_stream(
-            name=layout.mail_stream(k),
-            subjects=[f"ipc.in.{k}.>"],
-            num_replicas=len(self.servers.nodes),
-            duplicate_window=120,
-            allow_direct=True,
-        )
+        await make(AdminClient(client), self._wanted()[k], sized=True)
+
+    def _wanted(self) -> list[dict[str, Any]]:
+        return wanted(self.streams, len(self.servers.nodes), DISK_GIB)
 
     async def put_key(self, client: Any, name: str, entry: dict[str, Any]) -> None:
         self._numbers += 1
