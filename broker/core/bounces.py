@@ -8,6 +8,10 @@ death at any moment loses nothing and tells nothing twice.
     ended -----------------------------.
                                         +--> untold --tell--> a notice of ``system``, BOUNCED
     unread, its reader away --search---'
+    word of another site, in ``far_news``
+
+Mail for a name at another site is overdue while that site does not have it. Once it does, that site looks for its readers, and
+says ``away``. So does this one of mail that came from there: the step BOUNCED keeps it from saying so twice.
 
 A sender gets at most one digest an hour; it lands as a digest and wakes nobody. One whose mailbox is full gets none, which is
 counted. Who is not registered is told once it is again. Notices are nobody's, so they never bounce.
@@ -19,11 +23,13 @@ each mailbox notes before when nothing more in it is overdue.
 import heapq
 from math import inf
 
+from broker.core import far_steps
 from broker.core.batch import Batch
 from broker.core.bodies import alive
 from broker.core.chores import ROWS
 from broker.core.endings import owe
 from broker.core.facts import Mark, Step
+from broker.core.far_word import tell_of
 from broker.core.mailboxes import room
 from broker.core.notices import notify
 from broker.core.state import NOT_SEARCHED, Landing, Mailbox, Overdue
@@ -78,13 +84,18 @@ def search(batch: Batch) -> float:
 
 def _next_s(mailbox: Mailbox, shortest_s: float) -> float:
     """Before then nothing more in the mailbox is overdue."""
-    return max(mailbox.overdue.next_s, mailbox.last_seen_s + shortest_s)
+    return max(mailbox.overdue.next_s, seen_s(mailbox) + shortest_s)
+
+
+def seen_s(mailbox: Mailbox) -> float:
+    """When its reader was last here. Of a name at another site it says nothing that we write to it."""
+    return 0.0 if mailbox.site else mailbox.last_seen_s
 
 
 def look_into(batch: Batch, mailbox: Mailbox, limit: int, shortest_s: float) -> tuple[int, bool]:
     """Note the mailbox's overdue mail, of at most ``limit`` messages; (how many were read, whether that was all)."""
     known, due_s, settings = mailbox.overdue, batch.now.due_s, batch.settings
-    if not is_away(batch, mailbox):
+    if not mailbox.site and not is_away(batch, mailbox):
         batch.journal.set(mailbox, "overdue", known._replace(next_s=due_s + shortest_s))
         return 0, True
     urgent = sorted(i for i in mailbox.urgent if i > known.urgent_upto)[:limit]
@@ -92,7 +103,7 @@ def look_into(batch: Batch, mailbox: Mailbox, limit: int, shortest_s: float) -> 
     late, next_s = overdue_of(batch, mailbox, rows, settings.bounce_interrupt_s)
     urgent_upto, done = (late[-1].message_id if late else known.urgent_upto), len(urgent) < limit or next_s < inf
     note_overdue(batch, mailbox, late)
-    read, upto, away_s = len(rows), known.upto, mailbox.last_seen_s + settings.bounce_after_s
+    read, upto, away_s = len(rows), known.upto, seen_s(mailbox) + settings.bounce_after_s
     if away_s > due_s:
         next_s = min(next_s, away_s)
     else:
@@ -109,8 +120,8 @@ def look_into(batch: Batch, mailbox: Mailbox, limit: int, shortest_s: float) -> 
 def overdue_of(batch: Batch, mailbox: Mailbox, rows: list[Unread], after_s: float) -> tuple[list[Unread], float]:
     """The first of these messages, as far as they are overdue, and when the next one is."""
     for position, row in enumerate(rows):
-        came_s = row.created_s - batch.now.ahead_s if row.brief else row.expires_s - batch.settings.unread_ttl_s
-        late_s = max(came_s, mailbox.last_seen_s) + after_s
+        came_s = row.created_s - batch.now.ahead_s if row.brief or mailbox.site else row.expires_s - batch.settings.unread_ttl_s
+        late_s = max(came_s, seen_s(mailbox)) + after_s
         if late_s > batch.now.due_s:
             return rows[:position], late_s
     return rows, inf
@@ -122,11 +133,23 @@ def note_overdue(batch: Batch, mailbox: Mailbox, late: list[Unread]) -> None:
     owed = []
     for row in late:
         sender = state.by_id.get(row.sender_id)
-        if sender is not None and sender.claimed and sender is not mailbox and not row.told:
+        if sender is None or sender is mailbox or row.told:
+            continue
+        if sender.site:
+            tell_site(batch, mailbox, row.message_id)
+        elif sender.claimed and (not mailbox.site or far_steps.row_of(batch, mailbox, row.message_id) is not None):
             owed.append((row.sender_id, row.message_id, mailbox.id))
     if owed:
         batch.store.add_untold(owed)
         owe(state, {sender_id for sender_id, *_ in owed}, batch.now, batch.journal)
+
+
+def tell_site(batch: Batch, mailbox: Mailbox, message_id: int) -> None:
+    """A letter of another site waits for somebody who is away: that site is told, once."""
+    letter = batch.store.find_letter(message_id)
+    if letter is not None and not mailbox.site:
+        tell_of(batch, mailbox, letter, "away", **({} if mailbox.claimed else {"nobody": True}))
+        batch.store.add_steps([Step(message_id, mailbox.id, Mark.BOUNCED, "away", batch.now.term_s)])
 
 
 # what is told
@@ -173,6 +196,9 @@ def is_news(batch: Batch, row: Untold) -> bool:
     reader = batch.state.by_id.get(row.mailbox_id)
     if reader is None or not row.waits:
         return False
+    if reader.site:
+        waits_here = far_steps.row_of(batch, reader, row.message_id) is not None
+        return waits_here or bool(far_steps.said_away(batch, reader, row.message_id))
     if not is_away(batch, reader):
         batch.journal.set(reader, "overdue", NOT_SEARCHED)
         return False
@@ -219,6 +245,8 @@ def line_of(batch: Batch, row: Untold) -> str:
     name = reader.name if reader is not None else row.name or "?"
     if row.ending is not None:
         why = f"{row.ending}: {row.why}"
+    elif reader is not None and reader.site:
+        why = f"waits: {far_steps.why_away(batch, reader, row.message_id)}"
     elif reader is None or not reader.claimed:
         why = "waits: nobody has this name yet"
     else:

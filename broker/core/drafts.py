@@ -58,6 +58,8 @@ def store_message(batch: Batch, draft: Draft) -> int:
     for mailbox in to:
         if mailbox.site:
             journal.set(mailbox, "queued", mailbox.queued + 1)
+            if draft.land == Landing.AT_ONCE:
+                journal.add(mailbox.urgent, message_id)
         elif mailbox.id in muting:
             batch.store.file_muted(mailbox.id, message_id, batch.now.term_s)
         else:

@@ -33,6 +33,7 @@ from broker.core import (
     conversation,
     dead_letters,
     delivery,
+    far_word,
     fast_sends,
     groups,
     history,
@@ -146,6 +147,7 @@ CHORES: dict[str, chores.Chore] = {
     "radar": radar.sweep,
     "watches": agent_watches.write_gathered,
     "steps": steps.write_down,
+    far_word.EXPIRED: far_word.tell_expired,
     "overdue": bounces.search,
     "bounces": bounces.tell,
 }

@@ -116,7 +116,7 @@ def change_group(batch: Batch, site: str, kind: str, body: dict[str, Any]) -> No
     if kind == "leave":
         mailbox = batch.state.mailboxes.get(f"{name}@{site}")
         if mailbox is not None and group is not None:
-            drop_member(batch, group, mailbox.id)
+            drop_member(batch.state, batch.store, group, mailbox.id, batch.journal)
         return
     refused = {"k": "not_joined", "group": wanted, "name": name}
     if group is None:

@@ -49,7 +49,7 @@ def body_of(batch: Batch, site: str, message_id: int) -> dict[str, Any]:
     if letter.data is not None:
         body["data"] = msgpack.unpackb(letter.data)
     row = next(iter(unread.values()))
-    if row.brief:
+    if row.brief or row.expires_s <= batch.now.due_s:
         body["ttl_s"] = max(1.0, row.expires_s - batch.now.due_s)
     for field, other in (("reply_to", letter.reply_to), ("thread", letter.thread_id)):
         if other is not None and (named := name_of(batch, other, site)) is not None:

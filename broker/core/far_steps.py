@@ -16,7 +16,7 @@ from broker.core.link_state import OutboxRow
 from broker.core.state import Mailbox
 from broker.core.steps import steps_of
 from broker.core.storage import Copy, StoredMessage
-from broker.core.values import iso
+from broker.core.values import iso, iso_term
 
 _WAY = ("outbox", "stored", "at_site")
 _BY_THE_SITE = ("refused", "dead")
@@ -70,12 +70,22 @@ def why_spread(mailbox: Mailbox, count: int) -> str:
     return f"given to {count} at {mailbox.site}; who of them has read it is not told"
 
 
+def why_away(batch: Batch, mailbox: Mailbox, message_id: int) -> str:
+    """Why a letter is overdue: its site does not come for it, or its reader there is away."""
+    if row_of(batch, mailbox, message_id) is not None:
+        since_s = site_table.away_since_s(batch, mailbox.site)
+        if since_s is None:
+            return site_table.why_waits(batch, mailbox.site)
+        return f"site {mailbox.site} is away since {iso_term(batch, since_s)[:16]}Z"
+    return said_away(batch, mailbox, message_id)
+
+
 def said_away(batch: Batch, mailbox: Mailbox, message_id: int) -> str:
     """What the letter's site said of a reader who does not come; empty where it said nothing."""
     name = mailbox.name.partition("@")[0]
     for step in steps_of(batch, mailbox, message_id):
         if step.step == Mark.AWAY:
-            return f"{name} is away" if step.way != NOBODY else f"nobody there is called {name} yet"
+            return f"{mailbox.name} is away" if step.way != NOBODY else f"nobody at {mailbox.site} has the name {name} yet"
     return ""
 
 

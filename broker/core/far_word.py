@@ -3,6 +3,7 @@
 It is numbered like a letter, in the transaction in which it became true.
 """
 
+from math import inf
 from typing import Any
 
 import msgpack
@@ -13,6 +14,9 @@ from broker.core.link import fresh, put_out
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
 
+EXPIRED = "expired_far"
+"""Name of the chore."""
+
 
 def put_word(batch: Batch, site: str, body: dict[str, Any]) -> None:
     """Number something that is no letter."""
@@ -20,10 +24,12 @@ def put_word(batch: Batch, site: str, body: dict[str, Any]) -> None:
 
 
 def tell_of(batch: Batch, mailbox: Mailbox, letter: StoredMessage, kind: str, **more: Any) -> None:
-    """Tell the site that a letter came from what became of it at one reader."""
+    """Tell the site that a letter came from what became of it at one reader, unless that site has been told it was spread."""
     sender = batch.state.by_id.get(letter.sender_id)
-    if sender is not None and sender.site:
-        extra = extra_of(letter)
+    if sender is None or not sender.site:
+        return
+    extra = extra_of(letter)
+    if mailbox.id in extra.get("by_name", (mailbox.id,)):
         to = extra.get("as", {}).get(str(mailbox.id), mailbox.name)
         put_word(batch, sender.site, {"k": kind, "uid": extra.get("uid", ""), "to": to, **more})
 
@@ -34,3 +40,13 @@ def told_read(batch: Batch, mailbox: Mailbox, ids: set[int], evidence: str | Non
         letter = batch.store.find_letter(message_id)
         if letter is not None:
             tell_of(batch, mailbox, letter, "read", **({} if evidence is None else {"evidence": evidence}))
+
+
+def tell_expired(batch: Batch) -> float:
+    """The chore: tell other sites which of their letters were not read here in time."""
+    for mailbox_id, message_id, why in batch.state.expired_far:
+        mailbox, letter = batch.state.by_id.get(mailbox_id), batch.store.find_letter(message_id)
+        if mailbox is not None and letter is not None:
+            tell_of(batch, mailbox, letter, "ended", ending="expired", why=why)
+    batch.journal.set(batch.state, "expired_far", [])
+    return inf

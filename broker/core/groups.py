@@ -14,6 +14,7 @@ from broker.core.journal import Journal
 from broker.core.mailboxes import drop_mailbox
 from broker.core.standing import Kind, wanted
 from broker.core.state import Group, Mailbox, Session, State
+from broker.core.storage import Store
 from broker.protocol.errors import IpcError
 from broker.protocol.names import is_name
 
@@ -98,19 +99,19 @@ def leave(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
         put_word(batch, site, {"k": "leave", "group": name, "name": session.mailbox.name})
         return {"message": f"Asked {site} to take you out of {name}"}
     group = find(batch, name)
-    drop_member(batch, group, session.mailbox.id)
+    drop_member(batch.state, batch.store, group, session.mailbox.id, batch.journal)
     return {"message": f"Left {group.name}"}
 
 
-def drop_member(batch: Batch, group: Group, mailbox_id: int) -> None:
+def drop_member(state: State, store: Store, group: Group, mailbox_id: int, journal: Journal) -> None:
     if mailbox_id not in group.members:
         return
-    batch.journal.set(group, "members", {i: None for i in group.members if i != mailbox_id})
+    journal.set(group, "members", {i: None for i in group.members if i != mailbox_id})
     if group.members:
-        batch.store.save_group(group)
+        store.save_group(group)
     else:
-        leave_group(batch.state, group, batch.journal)
-        batch.store.drop_group(group.id)
+        leave_group(state, group, journal)
+        store.drop_group(group.id)
 
 
 def find(batch: Batch, name: str) -> Group:

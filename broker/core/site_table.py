@@ -75,6 +75,11 @@ def is_away(batch: Batch, site: str) -> bool:
     return age_s is not None and (age_s > AWAY_S or bool(batch.state.link.hints.sites[site][1].get("away")))
 
 
+def away_since_s(batch: Batch, site: str) -> float | None:
+    """By the terms' clock when a site gave its last sign; None where it is not known to be away."""
+    return batch.now.term_s - (age_of(batch, site) or 0.0) if is_away(batch, site) else None
+
+
 def silence(batch: Batch, site: str) -> str:
     """That a site is away, in words; empty where it is not known to be."""
     return f"{site} has given no sign for {span(age_of(batch, site) or 0.0)}" if is_away(batch, site) else ""

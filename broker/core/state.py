@@ -324,6 +324,8 @@ class State:
     """Connections whose end will be told, with the ids of the mailboxes of which each may hold mail or wait for some."""
     touched: set[int] = field(default_factory=set)
     """Ids of mailboxes whose last_seen is newer than the store's."""
+    expired_far: list[tuple[int, int, str]] = field(default_factory=list)
+    """(mailbox id, message id, why) of letters of other sites that expired, of which those are still to be told."""
     link: SiteLink = field(default_factory=SiteLink)
     """Mail between this site and others."""
 

@@ -11,8 +11,9 @@ from math import inf
 
 from broker.core.endings import owe
 from broker.core.engine import Engine
+from broker.core.far_word import EXPIRED
 from broker.core.forwards import drop_forward, forgotten_forwards, leads
-from broker.core.groups import leave_group
+from broker.core.groups import drop_member, leave_group
 from broker.core.journal import Journal
 from broker.core.loop_guard import prune
 from broker.core.mailboxes import drop_mailbox, forget_mail
@@ -35,6 +36,8 @@ _HURRY_S, _HURRY_STEP = 0.001, 400
 _ACTIVITY_S = 30.0
 _LEAST_FOLD = 256
 """Messages that are folded at once while others wait: what has come, and not less than this."""
+_WORD_S = 86_400.0
+"""Seconds after which no word of a letter is awaited any more of the site that it went to."""
 _BRIEF = "unread when the time that its sender gave it was over"
 _QUIET_S = 0.1
 """Seconds without requests after which the tail is folded, then the archive indexed, then the WAL's pages moved."""
@@ -147,13 +150,14 @@ class Sweeper:
             self._expiry_s = now.mono_s + min(left_s, _REST_S)  # the clock may be set, so look again soon
             return
         try:
-            gone, state.next_expiry_s = self._store.sweep_brief(now.due_s, _STEP, _BRIEF)
+            far = {m.id: m.site for m in state.by_id.values() if m.site} if state.link.boxes else {}
+            gone, state.next_expiry_s = self._store.sweep_brief(now.due_s, _STEP, _BRIEF, far)
         except StoreError as e:
             self._log.warning("sweep_postponed", detail=str(e))
             self._expiry_s = now.mono_s + _REST_S
             return
         self._expiry_s = now.mono_s + _PAUSE_S
-        self._forget(gone, now)
+        self._forget(gone, now, _BRIEF)
 
     def _make_room(self) -> None:
         """The mail has reached its limit on the disk: the oldest dead letters give way."""
@@ -188,12 +192,8 @@ class Sweeper:
         assert self._todo is not None
         for _ in range(min(_STEP, len(self._todo))):
             mailbox = state.by_id.get(self._todo[-1])
-            if mailbox is not None and mailbox.queued:
-                why = f"unread for {span(settings.unread_ttl_s)}"
-                gone = self._store.sweep_unread(mailbox.id, now.due_s, _STEP, why)
-                if gone:
-                    self._forget(gone, now)
-                    return True
+            if mailbox is not None and mailbox.queued and self._expire(mailbox, now):
+                return True
             self._todo.pop()
         if self._todo:
             return True
@@ -203,6 +203,19 @@ class Sweeper:
             return True
         self._todo = None
         return False
+
+    def _expire(self, mailbox: Mailbox, now: Moment) -> bool:
+        """End some of a mailbox's mail whose time is over; False where there is none."""
+        kept_s = self._engine.settings.unread_ttl_s
+        if mailbox.site:
+            ended = self._store.sweep_far(mailbox.id, mailbox.site, now.due_s, _WORD_S, _STEP)
+        else:
+            why = f"unread for {span(kept_s)}"
+            gone = self._store.sweep_unread(mailbox.id, now.due_s, _STEP, why)
+            ended = [(why, gone)] if gone else []
+        for why, gone in ended:
+            self._forget(gone, now, why)
+        return bool(ended)
 
     def _begin(self, now: Moment) -> None:
         """Begin a round; one of those that follow soon is for read mail alone."""
@@ -216,7 +229,7 @@ class Sweeper:
         self._todo = [m.id for m in self._engine.state.by_id.values()]
         self._retire(now)
 
-    def _forget(self, gone: list[Expired], now: Moment) -> None:
+    def _forget(self, gone: list[Expired], now: Moment, why: str) -> None:
         """Take expired mail out of memory too; its senders are to be told."""
         state, journal = self._engine.state, Journal()
         by_mailbox: dict[int, set[int]] = {}
@@ -225,10 +238,14 @@ class Sweeper:
         for mailbox_id, ids in by_mailbox.items():
             mailbox = state.by_id.get(mailbox_id)
             if mailbox is not None:
+                state.expired_far += [(mailbox_id, i, why) for i in sorted(ids & mailbox.from_far)]
                 forget_mail(mailbox, ids, journal)
                 self._log.info("mail_expired", mailbox=mailbox.name, count=len(ids))
-        owe(state, {one.sender_id for one in gone} - {0}, now, journal)
+        here = {one.sender_id for one in gone if (sender := state.by_id.get(one.sender_id)) is None or not sender.site}
+        owe(state, here - {0}, now, journal)
         journal.commit()
+        if state.expired_far:
+            state.chore_at(EXPIRED, now.mono_s)
 
     def _retire(self, now: Moment) -> None:
         """Names whose sessions have all lapsed are free again; empty mailboxes nobody claims are dropped."""
@@ -244,6 +261,8 @@ class Sweeper:
             for mailbox in freed:
                 release_name(state, store, mailbox, journal)
             for mailbox in self._nobodys(now):
+                for group in [g for g in state.groups.values() if mailbox.id in g.members] if mailbox.site else ():
+                    drop_member(state, store, group, mailbox.id, journal)
                 drop_mailbox(state, store, mailbox, journal)
             for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.due_s):
                 drop_forward(state, store, name, journal)
@@ -264,8 +283,15 @@ class Sweeper:
         settings, state = self._engine.settings, self._engine.state
         led_to = {forward.mailbox.id for forward in state.forwards.values() if leads(forward, now.due_s)}
         empty = [m for m in state.by_id.values() if not m.claimed and not m.queued and m.id not in led_to]
-        kept_s = now.due_s - settings.read_ttl_s  # mail of another site can be answered for as long as it is kept
-        far = [m for m in empty if m.site and m.last_seen_s < kept_s]
+        far = [m for m in empty if m.site and m.last_seen_s < now.due_s - self._far_kept_s(m)]
         empty = sorted((m for m in empty if not m.site), key=lambda m: m.last_seen_s)
         over, idle_s = len(empty) - settings.unclaimed_limit, now.due_s - settings.unread_ttl_s
         return far + [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]
+
+    def _far_kept_s(self, mailbox: Mailbox) -> float:
+        """Mail of another site can be answered for as long as it is kept; a member or a blocked one is no stranger."""
+        settings, state = self._engine.settings, self._engine.state
+        if mailbox.id in state.unborn or any(mailbox.id in m.blocked for m in state.mailboxes.values()):
+            return inf
+        member = any(mailbox.id in group.members for group in state.groups.values())
+        return max(settings.read_ttl_s, settings.session_timeout_s) if member else settings.read_ttl_s

@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from broker.protocol.spans import span
 from broker.store.ended_mail import END, OWE_ONCE
 from broker.store.folding import FORGET_RUNS, FORGET_SENT_ID
 from broker.store.index import Archive, readers
@@ -28,6 +29,12 @@ class ToSweep(NamedTuple):
 
 
 _TO_SWEEP = ",".join(ToSweep._fields)
+_FAR_EXPIRED = (
+    "SELECT id, sender_id, created_s, here FROM (SELECT m.id, m.sender_id, m.created_s, m.expires_s, "
+    "EXISTS (SELECT 1 FROM outbox o WHERE o.message_id = m.id AND o.site = ? AND o.tries = 0) AS here "
+    "FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND m.expires_s <= ?) "
+    "WHERE here OR expires_s <= ? ORDER BY id LIMIT ?"
+)
 Statements = tuple[tuple[str, list[Any]], ...]
 
 
@@ -61,6 +68,23 @@ class Expiry(Archive):
         self._expire(gone, now_s, why)
         return gone
 
+    def sweep_far(self, mailbox_id: int, site: str, now_s: float, wait_s: float, limit: int) -> list[tuple[str, list[Expired]]]:
+        """End up to ``limit`` messages to a name at another site that have expired, with why.
+
+        One that may have left, or is there, ends ``wait_s`` later: until then that site says what became of it.
+        """
+        self.fold_all()
+        rows = self._sql.execute(_FAR_EXPIRED, (site, mailbox_id, now_s, now_s - wait_s, limit)).fetchall()
+        found: dict[str, list[Expired]] = {}
+        for message_id, sender_id, created_s, here in rows:
+            waited = span(max(0.0, now_s - created_s))
+            why = f"it waited for {waited}, and {site} did not come for it"
+            why = why if here else f"no word from {site} that it was read, for {waited}"
+            found.setdefault(why, []).append(Expired(mailbox_id, message_id, sender_id))
+        for why, gone in found.items():
+            self._expire(gone, now_s, why)
+        return list(found.items())
+
     def sweep_read(self, before_s: float, limit: int) -> int:
         """Remove up to ``limit`` receipts of mail read before then, and bodies nobody has any more; return how many."""
         rows = ReceiptRow.select(ReceiptRow.id, ReceiptRow.message_id, ReceiptRow.read_s).order_by(ReceiptRow.id)
@@ -70,9 +94,10 @@ class Expiry(Archive):
             self._sweep((("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in old]),), [m for _, m in old])
         return len(old)
 
-    def sweep_brief(self, now_s: float, limit: int, why: str) -> tuple[list[Expired], float | None]:
-        """End up to ``limit`` messages whose own expiry has passed, where unread.
+    def sweep_brief(self, now_s: float, limit: int, why: str, sites: Mapping[int, str]) -> tuple[list[Expired], float | None]:
+        """End up to ``limit`` messages whose own expiry has passed, where unread. ``sites``: of names at other sites.
 
+        What may have left for another site is that one's to end (``sweep_far``).
         Returns (what left a queue, Unix time of the next such expiry or None).
         """
         self.fold_all()
@@ -83,10 +108,15 @@ class Expiry(Archive):
         gone = []
         for message_id, sender_id, to_id, extra in rows:
             for mailbox_id in readers(to_id, extra):
-                if self.is_unread(mailbox_id, message_id):
+                site = sites.get(mailbox_id)
+                if self.is_unread(mailbox_id, message_id) and (site is None or self._never_left(site, message_id)):
                     gone.append(Expired(mailbox_id, message_id, sender_id))
         self._expire(gone, now_s, why, [row[0] for row in rows])
         return gone, self._sql.execute(f"SELECT min(expires_s) {found}").fetchone()[0]
+
+    def _never_left(self, site: str, message_id: int) -> bool:
+        found = "SELECT 1 FROM outbox WHERE message_id = ? AND site = ? AND tries = 0"
+        return self._sql.execute(found, (message_id, site)).fetchone() is not None
 
     def sweep_dead(self, limit: int) -> int:
         """Make room: remove up to ``limit`` of the oldest messages that ended unread; return how many."""

@@ -1,22 +1,12 @@
 """Mail between sites, as agents see it: two or three brokers and a carrier that loses nothing."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.core.two_sites import Sites
+from tests.core.two_sites import sites as sites
 from tests.engine import OWNER, Core, one, sweep
-
-
-@pytest.fixture
-def sites(home: Path) -> Iterator[Sites]:
-    found = Sites(home, "paris", "rome", "berlin")
-    for site, names in (("paris", ("ann", "amy")), ("rome", ("bob", "ben")), ("berlin", ("carl",))):
-        found[site].register(*names)
-    yield found
-    found.close()
 
 
 def receipt(core: Core, who: str, number: str) -> dict[str, Any]:

@@ -1,22 +1,13 @@
 """Receipts of mail for another site: the step at which it stopped, and why."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.core.two_sites import BORN, Sites
+from tests.core.two_sites import sites as sites
 from tests.engine import one
-
-
-@pytest.fixture
-def sites(home: Path) -> Iterator[Sites]:
-    found = Sites(home, "paris", "rome", "berlin")
-    for site, names in (("paris", ("ann", "amy")), ("rome", ("bob", "ben")), ("berlin", ("carl",))):
-        found[site].register(*names)
-    yield found
-    found.close()
 
 
 def row_of(sites: Sites, number: str, who: str = "ann", site: str = "paris") -> dict[str, Any]:
@@ -28,9 +19,8 @@ def path_of(row: dict[str, Any]) -> str:
     return " ".join(step["step"] for step in row["steps"])
 
 
-def connect(sites: Sites, connected: bool = True, why: str = "") -> None:
-    for site in sites.by_name.values():
-        site.ask("link_told", lease=site.lease, connected=connected, why=why)
+def connect(sites: Sites) -> None:
+    sites.connect()
 
 
 def publish(sites: Sites) -> None:
@@ -68,7 +58,7 @@ def take(sites: Sites) -> None:
 
 
 WENT: dict[str, tuple[list[Callable[[Sites], object]], str, str, str]] = {
-    "nothing, the link is down": ([lambda s: connect(s, False, "it is off")], "outbox", "queued", "no connection"),
+    "nothing, the link is down": ([lambda s: s.connect(connected=False, why="it is off")], "outbox", "queued", "no connection"),
     "nothing yet": ([connect], "outbox", "queued", "on its way"),
     "the door took it": ([connect, take], "outbox", "queued", "on its way"),
     "the servers have it": ([connect, publish], "outbox stored", "queued", "the servers have it, rome has not taken it yet"),

@@ -1,9 +1,14 @@
 """Sites over a carrier in memory: what one takes, the others read, in the order in which it was published."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from broker.home.logs import Log
+from broker.server.upkeep import Sweeper
 from tests.engine import OWNER, Core
 
 BORN = "2026-01-01T00:00:00Z"
@@ -79,6 +84,42 @@ class Sites:
         while sum(self.publish(one) + self.read(one) for one in self.by_name.values()):
             pass
 
+    def set(self, name: str, **env: str) -> Core:
+        """The same site with other settings."""
+        site = self.by_name[name]
+        site.core.env.update(env)
+        site.core.restart()
+        site.open()
+        return site.core
+
+    def connect(self, *, connected: bool = True, why: str = "") -> None:
+        """What each door tells of the link."""
+        for site in self.by_name.values():
+            site.ask("link_told", lease=site.lease, connected=connected, why=why)
+
+    def pass_time(self, seconds: float) -> None:
+        """At every site; sweepers and chores do what is due then."""
+        for site in self.by_name.values():
+            core = site.core
+            core.pass_time(seconds)
+            sweeper = Sweeper(core.engine, core.store, Log("test"))
+            for _ in range(20):
+                sweeper._next_s = None
+                sweeper.step(core.now(), busy=True)
+                core.engine.keep_house(core.now())
+            core.pass_time(3)
+            core.engine.keep_house(core.now())
+
     def close(self) -> None:
         for site in self.by_name.values():
             site.core.store.close()
+
+
+@pytest.fixture
+def sites(home: Path) -> Iterator[Sites]:
+    """Ann and Amy at paris, Bob and Ben at rome, Carl at berlin."""
+    found = Sites(home, "paris", "rome", "berlin")
+    for site, names in (("paris", ("ann", "amy")), ("rome", ("bob", "ben")), ("berlin", ("carl",))):
+        found[site].register(*names)
+    yield found
+    found.close()
