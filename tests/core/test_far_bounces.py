@@ -100,6 +100,7 @@ def test_a_name_that_nobody_has_there_is_said_to_be_one(sites: Sites) -> None:
 
 
 def test_mail_that_never_left_expires_as_at_home(sites: Sites) -> None:
+    sites.set("rome", **PATIENT)
     number = sites.set("paris", **PATIENT).send("ann", "bob@rome", "old")["number"]
     sites.pass_time(7 * DAY + HOUR)
     assert "expired: it waited for 7 days, and rome did not come for it" in line(sites)
