@@ -13,7 +13,7 @@ from broker.core.activity import standing_of
 from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
 from broker.core.drafts import Draft
-from broker.core.letters import recipients, thread_of, whole_text
+from broker.core.letters import extra_of, recipients, thread_of, whole_text
 from broker.core.looks import PROCESS_S, look
 from broker.core.lookup import next_hop, party_letter, passed_on, take_back
 from broker.core.loop_guard import wrote_person
@@ -77,9 +77,17 @@ def close_question(batch: Batch, message_id: int, asker: Mailbox, answer_id: int
 
 
 def other_end(batch: Batch, sender: Mailbox, letter: StoredMessage) -> Mailbox:
-    """The recipient of a reply: the message's writer, or for one's own message its one recipient."""
+    """The recipient of a reply: the message's writer, or for one's own message its one recipient.
+
+    Mail that the home of a group has passed on is its first writer's.
+    """
     if letter.sender_id != sender.id:
         writer = batch.state.by_id.get(letter.sender_id)
+        extra = extra_of(letter) if writer is not None and writer.site else {}
+        if "forwarded" in extra and extra.get("group") == letter.sender:
+            target = resolve(batch, sender, extra["forwarded"]["from"])
+            if len(target.mailboxes) == 1 and target.mailboxes[0] is not sender:
+                return target.mailboxes[0]
         if writer is None:
             raise IpcError("not_answerable", name=letter.sender)
         return writer

@@ -92,6 +92,11 @@ class Sites:
         site.open()
         return site.core
 
+    def tokens_follow(self, name: str, old: str, new: str) -> None:
+        """Who was renamed is asked by the new name from now on."""
+        tokens = self[name].tokens
+        tokens[new] = tokens[old]
+
     def connect(self, *, connected: bool = True, why: str = "") -> None:
         """What each door tells of the link."""
         for site in self.by_name.values():
