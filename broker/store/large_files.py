@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from broker.core.storage import LargeFile, StoreFull
 from broker.home.files import make_folder, sync_folder
-from broker.home.message_files import file_stem, is_ours, locate
+from broker.home.message_files import file_stem, is_ours, locate, original
 from broker.home.settings import Settings
 from broker.protocol.digests import text_digest
 
@@ -144,6 +144,11 @@ class LargeFiles:
         os.close(one.fd)
         one.temporary.unlink(missing_ok=True)
         return True
+
+    def read(self, path: str, sha256: str) -> bytes | None:
+        """The text of a large message, also of one that this batch has written, which has no name yet."""
+        unsynced = self._unsynced.get(Path(path))
+        return original(path if unsynced is None else unsynced.temporary, sha256)
 
     def locate(self, stored: str) -> str | None:
         """Where the file of a stored path is, if it can be one of ours."""

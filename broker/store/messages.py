@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import Any
 
 from broker.core.storage import ORDINARY, Copy, Delivery, LargeFile, NewMessage, OpenQuestion, Sent, StoredMessage
-from broker.home.message_files import original
 from broker.store.folding import FORGET_SENT_ID, Folding
 from broker.store.schema import QuestionRow
 from broker.store.tail import Entry, IdRun, Part
@@ -279,7 +278,7 @@ class MailRows(Folding):
         return self._large.write(sender, recipient, created_s, message_id, content)
 
     def read_large(self, path: str | None, sha256: str) -> str | None:
-        found = original(path, sha256) if path is not None else None
+        found = self._large.read(path, sha256) if path is not None else None
         return None if found is None else found.decode("utf-8", "replace")
 
     def remove_file(self, path: str) -> None:

@@ -296,3 +296,13 @@ def test_the_start_looks_for_used_mailbox_ids_at_the_ends_of_indexes(core: Core)
         for step in plan
         if step.startswith(("SEARCH", "SCAN")) and "CONSTANT" not in step
     ), plan
+
+
+def test_a_large_message_is_whole_for_who_passes_it_on_in_the_same_transaction(pair: Core) -> None:
+    text = "é" * 20_000
+    pair.register("nova")
+    send = {"as_": "fred", "action": "send", "to_id": "claude", "message": {"content": text}}
+    sent, forward = pair.batch(send, {"as_": "fred", "action": "forward", "forward_id": "1", "to_id": "nova"})
+    assert (sent["message_id"], forward["status"]) == ("1", "ok"), forward
+    (mail,) = pair.ask("nova", "check")["messages"]
+    assert text in Path(mail["file"]["path"]).read_text()
