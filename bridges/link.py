@@ -38,7 +38,8 @@ _FIRST_PAUSE_S, _LAST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0, 20.0
 The broker takes a row of which it hears nothing for 30 s as failed."""
 _TIMEOUT_S = 30.0
 _WORDS_S = 10.0
-_WHY_LENGTH = 400
+WHY_LENGTH = 400
+"""Characters of why."""
 
 
 class CarrierAway(Exception):
@@ -362,7 +363,7 @@ class LinkDriver:
             site: {**news.hints.get("sites", {}).get(site, {}), "why": text} for site, text in self._why_site.items() if text
         }
         hints = {**news.hints, "sites": {**news.hints.get("sites", {}), **sites}}
-        await self._ask("link_told", connected=connected, why=why[:_WHY_LENGTH], keys=news.keys, **hints)
+        await self._ask("link_told", connected=connected, why=why[:WHY_LENGTH], keys=news.keys, **hints)
         if news.born:
             await self._ask("link_streams", born=news.born)
             self._wake.set()

@@ -44,6 +44,12 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
             complain(f"the door for other machines is closed: {gate['error']}", "correct IPC_REMOTE, then: ipc down, ipc up")
         elif gate:
             say(f"Other machines, with keys, on {gate['endpoint']}")
+    if settings.nats:
+        link = _wait_for_door(settings, "nats.json")
+        if link.get("error"):
+            complain(f"the door to other sites is closed: {link['error']}", "ipc sites")
+        elif link:
+            say(f"Site {settings.site}, to others over {settings.nats}")
     return OK
 
 

@@ -15,8 +15,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bridges.link import CarrierAway
-from bridges.nats.envelope import KEY, SITE, Forged, is_key, verified
-from bridges.nats.layout import KEYS, SITES, STREAMS_KEY, bucket_stream, bucket_subject, is_site
+from bridges.nats.envelope import SITE, Forged, is_key, verified
+from bridges.nats.key_entries import row_of
+from bridges.nats.layout import KEYS, SITES, STREAMS_KEY, bucket_stream, bucket_subject
 from bridges.nats.nats_client import NatsClient
 from bridges.nats.stream_reader import StreamReader
 
@@ -108,30 +109,28 @@ class Keys:
     def _take(self, subject: str, value: bytes) -> None:
         """Take an entry that the admin signed and that is newer than what is known."""
         site = subject.rpartition(".")[2]
+        row = row_of(self._admin, site, value)
         try:
-            found = _json(verified(self._admin, KEY, subject, value))
-            n = found.get("n")
-            if type(n) is not int or n < 1:
-                raise Forged("without a number")
+            if row is None:
+                raise Forged("not signed by the admin")
             if site == STREAMS_KEY:
-                self._take_streams(found, n)
+                self._take_streams(row)
             else:
-                self._take_key(site, found, n)
+                self._take_key(site, row)
         except Forged as e:
             self._drop("key", site, str(e))
 
-    def _take_streams(self, found: dict[str, Any], n: int) -> None:
-        streams = found.get("streams")
-        if type(streams) is not int or not 1 <= streams <= MOST_STREAMS:
+    def _take_streams(self, found: dict[str, Any]) -> None:
+        if not 1 <= found["streams"] <= MOST_STREAMS:
             raise Forged("with a wrong number of streams")
-        if n > self._streams_n:
-            self._streams_n, self.streams = n, streams
+        if found["n"] > self._streams_n:
+            self._streams_n, self.streams = found["n"], found["streams"]
             self._on_change()
 
-    def _take_key(self, site: str, found: dict[str, Any], n: int) -> None:
-        if not is_site(site) or found.get("site") != site or not is_key(found.get("sign")):
-            raise Forged("of another site")
-        old = self.known.get(site, {"n": 0})
+    def _take_key(self, site: str, found: dict[str, Any]) -> None:
+        if not is_key(found.get("sign")):
+            raise Forged("without a key")
+        n, old = found["n"], self.known.get(site, {"n": 0})
         if n < old["n"]:
             raise Forged("replayed")
         row = {"n": n, "key": "", "removed": True} if found.get("removed") else {"n": n, "key": found["sign"]}

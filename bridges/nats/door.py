@@ -8,13 +8,14 @@ nobody has to start the service again. ``why`` says what the link waits for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from bridges.link import LinkDriver
+from bridges.link import WHY_LENGTH, LinkDriver
 from broker.client.aio import AsyncConnection
 from broker.home.files import owner_key
-from broker.protocol.errors import SettingsError
+from broker.protocol.errors import IpcError, SettingsError
 
 if TYPE_CHECKING:
     from bridges.nats.carrier import NatsCarrier
@@ -31,12 +32,23 @@ async def serve(process: DoorProcess) -> None:
     def say(error: str | None = None, **state: Any) -> None:
         process.say(site=settings.site, error=error, **{"connected": False, "why": "", **state})
 
-    carrier = await process.opened(lambda: made_carrier(process), str, say, SettingsError, OSError)
+    broker = AsyncConnection(settings, autostart=not process.supervised, door="nats")
+    key = owner_key(settings.home)
+    telling: set[asyncio.Task[None]] = set()
+
+    def tell(error: str) -> None:
+        say(error)
+        task = asyncio.ensure_future(_tell_broker(broker, key, error))
+        telling.add(task)
+        task.add_done_callback(telling.discard)
+
+    carrier = await process.opened(lambda: made_carrier(process), str, tell, SettingsError, OSError)
+    await asyncio.gather(*telling)
     if carrier is None:
+        await broker.close()
         return
     say()
-    broker = AsyncConnection(settings, autostart=not process.supervised, door="nats")
-    driver = LinkDriver(broker, owner_key(settings.home), carrier, log, lambda **s: say(**s, dropped=dict(carrier.dropped)))
+    driver = LinkDriver(broker, key, carrier, log, lambda **state: say(**state, dropped=dict(carrier.dropped)))
     running = asyncio.ensure_future(driver.run())
     stopping = asyncio.ensure_future(process.stopping.wait())
     try:
@@ -52,6 +64,14 @@ async def serve(process: DoorProcess) -> None:
         await asyncio.gather(running, stopping, return_exceptions=True)
         await carrier.close()
         await broker.close()
+
+
+async def _tell_broker(broker: AsyncConnection, key: str, why: str) -> None:
+    """Have ``ipc sites`` say why there is no link, if the broker is there."""
+    with contextlib.suppress(IpcError):
+        opened = await broker.request({"action": "link_open", "session_token": key, "carrier": "none"})
+        body = {"action": "link_told", "session_token": key, "lease": opened.get("lease", 0)}
+        await broker.request({**body, "connected": False, "why": why[:WHY_LENGTH]})
 
 
 def made_carrier(process: DoorProcess) -> NatsCarrier:

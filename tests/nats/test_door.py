@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.nats.sites import SitesWorld
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[SitesWorld]:
-    with SitesWorld("paris", "rome") as world:
+    with SitesWorld("paris", "rome", "oslo") as world:
         yield world
 
 
@@ -37,3 +38,38 @@ def test_mail_an_answer_and_a_large_body_arrive(two: list[SiteService], tag: str
     bob.ack()
     ann.ack()
     wait_for("empty outboxes", lambda: not paris.waits() and not rome.waits())
+
+
+def test_a_site_sees_names_notes_and_claims_of_another_and_when_they_are_gone(two: list[SiteService], tag: str) -> None:
+    paris, rome = two
+    ann, dora = paris.connect(f"ann-{tag}"), rome.connect(f"dora-{tag}")
+    dora.presence("working", note="in a meeting")
+    dora.claim(f"/srv/{tag}")
+
+    def seen() -> dict[str, Any] | None:
+        rows = ann.request("list", all=True)["instances"]
+        return next((row for row in rows if row["id"] == f"dora-{tag}@rome"), None)
+
+    row = wait_for("the note", lambda: (found := seen()) and found.get("note") and found, 40, paris.describe)
+    assert (row["site"], row["presence"], row["note"]) == ("rome", "working", "in a meeting")
+    dora.unregister()
+    wait_for("its end", lambda: seen() is None or seen()["presence"] == "gone", 40, paris.describe)  # type: ignore[index]
+
+
+def test_a_site_that_is_stopped_counts_as_away_and_mail_for_it_waits(
+    world: SitesWorld, two: list[SiteService], tag: str
+) -> None:
+    paris, _rome = two
+
+    async def add(client: object) -> None:
+        await world.put_key(client, "oslo", {"site": "oslo", "sign": world.key("oslo")})
+
+    world.as_admin(add)
+    with running_sites(world, "oslo") as (oslo,):
+        wait_for("oslo's sign", lambda: "age_s" in paris.sites().get("oslo", {}), 40, paris.describe)
+        olaf = oslo.connect(f"olaf-{tag}")
+        assert olaf.count()
+    wait_for("oslo's end", lambda: paris.sites()["oslo"].get("away"), 40, paris.describe)
+    paris.connect(f"ann-{tag}").send(f"olaf-{tag}@oslo", "wait for me")
+    row = paris.sites()["oslo"]
+    assert row["waiting"] == 1 and row["why"]
