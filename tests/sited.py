@@ -61,6 +61,7 @@ class Elsewhere:
             "epoch": self._epoch,
             "seq": seq,
             "uid": f"{seq:x}-{self._epoch}",
+            "prev": f"{seq - 1:x}-{self._epoch}" if seq > 1 else "",
             "low": 1,
             "redo": 0,
             "at": seq,

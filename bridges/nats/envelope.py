@@ -1,6 +1,6 @@
 """What goes over the wire: signed by the site that wrote it, and mail sealed to the site that it is for.
 
-    payload of an entry = sealed msgpack of [1, epoch, seq, uid, low, redo, body]
+    payload of an entry = sealed msgpack of [1, epoch, seq, uid, prev, low, redo, body]
     signature           = Ed25519 over "ipc-link-1" 0 kind 0 subject 0 payload
 
 The subject is signed, too: what was written for one pair of sites, or as one kind of thing, passes as no other. Servers see who
@@ -74,25 +74,30 @@ def verified(key: str, kind: str, subject: str, value: bytes) -> bytes:
     return payload
 
 
+_NUMBERED = ("epoch", "seq", "uid", "prev", "low", "redo")
+
+
 def packed(row: dict[str, Any], body: dict[str, Any]) -> bytes:
     """A row of the outbox, with a body that may stand for the row's own (bridges.nats.bodies)."""
-    found: bytes = msgpack.packb([_VERSION, row["epoch"], row["seq"], row["uid"], row["low"], row["redo"], body])
+    found: bytes = msgpack.packb([_VERSION, *(row[name] for name in _NUMBERED), body])
     return found
 
 
 def unpacked(plain: bytes) -> dict[str, Any]:
-    """``epoch``, ``seq``, ``uid``, ``low``, ``redo``, ``body`` of an entry. Raises Forged."""
+    """``epoch``, ``seq``, ``uid``, ``prev``, ``low``, ``redo``, ``body`` of an entry. Raises Forged."""
     found = _unpack(plain)
-    if not isinstance(found, list) or len(found) != 7:
+    if not isinstance(found, list) or len(found) != len(_NUMBERED) + 2:
         raise Forged("no entry")
-    version, epoch, seq, uid, low, redo, body = found
+    version, epoch, seq, uid, prev, low, redo, body = found
     if version != _VERSION:
         raise Forged(f"of version {str(version)[:10]}, which needs a newer agent-ipc here")
-    if not all(isinstance(text, str) and 0 < len(text) <= 64 for text in (epoch, uid)) or not isinstance(body, dict):
+    if not all(isinstance(text, str) and 0 < len(text) <= 64 for text in (epoch, uid, prev or uid)) or not isinstance(
+        body, dict
+    ):
         raise Forged("no entry")
     if not all(type(n) is int and 0 <= n < 2**62 for n in (seq, low, redo)) or not 1 <= low <= seq:
         raise Forged("numbered wrongly")
-    return {"epoch": epoch, "seq": seq, "uid": uid, "low": low, "redo": redo, "body": body}
+    return {"epoch": epoch, "seq": seq, "uid": uid, "prev": prev, "low": low, "redo": redo, "body": body}
 
 
 def pack_body(body: dict[str, Any]) -> bytes:

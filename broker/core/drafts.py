@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from broker.core.batch import Batch
-from broker.core.link import letter_uid, put_out
+from broker.core.link import SALT, fresh, letter_uid, put_out
 from broker.core.quiet import CALM, count_in
 from broker.core.recipients import Target
 from broker.core.state import Landing, Mailbox
@@ -49,12 +49,14 @@ def store_message(batch: Batch, draft: Draft) -> int:
         file = batch.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
         journal.on_rollback(batch.store.remove_file, file.path)
         content = f"{summary(content)} Full content saved to: {file.path}"
-    if draft.person and any(mailbox.site for mailbox in to):
-        draft.extra["person"] = True
+    far = {mailbox.site for mailbox in to if mailbox.site}
+    if far:
+        draft.extra[SALT] = fresh(batch, 6)
+        if draft.person:
+            draft.extra["person"] = True
     row = make_row(batch, draft, message_id, created_s, content, file)
     muting = {m.id for m in to if m.blocked and draft.sender.id in m.blocked}
     batch.store.add_message(row, [m.id for m in to if m.id not in muting])
-    far = {mailbox.site for mailbox in to if mailbox.site}
     for mailbox in to:
         if mailbox.site:
             journal.set(mailbox, "queued", mailbox.queued + 1)
@@ -65,7 +67,7 @@ def store_message(batch: Batch, draft: Draft) -> int:
         else:
             count_in(batch, mailbox, message_id, draft.sender.name, draft.land, passes=draft.person, calm=CALM in draft.extra)
     for site in sorted(far):
-        put_out(batch, site, message_id, letter_uid(message_id, created_s))
+        put_out(batch, site, message_id, letter_uid(message_id, created_s, draft.extra[SALT]))
     if not to:
         batch.store.file_nobodys(message_id, batch.now.term_s)
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):

@@ -18,7 +18,7 @@ from broker.core.far_checks import Malformed, Reference
 from broker.core.far_names import far_mailbox
 from broker.core.far_word import put_word
 from broker.core.letters import recipients, thread_of
-from broker.core.link import Taker
+from broker.core.link_in import Taker
 from broker.core.loop_guard import note_alternation
 from broker.core.recipients import Target, everyone, resolve, with_room
 from broker.core.state import Mailbox
@@ -48,7 +48,7 @@ class FarMail(Taker):
             batch.store.restore(saved)
             del batch.out[out:]
             batch.state.link.dropped += 1
-            batch.event("link_malformed", site=site, detail=str(e))
+            batch.event("link_entry_refused", site=site, detail=str(e))
 
 
 def take_letter(batch: Batch, site: str, uid: str, body: dict[str, Any]) -> None:

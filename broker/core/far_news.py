@@ -15,10 +15,10 @@ from broker.core.endings import ENDINGS, Ending, end_mail, owe
 from broker.core.facts import Mark, Step
 from broker.core.far_checks import Malformed
 from broker.core.far_names import far_mailbox, note_sign
+from broker.core.far_out import sent_uid
 from broker.core.far_steps import NOBODY, SPREAD
 from broker.core.far_word import put_word
 from broker.core.groups import drop_member, is_full
-from broker.core.link import letter_uid
 from broker.core.mailboxes import forget_mail
 from broker.core.notices import notify
 from broker.core.standing import standing
@@ -61,7 +61,7 @@ def own_letter(batch: Batch, uid: str) -> StoredMessage | None:
         letter = batch.store.find_letter(int(digits, 16) if len(digits) <= 15 else 0)
     except ValueError:
         raise Malformed("no name of a letter") from None
-    return letter if letter is not None and letter_uid(letter.id, letter.created_s) == uid else None
+    return letter if letter is not None and sent_uid(letter) == uid else None
 
 
 def find_copy(batch: Batch, site: str, body: dict[str, Any]) -> tuple[Mailbox, StoredMessage] | None:

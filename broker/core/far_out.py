@@ -12,7 +12,7 @@ import msgpack
 
 from broker.core.batch import Batch
 from broker.core.letters import extra_of, recipients, whole_text
-from broker.core.link import letter_uid
+from broker.core.link import SALT, letter_uid
 from broker.core.storage import StoredMessage
 from broker.core.values import land_word
 from broker.protocol.addresses import EVERY, parts, site_of
@@ -22,9 +22,14 @@ GONE = {"k": "gone"}
 
 
 def uid_of(letter: StoredMessage) -> str:
-    """What a letter is called at other sites: as it came from there, or after its number."""
-    came = extra_of(letter).get("uid")
-    return str(came) if came else letter_uid(letter.id, letter.created_s)
+    """What a letter is called at other sites: as it came from there, or as it goes out from here."""
+    extra = extra_of(letter)
+    return str(extra["uid"]) if "uid" in extra else sent_uid(letter)
+
+
+def sent_uid(letter: StoredMessage) -> str:
+    """What a letter is called that went out from here, also where it had come from elsewhere."""
+    return letter_uid(letter.id, letter.created_s, str(extra_of(letter).get(SALT, "")))
 
 
 def body_of(batch: Batch, site: str, message_id: int) -> dict[str, Any]:
@@ -90,4 +95,4 @@ def name_of(batch: Batch, message_id: int, site: str) -> dict[str, str] | None:
     if came_from == site:
         return {"site": site, "uid": str(extra.get("uid", ""))}
     name = str(extra.get("group", EVERY)).partition("@")[0] if came_from else letter.sender
-    return {"site": batch.settings.site, "uid": letter_uid(letter.id, letter.created_s), "name": name}
+    return {"site": batch.settings.site, "uid": sent_uid(letter), "name": name}

@@ -9,21 +9,25 @@ them, forget all it had, or be an older copy of itself. What is guaranteed is gu
 
 - A number is given in the transaction that accepts the mail. A row leaves when the receiver has it, whatever an engine said.
 - An entry is taken once, in the order of its numbers, in one transaction with the receiver's ``high`` and place in the stream.
-- A mark is of the epoch that began last. It counts up to the last number given, and where its ``uid`` is that of our row. Else,
-  or if its epoch is none that this database knows as its own, the database is older than what was sent from here: the numbers
-  begin anew, in another epoch, and the outbox is sent again. The receiver knows what it has by the message's id.
+  It names the entry before it (``prev``), and is not taken behind another.
+- A mark ends with the ``uid`` of a number. Where our row has another, or the number was never given, this database is older
+  than what was sent from here: the numbers begin anew, in the next epoch, and the outbox is sent again. The receiver knows the
+  letters that it has by their ids. Epochs are ordered. A mark of a later one than ours shows the same.
 - A row is published again if its fate is not known, if its stream was made anew, or if the receiver has read past it without
   having it. Not by time alone: that would fill the stream of a site that is away.
 - ``low`` in an entry is the first number that is still in the outbox. A receiver that was set back to an older copy, and finds
   nothing below ``low`` in the stream either, goes on from there.
+- ``redo`` in an entry is how many rows the outbox had when its epoch began. What a receiver still holds of an earlier epoch
+  once those are in, the sender has forgotten: it is taken then.
 """
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+
+import msgpack
 
 from broker.core.batch import Batch, Outgoing
-from broker.core.link_state import Inbound, LinkDoor, Outbound, OutboxRow, StreamPlace
+from broker.core.link_state import LinkDoor, Outbound, OutboxRow, SiteMark
 
 WINDOW = 10_000
 """Numbers that are published beyond the receiver's mark."""
@@ -31,34 +35,14 @@ _FLIGHT_S = 30.0
 """Seconds after which the door has forgotten a row that it took and said nothing of."""
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 """Before a lost row is published again: doubled each time, since one that is never accepted must not fill the stream."""
-_EPOCHS = 16
-"""Epochs of a site that are remembered."""
+_EPOCHS = 0xFFFF
+"""An epoch is its count, 4 hex digits, and 8 random ones: two lives that begin the same one are told apart."""
 
 
-class LinkEntry(NamedTuple):
-    """One numbered thing from another site, verified by the door."""
-
-    site: str
-    epoch: str
-    seq: int
-    uid: str
-    low: int
-    redo: int
-    body: dict[str, Any]
-
-
-class SiteMark(NamedTuple):
-    """A receiver's word of how far it is."""
-
-    epoch: str
-    high: int
-    uid: str
-    held: int | None
-    cursor: int
-    born: str
-
-    def to_map(self) -> dict[str, Any]:
-        return self._asdict()
+SALT = "salt"
+"""In the ``extra`` of a letter that goes to another site."""
+GONE = msgpack.packb({"k": "gone"})
+"""The body of a number without a letter."""
 
 
 def fresh(batch: Batch, digits: int) -> str:
@@ -66,15 +50,24 @@ def fresh(batch: Batch, digits: int) -> str:
     return hashlib.sha256(batch.make_token().encode()).hexdigest()[:digits]
 
 
-# out
+def epoch_of(batch: Batch, count: int) -> str:
+    return f"{count:04x}{fresh(batch, 8)}"
 
 
-def letter_uid(message_id: int, created_s: float) -> str:
-    """What a letter is called at other sites: its number, and the microsecond it was written. They ascend with the numbers.
+def count_of(epoch: str) -> int:
+    """The count of an epoch; that of the last one for a text that is none."""
+    try:
+        return int(epoch[:4], 16)
+    except ValueError:
+        return _EPOCHS
 
-    A number that is given twice, in two copies of a database, has two such names.
+
+def letter_uid(message_id: int, created_s: float, salt: str) -> str:
+    """What a letter is called at other sites: its number, the microsecond it was written, and random digits kept with it.
+
+    A number that is given twice, in two copies of a database, has two such names. They ascend with the numbers.
     """
-    return f"{message_id:012x}-{round(created_s * 1e6):x}"
+    return f"{message_id:012x}-{round(created_s * 1e6):x}-{salt}"
 
 
 def put_out(batch: Batch, site: str, message_id: int | None, uid: str, body: bytes | None = None) -> None:
@@ -82,7 +75,7 @@ def put_out(batch: Batch, site: str, message_id: int | None, uid: str, body: byt
     link, journal = batch.state.link, batch.journal
     out = link.outbound.get(site)
     if out is None:
-        out = Outbound(site, fresh(batch, 12))
+        out = Outbound(site, epoch_of(batch, 1))
         batch.store.save_outbound(out)
     seq = out.assigned + 1
     journal.put(link.outbound, site, out._replace(assigned=seq))
@@ -98,8 +91,11 @@ def tell_door(batch: Batch) -> None:
         batch.out.append(Outgoing(door.route, {"push": "link", "id": door.request_id}))
 
 
-def take_rows(batch: Batch, limit: int) -> list[tuple[Outbound, OutboxRow]]:
-    """At most ``limit`` rows to publish, each site's in order; sites share the limit. They are noted as taken."""
+def take_rows(batch: Batch, limit: int) -> list[tuple[Outbound, OutboxRow, str]]:
+    """At most ``limit`` rows to publish, each site's in order, with the uid of the row before each. Sites share the limit.
+
+    They are noted as taken.
+    """
     link, now_s = batch.state.link, batch.now.mono_s
     for key, taken_s in list(link.flying.items()):
         if taken_s + _FLIGHT_S > now_s:
@@ -111,11 +107,21 @@ def take_rows(batch: Batch, limit: int) -> list[tuple[Outbound, OutboxRow]]:
         if due_s <= now_s:
             due.setdefault(site, []).append(seq)
     busy = [out for out in link.outbound.values() if out.site in due or has_new(out)]
-    rows: list[tuple[Outbound, OutboxRow]] = []
+    found: list[tuple[Outbound, OutboxRow, str]] = []
     for place, out in enumerate(busy):
-        share = max(1, (limit - len(rows)) // (len(busy) - place))
-        rows += [(out, row) for row in take_of(batch, out, sorted(due.get(out.site, ())), min(share, limit - len(rows)))]
-    return rows
+        share = max(1, (limit - len(found)) // (len(busy) - place))
+        rows = take_of(batch, out, sorted(due.get(out.site, ())), min(share, limit - len(found)))
+        before = uids_before(batch, out, rows)
+        found += [(out, row, before[row.seq]) for row in rows]
+    return found
+
+
+def uids_before(batch: Batch, out: Outbound, rows: list[OutboxRow]) -> dict[int, str]:
+    """By number the uid of the row before it; of the first row of the outbox that is what the site's mark ends with."""
+    uids = {out.high: out.high_uid, **{row.seq: row.uid for row in rows}}
+    missing = [row.seq - 1 for row in rows if row.seq - 1 not in uids]
+    uids |= {row.seq: row.uid for row in batch.store.outbox_rows(out.site, missing)} if missing else {}
+    return {row.seq: uids.get(row.seq - 1, "") for row in rows}
 
 
 def has_new(out: Outbound) -> bool:
@@ -171,52 +177,63 @@ def note_sent(batch: Batch, site: str, epoch: str, born: str, acked: Iterable[tu
     return len(noted) + len(lost)
 
 
-def note_streams(batch: Batch, born: dict[str, str]) -> int:
-    """What is in a stream that is no more is published again; how many rows."""
+def note_streams(batch: Batch, streams: dict[str, tuple[str, int | None]]) -> int:
+    """By destination when its stream was created, and its last place: what lay in an earlier one, or behind that, is lost.
+
+    How many rows are published again.
+    """
     link, count = batch.state.link, 0
-    for site, text in born.items():
-        out = link.outbound.get(site)
-        for seq in batch.store.published_elsewhere(site, text) if out is not None else ():
-            batch.journal.put(link.again, (site, seq), batch.now.mono_s)
-            count += 1
-        if out is not None:
-            batch.store.forget_places(site, text)
+    for site, (born, last) in streams.items():
+        if site in link.outbound:
+            lost = batch.store.lost_places(site, born, last)
+            batch.store.note_lost(site, lost)
+            for seq in lost:
+                batch.journal.put(link.again, (site, seq), batch.now.mono_s)
+            count += len(lost)
     return count
 
 
 def take_mark(batch: Batch, site: str, mark: SiteMark) -> bool:
     """A site's mark of what it has of ours. True where it shows that this database is older than what was sent from it."""
-    link, store, journal = batch.state.link, batch.store, batch.journal
-    out = link.outbound.get(site)
-    if out is None or mark.epoch in out.former:
+    store, journal = batch.store, batch.journal
+    out = batch.state.link.outbound.get(site)
+    if out is None:
         return False
-    if mark.epoch != out.epoch or mark.high > out.assigned or not is_ours(batch, out, mark):
-        renew(batch, out, mark.epoch)
-        return True
+    if mark.epoch > out.epoch or (mark.epoch == out.epoch and is_of_another_life(batch, out, mark)):
+        return renew(batch, out, max(count_of(mark.epoch), count_of(out.epoch)) + 1)
+    if mark.epoch < out.epoch:  # it has nothing of this epoch yet
+        mark = mark._replace(high=0, uid="", held=None)
     if mark.high > out.high:
+        uid = store.outbox_rows(site, [mark.high])[0].uid
         store.drop_outbox(site, mark.high)
         for seq in range(out.high + 1, mark.high + 1):
-            journal.drop(link.flying, (site, seq))
-            journal.drop(link.again, (site, seq))
-        out = out._replace(high=mark.high, sent=max(out.sent, mark.high))
-        journal.put(link.outbound, site, out)
+            journal.drop(batch.state.link.flying, (site, seq))
+            journal.drop(batch.state.link.again, (site, seq))
+        out = out._replace(high=mark.high, high_uid=uid, sent=max(out.sent, mark.high))
+        journal.put(batch.state.link.outbound, site, out)
         store.save_outbound(out)
     below = out.assigned + 1 if mark.held is None else mark.held
-    lost = store.passed_over(site, mark.high, below, mark.cursor, mark.born)
-    if mark.high < out.high < out.assigned:  # it lacks what is in no outbox any more
-        lost += [row for row in store.outbox_rows(site, [out.high + 1]) if row.at <= mark.cursor and row not in lost]
-    publish_again(batch, site, lost)
+    publish_again(batch, site, store.passed_over(site, mark.high, below, mark.cursor, mark.born))
+    if mark.high < out.high:  # it lacks what is in no outbox any more, and goes on with the next entry that says so
+        if out.assigned == out.high:
+            put_out(batch, site, None, f"-{fresh(batch, 16)}", GONE)
+        else:
+            publish_again(batch, site, [row for row in store.outbox_rows(site, [out.high + 1]) if row.at])
     if has_work(batch):
         tell_door(batch)
     return False
 
 
-def is_ours(batch: Batch, out: Outbound, mark: SiteMark) -> bool:
-    """Whether the number that the mark ends with was given to what the site has under it, as far as that can be seen."""
-    if not mark.uid or mark.high <= out.high:
+def is_of_another_life(batch: Batch, out: Outbound, mark: SiteMark) -> bool:
+    """Whether the site has numbers of this epoch that were not given by this database, as far as the mark shows."""
+    if max(mark.high, mark.held or 0) > out.assigned:
         return True
+    if not mark.uid or mark.high < out.high:
+        return False
+    if mark.high == out.high:
+        return mark.uid != (out.high_uid or mark.uid)
     rows = batch.store.outbox_rows(out.site, [mark.high])
-    return bool(rows) and rows[0].uid == mark.uid
+    return not rows or rows[0].uid != mark.uid
 
 
 def publish_again(batch: Batch, site: str, lost: list[OutboxRow]) -> None:
@@ -224,125 +241,30 @@ def publish_again(batch: Batch, site: str, lost: list[OutboxRow]) -> None:
     link = batch.state.link
     new = [row for row in lost if (site, row.seq) not in link.again and (site, row.seq) not in link.flying]
     for row in new:
-        pause_s = min(_PAUSE_S * 2 ** max(0, row.tries - 1), _LONGEST_PAUSE_S) if row.tries > 1 else 0.0
+        pause_s = min(_PAUSE_S * 2 ** min(row.tries - 2, 8), _LONGEST_PAUSE_S) if row.tries > 1 else 0.0
         batch.journal.put(link.again, (site, row.seq), batch.now.mono_s + pause_s)
     if new:
         batch.store.note_lost(site, [row.seq for row in new])
 
 
-def renew(batch: Batch, out: Outbound, told: str) -> None:
-    """Begin another epoch: the outbox is numbered from 1 on, and sent again. ``told``: the epoch of the mark that showed it."""
+def renew(batch: Batch, out: Outbound, count: int) -> bool:
+    """Begin the epoch of this count: the outbox is numbered from 1 on, and sent again. False if there is no further one."""
+    if count > _EPOCHS:
+        batch.event("link_epochs_used_up", to=out.site)
+        return False
     link, rows = batch.state.link, out.assigned - out.high
     batch.store.renumber(out.site, out.high)
-    former = tuple(dict.fromkeys((*out.former, out.epoch, told)))[-_EPOCHS:]
-    new = Outbound(out.site, fresh(batch, 12), redo=rows, assigned=rows, former=former)
+    new = Outbound(out.site, epoch_of(batch, count), redo=rows, assigned=rows)
     batch.journal.put(link.outbound, out.site, new)
     batch.store.save_outbound(new)
     for table in (link.again, link.flying):
         for key in [key for key in table if key[0] == out.site]:
             batch.journal.drop(table, key)
+    if not rows:  # the receiver is to hear of the epoch
+        put_out(batch, out.site, None, f"-{fresh(batch, 16)}", GONE)
     batch.event("link_renewed", to=out.site, rows=rows)
     tell_door(batch)
-
-
-# in
-
-
-class Taker:
-    """Takes entries in, in their order. ``take`` stores one."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-        self._link = batch.state.link
-
-    def take(self, site: str, uid: str, body: dict[str, Any]) -> None:
-        raise NotImplementedError
-
-    def enter(self, entry: LinkEntry) -> None:
-        """One entry, in the stream's order."""
-        batch, link = self._batch, self._link
-        key = (entry.site, entry.epoch)
-        source = link.inbound.get(key) or self._begin(entry)
-        source = self._pass_gap(source, entry.low)
-        held = link.held.get(key, {})
-        if entry.seq == source.high + 1:
-            self.take(entry.site, entry.uid, entry.body)
-            source = self._take_held(source._replace(high=entry.seq, uid=entry.uid))
-            self._save(source)
-        elif entry.seq > source.high and entry.seq not in held:
-            if key not in link.held:
-                batch.journal.put(link.held, key, {})
-            batch.journal.put(link.held[key], entry.seq, None)
-            batch.store.hold(entry.site, entry.epoch, entry.seq, entry.uid, entry.body)
-        if source.high >= source.redo:
-            self._take_former(source)
-
-    def _begin(self, entry: LinkEntry) -> Inbound:
-        """The first entry of an epoch that is read here."""
-        site, link = entry.site, self._link
-        known = sorted((one for one in link.inbound.values() if one.site == site), key=lambda one: one.turn)
-        for old in known[: max(0, len(known) + 1 - _EPOCHS)]:
-            self._take_all_held(old)
-            self._batch.journal.drop(link.inbound, (site, old.epoch))
-            self._batch.store.drop_inbound(site, old.epoch)
-        source = Inbound(site, entry.epoch, known[-1].turn + 1 if known else 1, redo=entry.redo)
-        self._save(source)
-        return source
-
-    def _save(self, source: Inbound) -> None:
-        self._batch.journal.put(self._link.inbound, (source.site, source.epoch), source)
-        self._batch.store.save_inbound(source)
-
-    def _pass_gap(self, source: Inbound, low: int) -> Inbound:
-        """What is missing below ``low`` lies in no outbox any more, and not before this entry either."""
-        if low <= source.high + 1:
-            return source
-        for seq in sorted(seq for seq in self._link.held.get((source.site, source.epoch), ()) if seq < low):
-            self._take_one_held(source, seq)
-        self._batch.event("link_gap", site=source.site, missing=low - 1 - source.high)
-        source = self._take_held(source._replace(high=low - 1, uid=""))
-        self._save(source)
-        return source
-
-    def _take_held(self, source: Inbound) -> Inbound:
-        """What is held right behind the last number that is in."""
-        held = self._link.held.get((source.site, source.epoch))
-        while held and source.high + 1 in held:
-            source = source._replace(high=source.high + 1, uid=self._take_one_held(source, source.high + 1))
-        return source
-
-    def _take_one_held(self, source: Inbound, seq: int) -> str:
-        uid, body = self._batch.store.held(source.site, source.epoch, seq)
-        self._batch.journal.drop(self._link.held[source.site, source.epoch], seq)
-        self._batch.store.drop_held(source.site, source.epoch, seq)
-        self.take(source.site, uid, body)
-        return uid
-
-    def _take_all_held(self, source: Inbound) -> None:
-        for seq in sorted(self._link.held.get((source.site, source.epoch), ())):
-            self._take_one_held(source, seq)
-
-    def _take_former(self, source: Inbound) -> None:
-        """The present epoch has repeated what its outbox had. What is still held of former ones, the sender has forgotten."""
-        former = [one for key in list(self._link.held) if key[0] == source.site and (one := self._link.inbound.get(key))]
-        for one in sorted(former, key=lambda one: one.turn):
-            if one.turn < source.turn and self._link.held.get((one.site, one.epoch)):
-                self._take_all_held(one)
-
-
-def newest_of(batch: Batch, site: str) -> Inbound | None:
-    """The epoch of a site that began last."""
-    known = [one for one in batch.state.link.inbound.values() if one.site == site]
-    return max(known, key=lambda one: one.turn, default=None)
-
-
-def mark_for(batch: Batch, site: str, place: StreamPlace) -> SiteMark | None:
-    """What this broker owes a site as word of how far it is."""
-    source = newest_of(batch, site)
-    if source is None:
-        return None
-    held = batch.state.link.held.get((site, source.epoch))
-    return SiteMark(source.epoch, source.high, source.uid, min(held) if held else None, *place)
+    return True
 
 
 def opened(batch: Batch, door: LinkDoor) -> None:

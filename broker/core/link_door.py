@@ -14,8 +14,8 @@ from broker.core.batch import Batch, Incoming
 from broker.core.claims import shown_claims
 from broker.core.far_in import FarMail
 from broker.core.far_out import body_of
-from broker.core.link import LinkEntry, SiteMark
-from broker.core.link_state import LinkDoor, Outbound, OutboxRow, SiteKey, StreamPlace
+from broker.core.link_in import mark_for
+from broker.core.link_state import LinkDoor, LinkEntry, Outbound, OutboxRow, SiteKey, SiteMark, StreamPlace
 from broker.core.presence import presence_of
 from broker.protocol.actions import ACTIONS
 from broker.protocol.addresses import is_site
@@ -25,6 +25,8 @@ _LIMIT: int = ACTIONS["link_take"].field("limit").default
 _MAX_BYTES: int = ACTIONS["link_take"].field("max_bytes").default
 _EPOCH_LENGTH = 32
 _UID_LENGTH = 64
+_ALL_MARKS_S = 10.0
+"""Seconds after which every source gets a mark, also one of which nothing came."""
 _HINTS = 10_000
 """Agents of a site that are remembered as hints."""
 
@@ -33,14 +35,14 @@ def open_(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     state = batch.state.link
     if not batch.settings.site:
         raise IpcError("no_site", address="The link")
-    state.leases += 1  # of a number that is taken back no harm comes
-    link.opened(batch, LinkDoor(state.leases, request.route, request.body.get("id"), request.body["carrier"]))
+    lease = int(link.fresh(batch, 12), 16) + 1  # random: a door of an earlier life of the broker may still be about
+    link.opened(batch, LinkDoor(lease, request.route, request.body.get("id"), request.body["carrier"]))
     place = next(iter(state.streams.values()), StreamPlace(0, ""))
     return {
-        "lease": state.leases,
+        "lease": lease,
         "site": batch.settings.site,
         "streams": {name: one._asdict() for name, one in state.streams.items()},
-        "marks": marks_for(batch, {site for site, _epoch in state.inbound}, place),
+        "marks": marks_for(batch, set(state.inbound), place),
         "keys": {site: key_map(key) for site, key in state.keys.items()},
     }
 
@@ -57,7 +59,7 @@ def check_lease(batch: Batch, request: Incoming) -> None:
 
 
 def marks_for(batch: Batch, sites: set[str], place: StreamPlace) -> dict[str, Any]:
-    found = {site: link.mark_for(batch, site, place) for site in sorted(sites)}
+    found = {site: mark_for(batch, site, place) for site in sorted(sites)}
     return {site: mark.to_map() for site, mark in found.items() if mark is not None}
 
 
@@ -69,13 +71,13 @@ def take(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     limit, most = request.body.get("limit") or _LIMIT, request.body.get("max_bytes") or _MAX_BYTES
     rows: list[dict[str, Any]] = []
     size = 0
-    for out, row in link.take_rows(batch, limit):
+    for out, row, prev in link.take_rows(batch, limit):
         if size > most:
             link.put_back(batch, row)
             continue
         body = body_of(batch, row.site, row.message_id) if row.message_id is not None else msgpack.unpackb(row.body)
         size += len(str(body.get("content", "")))
-        rows.append(row_map(out, row, body))
+        rows.append(row_map(out, row, prev, body))
     more = link.has_work(batch)
     door = batch.state.link.door["door"]
     if not more and not rows and not door.idle:
@@ -83,9 +85,9 @@ def take(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     return {"rows": rows, "more": more}
 
 
-def row_map(out: Outbound, row: OutboxRow, body: dict[str, Any]) -> dict[str, Any]:
-    named = {"to": row.site, "epoch": out.epoch, "seq": row.seq, "uid": row.uid, "low": out.high + 1, "redo": out.redo}
-    return {**named, "try": max(1, row.tries), "body": body}
+def row_map(out: Outbound, row: OutboxRow, prev: str, body: dict[str, Any]) -> dict[str, Any]:
+    named = {"to": row.site, "epoch": out.epoch, "seq": row.seq, "uid": row.uid, "prev": prev, "low": out.high + 1}
+    return {**named, "redo": out.redo, "try": max(1, row.tries), "body": body}
 
 
 def sent(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def sent(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
 
 def streams(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     check_lease(batch, request)
-    return {"again": link.note_streams(batch, {site: str(born) for site, born in request.body["born"].items()})}
+    return {"again": link.note_streams(batch, {site: stream_of(told) for site, told in request.body["born"].items()})}
 
 
 def marks(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
@@ -113,18 +115,28 @@ def marks(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
 def arrived(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     check_lease(batch, request)
     body, state = request.body, batch.state.link
-    entries = [entry_of(one) for one in body["entries"]]
-    taker = FarMail(batch)
-    for entry in entries:
-        taker.enter(entry)
+    taker, sources = FarMail(batch), set[str]()
+    for one in body["entries"]:
+        try:
+            entry = entry_of(one)
+        except IpcError as e:  # a site may write what it likes: it does not stop the mail of others
+            state.dropped += 1
+            batch.event("link_entry_refused", detail=e.text)
+        else:
+            taker.enter(entry)
+            sources.add(entry.site)
+    taker.finish()
     place = StreamPlace(body["cursor"], body["born"])
     if state.streams.get(body["stream"]) != place:
         batch.journal.put(state.streams, body["stream"], place)
         batch.store.save_stream(body["stream"], place)
-    return {"marks": marks_for(batch, {entry.site for entry in entries}, place)}
+    if batch.now.mono_s - state.marked_s > _ALL_MARKS_S:  # some may have nothing here but what was lost before this place
+        state.marked_s = batch.now.mono_s
+        sources |= state.inbound.keys()
+    return {"marks": marks_for(batch, sources, place)}
 
 
-# what the door's requests hold: it is of this version and trusted, so a wrong form is a fault and not an attack
+# what the door's requests hold
 
 
 def pairs(rows: list[Any]) -> list[tuple[Any, Any]]:
@@ -143,6 +155,12 @@ def word(value: object, most: int) -> str:
     if not isinstance(value, str) or len(value) > most:
         raise IpcError("bad_request", detail=f"an epoch, uid or born is text of at most {most} characters")
     return value
+
+
+def stream_of(value: object) -> tuple[str, int | None]:
+    """When a stream was created, and the last place that it has, where that is told."""
+    born, last = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, None)
+    return word(born, _UID_LENGTH), None if last is None else whole(last)
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -164,6 +182,7 @@ def entry_of(value: object) -> LinkEntry:
         word(one.get("epoch"), _EPOCH_LENGTH),
         seq,
         word(one.get("uid"), _UID_LENGTH),
+        word(one.get("prev"), _UID_LENGTH),
         whole(one.get("low")),
         whole(one.get("redo")),
         mapping(one.get("body")),

@@ -10,24 +10,21 @@ class Outbound(NamedTuple):
     site: str
     epoch: str
     high: int = 0
-    """Up to here the site has it, by its mark. The outbox begins behind it."""
+    """Up to here the site has it, by its mark, and the uid of that number. The outbox begins behind it."""
+    high_uid: str = ""
     redo: int = 0
     """How many rows the outbox had when the epoch began: those were numbered anew."""
     assigned: int = 0
     """The last number given."""
     sent: int = 0
     """The highest number that the door has taken, in this process's life."""
-    former: tuple[str, ...] = ()
-    """Epochs that are over: of marks that still speak of them nothing follows."""
 
 
 class Inbound(NamedTuple):
-    """Mail of one epoch of a site."""
+    """Mail of the latest epoch of a site."""
 
     site: str
     epoch: str
-    turn: int
-    """Grows from each epoch of the site to the next."""
     high: int = 0
     """All up to this number is in."""
     uid: str = ""
@@ -47,6 +44,33 @@ class SiteKey(NamedTuple):
 
     n: int
     key: str
+
+
+class LinkEntry(NamedTuple):
+    """One numbered thing from another site, verified by the door."""
+
+    site: str
+    epoch: str
+    seq: int
+    uid: str
+    prev: str
+    low: int
+    redo: int
+    body: dict[str, Any]
+
+
+class SiteMark(NamedTuple):
+    """A receiver's word of how far it is."""
+
+    epoch: str
+    high: int
+    uid: str
+    held: int | None
+    cursor: int
+    born: str
+
+    def to_map(self) -> dict[str, Any]:
+        return self._asdict()
 
 
 class LinkDoor(NamedTuple):
@@ -93,10 +117,9 @@ class SiteLink:
     """All of it. A broker without a site has an empty one."""
 
     outbound: dict[str, Outbound] = field(default_factory=dict)
-    inbound: dict[tuple[str, str], Inbound] = field(default_factory=dict)
-    """By site and epoch."""
+    inbound: dict[str, Inbound] = field(default_factory=dict)
     held: dict[tuple[str, str], dict[int, None]] = field(default_factory=dict)
-    """Numbers that came before one that is missing, by site and epoch."""
+    """Numbers that came before one that is missing, by site and epoch, also of former epochs."""
     streams: dict[str, StreamPlace] = field(default_factory=dict)
     keys: dict[str, SiteKey] = field(default_factory=dict)
     again: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -105,7 +128,8 @@ class SiteLink:
     """Rows that the door has taken and not spoken of since, by when it took them."""
     door: dict[str, LinkDoor] = field(default_factory=dict)
     """At most one, under its name ``door``."""
-    leases: int = 0
+    marked_s: float = 0.0
+    """Monotonic second at which marks for all sources were answered last."""
     boxes: dict[str, int] = field(default_factory=dict)
     """Mailboxes that stand for names of each site."""
     hints: SiteHints = field(default_factory=SiteHints)

@@ -5,14 +5,15 @@ from typing import Any
 
 import msgpack
 
-from broker.core.link_state import Inbound, Outbound, OutboxRow, SiteKey, SiteLink, StreamPlace
-from broker.store.epochs import RENUMBER
+from broker.core.link_state import Inbound, LinkEntry, Outbound, OutboxRow, SiteKey, SiteLink, StreamPlace
+from broker.store.epochs import BROKEN, RENUMBER, begin_other_epochs
 from broker.store.link_tables import HeldRow, InboundRow, OutboundRow, SiteRow, StreamRow
 from broker.store.transactions import Transactions, among
 
 _ADD = "INSERT INTO outbox (site, seq, message_id, uid, body, at, born, tries) VALUES (?,?,?,?,?,?,?,?)"
 _ROW = "SELECT site, seq, message_id, uid, body, at, born, tries FROM outbox WHERE site = ?"
 _AT_ONCE = 256
+_NO_END = 2**62
 
 
 class LinkRows(Transactions):
@@ -69,15 +70,11 @@ class LinkRows(Transactions):
         rows = [(at, born, site, seq) for seq, at in places]
         self._light.append(("UPDATE outbox SET at = ?, born = ? WHERE site = ? AND seq = ?", rows))
 
-    def published_elsewhere(self, site: str, born: str) -> list[int]:
-        """Numbers whose place is in a stream that was created at another time."""
+    def lost_places(self, site: str, born: str, last: int | None) -> list[int]:
+        """Numbers whose place is in a stream that was created at another time, or behind the last place that it has."""
         self._flush()
-        rows = self._sql.execute("SELECT seq FROM outbox WHERE site = ? AND at > 0 AND born <> ? ORDER BY seq", (site, born))
-        return [row[0] for row in rows]
-
-    def forget_places(self, site: str, born: str) -> None:
-        sql = "UPDATE outbox SET at = 0, tries = tries + 1 WHERE site = ? AND at > 0 AND born <> ?"
-        self._light.append((sql, (site, born)))
+        sql = "SELECT seq FROM outbox WHERE site = ? AND at > 0 AND (born <> ? OR at > ?) ORDER BY seq"
+        return [row[0] for row in self._sql.execute(sql, (site, born, _NO_END if last is None else last))]
 
     def passed_over(self, site: str, after: int, before: int, cursor: int, born: str) -> list[OutboxRow]:
         """Rows between these numbers whose place in the stream the receiver has read past."""
@@ -94,30 +91,26 @@ class LinkRows(Transactions):
 
     def renumber(self, site: str, by: int) -> None:
         """Take ``by`` from each number."""
-        self._statements += [(statement, (by, site)) for statement in RENUMBER]
+        self._statements += [(sql, (by, site)) for sql in RENUMBER]
 
     def save_outbound(self, out: Outbound) -> None:
-        self._add(
-            OutboundRow.replace(site=out.site, epoch=out.epoch, high=out.high, redo=out.redo, former=" ".join(out.former))
-        )
+        self._add(OutboundRow.replace(site=out.site, epoch=out.epoch, high=out.high, high_uid=out.high_uid, redo=out.redo))
 
     # what comes in
 
     def save_inbound(self, source: Inbound) -> None:
         self._add(InboundRow.replace(**source._asdict()))
 
-    def drop_inbound(self, site: str, epoch: str) -> None:
-        self._add(InboundRow.delete().where(InboundRow.site == site, InboundRow.epoch == epoch))
+    def hold(self, e: LinkEntry) -> None:
+        row = {"site": e.site, "epoch": e.epoch, "seq": e.seq, "uid": e.uid, "prev": e.prev, "body": msgpack.packb(e.body)}
+        self._add(HeldRow.replace(**row))
 
-    def hold(self, site: str, epoch: str, seq: int, uid: str, body: dict[str, Any]) -> None:
-        self._add(HeldRow.replace(site=site, epoch=epoch, seq=seq, uid=uid, body=msgpack.packb(body)))
-
-    def held(self, site: str, epoch: str, seq: int) -> tuple[str, dict[str, Any]]:
-        """(uid, body) of an entry that is held."""
+    def held(self, site: str, epoch: str, seq: int) -> tuple[str, str, dict[str, Any]]:
+        """(uid, prev, body) of an entry that is held."""
         self._flush()
-        sql = "SELECT uid, body FROM held WHERE site = ? AND epoch = ? AND seq = ?"
-        uid, body = self._sql.execute(sql, (site, epoch, seq)).fetchone()
-        return str(uid), msgpack.unpackb(body)
+        sql = "SELECT uid, prev, body FROM held WHERE site = ? AND epoch = ? AND seq = ?"
+        uid, prev, body = self._sql.execute(sql, (site, epoch, seq)).fetchone()
+        return str(uid), str(prev), msgpack.unpackb(body)
 
     def drop_held(self, site: str, epoch: str, seq: int) -> None:
         self._add(HeldRow.delete().where(HeldRow.site == site, HeldRow.epoch == epoch, HeldRow.seq == seq))
@@ -129,12 +122,21 @@ class LinkRows(Transactions):
         self._add(SiteRow.replace(site=site, **key._asdict()))
 
     def load_link(self, link: SiteLink) -> None:
-        for site, epoch, high, redo, former in OutboundRow.select().tuples():
+        """Raises StoreError where a repaired outbox can't be numbered anew."""
+        self._mend_outboxes()
+        for site, epoch, high, high_uid, redo in OutboundRow.select().tuples():
             last = self._sql.execute("SELECT max(seq) FROM outbox WHERE site = ?", (site,)).fetchone()[0]
-            link.outbound[site] = Outbound(site, epoch, high, redo, max(high, last or 0), high, tuple(former.split()))
+            link.outbound[site] = Outbound(site, epoch, high, high_uid, redo, max(high, last or 0), high)
         for row in InboundRow.select().tuples():
-            link.inbound[row[0], row[1]] = Inbound(*row)
+            link.inbound[row[0]] = Inbound(*row)
         for site, epoch, seq in self._sql.execute("SELECT site, epoch, seq FROM held ORDER BY site, epoch, seq"):
             link.held.setdefault((site, epoch), {})[seq] = None
         link.streams.update((row[0], StreamPlace(*row[1:])) for row in StreamRow.select().tuples())
         link.keys.update((row[0], SiteKey(*row[1:])) for row in SiteRow.select().tuples())
+
+    def _mend_outboxes(self) -> None:
+        """A repair may have lost rows: the receiver would wait for their numbers for ever."""
+        broken = self._sql.execute(BROKEN).fetchall()
+        if broken:
+            with self._apart("FULL"):
+                begin_other_epochs(self._sql, [site for (site,) in broken])

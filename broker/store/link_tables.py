@@ -2,8 +2,7 @@
 
 import peewee
 
-from broker.core.link_state import Inbound
-from broker.store.columns import Model, columns_of
+from broker.store.columns import Model
 
 
 class OutboxTable(Model):
@@ -25,13 +24,13 @@ class OutboxTable(Model):
 
 
 class OutboundRow(Model):
-    """The fields of ``broker.core.link_state.Outbound`` that last. ``former`` are words with blanks between."""
+    """The fields of ``broker.core.link_state.Outbound`` that last."""
 
     site = peewee.TextField(primary_key=True)
     epoch = peewee.TextField()
     high = peewee.IntegerField()
+    high_uid = peewee.TextField()
     redo = peewee.IntegerField()
-    former = peewee.TextField()
 
     class Meta:
         table_name = "outbound"
@@ -39,11 +38,16 @@ class OutboundRow(Model):
 
 
 class InboundRow(Model):
-    vars().update(columns_of(Inbound))
+    """The fields of ``broker.core.link_state.Inbound``."""
+
+    site = peewee.TextField(primary_key=True)
+    epoch = peewee.TextField()
+    high = peewee.IntegerField()
+    uid = peewee.TextField()
+    redo = peewee.IntegerField()
 
     class Meta:
         table_name = "inbound"
-        primary_key = peewee.CompositeKey("site", "epoch")
         without_rowid = True
 
 
@@ -54,6 +58,7 @@ class HeldRow(Model):
     epoch = peewee.TextField()
     seq = peewee.IntegerField()
     uid = peewee.TextField()
+    prev = peewee.TextField()
     body = peewee.BlobField()
 
     class Meta:

@@ -206,6 +206,7 @@ def test_who_a_letter_names_is_a_name_or_an_address_since_readers_see_it_in_the_
             "epoch": "e",
             "seq": seq,
             "uid": f"u{seq}",
+            "prev": f"u{seq - 1}",
             "low": 1,
             "redo": 0,
             "body": {**body, **told},

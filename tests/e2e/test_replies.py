@@ -110,7 +110,8 @@ def carry_mail(ask: Asking) -> None:
     told = {"lease": lease, "to": "there", "epoch": row["epoch"], "born": born}
     ask("owner", "link_sent", **told, acked=[[1, 1]])
     ask("owner", "link_streams", lease=lease, born={"there": born})
-    entry = {"from": "there", "epoch": "e", "seq": 1, "uid": "1-1", "low": 1, "redo": 0, "at": 1, "body": {"k": "gone"}}
+    entry = {"from": "there", "epoch": "e", "seq": 1, "uid": "1-1", "prev": "", "low": 1, "redo": 0, "at": 1}
+    entry["body"] = {"k": "gone"}
     ask("owner", "link_arrived", lease=lease, stream="IPC_IN_0", born=born, cursor=1, entries=[entry])
     mark = {"epoch": row["epoch"], "high": 1, "uid": row["uid"], "held": None, "cursor": 1, "born": born}
     ask("owner", "link_marks", lease=lease, marks={"there": mark})

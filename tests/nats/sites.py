@@ -92,7 +92,8 @@ class SitesWorld:
 def row(to: str, seq: int, content: str = "hello", **more: Any) -> dict[str, Any]:
     """One row of an outbox, as ``link_take`` gives it."""
     body = {"k": "mail", "to": ["bob"], "from": "ann", "content": content}
-    return {"to": to, "epoch": "e" * 12, "seq": seq, "uid": f"u{seq}", "low": 1, "redo": 0, "try": 0, "body": body, **more}
+    named = {"to": to, "epoch": "e" * 12, "seq": seq, "uid": f"u{seq}", "prev": f"u{seq - 1}" if seq > 1 else ""}
+    return {**named, "low": 1, "redo": 0, "try": 0, "body": body, **more}
 
 
 def rows(to: str, numbers: Iterable[int]) -> list[dict[str, Any]]:
