@@ -12,10 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.many_sites import CONSUMERS, DIRECTORY
 from bench.report import AGAIN, Results, Verdict, pivot
 from bench.service import ROOT
-from bench.sites import ENGINE
+from bench.sites import ENGINE, LINK, MANY, NAMES, OUTAGE, SEALING
 from bench.targets import judge
 
 PAGES = ("README.md", "docs/performance.md", "docs/scale.md")
@@ -98,9 +97,12 @@ def table(name: str, results: Results, text: str) -> str:
 BLOCKS: dict[str, Callable[[Results, str], str]] = {
     "speed": speed,
     "targets": targets,
+    "link": partial(table, LINK),
+    "outage": partial(table, OUTAGE),
     "engine": partial(table, ENGINE),
-    "consumers": partial(table, CONSUMERS),
-    "names": partial(table, DIRECTORY),
+    "sealing": partial(table, SEALING),
+    "many": partial(table, MANY),
+    "names": partial(table, NAMES),
 }
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench.doors.zeromq import WireSender
+from bench.doors.zeromq import BOX, WireSender
 from bench.fleet import wait_until
 from bench.systems import refused
 
@@ -67,13 +67,13 @@ def next_batch(due_s: Sequence[float], position: int, now_s: float) -> int:
     return end - position
 
 
-def send(endpoint: str, token: str, load: Load) -> Generator[None, float, "tuple[array[float], array[float]]"]:
+def send(endpoint: str, token: str, load: Load, box: str = BOX) -> Generator[None, float, "tuple[array[float], array[float]]"]:
     """Job: send the load when it is due.
 
     Returns (the µs from being due to the durable acknowledgement, the µs from being due to being sent, of each).
     """
     precise_sleep()
-    sender = WireSender(endpoint, token)
+    sender = WireSender(endpoint, token, box=box)
     try:
         # before the order to begin: made after it, a long load was late from its first message on
         offsets_s, late_us = load.due_s(), array("d")
@@ -211,9 +211,9 @@ def pushed(maps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [mail for one in maps if one.get("push") == "mail" for mail in one["messages"]]
 
 
-def flood(endpoint: str, token: str, count: int, in_flight: int) -> Generator[None, float, None]:
+def flood(endpoint: str, token: str, count: int, in_flight: int, box: str = BOX) -> Generator[None, float, None]:
     """Job: ``count`` stamped messages as fast as they are taken."""
-    sender = WireSender(endpoint, token)
+    sender = WireSender(endpoint, token, box=box)
     try:
         wait_until((yield))
         sent = answered = 0

@@ -75,7 +75,7 @@ def run(plan: Plan, before: Results | None = None) -> Results:
             attempt(results, "memory", partial(memory, plan, results))
         if "sites" in plan.parts:
             said("sites")
-            measure = partial(sites.measure, results, fleet, min(plan.rounds, ENOUGH), quick=plan.quick)
+            measure = partial(sites.measure, results, fleet, said, min(plan.rounds, ENOUGH), quick=plan.quick)
             attempt(results, "sites", measure)
         if "soak" in plan.parts:
             said(f"soak, {plan.minutes:g} minutes")

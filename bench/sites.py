@@ -1,12 +1,12 @@
-"""Part ``sites``: what NATS costs below the doors, on one node and on three, and what it carries for many sites."""
+"""Part ``sites``: NATS below the doors, many sites and names at its nodes, and mail from site to site."""
 
 import asyncio
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from bench.fleet import Fleet, burst, wait_until
-from bench.many_sites import WINDOW, ManySites, publish
 from bench.nats_nodes import client_module, connect, find_server
 from bench.percentiles import percentile
 from bench.report import Results
@@ -15,11 +15,33 @@ from bench.sends import SMALL
 from bench.systems import Skip
 
 ENGINE = f"Sites: the nodes alone, {SMALL} B, on the disk of each node before it is acknowledged"
-NOTE = (
-    "What a door can't be faster than. *Until read*: one message at a time, from publishing until a reader in the same process "
-    "has it. One node: R1; three: a leader and two followers, R3, of which two must have it."
-)
+SEALING = "Sites: signing and sealing, processor time a message"
+MANY = "Sites: many of them at 3 nodes, R3, synced; no broker runs"
+NAMES = "Sites: a directory of names at 3 nodes, R3, synced"
+LINK = f"Sites: from broker to broker, {SMALL} B, all synced"
+OUTAGE = "Sites: mail that is under way when a node is killed"
+NOTES = {
+    ENGINE: "What a door can't be faster than. *Until read*: one message at a time, from publishing until a reader in the same "
+    "process has it. R1: one node has it; R3: a leader and two followers, of which one must have it as well.",
+    MANY: "Each site as its door has it: an account, a connection, four consumers in memory, a heartbeat each 5 s, a look at "
+    "256 others' each 15 s; all of them in one process. A node's figures are those of the busiest or largest of the three. *To "
+    f"random sites*: windows of 256 from one site, {SMALL} B, until all have arrived. *All reached*: from the kill of the node "
+    "that leads the first stream until a message that was sent afterwards has come to each site. *Whole*: from its start until "
+    "each stream has three copies that are alike.",
+    LINK: "Each site sends to the next one, the last to the first; the rate is that of all. Real services, doors, nodes and "
+    "clients share the machine. *Within each site*: the same messages to a mailbox of the same site, in the same round. "
+    "Processor time is what the processes of all sites took, for both ends of the way.",
+    OUTAGE: "A steady load from each site to the next one, 25 messages/s each; nothing was lost or doubled.",
+    NAMES: "A key a name, SITE.NAME, 100 names a site; an entry is signed and has 160 B.",
+}
+WINDOW = 256
+"""Messages that a door publishes at once; see bridges.link."""
+LINKS, QUICK_LINKS = ((2, 1), (2, 3), (3, 3)), ((2, 1),)
+"""Sites, and nodes that carry their mail."""
+SIZES, QUICK_SIZES = ((10, 1), (100, 1), (1_000, 1), (1_000, 16)), ((5, 1), (5, 2))
+"""Sites, and streams that have their mail."""
 _PUSHES = 200
+_PATIENCE_S = 60.0
 _MOST = 1_000_000
 
 
@@ -31,7 +53,6 @@ class Engine:
         self._fleet = fleet
         self._seconds = seconds
         self._pushes = pushes
-        results.notes[ENGINE] = NOTE
 
     def measure(self, rounds: int) -> None:
         with ExitStack() as stack:
@@ -69,30 +90,49 @@ def windows(urls: Sequence[str], seconds: float) -> Generator[None, float, tuple
     """Job: publish as a door does. Returns (messages acknowledged, when the last of them was)."""
     loop = asyncio.new_event_loop()
     connection = loop.run_until_complete(connect(urls))
-    jetstream, window = connection.jetstream(timeout=10), [(SUBJECT, b"x" * SMALL)] * WINDOW
+    jetstream = connection.jetstream(timeout=10)
     try:
-        loop.run_until_complete(publish(jetstream, window[:1]))
+        loop.run_until_complete(publish(jetstream, 1))
         wait_until((yield))
         end_s, count = time.perf_counter() + seconds, 0
         while time.perf_counter() < end_s or not count:
-            loop.run_until_complete(publish(jetstream, window))
-            count += len(window)
+            loop.run_until_complete(publish(jetstream, WINDOW))
+            count += WINDOW
         return count, time.perf_counter()
     finally:
         loop.run_until_complete(connection.close())
         loop.close()
 
 
-def measure(results: Results, fleet: Fleet, rounds: int, *, quick: bool) -> None:
-    """The nodes alone, then many sites. Where nats-server or its client is missing, one line says so."""
+async def publish(jetstream: Any, count: int) -> None:
+    """One window. Raises the first refusal, TimeoutError."""
+    answers = [await jetstream.publish_async(SUBJECT, b"x" * SMALL) for _ in range(count)]
+    await asyncio.wait_for(asyncio.gather(*answers), _PATIENCE_S)
+
+
+def measure(results: Results, fleet: Fleet, say: Callable[[str], None], rounds: int, *, quick: bool) -> None:
+    """Every table. Where nats-server or a package that the doors need is missing, one line says so."""
+    results.notes.update(NOTES)
     try:
         find_server()
         errors = client_module().errors.Error
-    except Skip as reason:
-        results.skip("sites", ENGINE, "nats-server", str(reason))
+        from bench import many_sites, name_directory, sealing, site_to_site
+    except (Skip, ImportError) as reason:
+        results.skip("sites", ENGINE, "nats-server, nats-py and nkeys", str(reason))
         return
+    link = site_to_site.SiteToSite(results, fleet, *((100, 1.0) if quick else (4_000, 10.0)))
+    many = many_sites.ManySites(results, say, *((0.5, 300) if quick else (10.0, 10_000)))
     try:
+        for homes, nodes in QUICK_LINKS if quick else LINKS:
+            say(f"{homes} sites, {nodes} nodes")
+            link.measure(homes, nodes, rounds)
+        say("the nodes alone")
         Engine(results, fleet, *((0.02, 5) if quick else ())).measure(rounds)
-        ManySites(results, *((20, 200, 400, 0.2) if quick else ())).measure()
+        for _ in range(rounds):
+            sealing.measure(results, 5 if quick else 500)
+        for homes, streams in QUICK_SIZES if quick else SIZES:
+            many.measure(homes, streams)
+        say("a directory of names")
+        name_directory.NameDirectory(results, 400 if quick else 100_000).measure()
     except errors as error:
         raise RuntimeError(f"nats-server: {error}") from error

