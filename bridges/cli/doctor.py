@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from bridges.cli.service_state import ask, differences, door_state, repair_kept
+from bridges.cli.sites import state
 from bridges.cli.status import clock_line, gate_line
 from bridges.plurals import number_of
 from bridges.terminal import complain, say, say_finding
@@ -46,6 +47,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "settings": _settings,
         "tcp door": _tcp,
         "remote": _remote,
+        "sites": _sites,
         "hosts": _hosts,
     }
     for name, look in checks.items():
@@ -57,6 +59,16 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         if verdict == "FAIL":
             worst = FAILED
     return worst
+
+
+def _sites(settings: Settings) -> Finding:
+    if not socket_answers(settings):
+        return "ok", "not looked at: the service is not running"
+    found = ask(settings, "sites")
+    if not found["site"]:
+        return "ok", "none; docs/many-machines.md joins this machine to others"
+    line = state(found)
+    return ("ok", line) if found["connected"] else ("warn", f"{line}. Next: ipc nats check")
 
 
 def _hosts(settings: Settings) -> Finding:

@@ -27,9 +27,14 @@ def sites(place: Place, options: argparse.Namespace) -> int:
     elif not found["site"]:
         say(_NONE)
     else:
-        say(f"site     {state(found)}")
+        say(site_line(found))
         say(waiting(found["sites"]) if found["sites"] else "No other site is known yet; ipc nats add-site adds one")
     return OK
+
+
+def site_line(found: dict[str, Any]) -> str:
+    line = f"site     {state(found)}"
+    return line if found["connected"] else style(line, "yellow")
 
 
 def state(found: dict[str, Any]) -> str:
@@ -37,7 +42,7 @@ def state(found: dict[str, Any]) -> str:
     from bridges.fence import one_line
 
     why = f": {found['why']}" if found.get("why") else ""
-    link = style("connected", "green") if found["connected"] else style(f"not connected{one_line(why)}", "yellow")
+    link = "connected" if found["connected"] else f"not connected{one_line(why)}"
     waits = [
         f"{number_of(row['waiting'], 'message waits', 'messages wait')} for {row['site']}"
         for row in found["sites"]

@@ -60,7 +60,7 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
     if settings.remote or gate:
         say(f"remote   {gate_line(settings, gate)}")
     if "sites" in found:
-        say(f"site     {sites.state(found['sites'])}")
+        say(sites.site_line(found["sites"]))
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
     if found.get("bounces_dropped"):

@@ -21,6 +21,7 @@ from broker.core.standing import Kind, known_mailbox, standing
 from broker.core.state import Landing, Mailbox, Notice, Session
 from broker.core.values import iso_term
 from broker.protocol.actions import ACTIONS
+from broker.protocol.addresses import is_address
 from broker.protocol.agent_rows import HAPPENINGS
 from broker.protocol.errors import IpcError
 from broker.protocol.names import is_name
@@ -78,6 +79,8 @@ def _subject(batch: Batch, name: str, events: tuple[str, ...], resource: str) ->
     """(the agent, None for any; the pattern). A name that nobody has yet may join."""
     if name == ANYBODY:
         return None, resource
+    if is_address(name):
+        raise IpcError("bad_request", detail="An agent at another site can't be watched. list with all says how it was last")
     if events == ("joins",) and is_name(name) and standing(batch.state, name, batch.now.due_s).kind is Kind.FREE:
         return None, name
     return known_mailbox(batch, name), resource

@@ -44,6 +44,13 @@ def one_off(one: str, other: str) -> bool:
     return one[start:] == other[start + 1 :] or one[start + 1 :] == other[start + 1 :]
 
 
+def namesake(batch: Batch, name: str) -> str | None:
+    """The address of somebody who has that name at another site, and with whom mail was exchanged; None where several have."""
+    mailboxes = batch.state.mailboxes
+    found = [address for site in batch.state.link.boxes if (address := f"{name}@{site}") in mailboxes]
+    return found[0] if len(found) == 1 else None
+
+
 def other_sites(batch: Batch) -> list[str]:
     """Sites that exist, but this one; where no word of the admin was read, those that mail was exchanged with."""
     link, own = batch.state.link, batch.settings.site

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from broker.core.batch import Batch
 from broker.core.bodies import alive
-from broker.core.far_names import far_mailbox, far_name, other_sites
+from broker.core.far_names import far_mailbox, far_name, namesake, other_sites
 from broker.core.mailboxes import new_mailbox, room
 from broker.core.outcomes import forwarded, on_its_way, queued
 from broker.core.standing import Kind, standing
@@ -54,7 +54,7 @@ def resolve(batch: Batch, sender: Mailbox, name: str) -> Target:
         return Target([mailbox], name, queued(name, found.formerly.name), found.formerly.name)
     if mailbox.hint[0] != state.names_version:
         mailbox.hint = (state.names_version, state.nearby.miss(name))
-    return Target([mailbox], name, queued(name), mailbox.hint[1])
+    return Target([mailbox], name, queued(name), mailbox.hint[1] or namesake(batch, name))
 
 
 def at_site(batch: Batch, sender: Mailbox, address: str) -> Target:
