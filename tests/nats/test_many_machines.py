@@ -63,22 +63,53 @@ def test_what_is_installed_are_extras_that_there_are() -> None:
     assert named and set(named) <= set(extras)
 
 
-@pytest.mark.timeout(300)
-def test_from_nothing_to_two_machines_and_then_to_three_nodes(machines: Machines) -> None:
+def arrives(machine: Machine, text: str, since: str = "") -> str:
+    """All mail that the machine's agent gets up to the one with this text."""
+    came = since
+
+    def here() -> bool:
+        nonlocal came
+        came += machine.type("ipc check")
+        return text in came
+
+    wait_for(f"{text!r} over the nodes", here, 60, lambda: machine.type("ipc sites"))
+    return came
+
+
+@pytest.mark.timeout(400)
+def test_from_nothing_to_two_machines_to_three_nodes_and_through_the_days(machines: Machines) -> None:
+    paris, rome, oslo = machines.values()
     shown = typed(machines, blocks("From nothing to two machines in ten minutes"))
     assert "is the build green?" in shown
     assert "yes, all 12 jobs" in shown
-    machines["rome"].type('ipc send ann@paris "before the move"')
+    rome.type('ipc send ann@paris "before the move"')
     shown = typed(machines, blocks("To three nodes"))
     assert "3 copies" in shown
-    machines["rome"].type('ipc send ann@paris "after the move"')
-    came = ""
-
-    def arrived() -> bool:
-        nonlocal came
-        came += machines["paris"].type("ipc check")
-        return "after the move" in came
-
-    wait_for("mail over three nodes", arrived, 60)
+    rome.type('ipc send ann@paris "after the move"')
+    came = arrives(paris, "after the move")
     assert came.count("before the move") == 1
     assert came.index("before the move") < came.index("after the move")
+
+    typed(machines, blocks("Another site"))
+    oslo.type('ipc register eve; ipc send ann@paris "from the third"')
+    arrives(paris, "from the third")
+
+    backup, restore = blocks("Back up and restore a site")
+    typed(machines, [backup])
+    rome.type('ipc send ann@paris "after the backup"')
+    arrives(paris, "after the backup")
+    paris.type('ipc send bob@rome "read before the restore"')
+    arrives(rome, "read before the restore")
+    typed(machines, [restore])
+    rome.type('ipc send ann@paris "from the restored"')
+    assert "after the backup" not in arrives(paris, "from the restored")
+    arrives(rome, "read before the restore")  # the backup did not have it
+
+    paris.type('ipc send bob@rome "while the keys change"')
+    typed(machines, blocks("A stolen site file or key"))
+    arrives(rome, "while the keys change")
+    rome.type('ipc send ann@paris "with new keys"')
+    arrives(paris, "with new keys")
+
+    typed(machines, blocks("Remove a site"))
+    assert "no site oslo" in paris.type("ipc send eve@oslo late || true")

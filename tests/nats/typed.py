@@ -48,6 +48,8 @@ class Machine:
     def __init__(self, folder: Path, words: dict[str, str]) -> None:
         self.folder = folder
         self.words = words
+        self._servers: dict[str, int] = {}
+        """The process of each nats-server, by its folder."""
         folder.mkdir()
         (folder / "bin").mkdir()
         (folder / "bin" / "scp").write_text(_SCP)
@@ -74,17 +76,27 @@ class Machine:
             )
         text = shown.read_text(encoding="utf-8", errors="replace")
         assert done.returncode == status, f"{commands}\n{text}"
-        for folder in re.findall(r'-P "\$PWD/(\w+)/pid"', commands):
-            wait_for(
-                "nats-server's pid", (self.folder / folder / "pid").exists, explain=(self.folder / folder / "log").read_text
-            )
+        self._wait_as_a_person(commands)
         return text
+
+    def _wait_as_a_person(self, commands: str) -> None:
+        """Until a server that was started listens, and one that was ended is gone."""
+        for name in re.findall(r'-P "\$PWD/(\w+)/pid"', commands):
+            self._servers[name] = wait_for(
+                "nats-server", lambda n=name: self._pid(n), explain=(self.folder / name / "log").read_text
+            )
+        for name in re.findall(r'^kill "\$\(cat (\w+)/pid\)"$', commands, re.M):
+            pid = self._servers.pop(name)
+            wait_for("the end of nats-server", lambda pid=pid: not alive(pid))
+
+    def _pid(self, name: str) -> int:
+        """Of a server that is ready; 0 before."""
+        log, file = self.folder / name / "log", self.folder / name / "pid"
+        return int(file.read_text()) if log.exists() and file.exists() and "Listening for client" in log.read_text() else 0
 
     def stop(self) -> None:
         """End what the page has started here."""
         self.type("ipc down || true")
-        for file in self.folder.glob("*/pid"):
-            pid = int(file.read_text())
-            if alive(pid):
-                os.kill(pid, signal.SIGKILL)
-                wait_for("the end of nats-server", lambda pid=pid: not alive(pid))
+        for pid in self._servers.values():
+            os.kill(pid, signal.SIGKILL)
+            wait_for("the end of nats-server", lambda pid=pid: not alive(pid))
