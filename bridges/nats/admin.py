@@ -94,9 +94,10 @@ async def _make_all(client: AdminClient, keys: AdminKeys, count: int, options: a
             "leave --streams out; another number needs new servers (16 carry 10,000 sites)",
         )
     copies = options.replicas or setup.copies_for(count)
+    given = frozenset(field for field, value in (("max_bytes", options.disk), ("num_replicas", options.replicas)) if value)
     worst = OK
     for want in setup.wanted(streams, copies, options.disk or setup.DISK_GIB):
-        verdict, done = await setup.make(client, want, sized=options.disk is not None)
+        verdict, done = await setup.make(client, want, given)
         say_finding(verdict, want["name"], done)
         worst = worst if verdict == "ok" else FAILED
     keys.set_streams(streams)

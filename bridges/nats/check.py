@@ -137,7 +137,7 @@ def _faults(info: dict[str, Any] | None, want: dict[str, Any]) -> list[str]:
         return ["missing. The admin does: ipc nats init"]
     differs = setup.notable(info["config"], want)
     if differs:
-        return [f"{'; '.join(differs)}. The admin does: ipc nats init"]
+        return [f"{'; '.join(differs.values())}. The admin does: ipc nats init"]
     cluster = info.get("cluster") or {}
     if cluster and not cluster.get("leader"):
         return ["has no leader: start the nodes that are away, then wait for a minute"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -58,7 +59,7 @@ async def _ask(url: str) -> Node | str:
     except TimeoutError:
         return "does not answer"
     except OSError as e:
-        return e.strerror or str(e)
+        return os.strerror(e.errno) if e.errno and e.errno > 0 else e.strerror or str(e)
     try:
         line = await asyncio.wait_for(reader.readline(), _ANSWER_S)
     except TimeoutError:

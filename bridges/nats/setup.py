@@ -70,27 +70,28 @@ def differences(have: Config, want: Config) -> dict[str, str]:
     return found
 
 
-def notable(have: Config, want: Config) -> list[str]:
-    """Differences that nobody can have chosen."""
-    return [text for name, text in differences(have, want).items() if name not in _CHOSEN]
+def notable(have: Config, want: Config, given: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Those that somebody should set right. ``given``: fields that the admin asks for now, whatever he chose before."""
+    found = differences(have, want)
+    chosen = set(_CHOSEN)
+    if have.get("num_replicas", 1) > want["num_replicas"]:  # a node is away now
+        chosen.add("num_replicas")
+    return {name: text for name, text in found.items() if name in given or name not in chosen}
 
 
-async def make(client: AdminClient, want: Config, *, sized: bool) -> tuple[str, str]:
-    """(ok or FAIL, what was done) for one stream. ``sized``: the disk was given, so other sizes are set right, too.
-
-    Raises Trouble.
-    """
+async def make(client: AdminClient, want: Config, given: frozenset[str] = frozenset()) -> tuple[str, str]:
+    """(ok or FAIL, what was done) for one stream. ``given`` as in notable. Raises Trouble."""
     found = await client.stream(want["name"])
     if found is None:
         await client.api(f"STREAM.CREATE.{want['name']}", want)
         return "ok", f"made, {_copies(want['num_replicas'])}"
     have = found["config"]
-    differs = {name: text for name, text in differences(have, want).items() if sized or name not in _CHOSEN}
+    differs = notable(have, want, given)
     stuck = [text for name, text in differs.items() if name in _FIXED]
     if stuck:
         return (
             "FAIL",
-            f"{'; '.join(stuck)}, which can't be changed: remove it by hand, then again; senders send again what it held",
+            f"{'; '.join(stuck)}. Remove the stream by hand, then again: ipc nats init; senders send again what it held",
         )
     if not differs:
         return "ok", f"there, {_copies(have.get('num_replicas', 1))}"

@@ -27,6 +27,19 @@ class NatsUser:
         self.public: str = nkeys.from_seed(bytearray(seed)).public_key.decode()
 
 
+def as_user(servers: NatsServers, seed: str, use: Any, *arguments: Any) -> Any:
+    """What ``use(client, *arguments)`` returns for a client with this login, in a loop of its own."""
+
+    async def run() -> Any:
+        client = await nats.connect(servers.urls, nkeys_seed_str=seed)
+        try:
+            return await use(client, *arguments)
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
 class SitesWorld:
     """Servers, the admin, and sites with keys."""
 
@@ -56,28 +69,20 @@ class SitesWorld:
 
     def as_admin(self, use: Any, *arguments: Any) -> Any:
         """What ``use(client, *arguments)`` returns, in a loop of its own."""
-
-        async def run() -> Any:
-            client = await nats.connect(self.servers.urls, nkeys_seed_str=self.admin_user.seed)
-            try:
-                return await use(client, *arguments)
-            finally:
-                await client.close()
-
-        return asyncio.run(run())
+        return as_user(self.servers, self.admin_user.seed, use, *arguments)
 
     def make_streams(self) -> None:
         self.as_admin(self._make)
 
     async def _make(self, client: Any) -> None:
         for want in self._wanted():
-            await make(AdminClient(client), want, sized=True)
+            await make(AdminClient(client), want)
         await self.put_key(client, layout.STREAMS_KEY, {"streams": self.streams})
         for site in self.users:
             await self.put_key(client, site, {"site": site, "sign": self.key(site)})
 
     async def add_mail_stream(self, client: Any, k: int = 0) -> None:
-        await make(AdminClient(client), self._wanted()[k], sized=True)
+        await make(AdminClient(client), self._wanted()[k])
 
     def _wanted(self) -> list[dict[str, Any]]:
         return wanted(self.streams, len(self.servers.nodes), DISK_GIB)
