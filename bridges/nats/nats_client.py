@@ -147,19 +147,21 @@ class NatsClient:
 
     # requests
 
-    async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Msg:
+    async def request(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None = None, wait_s: float = REQUEST_S
+    ) -> Msg:
         """One request and its answer. Raises CarrierAway."""
         client = await self.client()
         try:
-            answer = await client.request(subject, payload, REQUEST_S, headers=headers)
+            answer = await client.request(subject, payload, wait_s, headers=headers)
         except FAILURES as e:
             raise self.failed(e) from None
         self.worked()
         return answer
 
-    async def api(self, call: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def api(self, call: str, fields: dict[str, Any] | None = None, wait_s: float = REQUEST_S) -> dict[str, Any]:
         """A request to JetStream, such as STREAM.INFO.NAME. Raises ApiRefused, CarrierAway."""
-        answer = await self.request(f"$JS.API.{call}", json.dumps(fields or {}).encode())
+        answer = await self.request(f"$JS.API.{call}", json.dumps(fields or {}).encode(), wait_s=wait_s)
         return checked(answer.data)
 
     async def store(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> int:

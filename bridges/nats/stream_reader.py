@@ -30,6 +30,9 @@ _PULL_S = 60
 _FORGOTTEN_S = 300
 """The servers remove a consumer that nobody has asked for so long."""
 _SILENT_BEATS = 2.5
+_END_S, _MAKE_S = 0.5, 1.5
+"""For an answer about a consumer, which a healthy cluster gives in milliseconds. Only the server that has it gives one: while
+that is dead, nobody does, and the cluster may give it the next consumer, too."""
 
 
 class Read(NamedTuple):
@@ -130,6 +133,7 @@ class StreamReader:
         made = await self._client.api(
             f"CONSUMER.CREATE.{self.stream}.{self._name}.{self._filter}",
             {"stream_name": self.stream, "config": self._config(), "action": "create"},
+            _MAKE_S,
         )
         if made["delivered"]["consumer_seq"]:
             raise _Strange("a consumer that was removed came back")
@@ -155,9 +159,12 @@ class StreamReader:
             with contextlib.suppress(*FAILURES):
                 await subscription.unsubscribe()
         try:
-            await self._client.api(f"CONSUMER.DELETE.{self.stream}.{self._name}")
+            await self._client.api(f"CONSUMER.DELETE.{self.stream}.{self._name}", wait_s=_END_S)
         except ApiRefused as e:
             if e.number != NO_CONSUMER:
+                raise
+        except CarrierAway:  # only the server that has it answers, which may be gone: the next one is made all the same
+            if not self._client.connected:
                 raise
 
     async def _pull(self) -> None:
