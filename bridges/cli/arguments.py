@@ -330,6 +330,12 @@ def session(command: Parser) -> None:
     command.add_argument("session", nargs="?", metavar="SESSION", help="the host's id of it ($CLAUDE_CODE_SESSION_ID)")
 
 
+def demo(command: Parser) -> None:
+    command.add_argument(
+        "--sites", type=int, choices=(3, 4, 5), metavar="N", help="N brokers that exchange mail over three NATS servers, 3 to 5"
+    )
+
+
 def guard(command: Parser) -> None:
     how = command.add_mutually_exclusive_group()
     how.add_argument("--install", action="store_true", help="add it to this repository's pre-commit hook")

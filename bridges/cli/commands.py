@@ -158,7 +158,9 @@ COMMANDS = {
     "monitor": CommandRow(BY_HOSTS, "for Claude Code's monitors: a line for each arrival of mail", "", takes.session),
     "wait": CommandRow(BY_HOSTS, "for Claude Code's asyncRewake hooks: status 2 at the first mail", "", takes.session),
     "guard": CommandRow(BY_HOSTS, "git pre-commit: refuse files that others have claimed", "ipc guard --install", takes.guard),
-    "demo": CommandRow("demo:run", "three agents exchange messages over three doors, in a temporary home"),
+    "demo": CommandRow(
+        "demo:run", "three agents exchange messages over three doors, in a temporary home", "ipc demo --sites 3", takes.demo
+    ),
 }
 
 

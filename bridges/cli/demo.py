@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +125,14 @@ class McpAgent:
         self._process.wait(_DEADLINE_S)
 
 
-def run(_settings: Settings, options: argparse.Namespace) -> int:
+def run(settings: Settings, options: argparse.Namespace) -> int:
     """Exit status 0 if every message arrived, once."""
+    if options.sites:  # by its name: what speaks NATS has a room of its own, and packages that others do without
+        return int(import_module("bridges.nats.demo").run(settings, options))
     begun = time.monotonic()
     try:
-        with temporary_service() as settings:
-            tell_the_story(settings)
+        with temporary_service() as own:
+            tell_the_story(own)
     except DemoFailed as e:
         complain(f"the demo failed: {e}", "ipc doctor")
         return 1
