@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from broker.client.sync import Connection
@@ -31,8 +30,8 @@ class Elsewhere:
         self._connection = Connection(service.settings)
         self.owner = owner_key(service.settings.home)
         self._lease = self._ask("link_open", carrier="test")["lease"]
-        self._epoch = token_hex(4)
-        """Each site's; the tests of a module share its service, so it must be new."""
+        self._epoch = f"{time.time_ns():016x}"
+        """Each site's, greater than that of the test before, which had the same service."""
         self._sent: Counter[str] = Counter()
 
     def _ask(self, action: str, **fields: Any) -> dict[str, Any]:

@@ -153,6 +153,11 @@ def resource(command: Parser) -> None:
     common(command)
 
 
+def claims(command: Parser) -> None:
+    command.add_argument("--all", action="store_true", help="also those at other sites, which hold nobody off here")
+    resource(command)
+
+
 def tell_me(command: Parser) -> None:
     told = "when NAME is idle, ended, failed or stuck; or NAME joins; or NAME edits, claims or releases [PATTERN]; each; wake"
     command.add_argument("words", metavar="WORD", nargs="+", help=told)

@@ -127,7 +127,7 @@ COMMANDS = {
     "blocks": CommandRow("team:blocks", "whom you have blocked or muted", "", takes.common),
     "claim": CommandRow("team:claim", "say that you work on something", "ipc claim 'src/api/**' --note routes", takes.claim),
     "release": CommandRow("team:release", "end a claim of yours, or all", "ipc release 'src/api/**'", takes.resource),
-    "claims": CommandRow("team:claims", "who works on what", "ipc claims src/api/users.py", takes.resource),
+    "claims": CommandRow("team:claims", "who works on what", "ipc claims src/api/users.py", takes.claims),
     "tell-me": CommandRow(
         "watches:tell_me",
         "be told when something happens to another agent",

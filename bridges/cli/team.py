@@ -79,10 +79,19 @@ def release(place: Place, options: argparse.Namespace) -> int:
     return OK if released or resource is None else 1
 
 
+def _when(row: dict[str, Any]) -> tuple[str, str]:
+    """Since when and until when; of a claim at another site when that site told of it."""
+    if "age_s" not in row:
+        return ago(row["since"]), row["until"]
+    from broker.protocol.spans import span
+
+    return f"told {span(row['age_s'])} ago", ""
+
+
 def claims(place: Place, options: argparse.Namespace) -> int:
     resource = None if options.resource is None else resource_of(options.resource, here())
-    rows = session.ask_as(place, options, "claims", resource=resource)["claims"]
-    cells = [(r["resource"], r["holder"], ago(r["since"]), r["until"], r["note"]) for r in rows]
+    rows = session.ask_as(place, options, "claims", resource=resource, **({"all": True} if options.all else {}))["claims"]
+    cells = [(r["resource"], r["holder"], *_when(r), r["note"]) for r in rows]
     return say_rows(rows, options.json, ("RESOURCE", "HOLDER", "SINCE", "UNTIL", "NOTE"), cells, "Nothing is claimed")
 
 

@@ -310,9 +310,9 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
         """End one claim of this agent, or without a resource all of them."""
         return self.request("claim_release", resource=resource)
 
-    def claims(self, resource: str | None = None) -> Reply:
-        """All claims, or those that overlap a resource."""
-        return self.request("claims", resource=resource)
+    def claims(self, resource: str | None = None, *, all: bool = False) -> Reply:  # the field's name
+        """All claims, or those that overlap a resource. ``all``: those at other sites, too, which hold nobody off here."""
+        return self.request("claims", resource=resource, all=all or None)
 
     def watch_agent(
         self,

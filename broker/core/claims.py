@@ -10,6 +10,7 @@ A claim that overlaps another's is refused with its holder. Patterns overlap whe
 from math import inf
 from typing import Any
 
+from broker.core import site_table
 from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.globs import overlapping, prepare
@@ -102,6 +103,8 @@ def claims(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
         row = {"resource": held.resource, "holder": held.mailbox.name, "note": held.note}
         row |= {"since": iso_term(batch, held.since_s), "until": iso_term(batch, held.until_s)}
         rows.append({**row, "mine": held.mailbox is session.mailbox})
+    if request.body.get("all"):
+        rows = sorted(rows + site_table.claims(batch, resource), key=lambda row: str(row["resource"]))
     return {"claims": rows}
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from broker.core.batch import Batch, Incoming
 from broker.core.far_names import other_sites
+from broker.core.globs import overlapping
 from broker.core.state import Mailbox
 from broker.core.values import iso, iso_term
 from broker.protocol.actions import ACTIONS
@@ -13,6 +14,9 @@ from broker.protocol.spans import span
 _ON_ITS_WAY = "on its way"
 _PRESENCES = ("working", "waiting", "idle", "gone")
 _NOTE_LENGTH = int(ACTIONS["presence"].field("note").most)
+_RESOURCE_LENGTH = int(ACTIONS["claims"].field("resource").most)
+_CLAIMS = 2000
+"""Claims of other sites that an answer may hold."""
 AWAY_S = 45.0
 """A site that has given no sign for so long counts as away."""
 
@@ -60,6 +64,20 @@ def agents(batch: Batch) -> list[dict[str, Any]]:
                     row["silent_s"] = max(0, one["silent_s"])
                 rows.append(row)
     return sorted(rows, key=lambda row: row["id"])
+
+
+def claims(batch: Batch, resource: str | None) -> list[dict[str, Any]]:
+    """Claims at other sites, as each told last, or those of them that overlap a resource. They hold nobody off here."""
+    link = batch.state.link
+    told = [(site, at_s, one) for site, (at_s, some) in sorted(link.hints.claims.items()) for one in some[:_CLAIMS]]
+    rows = []
+    for site, at_s, one in told[:_CLAIMS]:
+        name, what, note = one.get("holder"), one.get("resource"), one.get("note", "")
+        if is_name(name) and isinstance(what, str) and 0 < len(what) <= _RESOURCE_LENGTH and isinstance(note, str):
+            age_s = max(batch.now.mono_s - at_s, age_of(batch, site) or 0.0)
+            row: dict[str, Any] = {"resource": what, "holder": f"{name}@{site}", "note": note[:_NOTE_LENGTH], "mine": False}
+            rows.append({**row, "site": site, "age_s": round(age_s, 1)})
+    return rows if resource is None else [rows[i] for i in overlapping(resource, [row["resource"] for row in rows])]
 
 
 def age_of(batch: Batch, site: str) -> float | None:

@@ -128,8 +128,11 @@ AGENT_ROWS = (
     Action(
         "claims",
         Access.SESSION,
-        (Field("resource", (str,), "only those that overlap it", low=1, high=512),),
-        ("claims: [{resource, holder, since, until, note, mine}]",),
+        (
+            Field("resource", (str,), "only those that overlap it", low=1, high=512),
+            Field("all", (bool,), "also those at other sites, which hold nobody off here"),
+        ),
+        ("claims: [{resource, holder, since, until, note, mine}], at other sites {resource, holder, note, mine, site, age_s}",),
         "Who works on what.",
         long=True,
     ),

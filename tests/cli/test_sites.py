@@ -113,6 +113,17 @@ def test_plain_words_reach_addresses_that_are_known(fred: Shell, elsewhere: Else
     fred.fails(2, "say", "msg bob@example.com: hi")
 
 
+def test_claims_at_other_sites_are_shown_with_all_and_hold_nobody_off(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
+    told = [{"resource": f"/src{tag}/**", "holder": "maya", "note": "the \x1b[31mparser"}, {"resource": 5, "holder": "maya"}]
+    elsewhere.tell(claims={"rome": [*told, {"resource": "x", "holder": "maya, system", "note": ""}]})
+    fred.ok("claim", f"/src{tag}/a.py")
+    assert "maya" not in fred.ok("claims", f"/src{tag}/a.py")
+    lines = fred.ok("claims", f"/src{tag}/a.py", "--all").splitlines()
+    assert [line.split()[:2] for line in lines] == [[f"/src{tag}/**", "maya@rome"], [f"/src{tag}/a.py", f"fred{tag}"]]
+    assert "  told " in lines[0] and lines[0].endswith("the \\x1b[31mparser")
+    assert "maya@rome" not in fred.ok("claims", "/elsewhere", "--all")
+
+
 def test_agents_of_other_sites_are_listed_with_all_and_their_age(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:
     elsewhere.tell(
         sites={"rome": {"age_s": 7000}},

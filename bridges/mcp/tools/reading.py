@@ -95,7 +95,7 @@ async def _new_mail(instance_id: str | None, wait_s: float) -> dict[str, Any]:
 )
 async def list_instances(after: str | None = None, group: str | None = None, all: bool = False) -> ToolResult:
     async def work() -> tuple[list[str], Told]:
-        rows = (await current().request("list", all=all or None))["instances"]
+        rows = (await current().request("list", all=all or group is not None or None))["instances"]
         rows = [row for row in rows if not row.get("unclaimed")]
         groups = (await current().request("groups"))["groups"]
         return _listed(rows, groups, after, group)
@@ -110,7 +110,7 @@ def _listed(
     if group is not None:
         known = {r["id"]: r for r in rows}
         members = [m for g in groups if g["name"] == group for m in g["members"]]
-        rows, groups = [known.get(m, {"id": m, "presence": "not registered", "last_seen": "never"}) for m in members], []
+        rows, groups = [known.get(m) or _unseen(m) for m in members], []
     rows, groups = sorted(rows, key=lambda r: str(r["id"])), sorted(groups, key=lambda g: str(g["name"]))
     count = len(rows)
     if after is not None:
@@ -138,6 +138,11 @@ _MEMBERS = 10
 def _rest(group: dict[str, Any]) -> str:
     left = group["count"] - len(group["members"])
     return f' and {left} more: list_instances(group="{group["name"]}")' if left else ""
+
+
+def _unseen(name: str) -> dict[str, Any]:
+    """A row of a member of whom nothing is known."""
+    return {"id": name, "presence": "at another site" if "@" in name else "not registered", "last_seen": "never"}
 
 
 def _instance(row: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from bridges.mcp.session import current
 from bridges.mcp.tool_table import Arg, ToolResult, tool
 from broker.protocol.actions import ACTIONS
 from broker.protocol.essentials import AUTOCHECK_MINUTES
+from broker.protocol.spans import span
 
 _CLAIM = ACTIONS["claim"].field("ttl_s")
 _Minutes = Annotated[int, Arg(ge=0, le=ACTIONS["autocheck"].field("minutes").most)]
@@ -50,7 +51,7 @@ async def claim(
     async def work() -> tuple[list[str], Told]:
         named = None if resource is None else resource_of(resource, current().agent.cwd)
         if do == "list" or (named is None and do == "claim"):
-            return _claims((await current().request("claims", resource=named))["claims"], after)
+            return _claims((await current().request("claims", resource=named, all=True))["claims"], after)
         if do == "release":
             released = (await current().request("claim_release", resource=named))["released"]
             return [f"Released {released}."], Rows(message=f"Released {released}.", rows=[], more=0)
@@ -68,8 +69,13 @@ def _claims(rows: list[dict[str, Any]], after: str | None) -> tuple[list[str], R
     label, more = NOTES_LABEL if rows else "Nothing is claimed.", len(rows) - len(shown)
     if more:
         label += f' {more} more: claim(do="list", after=the last resource here).'
-    lines = [f"{quoted(r['resource'], 512)}  {r['holder']} since {r['since']} until {r['until']}  {_note(r)}" for r in shown]
+    lines = [f"{quoted(r['resource'], 512)}  {r['holder']} {_when(r)}  {_note(r)}" for r in shown]
     return [label, *lines], Rows(message=label, rows=shown, more=more)
+
+
+def _when(row: dict[str, Any]) -> str:
+    """Since when and until when; of a claim at another site when that site told of it."""
+    return f"since {row['since']} until {row['until']}" if "since" in row else f"told {span(row['age_s'])} ago"
 
 
 def _note(row: dict[str, Any]) -> str:
