@@ -2,10 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import msgpack
+
 from broker.core.values import read_land
 from broker.protocol.addresses import EVERY, is_address, is_site
 from broker.protocol.essentials import LANDINGS
-from broker.protocol.names import NAME_LENGTH, is_name
+from broker.protocol.names import NAME_LENGTH, SYSTEM, is_name
 
 UID_LENGTH, REASON_LENGTH = 64, 200
 _NAMES = 1000
@@ -47,12 +49,20 @@ def text(value: object, most: int) -> str:
     return value
 
 
-def encodable(value: str) -> bool:
+def encodable(value: object) -> bool:
     try:
-        value.encode()
-    except UnicodeEncodeError:
+        msgpack.packb(value)
+    except (UnicodeEncodeError, ValueError, TypeError, OverflowError):
         return False
     return True
+
+
+def message(body: dict[str, Any]) -> dict[str, Any]:
+    """Text and data. Their limits are this broker's, and no fault of the writer's."""
+    found = {"content": body.get("content"), "data": body.get("data")}
+    if not (isinstance(found["content"], str) and encodable(found)):
+        raise Malformed("a letter without text")
+    return found
 
 
 def line(value: object) -> str:
@@ -75,8 +85,11 @@ def name(value: object) -> str:
 
 
 def sender_name(value: object) -> str:
-    """A name, or ``*`` for what a site passes on to everyone."""
-    return EVERY if value == EVERY else name(value)
+    """A name, or ``*`` for what a site passes on to everyone. Notices are of the reader's own broker alone."""
+    found = EVERY if value == EVERY else name(value)
+    if found.lower() == SYSTEM:
+        raise Malformed("no site speaks for the service")
+    return found
 
 
 def party(value: object) -> str:

@@ -33,41 +33,44 @@ from broker.protocol.names import is_name
 class FarMail(Taker):
     """Stores what comes in."""
 
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(batch)
+        self._logged: set[str] = set()
+        """Sites of which the log has been told that they make no sense, in this batch."""
+
     def take(self, site: str, uid: str, body: dict[str, Any]) -> None:
-        """One entry. What makes no sense, or can't be done, is dropped alone: what it had done is taken back."""
+        """One entry. What makes no sense is dropped alone: all of a body is checked before anything of it is done."""
         batch = self._batch
-        mark, out, saved = batch.journal.mark(), len(batch.out), batch.store.savepoint()
         try:
             kind = body.get("k")
             if kind == "mail":
                 take_letter(batch, site, far_checks.text(uid, far_checks.UID_LENGTH), body)
             elif kind != "gone":
                 far_news.take(batch, site, kind, body)
-        except (Malformed, IpcError) as e:
-            batch.journal.rollback(mark)
-            batch.store.restore(saved)
-            del batch.out[out:]
+        except Malformed as e:
             batch.state.link.dropped += 1
-            batch.event("link_entry_refused", site=site, detail=str(e))
+            if site not in self._logged:
+                self._logged.add(site)
+                batch.event("link_entry_refused", site=site, detail=str(e))
 
 
 def take_letter(batch: Batch, site: str, uid: str, body: dict[str, Any]) -> None:
     """Store a letter, once for each of its names here that it can reach; of the others its sender is told."""
     name, names = far_checks.sender_name(body.get("from")), far_checks.names(body.get("to"))
-    options = far_checks.options_of(body)
+    options, message = far_checks.options_of(body), far_checks.message(body)
     if batch.store.find_sent(far_mailbox(batch, EVERY, site).id, uid) is not None:
         return  # it was refused
     try:
         sender = far_mailbox(batch, name, site)
         if batch.store.find_sent(sender.id, uid) is not None:
             return
-        content, data = read_message(batch, {"content": body.get("content"), "data": body.get("data")})
+        if options.extra.get("hops", 0) > batch.settings.hop_limit:
+            raise IpcError("too_many_hops", limit=batch.settings.hop_limit)
+        content, data = read_message(batch, message)
     except IpcError as e:
         refuse(batch, site, uid, names, e.text)
         remember_refused(batch, site, uid)
         return
-    if not far_checks.encodable(content):
-        raise Malformed("a text with half a character")
     draft = Draft(sender, Target([], name), content, data, uid, land=options.land, ttl_s=options.ttl_s, person=options.person)
     draft.extra = {**options.extra, "uid": uid}
     if "group" in draft.extra and not is_address(draft.extra["group"]):
@@ -139,7 +142,7 @@ def deliver(batch: Batch, draft: Draft, left_s: float | None, answered: StoredMe
         draft.extra["question"] = {"deadline": batch.now.term_s + left_s, "asker": draft.sender.id}
     message_id = store_message(batch, draft)
     for mailbox in readers:
-        if not mailbox.site:
+        if not (mailbox.site or draft.sender.id in mailbox.blocked):
             batch.journal.add(mailbox.from_far, message_id)
     if "question" in draft.extra:
         deadline_s = draft.extra["question"]["deadline"]

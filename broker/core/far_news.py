@@ -60,7 +60,7 @@ def own_letter(batch: Batch, uid: str) -> StoredMessage | None:
     try:
         letter = batch.store.find_letter(int(digits, 16) if len(digits) <= 15 else 0)
     except ValueError:
-        raise Malformed("no name of a letter") from None
+        return None
     return letter if letter is not None and sent_uid(letter) == uid else None
 
 
@@ -73,14 +73,14 @@ def find_copy(batch: Batch, site: str, body: dict[str, Any]) -> tuple[Mailbox, S
 
 def note_read(batch: Batch, mailbox: Mailbox, letter: StoredMessage, body: dict[str, Any]) -> None:
     """It is in somebody's context, or was given to several. This is so also where we had no word for too long."""
-    copy, now_s = batch.store.copy_of(mailbox.id, letter.id), batch.now.term_s
-    if copy is None or not (copy.queued or copy.ending == Ending.EXPIRED):
-        return
-    note_sign(batch, mailbox)
     evidence = body.get("evidence")
     told = evidence if evidence in EVIDENCE else None
     if body["k"] == "spread":
         told = f"{SPREAD} {int(far_checks.number(body.get('count'), 0, _MOST))}"
+    copy, now_s = batch.store.copy_of(mailbox.id, letter.id), batch.now.term_s
+    if copy is None or not (copy.queued or copy.ending == Ending.EXPIRED):
+        return
+    note_sign(batch, mailbox)
     if copy.queued:
         forget_mail(mailbox, {letter.id}, batch.journal)
         batch.store.mark_read(mailbox.id, [letter.id], now_s, told)

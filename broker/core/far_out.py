@@ -50,7 +50,6 @@ def body_of(batch: Batch, site: str, message_id: int) -> dict[str, Any]:
         "land": land_word(letter.land),
         "at": letter.created_s,
     }
-    body |= writer_of(batch, letter, extra)
     if letter.data is not None:
         body["data"] = msgpack.unpackb(letter.data)
     row = next(iter(unread.values()))
@@ -62,7 +61,7 @@ def body_of(batch: Batch, site: str, message_id: int) -> dict[str, Any]:
     if "question" in extra:
         body["question"] = {"deadline_s": max(0.0, extra["question"]["deadline"] - batch.now.due_s)}
     body |= {name: extra[name] for name in ("hops", "group", "person") if name in extra}
-    return body
+    return body | writer_of(batch, letter, extra)
 
 
 def text_of(batch: Batch, letter: StoredMessage) -> str:
@@ -78,7 +77,7 @@ def writer_of(batch: Batch, letter: StoredMessage, extra: dict[str, Any]) -> dic
     forwarded = extra.get("forwarded")
     if sender is not None and sender.site:
         first = forwarded or {"from": sender.name, "id": uid_of(letter), "at": letter.created_s}
-        return {"from": str(extra.get("group", EVERY)), "forwarded": first}
+        return {"from": str(extra.get("group", EVERY)), "forwarded": first, "hops": int(extra.get("hops", 0)) + 1}
     name = sender.name if sender is not None else letter.sender
     if forwarded is None:
         return {"from": name}

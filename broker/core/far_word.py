@@ -14,12 +14,18 @@ from broker.core.link import fresh, put_out
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
 
+_MOST_WORDS = 100_000
+"""Rows in the outbox of a site beyond which it gets no words, but letters."""
 EXPIRED = "expired_far"
 """Name of the chore."""
 
 
 def put_word(batch: Batch, site: str, body: dict[str, Any]) -> None:
-    """Number something that is no letter."""
+    """Number something that is no letter. A site that takes nothing makes us keep a bounded number of words for it."""
+    out = batch.state.link.outbound.get(site)
+    if out is not None and out.assigned - out.high >= _MOST_WORDS:
+        batch.state.link.dropped += 1
+        return
     put_out(batch, site, None, f"-{fresh(batch, 16)}", msgpack.packb(body))
 
 

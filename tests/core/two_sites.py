@@ -1,12 +1,17 @@
 """Sites over a carrier in memory: what one takes, the others read, in the order in which it was published."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
+from broker.core.batch import Batch
+from broker.core.far_out import GONE
+from broker.core.link import put_out
 from broker.home.logs import Log
 from broker.server.upkeep import Sweeper
 from tests.engine import OWNER, Core
@@ -46,6 +51,8 @@ class Sites:
 
     def __init__(self, home: Path, *names: str, **env: str) -> None:
         self.by_name: dict[str, Site] = {}
+        self.said: dict[str, Any] = {}
+        """By uid what is published in place of what the broker has."""
         for name in names:
             (home / name).mkdir(mode=0o700, parents=True)
             self.by_name[name] = Site(name, Core(home / name, {"IPC_WAKE_PAUSE": "0", "IPC_SITE": name, **env}))
@@ -60,6 +67,7 @@ class Sites:
         while rows := site.ask("link_take", lease=site.lease)["rows"]:
             for row in rows:
                 stream = self.by_name[row["to"]].stream
+                row["body"] = self.said.get(row["uid"], row["body"])
                 stream.append({"from": site.name, "at": len(stream) + 1, **without_link_key(row)})
                 acked = [[row["seq"], len(stream)]]
                 site.ask("link_sent", lease=site.lease, to=row["to"], epoch=row["epoch"], born=BORN, acked=acked)
@@ -78,6 +86,17 @@ class Sites:
             other = self.by_name[source]
             other.ask("link_marks", lease=other.lease, marks={site.name: mark})
         return len(entries)
+
+    def say(self, source: str, to: str, *bodies: Any) -> None:
+        """What a site may sign: bodies of any form, rightly numbered, behind what it has sent."""
+        core = self[source]
+        batch = Batch(core.engine.state, core.store, core.engine.settings, core.now(), lambda: os.urandom(8).hex())
+        for body in bodies:
+            uid = f"said{len(self.said)}"
+            self.said[uid] = body
+            put_out(batch, to, None, uid, msgpack.packb(GONE))
+        core.store.commit()
+        batch.journal.commit()
 
     def exchange(self) -> None:
         """Until nothing moves any more."""
