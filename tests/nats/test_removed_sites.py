@@ -1,0 +1,62 @@
+"""A site that the admin removed stays removed, whatever is written to the servers again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bridges.nats.layout import KEYS, bucket_stream, bucket_subject
+from broker.client.sync import Client
+from broker.protocol.errors import IpcError
+from tests.conftest import wait_for
+from tests.nats.site_services import running_sites
+from tests.nats.sites import SitesWorld
+
+ROME = bucket_subject(KEYS, "rome")
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[SitesWorld]:
+    with SitesWorld("paris", "rome") as world:
+        yield world
+
+
+def is_refused(client: Client) -> bool:
+    """Whether nobody can write to rome from here."""
+    try:
+        client.send("bob@rome", "x")
+    except IpcError as e:
+        return e.code == "unknown_site"
+    return False
+
+
+def test_an_old_entry_brings_no_removed_site_back_not_even_over_a_restart(world: SitesWorld) -> None:
+    async def entry(client: Any) -> bytes:
+        return bytes((await client.jetstream().get_last_msg(bucket_stream(KEYS), ROME)).data)
+
+    async def remove(client: Any) -> None:
+        await world.put_key(client, "rome", {"site": "rome", "sign": world.key("rome"), "removed": True})
+
+    async def write(client: Any, value: bytes) -> None:
+        await client.jetstream().publish(ROME, value)
+
+    with running_sites(world, "paris", "rome") as (paris, rome):
+        ann, bob = paris.connect("ann"), rome.connect("bob")
+        bob.send("ann@paris", "while it is a site")
+        assert [m.content for m in ann.check(wait=20)] == ["while it is a site"]
+        ann.ack()
+        old = world.as_admin(entry)
+        world.as_admin(remove)
+        wait_for("its removal", lambda: is_refused(ann), 20, paris.describe)
+        world.as_admin(write, old)
+        wait_for("the replay", lambda: paris.door()["dropped"].get("key"), 20, paris.describe)
+
+        bob.send("ann@paris", "removed")
+        wait_for("its mail", lambda: paris.door()["dropped"].get("entry"), 40, paris.describe)
+        paris.stop()
+        paris.start().connected()
+        bob.send("ann@paris", "still removed")
+        wait_for("its mail", lambda: paris.door()["dropped"].get("entry"), 40, paris.describe)
+        ann = paris.connect("ann")
+        assert is_refused(ann)
+        assert ann.check() == []
