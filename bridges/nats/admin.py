@@ -63,10 +63,13 @@ def _keys_for_init(settings: Settings, options: argparse.Namespace) -> tuple[Adm
         raise Trouble(f"{wrong[0]!r} is no server", "ipc nats init nats://HOST:4222 (tls:// with TLS; several with spaces)")
     try:
         ca = Path(options.ca).expanduser().read_text() if options.ca else None
-    except UnicodeDecodeError:
+    except (OSError, UnicodeDecodeError):
         ca = ""
     if ca is not None and "BEGIN CERTIFICATE" not in ca:
-        raise Trouble(f"{options.ca} is no certificate in PEM form", "--ca FILE: the authority of the servers' certificates")
+        raise Trouble(
+            f"{options.ca} can't be read, or is no certificate in PEM form",
+            "--ca FILE: the authority of the servers' certificates",
+        )
     if path.exists():
         keys = AdminKeys.load(path)
         if given or ca:

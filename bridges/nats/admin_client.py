@@ -25,6 +25,8 @@ _TOO_FEW_NODES = (10005, 10074)
 _NOT_YET = (10005, 10008, 10009)
 """The nodes of a cluster don't know each other yet, or hold an election."""
 _CONNECT_S, _ANSWER_S = 3.0, 5.0
+_CLOSE_S = 2.0
+"""A connection whose TLS failed never ends its closing by itself."""
 _PATIENCE_S, _PAUSE_S = 15.0, 0.3
 
 
@@ -161,7 +163,7 @@ def _options(server: str, nkey: str, ca: str | None, site: str) -> dict[str, Any
 
 async def _close(client: Client) -> None:
     with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-        await client.close()
+        await asyncio.wait_for(client.close(), _CLOSE_S)
 
 
 def in_words(error: BaseException) -> str:

@@ -19,7 +19,6 @@ from bridges.nats.server_findings import Finding, nodes_found, say_all, syncing_
 from bridges.nats.site_file import SiteFile, site_path
 from bridges.nats.tidy import told_by
 from bridges.nats.trouble import Trouble
-from bridges.plurals import number_of
 from bridges.terminal import say
 from broker.home.settings import Settings
 
@@ -212,7 +211,7 @@ async def _lease_found(client: AdminClient, file: SiteFile) -> Finding:
     age = await _age_s(client, file.site)
     host = str(told.get("host"))[:60]
     if told.get("ended") or age > _LEASE_S:
-        return "warn", "link", f"no bridge runs; the last one was at {host}, {age:.0f} s ago. Do: ipc up"
+        return "warn", "link", f"no bridge runs; the last one was at {host}, {_while(age)} ago. Do: ipc up"
     return (
         "ok",
         "link",
@@ -226,7 +225,7 @@ async def _site_found(client: AdminClient, site: str, row: Row) -> Finding:
         return "warn", site, f"{why}; at its machine: ipc nats check"
     age = await _age_s(client, site)
     if told.get("ended") or age > _LEASE_S:
-        return "warn", site, f"away since {number_of(int(age), 'second')}; at its machine: ipc up, ipc nats check"
+        return "warn", site, f"away for {_while(age)}; at its machine: ipc up, ipc nats check"
     return "ok", site, f"there, at {str(told.get('host'))[:60]}, version {str(told.get('version'))[:20]}"
 
 
@@ -237,6 +236,13 @@ async def _age_s(client: AdminClient, site: str) -> float:
     if stored is None or info is None or not info.get("ts") or not stored.time:
         return 0.0
     return max(0.0, seconds_of(info["ts"]) - seconds_of(stored.time))
+
+
+def _while(age_s: float) -> str:
+    for unit, size_s in (("d", 86400), ("h", 3600), ("min", 60)):
+        if age_s >= 2 * size_s:
+            return f"{age_s / size_s:.0f} {unit}"
+    return f"{age_s:.0f} s"
 
 
 def seconds_of(timestamp: str) -> float:

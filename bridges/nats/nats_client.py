@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 REQUEST_S = 3.0
 _CONNECT_S = 5.0
+_CLOSE_S = 2.0
+"""A connection whose TLS failed never ends its closing by itself."""
 _PATIENCE_S = 10.0
 NO_STREAM = 10059
 NO_CONSUMER = 10014
@@ -104,7 +106,7 @@ class NatsClient:
         except FAILURES as e:
             self._note(e)
             with contextlib.suppress(*FAILURES):
-                await client.close()
+                await asyncio.wait_for(client.close(), _CLOSE_S)
             raise CarrierAway(self.why()) from None
         self._client = client
         await self._up()
@@ -215,7 +217,7 @@ class NatsClient:
     async def close(self) -> None:
         if self._client is not None:
             with contextlib.suppress(*FAILURES):
-                await self._client.close()
+                await asyncio.wait_for(self._client.close(), _CLOSE_S)
 
 
 def checked(data: bytes) -> dict[str, Any]:

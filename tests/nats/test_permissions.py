@@ -7,6 +7,7 @@ tried directly, and as the answer to each kind of request that a site may make.
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,11 @@ import nats.errors
 import pytest
 
 from bridges.nats import layout
+from bridges.nats.carrier import NatsCarrier
+from bridges.nats.envelope import KEY, Identity
 from bridges.nats.permissions import accounts, site_block, streams_block
+from broker.home.logs import Log
+from tests.nats.deployed import is_valid
 from tests.nats.servers import NatsServers
 from tests.nats.sites import NatsUser, SitesWorld
 
@@ -272,13 +277,75 @@ def test_in_the_account_of_the_streams_the_same_answers_would_end_a_stream() -> 
         assert asyncio.run(run()) == (0, b"forged")
 
 
+def test_what_the_admin_did_not_sign_and_what_is_old_is_no_key(world: SitesWorld) -> None:
+    """Whoever runs the servers can write anywhere; an entry of keys still counts by the admin's signature and its number."""
+    subject, thief = layout.bucket_subject(layout.KEYS, "berlin"), Identity(os.urandom(32).hex())
+
+    def entry(n: int, key: str, signer: Identity, place: str = subject) -> bytes:
+        return signer.signed(KEY, place, json.dumps({"site": "berlin", "sign": key, "n": n}).encode())
+
+    right, rightful = world.admin_sign, world.key("berlin")
+    old, new = entry(10**6, thief.public, right), entry(10**6 + 1, rightful, right)
+    forged = [
+        old,
+        entry(10**6 + 2, thief.public, thief),
+        entry(10**6 + 2, thief.public, Identity(world.seeds["paris"])),
+        entry(10**6 + 2, thief.public, right, layout.bucket_subject(layout.KEYS, "oslo")),
+        json.dumps({"site": "berlin", "sign": thief.public, "n": 10**6 + 2}).encode(),
+    ]
+
+    async def run() -> dict[str, Any]:
+        carrier = NatsCarrier(world.file("rome"), world.servers.urls, "rome", Log("nats"))
+        carrier.begin({"streams": {}, "keys": {}, "marks": {}})
+        tending = asyncio.create_task(carrier.tend())
+        known: dict[str, Any] = {}
+
+        async def until(done: Callable[[], bool]) -> None:
+            async with asyncio.timeout(30):
+                while not done():
+                    known.update(carrier.news().keys)
+                    await asyncio.sleep(0.01)
+
+        try:
+            async with connected(world.servers, world.admin_user) as admin:
+                await admin.jetstream(timeout=10).publish(subject, new)
+                await until(lambda: known.get("berlin", {}).get("n") == 10**6 + 1)
+                for number, value in enumerate(forged, 1):
+                    await admin.jetstream(timeout=10).publish(subject, value)
+                    await until(lambda number=number: carrier.dropped["key"] == number)
+                known.update(carrier.news().keys)
+        finally:
+            tending.cancel()
+            await asyncio.gather(tending, return_exceptions=True)
+            await carrier.close()
+        return known
+
+    assert asyncio.run(run())["berlin"] == {"n": 10**6 + 1, "key": rightful}
+
+
+def test_two_reloads_let_a_site_in_and_disturb_nobody() -> None:
+    """At the first one nats-server 2.12.8 lets its user in, and answers nothing to it."""
+    with SitesWorld("paris", "rome") as world:
+        oslo = NatsUser()
+        blocks = [site_block(site, user.public, 1) for site, user in [*world.users.items(), ("oslo", oslo)]]
+
+        async def keep(client: Any) -> None:
+            lost: list[str] = []
+            client.options["disconnected_cb"] = lambda: lost.append("gone")
+            await asyncio.to_thread(world.servers.configure, accounts(streams_block(world.admin_user.public), *blocks))
+            async with connected(world.servers, oslo) as new:
+                assert b'"seq"' in (await ask(new, "ipc.in.0.rome.oslo", b"x") or b"")
+            assert b'"seq"' in (await ask(client, "ipc.in.0.rome.paris", b"x") or b"")
+            assert lost == []
+
+        as_paris(world, keep)
+
+
 def test_the_server_takes_the_printed_accounts() -> None:
     servers = NatsServers(3)
     try:
         blocks = [site_block(site, NatsUser().public, 16) for site in ("a", "r-2", 32 * "z")]
         servers.configure(accounts(streams_block(NatsUser().public), *blocks))
-        from tests.nats.deployed import is_valid
-
         assert [is_valid(node.config) for node in servers.nodes] == ["", "", ""]
     finally:
         servers.stop()

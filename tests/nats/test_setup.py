@@ -22,7 +22,7 @@ from bridges.nats.permissions import streams_block
 from bridges.nats.site_file import AdminFile, SiteFile
 from bridges.nats.trouble import Trouble
 from broker.home.settings import Settings
-from tests.nats.deployed import is_valid
+from tests.nats.deployed import is_valid, made_certificate
 from tests.nats.servers import NatsServers
 from tests.nats.sites import NatsUser, as_user
 from tests.shell import Shell
@@ -135,6 +135,35 @@ def test_three_nodes_get_three_copies_also_where_there_was_one() -> None:
         assert "set right" not in desk.init()  # never fewer copies because a node is away now
         said = desk.shell.ok("nats", "check", "--monitor", desk.monitors)
         assert f"warn  server    {desk.servers.urls[2]}" in said and "its copy at n2 " in said
+
+
+def test_tls_needs_the_authority_and_every_site_gets_it(tmp_path: Path, home: Path) -> None:
+    certificates = made_certificate(tmp_path)
+    tls = f'tls {{ cert_file: "{certificates}/node.crt", key_file: "{certificates}/node.key" }}'
+    shell, servers = Shell(home), NatsServers(more=tls)
+    url = servers.urls[0].replace("nats:", "tls:")
+    assert "no certificate" in shell.fails(1, "nats", "init", url, "--ca", str(certificates / "node.key"))
+    assert "can't be read" in shell.fails(1, "nats", "init", url, "--ca", "none.crt")
+    shell.fails(1, "nats", "init", url)
+    servers.configure(shell.ok("nats", "accounts"))
+    with servers:
+        assert "--ca FILE names the authority" in shell.fails(1, "nats", "init")
+        shell.ok("nats", "init", "--ca", str(certificates / "ca.crt"))
+        shell.ok("nats", "add-site", "rome")
+        servers.configure(shell.ok("nats", "accounts"))
+        shell.ok("nats", "join", "rome.site")
+        assert "ok    rights" in shell.ok("nats", "check")
+
+
+def test_the_number_of_streams_is_chosen_once() -> None:
+    with Desk() as desk:
+        assert "IPC_IN_15" in desk.init("--streams", "16")
+        assert "IPC_IN_15" in desk.init()
+        assert "16 streams, and sites count on that" in desk.shell.fails(1, "nats", "init", "--streams", "2")
+        desk.add("rome")
+        machine = desk.machine("rome")
+        machine.ok("nats", "join", "rome.site")
+        assert "ok    rights" in machine.ok("nats", "check")
 
 
 def test_init_sets_right_what_differs_and_says_it(desk: Desk) -> None:
