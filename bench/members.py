@@ -102,6 +102,7 @@ class Member:
         ]
         self._keys = next(reader for reader in self.readers if reader.stream == keys)
         self._tasks: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Connect, and make the consumers. The others' keys count as read: a thousand sites in one process would take long."""
@@ -126,7 +127,11 @@ class Member:
     def look(self) -> None:
         """Look at the others' heartbeats as a door does, and believe them."""
         sites = self._members.sites[:_LOOK_AT]
-        self._tasks.append(asyncio.create_task(self._look([layout.bucket_subject(layout.SITES, site) for site in sites])))
+        self._looking = asyncio.create_task(self._look([layout.bucket_subject(layout.SITES, site) for site in sites]))
+
+    async def look_no_more(self) -> None:
+        if self._looking is not None:
+            await ended([self._looking])
 
     async def _look(self, subjects: list[str]) -> None:
         await asyncio.sleep(hash(self.site) % 1_000 / 1_000 * _LOOK_EACH_S)
@@ -143,10 +148,18 @@ class Member:
         return [to for to, future in sent if isinstance(self._acks.settled(future), CarrierAway)]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.look_no_more()
+        await ended(self._tasks)
         await self.client.close()
+
+
+async def ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel them until they end: a wait with a limit can swallow a cancellation (Python 3.11)."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _done, running = await asyncio.wait(running, timeout=1.0)
 
 
 async def persistently(what: Callable[[], Any]) -> Any:

@@ -22,7 +22,7 @@ from broker.client.sync import Client, connect
 
 _NAMES = ("paris", "rome", "oslo")
 _IN_FLIGHT = 256
-_RATE = 100.0
+_RATE = 25.0
 """Messages a second of each site while latency is measured."""
 _READY_S = 60.0
 
@@ -133,7 +133,7 @@ class SiteToSite:
         leader = members.nodes.nodes[0] if len(members.nodes.nodes) == 1 else asyncio.run(_leader(members))
         away_s = 2.0 if len(members.nodes.nodes) == 1 else self._seconds
         with ThreadPoolExecutor(1) as pool:  # nodes end with the thread that started them, so the load gets another one
-            load = pool.submit(self._load, ring, _RATE / 4, self._seconds * 3)
+            load = pool.submit(self._load, ring, _RATE, self._seconds * 3)
             time.sleep(self._seconds / 2)
             members.nodes.kill(leader)
             time.sleep(away_s)
