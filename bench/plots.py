@@ -245,10 +245,35 @@ def soak(results: Results, pyplot: Any) -> Any:
     return figure
 
 
+def sites(results: Results, pyplot: Any) -> Any:
+    """What a node has and does for many sites at rest."""
+    found = {int(key.split(".")[2].partition("x")[0]) for key in results.rows if key.startswith("sites.many.") and "x1." in key}
+    if len(found) < 2:
+        return None
+    figure, panels = pyplot.subplots(1, 2, figsize=(_WIDE, 3.2))
+    for panel, unit, columns in zip(panels, ("MB of RAM", "% of a CPU"), AT_REST, strict=True):
+        for column, shade in zip(columns, (_OURS, _RIVAL, _BAD), strict=False):
+            points = [(size, results.median(f"sites.many.{size}x1.{column}")) for size in sorted(found)]
+            there = [(size, value) for size, value in points if value is not None]
+            panel.plot(*zip(*there, strict=True), "o-", color=shade, label=column)
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.set_xlabel("sites")
+        panel.set_ylabel(unit)
+        panel.legend(frameon=False, fontsize=8.5)
+    figure.suptitle("What a node has and does for sites at rest: 3 nodes, 1 stream of mail")
+    return figure
+
+
+AT_REST = (
+    ("a node's memory, nobody there", "a node's memory, all there"),
+    ("a node: all read", "and heartbeats", "and looks at each other's"),
+)
 PICTURES: dict[str, Callable[[Results, Any], Any]] = {
     "speed": speed,
     "sends": rates,
     "latency": latency,
     "scale": scale,
     "soak": soak,
+    "sites": sites,
 }
