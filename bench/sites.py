@@ -120,7 +120,7 @@ def measure(results: Results, fleet: Fleet, say: Callable[[str], None], rounds: 
     except (Skip, ImportError) as reason:
         results.skip("sites", ENGINE, "nats-server, nats-py and nkeys", str(reason))
         return
-    link = site_to_site.SiteToSite(results, fleet, *((100, 1.0) if quick else (2_000, 8.0)))
+    link = site_to_site.SiteToSite(results, fleet, *((100, 1.0) if quick else (1_000, 8.0)))
     many = many_sites.ManySites(results, say, *((0.5, 300) if quick else (10.0, 10_000)))
     try:
         for homes, nodes in QUICK_LINKS if quick else LINKS:
