@@ -6,7 +6,7 @@ import pytest
 
 from tests.deep.faults import sites
 
-MESSAGES, FAULTS, PACE_S = 1_200, 10, 0.4
+MESSAGES, FAULTS, PACE_S = 1_200, 10, 0.3
 
 
 def test_mail_among_three_sites_comes_once_and_in_order_while_each_kind_of_fault_happens(

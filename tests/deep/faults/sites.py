@@ -43,7 +43,7 @@ NAMES = ("ann", "ben")
 MESSAGES, FAULTS, PACE_S = 20_000, 105, 1.5
 _STALLED_S = 60.0
 """A run in which no mail has come for so long has lost what is missing."""
-_QUIET_S = 3.0
+_QUIET_S = 2.0
 """So long after the last mail came, what is doubled must have come, too."""
 
 

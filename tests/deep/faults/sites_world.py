@@ -4,6 +4,7 @@ Everything is set up as a person does it: ``ipc nats init``, ``ipc nats add-site
 """
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -11,17 +12,16 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import nats.errors
-from nats.js.errors import APIError
-
-from bridges.nats.site_file import site_path
+from bridges.cli.commands import options_of
+from bridges.nats import commands
+from bridges.nats.admin_keys import AdminKeys
+from bridges.nats.commands import FAILED, OK
 from broker.client.sync import Connection
-from broker.home.data_folder import prepare_home
+from broker.home.settings import Settings
 from tests.conftest import Service, wait_for
-from tests.nats.sites import SitesWorld
+from tests.nats.servers import NatsServers
 
 SITES = ("paris", "rome", "oslo")
 STREAM = "IPC_IN_0"
@@ -78,40 +78,60 @@ class World:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sites-"))
-        self.cluster = SitesWorld(*SITES, nodes=3)
-        self.servers = self.cluster.servers
+        self.servers = NatsServers(nodes=3)
         self.sites = [Site(name, self.folder / name) for name in SITES]
+        self._admin = self.folder / "ipc-admin.json"
+        self._monitors = ",".join(f"http://127.0.0.1:{node.http_port}" for node in self.servers.nodes)
 
     def __enter__(self) -> "World":
         try:
-            self.cluster.__enter__()
-            for site in self.sites:
-                prepare_home(site.settings)
-                self.cluster.file(site.name).save(site_path(site.settings))
-                (site.home / "config.toml").write_text(f'site = "{site.name}"\nnats = "{self.servers.setting}"\n')
-                site.start()
+            self._set_up()
         except BaseException:
             self.end()
             raise
         return self
+
+    def _set_up(self) -> None:
+        made = self._nats(Settings.load(), "init", *self.servers.urls, "--monitor", self._monitors)
+        assert made[0] == FAILED and self._admin.exists(), made  # it made the admin's key; no server runs yet
+        self.servers.configure(self._accounts())
+        self.servers.start()
+        self.servers.wait_ready()
+        self.init()
+        for site in self.sites:
+            file = self.folder / f"{site.name}.site"
+            assert self._nats(site.settings, "add-site", site.name, "--out", str(file)) == (OK, "")
+            assert self._nats(site.settings, "join", str(file)) == (OK, "")
+        for _ in range(2):  # the servers take what an account may ask of another at their second reload
+            self.servers.configure(self._accounts())
+        for site in self.sites:
+            site.start()
+
+    def init(self) -> None:
+        """``ipc nats init``, typed again while the cluster has just begun and refuses it."""
+        said = [""]
+
+        def done() -> bool:
+            status, said[0] = self._nats(Settings.load(), "init", "--monitor", self._monitors)
+            return status == OK
+
+        wait_for("ipc nats init", done, BACK_S, lambda: said[0])
+
+    def _accounts(self) -> str:
+        return AdminKeys.load(self._admin).accounts()
+
+    def _nats(self, settings: Settings, what: str, *words: str) -> tuple[int, str]:
+        """(exit status, what it says if it fails) of ``ipc nats``, typed with these words."""
+        admin = () if what == "join" else ("--admin", str(self._admin))
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
+            status = commands.run(settings, options_of("nats", [what, *words, *admin]))
+        return status, said.getvalue() if status else ""
 
     def __exit__(self, *_: object) -> None:
         self.end()
 
     def site(self, name: str) -> Site:
         return self.sites[SITES.index(name)]
-
-    def init(self) -> None:
-        """Streams and buckets are made where they are missing. A cluster that has just begun refuses that for a while."""
-        end_s = time.monotonic() + BACK_S
-        while True:
-            try:
-                self.cluster.make_streams()
-            except (APIError, nats.errors.Error):
-                if time.monotonic() > end_s:
-                    raise
-            else:
-                return
 
     def end(self) -> None:
         for site in self.sites:
