@@ -4,7 +4,8 @@
                |
                +-- claim_release, its time is over, or its holder's session ends --> gone
 
-A claim that overlaps another's is refused with its holder. Patterns overlap when some name matches both (broker.core.globs).
+A claim that overlaps another's is refused with its holder. One that overlaps a claim at another site is not: what is known of
+those is a hint, which the reply names as ``elsewhere``. Patterns overlap when some name matches both (broker.core.globs).
 """
 
 from math import inf
@@ -36,6 +37,8 @@ def _drop(batch: Batch, held: Claim) -> None:
 
 
 DEFAULT_TTL_S: float = ACTIONS["claim"].field("ttl_s").default
+_ELSEWHERE = 3
+"""Claims at other sites that the reply to a claim names."""
 _SESSIONS = 10
 """There may be ten times ``claim_limit`` claims: a request looks at all of them."""
 
@@ -80,7 +83,9 @@ def claim(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     batch.chore_at("claims", batch.now.mono_s + held.until_s - now_s)
     batch.journal.put(state.claims, held.id, held)
     batch.store.save_claim(held)
-    return {"claimed": {"resource": resource, "since": iso_term(batch, held.since_s), "until": iso_term(batch, held.until_s)}}
+    claimed = {"resource": resource, "since": iso_term(batch, held.since_s), "until": iso_term(batch, held.until_s)}
+    elsewhere = site_table.claims(batch, resource)[:_ELSEWHERE] if state.link.hints.claims else []
+    return {"claimed": claimed, "elsewhere": elsewhere} if elsewhere else {"claimed": claimed}
 
 
 def release(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

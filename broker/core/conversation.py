@@ -9,6 +9,7 @@ An ``ask`` that waits gets its answer in its own reply, on lease like the mail o
 
 from typing import Any
 
+from broker.core import site_table
 from broker.core.activity import standing_of
 from broker.core.batch import Batch, Incoming
 from broker.core.delivery import answer_ask
@@ -141,7 +142,12 @@ def asks(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
 def asked_is(batch: Batch, question: OpenQuestion) -> dict[str, str]:
     """What the asked one does now, as a field of replies."""
     asked = batch.state.by_id.get(question.asked_id)
-    return {} if asked is None else {"asked_is": standing_of(batch, asked)}
+    if asked is None:
+        return {}
+    if not asked.site:
+        return {"asked_is": standing_of(batch, asked)}
+    said = site_table.presence_of(batch, asked)
+    return {} if said is None else {"asked_is": {"gone": "away", "idle": "idle"}.get(said, "working")}
 
 
 def state_of_question(batch: Batch, question: OpenQuestion) -> str:

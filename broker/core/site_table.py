@@ -17,6 +17,8 @@ _NOTE_LENGTH = int(ACTIONS["presence"].field("note").most)
 _RESOURCE_LENGTH = int(ACTIONS["claims"].field("resource").most)
 _CLAIMS = 2000
 """Claims of other sites that an answer may hold."""
+_AGENTS = 10_000
+"""Agents of other sites that an answer may hold."""
 AWAY_S = 45.0
 """A site that has given no sign for so long counts as away."""
 
@@ -52,10 +54,10 @@ def describe(batch: Batch, site: str) -> dict[str, Any]:
 
 def agents(batch: Batch) -> list[dict[str, Any]]:
     """Agents of other sites for ``list``, as their site told last: its words, of which what is no row of ours is left out."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for site, (at_s, some) in sorted(batch.state.link.hints.agents.items()):
         age_s = max(batch.now.mono_s - at_s, age_of(batch, site) or 0.0)
-        for one in some:
+        for one in some[: _AGENTS - len(rows)]:
             if is_name(one.get("name")) and one.get("presence") in _PRESENCES:
                 row = {"id": f"{one['name']}@{site}", "site": site, "age_s": round(age_s, 1), "presence": one["presence"]}
                 if isinstance(one.get("note"), str) and one["note"]:
@@ -64,6 +66,13 @@ def agents(batch: Batch) -> list[dict[str, Any]]:
                     row["silent_s"] = max(0, one["silent_s"])
                 rows.append(row)
     return sorted(rows, key=lambda row: row["id"])
+
+
+def presence_of(batch: Batch, mailbox: Mailbox) -> str | None:
+    """What an agent at another site does, as that told last; None where it told nothing."""
+    name, told = mailbox.name.partition("@")[0], batch.state.link.hints.agents.get(mailbox.site, (0.0, []))[1]
+    said = next((one.get("presence") for one in told if one.get("name") == name), None)
+    return said if said in _PRESENCES else None
 
 
 def claims(batch: Batch, resource: str | None) -> list[dict[str, Any]]:

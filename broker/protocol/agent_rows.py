@@ -115,7 +115,10 @@ AGENT_ROWS = (
             Field("ttl_s", (int, float), "how long", low=1, high=86_400, default=1800),
             Field("note", (str,), "what for", high=200),
         ),
-        ("claimed: {resource, since, until}; again by its holder renews it",),
+        (
+            "claimed: {resource, since, until}; again by its holder renews it",
+            "elsewhere?: [{resource, holder, note, site, age_s}]: claims at other sites that overlap it, which hold nobody off",
+        ),
         "Say that one works on something, so that others keep off.",
     ),
     Action(
