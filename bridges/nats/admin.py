@@ -20,10 +20,11 @@ from bridges.nats.site_file import is_server
 from bridges.nats.tidy import tidy_site
 from bridges.nats.trouble import Trouble
 from bridges.plurals import number_of
-from bridges.terminal import say, say_finding
+from bridges.terminal import complain, say, say_finding
 from broker.home.settings import Settings
 
 OK, FAILED = 0, 1
+BY_HAND = "At its machine: --monitor http://127.0.0.1:8222, or look that sync_interval is always in its configuration"
 _RELOAD = "nats-server -t -c FILE tests it; nats-server --signal reload, typed twice, makes it hold"
 """At the first reload nats-server 2.12 takes a new account, at the second one what the account may ask of another."""
 
@@ -41,7 +42,7 @@ async def init(settings: Settings, options: argparse.Namespace) -> int:
         raise Trouble("nothing was made, because of what stands above", "put it right; then again: ipc nats init")
     try:
         async with at_work(keys, found) as client:
-            say_all(syncing_found(found, await nodes.syncing(monitors_of(options, keys.file.servers))))
+            say_all(syncing_found(found, await nodes.syncing(monitors_of(options, keys.file.servers)), BY_HAND))
             worst = await _make_all(client, keys, len(found), options)
             for name, done in await keys.publish(client):
                 say_finding("ok", name, done)
@@ -132,6 +133,9 @@ async def add_site(_settings: Settings, options: argparse.Namespace) -> int:
         except BaseException:
             path.unlink()
             raise
+    for url in filter(nodes.is_here, keys.file.servers):
+        text = f"{path} names {url}, which is reached from this machine alone"
+        complain(text, "where that is not meant: ipc nats init nats://ADDRESS:4222, ipc nats remove-site, and again")
     say(f"{path} makes its holder the site {name}: whoever has it reads and writes as {name}.")
     say(f"Move it to that machine, for instance with scp, and keep no copy. There: ipc nats join {quote(path.name)}")
     say()

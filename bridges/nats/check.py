@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bridges.nats import layout, nodes, setup
-from bridges.nats.admin import at_work, monitors_of
+from bridges.nats.admin import BY_HAND, at_work, monitors_of
 from bridges.nats.admin_client import AdminClient, connected
 from bridges.nats.admin_keys import AdminKeys, admin_path
 from bridges.nats.envelope import Identity
@@ -17,6 +17,7 @@ from bridges.nats.layout import KEYS, STREAMS_KEY
 from bridges.nats.rights import rights_found
 from bridges.nats.server_findings import Finding, nodes_found, say_all, syncing_found
 from bridges.nats.site_file import SiteFile, site_path
+from bridges.nats.site_lease import LEASE_S, holder_of
 from bridges.nats.tidy import told_by
 from bridges.nats.trouble import Trouble
 from bridges.terminal import say
@@ -24,7 +25,6 @@ from broker.home.settings import Settings
 
 OK, FAILED = 0, 1
 _CLOCK_OFF_S = 5.0
-_LEASE_S = 15.0
 _FULL = 0.8
 """Of a stream's room, when it is time to do something."""
 
@@ -56,7 +56,8 @@ async def _check_as_site(settings: Settings, file: SiteFile, options: argparse.N
     )
     async with connected(list(servers), file.nkey, file.ca, file.site, unknown) as client:
         say_all([("ok", "login", f"the servers know the key of {file.site}")])
-        say_all(syncing_found(found, await nodes.syncing(monitors_of(options, servers))))
+        how = "The admin's ipc nats check looks"
+        say_all(syncing_found(found, await nodes.syncing(monitors_of(options, servers)), how))
         if await client.answer(f"$JS.API.STREAM.INFO.{layout.MARKS}", b"") is None:
             step = "start the nodes that are away; if none is, reload each server once more: a new account needs two reloads"
             raise Trouble(f"the nats-servers answer nothing to the account of {file.site}", step)
@@ -64,7 +65,7 @@ async def _check_as_site(settings: Settings, file: SiteFile, options: argparse.N
         good &= say_all(await _streams_found(client, streams, len(found)))
         good &= say_all(await rights_found(client, file.site, streams))
         good &= say_all([await _key_found(client, file), await _clock_found(client)])
-        good &= say_all([await _lease_found(client, file)])
+        good &= say_all([await _lease_found(client, file, holder_of(settings.home))])
     return OK if good else FAILED
 
 
@@ -76,7 +77,7 @@ async def _check_as_admin(keys: AdminKeys, options: argparse.Namespace) -> int:
         return FAILED
     async with at_work(keys, found) as client:
         say_all([("ok", "login", "the servers know the admin's key")])
-        say_all(syncing_found(found, await nodes.syncing(monitors_of(options, keys.file.servers))))
+        say_all(syncing_found(found, await nodes.syncing(monitors_of(options, keys.file.servers)), BY_HAND))
         good &= say_all(await _streams_found(client, keys.streams, len(found)))
         good &= say_all([await _clock_found(client)])
         there = await keys.published(client)
@@ -201,7 +202,7 @@ async def _clock_found(client: AdminClient) -> Finding:
     return "ok", "clock", "as the servers'"
 
 
-async def _lease_found(client: AdminClient, file: SiteFile) -> Finding:
+async def _lease_found(client: AdminClient, file: SiteFile, holder: str) -> Finding:
     """Which bridge runs the link of this site."""
     told, why = await told_by(client, file.site, Identity(file.sign).public)
     if why == "the site was never there":
@@ -210,13 +211,12 @@ async def _lease_found(client: AdminClient, file: SiteFile) -> Finding:
         return "FAIL", "link", f"{why}. Do: ipc down, ipc up, here"
     age = await _age_s(client, file.site)
     host = str(told.get("host"))[:60]
-    if told.get("ended") or age > _LEASE_S:
+    if told.get("ended") or age > LEASE_S:
         return "warn", "link", f"no bridge runs; the last one was at {host}, {_while(age)} ago. Do: ipc up"
-    return (
-        "ok",
-        "link",
-        f"the bridge at {host} runs it, last heard of {age:.0f} s ago. If that is another machine, only one may have this key",
-    )
+    if told.get("holder") != holder:
+        text = f"another bridge runs it, at {host}: two have the keys of {file.site}"
+        return "FAIL", "link", f"{text}. End one of them, or let it be a site of its own: ipc nats add-site"
+    return "ok", "link", f"the bridge of this data folder runs it, last heard of {age:.0f} s ago"
 
 
 async def _site_found(client: AdminClient, site: str, row: Row) -> Finding:
@@ -224,7 +224,7 @@ async def _site_found(client: AdminClient, site: str, row: Row) -> Finding:
     if why:
         return "warn", site, f"{why}; at its machine: ipc nats check"
     age = await _age_s(client, site)
-    if told.get("ended") or age > _LEASE_S:
+    if told.get("ended") or age > LEASE_S:
         return "warn", site, f"away for {_while(age)}; at its machine: ipc up, ipc nats check"
     return "ok", site, f"there, at {str(told.get('host'))[:60]}, version {str(told.get('version'))[:20]}"
 

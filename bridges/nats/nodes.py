@@ -26,7 +26,6 @@ class Node:
     id: str
     name: str
     version: str
-    clustered: bool
     open: bool
     """True if it lets in whoever comes."""
     jetstream: bool
@@ -81,7 +80,6 @@ def _node(url: str, line: bytes) -> Node | str:
             id=str(told["server_id"]),
             name=str(told["server_name"]),
             version=str(told["version"]),
-            clustered=bool(told.get("cluster")),
             open=not told.get("auth_required"),
             jetstream=bool(told.get("jetstream")),
             others=tuple(map(str, told.get("connect_urls") or ())),
@@ -93,6 +91,12 @@ def _node(url: str, line: bytes) -> Node | str:
 def address_of(url: str) -> tuple[str, int]:
     found = urlsplit(url)
     return found.hostname or "", found.port or PORT
+
+
+def is_here(url: str) -> bool:
+    """True for an address that no other machine can reach."""
+    host = address_of(url)[0]
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def guessed_monitors(servers: tuple[str, ...]) -> list[str]:

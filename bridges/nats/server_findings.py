@@ -47,8 +47,8 @@ def _node(node: Node) -> Finding:
     return "ok", "server", f"{node.name}, version {node.version}, at {node.url}"
 
 
-def syncing_found(found: list[Node], told: dict[str, bool]) -> list[Finding]:
-    """Which servers sync each message to the disk before they acknowledge it, and for which that is unknown."""
+def syncing_found(found: list[Node], told: dict[str, bool], how: str) -> list[Finding]:
+    """Which servers sync each message to the disk before they acknowledge it. ``how``: what to do where that is unknown."""
     late = "acknowledges what is on no disk yet. Its jetstream block needs: sync_interval: always; then restart it"
     lines: list[Finding] = []
     for node in found:
@@ -58,6 +58,5 @@ def syncing_found(found: list[Node], told: dict[str, bool]) -> list[Finding]:
             lines.append(("ok" if good else "warn", "sync", text))
     unknown = ", ".join(node.name for node in found if node.id not in told)
     if unknown:
-        how = "grep sync_interval in its configuration, or --monitor http://127.0.0.1:8222 where it runs"
-        lines.append(("warn", "sync", f"not known of {unknown}, whose monitor does not answer: it must be always. {how}"))
+        lines.append(("warn", "sync", f"not known: the monitor of {unknown} does not answer here. {how}"))
     return lines

@@ -8,7 +8,7 @@ from bridges.nats.server_findings import nodes_found
 
 
 def node(version: str, **other: bool) -> Node:
-    flags = {"clustered": True, "open": False, "jetstream": True, **other}
+    flags = {"open": False, "jetstream": True, **other}
     return Node(url="nats://h:4222", id="N1", name="n1", version=version, others=(), **flags)
 
 

@@ -20,6 +20,7 @@ from bridges.nats.layout import all_streams, bucket_subject
 from bridges.nats.permissions import accounts as accounts_of
 from bridges.nats.permissions import streams_block
 from bridges.nats.site_file import AdminFile, SiteFile
+from bridges.nats.site_lease import holder_of
 from bridges.nats.trouble import Trouble
 from broker.home.settings import Settings
 from tests.nats.deployed import is_valid, made_certificate
@@ -308,8 +309,10 @@ def test_a_site_checks_itself_before_and_after_its_bridge_runs(desk: Desk) -> No
     said = machine.ok("nats", "check", "--monitor", desk.monitors)
     expected = ["settings", "server", "login", "sync", "streams", "rights", "key", "clock"]
     assert [line.split()[:2] for line in said.splitlines()[1:]] == [*(["ok", name] for name in expected), ["warn", "link"]]
+    told_as(desk, machine, cursor=0, holder=holder_of(machine.data))
+    assert "ok    link      the bridge of this data folder runs it" in machine.ok("nats", "check")
     told_as(desk, machine, cursor=0)
-    assert "ok    link      the bridge at h runs it" in machine.ok("nats", "check", "--monitor", desk.monitors)
+    assert "FAIL  link      another bridge runs it, at h: two have the keys" in machine.run("nats", "check").stdout
     assert "ok    naples    there, at h" in desk.shell.run("nats", "check").stdout
 
 
