@@ -113,7 +113,7 @@ class Carrier(Protocol):
         """What is known now; it is forgotten here once told."""
 
     async def show(self, hints: Map) -> None:
-        """Let other sites see what ``link_hints`` has answered."""
+        """Let other sites see what ``link_hints`` has answered: what is new of it since the last time."""
 
     async def close(self) -> None:
         """End in order."""
@@ -343,16 +343,12 @@ class LinkDriver:
     # what is known
 
     async def _tell(self) -> None:
-        shown: Map | None = None
         while True:
             self._carrier.changed.clear()
             await self._told(self._carrier.news())
             hints = await self._ask("link_hints")
-            hints = {"agents": hints["agents"], "claims": hints["claims"]}
-            if hints != shown:
-                with contextlib.suppress(CarrierAway):  # they are hints; the next turn shows them
-                    await self._carrier.show(hints)
-                    shown = hints
+            with contextlib.suppress(CarrierAway):  # they are hints; the next turn shows them
+                await self._carrier.show({"agents": hints["agents"], "claims": hints["claims"]})
             await _within(_WORDS_S if self._why else _TOLD_APART_S, self._carrier.changed)
             await asyncio.sleep(_FIRST_PAUSE_S)
 

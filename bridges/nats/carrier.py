@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ACK_S = 3.0
 """A published row has so long to be acknowledged."""
 _BORN_EACH_S = 30.0
+_BATCH_BYTES = 8 * 1024 * 1024
+"""A batch ends after so much; the longest entry is taken at any length."""
 _SIGNATURE = "Ipc-Sig"
 
 
@@ -56,6 +58,8 @@ class NatsCarrier:
         self._places: dict[str, dict[str, Any]] = {}
         """Where the broker is in each stream, from ``link_open`` and what was read since."""
         self._mail: StreamReader | None = None
+        self._unread: list[Read] = []
+        """What the reader gave and ``read`` has not."""
         self._marks = StreamReader(self.client, MARKS, keys.site, own_streams(keys.site, 1)[MARKS], newest=True)
         self._born: dict[str, str] = {}
         """Creation times of the streams of mail, by name."""
@@ -71,7 +75,7 @@ class NatsCarrier:
 
     def begin(self, opened: dict[str, Any]) -> None:
         self._places = {stream: dict(place) for stream, place in opened["streams"].items()}
-        self._mail = None
+        self._mail, self._unread = None, []
         self._marks.begin(0, "")
         self._told_born = {}
         self._keys.begin(opened["keys"])
@@ -188,19 +192,23 @@ class NatsCarrier:
             reader.on_other = self._other.set
             place = self._places.get(stream, {"cursor": 0, "born": ""})
             reader.begin(place["cursor"], place["born"])
-        reads = await reader.read()
-        entries = []
-        try:
-            for read in reads:
-                entry = await self._entry(read)
-                if entry is not None:
-                    entries.append(entry)
-        except CarrierAway:  # a body or a key could not be fetched: all of it comes again
-            reader.begin(reads[0].sequence - 1, reader.born)
-            raise
-        self._places[stream] = {"cursor": reads[-1].sequence, "born": reader.born}
-        self._lease.place = self._places[stream]
-        return ReadBatch(stream, reader.born, reads[-1].sequence, entries)
+        self._unread = self._unread or await reader.read()
+        entries: list[dict[str, Any]] = []
+        size, last = 0, 0
+        while self._unread and size < _BATCH_BYTES:
+            try:
+                entry = await self._entry(self._unread[0])
+            except CarrierAway:  # a body or a key could not be fetched
+                if not last:
+                    raise
+                break
+            read = self._unread.pop(0)
+            last, size = read.sequence, size + len(read.data)
+            if entry is not None:
+                entries.append(entry)
+                size += len(str(entry["body"].get("content", "")))
+        self._lease.place = self._places[stream] = {"cursor": last, "born": reader.born}
+        return ReadBatch(stream, reader.born, last, entries)
 
     async def _entry(self, read: Read) -> dict[str, Any] | None:
         """The entry of a message; None if it does not count. Raises CarrierAway."""

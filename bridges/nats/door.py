@@ -80,6 +80,7 @@ def made_carrier(process: DoorProcess) -> NatsCarrier:
     importlib.invalidate_caches()
     try:
         from bridges.nats.carrier import NatsCarrier
+        from bridges.nats.site_file import is_server
         from bridges.nats.site_lease import holder_of
     except ModuleNotFoundError as e:
         if str(e.name).partition(".")[0] not in ("nats", "nkeys", "nacl"):
@@ -87,6 +88,8 @@ def made_carrier(process: DoorProcess) -> NatsCarrier:
         raise SettingsError(_MISSING.format(name=e.name)) from None
     keys = site_keys(settings)
     servers = [url.strip() for url in settings.nats.split(",") if url.strip()]
+    if not all(map(is_server, servers)):  # not quoted: it may hold a password, which has no place there
+        raise SettingsError("the setting nats must be nats://HOST:PORT or tls://HOST:PORT, several with commas between")
     return NatsCarrier(keys, servers or list(keys.servers), holder_of(settings.home), process.log)
 
 

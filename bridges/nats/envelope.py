@@ -91,10 +91,10 @@ def unpacked(plain: bytes) -> dict[str, Any]:
     version, epoch, seq, uid, prev, low, redo, body = found
     if version != _VERSION:
         raise Forged(f"of version {str(version)[:10]}, which needs a newer agent-ipc here")
-    if not all(isinstance(text, str) and 0 < len(text) <= 64 for text in (epoch, uid, prev or uid)) or not isinstance(
-        body, dict
-    ):
+    if not all(isinstance(text, str) and len(text) <= 64 for text in (epoch, uid, prev)) or not (epoch and uid):
         raise Forged("no entry")
+    if not isinstance(body, dict):
+        raise Forged("without a body")
     if not all(type(n) is int and 0 <= n < 2**62 for n in (seq, low, redo)) or not 1 <= low <= seq:
         raise Forged("numbered wrongly")
     return {"epoch": epoch, "seq": seq, "uid": uid, "prev": prev, "low": low, "redo": redo, "body": body}
@@ -127,7 +127,7 @@ def is_key(text: object) -> bool:
 def between(subject: str, prefix: str) -> tuple[str, str]:
     """The last two words of a subject, both sites. Raises Forged where it is no such subject."""
     words = subject.split(".")
-    if not subject.startswith(prefix) or len(words) < 3 or not is_site(words[-1]) or not is_site(words[-2]):
+    if not subject.startswith(prefix) or len(words) < 4 or not is_site(words[-1]) or not is_site(words[-2]):
         raise Forged("on a subject of no site")
     return words[-2], words[-1]
 

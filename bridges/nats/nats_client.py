@@ -99,12 +99,13 @@ class NatsClient:
         return self._client
 
     async def _connect(self) -> None:
-        self._client, self._tried = None, True
+        self._client, self._tried, self._said = None, True, ""
         client = Client()
         try:
             await asyncio.wait_for(client.connect(**self._options()), _CONNECT_S)
         except FAILURES as e:
-            self._note(e)
+            if not self._said:  # that it took too long says less than what went wrong meanwhile
+                self._note(e)
             with contextlib.suppress(*FAILURES):
                 await asyncio.wait_for(client.close(), _CLOSE_S)
             raise CarrierAway(self.why()) from None

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -27,11 +29,12 @@ class NatsUser:
         self.public: str = nkeys.from_seed(bytearray(seed)).public_key.decode()
 
 
-def as_user(servers: NatsServers, seed: str, use: Any, *arguments: Any) -> Any:
+def as_user(servers: NatsServers, seed: str, use: Any, *arguments: Any, ca: str | None = None) -> Any:
     """What ``use(client, *arguments)`` returns for a client with this login, in a loop of its own."""
+    trusted = ssl.create_default_context(cadata=ca) if ca else None
 
     async def run() -> Any:
-        client = await nats.connect(servers.urls, nkeys_seed_str=seed)
+        client = await nats.connect(servers.urls, nkeys_seed_str=seed, tls=trusted)
         try:
             return await use(client, *arguments)
         finally:
@@ -43,13 +46,16 @@ def as_user(servers: NatsServers, seed: str, use: Any, *arguments: Any) -> Any:
 class SitesWorld:
     """Servers, the admin, and sites with keys."""
 
-    def __init__(self, *sites: str, nodes: int = 1, streams: int = 1) -> None:
+    def __init__(self, *sites: str, nodes: int = 1, streams: int = 1, tls: Path | None = None) -> None:
+        """``tls``: a folder with ca.crt, node.crt and node.key."""
         self.streams = streams
+        self.ca = (tls / "ca.crt").read_text() if tls else None
         self.admin_user, self.admin_sign = NatsUser(), Identity(os.urandom(32).hex())
         self.users = {site: NatsUser() for site in sites}
         self.seeds = {site: os.urandom(32).hex() for site in sites}
         blocks = [site_block(site, user.public, streams) for site, user in self.users.items()]
-        self.servers = NatsServers(nodes, accounts(streams_block(self.admin_user.public), *blocks))
+        more = f'tls {{ cert_file: "{tls}/node.crt", key_file: "{tls}/node.key" }}' if tls else ""
+        self.servers = NatsServers(nodes, accounts(streams_block(self.admin_user.public), *blocks), more=more)
         self._numbers = 0
 
     def __enter__(self) -> "SitesWorld":
@@ -61,15 +67,18 @@ class SitesWorld:
         self.servers.stop()
 
     def file(self, site: str) -> SiteFile:
-        urls = tuple(self.servers.urls)
-        return SiteFile(site, urls, self.users[site].seed, self.seeds[site], self.admin_sign.public)
+        return SiteFile(site, tuple(self.urls), self.users[site].seed, self.seeds[site], self.admin_sign.public, self.ca)
+
+    @property
+    def urls(self) -> list[str]:
+        return [url.replace("nats:", "tls:") if self.ca else url for url in self.servers.urls]
 
     def key(self, site: str) -> str:
         return Identity(self.seeds[site]).public
 
     def as_admin(self, use: Any, *arguments: Any) -> Any:
         """What ``use(client, *arguments)`` returns, in a loop of its own."""
-        return as_user(self.servers, self.admin_user.seed, use, *arguments)
+        return as_user(self.servers, self.admin_user.seed, use, *arguments, ca=self.ca)
 
     def make_streams(self) -> None:
         self.as_admin(self._make)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bridges.link import CarrierAway, ReadBatch
 from bridges.nats.carrier import NatsCarrier
 from broker.home.logs import Log
+from tests.nats.deployed import made_certificate
 from tests.nats.sites import SitesWorld, row, rows
 
 NOTHING = {"streams": {}, "keys": {}, "marks": {}}
@@ -27,7 +29,7 @@ async def opened(
     world: SitesWorld, site: str, holder: str = "", opened: dict[str, Any] = NOTHING
 ) -> AsyncIterator[NatsCarrier]:
     """A carrier while it tends itself."""
-    carrier = NatsCarrier(world.file(site), world.servers.urls, holder or site, Log("nats"))
+    carrier = NatsCarrier(world.file(site), world.urls, holder or site, Log("nats"))
     carrier.begin(opened)
     tending = asyncio.create_task(carrier.tend())
     try:
@@ -83,3 +85,18 @@ def test_the_newest_mark_arrives(world: SitesWorld) -> None:
             assert await soon(paris.read_marks) == {"rome": MARK}
 
     asyncio.run(run())
+
+
+def test_sites_speak_tls_with_the_servers_and_trust_their_authority_alone(tmp_path: Path) -> None:
+    with SitesWorld("paris", "rome", tls=made_certificate(tmp_path)) as world:
+
+        async def run() -> None:
+            async with opened(world, "paris") as paris, opened(world, "rome") as rome:
+                await soon(lambda: paris.publish(rows("rome", [1])))
+                assert [e["seq"] for e in await read(rome, 1)] == [1]
+            world.ca = None  # from now on the machine's own authorities
+            stranger = NatsCarrier(world.file("paris"), [url.replace("nats:", "tls:") for url in world.urls], "x", Log("nats"))
+            with pytest.raises(CarrierAway, match="certificate"):
+                await stranger.client.client()
+
+        asyncio.run(run())
