@@ -20,6 +20,7 @@ from bridges.nats.admin_keys import AdminKeys
 from bridges.nats.commands import FAILED, OK
 from broker.client.sync import Connection
 from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
 from tests.nats.servers import NatsServers
 
@@ -38,6 +39,16 @@ class Site(Service):
     def __init__(self, name: str, home: Path) -> None:
         super().__init__(home, IPC_RATE_LIMIT="0", IPC_MAILBOX_LIMIT="0", IPC_LEASE=str(LEASE_S), IPC_LOG_LEVEL="info")
         self.name = name
+
+    def start(self) -> "Site":
+        wait_for("the TCP door", self._started, BACK_S, self.describe)
+        return self
+
+    def _started(self) -> int:
+        """The launcher waits for 10 s, which are little for three brokers on a loaded machine."""
+        with contextlib.suppress(IpcError):
+            return super()._started()
+        return 0
 
     def ipc(self, *arguments: str) -> str:
         """What a command says. AssertionError with its errors if it fails."""
