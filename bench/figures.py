@@ -61,7 +61,7 @@ def speed(results: Results, _text: str) -> str:
     """A list, and where the figures come from."""
     lines = [" ".join(filter(None, (fill(template, results) for template in templates))) for templates in SPEED]
     cores = results.machine.get("CPUs", "").partition(",")[0]
-    whole = not any(name.startswith(AGAIN) for name in results.machine)
+    whole = not any(name.startswith(AGAIN) and name != f"{AGAIN}sites" for name in results.machine)
     of_one = f"{'All' if whole else 'What is compared is'} of one run on {cores} cores"
     lines.append(f"{of_one}; [docs/performance.md](docs/performance.md) has the rest, and how to repeat it.")
     return "\n".join(f"- {line}" for line in lines if line)
