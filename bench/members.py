@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -117,7 +118,7 @@ class Member:
 
     async def _read(self, reader: StreamReader) -> None:
         while True:
-            for _read in await persistently(reader.read):
+            for _read in await persistently(reader.read, math.inf):
                 if reader.stream == self._mail:
                     self._arrived(self.site)
 
@@ -136,7 +137,7 @@ class Member:
     async def _look(self, subjects: list[str]) -> None:
         await asyncio.sleep(hash(self.site) % 1_000 / 1_000 * _LOOK_EACH_S)
         while True:
-            await persistently(partial(self.client.newest, layout.bucket_stream(layout.SITES), subjects))
+            await persistently(partial(self.client.newest, layout.bucket_stream(layout.SITES), subjects), math.inf)
             await asyncio.sleep(_LOOK_EACH_S)
 
     async def publish(self, sites: list[str], body: bytes) -> list[str]:
@@ -162,9 +163,9 @@ async def ended(tasks: list[asyncio.Task[None]]) -> None:
         _done, running = await asyncio.wait(running, timeout=1.0)
 
 
-async def persistently(what: Callable[[], Any]) -> Any:
+async def persistently(what: Callable[[], Any], patience_s: float = _PATIENCE_S) -> Any:
     """What it gives, once it is not away. Raises TimeoutError."""
-    end_s = time.monotonic() + _PATIENCE_S
+    end_s = time.monotonic() + patience_s
     while True:
         try:
             return await what()
