@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from bench.machine import WHEN
 from bench.report import AGAIN, Results, Verdict, pivot
 from bench.service import ROOT
 from bench.sites import ENGINE, LINK, MANY, NAMES, OUTAGE, SEALING
@@ -94,9 +95,21 @@ def table(name: str, results: Results, text: str) -> str:
     return pivot(rows) if rows else text
 
 
+def when(part: str, results: Results, text: str) -> str:
+    """A sentence: when a part was measured, and how busy the machine was."""
+    if not any(key.startswith(f"{part}.") for key in results.rows):
+        return text
+    control = f"control {min(results.control):.2f} to {max(results.control):.2f}" if results.control else ""
+    own = "; ".join(filter(None, [f"{WHEN} {results.machine.get(WHEN, '')}", control]))
+    told = results.machine.get(f"{AGAIN}{part}", own)
+    meaning = "Control 1: two busy processes have a core each; 2: they share one; more: others work, too."
+    return f"These are of one run: {told}. {meaning}"
+
+
 BLOCKS: dict[str, Callable[[Results, str], str]] = {
     "speed": speed,
     "targets": targets,
+    "when": partial(when, "sites"),
     "link": partial(table, LINK),
     "outage": partial(table, OUTAGE),
     "engine": partial(table, ENGINE),

@@ -104,11 +104,11 @@ class SiteToSite:
         total = self._count * len(ring)
         rate = total / (max(ended_s for ended_s, _times in found[: len(ring)]) - begin_s)
         self._add(key, LINK, line, "from site to site" if far else "within each site", "/s", rate)
-        if far:
-            for what, seconds in _used(ring, nodes or []).items():
-                self._add(
-                    key, LINK, line, f"processor time of the {what}", "µs a message", (seconds - used_s[what]) / total * 1e6
-                )
+        us = {what: (seconds - used_s[what]) / total * 1e6 for what, seconds in _used(ring, nodes).items()}
+        if not far:
+            self._add(key, LINK, line, "processor time of the brokers, within", "µs a message", us["brokers"])
+        for what, value in us.items() if far else ():
+            self._add(key, LINK, line, f"processor time of the {what}", "µs a message", value)
 
     def _load(self, ring: list[Site], rate: float, seconds: float) -> list[float]:
         """The µs of each message from being due to its receiver, ascending, of all sites."""
