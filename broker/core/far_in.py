@@ -92,8 +92,7 @@ def address(
     batch: Batch, site: str, uid: str, draft: Draft, names: list[str], answered: StoredMessage | None, *, asks: bool
 ) -> None:
     """Find who gets it. Several names, a group or everyone make one letter with several readers."""
-    sender, reached, addressed, spread = draft.sender, dict[int, Mailbox](), dict[str, str](), False
-    by_name: list[int] = []
+    sender, reached, addressed = draft.sender, dict[int, Mailbox](), dict[str, str]()
     group = draft.extra.pop("group", None)
     for name in names:
         try:
@@ -106,19 +105,14 @@ def address(
             continue
         if target.many:
             put_word(batch, site, {"k": "spread", "uid": uid, "to": name, "count": len(target.mailboxes)})
-            group, spread = target.group or group, True
-        else:
-            by_name += [mailbox.id for mailbox in target.mailboxes]
+            group = target.group or group
         for mailbox in target.mailboxes:
             reached[mailbox.id] = mailbox
-            if not target.many and mailbox.name != name:
+            if not target.many:
                 addressed[str(mailbox.id)] = name
-                if group is not None:
+                if group is not None and mailbox.name != name:
                     far_news.follow_rename(batch, site, group, name, mailbox.name)
-    if spread:
-        draft.extra["by_name"] = by_name
-    if addressed:
-        draft.extra["as"] = addressed
+    draft.extra["as"] = addressed
     several = len(reached) > 1 or group is not None
     draft.target = Target(list(reached.values()), names[0], group=group, many=several)
 

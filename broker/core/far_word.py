@@ -30,13 +30,17 @@ def put_word(batch: Batch, site: str, body: dict[str, Any]) -> None:
 
 
 def tell_of(batch: Batch, mailbox: Mailbox, letter: StoredMessage, kind: str, **more: Any) -> None:
-    """Tell the site that a letter came from what became of it at one reader, unless that site has been told it was spread."""
+    """Tell the site that a letter came from what became of it at one reader, by the name it was sent to.
+
+    Of one that got it with others that site was told that it was spread.
+    """
     sender = batch.state.by_id.get(letter.sender_id)
     if sender is None or not sender.site:
         return
     extra = extra_of(letter)
-    if mailbox.id in extra.get("by_name", (mailbox.id,)):
-        to = extra.get("as", {}).get(str(mailbox.id), mailbox.name)
+    names: dict[str, str] = extra.get("as", {})
+    to = names.get(str(mailbox.id), mailbox.name)
+    if to in names.values():  # it may have waited for a name that another took over
         put_word(batch, sender.site, {"k": kind, "uid": extra.get("uid", ""), "to": to, **more})
 
 

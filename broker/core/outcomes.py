@@ -24,6 +24,11 @@ def posted(count: int, group: str) -> str:
     return f"Posted to {count} member{'' if count == 1 else 's'} of {group}"
 
 
+def everywhere(here: int, sites: int) -> str:
+    there = f"everyone at {sites} other site{'' if sites == 1 else 's'}"
+    return f"Posted to {here} instance{'' if here == 1 else 's'} here and {there}"
+
+
 def broadcast_to(count: int) -> str:
     return f"Broadcast to {count} instances"
 

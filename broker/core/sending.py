@@ -9,16 +9,17 @@ from broker.core.letters import thread_of
 from broker.core.lookup import party_letter, take_back
 from broker.core.loop_guard import note_alternation, wrote_person
 from broker.core.mailboxes import new_mailbox
-from broker.core.outcomes import SENT, broadcast_to, posted
+from broker.core.outcomes import SENT, broadcast_to, everywhere, posted
 from broker.core.quiet import landing_of_news
 from broker.core.rate_limit import take_tokens
-from broker.core.recipients import everyone, resolve, with_room
+from broker.core.recipients import Target, everyone, resolve, with_room
 from broker.core.repeats import Repeat, answered_before, sent_before
 from broker.core.sessions import act_as
 from broker.core.standing import Kind, wanted
 from broker.core.state import Landing, Session
 from broker.core.values import land_word, read_land, read_message
 from broker.core.wake_budget import note
+from broker.protocol.addresses import EVERYWHERE
 from broker.protocol.errors import IpcError
 
 _OPTIONS = frozenset({"land", "ttl_s", "thread", "supersedes"})
@@ -61,7 +62,7 @@ def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) 
     take_tokens(batch, session, max(1, len(target.mailboxes)))
     draft.target, full = with_room(batch, sender, target)
     if target.group is not None:
-        draft.target = draft.target._replace(outcome=posted(len(draft.target.mailboxes), target.group))
+        draft.target = draft.target._replace(outcome=outcome_of(draft.target, target.group))
     elif target.mailboxes[0] is not sender:
         note_alternation(batch, sender, target.mailboxes[0], person=person)
     draft.person = person
@@ -78,6 +79,12 @@ def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) 
     if not person and (said := note(batch, sender, draft.target.mailboxes)):
         reply["note"] = said
     return message_id, {**reply, **reach.told(batch, draft.target.mailboxes)}
+
+
+def outcome_of(target: Target, group: str) -> str:
+    to = target.mailboxes
+    sites = sum(bool(mailbox.site) for mailbox in to) if group == EVERYWHERE else 0
+    return everywhere(len(to) - sites, sites) if group == EVERYWHERE else posted(len(to), group)
 
 
 def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

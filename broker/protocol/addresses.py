@@ -8,6 +8,7 @@ from broker.protocol.names import is_name
 
 SITE_LENGTH = 32
 EVERY = "*"
+EVERYWHERE = "*@*"
 _SITE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
