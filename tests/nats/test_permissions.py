@@ -48,9 +48,9 @@ PAYLOADS = (b"", b"{}", b'{"filter":"ipc.in.0.rome.>"}', b'{"seq":1}', b"forged"
 """The answer to a DIRECT.GET is what the site itself wrote: requests to JetStream among it."""
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[SitesWorld]:
-    with SitesWorld("paris", "rome", "berlin") as world:
+@pytest.fixture(scope="module", params=[1, pytest.param(3, marks=pytest.mark.deep)], ids=["one-node", "three-nodes"])
+def world(request: pytest.FixtureRequest) -> Iterator[SitesWorld]:
+    with SitesWorld("paris", "rome", "berlin", nodes=request.param) as world:
         world.as_admin(_fill)
         yield world
 
@@ -73,7 +73,7 @@ async def _state(client: Any) -> dict[str, Any]:
         subjects = info.state.subjects or {}
         for subject, count in subjects.items():
             if subject != OWN_ENTRY and not subject.endswith(".paris"):
-                last = await js.get_last_msg(stream, subject, direct=True)
+                last = await js.get_last_msg(stream, subject)
                 found[subject] = (count, last.data)
         found[stream] = (info.config.max_msgs_per_subject, info.created)
     found["readers"] = [one.name for one in await js.consumers_info("IPC_IN_0") if one.name != "paris"]
