@@ -13,7 +13,7 @@ from bridges.nats import nodes, setup
 from bridges.nats.admin_client import AdminClient, connected
 from bridges.nats.admin_keys import AdminKeys, admin_path
 from bridges.nats.key_entries import Row, new_row, removed_row
-from bridges.nats.layout import NAMES, SITES, STREAMS_KEY, bucket_stream, bucket_subject, is_site
+from bridges.nats.layout import NAMES, SITES, STREAMS_KEY, bucket_stream, bucket_subject
 from bridges.nats.permissions import account_of
 from bridges.nats.server_findings import nodes_found, say_all, syncing_found
 from bridges.nats.site_file import is_server
@@ -22,6 +22,7 @@ from bridges.nats.trouble import Trouble
 from bridges.plurals import number_of
 from bridges.terminal import complain, say, say_finding
 from broker.home.settings import Settings
+from broker.protocol.addresses import is_site
 
 OK, FAILED = 0, 1
 BY_HAND = "At its machine: --monitor http://127.0.0.1:8222, or look that sync_interval is always in its configuration"

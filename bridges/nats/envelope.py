@@ -17,7 +17,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import PublicKey, SealedBox
 from nacl.signing import SigningKey, VerifyKey
 
-from bridges.nats.layout import is_site
+from broker.protocol.addresses import is_site
 
 ENTRY, MARK, SITE, NAME, KEY = "entry", "mark", "site", "name", "key"
 """Kinds of what is signed."""

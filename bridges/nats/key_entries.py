@@ -15,7 +15,8 @@ import time
 from typing import Any
 
 from bridges.nats.envelope import KEY, Forged, Identity, verified
-from bridges.nats.layout import KEYS, STREAMS_KEY, bucket_subject, is_site
+from bridges.nats.layout import KEYS, STREAMS_KEY, bucket_subject
+from broker.protocol.addresses import is_site
 
 Row = dict[str, Any]
 

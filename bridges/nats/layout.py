@@ -23,13 +23,6 @@ BODIES_STREAM = f"OBJ_{BODIES}"
 INBOXES = "_INBOX"
 """A site's own subjects begin with it and the site's name."""
 STREAMS_KEY = "_streams"
-SITE_LENGTH = 32
-_SITE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
-
-
-def is_site(name: object) -> bool:
-    """True for 1 to 32 small ASCII letters, digits or hyphens."""
-    return isinstance(name, str) and 0 < len(name) <= SITE_LENGTH and _SITE_LETTERS.issuperset(name)
 
 
 def mail_stream(number: int) -> str:

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bridges.nats.layout import is_site
 from broker.home.files import read_private, write_private
 from broker.home.keys import keys_folder
 from broker.home.settings import Settings
+from broker.protocol.addresses import is_site
 from broker.protocol.errors import SettingsError
 
 ADMIN_FILE = "ipc-admin.json"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bridges.nats.layout import is_site, mail_subject
+from bridges.nats.layout import mail_subject
 from bridges.nats.site_file import AdminFile, SiteFile, is_server
 from broker.home.files import FolderError
+from broker.protocol.addresses import is_site
 from broker.protocol.errors import SettingsError
 
 SERVERS = ("nats://one.example:4222", "tls://[::1]:4222")
