@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bridges.link import CarrierAway, ReadBatch
 from bridges.nats.carrier import NatsCarrier
 from broker.home.logs import Log
 from tests.nats.deployed import made_certificate
-from tests.nats.sites import SitesWorld, row, rows
+from tests.nats.sites import NatsUser, SitesWorld, row, rows
 
 NOTHING = {"streams": {}, "keys": {}, "marks": {}}
 MARK = {"epoch": "e" * 12, "high": 2, "uid": "u2", "held": None, "cursor": 7, "born": "then"}
@@ -100,3 +101,26 @@ def test_sites_speak_tls_with_the_servers_and_trust_their_authority_alone(tmp_pa
                 await stranger.client.client()
 
         asyncio.run(run())
+
+
+def test_servers_that_do_not_know_a_site_say_so(world: SitesWorld) -> None:
+    async def run() -> None:
+        stranger = replace(world.file("paris"), nkey=NatsUser().seed)
+        carrier = NatsCarrier(stranger, world.urls, "x", Log("nats"))
+        with pytest.raises(CarrierAway, match="do not know this site's key"):
+            await carrier.client.client()
+        await carrier.close()
+
+    asyncio.run(run())
+
+
+def test_nothing_is_sealed_for_a_site_without_a_key_and_the_others_get_theirs(world: SitesWorld) -> None:
+    async def run() -> None:
+        async with opened(world, "paris") as paris:
+            parts = await soon(lambda: paris.publish([row("nowhere", 1), row("rome", 1, epoch="c" * 12)]))
+            found = {part.to: part for part in parts}
+            assert (found["nowhere"].failed, found["nowhere"].acked) == ([1], [])
+            assert "nowhere" in found["nowhere"].why
+            assert [seq for seq, _ in found["rome"].acked] == [1]
+
+    asyncio.run(run())
