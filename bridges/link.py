@@ -33,6 +33,8 @@ _POLL_S = 5.0
 """The broker wakes us when there is something to take. This is for the wake that a broker's restart loses."""
 _MARKS_APART_S = 0.5
 _TOLD_APART_S = 15.0
+_REMINDED_AFTER_S = 11.0
+"""The broker makes marks for all sites, also those of which nothing came, at most each 10 s."""
 _FIRST_PAUSE_S, _LAST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0, 20.0
 """Before something is tried again: the first, then twice as long each time up to the last; the longest for rows of one site.
 The broker takes a row of which it hears nothing for 30 s as failed."""
@@ -66,6 +68,8 @@ class ReadBatch(NamedTuple):
     born: str
     cursor: int
     entries: list[Map]
+    dropped: int = 0
+    """How much of it did not count."""
 
 
 class News(NamedTuple):
@@ -153,6 +157,10 @@ class LinkDriver:
         """(when to tell, what) of rows that failed."""
         self._pauses: dict[str, tuple[float, float]] = {}
         """By site that fails how long it waits, and until when."""
+        self._place: Map = {}
+        """Up to where the last batch was read."""
+        self._lacking_s: float | None = None
+        """When an entry was dropped whose sender may not know yet that we lack it."""
         self._loop = asyncio.get_running_loop()
         self.counted = {"sent": 0, "arrived": 0, "failed": 0}
 
@@ -180,7 +188,7 @@ class LinkDriver:
         self._broker.on_push[number] = lambda _push: self._wake.set()
         opened = _checked(await future)
         self._lease = opened["lease"]
-        self._failed, self._pauses = [], {}
+        self._failed, self._pauses, self._lacking_s = [], {}, None
         self._owed = dict(opened["marks"])
         if self._owed:
             self._owe.set()
@@ -266,7 +274,9 @@ class LinkDriver:
                 self._failed = [(0.0 if one["to"] == part.to else due_s, one) for due_s, one in self._failed]
             self.counted["sent"] += len(part.acked)
             self.counted["failed"] += len(part.failed)
-            self._say_of(part.to, part.why if part.failed else "")
+            if self._why_site.get(part.to, "") != (why := part.why if part.failed else ""):
+                self._why_site[part.to] = why
+                self._carrier.changed.set()
 
     def _again_s(self, site: str) -> float:
         """When rows for a site are tried again. All that fail until then wait for the same moment; the next pause is longer."""
@@ -277,12 +287,6 @@ class LinkDriver:
             due_s = now_s + pause_s
             self._pauses[site] = pause_s, due_s
         return due_s
-
-    def _say_of(self, site: str, why: str) -> None:
-        """Why mail for one site waits, while that of others goes on."""
-        if self._why_site.get(site, "") != why:
-            self._why_site[site] = why
-            self._carrier.changed.set()
 
     async def _own_up(self) -> None:
         """Tell the broker of the failures whose pause is over."""
@@ -303,14 +307,24 @@ class LinkDriver:
                 await self._one_by_one(batch)
 
     async def _arrived(self, batch: ReadBatch, entries: list[Map]) -> None:
-        place = {"stream": batch.stream, "born": batch.born, "cursor": entries[-1]["at"] if entries else batch.cursor}
-        if entries is batch.entries:
-            place["cursor"] = batch.cursor
-        reply = await self._ask("link_arrived", **place, entries=entries)
+        cursor = batch.cursor if entries is batch.entries or not entries else entries[-1]["at"]
+        self._place = {"stream": batch.stream, "born": batch.born, "cursor": cursor}
+        await self._take_in(entries)
         self.counted["arrived"] += len(entries)
+        if batch.dropped:
+            self._lacking_s = self._loop.time()
+
+    async def _take_in(self, entries: list[Map]) -> None:
+        reply = await self._ask("link_arrived", **self._place, entries=entries)
         if reply["marks"]:
             self._owed |= reply["marks"]
             self._owe.set()
+
+    async def _remind(self) -> None:
+        """Have marks made for all sites some seconds after an entry was dropped, so that who sent it hears that we lack it."""
+        if self._lacking_s is not None and self._loop.time() > self._lacking_s + _REMINDED_AFTER_S:
+            self._lacking_s = None
+            await self._take_in([])
 
     async def _one_by_one(self, batch: ReadBatch) -> None:
         """Leave out the entries that the broker refuses, so that one site's nonsense does not stop the mail of all."""
@@ -349,6 +363,7 @@ class LinkDriver:
             hints = await self._ask("link_hints")
             with contextlib.suppress(CarrierAway):  # they are hints; the next turn shows them
                 await self._carrier.show({"agents": hints["agents"], "claims": hints["claims"]})
+            await self._remind()
             await _within(_WORDS_S if self._why else _TOLD_APART_S, self._carrier.changed)
             await asyncio.sleep(_FIRST_PAUSE_S)
 

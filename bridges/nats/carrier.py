@@ -127,7 +127,7 @@ class NatsCarrier:
                 part.born = part.born or await self._born_of(row["to"])
                 under_way.append((row, await self._put(row)))
             except Forged as e:  # the site has no key, or lost it
-                part.fail(row, f"nothing can be sealed for {row['to']}: it would be {e}")
+                part.fail(row, f"nothing can be sealed for a name {e} ({row['to']})")
             except CarrierAway as e:
                 part.fail(row, str(e))
         if under_way:
@@ -194,7 +194,7 @@ class NatsCarrier:
             reader.begin(place["cursor"], place["born"])
         self._unread = self._unread or await reader.read()
         entries: list[dict[str, Any]] = []
-        size, last = 0, 0
+        size, last, dropped = 0, 0, 0
         while self._unread and size < _BATCH_BYTES:
             try:
                 entry = await self._entry(self._unread[0])
@@ -203,12 +203,12 @@ class NatsCarrier:
                     raise
                 break
             read = self._unread.pop(0)
-            last, size = read.sequence, size + len(read.data)
+            last, size, dropped = read.sequence, size + len(read.data), dropped + (entry is None)
             if entry is not None:
                 entries.append(entry)
                 size += len(str(entry["body"].get("content", "")))
         self._lease.place = self._places[stream] = {"cursor": last, "born": reader.born}
-        return ReadBatch(stream, reader.born, last, entries)
+        return ReadBatch(stream, reader.born, last, entries, dropped)
 
     async def _entry(self, read: Read) -> dict[str, Any] | None:
         """The entry of a message; None if it does not count. Raises CarrierAway."""

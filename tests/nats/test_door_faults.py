@@ -160,3 +160,23 @@ def test_no_secret_is_in_a_log_or_a_run_file(world: SitesWorld, two: list[SiteSe
         for path in [*(service.home / "logs").iterdir(), *(service.home / "run").glob("*.json")]:
             text = path.read_text(errors="replace")
             assert not any(secret in text for secret in secrets), path
+
+
+def test_a_large_body_that_the_servers_lost_is_sent_again(world: SitesWorld, two: list[SiteService], tag: str) -> None:
+    paris, rome = two
+    ann, bob = paris.connect(f"ann-{tag}"), rome.connect(f"bob-{tag}")
+    ann.send(f"bob-{tag}@rome", "before")
+    assert contents(bob, 1) == ["before"]
+    door = rome.pid("nats")
+    os.kill(door, signal.SIGSTOP)
+    ann.send(f"bob-{tag}@rome", "large " * 100_000)
+    wait_for("the entry in the stream", lambda: paris.sites()["rome"]["stored"] >= 1, 20, paris.describe)
+
+    async def lose(client: Any) -> None:
+        await client.jetstream(timeout=10).purge_stream(layout.BODIES_STREAM)
+
+    world.as_admin(lose)
+    os.kill(door, signal.SIGCONT)
+    (mail,) = wait_for("the mail", lambda: bob.check(wait=1), 60, rome.describe)
+    assert mail.file["size_bytes"] == 600_000
+    assert any(line["reason"] == "whose body is not there" for line in rome.log("nats") if line["event"] == "entry_dropped")
