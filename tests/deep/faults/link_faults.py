@@ -153,7 +153,9 @@ OF_A_LOG: tuple[tuple[Fault, float], ...] = (
 def draw(world: World) -> None:
     """One fault."""
     rows = ALWAYS + OF_A_LOG if isinstance(world.carrier, LogCarrier) else ALWAYS
-    fault = world.rng.choices([fault for fault, _ in rows], [weight for _, weight in rows])[0]
+    more = 4 if world.restless else 1
+    weights = [weight * more if fault in (copy_made, set_back) else weight for fault, weight in rows]
+    fault = world.rng.choices([fault for fault, _ in rows], weights)[0]
     world.note(f"--- {fault.__name__}")
     world.network.tried[fault.__name__.replace("_", " ")] += 1
     fault(world)

@@ -3,9 +3,11 @@
 - It is delivered once, after those that the same site sent to the same site before, or it ends and its sender is told.
 - A site that was set back to an older copy has forgotten what it accepted since: that may be delivered or not, out of order,
   but not twice. What it had received since must come again, as long as its sender's outbox or the carrier's log has it.
-- Nothing arrives that nobody sent.
+- Nothing arrives that nobody sent, and nobody reads a letter twice.
+- A letter that was read is read for its sender, too.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ class Letter:
     """Its sender's site was set back to before."""
     shuffled: bool = False
     """It was forgotten, or lost, at some time: it may come late."""
+    told: bool | None = False
+    """Its sender's site has heard that it was read. None: one of the two was set back since, so that what it says is open."""
     ended: bool = False
     """Its sender was told that it will not be read."""
 
@@ -53,6 +57,10 @@ class Judge:
         self._there: dict[str, set[Letter]] = {site: set() for site in sites}
         self._latest: Counter[tuple[str, str]] = Counter()
         """By (source, destination) the highest number that arrived of letters that come in order."""
+        self._read: dict[str, set[Letter]] = {site: set() for site in sites}
+        """What agents of each site have read, as far as it knows."""
+        self._heard: dict[str, set[str]] = {site: set() for site in sites}
+        """Texts of which senders at each site were told that they ended."""
         self._renewed: dict[tuple[str, str], int] = {}
         """By (source, destination) the highest number when an epoch of its mail ended."""
         self.open: set[Letter] = set()
@@ -83,6 +91,26 @@ class Judge:
         self.open.discard(letter)
         self.counts["arrived"] += 1
 
+    def read(self, site: str, text: str) -> None:
+        letter = self.letters[text]
+        if letter in self._read[site]:
+            raise Wrong(f"{letter} was read twice")
+        self._read[site].add(letter)
+        self.counts["read"] += 1
+
+    def hear(self, site: str, notice: str) -> None:
+        """A sender is told how letters of its ended."""
+        for text in re.findall(r"^#\d+ to \S+, (?:expired|refused|dead): .* It begins: (.+)$", notice, re.MULTILINE):
+            if text in self._heard[site]:
+                raise Wrong(f"{text} ended twice, as its sender was told")
+            self._heard[site].add(text)
+            self.counts["ends told"] += 1
+
+    def known_read(self) -> list[Letter]:
+        """Letters of which the sender's site must have heard by now that they were read."""
+        found = [letter for some in self._read.values() for letter in some if letter.told is False]
+        return sorted(found, key=lambda letter: letter.number)
+
     def end(self, letter: Letter) -> None:
         if letter in self._there[letter.to]:
             raise Wrong(f"{letter} has arrived, and its sender was told that it ended")
@@ -108,6 +136,10 @@ class Judge:
         self.accepted[site], self.arrived[site], self.ended[site] = [*to.accepted], [*to.arrived], [*to.ended]
         affected = now | then | self._there[site]
         self._there[site] = set(to.arrived)
+        self._read[site].clear()
+        self._heard[site].clear()
+        for letter in {*affected, *to.arrived}:
+            letter.told = None
         self.open = {*self.open, *affected} - {letter for letter in affected if self._is_done(letter)}
         for source in self.accepted:
             self._latest[source, site] = 0

@@ -22,7 +22,13 @@ from tests.deep.faults.model import Wrong
 
 OWNER = "owner"
 AGENTS = ("ann", "bob")
-_ENV = {"IPC_DURABILITY": "normal", "IPC_RATE_LIMIT": "0", "IPC_WAKE_PAUSE": "0", "IPC_PAIR_LIMIT": "0"}
+_ENV = {
+    "IPC_DURABILITY": "normal",
+    "IPC_RATE_LIMIT": "0",
+    "IPC_WAKE_PAUSE": "0",
+    "IPC_PAIR_LIMIT": "0",
+    "IPC_MAILBOX_LIMIT": "80",
+}
 _BEGAN_S = 1_800_000_000.0
 
 
@@ -148,7 +154,7 @@ class Site:
         sql = "SELECT id, sender, content FROM message WHERE id > ? ORDER BY id"
         for number, sender, content in self._store._sql.execute(sql, (self._newest,)).fetchall():
             self._newest = number
-            if "@" in sender:
+            if "@" in sender and not sender.startswith("*"):  # under that name what was refused is remembered
                 yield Arrival(sender.partition("@")[2], content)
 
     def outbox(self, to: str) -> set[str]:

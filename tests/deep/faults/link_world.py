@@ -30,6 +30,8 @@ class World:
     def __init__(self, seed: str, carrier: str, home: Path) -> None:
         self.rng = random.Random(f"{seed} {carrier}")  # noqa: S311 (a seeded test)
         self.names = list(SITES[: self.rng.choice((2, 2, 3, 4))])
+        self.restless = self.rng.random() < 0.5
+        """Sites are set back often here. Elsewhere letters may be lost by nothing for long, so more of the order is judged."""
         self.network = Network(self.rng, self.names)
         self.carrier = LogCarrier(self.network) if carrier == "log" else DirectCarrier(self.network)
         self.sites = {name: Site(name, home / name, self.network) for name in self.names}
@@ -131,8 +133,12 @@ class World:
         agent = self.rng.choice(AGENTS)
         what = self.rng.choices([what for what, _ in _ACTS], [weight for _, weight in _ACTS])[0]
         if what == "read":
-            messages = self.sites[source].read(agent, self.rng.choice((1, 20)))
-            self._got[source] += [(agent, m["id"]) for m in messages if "@" in m["from"]]
+            for message in self.sites[source].read(agent, self.rng.choice((1, 20))):
+                if message["from"] == "system":
+                    self.judge.hear(source, message["message"]["content"])
+                else:
+                    self.judge.read(source, message["message"]["content"])
+                    self._got[source].append((agent, message["id"]))
         elif what == "withdraw":
             self._withdraw(source)
         elif what == "keep house":
@@ -156,7 +162,7 @@ class World:
         if reply["status"] == "ok":
             to = fields.get("to_id") or reply["to"]
             self.judge.accept(text, source, to.partition("@")[2], agent)
-        elif reply["code"] not in ("storage_full", "unknown_message"):
+        elif reply["code"] not in ("storage_full", "unknown_message", "mailbox_full"):
             raise Wrong(f"{source}: {action} {fields} was answered {reply}")
 
     def _withdraw(self, source: str) -> None:
@@ -212,6 +218,7 @@ class World:
         if any(map(any, waiting.values())):
             raise Wrong(f"(in the outbox, held): {waiting}, though all faults are over")
         self._ask_for_ends()
+        self._ask_for_reads()
         self.judge.settled()
         self.network.calm = False
         self._calm_at = self.steps
@@ -219,9 +226,19 @@ class World:
     def _ask_for_ends(self) -> None:
         """Of what did not arrive, its sender must know why."""
         for letter in [*self.judge.open]:
-            row = self.sites[letter.source].act(letter.writer, "receipts", ids=[letter.text.replace(" ", "-")])["receipts"][0]
-            if row["step"] in ("expired", "refused", "withdrawn", "dead"):
+            if self._receipt(letter) in ("expired", "refused", "withdrawn", "dead"):
                 self.judge.end(letter)
+
+    def _ask_for_reads(self) -> None:
+        for letter in self.judge.known_read():
+            step = self._receipt(letter)
+            if step not in ("in_context", "answered"):
+                raise Wrong(f"{letter} was read, and its sender's receipt says {step}")
+            letter.told = True
+
+    def _receipt(self, letter: Letter) -> str:
+        reply = self.sites[letter.source].act(letter.writer, "receipts", ids=[letter.text.replace(" ", "-")])
+        return str(reply["receipts"][0]["step"])
 
 
 def _key(source: str, mark: Mark) -> tuple[Any, ...]:
