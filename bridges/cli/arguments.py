@@ -235,7 +235,7 @@ def nats(command: Parser) -> None:
     tidy = what.add_parser("tidy", help="remove from the servers what the sites have read (it goes by itself after 7 days)")
     for one in (init, add, remove, accounts, check, tidy):
         one.add_argument("--admin", metavar="FILE", help="the admin's key (default ipc-admin.json in this folder)")
-    monitors = "where the servers tell of themselves (default http://HOST:8222; several with commas)"
+    monitors = "where the servers tell of themselves (default port 8222 of each and of this machine; several with commas)"
     for one in (init, check):
         one.add_argument("--monitor", metavar="URL", help=monitors)
 

@@ -100,8 +100,11 @@ def is_here(url: str) -> bool:
 
 
 def guessed_monitors(servers: tuple[str, ...]) -> list[str]:
-    """Where the monitors of servers are, if they are at their usual port."""
-    hosts = dict.fromkeys(address_of(url)[0] for url in servers)
+    """Where the monitors of servers are, if they are at their usual port; also on this machine, since most listen there alone.
+
+    A monitor says which server it is of.
+    """
+    hosts = dict.fromkeys([*(address_of(url)[0] for url in servers), "127.0.0.1"])
     return [f"http://{f'[{host}]' if ':' in host else host}:{MONITOR_PORT}" for host in hosts]
 
 

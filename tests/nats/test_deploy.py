@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import nats
 import nats.errors
 import pytest
 
+from bridges.nats.admin_client import AdminClient
+from bridges.nats.nodes import guessed_monitors
 from bridges.nats.permissions import accounts, streams_block
 from tests.conftest import wait_for
 from tests.nats.deployed import DEPLOY, Key, deployed, fill_in, is_valid, let_in, made_certificate, written
@@ -92,6 +95,12 @@ def test_a_node_syncs_before_it_acknowledges_and_shows_its_monitor_to_its_own_ma
     assert (node.ask("varz")["http_host"], node.ask("varz")["http_port"]) == ("127.0.0.1", node.http_port)
 
 
+def test_the_commands_look_for_the_monitor_where_the_configuration_has_it() -> None:
+    common = (DEPLOY / "nats" / "common.conf").read_text(encoding="utf-8")
+    (monitor,) = re.findall(r'^http: "(.*?)"', common, re.M)
+    assert f"http://{monitor}" in guessed_monitors(("nats://10.0.0.1:4222",))
+
+
 def test_who_has_no_key_is_not_let_in(one: NatsServers) -> None:
     for key in (None, Key()):
         with pytest.raises((nats.errors.Error, OSError), match=r"(?i)authorization"):
@@ -127,13 +136,18 @@ def test_three_nodes_are_one_cluster_that_keeps_three_copies(with_tls: bool, tls
         trusted = ssl.create_default_context(cafile=tls / "ca.crt") if with_tls else None
 
         async def make(client: nats.NATS) -> int:
-            info = await client.jetstream(timeout=20).add_stream(name="S", subjects=["s"], num_replicas=3)
-            return 1 + len(info.cluster.replicas)
+            wanted = {"name": "S", "subjects": ["s"], "num_replicas": 3}
+            info = await AdminClient(client).api("STREAM.CREATE.S", wanted)  # waits until the nodes know each other
+            return 1 + len(info["cluster"]["replicas"])
 
         assert with_client(servers.urls[1].replace("nats:", "tls:" if with_tls else "nats:"), make, ADMIN, tls=trusted) == 3
         if with_tls:
-            with pytest.raises((ssl.SSLError, nats.errors.Error)):
-                with_client(servers.urls[0], streams, ADMIN, tls=ssl.create_default_context())
+            with socket.create_connection(("127.0.0.1", servers.nodes[0].port), 10) as plain:
+                said = b""
+                while not said.endswith(b"\n"):
+                    said += plain.recv(65536)
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    ssl.create_default_context().wrap_socket(plain, server_hostname="127.0.0.1")
 
 
 def test_a_server_without_the_nodes_secret_does_not_join() -> None:
