@@ -74,11 +74,14 @@ def main(argv: list[str] | None = None) -> int:
     parts = tuple(options.parts) or DEFAULT
     results = run(Plan(parts, against, options.rounds, options.minutes, options.quick, options.full), before)
     stem, failed = "-".join(options.parts) or "results", any(row.table == FAILED for row in results.rows.values())
-    if options.merge and before is not None and not failed:
+    absent = sorted({row.line for row in results.rows.values() if row.skipped})
+    if options.merge and before is not None and not absent:
         results, stem = merged(before, results, parts), "results"
     sys.stdout.write(results.markdown())
     write(results, options.json, options.out, stem)
-    return 1 if failed else 0
+    if options.merge and absent:
+        sys.stderr.write(f"not merged, but in {stem}.json: without {', '.join(absent)} the parts are not whole\n")
+    return 1 if failed or (options.merge and absent) else 0
 
 
 def names(text: str) -> tuple[str, ...]:
