@@ -28,7 +28,7 @@ def sites(place: Place, options: argparse.Namespace) -> int:
         say(_NONE)
     else:
         say(site_line(found))
-        say(waiting(found["sites"]) if found["sites"] else "No other site is known yet; ipc nats add-site adds one")
+        say(waiting(found) if found["sites"] else "No other site is known yet; ipc nats add-site adds one")
     return OK
 
 
@@ -51,28 +51,22 @@ def state(found: dict[str, Any]) -> str:
     return "; ".join([f"{found['site']}, {link}", *waits])
 
 
-def waiting(rows: Sequence[dict[str, Any]]) -> str:
+def waiting(found: dict[str, Any]) -> str:
     """A line for each site: how much waits there, how much of it the servers have, since when, who was heard of, and why."""
     head = ("SITE", "WAITING", "STORED", "SINCE", "HEARD", "AGENTS", "WHY")
-    return table(head, [_cells(row) for row in rows])
+    told = f": {found.get('why')}"  # of the whole link; the line above has it
+    return table(head, [(*_cells(row), row.get("why", "").removesuffix(told)) for row in found["sites"]])
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    since = ago(row["since"]) if "since" in row else ""
-    return (
-        row["site"],
-        *(str(row.get(name, "")) for name in ("waiting", "stored")),
-        since,
-        _heard(row),
-        str(row.get("agents", "")),
-        row.get("why", ""),
-    )
+    waits = [str(row.get(name, "")) for name in ("waiting", "stored")]
+    return (row["site"], *waits, ago(row["since"]) if "since" in row else "", _heard(row), str(row.get("agents", "")))
 
 
 def _heard(row: dict[str, Any]) -> str:
-    """How long ago a site was heard of, ``never`` if not since the service started."""
+    """How long ago a site was heard of, ``not yet`` if not since the service started."""
     if "age_s" not in row:
-        return "never"
+        return "not yet"
     return f"{span(row['age_s'])} ago{', away' if row.get('away') else ''}"
 
 

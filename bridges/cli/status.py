@@ -47,7 +47,7 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
         say(instances(found["instances"]))
     if "sites" in found and found["sites"]["sites"]:
         say()
-        say(sites.waiting(found["sites"]["sites"]))
+        say(sites.waiting(found["sites"]))
     return OK
 
 
