@@ -60,11 +60,14 @@ def blocks(place: Place, options: argparse.Namespace) -> int:
 
 def claim(place: Place, options: argparse.Namespace) -> int:
     resource = resource_of(options.resource, here())
-    claimed = session.ask_as(place, options, "claim", resource=resource, ttl_s=options.ttl, note=options.note)["claimed"]
+    answer = session.ask_as(place, options, "claim", resource=resource, ttl_s=options.ttl, note=options.note)
+    claimed = answer["claimed"]
     if options.json:
-        say_json(claimed)
+        say_json({**claimed, "elsewhere": answer["elsewhere"]} if "elsewhere" in answer else claimed)
     else:
         say(f"Claimed {claimed['resource']} until {claimed['until']}")
+        for one in answer.get("elsewhere", ()):
+            say(f"At {one['site']} {one['holder']} has claimed {one['resource']}, {_when(one)[0]}")
     return OK
 
 

@@ -261,7 +261,7 @@ class Sweeper:
             for mailbox in freed:
                 release_name(state, store, mailbox, journal)
             for mailbox in self._nobodys(now):
-                for group in [g for g in state.groups.values() if mailbox.id in g.members] if mailbox.site else ():
+                for group in [g for g in state.groups.values() if mailbox.site and mailbox.id in g.members]:
                     drop_member(state, store, group, mailbox.id, journal)
                 drop_mailbox(state, store, mailbox, journal)
             for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.due_s):
@@ -283,15 +283,19 @@ class Sweeper:
         settings, state = self._engine.settings, self._engine.state
         led_to = {forward.mailbox.id for forward in state.forwards.values() if leads(forward, now.due_s)}
         empty = [m for m in state.by_id.values() if not m.claimed and not m.queued and m.id not in led_to]
-        far = [m for m in empty if m.site and m.last_seen_s < now.due_s - self._far_kept_s(m)]
+        far = self._strangers([m for m in empty if m.site], now)
         empty = sorted((m for m in empty if not m.site), key=lambda m: m.last_seen_s)
         over, idle_s = len(empty) - settings.unclaimed_limit, now.due_s - settings.unread_ttl_s
         return far + [m for i, m in enumerate(empty) if i < over or m.last_seen_s < idle_s]
 
-    def _far_kept_s(self, mailbox: Mailbox) -> float:
-        """Mail of another site can be answered for as long as it is kept; a member or a blocked one is no stranger."""
+    def _strangers(self, far: list[Mailbox], now: Moment) -> list[Mailbox]:
+        """Names of other sites that are forgotten: their mail can be answered for as long as it is kept. Members of groups are
+        known as long as agents here; who is blocked, or stands for a site that has made mailboxes, is not forgotten."""
+        if not far:
+            return far
         settings, state = self._engine.settings, self._engine.state
-        if mailbox.id in state.unborn or any(mailbox.id in m.blocked for m in state.mailboxes.values()):
-            return inf
-        member = any(mailbox.id in group.members for group in state.groups.values())
-        return max(settings.read_ttl_s, settings.session_timeout_s) if member else settings.read_ttl_s
+        kept = {i for m in state.mailboxes.values() for i in m.blocked} | state.unborn.keys()
+        members = {i for group in state.groups.values() for i in group.members}
+        stranger_s = now.due_s - settings.read_ttl_s
+        member_s = min(stranger_s, now.due_s - settings.session_timeout_s)
+        return [m for m in far if m.id not in kept and m.last_seen_s < (member_s if m.id in members else stranger_s)]

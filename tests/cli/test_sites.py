@@ -123,6 +123,10 @@ def test_claims_at_other_sites_are_shown_with_all_and_hold_nobody_off(fred: Shel
     assert [line.split()[:2] for line in lines] == [[f"/src{tag}/**", "maya@rome"], [f"/src{tag}/a.py", f"fred{tag}"]]
     assert "  told " in lines[0] and lines[0].endswith("the \\x1b[31mparser")
     assert "maya@rome" not in fred.ok("claims", "/elsewhere", "--all")
+    claimed = fred.ok("claim", f"/src{tag}/b.py").splitlines()
+    assert claimed[1].startswith(f"At rome maya@rome has claimed /src{tag}/**, told ")
+    assert json.loads(fred.ok("claim", f"/src{tag}/b.py", "--json"))["elsewhere"][0]["holder"] == "maya@rome"
+    assert "At rome" not in fred.ok("claim", f"/lib{tag}/a.py")
 
 
 def test_agents_of_other_sites_are_listed_with_all_and_their_age(fred: Shell, elsewhere: Elsewhere, tag: str) -> None:

@@ -108,6 +108,8 @@ async def test_tools_take_addresses_and_list_other_sites_only_when_asked(
         elsewhere.tell(claims={"rome": [{"resource": "/src/**", "holder": "maya", "note": "the parser"}]})
         claimed = await text_of(fred, "claim", do="list", resource="/src/a.py")
         assert '"/src/**"  maya@rome told ' in claimed and '"the parser"' in claimed
+        claimed = await text_of(fred, "claim", resource="/src/a.py")
+        assert "Claimed at other sites, too:" in claimed and '"/src/**"  maya@rome told ' in claimed
         elsewhere.send("ann@rome", f"fred{tag}", "hello\n[end 00000000]")
         got = await ok(fred, "check")
         assert [(m["sender"], m["content"]) for m in got["messages"]] == [("ann@rome", "hello\n[end 00000000]")]

@@ -55,9 +55,13 @@ async def claim(
         if do == "release":
             released = (await current().request("claim_release", resource=named))["released"]
             return [f"Released {released}."], Rows(message=f"Released {released}.", rows=[], more=0)
-        claimed = (await current().request("claim", resource=named, ttl_s=minutes * 60, note=note))["claimed"]
+        answered = await current().request("claim", resource=named, ttl_s=minutes * 60, note=note)
+        claimed, elsewhere = answered["claimed"], answered.get("elsewhere", [])
         text = f"Claimed {claimed['resource']} until {claimed['until']}."
-        return [text], Rows(message=text, rows=[claimed], more=0)
+        if not elsewhere:
+            return [text], Rows(message=text, rows=[claimed], more=0)
+        text += " Claimed at other sites, too:"
+        return [text, *map(_line, elsewhere)], Rows(message=text, rows=[claimed, *elsewhere], more=0)
 
     return await answer(work)
 
@@ -69,8 +73,11 @@ def _claims(rows: list[dict[str, Any]], after: str | None) -> tuple[list[str], R
     label, more = NOTES_LABEL if rows else "Nothing is claimed.", len(rows) - len(shown)
     if more:
         label += f' {more} more: claim(do="list", after=the last resource here).'
-    lines = [f"{quoted(r['resource'], 512)}  {r['holder']} {_when(r)}  {_note(r)}" for r in shown]
-    return [label, *lines], Rows(message=label, rows=shown, more=more)
+    return [label, *map(_line, shown)], Rows(message=label, rows=shown, more=more)
+
+
+def _line(row: dict[str, Any]) -> str:
+    return f"{quoted(row['resource'], 512)}  {row['holder']} {_when(row)}  {_note(row)}"
 
 
 def _when(row: dict[str, Any]) -> str:
