@@ -92,6 +92,8 @@ class AdminClient:
         """What a key of a bucket holds. Raises Trouble."""
         answer = await self.answer(f"$JS.API.DIRECT.GET.{bucket_stream(bucket)}.{bucket_subject(bucket, key)}", b"")
         if answer is None:
+            if await self.stream(bucket_stream(bucket)) is None:
+                return None
             raise Trouble(f"the nats-servers do not answer for {bucket}", _NO_LEADER)
         value, headers = answer
         if headers.get("Status"):

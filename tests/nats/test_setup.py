@@ -205,6 +205,24 @@ def test_keys_that_the_servers_lost_are_published_again(desk: Desk) -> None:
     assert "not published" not in desk.shell.run("nats", "check").stdout
 
 
+def test_after_the_loss_of_all_disks_init_makes_everything_again() -> None:
+    with Desk() as desk:
+        desk.init()
+        desk.add("rome")
+        machine = desk.machine("rome")
+        machine.ok("nats", "join", "rome.site")
+        desk.servers.kill()
+        desk.servers.wipe()
+        desk.servers.start()
+        desk.servers.wait_ready()
+        said = machine.run("nats", "check")
+        assert said.returncode == 1 and said.stdout.count("missing. The admin does: ipc nats init") == len(all_streams(1))
+        assert "FAIL  key       no key of rome is published" in said.stdout
+        said = desk.init()
+        assert "rome      its key is published again" in said
+        assert "FAIL" not in machine.ok("nats", "check")
+
+
 def test_an_admins_file_from_a_backup_learns_what_was_added_since(desk: Desk) -> None:
     before = (desk.folder / "ipc-admin.json").read_bytes()
     desk.add("since")
