@@ -43,7 +43,7 @@ async def opened(
 
 async def soon(what: Callable[[], Awaitable[Any]]) -> Any:
     """What it answers once the carrier is not away."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await what()
@@ -124,3 +124,50 @@ def test_nothing_is_sealed_for_a_site_without_a_key_and_the_others_get_theirs(wo
             assert [seq for seq, _ in found["rome"].acked] == [1]
 
     asyncio.run(run())
+
+
+def test_a_frozen_server_is_left_and_without_a_quorum_mail_waits_with_words() -> None:
+    with SitesWorld("paris", "rome", nodes=3) as world:
+        numbers = {node.port: number for number, node in enumerate(world.servers.nodes)}
+
+        async def at(carrier: NatsCarrier) -> int:
+            url = (await carrier.client.client()).connected_url
+            assert url is not None and url.port is not None
+            return numbers[url.port]
+
+        async def run() -> None:
+            async with opened(world, "paris") as paris, opened(world, "rome") as rome:
+                await soon(lambda: paris.publish(rows("rome", [1])))
+                first = await at(paris)
+                world.servers.freeze(first)
+                await until_acked(paris, row("rome", 2))
+                assert await at(paris) != first
+                world.servers.freeze(*({*numbers.values()} - {first, await at(paris)}))
+                assert "nats-servers" in await why_not(paris, row("rome", 3))
+                world.servers.thaw()
+                await until_acked(paris, row("rome", 3))
+                found: dict[int, None] = {}
+                while len(found) < 3:
+                    found |= {entry["seq"]: None for entry in (await soon(rome.read)).entries}
+                assert list(found) == [1, 2, 3]
+
+        asyncio.run(run())
+
+
+async def until_acked(carrier: NatsCarrier, one: dict[str, Any]) -> None:
+    """Publish a row until the carrier has it, as a broker would."""
+    async with asyncio.timeout(60):
+        while not (await soon(lambda: carrier.publish([one])))[0].acked:
+            await asyncio.sleep(0.2)
+
+
+async def why_not(carrier: NatsCarrier, one: dict[str, Any]) -> str:
+    """Publish a row until it fails, and why: the servers may have begun to answer before the freeze."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                (part,) = await carrier.publish([one])
+            except CarrierAway as e:
+                return str(e)
+            if part.failed:
+                return str(part.why)
