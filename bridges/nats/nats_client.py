@@ -29,6 +29,7 @@ _CONNECT_S = 5.0
 _CLOSE_S = 2.0
 """A connection whose TLS failed never ends its closing by itself."""
 _PATIENCE_S = 10.0
+_CUT_OFF = (ConnectionResetError, BrokenPipeError, nats.errors.UnexpectedEOF)
 NO_STREAM = 10059
 NO_CONSUMER = 10014
 WRONG_SEQUENCE = (10071, 10164)
@@ -146,7 +147,8 @@ class NatsClient:
         self._on_change()
 
     def _note(self, error: BaseException) -> None:
-        self._said = in_words(error)
+        if not (self._said and isinstance(error, _CUT_OFF)):  # a server that refuses us says why and hangs up, in any order
+            self._said = in_words(error)
 
     # requests
 
