@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 from pathlib import Path
 
 from bridges.fence import quoted
@@ -26,6 +27,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         complain(f"the link between machines needs a package that is not installed: {e.name}", "pip install 'agent-ipc[nats]'")
         return FAILED
     del nacl, nats, nkeys
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each TLS connection that nats-py ends
     try:
         if options.what == "join":
             return _join(settings, options)
