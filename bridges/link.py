@@ -17,6 +17,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from bridges.tasks import end_tasks
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log
 from broker.protocol.errors import IpcError
@@ -210,9 +211,7 @@ class LinkDriver:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(tasks)
 
     async def _persist(self, part: str, what: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """What the carrier answers, however long it is away."""

@@ -24,6 +24,7 @@ from bridges.nats.names import Names
 from bridges.nats.nats_client import NatsClient
 from bridges.nats.site_lease import SiteLease
 from bridges.nats.stream_reader import Read, StreamReader
+from bridges.tasks import end_tasks
 
 if TYPE_CHECKING:
     from bridges.nats.site_file import SiteFile
@@ -91,9 +92,7 @@ class NatsCarrier:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(tasks)
 
     async def _following(self, part: Any) -> None:
         """A part that only the holder of the lease does: its consumers have the site's name."""

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from bridges.link import WHY_LENGTH, LinkDriver
+from bridges.tasks import end_tasks
 from broker.client.aio import AsyncConnection
 from broker.home.files import owner_key
 from broker.protocol.errors import IpcError, SettingsError
@@ -59,9 +60,7 @@ async def serve(process: DoorProcess) -> None:
         log.exception(error, door="nats")
         raise
     finally:
-        running.cancel()
-        stopping.cancel()
-        await asyncio.gather(running, stopping, return_exceptions=True)
+        await end_tasks([running, stopping])
         await carrier.close()
         await broker.close()
 

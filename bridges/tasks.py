@@ -1,0 +1,22 @@
+"""Tasks of a door that belong together, and end together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_AGAIN_S = 0.5
+
+
+async def end_tasks(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancel these, until all have ended. Once is not enough: nats-py swallows a cancellation that comes while it writes."""
+    while under_way := [task for task in tasks if not task.done()]:
+        for task in under_way:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):  # whoever ends us waits for the same
+            await asyncio.wait(under_way, timeout=_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
