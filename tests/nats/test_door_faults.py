@@ -167,6 +167,7 @@ def test_a_large_body_that_the_servers_lost_is_sent_again(world: SitesWorld, two
     ann, bob = paris.connect(f"ann-{tag}"), rome.connect(f"bob-{tag}")
     ann.send(f"bob-{tag}@rome", "before")
     assert contents(bob, 1) == ["before"]
+    wait_for("an empty outbox", lambda: not paris.waits(), 20, paris.describe)
     door = rome.pid("nats")
     os.kill(door, signal.SIGSTOP)
     ann.send(f"bob-{tag}@rome", "large " * 100_000)
