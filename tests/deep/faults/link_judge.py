@@ -27,12 +27,18 @@ class Letter:
     number: int
     """Grows with each letter of the world."""
     writer: str
+    brief: bool = False
+    """It has a time of its own, after which it ends."""
+    maybe: bool = False
+    """It ended, and then its receiver's site was set back: what that one refused once, it may take now."""
     forgotten: bool = False
     """Its sender's site was set back to before."""
     shuffled: bool = False
     """It was forgotten, or lost, at some time: it may come late."""
     told: bool | None = False
     """Its sender's site has heard that it was read. None: one of the two was set back since, so that what it says is open."""
+    was_read: bool = False
+    """An agent has read it, though its site may have forgotten that."""
     ended: bool = False
     """Its sender was told that it will not be read."""
 
@@ -67,8 +73,8 @@ class Judge:
         """Not known to be where they belong."""
         self.counts: Counter[str] = Counter()
 
-    def accept(self, text: str, source: str, to: str, writer: str) -> None:
-        letter = Letter(text, source, to, len(self.letters) + 1, writer)
+    def accept(self, text: str, source: str, to: str, writer: str, *, brief: bool) -> None:
+        letter = Letter(text, source, to, len(self.letters) + 1, writer, brief)
         self.letters[text] = letter
         self.accepted[source].append(letter)
         self.open.add(letter)
@@ -80,7 +86,7 @@ class Judge:
             raise Wrong(f"{text!r} of {source} arrived at {site}: nobody sent it there")
         if letter in self._there[site]:
             raise Wrong(f"{letter} arrived twice")
-        if letter.ended and not letter.forgotten:
+        if letter.ended and not letter.maybe:
             raise Wrong(f"{letter} arrived though its sender was told that it ended")
         if not letter.shuffled:
             if letter.number < self._latest[source, site]:
@@ -96,6 +102,7 @@ class Judge:
         if letter in self._read[site]:
             raise Wrong(f"{letter} was read twice")
         self._read[site].add(letter)
+        letter.was_read = True
         self.counts["read"] += 1
 
     def hear(self, site: str, notice: str) -> None:
@@ -110,6 +117,14 @@ class Judge:
         """Letters of which the sender's site must have heard by now that they were read."""
         found = [letter for some in self._read.values() for letter in some if letter.told is False]
         return sorted(found, key=lambda letter: letter.number)
+
+    def forgive(self, letter: Letter) -> None:
+        """Its sender's site knows that it was read, and its receiver's has forgotten: it is not sent again."""
+        if not letter.was_read:
+            raise Wrong(f"{letter} has not been read, and its sender's receipt says that it has")
+        letter.shuffled = True
+        self.open.discard(letter)
+        self.counts["read, then forgotten by its receiver's site"] += 1
 
     def end(self, letter: Letter) -> None:
         if letter in self._there[letter.to]:
@@ -134,12 +149,15 @@ class Judge:
         for letter in {*self.ended[site]} ^ {*to.ended}:
             letter.ended, letter.shuffled = letter in to.ended, True
         self.accepted[site], self.arrived[site], self.ended[site] = [*to.accepted], [*to.arrived], [*to.ended]
-        affected = now | then | self._there[site]
+        affected = now | then | self._there[site] | set(to.arrived)
         self._there[site] = set(to.arrived)
         self._read[site].clear()
         self._heard[site].clear()
-        for letter in {*affected, *to.arrived}:
+        for letter in affected:
             letter.told = None
+            letter.shuffled |= letter.brief and letter.source == site  # that its time was over may be forgotten
+        for letter in self.letters.values():
+            letter.maybe |= letter.to == site and letter.ended
         self.open = {*self.open, *affected} - {letter for letter in affected if self._is_done(letter)}
         for source in self.accepted:
             self._latest[source, site] = 0

@@ -161,7 +161,7 @@ class World:
             reply = self.sites[source].act(agent, action, **written, **fields)
         if reply["status"] == "ok":
             to = fields.get("to_id") or reply["to"]
-            self.judge.accept(text, source, to.partition("@")[2], agent)
+            self.judge.accept(text, source, to.partition("@")[2], agent, brief="ttl_s" in fields)
         elif reply["code"] not in ("storage_full", "unknown_message", "mailbox_full"):
             raise Wrong(f"{source}: {action} {fields} was answered {reply}")
 
@@ -202,6 +202,7 @@ class World:
         self.note("--- calm")
         self.network.calm, self.network.away = True, set()
         for door in self.old_doors * 100:
+            self.move(self.doors[door.site])  # one that had not opened yet does so now, and ends the other
             if door in self.old_doors:
                 self.move(door)
         if self.old_doors:
@@ -226,8 +227,11 @@ class World:
     def _ask_for_ends(self) -> None:
         """Of what did not arrive, its sender must know why."""
         for letter in [*self.judge.open]:
-            if self._receipt(letter) in ("expired", "refused", "withdrawn", "dead"):
+            step = self._receipt(letter)
+            if step in ("expired", "refused", "withdrawn", "dead"):
                 self.judge.end(letter)
+            elif step in ("in_context", "answered"):
+                self.judge.forgive(letter)
 
     def _ask_for_reads(self) -> None:
         for letter in self.judge.known_read():
