@@ -66,8 +66,10 @@ def claim(place: Place, options: argparse.Namespace) -> int:
         say_json({**claimed, "elsewhere": answer["elsewhere"]} if "elsewhere" in answer else claimed)
     else:
         say(f"Claimed {claimed['resource']} until {claimed['until']}")
+        from bridges.fence import one_line
+
         for one in answer.get("elsewhere", ()):
-            say(f"At {one['site']} {one['holder']} has claimed {one['resource']}, {_when(one)[0]}")
+            say(one_line(f"At {one['site']} {one['holder']} has claimed {one['resource']}, {_when(one)[0]}"))
     return OK
 
 

@@ -125,6 +125,9 @@ def test_claims_at_other_sites_are_shown_with_all_and_hold_nobody_off(fred: Shel
     assert "maya@rome" not in fred.ok("claims", "/elsewhere", "--all")
     claimed = fred.ok("claim", f"/src{tag}/b.py").splitlines()
     assert claimed[1].startswith(f"At rome maya@rome has claimed /src{tag}/**, told ")
+    elsewhere.tell(claims={"rome": [{**told[0], "resource": f"/src{tag}/\x1b[2J\n*"}]})
+    assert "/\\x1b[2J" in fred.ok("claim", f"/src{tag}/**") and "\x1b" not in fred.ok("claim", f"/src{tag}/**")
+    elsewhere.tell(claims={"rome": told[:1]})
     assert json.loads(fred.ok("claim", f"/src{tag}/b.py", "--json"))["elsewhere"][0]["holder"] == "maya@rome"
     assert "At rome" not in fred.ok("claim", f"/lib{tag}/a.py")
 
