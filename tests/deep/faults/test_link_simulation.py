@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker.core.far_in import FarMail
-from broker.core.link_state import LinkEntry
+from broker.core.link_state import Inbound, LinkEntry
 from broker.store import SqliteStore
 from tests.deep.faults import link_faults, link_simulation
 from tests.deep.faults.link_world import World
@@ -52,19 +52,25 @@ def _remember_nothing(_store: SqliteStore, _mailbox_id: int, _client_id: str) ->
     return None
 
 
+def _behind_another(taker: FarMail, source: Inbound, uid: str, _prev: str, body: dict[str, Any]) -> Inbound:
+    taker.take(source.site, uid, body)
+    return taker._take_former(taker._put(source._replace(high=source.high + 1, uid=uid)))
+
+
 @pytest.mark.parametrize(
     ("where", "rule", "broken", "carrier"),
     [
         (FarMail, "_hold", _take_at_once, "log"),
         (SqliteStore, "drop_outbox", _drop_too_much, "direct"),
         (SqliteStore, "find_sent", _remember_nothing, "log"),
+        (FarMail, "_take_next", _behind_another, "log"),
     ],
-    ids=["out of order", "leaves the outbox too early", "stored twice"],
+    ids=["out of order", "leaves the outbox too early", "stored twice", "behind another life's"],
 )
 def test_a_link_that_breaks_a_rule_is_found_out(
     home: Path, monkeypatch: pytest.MonkeyPatch, where: type, rule: str, broken: Any, carrier: str
 ) -> None:
-    world = World(rule, carrier, home)
+    world = World("w5", carrier, home)
     world.fault_now = link_faults.draw
     try:
         monkeypatch.setattr(where, rule, broken)
