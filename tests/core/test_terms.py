@@ -170,6 +170,7 @@ def test_only_what_people_are_shown_is_told_by_the_wall_clock() -> None:
             read += [f"{path.stem}.{function.name}"] * len(found)
     assert sorted(read) == [
         "drafts.store_message",
+        "far_in.note_answer",
         "far_in.take_letter",
         "fast_sends.take_run",
         "groups.create",
