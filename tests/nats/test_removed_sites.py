@@ -27,6 +27,12 @@ def dropped(service: SiteService, kind: str) -> list[str]:
     return [line["reason"] for line in service.log("nats") if line["event"] == f"{kind}_dropped"]
 
 
+def are_dropped(service: SiteService, count: int) -> bool:
+    """Whether so many entries were dropped, all for the removal. Its sender offers them again and again."""
+    reasons = dropped(service, "entry")
+    return len(reasons) >= count and set(reasons) == {REMOVED}
+
+
 def is_refused(client: Client) -> bool:
     """Whether nobody can write to rome from here."""
     try:
@@ -55,14 +61,15 @@ def test_an_old_entry_brings_no_removed_site_back_not_even_over_a_restart(world:
         world.as_admin(remove)
         wait_for("its removal", lambda: is_refused(ann), 20, paris.describe)
         world.as_admin(write, old)
-        wait_for("the replay", lambda: dropped(paris, "key") == ["replayed"], 20, paris.describe)
+        wait_for("the replay", lambda: set(dropped(paris, "key")) == {"replayed"}, 20, paris.describe)
 
         bob.send("ann@paris", "removed")
-        wait_for("its mail", lambda: dropped(paris, "entry") == [REMOVED], 40, paris.describe)
+        wait_for("its mail", lambda: are_dropped(paris, 1), 40, paris.describe)
         paris.stop()
+        before = len(dropped(paris, "entry"))
         paris.start().connected()
         bob.send("ann@paris", "still removed")
-        wait_for("its mail", lambda: dropped(paris, "entry") == [REMOVED, REMOVED], 40, paris.describe)
+        wait_for("its mail", lambda: are_dropped(paris, before + 2), 40, paris.describe)
         ann = paris.connect("ann")
         assert is_refused(ann)
         assert ann.check() == []
