@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.protocol.essentials import LANDINGS
+from broker.protocol.site_rows import SITE_ROWS
 from tests.deep.faults.company import RESOURCES
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
@@ -259,6 +260,10 @@ NOT_DRAWN = {
     "dead": "reads what ended; tests/core/test_dead_letters.py has its tables, tests/deep/faults/test_dead_mail.py its kills",
     "dead_send": "likewise",
     "dead_drop": "likewise",
+    **dict.fromkeys(
+        (row.name for row in SITE_ROWS),
+        "of mail between sites, which has a simulation of its own (tests/deep/faults/link_simulation.py)",
+    ),
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
     "status": "sums up the process, no state of its own; the server's, not the core's (tests/cli)",
 }
