@@ -38,6 +38,8 @@ def spread_to(copy: Copy) -> int | None:
 
 def came_to(batch: Batch, mailbox: Mailbox, message_id: int, copy: Copy) -> str:
     """The last of the steps on the way to its site."""
+    if copy.ending == "withdrawn":  # only what never left is
+        return "outbox"
     row = row_of(batch, mailbox, message_id)
     if row is None or copy.ending in _BY_THE_SITE or (copy.ending is None and not copy.queued):
         return "at_site"

@@ -5,6 +5,7 @@ from typing import Any
 from broker.core.batch import Batch
 from broker.core.endings import Ending, end_mail
 from broker.core.letters import extra_of, recipients
+from broker.core.link import GONE
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
 from broker.core.values import parse_id
@@ -48,13 +49,16 @@ def take_back(batch: Batch, sender: Mailbox, message_id: int, why: str) -> int:
     """Withdraw the copies that have been handed to nobody; how many there were."""
     letter = batch.store.find_letter(message_id)
     assert letter is not None and letter.sender_id == sender.id
-    gone = 0
+    gone, sites = 0, set[str]()
     for mailbox in recipients(batch, letter):
         copy = batch.store.copy_of(mailbox.id, message_id)
         out = may_have_left(batch, mailbox, message_id) if mailbox.site else message_id in mailbox.leased
         if not out and copy is not None and copy.queued and not copy.attempts:
             end_mail(batch, mailbox, [message_id], Ending.WITHDRAWN, why)
             gone += 1
+            sites.add(mailbox.site)
+    for site in sites - {""}:
+        batch.store.take_back(site, message_id, GONE)
     return gone
 
 

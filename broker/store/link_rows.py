@@ -12,6 +12,8 @@ from broker.store.transactions import Transactions, among
 
 _ADD = "INSERT INTO outbox (site, seq, message_id, uid, body, at, born, tries) VALUES (?,?,?,?,?,?,?,?)"
 _ROW = "SELECT site, seq, message_id, uid, body, at, born, tries FROM outbox WHERE site = ?"
+_TAKEN_BACK = "(message_id IS NULL AND uid NOT LIKE '-%')"
+"""A row that was a letter's. Word of letters has a uid of another form (``broker.core.far_word``)."""
 _AT_ONCE = 256
 _NO_END = 2**62
 
@@ -46,11 +48,16 @@ class LinkRows(Transactions):
         return [OutboxRow._make(row) for row in found]
 
     def outbox_size(self, site: str) -> tuple[int, int, int | None]:
-        """(rows that wait, how many of them an engine has, the oldest message among them)."""
+        """(rows that wait, how many of them an engine has, the oldest message among them). What was taken back counts not."""
         self._flush()
-        row = self._sql.execute("SELECT count(*), ifnull(sum(at > 0), 0), min(message_id) FROM outbox WHERE site = ?", (site,))
-        waiting, stored, first = row.fetchone()
+        sql = f"SELECT count(*), ifnull(sum(at > 0), 0), min(message_id) FROM outbox WHERE site = ? AND NOT {_TAKEN_BACK}"
+        waiting, stored, first = self._sql.execute(sql, (site,)).fetchone()
         return int(waiting), int(stored), first
+
+    def take_back(self, site: str, message_id: int, body: bytes) -> None:
+        """A letter that was never taken is withdrawn: its number goes out with this body instead."""
+        sql = "UPDATE outbox SET message_id = NULL, body = ? WHERE site = ? AND message_id = ? AND tries = 0"
+        self._statements.append((sql, (body, site, message_id)))
 
     def published_upto(self, site: str) -> tuple[int, list[int]]:
         """The highest number that an engine has, and the lower ones of which that is not known."""

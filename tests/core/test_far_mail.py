@@ -73,6 +73,7 @@ def test_a_withdrawn_message_leaves_its_number_and_nothing_else(sites: Sites) ->
     first = paris.send("ann", "bob@rome", "one")["number"]
     paris.send("ann", "bob@rome", "two")
     assert paris.ask("ann", "withdraw", withdraw_id=first)["withdrawn"] == 1
+    assert paris.ask("ann", "sites")["sites"][0]["waiting"] == 1, "it waits no more"
     second = paris.send("ann", "bob@rome", "three")["number"]
     sites.exchange()
     assert rome.contents("bob") == ["two", "three"]

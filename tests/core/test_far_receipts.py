@@ -94,6 +94,8 @@ def test_what_was_taken_back_or_ended_in_the_outbox_never_left(sites: Sites) -> 
     number = sites["paris"].send("ann", "bob@rome")["number"]
     sites["paris"].ask("ann", "withdraw", withdraw_id=number)
     assert path_of(row_of(sites, number)) == "outbox withdrawn"
+    sites.exchange()
+    assert path_of(row_of(sites, number)) == "outbox withdrawn", "also once its number is there"
 
 
 def test_a_site_that_is_away_is_said_to_be(sites: Sites) -> None:
