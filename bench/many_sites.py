@@ -38,12 +38,7 @@ class ManySites:
         self._messages = messages
 
     def measure(self, sites: int, streams: int) -> None:
-        members = Members([f"site-{number}" for number in range(sites)], streams=streams)
-        try:
-            members.nodes.start()
-            asyncio.run(self._measure(members))
-        finally:
-            members.nodes.stop()
+        Members([f"site-{number}" for number in range(sites)], streams=streams).run(self._measure)
 
     async def _measure(self, members: Members) -> None:
         line = f"{len(members.sites):,} sites, {members.streams} {'stream' if members.streams == 1 else 'streams'}"

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
@@ -51,6 +51,14 @@ class Members:
         self._seeds = {site: os.urandom(32).hex() for site in self.sites}
         blocks = [site_block(site, user.public, streams) for site, user in self._users.items()]
         self.nodes = Nodes(nodes, more=accounts(streams_block(self._admin.public), *blocks))
+
+    def run(self, measure: Callable[["Members"], Coroutine[Any, Any, None]]) -> None:
+        """With the nodes there, which are stopped afterwards."""
+        try:
+            self.nodes.start()
+            asyncio.run(measure(self))
+        finally:
+            self.nodes.stop()
 
     def file(self, site: str) -> SiteFile:
         return SiteFile(site, tuple(self.nodes.urls), self._users[site].seed, self._seeds[site], self._admin_sign.public)

@@ -38,12 +38,7 @@ class NameDirectory:
         ]
 
     def measure(self) -> None:
-        members = Members([_SITE])
-        try:
-            members.nodes.start()
-            asyncio.run(self._measure(members))
-        finally:
-            members.nodes.stop()
+        Members([_SITE]).run(self._measure)
 
     async def _measure(self, members: Members) -> None:
         admin = await members.admin()

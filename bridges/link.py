@@ -17,7 +17,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from bridges.tasks import end_tasks
+from bridges.tasks import run_together
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log
 from broker.protocol.errors import IpcError
@@ -205,13 +205,7 @@ class LinkDriver:
     async def _drive(self) -> None:
         """All that goes on at once; the end of one part ends all."""
         parts = (self._send, self._receive, self._send_marks, self._take_marks, self._tell, self._carrier.tend)
-        tasks = [asyncio.ensure_future(part()) for part in parts]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await end_tasks(tasks)
+        await run_together(*(part() for part in parts))
 
     async def _persist(self, part: str, what: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """What the carrier answers, however long it is away."""

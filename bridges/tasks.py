@@ -7,9 +7,20 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
 _AGAIN_S = 0.5
+
+
+async def run_together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run these until one ends, then end the others. Raises what that one raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await end_tasks(tasks)
 
 
 async def end_tasks(tasks: Sequence[asyncio.Future[Any]]) -> None:

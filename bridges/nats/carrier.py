@@ -24,7 +24,7 @@ from bridges.nats.names import Names
 from bridges.nats.nats_client import NatsClient
 from bridges.nats.site_lease import SiteLease
 from bridges.nats.stream_reader import Read, StreamReader
-from bridges.tasks import end_tasks
+from bridges.tasks import run_together
 
 if TYPE_CHECKING:
     from bridges.nats.site_file import SiteFile
@@ -86,13 +86,7 @@ class NatsCarrier:
     async def tend(self) -> None:
         """What goes on beside: lease, keys, heartbeats, names. Never ends."""
         following = (self._keys.tend, self._hearts.tend, self._names.tend, self._watch_born)
-        tasks = [asyncio.ensure_future(self._lease.tend()), *(asyncio.ensure_future(self._following(one)) for one in following)]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await end_tasks(tasks)
+        await run_together(self._lease.tend(), *map(self._following, following))
 
     async def _following(self, part: Any) -> None:
         """A part that only the holder of the lease does: its consumers have the site's name."""

@@ -12,13 +12,11 @@ import msgpack
 
 from broker.core.batch import Batch
 from broker.core.letters import extra_of, recipients, whole_text
-from broker.core.link import SALT, letter_uid
+from broker.core.link import GONE, SALT, letter_uid
 from broker.core.storage import StoredMessage
 from broker.core.values import land_word
 from broker.protocol.addresses import EVERY, parts, site_of
 from broker.protocol.errors import IpcError
-
-GONE = {"k": "gone"}
 
 
 def uid_of(letter: StoredMessage) -> str:

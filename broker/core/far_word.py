@@ -6,11 +6,9 @@ It is numbered like a letter, in the transaction in which it became true.
 from math import inf
 from typing import Any
 
-import msgpack
-
 from broker.core.batch import Batch
 from broker.core.letters import extra_of
-from broker.core.link import fresh, put_out
+from broker.core.link import put_body
 from broker.core.state import Mailbox
 from broker.core.storage import StoredMessage
 
@@ -26,7 +24,7 @@ def put_word(batch: Batch, site: str, body: dict[str, Any]) -> None:
     if out is not None and out.assigned - out.high >= _MOST_WORDS:
         batch.state.link.dropped += 1
         return
-    put_out(batch, site, None, f"-{fresh(batch, 16)}", msgpack.packb(body))
+    put_body(batch, site, body)
 
 
 def tell_of(batch: Batch, mailbox: Mailbox, letter: StoredMessage, kind: str, **more: Any) -> None:

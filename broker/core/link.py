@@ -23,6 +23,7 @@ them, forget all it had, or be an older copy of itself. What is guaranteed is gu
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgpack
 
@@ -41,7 +42,7 @@ _EPOCHS = 0xFFFF
 
 SALT = "salt"
 """In the ``extra`` of a letter that goes to another site."""
-GONE = msgpack.packb({"k": "gone"})
+GONE = {"k": "gone"}
 """The body of a number without a letter."""
 
 
@@ -81,6 +82,11 @@ def put_out(batch: Batch, site: str, message_id: int | None, uid: str, body: byt
     journal.put(link.outbound, site, out._replace(assigned=seq))
     batch.store.add_outbox(OutboxRow(site, seq, message_id, uid, body))
     tell_door(batch)
+
+
+def put_body(batch: Batch, site: str, body: dict[str, Any]) -> None:
+    """Give the next number for a site to something that is no letter."""
+    put_out(batch, site, None, f"-{fresh(batch, 16)}", msgpack.packb(body))
 
 
 def tell_door(batch: Batch) -> None:
@@ -216,7 +222,7 @@ def take_mark(batch: Batch, site: str, mark: SiteMark) -> bool:
     publish_again(batch, site, store.passed_over(site, mark.high, below, mark.cursor, mark.born))
     if mark.high < out.high:  # it lacks what is in no outbox any more, and goes on with the next entry that says so
         if out.assigned == out.high:
-            put_out(batch, site, None, f"-{fresh(batch, 16)}", GONE)
+            put_body(batch, site, GONE)
         else:
             publish_again(batch, site, [row for row in store.outbox_rows(site, [out.high + 1]) if row.at])
     if has_work(batch):
@@ -261,7 +267,7 @@ def renew(batch: Batch, out: Outbound, count: int) -> bool:
         for key in [key for key in table if key[0] == out.site]:
             batch.journal.drop(table, key)
     if not rows:  # the receiver is to hear of the epoch
-        put_out(batch, out.site, None, f"-{fresh(batch, 16)}", GONE)
+        put_body(batch, out.site, GONE)
     batch.event("link_renewed", to=out.site, rows=rows)
     tell_door(batch)
     return True

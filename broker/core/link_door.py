@@ -60,7 +60,7 @@ def check_lease(batch: Batch, request: Incoming) -> None:
 
 def marks_for(batch: Batch, sites: set[str], place: StreamPlace) -> dict[str, Any]:
     found = {site: mark_for(batch, site, place) for site in sorted(sites)}
-    return {site: mark.to_map() for site, mark in found.items() if mark is not None}
+    return {site: mark._asdict() for site, mark in found.items() if mark is not None}
 
 
 # out

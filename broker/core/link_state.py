@@ -69,9 +69,6 @@ class SiteMark(NamedTuple):
     cursor: int
     born: str
 
-    def to_map(self) -> dict[str, Any]:
-        return self._asdict()
-
 
 class LinkDoor(NamedTuple):
     """The process that carries the mail."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgpack
+
 from broker.core.batch import Batch
 from broker.core.endings import Ending, end_mail
 from broker.core.letters import extra_of, recipients
@@ -58,7 +60,7 @@ def take_back(batch: Batch, sender: Mailbox, message_id: int, why: str) -> int:
             gone += 1
             sites.add(mailbox.site)
     for site in sites - {""}:
-        batch.store.take_back(site, message_id, GONE)
+        batch.store.take_back(site, message_id, msgpack.packb(GONE))
     return gone
 
 

@@ -10,8 +10,7 @@ import msgpack
 import pytest
 
 from broker.core.batch import Batch
-from broker.core.far_out import GONE
-from broker.core.link import put_out
+from broker.core.link import GONE, put_out
 from broker.home.logs import Log
 from broker.server.upkeep import Sweeper
 from tests.engine import OWNER, Core
