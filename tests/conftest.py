@@ -20,6 +20,7 @@ from broker.client.sync import Client, connect
 from broker.home.settings import Settings
 from broker.service.launcher import ensure_running
 from tests import examples
+from tests.processes import alive
 
 pytest_plugins = ["tests.engine", "tests.guard"]
 DEADLINE_S = 20.0
@@ -55,14 +56,6 @@ def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLI
         if time.monotonic() > end:
             pytest.fail(f"waited {deadline_s} s for {what}\n{explain()}")
         time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 class Service:

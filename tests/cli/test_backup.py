@@ -26,9 +26,10 @@ from broker.home.data_folder import prepare_home
 from broker.home.locks import lock
 from broker.home.settings import Settings
 from broker.store import backup
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
 from tests.deep.faults.steps import deaths
 from tests.engine import Core
+from tests.processes import alive
 
 _NOT_MAIL = ("message_text", "letter", "thread", "sqlite_", "meta")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import alive
+from tests.processes import alive
 from tests.shell import IPC, Shell
 
 

@@ -18,7 +18,8 @@ from broker.home.endpoints import endpoint
 from broker.home.local_sockets import connected
 from broker.home.locks import is_held, is_supervised
 from broker.home.paths import mcp_socket, wire_socket
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
+from tests.processes import alive
 
 BEAT = {"IPC_HEARTBEAT": "0.6"}  # a beat each 0.2 s
 CHILDREN = ("supervisor", "broker", "tcp")

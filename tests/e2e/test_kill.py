@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from broker.protocol.errors import IpcError
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
+from tests.processes import alive
 
 pytestmark = pytest.mark.deep
 

@@ -26,7 +26,8 @@ from broker.client.sync import Connection, connect
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
+from tests.processes import alive
 
 pytestmark = pytest.mark.deep
 

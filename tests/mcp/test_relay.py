@@ -17,8 +17,9 @@ import pytest
 
 from bridges.mcp.relay_protocol import LINE_BYTES
 from broker.home.paths import mcp_socket
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
 from tests.mcp.agents import RawHost, ok, opener, project_folder, relay_of
+from tests.processes import alive
 
 pytestmark = pytest.mark.anyio
 Raw = Callable[..., RawHost]

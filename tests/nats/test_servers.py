@@ -14,8 +14,9 @@ import pytest
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.errors import APIError, BadRequestError
 
-from tests.conftest import alive, wait_for
+from tests.conftest import wait_for
 from tests.nats.servers import NatsServers
+from tests.processes import alive
 
 ADMIN, PARIS = "a", "p"
 ACCOUNTS = f"""

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.conftest import alive, wait_for
+from tests.conftest import wait_for
+from tests.processes import alive
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "many-machines.md").read_text(encoding="utf-8")

@@ -8,7 +8,8 @@ from typing import Any
 
 from broker.client.sync import Client, connect
 from broker.home.settings import Settings
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
+from tests.processes import alive
 from tests.shell import IPC
 
 

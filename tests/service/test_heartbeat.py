@@ -16,7 +16,8 @@ from broker.client.sync import Client
 from broker.home.paths import mcp_socket
 from broker.protocol.errors import IpcError
 from broker.service.heartbeat import Heartbeat, main_thread
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
+from tests.processes import alive
 
 
 @pytest.mark.parametrize("child", ["broker", *(pytest.param(door, marks=pytest.mark.deep) for door in ("tcp", "mcp"))])

@@ -14,7 +14,8 @@ import pytest
 from broker.home.endpoints import endpoint, socket_answers
 from broker.home.locks import hold, is_held
 from broker.service.launcher import ensure_running, supervisor_state
-from tests.conftest import Service, alive, wait_for
+from tests.conftest import Service, wait_for
+from tests.processes import alive
 
 ONE_SEND = """
 import broker, sys

@@ -34,6 +34,7 @@ from tests.deep.faults.agents import Agent, CliDoor, ClientDoor, Door, Forger, L
 from tests.deep.faults.history import History, Problem
 from tests.deep.faults.points import FILE, POINTS
 from tests.ports import free_port
+from tests.processes import alive
 
 ROOT = Path(__file__).resolve().parents[3]
 CYCLES_A_HOME = 25
@@ -143,11 +144,7 @@ class Home:
     def alive(self, pid: int) -> bool:
         for process in self._started:
             process.poll()
-        try:
-            with open(f"/proc/{pid}/stat") as stat:
-                return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-        except (FileNotFoundError, ProcessLookupError):
-            return False
+        return alive(pid)
 
     def wait(self, what: str, condition: Callable[[], Any], deadline_s: float = _DEADLINE_S) -> Any:
         end_s = time.monotonic() + deadline_s

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from broker.home.process_table import process_started
-from tests.conftest import alive, wait_for
+from tests.conftest import wait_for
 from tests.deep.faults.sites_plan import Fault
 from tests.deep.faults.sites_world import BACK_S, BRIDGE, BROKER, STREAM, Site, World
+from tests.processes import alive
 
 
 class Process:
