@@ -16,6 +16,7 @@ from broker.home.files import read_trusted
 from broker.home.paths import home_folder
 from broker.protocol.addresses import is_site
 from broker.protocol.errors import SettingsError as SettingsError  # it is caught by this name beside Settings
+from broker.protocol.names import is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Settings:
     remote: str = _setting("", "IPC_REMOTE", "tcp://HOST:PORT where other machines come in with keys, empty = nowhere")
     site: str = _setting("", "IPC_SITE", "1-32 of a-z, 0-9, -: what this broker is called at others, empty = it has no others")
     nats: str = _setting("", "IPC_NATS", "nats://HOST:PORT of the servers between the sites, with commas, empty = none")
+    web: bool = _setting(False, "IPC_WEB", "true: the service runs the page for a person")
+    web_port: int = _setting(9877, "IPC_WEB_PORT", "port of the page on 127.0.0.1, 0 = a free one", 0, 65535)
+    person: str = _setting("", "IPC_PERSON", "a person's name at page and terminal view, empty = the login name")
+    answers: str = _setting("", "IPC_ANSWERS", "HOST:PORT where answers from elsewhere and webhooks come in, empty = nowhere")
+    web_hosts: str = _setting("", "IPC_WEB_HOSTS", "names, with commas, under which that is reached; the first goes into links")
     tls_cert: str = _setting(
         "", "IPC_TLS_CERT", "PEM file in the data folder, or its path: the TCP door's certificate, empty = no TLS"
     )
@@ -191,16 +197,22 @@ for _name, _row in SETTINGS.items():
     delattr(Settings, _name)  # Python finds a value in an instance twice as fast where its class has none of the name
 _DEFAULTS = {name: row.default for name, row in SETTINGS.items()}
 
-_TCP_ADDRESS = re.compile(r"tcp://(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]):[0-9]{1,5}")
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+_HOST_PORT = re.compile(r"(\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%a-z]+\]):[0-9]{1,5}")
+_TCP_ADDRESS = re.compile(f"tcp://{_HOST_PORT.pattern}")
 _SECRETS = frozenset({"shared_secret"})
 """Settings whose value is never shown, not even in an error."""
+_SECTIONS = ("nlparse", "hosts", "notify", "webhooks")
+"""Tables of config.toml that are read by those who need them."""
 _CHOICES = {"durability": ("full", "normal"), "log_level": ("debug", "info", "warning", "error")}
 
 
 def _convert(row: SettingRow, raw: Any, where: str) -> Any:
     kind, name = row.type, row.name
     given = "what is there (it is a secret, so it is not shown)" if name in _SECRETS else repr(raw)
-    if isinstance(raw, bool) or (kind is str and not isinstance(raw, str)):
+    if kind is bool and str(raw).lower() in _TRUTHS:
+        return _TRUTHS[str(raw).lower()]
+    if isinstance(raw, bool) or kind is bool or (kind is str and not isinstance(raw, str)):
         raise SettingsError(f"{where}: {name} must be {_kind_word(kind)}, not {given}")
     try:
         value = kind(raw)
@@ -212,6 +224,10 @@ def _convert(row: SettingRow, raw: Any, where: str) -> Any:
         raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {given}")
     if name == "remote" and value and not _TCP_ADDRESS.fullmatch(value):
         raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {given}")
+    if name == "answers" and value and not _HOST_PORT.fullmatch(value):
+        raise SettingsError(f"{where}: answers must be HOST:PORT, such as 127.0.0.1:9878, not {given}")
+    if name == "person" and value and not is_name(value):
+        raise SettingsError(f"{where}: person must have 1-32 letters, digits, - or _, not {given}")
     if name == "site" and value and not is_site(value):
         raise SettingsError(f"{where}: site must have 1-32 lowercase letters, digits or hyphens, not {given}")
     low, high = row.low, row.high
@@ -222,7 +238,7 @@ def _convert(row: SettingRow, raw: Any, where: str) -> Any:
 
 
 def _kind_word(kind: type) -> str:
-    return {int: "a whole number", float: "a number", str: "text"}[kind]
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
 
 
 def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) -> dict[str, float]:
@@ -246,8 +262,8 @@ def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) ->
         where = f"{path} line {_line_of(text, key)}"
         if key == "instances":
             rates = _instance_rates(path, text, raw)
-        elif key in ("nlparse", "hosts") and isinstance(raw, dict):
-            continue  # the vocabulary of plain-word commands, the behaviour of hosts' hooks: read by those who need them
+        elif key in _SECTIONS and isinstance(raw, dict):
+            continue
         elif key not in SETTINGS:
             raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(SETTINGS)}")
         else:
