@@ -264,6 +264,54 @@ class AgentWatchRow(Model):
         table_name = "agent_watch"
 
 
+class PauseRow(Model):
+    """The person had two stop writing to each other, or, where ``other_id`` is 0, had nothing wake one."""
+
+    mailbox_id = peewee.IntegerField()
+    other_id = peewee.IntegerField()
+    since_s = peewee.FloatField()
+
+    class Meta:
+        table_name = "pause"
+        primary_key = peewee.CompositeKey("mailbox_id", "other_id")
+        without_rowid = True
+
+
+class ScheduleRow(Model):
+    """Mail to be sent at a time, or again and again. ``kind`` is at, every or cron; ``spec`` is what was asked."""
+
+    id = peewee.IntegerField(primary_key=True)
+    mailbox_id = peewee.IntegerField()
+    to_name = peewee.TextField()
+    content = peewee.TextField()
+    data = peewee.BlobField(null=True)
+    land = peewee.IntegerField()
+    kind = peewee.TextField()
+    spec = peewee.TextField()
+    next_s = peewee.FloatField()
+    until_s = peewee.FloatField(null=True)
+    created_s = peewee.FloatField()
+    sent_count = peewee.IntegerField()
+    last_id = peewee.IntegerField(null=True)
+    """The message that it sent last."""
+
+    class Meta:
+        table_name = "schedule"
+
+
+class RetentionRow(Model):
+    """How long read mail of a group or a thread is kept. ``kind`` is group or thread, ``ref_id`` its id."""
+
+    kind = peewee.TextField()
+    ref_id = peewee.IntegerField()
+    keep_s = peewee.FloatField()
+
+    class Meta:
+        table_name = "retention"
+        primary_key = peewee.CompositeKey("kind", "ref_id")
+        without_rowid = True
+
+
 class LetterRow(Model):
     """Archive: a message as one of its ends has it. ``peer_id`` is the other end, 0 where there are several."""
 
@@ -312,6 +360,9 @@ MODELS = (
     ActivityRow,
     AlarmRow,
     AgentWatchRow,
+    PauseRow,
+    ScheduleRow,
+    RetentionRow,
     OutboxTable,
     OutboundRow,
     InboundRow,
