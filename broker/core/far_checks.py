@@ -7,7 +7,7 @@ import msgpack
 from broker.core.values import read_land
 from broker.protocol.addresses import EVERY, is_address, is_site
 from broker.protocol.essentials import LANDINGS
-from broker.protocol.names import NAME_LENGTH, SYSTEM, is_name
+from broker.protocol.names import NAME_LENGTH, SYSTEM, is_name, is_webhook
 
 UID_LENGTH, REASON_LENGTH = 64, 200
 _NAMES = 1000
@@ -85,10 +85,10 @@ def name(value: object) -> str:
 
 
 def sender_name(value: object) -> str:
-    """A name, or ``*`` for what a site passes on to everyone. Notices are of the reader's own broker alone."""
+    """A name, or ``*`` for what a site passes on to everyone. Notices and webhooks are of the reader's own broker alone."""
     found = EVERY if value == EVERY else name(value)
-    if found.lower() == SYSTEM:
-        raise Malformed("no site speaks for the service")
+    if found.lower() == SYSTEM or is_webhook(found):
+        raise Malformed("no site speaks for the service, or for what comes in by a webhook")
     return found
 
 

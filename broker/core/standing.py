@@ -3,7 +3,7 @@
     MAILBOX    somebody is registered under it
     FORWARDED  an old name that still leads to its mailbox after a rename (``forwards``)
     GROUP      mail to it goes to the members
-    RESERVED   it stands for everyone or for the service, in any case of letters, so nobody can have it
+    RESERVED   it stands for everyone, the service or a webhook, in any case of letters, so nobody can have it
     FREE       nobody has it; mail may wait for whoever will
 
 A name that was registered before it was reserved stays its holder's until it is renamed or lapses.

@@ -163,7 +163,15 @@ def read_trusted(path: AnyPath) -> str:
 
 def owner_key(home: AnyPath) -> str:
     """The key that proves its reader to own the data folder; made at first use, mode 0600. Raises FolderError."""
-    path = os.path.join(home, "owner.key")
+    return _own_secret(os.path.join(home, "owner.key"))
+
+
+def answer_key(home: AnyPath) -> str:
+    """The key that signs links by which a person answers (bridges.answer_tokens); likewise."""
+    return _own_secret(os.path.join(home, "answers.key"))
+
+
+def _own_secret(path: str) -> str:
     try:
         return read_private(path).strip()
     except FileNotFoundError:

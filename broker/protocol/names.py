@@ -12,6 +12,9 @@ BROADCAST = "all"
 RESERVED = frozenset({SYSTEM, BROADCAST, "everyone", "everybody"})
 """Names that nobody can take, however they are capitalised: they stand for the service, or in plain words for everyone."""
 
+WEBHOOK = "webhook-"
+"""How the names of webhooks' sources begin as senders. Nobody can take one, so no agent can pass for a webhook."""
+
 NAME_LENGTH = 32
 
 
@@ -27,4 +30,9 @@ def is_name(value: object) -> bool:
 
 def is_reserved(name: str) -> bool:
     """True for a name that nobody can take."""
-    return name.lower() in RESERVED
+    return name.lower() in RESERVED or is_webhook(name)
+
+
+def is_webhook(name: str) -> bool:
+    """True for what only mail that came in by a webhook has as its sender."""
+    return name.lower().startswith(WEBHOOK)

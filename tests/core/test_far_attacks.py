@@ -196,7 +196,7 @@ def test_a_site_answers_no_question_that_was_not_for_it(sites: Sites, letter: st
 def test_a_site_writes_and_joins_for_its_own_names_alone(sites: Sites) -> None:
     sites["rome"].ask("bob", "group_create", group="devs")
     plain = {"k": "mail", "content": "x", "at": 1.0, "land": "tool", "to": ["bob"]}
-    names = ("carl@berlin", "bob@rome", "system", "System", "*@berlin")
+    names = ("carl@berlin", "bob@rome", "system", "System", "webhook-ci", "*@berlin")
     sites.say("paris", "rome", *({**plain, "from": name} for name in names))
     sites.say("paris", "rome", *({"k": "join", "group": "devs", "name": name} for name in names))
     sites.say("paris", "rome", {"k": "leave", "group": "devs", "name": "bob"})

@@ -47,8 +47,10 @@ def test_everything_that_wants_a_name_goes_by_what_it_is(team: Core, of: Kind, w
     assert reply.get("code", "ok") == ANSWERS[of][list(WANTS).index(want)], reply
 
 
-@pytest.mark.parametrize("name", sorted({*RESERVED, *(n.upper() for n in RESERVED), "aLL"}))
-def test_what_stands_for_everyone_can_not_be_taken_however_it_is_capitalised(team: Core, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", sorted({*RESERVED, *(n.upper() for n in RESERVED), "aLL", "webhook-github", "WebHook-x", "webhook-"})
+)
+def test_what_stands_for_everyone_or_a_webhook_can_not_be_taken_however_it_is_capitalised(team: Core, name: str) -> None:
     for want in WANTS.values():
         assert want(team, name)["code"] == "name_reserved"
 
