@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridges.cli": DOOR | {"bridges.install", "store.backup", "store.doctor", "store.repair_words"},
     "bridges.hosts": DOOR,
     "bridges.install": DOOR,
+    "bridges.view": {"home", "protocol", "bridges"},
     "bridges.scripts": set(),
     "nlparse": set(),
 }

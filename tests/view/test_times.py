@@ -1,0 +1,36 @@
+"""Moments in words."""
+
+import pytest
+
+from bridges.view.times import ago, full, moment, within
+
+NOW = "2026-03-01T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("2026-03-01T11:59:58.5+00:00", "just now"),
+        ("2026-03-01T12:00:20+00:00", "just now"),  # another clock
+        ("2026-03-01T11:57:00+00:00", "3 min ago"),
+        ("2026-03-01T10:00:00+00:00", "2 h ago"),
+        ("2026-02-27T10:00:00+00:00", "2 days ago"),
+        ("2026-03-01T13:30:00+00:00", "in 1 h"),
+        ("", ""),
+        ("some day", ""),
+    ],
+)
+def test_a_moment_is_told_as_an_age(when: str, words: str) -> None:
+    assert ago(when, moment(NOW)) == words
+
+
+@pytest.mark.parametrize(
+    ("when", "words"), [("2026-03-01T12:04:30+00:00", "4 min left"), ("2026-03-01T11:00:00+00:00", "over"), ("never", "")]
+)
+def test_what_is_left_until_a_moment(when: str, words: str) -> None:
+    assert within(when, moment(NOW)) == words
+
+
+def test_the_whole_time_is_in_utc_to_the_second() -> None:
+    assert full("2026-03-01T14:30:05.123456+02:00") == "2026-03-01 12:30:05 UTC"
+    assert full("soon") == "soon"
