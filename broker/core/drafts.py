@@ -41,20 +41,13 @@ class Draft:
 def store_message(batch: Batch, draft: Draft) -> int:
     """Add one body and a delivery for each mailbox; a large body goes to its file first. Returns the message's id."""
     journal, state, to = batch.journal, batch.state, draft.target.mailboxes
-    message_id = state.last_message_id + 1
-    journal.set(state, "last_message_id", message_id)
-    created_s = batch.now.wall_s if draft.written_s is None else draft.written_s
-    content, file = draft.content, None
-    if needs_file(batch, content, draft.data):
-        file = batch.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
-        journal.on_rollback(batch.store.remove_file, file.path)
-        content = f"{summary(content)} Full content saved to: {file.path}"
     far = {mailbox.site for mailbox in to if mailbox.site}
     if far:
         draft.extra[SALT] = fresh(batch, 6)
         if draft.person:
             draft.extra["person"] = True
-    row = make_row(batch, draft, message_id, created_s, content, file)
+    row = next_row(batch, draft)
+    message_id = row.id
     muting = {m.id for m in to if m.blocked and draft.sender.id in m.blocked}
     batch.store.add_message(row, [m.id for m in to if m.id not in muting])
     for mailbox in to:
@@ -67,12 +60,25 @@ def store_message(batch: Batch, draft: Draft) -> int:
         else:
             count_in(batch, mailbox, message_id, draft.sender.name, draft.land, passes=draft.person, calm=CALM in draft.extra)
     for site in sorted(far):
-        put_out(batch, site, message_id, letter_uid(message_id, created_s, draft.extra[SALT]))
+        put_out(batch, site, message_id, letter_uid(message_id, row.created_s, draft.extra[SALT]))
     if not to:
         batch.store.file_nobodys(message_id, batch.now.term_s)
     if row.brief and (state.next_expiry_s is None or row.expires_s < state.next_expiry_s):
         journal.set(state, "next_expiry_s", row.expires_s)
     return message_id
+
+
+def next_row(batch: Batch, draft: Draft) -> NewMessage:
+    """The row of a new message under the next id. A large body is written to its file."""
+    message_id = batch.state.last_message_id + 1
+    batch.journal.set(batch.state, "last_message_id", message_id)
+    created_s = batch.now.wall_s if draft.written_s is None else draft.written_s
+    content, file = draft.content, None
+    if needs_file(batch, content, draft.data):
+        file = batch.store.write_large(draft.sender.name, draft.target.name, created_s, message_id, content)
+        batch.journal.on_rollback(batch.store.remove_file, file.path)
+        content = f"{summary(content)} Full content saved to: {file.path}"
+    return make_row(batch, draft, message_id, created_s, content, file)
 
 
 def make_row(batch: Batch, draft: Draft, message_id: int, created_s: float, content: str, file: LargeFile | None) -> NewMessage:

@@ -118,8 +118,8 @@ NOBODY = Waking()
 class Mark:
     """Steps of a message on its way to one reader, as the store keeps them."""
 
-    PUSHED, IN_CONTEXT, ANSWERED, BOUNCED, AWAY = range(1, 6)
-    """The last: its site said that its reader is away."""
+    PUSHED, LEFT, ANSWERED, BOUNCED, AWAY = range(1, 6)
+    """LEFT: when a copy that was imported had been read or had ended. AWAY: its site said that its reader is away."""
 
 
 class Step(NamedTuple):

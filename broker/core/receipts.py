@@ -106,6 +106,8 @@ def trace(batch: Batch, letter: StoredMessage, mailbox: Mailbox, late: dict[tupl
             pushes.append((step.way, step.at_s, step.inferred))
         elif step.step == Mark.ANSWERED:
             answered_s = step.at_s
+        elif step.step == Mark.LEFT:
+            copy = copy._replace(at_s=step.at_s)
     return Trace(letter, mailbox, copy, mailbox.leased.get(letter.id), pushes, answered_s)
 
 

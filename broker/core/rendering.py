@@ -42,7 +42,7 @@ def render(batch: Batch, mail: Delivery, to: str) -> dict[str, Any]:
 
 def render_extra(batch: Batch, message_id: int, extra: dict[str, Any]) -> dict[str, Any]:
     """The fields that few messages have."""
-    shown: dict[str, Any] = {k: extra[k] for k in ("group", "hops", "resends") if k in extra}
+    shown: dict[str, Any] = {k: extra[k] for k in ("group", "hops", "resends", "was") if k in extra}
     if "supersedes" in extra:
         shown["supersedes"] = str(extra["supersedes"])
     if "forwarded" in extra:

@@ -1,4 +1,4 @@
-"""Mail goes in: send, broadcast, import."""
+"""Mail goes in: send, broadcast."""
 
 from typing import Any
 
@@ -8,19 +8,16 @@ from broker.core.drafts import Draft, store_message
 from broker.core.letters import thread_of
 from broker.core.lookup import party_letter, take_back
 from broker.core.loop_guard import note_alternation, wrote_person
-from broker.core.mailboxes import new_mailbox
 from broker.core.outcomes import SENT, broadcast_to, everywhere, posted
 from broker.core.quiet import landing_of_news
 from broker.core.rate_limit import take_tokens
 from broker.core.recipients import Target, everyone, resolve, with_room
 from broker.core.repeats import Repeat, answered_before, sent_before
 from broker.core.sessions import act_as
-from broker.core.standing import Kind, wanted
 from broker.core.state import Landing, Session
 from broker.core.values import land_word, read_land, read_message
 from broker.core.wake_budget import note
 from broker.protocol.addresses import EVERYWHERE
-from broker.protocol.errors import IpcError
 
 _OPTIONS = frozenset({"land", "ttl_s", "thread", "supersedes"})
 
@@ -113,21 +110,3 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     if said := note(batch, sender, target.mailboxes):
         reply["note"] = said
     return reply
-
-
-def import_mail(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
-    """Store a message of another system with its own sender and time; the owner of the data folder asks."""
-    body = request.body
-    content, data = read_message(batch, body["message"])
-    writer = body["from_id"]
-    found = wanted(batch, writer)
-    if found.kind is Kind.GROUP:
-        raise IpcError("name_taken", name=writer)
-    sender = found.mailbox or found.waiting or new_mailbox(batch, writer)
-    known = sent_before(batch, sender, Repeat(body["message_id"], content, data, body["to_id"]), forever=True)
-    if known is not None:
-        return answered_before(known, body["message_id"])
-    target, _full = with_room(batch, sender, resolve(batch, sender, body["to_id"]))
-    when_s = min(float(body["timestamp"]), batch.now.wall_s)
-    message_id = store_message(batch, Draft(sender, target, content, data, body["message_id"], written_s=when_s))
-    return {"message": target.outcome or SENT, "message_id": str(message_id)}

@@ -22,8 +22,10 @@ _PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange betw
 _WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
 _PAGE = Field("limit", (int,), "at most so many messages", low=1, high=200, default=50)
 _BEFORE = Field("before", (str,), "only messages older than the one of this id", low=1, high=64)
-_YEAR_2200_S = 7_258_118_400
+YEAR_2200_S = 7_258_118_400
 """The latest Unix time that a request may name, in seconds."""
+READER_STATES = ("unread", "read", "expired", "refused", "withdrawn", "dead")
+"""What had become of a reader's copy, of mail that comes in from an export."""
 
 _REPEATED = ("duplicate?: true where the same message was stored before", "note?")
 _REACH = ("reach?: how the recipient is reached and since when it is silent", "unreached?: true where nothing wakes it")
@@ -294,7 +296,7 @@ MAIL_ROWS = (
         (
             Field("peer", (str,), "only mail to and from this name", low=1, high=64),
             Field("thread", (str,), "only this thread", low=1, high=64),
-            Field("since_s", (int, float), "only from this Unix time on", low=0, high=_YEAR_2200_S),
+            Field("since_s", (int, float), "only from this Unix time on", low=0, high=YEAR_2200_S),
             Field("history_id", (str,), "only the message of this id", low=1, high=64),
             _BEFORE,
             _PAGE,
@@ -329,12 +331,27 @@ MAIL_ROWS = (
         Access.OWNER,
         (
             Field("from_id", (str,), "who wrote it", required=True),
-            Field("to_id", (str,), "whose mail it is", required=True),
+            Field("to_id", (str,), "whose mail it is; this or readers"),
             _MESSAGE,
             Field("message_id", (str,), "makes a repeated import harmless", required=True, low=1, high=64),
-            Field("timestamp", (int, float), "Unix seconds when it was written", required=True, low=0, high=_YEAR_2200_S),
+            Field("timestamp", (int, float), "Unix seconds when it was written", required=True, low=0, high=YEAR_2200_S),
+            Field(
+                "readers",
+                (list,),
+                "of an export of ours, all its readers: [{name, state: unread, read or an ending, at?, evidence?, why?}]",
+                low=0,
+                high=12_000,
+            ),
+            Field("group", (str,), "the group that it went to", low=1, high=65),
+            _LAND,
+            Field("thread", (str,), "number of the message here whose thread it continues", low=1, high=20),
+            Field("reply_to", (str,), "number of the message here that it answers", low=1, high=20),
+            Field("supersedes", (str,), "number of the message here that it took the place of", low=1, high=20),
+            Field("was", (str,), "its id where it comes from", low=1, high=64),
+            Field("past", (dict,), "{forwarded?: {from, id, at}, question?: {deadline}, hops?, resends?}"),
+            Field("unread", (bool,), "what was unread waits as unread; without it, it is history"),
         ),
         ("message", "message_id", "number?", "duplicate?: true where it was imported before", "note?"),
-        "Take over mail of another system.",
+        "Take over mail of another system, or of an export. Of an export it wakes nobody.",
     ),
 )

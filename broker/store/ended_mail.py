@@ -17,6 +17,11 @@ OWE_ONCE = (
     f"{OWE} AND NOT EXISTS (SELECT 1 FROM step s WHERE s.message_id = ?2 AND s.mailbox_id = ?1 AND s.step = {Mark.BOUNCED})"
 )
 """Of mail that expired: whoever was told that its reader is away, was told that."""
+_PAST = (
+    "INSERT INTO receipt (mailbox_id, message_id, read_s, evidence, ending, why, name, sender_id, dropped) "
+    "SELECT ?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?5 IS NOT NULL THEN (SELECT name FROM mailbox WHERE id = ?1) END, "
+    "CASE WHEN ?5 IS NOT NULL THEN (SELECT sender_id FROM message WHERE id = ?2) END, CASE WHEN ?5 IS NOT NULL THEN 7 END"
+)
 _ROW = "SELECT id, mailbox_id, message_id, read_s, ending, why, name, sender_id, coalesce(dropped, 0) FROM receipt"
 _DEAD = "ending IS NOT NULL AND ending <> 'withdrawn'"
 _LISTED = (
@@ -53,6 +58,11 @@ class EndedMail(Folding):
         self.unqueue(mailbox_id, ids)
         if ending != "withdrawn":
             self._statements.append((OWE, deliveries))
+
+    def file_past(
+        self, mailbox_id: int, message_id: int, now_s: float, evidence: str | None, ending: str | None, why: str | None
+    ) -> None:
+        self._statements.append((_PAST, [(mailbox_id, message_id, now_s, evidence, ending, why)]))
 
     def was_read(self, mailbox_id: int, message_id: int, now_s: float, evidence: str | None) -> None:
         """A delivery that had ended for want of word was read after all."""

@@ -98,6 +98,7 @@ def use_the_service(ask: Asking) -> None:
     ask("", "status")
     for _ in range(2):
         ask("owner", "import", from_id="olga", to_id="fred", message=TEXT, message_id="old", timestamp=1.0)
+    ask("owner", "import", from_id="olga", readers=[], message=TEXT, message_id="older", timestamp=1.0)
     ask("owner", "end_session", name="carla")
 
 
