@@ -191,6 +191,23 @@ def doctor(command: Parser) -> None:
     )
 
 
+def log(command: Parser) -> None:
+    from bridges.log_files import LEVELS
+
+    command.add_argument("names", nargs="*", metavar="NAME", help="of these processes: broker, supervisor, tcp (default all)")
+    command.add_argument("-f", "--follow", action="store_true", help="go on with what comes, also over rotations")
+    command.add_argument("--level", choices=LEVELS, default="debug", help="events of this level and worse")
+    lines = "the newest N events (default all; with -f 10)"
+    command.add_argument("--lines", type=values.lines, metavar="N", help=lines)
+    json(command)
+
+
+def completion(command: Parser) -> None:
+    command.add_argument("shell", nargs="?", choices=("bash", "zsh", "fish"), help="for which shell (default yours, of $SHELL)")
+    # argparse.SUPPRESS, whose import would be a good part of what a Tab waits for
+    command.add_argument("--live", choices=("names", "groups", "both", "logs"), help="==SUPPRESS==")
+
+
 def keys(command: Parser) -> None:
     from argparse import SUPPRESS
 

@@ -59,11 +59,11 @@ class CommandRow:
 
 BY_HOSTS = ""
 """In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
-HERE = frozenset({"backup", "demo", "keys", "import_mail", "service", "bridges.nats.commands"})
+HERE = frozenset({"backup", "demo", "keys", "import_mail", "log", "service", "bridges.nats.commands"})
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
 """What runs in their place with a key file."""
-QUICK_MODULES = frozenset({"mail", "say", "conversation", "dead", "history", "team", "sites", "watch"})
+QUICK_MODULES = frozenset({"mail", "say", "conversation", "dead", "history", "team", "sites", "watch", "log", "completion"})
 
 
 COMMANDS = {
@@ -71,6 +71,7 @@ COMMANDS = {
     "down": CommandRow("service:down", "stop the service; mail stays"),
     "status": CommandRow("status:status", "what runs, who is registered, how much mail waits", "", takes.status),
     "doctor": CommandRow("doctor:doctor", "check everything and say what to do", "", takes.doctor),
+    "log": CommandRow("log:log", "what the service's processes noted", "ipc log -f --level warning", takes.log),
     "backup": CommandRow("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", takes.backup),
     "restore": CommandRow(
         "backup:restore", "make the data folder what a backup holds", "ipc restore ~/mail.tar", takes.restore
@@ -158,6 +159,12 @@ COMMANDS = {
     "monitor": CommandRow(BY_HOSTS, "for Claude Code's monitors: a line for each arrival of mail", "", takes.session),
     "wait": CommandRow(BY_HOSTS, "for Claude Code's asyncRewake hooks: status 2 at the first mail", "", takes.session),
     "guard": CommandRow(BY_HOSTS, "git pre-commit: refuse files that others have claimed", "ipc guard --install", takes.guard),
+    "completion": CommandRow(
+        "completion:completion",
+        "print what completes commands, options and names in a shell",
+        'eval "$(ipc completion bash)"\n  ipc completion fish > ~/.config/fish/completions/ipc.fish',
+        takes.completion,
+    ),
     "demo": CommandRow(
         "demo:run", "three agents exchange messages over three doors, in a temporary home", "ipc demo --sites 3", takes.demo
     ),

@@ -25,8 +25,8 @@ class Arguments:
         self.positional: list[tuple[str, dict[str, Any]]] = []
         self.options: dict[str, tuple[str, dict[str, Any]]] = {}
 
-    def add_argument(self, name: str, **told: Any) -> None:
-        if told.get("action", "store_true") != "store_true" or told.get("nargs") not in (None, "?", "*", "+"):
+    def add_argument(self, name: str, *others: str, **told: Any) -> None:
+        if others or told.get("action", "store_true") != "store_true" or told.get("nargs") not in (None, "?", "*", "+"):
             raise NotOrdinary
         if name.startswith("--"):
             self.options[name] = told.get("dest", name[2:].replace("-", "_")), told
