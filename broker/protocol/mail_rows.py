@@ -354,4 +354,19 @@ MAIL_ROWS = (
         ("message", "message_id", "number?", "duplicate?: true where it was imported before", "note?"),
         "Take over mail of another system, or of an export. Of an export it wakes nobody.",
     ),
+    Action(
+        "post",
+        Access.OWNER,
+        (
+            Field(
+                "source", (str,), "where the webhook comes from; its mail is from webhook-SOURCE", required=True, low=1, high=24
+            ),
+            Field("to_id", (str,), "a name or group of this site", required=True),
+            _MESSAGE,
+            Field("message_id", (str,), "the delivery's id, which is taken once", required=True, low=1, high=64),
+            _LAND,
+        ),
+        ("message", "message_id", "number", "mailbox_full?: names that were left out", *_REACH, *_REPEATED),
+        "Deliver what came in by a webhook.",
+    ),
 )

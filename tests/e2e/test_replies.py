@@ -99,6 +99,8 @@ def use_the_service(ask: Asking) -> None:
     for _ in range(2):
         ask("owner", "import", from_id="olga", to_id="fred", message=TEXT, message_id="old", timestamp=1.0)
     ask("owner", "import", from_id="olga", readers=[], message=TEXT, message_id="older", timestamp=1.0)
+    for _ in range(2):
+        ask("owner", "post", source="ci", to_id="fred", message=TEXT, message_id="run 1")
     ask("owner", "end_session", name="carla")
 
 

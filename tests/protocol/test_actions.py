@@ -45,7 +45,7 @@ def test_plain_words_ask_for_no_more_minutes_than_the_table_allows() -> None:
 def test_what_stores_mail_takes_a_message_id_and_what_delivers_brings_messages() -> None:
     for name, action in ACTIONS.items():
         fields = {field.name for field in action.fields}
-        assert ("message_id" in fields) == (name in STORES or name == "import"), name
+        assert ("message_id" in fields) == (name in STORES or name in ("import", "post")), name
         assert name not in DELIVERING or "messages" in action.reply_fields()[0], name
 
 

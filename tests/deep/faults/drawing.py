@@ -264,6 +264,7 @@ NOT_DRAWN = {
         (row.name for row in SITE_ROWS),
         "of mail between sites, which has a simulation of its own (tests/deep/faults/link_simulation.py)",
     ),
+    "post": "comes from outside; tests/core/test_posts.py has its rules, tests/answers its kills",
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
     "status": "sums up the process, no state of its own; the server's, not the core's (tests/cli)",
 }
