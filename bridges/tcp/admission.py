@@ -3,7 +3,7 @@
 import socket
 from typing import Protocol
 
-from bridges.tcp.peer import PeerProcess, Peers
+from bridges.peers import PeerProcess, Peers
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError

@@ -8,11 +8,11 @@ Nothing is decided here that ``lifecycle.TRANSITIONS`` decides.
 
 import asyncio
 
+from bridges.peers import has_ended, unread_bytes
 from bridges.tcp.framing import FirstObject, past_newline
 from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.lifecycle import TIME_LIMITS, LifeAction, LifeEvent, LifeState, TimeLimit
 from bridges.tcp.pace import TAKEN_BYTES
-from bridges.tcp.peer import has_ended, unread_bytes
 from bridges.tcp.pipeline import Pipeline
 from bridges.tcp.stream import ByteStream
 from broker.protocol.errors import IpcError

@@ -3,10 +3,10 @@
 import socket
 from abc import ABC, abstractmethod
 
+from bridges.peers import UNKNOWN
 from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.lifecycle import Lifecycle, LifeEvent
 from bridges.tcp.memory import HOLD_S
-from bridges.tcp.peer import UNKNOWN
 from bridges.tcp.stream import ByteStream
 from broker.protocol.errors import IpcError
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bridges.peers import PeerProcess
 from bridges.tcp.admission import Admission
 from bridges.tcp.memory import Room
-from bridges.tcp.peer import PeerProcess
 from bridges.upstream import Upstream
 from broker.client.aio import AsyncConnection
 from broker.home.logs import Log

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from bridges.peers import keep_asking
 from bridges.tcp.fitting import ONE_SHOT_BYTES, fit
 from bridges.tcp.guest import Guest
 from bridges.tcp.json_requests import JsonUpstream, legacy_message, shown
 from bridges.tcp.lifecycle import LifeEvent
 from bridges.tcp.pace import FOR_ITSELF, LONG, PIPELINE, UNREAD_PUSHES_BYTES, Slot, Window
-from bridges.tcp.peer import keep_asking
 from bridges.tcp.runs import Run, is_plain
 from bridges.tcp.wrong_proofs import WrongProofs
 from bridges.upstream import DoorClient, Handed

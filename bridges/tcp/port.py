@@ -8,10 +8,10 @@ import errno
 import ipaddress
 from functools import partial
 
+from bridges.peers import port_holder
 from bridges.tcp.connection import TcpConnection
 from bridges.tcp.json_requests import JsonUpstream
 from bridges.tcp.listener import Listener, bound
-from bridges.tcp.peer import port_holder
 from broker.client.aio import AsyncConnection
 from broker.home.settings import Settings
 from broker.service.door_process import DoorProcess

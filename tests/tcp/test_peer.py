@@ -4,14 +4,12 @@ import contextlib
 import ctypes
 import json
 import os
-import pickle
 import platform
 import shutil
 import signal
 import socket
 import struct
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,45 +17,18 @@ from typing import Any
 import pytest
 
 from bridges.cli.status import door_line
+from bridges.peers import UNKNOWN, PeerProcess, Peers
 from bridges.tcp.admission import NOBODY_KNOWN, Admission
-from bridges.tcp.peer import UNKNOWN, PeerProcess, Peers
 from broker.home.logs import Log
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
 from tests.conftest import Service, wait_for
+from tests.other_user import NOBODY, as_nobody, forked, needs_root
 
-NOBODY = 65534
 SECRET = "right"  # noqa: S105
 WAYS = {"127.0.0.1": "127.0.0.1", "::1": "::1", "::ffff:127.0.0.1": "127.0.0.1"}
 """What a client connects to, and where the server then listens: over the last one the two families meet."""
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
-
-
-def forked(work: Callable[[], Any]) -> Any:
-    """What a function returns in a child process, which may give up rights for it."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            answer = pickle.dumps(work())
-        except BaseException:  # the child must end here, whatever happened, and the test must show it
-            answer = pickle.dumps(traceback.format_exc())
-        with open(writing, "wb") as pipe:
-            pipe.write(answer)
-        os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return pickle.loads(answer)  # noqa: S301
-
-
-def as_nobody() -> None:
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
 
 
 def without_netlink() -> None:
