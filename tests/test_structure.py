@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridges.mcp": DOOR,
     "bridges.remote": DOOR,
     "bridges.nats": DOOR,
+    "bridges.web": DOOR,
     "bridges.cli": DOOR | {"bridges.install", "store.backup", "store.doctor", "store.repair_words"},
     "bridges.hosts": DOOR,
     "bridges.install": DOOR,
@@ -189,6 +190,14 @@ def only_the_door_between_sites_knows_nats() -> Iterator[str]:
             yield from (f"{where(path)} imports {name}" for name in sorted(names & {"nats", "nkeys", "nacl"}))
 
 
+def only_the_page_knows_web_servers() -> Iterator[str]:
+    packages = {"starlette", "uvicorn", "jinja2", "prometheus_client"}
+    for module, path in MODULES.items():
+        if room(module) != "bridges.web":
+            names = {name.split(".")[0] for name in imports(path)}
+            yield from (f"{where(path)} imports {name}" for name in sorted(names & packages))
+
+
 def only_the_home_knows_names_of_the_environment() -> Iterator[str]:
     for module, path in MODULES.items():
         if room(module) not in ("home", "bridges.scripts"):
@@ -255,6 +264,7 @@ RULES = (
     the_core_has_no_socket_clock_disk_or_thread,
     only_the_store_knows_sql,
     only_the_door_between_sites_knows_nats,
+    only_the_page_knows_web_servers,
     only_the_home_knows_names_of_the_environment,
     text_of_others_is_made_safe_in_one_place,
     scripts_need_the_standard_library_alone,

@@ -257,6 +257,12 @@ def nats(command: Parser) -> None:
         one.add_argument("--monitor", metavar="URL", help=monitors)
 
 
+def web(command: Parser) -> None:
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--open", action="store_true", help="open the link in the browser, too")
+    how.add_argument("--metrics-token", action="store_true", help="print the bearer token of /metrics instead")
+
+
 def backup(command: Parser) -> None:
     command.add_argument("file", metavar="FILE", help="a new file; it holds keys and is yours alone")
     command.add_argument("--json", action="store_true", help="as JSON")

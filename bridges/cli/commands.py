@@ -59,7 +59,7 @@ class CommandRow:
 
 BY_HOSTS = ""
 """In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
-HERE = frozenset({"backup", "demo", "keys", "import_mail", "log", "service", "bridges.nats.commands"})
+HERE = frozenset({"backup", "demo", "keys", "import_mail", "log", "service", "bridges.nats.commands", "bridges.web.commands"})
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
 """What runs in their place with a key file."""
@@ -70,6 +70,7 @@ COMMANDS = {
     "up": CommandRow("service:up", "start the service, if it does not run", "ipc up", takes.up),
     "down": CommandRow("service:down", "stop the service; mail stays"),
     "status": CommandRow("status:status", "what runs, who is registered, how much mail waits", "", takes.status),
+    "web": CommandRow("bridges.web.commands:run", "print a one-time link to your page", "ipc web --open", takes.web),
     "doctor": CommandRow("doctor:doctor", "check everything and say what to do", "", takes.doctor),
     "log": CommandRow("log:log", "what the service's processes noted", "ipc log -f --level warning", takes.log),
     "backup": CommandRow("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", takes.backup),

@@ -46,6 +46,8 @@ class AsyncConnection:
         self._pending = Pending(door, self._orphan)
         self.after_frame: Callable[[], None] | None = None
         """Called when the replies of a frame have been taken."""
+        self.on_link: Callable[[bool], None] | None = None
+        """Called with True when a link is open, with False when it was lost."""
         self.on_push = self._pending.on_push
         """Receivers of pushes, by the id of their ``subscribe`` request."""
         self.end_pushes = self._pending.end_pushes
@@ -187,6 +189,8 @@ class AsyncConnection:
             self._opening = None
         self._pending.opened()
         self._flush()
+        if self.on_link is not None:
+            self.on_link(True)
 
     async def _open_link(self) -> AsyncLink:
         """A link to a broker that is known to run. Raises IpcError."""
@@ -211,6 +215,8 @@ class AsyncConnection:
 
     def link_lost(self) -> None:
         self._reopen()
+        if self.on_link is not None:
+            self.on_link(False)
 
     def link_refused(self, error: IpcError) -> None:
         self._drop(linger_ms=0)

@@ -31,5 +31,6 @@ DOORS = (
     DoorRow("bridges.tcp"),
     DoorRow("bridges.remote", setting="remote"),
     DoorRow("bridges.nats", setting="nats"),
+    DoorRow("bridges.web", setting="web"),
     DoorRow("bridges.mcp", socket_of=mcp_socket),
 )
