@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from bridges.plurals import number_of
+from bridges.progress import Progress
 from bridges.terminal import complain, say, say_json
 from broker.home.settings import Settings
 from broker.store.backup import BackupError, Saved
@@ -16,7 +17,8 @@ OK, FAILED = 0, 1
 def backup(settings: Settings, options: argparse.Namespace) -> int:
     """Exit status 0 if all was saved, 1 if nothing was."""
     try:
-        saved = make(settings, Path(options.file).expanduser().absolute())
+        with Progress(Progress.bytes) as tell:
+            saved = make(settings, Path(options.file).expanduser().absolute(), tell)
     except BackupError as e:
         complain(str(e), "ipc backup --help")
         return FAILED
@@ -25,7 +27,8 @@ def backup(settings: Settings, options: argparse.Namespace) -> int:
 
 def restore(settings: Settings, options: argparse.Namespace) -> int:
     try:
-        saved = put_back(settings, Path(options.file).expanduser().absolute(), force=options.force)
+        with Progress(Progress.bytes) as tell:
+            saved = put_back(settings, Path(options.file).expanduser().absolute(), force=options.force, tell=tell)
     except BackupError as e:
         complain(str(e), "ipc restore --help")
         return FAILED

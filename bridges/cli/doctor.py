@@ -12,6 +12,7 @@ from bridges.cli.service_state import ask, differences, door_state, repair_kept
 from bridges.cli.sites import state
 from bridges.cli.status import clock_line, gate_line
 from bridges.plurals import number_of
+from bridges.progress import Progress
 from bridges.terminal import complain, say, say_finding
 from broker.home.data_folder import prepare_home
 from broker.home.endpoints import endpoint, socket_answers
@@ -83,13 +84,15 @@ def _hosts(settings: Settings) -> Finding:
 
 def _repair(settings: Settings) -> int:
     try:
-        say(repair_now(settings))
+        with Progress(Progress.bytes) as tell:
+            found = repair_now(settings, tell)
     except InUse:
         complain("the service is running", "ipc down, then: ipc doctor --repair")
         return FAILED
     except OSError as e:
         complain(str(e), "make room, or get the right to write there; then: ipc doctor --repair")
         return FAILED
+    say(found)
     return OK
 
 

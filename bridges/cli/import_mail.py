@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridges.fence import one_line
 from bridges.plurals import number_of
+from bridges.progress import Progress
 from bridges.terminal import say, say_json
 from broker.client.sync import Connection
 from broker.home.files import owner_key
@@ -21,6 +22,9 @@ from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 from broker.protocol.names import is_name
 from broker.service.launcher import ensure_running
+
+if TYPE_CHECKING:
+    from bridges.progress import Tell
 
 _TABLES = ("messages", "instances", "sessions", "name_history")
 _COLUMNS = "id, from_id, to_id, content, timestamp, data, read_flag"
@@ -51,7 +55,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     report = Report()
     requests = list(_read(Path(options.file), report))
     if requests:
-        _import(settings, requests, report)
+        with Progress(Progress.messages) as tell:
+            _import(settings, requests, report, tell)
     _show(report, options.json)
     return 1 if report.refused or report.unreadable else 0
 
@@ -142,12 +147,13 @@ def _request(row: tuple[Any, ...]) -> dict[str, Any]:
     return {**body, "message_id": f"legacy-{digest[:40]}", "timestamp": written_s}
 
 
-def _import(settings: Settings, requests: list[tuple[Any, dict[str, Any]]], report: Report) -> None:
+def _import(settings: Settings, requests: list[tuple[Any, dict[str, Any]]], report: Report, tell: "Tell") -> None:
     ensure_running(settings)
     key = owner_key(settings.home)
     connection = Connection(settings, door="cli")
     try:
         for start in range(0, len(requests), _BATCH):
+            tell("importing", start, len(requests))
             part = requests[start : start + _BATCH]
             replies = connection.request_many([{**body, "session_token": key} for _, body in part])
             for (row_id, _), reply in zip(part, replies, strict=True):

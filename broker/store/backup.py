@@ -1,9 +1,9 @@
 """One tar file that holds a data folder: taken while the service runs, put back while it does not.
 
-The database is copied through SQLite's backup interface in one step, which sees one moment of it and holds no writer up;
-then come the large files that this moment names, and the TLS certificate and key where they lie in the data folder. A message
-that is swept in between takes its file along; it is taken out of the copy. Everything in the file is private (mode 0600): it
-holds mail, keys and session tokens.
+The database is copied through SQLite's backup interface within one read transaction, which sees one moment of it and holds no
+writer up; then come the large files that this moment names, and the TLS certificate and key where they lie in the data folder.
+A message that is swept in between takes its file along; it is taken out of the copy. Everything in the file is private (mode
+0600): it holds mail, keys and session tokens.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,20 @@ _MEMBER = re.compile(
 _OTHERS = ("config.toml", "owner.key", "keys/server.json", "keys/allowed.json", "keys/site.json")
 
 
+_STEP_PAGES = 2048
+"""Pages copied between two words of how far it is."""
+_CHECK_INSTRUCTIONS = 100_000
+"""Instructions of SQLite's machine between two such words."""
+_COPY_BYTES = 1 << 20
+
+Tell = Callable[[str, int, int], None]
+"""Told again and again: what is done now, how many bytes of it, and of how many; of 0 where that is not known."""
+
+
+def _nobody(_what: str, _done: int, _total: int) -> None:
+    """Nobody is told."""
+
+
 class BackupError(Exception):
     """It can't be done; the text says why and what to do."""
 
@@ -61,7 +75,7 @@ class Saved:
     set_aside: str | None = None
 
 
-def backup(settings: Settings, target: Path) -> Saved:
+def backup(settings: Settings, target: Path, tell: Tell = _nobody) -> Saved:
     """Write the data folder to ``target``, which must not exist. Raises BackupError."""
     home = settings.home
     if not (home / "ipc.db").exists():
@@ -73,12 +87,25 @@ def backup(settings: Settings, target: Path) -> Saved:
             copy = Path(folder) / "ipc.db"
             source = f"{(home / 'ipc.db').as_uri()}?mode=ro"
             with closing(sqlite3.connect(source, uri=True, timeout=10)) as live, closing(sqlite3.connect(copy)) as db:
-                live.backup(db, pages=-1)
+                _copy(live, db, tell)
                 files, missing = _files(settings, db, live)
-                saved = _counts(db)
-            return _write(settings, target, copy, files, missing, saved)
+                saved = _counts(db, tell)
+            return _write(settings, target, copy, files, missing, saved, tell)
     except (OSError, sqlite3.Error) as e:
         raise BackupError(f"no backup was made: {e}") from e
+
+
+def _copy(live: sqlite3.Connection, db: sqlite3.Connection, tell: Tell) -> None:
+    """Copy the database as it is at this moment. The transaction is what all steps see; writers go on beside it."""
+    page_bytes = live.execute("PRAGMA page_size").fetchone()[0]
+
+    def step(_status: int, remaining: int, total: int) -> None:
+        tell("copying", (total - remaining) * page_bytes, total * page_bytes)
+
+    live.execute("BEGIN")
+    live.execute("SELECT count(*) FROM sqlite_master").fetchone()  # BEGIN alone reads nothing
+    live.backup(db, pages=_STEP_PAGES, progress=step)
+    live.rollback()
 
 
 def _files(settings: Settings, db: sqlite3.Connection, live: sqlite3.Connection) -> tuple[list[Path], int]:
@@ -98,7 +125,8 @@ def _files(settings: Settings, db: sqlite3.Connection, live: sqlite3.Connection)
     return files, missing
 
 
-def _counts(db: sqlite3.Connection) -> tuple[int, int]:
+def _counts(db: sqlite3.Connection, tell: Tell) -> tuple[int, int]:
+    db.set_progress_handler(lambda: tell("checking", 0, 0), _CHECK_INSTRUCTIONS)
     verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise BackupError(f"the database is damaged ({verdict}): ipc doctor --repair")
@@ -124,12 +152,29 @@ def _may_be_tls(name: str) -> bool:
     return plain and parts[0] not in restore_journal.KEPT and not name.startswith("ipc.db") and not _MEMBER.fullmatch(name)
 
 
-def _write(settings: Settings, target: Path, copy: Path, files: list[Path], missing: int, counts: tuple[int, int]) -> Saved:
+class _ToldFile(io.FileIO):
+    """A file that is written, and a word of how much of it is."""
+
+    def __init__(self, fd: int, total_bytes: int, tell: Tell) -> None:
+        super().__init__(fd, "wb")
+        self._done_bytes, self._total_bytes, self._say = 0, total_bytes, tell
+
+    def write(self, part: Any) -> int:
+        count = super().write(part)
+        self._done_bytes += count
+        self._say("writing", self._done_bytes, self._total_bytes)
+        return count
+
+
+def _write(
+    settings: Settings, target: Path, copy: Path, files: list[Path], missing: int, counts: tuple[int, int], tell: Tell
+) -> Saved:
     home, tls = settings.home, _tls_files(settings)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     fd, named = _open_new(temporary)
     try:
-        with os.fdopen(fd, "wb") as out:
+        total_bytes = sum(path.stat().st_size for path in (copy, *files))
+        with io.BufferedWriter(_ToldFile(fd, total_bytes, tell), _COPY_BYTES) as out:
             with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 manifest = {"format": _FORMAT, "version": VERSION, "made_s": time.time(), "sha256": _digest(copy), "tls": tls}
                 _add(tar, "manifest.json", json.dumps(manifest).encode())
@@ -175,7 +220,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
+def restore(settings: Settings, source: Path, *, force: bool = False, tell: Tell = _nobody) -> Saved:
     """Make the data folder what the backup holds. With ``force`` what was there is set aside. Raises BackupError."""
     home = settings.home
     try:
@@ -190,7 +235,7 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Saved:
             held = _held(home)
             new = Path(tempfile.mkdtemp(prefix=restore_journal.NEW, dir=home))
             try:
-                saved = _unpack(source, new, home)
+                saved = _unpack(source, new, home, tell)
                 _keep_shell(home, new)
                 aside = _aside(home)
             except BaseException:
@@ -266,9 +311,10 @@ def _manifest(raw: bytes, source: Path) -> dict[str, Any]:
     return told
 
 
-def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, int]:
+def _unpack(source: Path, new: Path, home: Path, tell: Tell) -> tuple[int, int, int, int, int]:
     """Write all members below ``new``, with the paths of large files as they will be in ``home``."""
     manifest: dict[str, Any] = {}
+    size_bytes = source.stat().st_size
     for name in ("sessions", "large-messages", "keys"):
         (new / name).mkdir(mode=0o700)
     with tarfile.open(source, "r:") as tar:
@@ -281,7 +327,9 @@ def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, in
             make_folder((new / member.name).parent)
             fd = os.open(new / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(fd, "wb") as out:
-                shutil.copyfileobj(content, out)
+                while part := content.read(_COPY_BYTES):
+                    out.write(part)
+                    tell("unpacking", member.offset_data + content.tell(), size_bytes)
                 out.flush()
                 os.fsync(out.fileno())
     if manifest.get("format") != _FORMAT or not (new / "ipc.db").exists():
@@ -290,12 +338,12 @@ def _unpack(source: Path, new: Path, home: Path) -> tuple[int, int, int, int, in
         raise BackupError(f"{source} is damaged: its database is not the one that was saved")
     with closing(sqlite3.connect(new / "ipc.db")) as db:
         missing = _move_files(db, new / "large-messages", home / "large-messages")
-        counts = _counts(db)
+        counts = _counts(db, tell)
         _begin_another_life(db, source)
     for folder in (*(path for path in new.rglob("*") if path.is_dir()), new):
         sync_folder(folder)
     files = len(list((new / "large-messages").iterdir()))
-    return *counts, files, missing, source.stat().st_size
+    return *counts, files, missing, size_bytes
 
 
 def _begin_another_life(db: sqlite3.Connection, source: Path) -> None:

@@ -1,6 +1,7 @@
 """What ``ipc doctor`` reads in the database, and what ``ipc doctor --repair`` does while no broker has it."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -52,8 +53,11 @@ class InUse(Exception):
     """The service runs in this data folder."""
 
 
-def repair_now(settings: Settings) -> str:
-    """Examine the database thoroughly and repair it if need be; what was found, as a sentence. Raises InUse, OSError."""
+def repair_now(settings: Settings, tell: Callable[[str, int, int], None]) -> str:
+    """Examine the database thoroughly and repair it if need be; what was found, as a sentence. Raises InUse, OSError.
+
+    ``tell`` hears again and again what is done now, how many bytes of it, and of how many; of 0 where that is not known.
+    """
     from broker.store import recovery
 
     prepare_home(settings)
@@ -67,11 +71,13 @@ def repair_now(settings: Settings) -> str:
             return finished.sentence()
         if not path.exists():
             return "There is no database yet."
-        reason = recovery.examine(path, thorough=True)
+        reason = recovery.examine(path, thorough=True, beat=lambda: tell("checking", 0, 0))
         if reason is None:
             recovery.renew_text_index(path)
             return "The database is sound; the text index will be made anew."
         try:
-            return recovery.repair(settings, reason).sentence()
+            whole_bytes = path.stat().st_size
+            saving = recovery.repair(settings, reason, lambda: tell("saving", recovery.saved_bytes(settings), whole_bytes))
+            return saving.sentence()
         except StoreError as e:
             raise OSError(str(e)) from e

@@ -175,6 +175,15 @@ def repair(settings: Settings, reason: str, beat: Beat = _no_beat) -> Repair:
     return made
 
 
+def saved_bytes(settings: Settings) -> int:
+    """How large the new database is by now, about: all of it is one transaction, most of which is in its WAL."""
+    new, size = _new(settings), 0
+    for end in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            size += new.with_name(new.name + end).stat().st_size
+    return size
+
+
 def _new(settings: Settings) -> Path:
     return settings.home / "ipc.db.saving"
 

@@ -139,6 +139,37 @@ def test_a_backup_taken_under_load_is_consistent(filled: Service, elsewhere: Pat
 
 
 @pytest.mark.deep
+def test_a_backup_and_a_restore_tell_how_far_they_are(home: Path, tmp_path: Path) -> None:
+    core = Core(Settings(home=home))
+    core.register("fred")
+    for number in range(40):
+        core.send("fred", "fred", f"{number} " + "x" * 200_000)
+    core.store.close()
+    heard: list[tuple[str, int, int]] = []
+    backup.backup(Settings(home=home), tmp_path / "saved.tar", lambda *told: heard.append(told))
+    backup.restore(Settings(home=tmp_path / "other"), tmp_path / "saved.tar", tell=lambda *told: heard.append(told))
+    assert list(dict.fromkeys(what for what, _, _ in heard)) == ["copying", "writing", "unpacking"]
+    for what in ("copying", "writing", "unpacking"):
+        told = [(done, total) for word, done, total in heard if word == what]
+        assert told == sorted(told) and told[0][0] > 0 and told[-1][0] <= told[-1][1] * 1.1
+
+
+def test_a_backup_is_of_one_moment_though_mail_comes_between_its_steps(
+    filled: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "_STEP_PAGES", 1)
+    fred = filled.connect("fred", force=True)
+    sent: list[int] = []
+
+    def tell(what: str, _done: int, _total: int) -> None:
+        if what == "copying" and len(sent) < 20:
+            sent.append(len(fred.send("claude", "while it is copied")))
+
+    before = len(tables(filled.home)["message"])
+    saved = backup.backup(filled.settings, tmp_path / "saved.tar", tell)
+    assert (saved.messages, len(sent)) == (before, 20)
+
+
 def test_refusals(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     target = tmp_path / "b.tar"
     assert ipc(filled.home, "backup", str(target)).returncode == 0

@@ -12,6 +12,7 @@ from broker.core.state import Moment
 from broker.core.storage import StoreDamaged
 from broker.home.settings import Settings
 from broker.store import open_store, recovery
+from broker.store.doctor import repair_now
 from broker.store.folding import waiting_in
 from tests.deep.faults.steps import deaths
 from tests.engine import Core
@@ -227,3 +228,12 @@ def test_a_long_repair_says_all_along_that_it_lives(settings: Settings, filled: 
     assert sum(beats) == 3
     os.close(read)
     os.close(write)
+
+
+def test_a_repair_by_hand_tells_how_much_is_saved(settings: Settings, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "_BEAT_INSTRUCTIONS", 100)
+    overwrite(filled, page_of(filled, "message"))
+    heard: list[tuple[str, int, int]] = []
+    assert "were saved" in repair_now(settings, lambda *told: heard.append(told))
+    assert list(dict.fromkeys(what for what, _, _ in heard)) == ["checking", "saving"]
+    assert max(done for what, done, _ in heard if what == "saving") > 0
