@@ -106,6 +106,11 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 
 
+def own(core: Core, action: str, **fields: Any) -> dict[str, Any]:
+    """The reply to a request of the owner of the data folder, from the page."""
+    return core.ask("page", action, session_token=OWNER, **fields)
+
+
 def small(core: Core, **env: int) -> None:
     """The same data folder with other limits."""
     core.env.update({f"IPC_{name.upper()}": str(value) for name, value in env.items()})

@@ -24,9 +24,13 @@ _WAITING_TOLD, _PERSON_TOLD = 1, 2
 
 
 def alarms(batch: Batch, _session: Session, _request: Incoming) -> dict[str, Any]:
+    return {"alarms": rows(batch)}
+
+
+def rows(batch: Batch) -> list[dict[str, Any]]:
     """All that are open, the oldest first."""
     there = [alarm for alarm in batch.state.alarms.values() if alarm.mailbox_id in batch.state.by_id]
-    return {"alarms": [row(batch, alarm) for alarm in sorted(there, key=lambda a: a.id)]}
+    return [row(batch, alarm) for alarm in sorted(there, key=lambda a: a.id)]
 
 
 def row(batch: Batch, alarm: Alarm) -> dict[str, Any]:

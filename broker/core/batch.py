@@ -125,7 +125,7 @@ class Batch:
     """What ``is_alive`` said in this batch: a list of all agents asks it of each."""
     rest: list[Frame] = field(default_factory=list)
     """Frames for which there was no time."""
-    aside: list[tuple[Session, Incoming]] = field(default_factory=list)
+    aside: list[tuple[Session | None, Incoming]] = field(default_factory=list)
     """Reads of the archive. They have been checked, and wait until nobody else does."""
     journal: Journal = field(default_factory=Journal)
     out: list[Outgoing | Answers] = field(default_factory=list)

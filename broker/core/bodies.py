@@ -106,7 +106,9 @@ def who(body: Body | None) -> str:
     if body is None:
         return "another program"
     what = {"terminal": "a terminal", "session": f"a session of {body.host or 'a host'}", "process": "a program"}[body.kind]
-    if body.kind != "session" and body.host:
+    if body.kind == "process" and body.person:
+        what = "the person's page or terminal view"
+    elif body.kind != "session" and body.host:
         what += f" ({body.host})"
     return f"{what} at {body.where}" if body.where else what
 

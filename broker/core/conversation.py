@@ -46,7 +46,7 @@ def reply(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     known = sent_before(batch, sender, Repeat(client_id, content, data, reply_to=letter.id))
     if known is not None:
         return {**answered_before(known, str(client_id)), "to": to.name, "thread": str(thread_of(letter))}
-    person = wrote_person(batch, request)
+    person = wrote_person(batch, session, request)
     land = read_land(body, usual_landing(sender, letter, body["message"], person=person))
     draft = Draft(sender, Target([to], to.name), content, data, client_id, land=land)
     draft.thread_id, draft.reply_to = thread_of(letter), letter.id
@@ -115,7 +115,7 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
     deadline_s = batch.now.term_s + (body.get("deadline_s") or DEFAULT_DEADLINE_S)
     draft = Draft(sender, target, content, data, client_id, land=read_land(body))
     draft.extra["question"] = {"deadline": deadline_s, "asker": sender.id}
-    message_id, answer = post(batch, session, draft, person=wrote_person(batch, request))
+    message_id, answer = post(batch, session, draft, person=wrote_person(batch, session, request))
     question = OpenQuestion(message_id, sender.id, target.mailboxes[0].id, deadline_s, None)
     batch.store.save_question(question)
     look(batch, target.mailboxes[0], PROCESS_S)

@@ -114,7 +114,7 @@ def dead_send(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     draft.extra["resends"] = str(letter.id)
     if letter.sender_id != sender.id:
         draft.extra |= passed_on(batch, letter)
-    answer = post(batch, session, draft, person=wrote_person(batch, request))[1]
+    answer = post(batch, session, draft, person=wrote_person(batch, session, request))[1]
     drop(batch, sender, [r for r in rows if reader_of(batch, r) == to] or rows)
     return {**answer, "to": to, "resends": str(letter.id)}
 

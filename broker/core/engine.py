@@ -41,6 +41,10 @@ from broker.core import (
     link_door,
     naming,
     notices,
+    owner_feed,
+    owner_mail,
+    owner_view,
+    pauses,
     posts,
     presence,
     quiet,
@@ -133,6 +137,15 @@ HANDLERS: dict[str, Handler] = {
     "import": imports.import_mail,
     "post": posts.post,
     "sites": site_table.sites,
+    "person": owner_view.person,
+    "overview": owner_view.overview,
+    "traffic": owner_view.traffic,
+    "letters": owner_mail.letters,
+    "dead_letters": owner_mail.dead_letters,
+    "dead_forward": owner_mail.dead_forward,
+    "dead_forget": owner_mail.dead_forget,
+    "pause": pauses.pause,
+    "watch_all": owner_feed.watch_all,
     "link_open": link_door.open_,
     "link_take": link_door.take,
     "link_sent": link_door.sent,
@@ -177,7 +190,7 @@ class Engine:
     """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
     rest: list[Frame] = field(default_factory=list)
     """Frames that the last run had no time for, and in ``aside`` the reads of the archive. The caller runs them later."""
-    aside: list[tuple[Session, Incoming]] = field(default_factory=list)
+    aside: list[tuple[Session | None, Incoming]] = field(default_factory=list)
 
     def run(self, work: Sequence[Frame | Incoming], now: Moment, budget: TimeBudget | None = None) -> Decided:
         """Decide and commit a batch. What is returned is committed.
@@ -273,6 +286,7 @@ class Engine:
         chores.do(batch, CHORES)
         if batch.woken:
             watching.hand_out(batch)
+        owner_feed.tell(batch)
 
     def _decide_all(self, work: Sequence[Frame | Incoming], batch: Batch) -> None:
         watching.expire(batch)
@@ -283,6 +297,7 @@ class Engine:
                 self._decide(batch, part)
         if batch.woken:
             watching.hand_out(batch)
+        owner_feed.tell(batch)
 
     def _decide_frame(self, batch: Batch, frame: Frame) -> None:
         """Decide runs of ordinary sends by the fast lane and all else one by one, until the connection's time is used up."""
@@ -341,7 +356,7 @@ class Engine:
         action.check(request.body)
         if request.body.get("bound_name") is not None:
             sessions.check_bound(batch, session, request)
-        if action.slow and batch.budget is not None and session is not None:
+        if action.slow and batch.budget is not None:
             batch.aside.append((session, bare(request, action)))
             return None
         batch.ignored = ignored(action, request.body)

@@ -33,14 +33,18 @@ def history(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
 
 
 def search(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
-    words = request.body["query"].replace("\0", " ").split()  # FTS5 takes a NUL for the end of the query
+    return page(batch, session, request, Filter(query=words_query(request.body["query"])))
+
+
+def words_query(text: str) -> str:
+    """The query of the text index that finds what has all words. Raises ``bad_request``."""
+    words = text.replace("\0", " ").split()  # FTS5 takes a NUL for the end of the query
     if not words:
         raise IpcError("bad_request", detail="query must hold a word")
     # quote each word, so that nothing in it is query syntax. The last may be the beginning of a word, from three letters on:
     # half of all words begin with one or two letters
     beginning = "*" if len(words[-1]) > 2 or not words[-1].isascii() else ""
-    query = " ".join('"' + word.replace('"', '""') + '"' for word in words) + beginning
-    return page(batch, session, request, Filter(query=query))
+    return " ".join('"' + word.replace('"', '""') + '"' for word in words) + beginning
 
 
 def page(batch: Batch, session: Session, request: Incoming, wanted: Filter) -> dict[str, Any]:
@@ -58,25 +62,31 @@ def page(batch: Batch, session: Session, request: Incoming, wanted: Filter) -> d
 
 def render(batch: Batch, mailbox_id: int, row: Archived) -> dict[str, Any]:
     letter = row.letter
+    to = [m.name for m in recipients(batch, letter)]
+    body: dict[str, Any] = {"direction": "out" if letter.sender_id == mailbox_id else "in", "to": to[0] if len(to) == 1 else to}
+    body |= shown(batch, row)
+    if row.state != "out":
+        body["read"] = row.state == "read"
+        if row.state in ENDINGS:
+            body["ending"] = row.state
+    return body
+
+
+def shown(batch: Batch, row: Archived) -> dict[str, Any]:
+    """A message of the archive, but for whom it went to."""
+    letter = row.letter
     sender = batch.state.by_id.get(letter.sender_id)
-    to = recipients(batch, letter)
     message: dict[str, Any] = {"content": letter.content}
     if letter.data is not None:
         message["data"] = msgpack.unpackb(letter.data)
     body: dict[str, Any] = {
         "id": str(letter.id),
-        "direction": "out" if letter.sender_id == mailbox_id else "in",
         "from": sender.name if sender is not None else letter.sender,
-        "to": to[0].name if len(to) == 1 else [m.name for m in to],
         "timestamp": iso(letter.created_s),
         "message": message,
         "land": land_word(letter.land),
         "thread": str(thread_of(letter)),
     }
-    if row.state != "out":
-        body["read"] = row.state == "read"
-        if row.state in ENDINGS:
-            body["ending"] = row.state
     if letter.reply_to is not None:
         body["reply_to"] = str(letter.reply_to)
     if letter.file_path is not None:

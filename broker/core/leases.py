@@ -80,6 +80,7 @@ def note_use(state: State, route: Route, mailbox: Mailbox) -> None:
 def end_connection(state: State, route: Route) -> None:
     """Return the mail that a connection held, and forget what waits for it. Call it between batches."""
     journal = Journal()  # never rolled back
+    state.feeds.pop(route, None)
     for mailbox_id in state.connections.pop(route, ()):
         mailbox = state.by_id.get(mailbox_id)
         if mailbox is not None:

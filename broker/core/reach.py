@@ -48,6 +48,8 @@ def _look(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
         return f"{name}: nobody has this name yet", False  # the reply's message says it, too
     if mailbox.subscription is not None or mailbox.waiters:
         return f"{name}: reads now", False
+    if (0, mailbox.id) in batch.state.pauses:
+        return f"{name}: the person has paused its wakes", True
     silent_s, presence = batch.now.term_s - mailbox.last_seen_s, presence_of(batch, mailbox)
     how = _UNREACHED if presence == "gone" else _brought(batch, mailbox, presence)
     if how == _UNREACHED:

@@ -33,7 +33,7 @@ def send(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     draft = Draft(sender, resolve(batch, sender, body["to_id"]), content, data, client_id)
     if not _OPTIONS.isdisjoint(body):
         read_options(batch, session, body, draft)
-    reply = post(batch, session, draft, person=wrote_person(batch, request))[1]
+    reply = post(batch, session, draft, person=wrote_person(batch, session, request))[1]
     if draft.thread_id is not None:
         reply["thread"] = str(draft.thread_id)
     supersedes = body.get("supersedes")

@@ -249,6 +249,13 @@ class Alternation:
     count: int = 0
 
 
+class OwnerFeed(NamedTuple):
+    """Who is told of changes. ``armed``: it has read since it was told."""
+
+    request_id: Any
+    armed: bool
+
+
 @dataclass(slots=True)
 class State:
     """Everything in memory, as loaded from the store at start."""
@@ -262,6 +269,9 @@ class State:
     groups: dict[str, Group] = field(default_factory=dict)
     claims: dict[int, Claim] = field(default_factory=dict)
     pairs: dict[tuple[int, int], Alternation] = field(default_factory=dict)
+    pauses: dict[tuple[int, int], float] = field(default_factory=dict)
+    """What the person holds, since when (Unix time): two mailboxes, the lower id first, that can't write to each other; or 0
+    and the mailbox whose agent nothing wakes."""
     last_message_id: int = 0
     last_group_id: int = 0
     last_claim_id: int = 0
@@ -322,6 +332,8 @@ class State:
     """Ids of mailboxes that got mail back between batches; the next batch hands it to whoever waits."""
     connections: dict[Route, set[int]] = field(default_factory=dict)
     """Connections whose end will be told, with the ids of the mailboxes of which each may hold mail or wait for some."""
+    feeds: dict[Route, OwnerFeed] = field(default_factory=dict)
+    """Connections of the owner that are told that something has changed."""
     touched: set[int] = field(default_factory=set)
     """Ids of mailboxes whose last_seen is newer than the store's."""
     expired_far: list[tuple[int, int, str]] = field(default_factory=list)

@@ -131,7 +131,8 @@ def look_at(batch: Batch, mailbox: Mailbox) -> None:
     if again:
         nothing_came(batch, mailbox)
     way = ways.first_armed(mailbox.waking)
-    if mailbox.loud <= 0 or (way is not None and not allows(batch, mailbox)):
+    held = (0, mailbox.id) in batch.state.pauses
+    if held or mailbox.loud <= 0 or (way is not None and not allows(batch, mailbox)):
         rest(batch, mailbox)
     elif way is None:
         give_up(batch, mailbox, again=again)

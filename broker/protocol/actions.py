@@ -1,14 +1,15 @@
 """The one table of requests: fields, who may make it, what it does to mail, what its reply holds.
 
-Doors, the reference page, the tests and the core's dispatch are made from this table; its rows are in ``mail_rows``,
-``agent_rows``, ``site_rows`` and here. A new action is one row, one handler in ``broker.core`` and one test. Field names are
-the same at every door.
+Doors, the reference page, the tests and the core's dispatch are made from this table; its rows are in the modules whose names
+end in ``_rows``, and here. A new action is one row, one handler in ``broker.core`` and one test. Field names are the same at
+every door.
 """
 
 from __future__ import annotations
 
 from broker.protocol.agent_rows import AGENT_ROWS
 from broker.protocol.mail_rows import MAIL_ROWS
+from broker.protocol.owner_rows import OWNER_ROWS
 from broker.protocol.rows import Access, Action, Field
 from broker.protocol.site_rows import SITE_ROWS
 
@@ -53,7 +54,7 @@ SERVICE_ROWS = (
     ),
 )
 
-ACTIONS: dict[str, Action] = {row.name: row for row in (*AGENT_ROWS, *MAIL_ROWS, *SITE_ROWS, *SERVICE_ROWS)}
+ACTIONS: dict[str, Action] = {row.name: row for row in (*AGENT_ROWS, *MAIL_ROWS, *SITE_ROWS, *OWNER_ROWS, *SERVICE_ROWS)}
 
 LONG = frozenset(name for name, action in ACTIONS.items() if action.long)
 """Requests whose reply may be many times as long as they are, beside those that deliver mail."""

@@ -127,6 +127,12 @@ _ROWS = (
         retryable=True,
     ),
     ErrorKind(
+        "paused",
+        403,
+        "The person has paused the mail between {name} and {other}",
+        "Wait until the person goes on with it, or write to the person.",
+    ),
+    ErrorKind(
         "rename_too_soon", 429, "Rate limit: can rename again in {minutes} minutes", "Wait, then rename.", retryable=True
     ),  # legacy
     ErrorKind("unknown_message", 404, "There is no message {id} of yours", "history shows the ids of your mail."),

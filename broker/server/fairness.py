@@ -202,7 +202,7 @@ class ConnectionBudget:
 
 
 class SlowLane:
-    """Reads of the archive that wait, by session. The sessions take turns."""
+    """Reads of the archive that wait, by session; the owner's count as one. The sessions take turns."""
 
     def __init__(self) -> None:
         self._queues: dict[bytes, deque[Incoming]] = {}
@@ -213,9 +213,9 @@ class SlowLane:
     def __contains__(self, route: Route) -> bool:
         return any(request.route == route for queue in self._queues.values() for request in queue)
 
-    def add(self, session: Session, request: Incoming) -> bool:
+    def add(self, session: Session | None, request: Incoming) -> bool:
         """False if too many of the session wait already."""
-        queue = self._queues.setdefault(session.token_hash, deque())
+        queue = self._queues.setdefault(b"" if session is None else session.token_hash, deque())
         if len(queue) >= SLOW_LIMIT:
             return False
         queue.append(request)

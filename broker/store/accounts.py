@@ -14,6 +14,7 @@ from broker.store.schema import (
     GroupRow,
     MailboxRow,
     MemberRow,
+    PauseRow,
     SessionRow,
     UntoldRow,
 )
@@ -65,6 +66,7 @@ class Records(Folding):
     def drop_mailbox(self, mailbox_id: int) -> None:
         self._add(MailboxRow.delete().where(MailboxRow.id == mailbox_id))
         self._add(ActivityRow.delete().where(ActivityRow.mailbox_id == mailbox_id))
+        self._add(PauseRow.delete().where((PauseRow.mailbox_id == mailbox_id) | (PauseRow.other_id == mailbox_id)))
         self._add(UntoldRow.delete().where(UntoldRow.sender_id == mailbox_id))
         # letters, blocks and groups may still name it
         self._statements.append((RAISE_MARK, ("last_mailbox_id", str(mailbox_id))))

@@ -22,17 +22,17 @@ _PAST = (
     "SELECT ?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?5 IS NOT NULL THEN (SELECT name FROM mailbox WHERE id = ?1) END, "
     "CASE WHEN ?5 IS NOT NULL THEN (SELECT sender_id FROM message WHERE id = ?2) END, CASE WHEN ?5 IS NOT NULL THEN 7 END"
 )
-_ROW = "SELECT id, mailbox_id, message_id, read_s, ending, why, name, sender_id, coalesce(dropped, 0) FROM receipt"
-_DEAD = "ending IS NOT NULL AND ending <> 'withdrawn'"
+ROW = "SELECT id, mailbox_id, message_id, read_s, ending, why, name, sender_id, coalesce(dropped, 0) FROM receipt"
+DEAD = "ending IS NOT NULL AND ending <> 'withdrawn'"
 _LISTED = (
-    f"SELECT * FROM ({_ROW} WHERE sender_id = ?1 AND message_id < ?2 AND {_DEAD} AND NOT coalesce(dropped, 0) & 1 "
+    f"SELECT * FROM ({ROW} WHERE sender_id = ?1 AND message_id < ?2 AND {DEAD} AND NOT coalesce(dropped, 0) & 1 "
     "ORDER BY message_id DESC LIMIT ?3) UNION "
-    f"SELECT * FROM ({_ROW} WHERE mailbox_id = ?1 AND message_id < ?2 AND {_DEAD} AND NOT coalesce(dropped, 0) & 2 "
+    f"SELECT * FROM ({ROW} WHERE mailbox_id = ?1 AND message_id < ?2 AND {DEAD} AND NOT coalesce(dropped, 0) & 2 "
     "ORDER BY message_id DESC LIMIT ?3) ORDER BY message_id DESC, id LIMIT ?3"
 )
 _OF_MESSAGE = (
-    f"{_ROW} WHERE sender_id = ?1 AND message_id = ?2 AND {_DEAD} UNION "
-    f"{_ROW} WHERE mailbox_id = ?1 AND message_id = ?2 AND {_DEAD} ORDER BY id"
+    f"{ROW} WHERE sender_id = ?1 AND message_id = ?2 AND {DEAD} UNION "
+    f"{ROW} WHERE mailbox_id = ?1 AND message_id = ?2 AND {DEAD} ORDER BY id"
 )
 _UNREAD = (
     "SELECT q.message_id, m.sender_id, m.created_s, m.expires_s, m.brief, EXISTS (SELECT 1 FROM step s WHERE "
@@ -84,7 +84,7 @@ class EndedMail(Folding):
         return [DeadLetter._make(row) for row in self._sql.execute(_OF_MESSAGE, (mailbox_id, message_id))]
 
     def drop_dead(self, receipt_id: int, side: int) -> None:
-        """Take a dead letter off the list of its sender (1) or reader (2)."""
+        """Take a dead letter off the list of its sender (1), reader (2) or the data folder's owner (4)."""
         self._statements.append(("UPDATE receipt SET dropped = coalesce(dropped, 0) | ? WHERE id = ?", (side, receipt_id)))
 
     # whose sender is to be told

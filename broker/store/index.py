@@ -140,14 +140,17 @@ class Archive(Folding):
                 raise translate(e) from e
 
     def archive(self, mailbox_id: int, wanted: Filter, limit: int) -> tuple[list[Archived], bool]:
-        """(newest first, whether there are more). Raises ``bad_request`` where the query would have to read too much.
+        """(newest first, whether there are more). Raises ``bad_request`` where the query would have to read too much."""
+        self._catch_up()
+        return self.page(*_query(mailbox_id, wanted), limit, wanted.query)
+
+    def page(self, sql: str, parameters: dict[str, object], limit: int, query: str | None) -> tuple[list[Archived], bool]:
+        """(the first rows of ``StoredMessage``, state and snippet, whether there are more).
 
         SQLite makes a row, and the snippet of its text, when it is asked for the next: a page ends where its texts have
         reached their bound, too.
         """
-        self._catch_up()
-        sql, parameters = _query(mailbox_id, wanted)
-        left, left_bytes = _STEPS, _PAGE_BYTES if wanted.query is None else _SNIPPETS_BYTES
+        left, left_bytes = _STEPS, _PAGE_BYTES if query is None else _SNIPPETS_BYTES
         found: list[Archived] = []
 
         def count_down() -> bool:

@@ -32,6 +32,7 @@ from broker.store.large_files import LargeFiles
 from broker.store.link_rows import LinkRows
 from broker.store.messages import MailRows
 from broker.store.migrations import migrate
+from broker.store.owner_reads import OwnerReads
 from broker.store.schema import MODELS, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MetaRow, SessionRow
 from broker.store.transactions import is_damage
 
@@ -48,7 +49,7 @@ _MAKERS = (
 _FILES_BYTES = "SELECT ifnull(sum(file_size), 0) FROM message WHERE file_path IS NOT NULL"
 
 
-class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry):
+class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry, OwnerReads):
     """What the core asks of a store (``broker.core.storage.Store``), and what the process needs beside."""
 
     def load(self) -> State:
@@ -88,6 +89,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry):
         self._load_landings(state)
         self._load_company(state)
         self.load_facts(state)
+        state.pauses = {key: at_s for key, at_s in self.pauses().items() if key[1] in state.by_id}
         self.load_link(state.link)
         if state.link.boxes:
             self._load_from_far(state)

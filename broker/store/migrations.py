@@ -110,6 +110,7 @@ CREATE TABLE site (site TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL, key TEXT 
 """
 
 _STEP_6 = """
+CREATE INDEX question_open ON question(message_id) WHERE answer_id IS NULL;
 CREATE TABLE pause (mailbox_id INTEGER NOT NULL, other_id INTEGER NOT NULL, since_s REAL NOT NULL,
   PRIMARY KEY (mailbox_id, other_id)) WITHOUT ROWID;
 CREATE TABLE schedule (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, to_name TEXT NOT NULL,

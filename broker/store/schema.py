@@ -137,7 +137,7 @@ class ReceiptRow(Model):
     """Of mail that ended: what its reader was called; ``sender_id``: who sent it."""
     sender_id = peewee.IntegerField(null=True)
     dropped = peewee.IntegerField(null=True)
-    """Who has taken it off the own list: 1 its sender, 2 its reader, 3 both."""
+    """Who has taken it off the own list: the sum of 1 its sender, 2 its reader, 4 the data folder's owner."""
 
     class Meta:
         table_name = "receipt"

@@ -14,6 +14,7 @@ from bridges.cli.commands import COMMANDS
 from broker import connect
 from broker.home.settings import Settings
 from broker.protocol.actions import ACTIONS
+from broker.protocol.owner_rows import OWNER_ROWS
 from broker.protocol.site_rows import SITE_ROWS
 from tests.conftest import wait_for
 from tests.shell import IPC, Shell
@@ -40,8 +41,8 @@ BY_COMMAND = {
     "ping": "doctor",
     "sites": "status",
 }
-FOR_DOORS = frozenset(("post", *(row.name for row in SITE_ROWS if row.name.startswith("link_"))))
-"""Asked by the processes that take webhooks and that carry mail between sites."""
+FOR_DOORS = frozenset(("post", *(row.name for row in (*SITE_ROWS, *OWNER_ROWS) if row.name != "sites")))
+"""Asked by the processes that take webhooks and that carry mail between sites, by page and terminal view."""
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS.keys() - FOR_DOORS))

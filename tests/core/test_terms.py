@@ -178,6 +178,11 @@ def test_only_what_people_are_shown_is_told_by_the_wall_clock() -> None:
         "imports.restore",
         "mailboxes.new_mailbox",
         "notices.notify",
+        "owner_view.overview",
+        "owner_view.traffic",
+        "pauses.pause",
+        "pauses.pause",
+        "posts.source_of",
     ]
 
 

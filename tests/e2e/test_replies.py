@@ -104,6 +104,26 @@ def use_the_service(ask: Asking) -> None:
     ask("owner", "end_session", name="carla")
 
 
+def look_at_all(ask: Asking) -> None:
+    """What page and terminal view ask."""
+    body = {"kind": "process", "key": "page"}
+    mine = ask("", "register", instance_id="me", body=body)["session_token"]
+    ask("owner", "person", by=mine)
+    dead = [ask("fred", "send", to_id="anna", message=TEXT)["number"] for _ in range(2)]
+    ask("anna", "check")
+    ask("anna", "release", ids=dead, refuse=True)
+    ask("owner", "overview")
+    ask("owner", "watch_all")
+    ask("owner", "letters", limit=1, short=True, steps=True)
+    ask("owner", "traffic", since_s=0)
+    ask("owner", "dead_letters", limit=1)
+    for _ in range(2):
+        ask("owner", "dead_forward", by=mine, dead_id=dead[0], message_id="again")
+    ask("owner", "dead_forget", ids=dead)
+    ask("owner", "pause", name="fred", other="anna", on=True)
+    ask("owner", "pause", name="fred", other="anna", on=False)
+
+
 def carry_mail(ask: Asking) -> None:
     """What the door between sites asks; the service's own site is ``here``."""
     ask("fred", "send", to_id="bob@there", message=TEXT)
@@ -127,6 +147,7 @@ def test_each_reply_has_the_fields_that_the_table_names(make_service: Callable[.
     ask = Asking(make_service(IPC_SITE="here").start())
     converse(ask)
     work_together(ask)
+    look_at_all(ask)
     use_the_service(ask)
     carry_mail(ask)
     ask.connection.close()

@@ -14,6 +14,7 @@ from broker.protocol.rows import Field
 from nlparse.autocheck import DEFAULT_MINUTES, MOST_MINUTES
 
 ROOT = Path(__file__).parent.parent.parent
+ROWS = ("mail", "agent", "site", "owner")
 OF_THE_PROCESS = {"ping", "status"}
 """The server itself answers these."""
 
@@ -28,7 +29,7 @@ def test_the_table_the_errors_the_names_and_the_ids_import_nothing_else() -> Non
     loaded = set(done.stdout.split()) - {"__future__", "time"}
     room = {
         f"broker.protocol.{name}"
-        for name in ("actions", "mail_rows", "agent_rows", "site_rows", "rows", "essentials", "errors", "names", "ids")
+        for name in ("actions", "rows", "essentials", "errors", "names", "ids", *(f"{one}_rows" for one in ROWS))
     }
     assert loaded == {"broker", "broker.version", "broker.protocol", *room}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.protocol.essentials import LANDINGS
+from broker.protocol.owner_rows import OWNER_ROWS
 from broker.protocol.site_rows import SITE_ROWS
 from tests.deep.faults.company import RESOURCES
 
@@ -265,6 +266,10 @@ NOT_DRAWN = {
         "of mail between sites, which has a simulation of its own (tests/deep/faults/link_simulation.py)",
     ),
     "post": "comes from outside; tests/core/test_posts.py has its rules, tests/answers its kills",
+    **dict.fromkeys(
+        (row.name for row in OWNER_ROWS),
+        "the owner's, who reads; tests/core/test_owner_mail.py, test_owner_view.py and test_pauses.py have its tables",
+    ),
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
     "status": "sums up the process, no state of its own; the server's, not the core's (tests/cli)",
 }
