@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from bridges.person import Person
 from bridges.web import pages
+from bridges.web.acts import ACTS, act_of
 from bridges.web.bodies import fields_of
 from bridges.web.events import MOST_PAGES, Feed
 from bridges.web.guard import Guard, plain, trouble, wants_json
@@ -44,6 +46,7 @@ class Page:
         self.settings = settings
         self.port = port
         self.feed = Feed(broker, key)
+        self.person = Person(broker, settings, key)
         self._broker = broker
         self._key = key
         self._sign_ins = SignIns(str(settings.home))
@@ -52,6 +55,7 @@ class Page:
             Route("/sign-in", self._sign_in, methods=["POST"]),
             Route("/sign-out", self._sign_out, methods=["POST"]),
             Route("/static/{tag}/{name}", self._static, methods=["GET"]),
+            *(Route(f"/act/{name}", act_of(name, self.person), methods=["POST"]) for name in ACTS),
             Route("/events", self._events, methods=["GET"]),
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),

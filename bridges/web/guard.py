@@ -42,6 +42,7 @@ BY_TOKEN = ("/metrics", "/healthz", "/readyz")
 """What another OS user may ask with the right bearer token: Prometheus is often one."""
 UNSIGNED = ("/sign-in", *BY_TOKEN)
 """What the owner's OS user may ask without a cookie, beside static files. ``/metrics`` looks at the cookie itself."""
+SIGN_IN = "Sign in first: type ipc web in a terminal, and open the link that it prints."
 NOT_YOURS = "This page belongs to another user of this machine."
 NOT_TOLD = "The page can't tell which user of this machine you are, so it shows you nothing. Open it on this machine itself."
 
@@ -115,8 +116,10 @@ class Guard:
         request.scope["uid"] = peer.uid
         if path in UNSIGNED or path.startswith("/static/") or self.is_signed_in(request):
             return None
-        if request.method == "POST" or path == "/events" or wants_json(request):
-            return plain(401, "Sign in first: type ipc web in a terminal, and open the link that it prints.")
+        if wants_json(request):
+            return JSONResponse({"status": "error", "code": "sign_in", "message": SIGN_IN}, 401)
+        if request.method == "POST" or path == "/events":
+            return plain(401, SIGN_IN)
         return rendered("sign_in.html", 401, title="Sign in")
 
     def is_signed_in(self, request: Request) -> bool:

@@ -56,10 +56,16 @@ class LivePage(Service):
         return new_link(str(self.home), self.page_port())
 
     def raw(self, request: bytes, timeout_s: float = 10.0) -> bytes:
-        """All that comes for these bytes until the page ends the connection."""
-        with socket.create_connection(("127.0.0.1", self.page_port()), timeout=timeout_s) as s:
+        """All that comes for these bytes until the page ends the connection, in order or not."""
+        came = []
+        with (
+            socket.create_connection(("127.0.0.1", self.page_port()), timeout=timeout_s) as s,
+            contextlib.suppress(ConnectionError),
+        ):
             s.sendall(request)
-            return b"".join(iter(lambda: s.recv(65536), b""))
+            while part := s.recv(65536):
+                came.append(part)
+        return b"".join(came)
 
     def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
         """One request with these headers alone, but for Host where none is given; ``_`` in a name stands for ``-``."""
