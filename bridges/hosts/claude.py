@@ -18,6 +18,7 @@ EVENTS = {
     "PreToolUse": "edit",
     "PostToolBatch": "tool",
     "PostToolUse": "tool",
+    "AskPermission": "permit",
     "Stop": "stop",
     "SessionEnd": "end",
 }
@@ -28,10 +29,13 @@ REPORTS = {
     "PostToolUse": "tool_ended",
     "PostToolUseFailure": "tool_ended",
     "PermissionRequest": "permission",
+    "AskPermission": "permission",
     "StopFailure": "failed",
     "SessionEnd": "ended",
 }
 NOTIFIED = {"permission_prompt": "permission", "elicitation_dialog": "answer", "idle_prompt": "turn_ended"}
+PERMISSION_S = 600
+"""The time that the host gives the hook of a permission prompt, which its terminal shows meanwhile."""
 STEP = "PostToolBatch"
 """Comes after all tools that an answer of the model calls, before the model is asked again."""
 SILENT = ""

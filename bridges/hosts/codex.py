@@ -19,6 +19,7 @@ EVENTS = {
     "UserPromptSubmit": "prompt",
     "PreToolUse": "edit",
     "PostToolUse": "tool",
+    "AskPermission": "permit",
     "Stop": "stop",
     "SessionEnd": "end",
 }
@@ -27,10 +28,13 @@ REPORTS = {
     "BeforeTool": "tool_began",
     "PostToolUse": "tool_ended",
     "PermissionRequest": "permission",
+    "AskPermission": "permission",
     "Interrupt": "turn_ended",
     "SessionEnd": "ended",
 }
 NOTIFIED: dict[str, str] = {}
+PERMISSION_S = 60
+"""The time that the host gives the hook of a permission prompt. Its terminal shows the prompt only after that."""
 STEP = ""
 """It tells no end of a step."""
 SILENT = ""

@@ -4,6 +4,7 @@
     prompt  adds all new mail
     tool    (after one, or all of a step) adds the mail that may land there or at once; all new mail in a turn without a prompt
     edit    names who has claimed the file that is about to change (if that hook is installed)
+    permit  waits until the person has decided (if that hook is installed: bridges.hosts.permission)
     stop    holds the agent for urgent mail, and what else waits, at most ``stop_holds`` times in a row
     end     tells the others that the agent is gone, and prints nothing
 
@@ -46,6 +47,7 @@ class HookAnswers:
     def __init__(self, event: HookEvent, write: Callable[[str], bool]) -> None:
         self.event = event
         self.write = write
+        self.begun_s = time.monotonic()
 
     def answer(self) -> bool:
         """Do what the event asks for. Returns True if an answer was written."""
@@ -53,8 +55,9 @@ class HookAnswers:
         report = report_of(event)
         if not event.session or not (moment or report):
             return False  # an event that says nothing to us
-        if event.given.get("agent_id"):
-            moment = ""  # of a subagent, whose mail is its leader's
+        asks = moment == "permit" and report is not None and report["event"] == "permission"
+        if event.given.get("agent_id") or moment == "permit":
+            moment = ""  # of a subagent, whose mail is its leader's; or it says nothing of mail
         if moment == "start":
             return self.start()
         binding = host_sessions.load(event.home, event.session)
@@ -74,7 +77,7 @@ class HookAnswers:
                     session.settle(moment, event.tools(), whole=event.ends_step)
                     answered = work[moment](session, turns)
                 session.finish()
-                return answered
+                return self.permit(session, door) if asks else answered
             except RemoteError as e:
                 if e.code not in NAME_LOST:
                     raise
@@ -126,6 +129,12 @@ class HookAnswers:
         paths = [os.path.join(self.event.folder() or self.event.project, p) for p in self.event.host.edited(self.event.given)]
         found = [claim for path in paths for claim in overlapping(session.ask, path)]
         return bool(found) and self.write(self.event.host.context(self.event.called, sentence(found)))
+
+    def permit(self, session: AgentSession, door: QuickConnection) -> bool:
+        from bridges.hosts.permission import decided
+
+        answer = decided(self.event, session, door, self.begun_s)
+        return bool(answer) and self.write(answer)
 
     def stop(self, session: AgentSession, turns: Turns) -> bool:
         if self.event.given.get("stop_hook_active") is not True:

@@ -24,7 +24,9 @@ _SILENCE_S = 2.0
 class HookEvent:
     """One event of one session. ``called`` is the host's name for it, ``moment`` ours: empty for one that we don't answer."""
 
-    def __init__(self, home: str, host: ModuleType, event: str, name: str | None, given: dict[str, Any]) -> None:
+    def __init__(
+        self, home: str, host: ModuleType, event: str, name: str | None, given: dict[str, Any], raw: bytes = b""
+    ) -> None:
         self.home = home
         self.host = host
         self.called = event
@@ -32,6 +34,7 @@ class HookEvent:
         self.ends_step: bool = event == host.STEP
         self.wanted = name or environment.own_name()
         self.given = given
+        self.raw = raw
         self.session = self.text("session_id") or os.environ.get(environment.HOST_SESSIONS[host.NAME], "")
         self.project = os.environ.get(host.PROJECT_VARIABLE) or self.folder() or working_folder()
 
@@ -39,6 +42,28 @@ class HookEvent:
         """A text field of the input; empty if there is none."""
         value = self.given.get(key)
         return value if isinstance(value, str) else ""
+
+    def exactly(self, key: str) -> str:
+        """The JSON text of a field of the input, as the host wrote it. Raises ValueError where there is none.
+
+        Of two fields of one name it is the last, which is also what ``given`` has.
+        """
+        text, found = self.raw.decode("utf-8"), None
+        scan, space = json.JSONDecoder(), json.decoder.WHITESPACE.match  # type: ignore[attr-defined]
+        at = space(text, 0).end() + 1  # behind the brace
+        while True:
+            name, at = scan.raw_decode(text, space(text, at).end())
+            began = space(text, space(text, at).end() + 1).end()  # behind the colon
+            _value, at = scan.raw_decode(text, began)
+            if name == key:
+                found = text[began:at]
+            at = space(text, at).end()
+            if text[at : at + 1] != ",":
+                break
+            at += 1
+        if found is None:
+            raise ValueError(f"there is no {key}")
+        return found
 
     def tools(self) -> list[str]:
         """The names of the tools that the event is about."""
@@ -70,8 +95,8 @@ def parsed(arguments: list[str]) -> tuple[ModuleType, str, str | None]:
     return sys.modules[module], words[1], name
 
 
-def read_input() -> dict[str, Any]:
-    """The JSON object on standard input; empty if there is none.
+def read_input() -> tuple[dict[str, Any], bytes]:
+    """(the JSON object on standard input, its text); both empty if there is none.
 
     Reads to the end of input, to the end of an object if the host leaves the pipe open, or until nothing came for 2 s.
     """
@@ -85,7 +110,7 @@ def read_input() -> dict[str, Any]:
         if not part or (whole and _object(b"".join(parts))):
             break
     raw = b"".join(parts)
-    return _object(raw) or (_head(raw) if size > _INPUT_BYTES else {})
+    return _object(raw) or (_head(raw) if size > _INPUT_BYTES else {}), raw
 
 
 def _object(raw: bytes) -> dict[str, Any]:

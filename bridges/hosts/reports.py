@@ -1,7 +1,8 @@
 """What a hook reports of its host to the broker: turns, tool calls, questions to the user, the end.
 
 A host's module names its events (``REPORTS``) and, by the kind of a notification, what that means (``NOTIFIED``).
-``BeforeTool`` is the word of our hook for all tools, beside that for files that others have claimed. What a subagent does is a
+``BeforeTool`` is the word of our hook for all tools, beside that for files that others have claimed. ``AskPermission`` is that
+of the hook that waits for the person's decision, in place of the one that only reports the prompt. What a subagent does is a
 sign of its leader, and its questions to the user are its leader's; its turns are not.
 """
 
@@ -44,6 +45,7 @@ def report_of(event: HookEvent) -> dict[str, Any] | None:
         report["call"] = call[:_TEXT]
     if told == "tool_ended" and not gives_mail(tool):
         report["digest"] = digest(event)
+        report["input"] = input_mark(event)
     if event.called in ("PostToolUse", "AfterTool") and (paths := changed(event)):
         report["paths"] = paths
     return report
@@ -54,6 +56,15 @@ def digest(event: HookEvent) -> str:
     given = [event.given.get(key) for key in ("tool_name", "tool_input", "tool_response", "error")]
     if isinstance(given[2], dict) and "llmContent" in given[2]:
         given[2] = given[2]["llmContent"]  # Gemini adds the whole screen
+    return _hash(given)
+
+
+def input_mark(event: HookEvent) -> str:
+    """A short hash of a tool and its input: by it a prompt's call is known again, since prompts carry no id of the call."""
+    return _hash([event.given.get("tool_name"), event.given.get("tool_input")])
+
+
+def _hash(given: list[Any]) -> str:
     raw = json.dumps(given, sort_keys=True).encode()
     return f"{crc32(raw):08x}-{len(raw):x}"
 

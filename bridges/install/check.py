@@ -7,12 +7,17 @@ import subprocess
 from typing import Any
 
 from bridges.install import allowed_tools
-from bridges.install.installation import Installation
+from bridges.install.installation import Installation, Options
 from bridges.install.json_entries import read
 from bridges.terminal import say, style
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
 
+APPROVALS = {
+    "claude": "wait for ipc permit and for the page, too, up to 600 s, while the terminal shows them",
+    "codex": "wait for ipc permit and for the page first, up to 60 s; then the terminal shows them",
+}
+"""What becomes of permission prompts with ``--approvals``, by host."""
 _DEADLINE_S = 30.0
 _INITIALIZE = {
     "jsonrpc": "2.0",
@@ -22,15 +27,17 @@ _INITIALIZE = {
 }
 
 
-def check(wanted: Installation, *, allowed: bool) -> int:
+def check(wanted: Installation, options: Options) -> int:
     """Print a line for each piece. Exit status 0: all is well; 1: something is not."""
     rows = _rows(wanted)
     for good, what, problem in rows:
         mark = style("ok  ", "green") if good else style("FAIL", "red")
         say(f"{mark}  {what}{'' if good else f': {problem}'}")
-    say(f"tools {allowed_tools.MODES[wanted.host, allowed]}")
-    if allowed:
+    say(f"tools {allowed_tools.MODES[wanted.host, options.allow]}")
+    if options.allow:
         say(f"      {allowed_tools.sentence()}")
+    if options.approvals:
+        say(f"prompts {APPROVALS[wanted.host]}")
     bad = any(not good for good, _, _ in rows)
     if bad:
         say(f"next: ipc install {wanted.host}{' --scope project' if wanted.scope == 'project' else ''}")

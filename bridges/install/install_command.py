@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bridges.install import allowed_tools
-from bridges.install.check import check
+from bridges.install.check import APPROVALS, check
 from bridges.install.install_record import InstallRecord, replace
 from bridges.install.installation import HOSTS, Installation, Options, plan
 from bridges.install.json_entries import read
@@ -33,9 +33,11 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         return _check_all(settings, options)
     record = InstallRecord(settings, options.host, options.scope)
     if options.check:
-        return check(plan(options.host, options.scope, record.options()), allowed=record.options().allow)
+        return check(plan(options.host, options.scope, record.options()), record.options())
     allow = _allow(options, record.options().allow)
-    chosen = Options(options.name, options.claims, options.rewake, allow)
+    if options.approvals and options.host not in APPROVALS:
+        raise IpcError("bad_request", detail=f"{options.host} has no hook that can answer its permission prompts")
+    chosen = Options(options.name, options.claims, options.rewake, allow, options.approvals)
     wanted = plan(options.host, options.scope, chosen)
     if options.print_only:
         _show(wanted)
@@ -62,6 +64,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     if not lasts(ipc_command()):
         complain(f"{ipc_command()[0]} may be removed: it is in a folder that is cleaned now and then", _LASTING)
     say(f"tools    {allowed_tools.sentence() if chosen.allow else allowed_tools.MODES[options.host, False]}")
+    if chosen.approvals:
+        say(f"prompts  {APPROVALS[options.host]}")
     say(f"next: {_NEXT[options.host]}")
     return 0
 
@@ -116,7 +120,7 @@ def _check_all(settings: Settings, options: argparse.Namespace) -> int:
     if not there:
         complain(f"no host has anything of ours ({options.scope})", "ipc install claude")
         return 1
-    return max([check(one, allowed=r.options().allow) for one, r in zip(wanted, records, strict=True) if one in there])
+    return max([check(one, r.options()) for one, r in zip(wanted, records, strict=True) if one in there])
 
 
 def installed(settings: Settings, scope: str) -> list[Installation]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class InstallRecord:
     def begin(self, chosen: Options) -> None:
         self._mine.setdefault("folders", [])
         self._mine.setdefault("edits", {})
-        self._mine["options"] = {"name": chosen.name, "claims": chosen.claims, "rewake": chosen.rewake, "allow": chosen.allow}
+        self._mine["options"] = asdict(chosen)
 
     def folders_of(self, folder: Path) -> None:
         """Make the folder, and note which of its parents were made for it."""

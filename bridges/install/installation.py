@@ -31,12 +31,13 @@ PLUGIN = "agent-ipc"
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user chose. ``name``: of each session. ``claims``: warn before edits. ``rewake``: wake by a background hook.
-    ``allow``: the host calls the mail tools without asking."""
+    ``allow``: the host calls the mail tools without asking. ``approvals``: its permission prompts can be answered elsewhere."""
 
     name: str | None = None
     claims: bool = False
     rewake: bool = False
     allow: bool = False
+    approvals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _claude_files(words: Words, options: Options, scope: str) -> dict[str, str]:
         names.append("monitors/monitors.json")
     files = _files(words, "claude", tuple(names))
     more = [n for n, wanted in (("claims", options.claims), ("rewake", options.rewake)) if wanted]
-    if more or options.allow:
+    if more or options.allow or options.approvals:
         hooks = json.loads(files["hooks/hooks.json"])
         for name in more:
             json_entries.merge(
@@ -133,6 +134,8 @@ def _claude_files(words: Words, options: Options, scope: str) -> dict[str, str]:
             )
         if options.allow:
             json_entries.merge(hooks["hooks"], allowed_tools.claude_hooks())
+        if options.approvals:  # in place of the one that only reports prompts
+            hooks["hooks"] |= json.loads(words.fill((FILES / "claude" / "hooks" / "approvals.json").read_text()))
         files["hooks/hooks.json"] = json.dumps(hooks, indent=2) + "\n"
     return files
 
@@ -172,6 +175,8 @@ def _codex_edits(config: Path, words: Words, options: Options) -> list[Edit]:
     hooks = json.loads(words.fill((FILES / "codex" / "hooks.json").read_text()))["hooks"]
     if options.claims:
         json_entries.merge(hooks, json.loads(words.fill((FILES / "codex" / "claims.json").read_text())))
+    if options.approvals:
+        hooks |= json.loads(words.fill((FILES / "codex" / "approvals.json").read_text()))
     # Codex starts a server with an environment of its own and passes on the variables named here
     server = {**words.server, "env_vars": list(FOR_AGENTS)}
     server |= {"tools": allowed_tools.codex_tools()} if options.allow else {}

@@ -26,7 +26,7 @@ from broker.protocol.ids import auth_token
 from broker.protocol.rows import Access
 
 OPEN_ACTIONS = tuple(
-    n for n, a in ACTIONS.items() if a.access is Access.SESSION or n in ("register", "ping", "status", "sites")
+    n for n, a in ACTIONS.items() if (a.access is Access.SESSION and not a.here) or n in ("register", "ping", "status", "sites")
 )
 WAITING_LIMIT = 1024
 """Requests of one key that may wait for replies."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LEGACY_LIMIT = 1000
 OURS = frozenset({"peer_uid", "door", "client", "person"})
 """Fields that a client may not set: this door fills them in, or nobody does."""
-OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if a.access is Access.SESSION or n == "register")
+OPEN_ACTIONS = dict.fromkeys(n for n, a in ACTIONS.items() if (a.access is Access.SESSION and not a.here) or n == "register")
 """What the port passes on. ``status`` and ``ping`` need no token, so they stay with the broker's own socket."""
 
 

@@ -18,6 +18,7 @@ its key: one that has ended does not begin. For a moment after a question to the
 
 from typing import Any
 
+from broker.core import permissions
 from broker.core.agent_watches import happened
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import WAITING, Activity, Call
@@ -70,6 +71,7 @@ def report(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
         same = told.digest == body["digest"]
         told = told._replace(digest=body["digest"], repeats=told.repeats + 1 if same else 1, acted_s=batch.now.term_s)
     keep(batch, mailbox, told)
+    permissions.went_on(batch, mailbox, body["event"], body.get("input") or "")
     for path in paths:
         happened(batch, mailbox, "edits", path)
     return {"presence": presence_of(batch, mailbox)}

@@ -104,6 +104,11 @@ def nobody(_route: Route) -> bool:
     return False
 
 
+def anybody(_route: Route) -> bool:
+    """Nothing is known against anybody."""
+    return True
+
+
 @dataclass(slots=True)
 class Batch:
     """The state that it changes, the rows that it writes, the replies that are sent once all is committed."""
@@ -121,6 +126,8 @@ class Batch:
     """Whether a person types at the other end of a connection. What a request says of it counts only there."""
     youngest_child_s: Callable[[int], float | None] = childless
     """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
+    may_decide: Callable[[Route], bool] = anybody
+    """Whether the owner's key at a connection is no agent's, as far as the system tells."""
     lives: dict[Body, bool | None] = field(default_factory=dict)
     """What ``is_alive`` said in this batch: a list of all agents asks it of each."""
     rest: list[Frame] = field(default_factory=list)

@@ -45,6 +45,7 @@ from broker.core import (
     owner_mail,
     owner_view,
     pauses,
+    permissions,
     posts,
     presence,
     quiet,
@@ -67,6 +68,7 @@ from broker.core.batch import (
     Incoming,
     Outgoing,
     TimeBudget,
+    anybody,
     childless,
     nobody,
     unseen,
@@ -115,6 +117,8 @@ HANDLERS: dict[str, Handler] = {
     "list": presence.list_instances,
     "presence": presence.presence,
     "report": activity.report,
+    "permission_ask": permissions.ask,
+    "permission_decide": permissions.decide,
     "rename": naming.rename,
     "unregister": naming.unregister,
     "whoami": naming.whoami,
@@ -160,6 +164,7 @@ CHORES: dict[str, chores.Chore] = {
     "quiet": quiet.promote,
     ways.CHORE: wakes.go_on,
     "claims": claims.end_lapsed,
+    permissions.CHORE: permissions.end_lapsed,
     "radar": radar.sweep,
     "watches": agent_watches.write_gathered,
     "steps": steps.write_down,
@@ -188,6 +193,8 @@ class Engine:
     """Whether a person types at the other end of a connection."""
     youngest_child_s: Callable[[int], float | None] = childless
     """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
+    may_decide: Callable[[Route], bool] = anybody
+    """Whether a connection may decide about a permission, beside having the owner's key."""
     rest: list[Frame] = field(default_factory=list)
     """Frames that the last run had no time for, and in ``aside`` the reads of the archive. The caller runs them later."""
     aside: list[tuple[Session | None, Incoming]] = field(default_factory=list)
@@ -220,7 +227,7 @@ class Engine:
         return batch.out, batch.events
 
     def _batch(self, now: Moment, budget: TimeBudget | None = None) -> Batch:
-        facts = self.is_alive, self.is_person, self.youngest_child_s
+        facts = self.is_alive, self.is_person, self.youngest_child_s, self.may_decide
         return Batch(self.state, self.store, self.settings, now, self.make_token, budget, *facts)
 
     def _commit(self, batch: Batch, decide: Callable[[Batch], object], *, marks: bool = True) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from broker.core.journal import Journal
+from broker.core.permissions import leave
 from broker.core.state import TIDY, Lease, Mailbox, Route, State
 from broker.core.waits import drop_route
 
@@ -79,6 +80,7 @@ def note_use(state: State, route: Route, mailbox: Mailbox) -> None:
 
 def end_connection(state: State, route: Route) -> None:
     """Return the mail that a connection held, and forget what waits for it. Call it between batches."""
+    leave(state, route)
     journal = Journal()  # never rolled back
     state.feeds.pop(route, None)
     for mailbox_id in state.connections.pop(route, ()):

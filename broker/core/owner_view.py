@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from broker.core import alarms, owner_feed, pauses
+from broker.core import alarms, owner_feed, pauses, permissions
 from broker.core.alarms import is_person
 from broker.core.batch import Batch, Incoming
 from broker.core.claims import drop_lapsed
@@ -72,6 +72,7 @@ def overview(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
         ],
         "dead": batch.store.count_dead(DEAD),
         "pauses": pauses.rows(batch),
+        "permissions": permissions.rows(batch),
     }
 
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from typing import Any
 
+from broker.core import permissions
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.bodies import replaced, who
 from broker.core.claims import drop_claims
@@ -103,6 +104,7 @@ def end_session(batch: Batch, _session: None, request: Incoming) -> dict[str, An
 def replace_sessions(batch: Batch, mailbox: Mailbox, by: Session | None = None) -> None:
     """End the session of a name: its connections are told who has it now, its leases return, its claims end."""
     if mailbox.session is not None:
+        permissions.end_of(batch, mailbox.session)
         batch.journal.set(mailbox.session, "replaced", True)
         batch.store.save_session(mailbox.session)
         keep_ended(batch, mailbox, mailbox.session)

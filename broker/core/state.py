@@ -240,6 +240,26 @@ class Claim:
     note: str
 
 
+class Permission(NamedTuple):
+    """A prompt of an agent's host, for which its hook waits here (``broker.core.permissions``). Never on disk."""
+
+    id: str
+    session: Session
+    call: str
+    tool: str
+    shown: str
+    """The tool's input, exactly as the host gave it; ``input`` a hash of both."""
+    input: str
+    asked_s: float
+    """In seconds of the terms' clock."""
+    until_s: float
+    """Monotonic: when nobody waits any more, or a decision is forgotten."""
+    route: Route
+    request_id: Any
+    decision: str = ""
+    """``allow`` or ``deny`` once decided."""
+
+
 @dataclass(slots=True)
 class Alternation:
     """How often two mailboxes have answered each other since ``since_s`` (monotonic), and who wrote last."""
@@ -268,6 +288,8 @@ class State:
     """By hash of the token."""
     groups: dict[str, Group] = field(default_factory=dict)
     claims: dict[int, Claim] = field(default_factory=dict)
+    permissions: dict[str, Permission] = field(default_factory=dict)
+    """By id: those that wait, and those decided a while ago."""
     pairs: dict[tuple[int, int], Alternation] = field(default_factory=dict)
     pauses: dict[tuple[int, int], float] = field(default_factory=dict)
     """What the person holds, since when (Unix time): two mailboxes, the lower id first, that can't write to each other; or 0

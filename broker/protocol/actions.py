@@ -10,6 +10,7 @@ from __future__ import annotations
 from broker.protocol.agent_rows import AGENT_ROWS
 from broker.protocol.mail_rows import MAIL_ROWS
 from broker.protocol.owner_rows import OWNER_ROWS
+from broker.protocol.permission_rows import PERMISSION_ROWS
 from broker.protocol.rows import Access, Action, Field
 from broker.protocol.site_rows import SITE_ROWS
 
@@ -54,7 +55,9 @@ SERVICE_ROWS = (
     ),
 )
 
-ACTIONS: dict[str, Action] = {row.name: row for row in (*AGENT_ROWS, *MAIL_ROWS, *SITE_ROWS, *OWNER_ROWS, *SERVICE_ROWS)}
+ACTIONS: dict[str, Action] = {
+    row.name: row for row in (*AGENT_ROWS, *MAIL_ROWS, *SITE_ROWS, *OWNER_ROWS, *PERMISSION_ROWS, *SERVICE_ROWS)
+}
 
 LONG = frozenset(name for name, action in ACTIONS.items() if action.long)
 """Requests whose reply may be many times as long as they are, beside those that deliver mail."""

@@ -70,6 +70,7 @@ AGENT_ROWS = (
             Field("call", (str,), "the host's id of the call: a call that began must end by the same", high=128),
             Field("paths", (list,), "files that the call has changed", low=0, high=64),
             Field("digest", (str,), "a hash of the call and its result: the same again and again is a loop", high=64),
+            Field("input", (str,), "of a call that ended: a hash of tool and input, as in permission_ask", high=64),
             Field("note", (str,), "what failed, or is asked", high=200),
         ),
         ("presence",),

@@ -155,6 +155,25 @@ _ROWS = (
         retryable=True,
     ),
     ErrorKind("too_many_claims", 429, "A session may hold {limit} claims", "Release some: claims lists them."),
+    ErrorKind(
+        "permission_over",
+        409,
+        "No permission prompt {id} waits",
+        "It was decided, its time is over, or its host went on without us. ipc permissions lists those that wait.",
+    ),
+    ErrorKind(
+        "permissions_full",
+        429,
+        "{limit} permission prompts {whose} wait already",
+        "The host asks at its terminal.",
+        retryable=True,
+    ),
+    ErrorKind(
+        "not_a_person",
+        403,
+        "What an agent's host has started decides about no permission",
+        "Decide on the page, or by ipc permit ID in a terminal of your own.",
+    ),
     ErrorKind("too_many_watches", 429, "A session may have {limit} watches", "Drop some: watches lists them."),
     ErrorKind("watches_full", 429, "All agents together have {limit} watches", "Wait until some end.", retryable=True),
     ErrorKind(

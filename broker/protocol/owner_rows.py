@@ -34,6 +34,7 @@ OWNER_ROWS = (
             "groups: [{name, members}]",
             "dead: how many dead letters the owner has not taken off the list, at most 1000",
             "pauses: [{name, other?, since}]",
+            "permissions: [{id, name, host, tool, shown: the tool's input as the host gave it, asked_at, until}] that wait",
         ),
         "Who there is, who waits for whom, what does not go on.",
         note="Questions: the newest 500 that nobody has answered, each with its first 500 characters.",

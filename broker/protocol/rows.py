@@ -86,7 +86,7 @@ class Action:
     one that ends in ``?`` is there where it applies.
     """
 
-    __slots__ = ("access", "delivers", "doc", "fields", "long", "name", "note", "reply", "sends", "slow")
+    __slots__ = ("access", "delivers", "doc", "fields", "here", "long", "name", "note", "reply", "sends", "slow")
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class Action:
         delivers: bool = False,
         long: bool = False,
         slow: bool = False,
+        here: bool = False,
     ) -> None:
         self.name = name
         self.access = access
@@ -116,6 +117,8 @@ class Action:
         """Its reply may be many times as long as the request."""
         self.slow = slow
         """It reads the archive. It runs when nobody waits for anything else, one at a time."""
+        self.here = here
+        """It is taken at the broker's own sockets alone, not at the TCP port nor from other machines."""
 
     def check(self, request: dict[str, Any]) -> None:
         """Raise ``bad_request`` for a missing field or one of the wrong type or size."""

@@ -79,6 +79,7 @@ class Server:
         self._router = RouterDoor(self._selector)
         self._stream = StreamDoor(self._selector)
         self._persons = self.engine.is_person = Persons(self.engine.state, self._stream.process_of)
+        self.engine.may_decide = self._persons.may_decide
         self._wake_read, self._wake_write = socket.socketpair()
         self._parent_pipe = -1
         self._heard_parent: Callable[[int], bool] = bool

@@ -1,21 +1,19 @@
-"""Whether a person writes through a connection. The broker decides it by what the kernel says of the client's process.
+"""Who is at the other end of a connection. The broker decides it by what the kernel says of the client's process.
 
-    a person     the process has a controlling terminal, and no agent's host is among it and its ancestors
-    nobody       any other: ZeroMQ, another pid namespace, a system without /proc, a process that has ended
+    a person       the process has a controlling terminal, and no agent's host is among it and its ancestors
+    may decide     no host is among them; or it is a door of this service, whoever has started that
+    nobody         any other: ZeroMQ, another pid namespace, a process that has ended; without /proc nobody is a person
 
-A host is known as the body of a session, by its program's name, and by what it sets for the commands that it runs. A process of
-the same user can get round each of these. So this tells a person's shell from an agent's, and is no proof.
+broker.home.host_processes says how a host is known, and why none of this is a proof.
 """
 
+import os
 from collections.abc import Callable
 
 from broker.core.facts import Body
 from broker.core.state import Route, State
-from broker.home.environment import HOST_MARKS, HOST_PROGRAMS
-from broker.home.process_table import environment_of, is_alive, lineage, stat
-
-_TERMINAL = 4
-"""Which field of ``stat`` is the controlling terminal; 0 stands for none."""
+from broker.home.host_processes import has_terminal, under_host
+from broker.home.process_table import is_alive, parent_of, stat
 
 
 class Persons:
@@ -32,9 +30,16 @@ class Persons:
             pid = self._process_of(route)
             if not pid:
                 return False
-            bodies = [session.body for session in self._state.sessions.values() if session.body is not None]
-            verdict = self._verdicts[route] = is_person(pid, {body.pid: body for body in bodies if body.kind == "session"})
+            verdict = self._verdicts[route] = is_person(pid, self._hosts())
         return verdict
+
+    def may_decide(self, route: Route) -> bool:
+        """Whether the connection may decide about a permission, beside showing the owner's key. Looked at anew each time."""
+        return may_decide(self._process_of(route), self._hosts())
+
+    def _hosts(self) -> dict[int, Body]:
+        bodies = [session.body for session in self._state.sessions.values() if session.body is not None]
+        return {body.pid: body for body in bodies if body.kind == "session"}
 
     def forget(self, route: Route) -> None:
         """The connection has ended."""
@@ -43,18 +48,24 @@ class Persons:
 
 def is_person(pid: int, hosts: dict[int, Body]) -> bool:
     """The verdict on a process; ``hosts`` are bodies of sessions by process."""
-    _name, fields = stat(pid)
-    if not fields or fields[_TERMINAL] == "0":
+    return has_terminal(pid) and not _under_host(pid, hosts)
+
+
+def may_decide(pid: int, hosts: dict[int, Body]) -> bool:
+    """The verdict on a process, 0 for one that is not known."""
+    if not os.path.isdir("/proc/self"):
+        return True  # nothing can be told of it
+    if not pid or not stat(pid)[1]:
         return False
-    return not any(_is_host(one, hosts.get(one)) for one in lineage(pid))
-
-
-def _is_host(pid: int, body: Body | None) -> bool:
-    """True if the process is a host, or was started by one."""
-    if stat(pid)[0] in HOST_PROGRAMS or (body is not None and is_alive(pid, body.started)):
+    supervisor = os.getppid()
+    if supervisor > 1 and parent_of(pid) == supervisor:  # a door, also where an agent's first request started the service
         return True
-    try:
-        environment = environment_of(pid)
-    except OSError:  # another user's, such as sshd
-        return False
-    return any(environment.get(mark) for mark in HOST_MARKS)
+    return not _under_host(pid, hosts)
+
+
+def _under_host(pid: int, hosts: dict[int, Body]) -> bool:
+    def is_session(one: int) -> bool:
+        body = hosts.get(one)
+        return body is not None and bool(is_alive(one, body.started))
+
+    return under_host(pid, is_session)

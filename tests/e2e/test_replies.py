@@ -1,12 +1,14 @@
 """The fields of each reply are those that the table of actions names."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+from broker.client.json_lines import QuickConnection
 from broker.client.sync import Connection
 from broker.home.files import owner_key
 from broker.protocol.actions import ACTIONS
-from tests.conftest import Service
+from tests.conftest import Service, wait_for
 
 TEXT = {"content": "hello"}
 
@@ -83,6 +85,16 @@ def work_together(ask: Asking) -> None:
     ask("anna", "search", query="hello")
 
 
+def prompt(ask: Asking, service: Service) -> None:
+    """A hook that waits over a connection of its own, and the owner's word."""
+    ask("fred", "permission_ask", call="call-0001", tool="Bash", shown="{}")
+    with QuickConnection(service.settings) as hook:
+        body = {"action": "permission_ask", "call": "call-0001", "tool": "Bash", "shown": "{}", "wait_s": 60, "id": 1}
+        hook.send([{**body, "session_token": ask.tokens["fred"]}], time.monotonic() + 20)
+        (row,) = wait_for("the prompt", lambda: ask("owner", "overview")["permissions"])
+        ask("owner", "permission_decide", permission_id=row["id"], decision="allow")
+
+
 def use_the_service(ask: Asking) -> None:
     ask("carl", "ack", ids=[m["id"] for m in ask("carl", "check")["messages"]])
     ask("carl", "count")
@@ -144,10 +156,12 @@ def carry_mail(ask: Asking) -> None:
 
 
 def test_each_reply_has_the_fields_that_the_table_names(make_service: Callable[..., Service]) -> None:
-    ask = Asking(make_service(IPC_SITE="here").start())
+    service = make_service(IPC_SITE="here").start()
+    ask = Asking(service)
     converse(ask)
     work_together(ask)
     look_at_all(ask)
+    prompt(ask, service)
     use_the_service(ask)
     carry_mail(ask)
     ask.connection.close()

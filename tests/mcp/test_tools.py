@@ -33,6 +33,7 @@ TOOL_OF = {
     "group_leave": "manage",
     "groups": "list_instances",
     "list": "list_instances",
+    "permission_ask": None,
     "presence": "manage",
     "receipts": "history",
     "release": "check",

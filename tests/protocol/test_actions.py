@@ -14,7 +14,7 @@ from broker.protocol.rows import Field
 from nlparse.autocheck import DEFAULT_MINUTES, MOST_MINUTES
 
 ROOT = Path(__file__).parent.parent.parent
-ROWS = ("mail", "agent", "site", "owner")
+ROWS = ("mail", "agent", "site", "owner", "permission")
 OF_THE_PROCESS = {"ping", "status"}
 """The server itself answers these."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.protocol.essentials import LANDINGS
 from broker.protocol.owner_rows import OWNER_ROWS
+from broker.protocol.permission_rows import PERMISSION_ROWS
 from broker.protocol.site_rows import SITE_ROWS
 from tests.deep.faults.company import RESOURCES
 
@@ -257,6 +258,10 @@ NOT_DRAWN = {
     **dict.fromkeys(
         ("report", "watch_agent", "unwatch_agent", "watches", "alarms"),
         "of the radar, which has a simulation of its own (tests/deep/faults/test_healthy_work.py)",
+    ),
+    **dict.fromkeys(
+        (row.name for row in PERMISSION_ROWS),
+        "touches no mail and no disk; has a state machine of its own (tests/core/test_permissions.py)",
     ),
     "dead": "reads what ended; tests/core/test_dead_letters.py has its tables, tests/deep/faults/test_dead_mail.py its kills",
     "dead_send": "likewise",

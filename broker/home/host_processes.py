@@ -1,0 +1,38 @@
+"""Whether a process is an agent's host, or was started by one, as far as the system tells.
+
+A host is known as the process of a session, by its program's name, and by what it sets for the commands that it runs. A process
+of the same user can get round each of these. So this tells a person's shell from an agent's, and is no proof.
+"""
+
+from __future__ import annotations
+
+from broker.home.environment import HOST_MARKS, HOST_PROGRAMS
+from broker.home.process_table import environment_of, lineage, stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TERMINAL = 4
+"""Which field of ``stat`` is the controlling terminal; 0 stands for none."""
+
+
+def has_terminal(pid: int) -> bool:
+    """True if the process has a controlling terminal. False without /proc."""
+    _name, fields = stat(pid)
+    return bool(fields) and fields[_TERMINAL] != "0"
+
+
+def under_host(pid: int, is_session: Callable[[int], bool] = lambda _pid: False) -> bool:
+    """True if a host is the process or an ancestor of it. ``is_session``: whether a session is known to run there."""
+    return any(_is_host(one, is_session) for one in lineage(pid))
+
+
+def _is_host(pid: int, is_session: Callable[[int], bool]) -> bool:
+    if stat(pid)[0] in HOST_PROGRAMS or is_session(pid):
+        return True
+    try:
+        environment = environment_of(pid)
+    except OSError:  # another user's, such as sshd
+        return False
+    return any(environment.get(mark) for mark in HOST_MARKS)
