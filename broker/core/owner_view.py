@@ -21,8 +21,9 @@ DEAD = 1000
 """Dead letters that are counted."""
 _STALE_S = 24 * 3600.0
 """Seconds for which a question whose deadline is over is shown."""
-_TRAFFIC = 50_000
-"""Messages that are counted for the traffic."""
+_TRAFFIC = 20_000
+"""Messages that are counted for the traffic, and ``_PAIRS`` that are named."""
+_PAIRS = 500
 
 
 def person(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def _questions(batch: Batch) -> list[dict[str, Any]]:
 
 
 def traffic(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
-    found = batch.store.traffic(float(request.body["since_s"]), batch.now.wall_s, _TRAFFIC)
+    found = batch.store.traffic(float(request.body["since_s"]), batch.now.wall_s, _TRAFFIC, _PAIRS)
     by_id = batch.state.by_id
     pairs = []
     for sender_id, sender, to_id, count, last_s in found.pairs:

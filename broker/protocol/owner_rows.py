@@ -73,8 +73,8 @@ OWNER_ROWS = (
         Access.OWNER,
         (Field("since_s", (int, float), "from this Unix time on", required=True, low=0, high=7_258_118_400),),
         (
-            "pairs: [{from, to: a name, or * where it went to several, count, last}], the busiest first",
-            "since: Unix seconds of the first message that counts, of at most 50,000",
+            "pairs: [{from, to: a name, or * where it went to several, count, last}], the 500 busiest first",
+            "since: Unix seconds of the first message that counts, of at most 20,000",
             "hours: [how many messages in each hour], the newest last",
         ),
         "Who writes to whom, and how much.",

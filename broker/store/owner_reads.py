@@ -72,16 +72,16 @@ class OwnerReads(Archive):
                 low = row[0] + 1
         return low
 
-    def traffic(self, since_s: float, now_s: float, most: int) -> Traffic:
-        """Of the newest ``most`` messages those that were written since then."""
+    def traffic(self, since_s: float, now_s: float, most: int, pairs: int) -> Traffic:
+        """Of the newest ``most`` messages those that were written since then; the busiest pairs."""
         self._flush()
         first = max(self._first_since(since_s), self._last_id - most + 1)
         row = self._sql.execute("SELECT created_s FROM message WHERE id >= ? ORDER BY id LIMIT 1", (first,)).fetchone()
         from_s = max(since_s, row[0]) if row else since_s
-        pairs = self._sql.execute(
+        busiest = self._sql.execute(
             "SELECT sender_id, max(sender), to_id, count(*) AS n, max(created_s) FROM message WHERE id >= ? "
-            "GROUP BY sender_id, to_id ORDER BY n DESC, sender_id, to_id",
-            (first,),
+            "GROUP BY sender_id, to_id ORDER BY n DESC, sender_id, to_id LIMIT ?",
+            (first, pairs),
         ).fetchall()
         count = min(_HOURS, max(1, ceil((now_s - from_s) / _HOUR_S)))
         hours = [0] * count
@@ -90,7 +90,7 @@ class OwnerReads(Archive):
         for age, n in ages:
             if 0 <= age < count:
                 hours[count - 1 - age] = n
-        return Traffic(pairs, from_s, hours)
+        return Traffic(busiest, from_s, hours)
 
     def save_pause(self, key: tuple[int, int], since_s: float | None) -> None:
         """None ends it. ``key`` as in ``State.pauses``; the table has the agent first."""
