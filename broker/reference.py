@@ -1,10 +1,12 @@
-"""``python -m broker.reference`` writes the reference page and PROTOCOL.md's table of requests from the tables in the code."""
+"""``python -m broker.reference`` writes the pages of requests and errors, and PROTOCOL.md's table, from the tables."""
 
+import re
+import tomllib
 from pathlib import Path
 
 from broker.home.settings import SETTINGS
 from broker.protocol.actions import ACTIONS
-from broker.protocol.errors import CATALOGUE
+from broker.protocol.errors import CATALOGUE, ErrorKind
 from broker.protocol.rows import Access, Action, Field
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +28,17 @@ in bold must be there. An answer is a map with `status`: `ok` and what the last 
 `hint` and, where the same request may succeed later, `retryable` and `retry_after_s`.
 """
 
+_ERRORS_HEAD = """\
+# Errors
+
+What each error means and what to do. A reply has the code (`code`), the sentence (`message`) and what to do (`hint`). A command
+shows the sentence, and behind `next:` what to type. Search for the code or for words of the sentence; words in CAPITALS stand
+for names and numbers. Programs compare codes, never sentences.
+
+`ipc doctor` finds what is wrong with the service, and `ipc status` shows what runs. A send that may or may not have been stored
+is repeated with the same id.
+"""
+
 
 def page() -> str:
     """The whole page, Markdown."""
@@ -40,6 +53,27 @@ def page() -> str:
         default = f"{setting.default:.10g}" if isinstance(setting.default, float) else setting.default
         parts.append(f"| `{setting.name}` | `{setting.env}` | {default} | {setting.unit} |")
     return "\n".join(parts) + "\n"
+
+
+def errors_page() -> str:
+    """The page of errors, Markdown. A code that docs/errors.toml lacks comes last; a test of the site asks for its meaning."""
+    meanings = tomllib.loads((ROOT / "docs" / "errors.toml").read_text(encoding="utf-8"))
+    told = {code for group in meanings.values() for code in group}
+    parts = [_ERRORS_HEAD]
+    for heading, group in {**meanings, "Others": dict.fromkeys(sorted(CATALOGUE.keys() - told), "")}.items():
+        kinds = [CATALOGUE[code] for code in group if code in CATALOGUE]
+        parts += [f"## {heading}\n", *(_error(kind, group[kind.code]) for kind in kinds)] if kinds else []
+    return "\n".join(parts)
+
+
+def _error(kind: ErrorKind, meaning: str) -> str:
+    sentence, hint = (re.sub(r"{(\w+)[^}]*}", lambda found: found[1].upper(), text) for text in (kind.text, kind.hint))
+    lines = [f"### {kind.code}\n", f"*{sentence}*\n"]
+    lines += [f"{meaning}\n"] if meaning else []
+    lines += [f"**Do:** {hint}\n"] if hint else []
+    return "\n".join(
+        [*lines, f"Class {kind.http}. {'The same request may succeed later.' if kind.retryable else ''}".strip() + "\n"]
+    )
 
 
 def _action(action: Action) -> str:
@@ -68,7 +102,8 @@ def _reply(action: Action) -> str:
 def _field(field: Field) -> str:
     kind, bounds = _TYPES[field.types[-1]], field.bounds()
     name = f"**{field.name}**" if field.required else field.name
-    return f"| {name} | {kind}{f' ({bounds})' if bounds else ''} | {field.doc} |"
+    doc = field.doc.replace("|", r"\|")
+    return f"| {name} | {kind}{f' ({bounds})' if bounds else ''} | {doc} |"
 
 
 def requests_table() -> str:
@@ -88,8 +123,9 @@ def with_requests(protocol: str) -> str:
 
 
 def write() -> None:
-    """Write both pages anew."""
+    """Write all of them anew."""
     (ROOT / "docs" / "reference.md").write_text(page(), encoding="utf-8")
+    (ROOT / "docs" / "errors.md").write_text(errors_page(), encoding="utf-8")
     protocol = ROOT / "broker" / "PROTOCOL.md"
     protocol.write_text(with_requests(protocol.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -47,11 +47,22 @@ class Terminal:
 
     def type(self, command: str) -> tuple[int, str]:
         """(exit status, what was shown) of a command line."""
+        self.begin(command)
+        return self.end()
+
+    def begin(self, command: str) -> None:
+        """Type a command line and do not wait for its end."""
         self._typed += 1
-        mark = f"end of {self._typed}:"
-        os.write(self._master, f"{command}\necho {mark} $?.\n".encode())
-        text, _, status = self._shown_until(mark).partition(mark)
+        os.write(self._master, f"{command}\necho {self._mark} $?.\n".encode())
+
+    def end(self) -> tuple[int, str]:
+        """(exit status, what was shown) of the command line that was begun."""
+        text, _, status = self._shown_until(self._mark).partition(self._mark)
         return int(status.partition(".")[0]), text
+
+    @property
+    def _mark(self) -> str:
+        return f"end of {self._typed}:"
 
     def _shown_until(self, mark: str) -> str:
         """What is shown until the mark and the full stop behind it."""
