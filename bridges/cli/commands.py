@@ -59,7 +59,9 @@ class CommandRow:
 
 BY_HOSTS = ""
 """In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
-HERE = frozenset({"backup", "demo", "keys", "import_mail", "log", "service", "bridges.nats.commands", "bridges.web.commands"})
+HERE = frozenset(
+    {"backup", "demo", "keep", "keys", "import_mail", "log", "service", "bridges.nats.commands", "bridges.web.commands"}
+)
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
 """What runs in their place with a key file."""
@@ -141,6 +143,12 @@ COMMANDS = {
     "alarms": CommandRow("watches:alarms", "agents that are stuck, and how that is known", "", takes.common),
     "autocheck": CommandRow("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", takes.autocheck),
     "mcp": CommandRow("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", takes.mcp),
+    "keep": CommandRow(
+        "keep:keep",
+        "keep read mail of a group or thread for another time than other mail",
+        "ipc keep --group devs 365d\n  ipc keep --thread 42 --drop",
+        takes.keep,
+    ),
     "import-legacy": CommandRow(
         "import_mail:run", "take over unread mail from an older system's SQLite database", "", takes.import_legacy
     ),

@@ -64,6 +64,27 @@ class Bounded(Between):
         return (field.low or 0) if self._least is None else self._least, field.most
 
 
+class Span:
+    """The type of an argument that is a length of time with its unit, such as ``90d``; at most ``most`` seconds."""
+
+    __slots__ = ("_most",)
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def __call__(self, text: str) -> float:
+        units = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+        number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+        unit = units.get(text[len(number) :].strip())
+        if unit is None or not number.isascii() or not number.isdigit() or not 1 <= int(number) * unit <= self._most:
+            from argparse import ArgumentTypeError
+
+            raise ArgumentTypeError(
+                f"{text!r} must be a number and a unit ({', '.join(units)}), at most {self._most // 31_536_000} y"
+            )
+        return float(int(number) * unit)
+
+
 wait_s = Bounded("check", "wait_s", float, "seconds")
 ttl_s = Bounded("send", "ttl_s", float, "seconds")
 deadline_s = Bounded("ask", "deadline_s", float, "seconds")
@@ -77,3 +98,4 @@ streams = Between(1, 64, int, "streams")
 copies = Between(1, 5, int, "copies")
 disk_gib = Between(1, 1_000_000, int, "GiB")
 lines = Between(0, 1_000_000, int, "events")
+kept_s = Span(100 * 31_536_000)

@@ -290,6 +290,8 @@ class State:
     claims: dict[int, Claim] = field(default_factory=dict)
     permissions: dict[str, Permission] = field(default_factory=dict)
     """By id: those that wait, and those decided a while ago."""
+    keeps: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(``group``, its name) or (``thread``, its number) to the seconds for which its read mail is kept."""
     pairs: dict[tuple[int, int], Alternation] = field(default_factory=dict)
     pauses: dict[tuple[int, int], float] = field(default_factory=dict)
     """What the person holds, since when (Unix time): two mailboxes, the lower id first, that can't write to each other; or 0

@@ -146,4 +146,15 @@ OWNER_ROWS = (
         note="A push with this request's id follows: {push: changed, id}; the next one only after overview was asked again "
         "by this connection, so whoever reads slowly is told seldom.",
     ),
+    Action(
+        "keep",
+        Access.OWNER,
+        (
+            Field("group", (str,), "whose read mail; holds for the name, also once nobody is in it", low=1, high=65),
+            Field("thread", (str,), "number of a message of the thread", low=1, high=20),
+            Field("keep_s", (int, float), "for how long it is kept; 0: no rule of its own", low=0, high=3_153_600_000),
+        ),
+        ("rules: [{group or thread, keep_s}]",),
+        "Keep read mail of a group or thread longer, or less long, than other mail; without fields, the rules.",
+    ),
 )

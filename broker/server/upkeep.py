@@ -198,9 +198,10 @@ class Sweeper:
         if self._todo:
             return True
         most = _HURRY_STEP if self._in_a_hurry(now) else _STEP
-        if self._store.sweep_read(now.due_s - settings.read_ttl_s, most) == most:
-            self._steady = True
-            return True
+        for keep_s in {settings.read_ttl_s, *state.keeps.values()}:
+            if self._store.sweep_read(now.due_s, keep_s, most, state.keeps, settings.read_ttl_s) == most:
+                self._steady = True
+                return True
         self._todo = None
         return False
 
@@ -266,6 +267,9 @@ class Sweeper:
                 drop_mailbox(state, store, mailbox, journal)
             for name in forgotten_forwards(state, settings.read_ttl_s, settings.name_limit, now.due_s):
                 drop_forward(state, store, name, journal)
+            for kind, ref in [key for key in state.keeps if key[0] == "thread" and store.is_thread_gone(int(key[1]))]:
+                journal.drop(state.keeps, (kind, ref))
+                store.save_keep(kind, ref, None)
             for group in [g for g in state.groups.values() if state.by_id.keys().isdisjoint(g.members)]:
                 leave_group(state, group, journal)
                 store.drop_group(group.id)

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import msgpack
+
 from broker.protocol.spans import span
 from broker.store.ended_mail import END, OWE_ONCE
 from broker.store.folding import FORGET_RUNS, FORGET_SENT_ID
 from broker.store.index import Archive, readers
 from broker.store.last_ids import RAISE_MARK
-from broker.store.schema import ReceiptRow
+from broker.store.schema import ReceiptRow, RetentionRow
 from broker.store.transactions import DELETE_QUEUE, among, translate
 
 
@@ -35,6 +37,9 @@ _FAR_EXPIRED = (
     "FROM queue q JOIN message m ON m.id = q.message_id WHERE q.mailbox_id = ? AND m.expires_s <= ?) "
     "WHERE here OR expires_s <= ? ORDER BY id LIMIT ?"
 )
+Keeps = Mapping[tuple[str, str], float]
+"""(``group``, its name) or (``thread``, its number) to the seconds for which its read mail is kept."""
+NO_RULES: Keeps = {}
 Statements = tuple[tuple[str, list[Any]], ...]
 
 
@@ -48,6 +53,11 @@ class Expired(NamedTuple):
 
 class Expiry(Archive):
     """Each step is a small transaction of its own. The tail is folded before: what it tells of by its absence must be true."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._looked_at: dict[float, int] = {}
+        """By time of keeping the receipt up to which all that is so old was looked at, in this life and since the last rule."""
 
     def sweep_orphans(self) -> list[str]:
         def file_of(message_id: int) -> str | None:
@@ -85,14 +95,49 @@ class Expiry(Archive):
             self._expire(gone, now_s, why)
         return list(found.items())
 
-    def sweep_read(self, before_s: float, limit: int) -> int:
-        """Remove up to ``limit`` receipts of mail read before then, and bodies nobody has any more; return how many."""
+    def sweep_read(self, now_s: float, keep_s: float, limit: int, keeps: Keeps = NO_RULES, usual_s: float = 0.0) -> int:
+        """Remove receipts of mail that is kept for ``keep_s`` and was read before that, of the oldest ``limit``, and bodies
+        nobody has any more; return how many were looked at.
+
+        ``keeps``: rules of groups and threads. For each of their times there is a sweep, as there is for ``usual_s``, and each
+        looks at a receipt once: what is kept for longer must not hide what is behind it.
+        """
+        after = self._looked_at.get(keep_s, 0) if keeps else 0
         rows = ReceiptRow.select(ReceiptRow.id, ReceiptRow.message_id, ReceiptRow.read_s).order_by(ReceiptRow.id)
-        old = [(i, m) for i, m, read_s in rows.limit(limit).tuples() if read_s < before_s]
-        if old:
-            self.fold_all()
-            self._sweep((("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in old]),), [m for _, m in old])
+        seen = list(rows.where(ReceiptRow.id > after).limit(limit).tuples())
+        old = [(i, m) for i, m, read_s in seen if read_s < now_s - keep_s]
+        if not old:
+            return 0
+        self.fold_all()
+        due = old
+        if keeps:
+            terms = self._terms_of({m for _, m in old}, keeps, usual_s)
+            due = [(i, m) for i, m in old if terms.get(m, usual_s) == keep_s]
+        if due:
+            self._sweep((("DELETE FROM receipt WHERE id = ?", [(i,) for i, _ in due]),), [m for _, m in due])
+        if keeps:
+            first_young = next((i for i, _, read_s in seen if read_s >= now_s - keep_s), old[-1][0] + 1)
+            self._looked_at[keep_s] = max(after, *(i for i, _ in old if i < first_young), 0)
         return len(old)
+
+    def save_keep(self, kind: str, ref: str, keep_s: float | None) -> None:
+        """None takes the rule away."""
+        self._looked_at.clear()
+        if keep_s is None:
+            self._add(RetentionRow.delete().where(RetentionRow.kind == kind, RetentionRow.ref == ref))
+        else:
+            self._add(RetentionRow.replace(kind=kind, ref=ref, keep_s=keep_s))
+
+    def is_thread_gone(self, thread_id: int) -> bool:
+        """Whether no message of a thread is left. Between batches; not while some wait to be indexed."""
+        found = "SELECT 1 FROM message WHERE id = ?1 UNION ALL SELECT 1 FROM thread WHERE thread_id = ?1"
+        return not self.unindexed and self._sql.execute(found, (thread_id,)).fetchone() is None
+
+    def _terms_of(self, message_ids: set[int], keeps: Keeps, usual_s: float) -> dict[int, float]:
+        """For how long each of the messages is kept once it is read."""
+        found, ids = among(sorted(message_ids))
+        rows = self._sql.execute(f"SELECT id, thread_id, extra FROM message WHERE id {found}", ids)
+        return {message_id: term_of(message_id, thread_id, extra, keeps, usual_s) for message_id, thread_id, extra in rows}
 
     def sweep_brief(self, now_s: float, limit: int, why: str, sites: Mapping[int, str]) -> tuple[list[Expired], float | None]:
         """End up to ``limit`` messages whose own expiry has passed, where unread. ``sites``: of names at other sites.
@@ -182,3 +227,10 @@ class Expiry(Archive):
         self._sql.executemany(
             "DELETE FROM thread WHERE thread_id = ? AND message_id = ?", [(r.thread_id, r.id) for r in rows if r.thread_id]
         )
+
+
+def term_of(message_id: int, thread_id: int | None, extra: bytes | None, keeps: Keeps, usual_s: float) -> float:
+    """For how long a message is kept once it is read. Of several rules the longest counts."""
+    group = msgpack.unpackb(extra).get("group") if extra else None
+    found = (keeps.get(("thread", str(thread_id or message_id))), keeps.get(("group", str(group))))
+    return max((keep_s for keep_s in found if keep_s is not None), default=usual_s)

@@ -33,7 +33,7 @@ from broker.store.link_rows import LinkRows
 from broker.store.messages import MailRows
 from broker.store.migrations import migrate
 from broker.store.owner_reads import OwnerReads
-from broker.store.schema import MODELS, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MetaRow, SessionRow
+from broker.store.schema import MODELS, BlockRow, ClaimRow, ForwardRow, GroupRow, MailboxRow, MetaRow, RetentionRow, SessionRow
 from broker.store.transactions import is_damage
 
 _USED_IDS = (
@@ -138,7 +138,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry, Owne
         return stored_s + self._settings.digest_s
 
     def _load_company(self, state: State) -> None:
-        """Groups, blocks and claims."""
+        """Groups, blocks, claims, and what is kept for a time of its own."""
         groups = {row[0]: Group(*row) for row in GroupRow.select().tuples()}
         for group_id, mailbox_id in self._sql.execute("SELECT group_id, mailbox_id FROM member"):
             if group_id in groups and mailbox_id in state.by_id:
@@ -154,6 +154,7 @@ class SqliteStore(MailRows, Records, FactRows, EndedMail, LinkRows, Expiry, Owne
             if row[1] in state.by_id:
                 state.claims[row[0]] = Claim(row[0], state.by_id[row[1]], *row[2:])
         state.last_claim_id = max(state.claims, default=0)
+        state.keeps = {(kind, ref): keep_s for kind, ref, keep_s in RetentionRow.select().tuples()}
 
     def last_reading(self) -> ClockReading | None:
         """The clocks as the last life of the broker left them; None in a new database."""

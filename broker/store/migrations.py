@@ -116,8 +116,8 @@ CREATE TABLE pause (mailbox_id INTEGER NOT NULL, other_id INTEGER NOT NULL, sinc
 CREATE TABLE schedule (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, to_name TEXT NOT NULL,
   content TEXT NOT NULL, data BLOB, land INTEGER NOT NULL, kind TEXT NOT NULL, spec TEXT NOT NULL, next_s REAL NOT NULL,
   until_s REAL, created_s REAL NOT NULL, sent_count INTEGER NOT NULL, last_id INTEGER);
-CREATE TABLE retention (kind TEXT NOT NULL, ref_id INTEGER NOT NULL, keep_s REAL NOT NULL,
-  PRIMARY KEY (kind, ref_id)) WITHOUT ROWID;
+CREATE TABLE retention (kind TEXT NOT NULL, ref TEXT NOT NULL, keep_s REAL NOT NULL,
+  PRIMARY KEY (kind, ref)) WITHOUT ROWID;
 """
 
 MIGRATIONS: tuple[str, ...] = (_STEP_1, _STEP_2, _STEP_3, _STEP_4, _STEP_5, _STEP_6)

@@ -300,15 +300,15 @@ class ScheduleRow(Model):
 
 
 class RetentionRow(Model):
-    """How long read mail of a group or a thread is kept. ``kind`` is group or thread, ``ref_id`` its id."""
+    """How long read mail of a group or a thread is kept. ``kind`` is group or thread, ``ref`` its name or number."""
 
     kind = peewee.TextField()
-    ref_id = peewee.IntegerField()
+    ref = peewee.TextField()
     keep_s = peewee.FloatField()
 
     class Meta:
         table_name = "retention"
-        primary_key = peewee.CompositeKey("kind", "ref_id")
+        primary_key = peewee.CompositeKey("kind", "ref")
         without_rowid = True
 
 

@@ -113,6 +113,7 @@ def use_the_service(ask: Asking) -> None:
     ask("owner", "import", from_id="olga", readers=[], message=TEXT, message_id="older", timestamp=1.0)
     for _ in range(2):
         ask("owner", "post", source="ci", to_id="fred", message=TEXT, message_id="run 1")
+    ask("owner", "keep")
     ask("owner", "end_session", name="carla")
 
 

@@ -236,7 +236,7 @@ def test_a_key_acts_as_its_own_name_only(host: Host, machine: Machine) -> None:
         body = {"action": "send", "session_token": wilma.token, "bound_name": "wilma", "door": "cli", **forged}
         assert with_token.request_many([body])[0]["code"] == "key_bound"
         assert with_token.request_many([{**body, "session_token": None}])[0]["code"] == "unauthorized"
-        for action in ("import", "end_session"):
+        for action in ("import", "keep", "end_session"):
             assert with_token.request_many([{"action": action, "session_token": "x"}])[0]["code"] == "unknown_action"
     finally:
         with_token.close()

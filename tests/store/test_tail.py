@@ -291,7 +291,7 @@ def test_the_ids_of_swept_messages_are_forgotten(core: Core) -> None:
     core.send("fred", "claude", message_id="0")
     core.ask("claude", "ack", ids=[m["id"] for m in core.check("claude", limit=50)])
     core.pass_time(40 * 86_400)
-    core.store.sweep_read(core.wall_s, 100)
+    core.store.sweep_read(core.wall_s, 0.0, 100)
     assert (rows(core, "message"), rows(core, "sent_run"), rows(core, "sent_id")) == (0, 0, 0)
 
 

@@ -275,6 +275,7 @@ NOT_DRAWN = {
         (row.name for row in OWNER_ROWS),
         "the owner's, who reads; tests/core/test_owner_mail.py, test_owner_view.py and test_pauses.py have its tables",
     ),
+    "keep": "decides what the sweep of read mail leaves, which the model does not follow (tests/core/test_retention.py)",
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
     "status": "sums up the process, no state of its own; the server's, not the core's (tests/cli)",
 }

@@ -98,7 +98,7 @@ def act(home: Path, seed: str, durability: str) -> None:
             assert run([{"action": "ack", "instance_id": "claude", "ids": ids}])[0]["acked"] == len(ids)
             acks.write("".join(f"read {out.pop(i)}\n" for i in ids).encode())
         if rng.random() < 0.1:
-            store.sweep_read(clock + 1e6 if rng.random() < 0.5 else clock, 50)
+            store.sweep_read(clock + 1e6 if rng.random() < 0.5 else clock, 0.0, 50)
         if rng.random() < 0.2:
             store.fold(rng.randint(1, 30))
         if round_number % 40 == 39:
