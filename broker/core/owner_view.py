@@ -69,6 +69,7 @@ def overview(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
         ],
         "groups": [
             {"name": group.name, "members": sorted(state.by_id[i].name for i in group.members if i in state.by_id)}
+            | ({"keep_s": state.keeps["group", group.name]} if ("group", group.name) in state.keeps else {})
             for group in sorted(state.groups.values(), key=lambda g: g.name)
         ],
         "dead": batch.store.count_dead(DEAD),

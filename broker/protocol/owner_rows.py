@@ -31,7 +31,7 @@ OWNER_ROWS = (
             "questions: [{id, from, to, content, asked_at, deadline, state: open|stale, asked_is, person?}]",
             "alarms: [{id, name, kind, other, since, evidence}]",
             "claims: [{resource, holder, since, until, note}]",
-            "groups: [{name, members}]",
+            "groups: [{name, members, keep_s?: where read mail is kept for a time of its own}]",
             "dead: how many dead letters the owner has not taken off the list, at most 1000",
             "pauses: [{name, other?, since}]",
             "permissions: [{id, name, host, tool, shown: the tool's input as the host gave it, asked_at, until}] that wait",

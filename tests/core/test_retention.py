@@ -51,6 +51,8 @@ def test_only_the_owner_sets_a_rule(devs: Core) -> None:
     assert keep(devs) == []
     assert keep(devs, group="devs", keep_s=YEAR) == [{"group": "devs", "keep_s": YEAR}]
     devs.restart()
+    (group,) = devs.ask(None, "overview", session_token=OWNER)["groups"]
+    assert group["keep_s"] == YEAR
     assert keep(devs, group="devs", keep_s=0) == []
 
 
