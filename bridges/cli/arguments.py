@@ -323,20 +323,6 @@ def mcp(command: Parser) -> None:
     command.add_argument("--name", help="register this name by itself")
 
 
-def keep(command: Parser) -> None:
-    of = command.add_mutually_exclusive_group()
-    of.add_argument("--group", metavar="NAME", help="read mail of that group, also once nobody is in it")
-    of.add_argument("--thread", type=values.message_id, metavar="ID", help="read mail of the thread of that message")
-    command.add_argument("time", nargs="?", type=values.kept_s, metavar="TIME", help="such as 12h, 90d, 2y")
-    command.add_argument("--drop", action="store_true", help="keep it as long as other mail again")
-    json(command)
-
-
-def import_legacy(command: Parser) -> None:
-    command.add_argument("file", metavar="FILE")
-    json(command)
-
-
 def install(command: Parser) -> None:
     command.add_argument("host", nargs="?", choices=("claude", "gemini", "codex"), help="with --check all that are installed")
     how = command.add_mutually_exclusive_group()

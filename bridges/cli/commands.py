@@ -6,6 +6,7 @@ Only the parser of the typed command is built. Fifteen parsers take as long as t
 from __future__ import annotations
 
 from bridges.cli import arguments as takes
+from bridges.cli import keeping_arguments as keeping
 from bridges.cli.fast_parsing import NotOrdinary, parsed_fast
 from broker.version import VERSION
 
@@ -147,10 +148,10 @@ COMMANDS = {
         "keep:keep",
         "keep read mail of a group or thread for another time than other mail",
         "ipc keep --group devs 365d\n  ipc keep --thread 42 --drop",
-        takes.keep,
+        keeping.keep,
     ),
     "import-legacy": CommandRow(
-        "import_mail:run", "take over unread mail from an older system's SQLite database", "", takes.import_legacy
+        "import_mail:run", "take over unread mail from an older system's SQLite database", "", keeping.import_legacy
     ),
     "install": CommandRow(
         "bridges.install.install_command:run",
