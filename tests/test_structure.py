@@ -35,6 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridges.remote": DOOR,
     "bridges.nats": DOOR,
     "bridges.web": DOOR,
+    "bridges.answers": DOOR,
+    "bridges.notify": DOOR | {"bridges.view"},
     "bridges.cli": DOOR | {"bridges.install", "store.backup", "store.doctor", "store.repair_words"},
     "bridges.hosts": DOOR,
     "bridges.install": DOOR,
@@ -190,10 +192,10 @@ def only_the_door_between_sites_knows_nats() -> Iterator[str]:
             yield from (f"{where(path)} imports {name}" for name in sorted(names & {"nats", "nkeys", "nacl"}))
 
 
-def only_the_page_knows_web_servers() -> Iterator[str]:
+def only_what_serves_http_knows_web_servers() -> Iterator[str]:
     packages = {"starlette", "uvicorn", "jinja2", "prometheus_client"}
     for module, path in MODULES.items():
-        if room(module) != "bridges.web":
+        if room(module) not in ("bridges.web", "bridges.answers") and module != "bridges.http_server":
             names = {name.split(".")[0] for name in imports(path)}
             yield from (f"{where(path)} imports {name}" for name in sorted(names & packages))
 
@@ -264,7 +266,7 @@ RULES = (
     the_core_has_no_socket_clock_disk_or_thread,
     only_the_store_knows_sql,
     only_the_door_between_sites_knows_nats,
-    only_the_page_knows_web_servers,
+    only_what_serves_http_knows_web_servers,
     only_the_home_knows_names_of_the_environment,
     text_of_others_is_made_safe_in_one_place,
     scripts_need_the_standard_library_alone,

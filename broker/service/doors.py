@@ -32,5 +32,6 @@ DOORS = (
     DoorRow("bridges.remote", setting="remote"),
     DoorRow("bridges.nats", setting="nats"),
     DoorRow("bridges.web", setting="web"),
+    DoorRow("bridges.answers", setting="answers"),
     DoorRow("bridges.mcp", socket_of=mcp_socket),
 )

@@ -1,0 +1,146 @@
+"""What a link's token lets a person answer: looked up at the broker, shown, and decided by a POST alone.
+
+    token --read--> question --overview: still open?--> reply with the question's own answer id --> the broker takes it once
+                    permission --overview: still waits?--> permission_decide                     --> the broker decides once
+
+A broker that is killed in between has taken the answer or not. Either way the same request is sent again under the same id, so
+nothing is answered twice, and nothing is ever answered without a person's POST.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from bridges.answer_tokens import AnswerToken, answer_id, read
+from bridges.answers.confirm_pages import permission_page, question_page, said
+from bridges.person_session import person_session
+from broker.client.aio import AsyncConnection
+from broker.home.files import answer_key, owner_key
+from broker.home.message_files import locate, original
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError, RemoteError
+
+_ASK_S = 15.0
+_BUTTONS = "buttons"
+"""In a question's data: the answers that its asker proposes."""
+_LOST = frozenset({"unauthorized", "session_expired", "session_replaced", "session_ended"})
+_LABEL_CHARS = 200
+_SHOWN_CHARS = 200_000
+_GONE = frozenset({"id_conflict", "unknown_message", "not_answerable"})
+"""What a reply meets that comes too late: another answer came a moment before, or the question was taken back."""
+
+
+class AnsweredAlready(Exception):
+    """What the token names is answered, withdrawn or over."""
+
+
+class Answering:
+    """Questions and permissions, as the holder of a token sees and decides them."""
+
+    def __init__(self, settings: Settings, broker: AsyncConnection) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._key = answer_key(settings.home)
+        self._owner = owner_key(settings.home)
+        self._one_at_a_time = asyncio.Lock()
+        self._session: dict[str, tuple[str, str]] = {}
+
+    def read(self, token: str) -> AnswerToken:
+        """Raises TokenForged, TokenLate."""
+        return read(self._key, token, time.time())
+
+    async def show(self, token: AnswerToken) -> Response:
+        """The page that asks. It decides nothing. Raises AnsweredAlready, IpcError."""
+        row = await self._found(token)
+        if token.kind == "permission":
+            return permission_page(row["name"], row["host"], row["tool"], row["shown"])
+        text, buttons = await self._whole(token.id, row)
+        return question_page(row["from"], text, buttons)
+
+    async def decide(self, token: AnswerToken, form: Mapping[str, str]) -> Response:
+        """Take the answer of a form. Raises AnsweredAlready, IpcError."""
+        async with self._one_at_a_time:  # of two links to one question the second finds it answered
+            row = await self._found(token)
+            if token.kind == "permission":
+                return await self._permit(token, row, form.get("decision", ""))
+            return await self._answer(token, row, form)
+
+    async def _permit(self, token: AnswerToken, row: dict[str, Any], decision: str) -> Response:
+        if decision not in ("allow", "deny"):
+            raise IpcError("bad_request", detail="Choose one of the two buttons")
+        try:
+            await self._ask("permission_decide", session_token=self._owner, permission_id=token.id, decision=decision)
+        except RemoteError as e:
+            if e.code == "permission_over":
+                raise AnsweredAlready from None
+            raise
+        done = "allowed" if decision == "allow" else "denied"
+        return said(f"You {done} it", f"The host of {row['name']} has been told.", 200)
+
+    async def _answer(self, token: AnswerToken, row: dict[str, Any], form: Mapping[str, str]) -> Response:
+        text = form.get("answer", "").strip()
+        if "button" in form:
+            _text, buttons = await self._whole(token.id, row)
+            chosen = form["button"]
+            if not (chosen.isascii() and chosen.isdigit() and int(chosen[:3]) < len(buttons)):
+                raise IpcError("bad_request", detail="The question has no such button")
+            text = buttons[int(chosen)]
+        if not text:
+            raise IpcError("bad_request", detail="The answer is empty")
+        fields = {"to_message": token.id, "message": {"content": text}, "message_id": answer_id(token.id), "person": True}
+        try:
+            await self._as_person(row["to"], fields)
+        except RemoteError as e:
+            if e.code in _GONE:
+                raise AnsweredAlready from None
+            raise
+        return said("Your answer is on its way", f"{row['from']} gets it with its next look at its mail.", 200)
+
+    async def _as_person(self, name: str, fields: dict[str, Any]) -> None:
+        """Reply as the one who was asked; a session that was lost is taken up again once."""
+        for again in (False, True):
+            if name not in self._session:
+                self._session[name] = await asyncio.to_thread(person_session, self._settings, name, door="answers")
+            try:
+                await self._ask("reply", session_token=self._session[name][1], **fields)
+                return
+            except RemoteError as e:
+                if again or e.code not in _LOST:
+                    raise
+                del self._session[name]
+
+    async def _found(self, token: AnswerToken) -> dict[str, Any]:
+        """The row of overview of what the token names. Raises AnsweredAlready where it is answered or over."""
+        rows = (await self._ask("overview", session_token=self._owner)).get(f"{token.kind}s", ())
+        row: dict[str, Any] | None = next((row for row in rows if str(row["id"]) == token.id), None)
+        if row is None:
+            raise AnsweredAlready
+        return row
+
+    async def _whole(self, question_id: str, row: dict[str, Any]) -> tuple[str, list[str]]:
+        """The question's whole text, and the answers that its asker proposes."""
+        reply = await self._ask("letters", session_token=self._owner, letter_id=question_id)
+        found = next(iter(reply["messages"]), {"message": {"content": row["content"]}})
+        text = await asyncio.to_thread(self._file_of, found) or str(found["message"]["content"])
+        if len(text) > _SHOWN_CHARS:
+            text = f"{text[:_SHOWN_CHARS]}\n[{len(text) - _SHOWN_CHARS:,} more characters: read them at the page]"
+        data = found["message"].get("data")
+        proposed = data.get(_BUTTONS) if isinstance(data, dict) else None
+        buttons = proposed if isinstance(proposed, list) else []
+        return text, [one[:_LABEL_CHARS] for one in buttons if isinstance(one, str) and one.strip()]
+
+    def _file_of(self, found: dict[str, Any]) -> str:
+        """The text of a large message; empty for another."""
+        file: dict[str, Any] = found.get("file") or {}
+        path = locate(file["path"], self._settings) if file else None
+        whole = None if path is None else original(path, file["sha256"])
+        return "" if whole is None else whole.decode("utf-8", "replace")
+
+    async def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
+        reply = await self._broker.request({"action": action, **fields}, _ASK_S)
+        if reply.get("status") != "ok":
+            raise RemoteError(reply)
+        return reply

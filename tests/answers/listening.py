@@ -1,0 +1,115 @@
+"""A service whose supervisor runs the answers listener, on a free port, and requests to it as a phone or a sender makes."""
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from bridges.answer_tokens import mint
+from bridges.person_session import person_session
+from bridges.webhook_signatures import secret_bytes, sign
+from broker.client.sync import Connection
+from broker.home.files import answer_key, owner_key
+from tests.conftest import Service, wait_for
+from tests.processes import alive
+
+GITHUB_SECRET = "a secret of twenty characters"  # noqa: S105
+GENERIC_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105
+CONFIG = f"""
+[webhooks.ci]
+form = "github"
+secret = "{GITHUB_SECRET}"
+to = "builder"
+
+[webhooks.shop]
+form = "generic"
+secret = "{GENERIC_SECRET}"
+to = "seller"
+land = "turn"
+"""
+
+
+class HttpAnswer(NamedTuple):
+    """Header names are lowercase."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+class Listening(Service):
+    """A service with the listener."""
+
+    def __init__(self, home: Path, config: str = CONFIG, **environment: str) -> None:
+        super().__init__(
+            home, **{"IPC_ANSWERS": "127.0.0.1:0", "IPC_WEB_HOSTS": "ipc.example", "IPC_PERSON": "pat", **environment}
+        )
+        (home / "config.toml").write_text(config)
+
+    def start(self) -> "Listening":
+        super().start()
+        wait_for("the listener", self.answers_port, explain=self.describe)
+        return self
+
+    def answers_port(self) -> int:
+        state = self._read("answers.json")
+        return 0 if not state or state["error"] or not alive(state["pid"]) else int(state["port"])
+
+    def http(self, method: str, path: str, body: bytes = b"", **headers: str) -> HttpAnswer:
+        """One request; ``_`` in a header's name stands for ``-``."""
+        named = {"Host": "ipc.example", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.answers_port(), timeout=20)) as connection:
+            connection.request(method, path, body=body if body or method == "POST" else None, headers=named)
+            reply = connection.getresponse()
+            text = reply.read().decode()
+            return HttpAnswer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, text)
+
+    def post_form(self, path: str, **fields: str) -> HttpAnswer:
+        form = "application/x-www-form-urlencoded"
+        return self.http("POST", path, urlencode(fields).encode(), Content_Type=form, Origin="https://ipc.example")
+
+    def owner(self, action: str, **fields: Any) -> dict[str, Any]:
+        with contextlib.closing(Connection(self.settings, autostart=False)) as connection:
+            return connection.request(action, session_token=owner_key(self.home), **fields)
+
+    def token(self, kind: str, of_id: str, life_s: float = 600.0) -> str:
+        return mint(answer_key(self.home), kind, of_id, time.time(), life_s)
+
+    def person(self) -> str:
+        """The person's token."""
+        with self.environment():
+            return person_session(self.settings, door="test")[1]
+
+    def question(self, asker: str, text: str = "deploy?", **data: Any) -> str:
+        """Register the person and an asker, ask; the question's id."""
+        self.person()
+        client = self.connect(asker, force=True)
+        message = {"content": text, **({"data": data} if data else {})}
+        return str(client.request("ask", to_id="pat", message=message)["number"])
+
+    def answers(self, asker: str) -> list[str]:
+        client = self.connect(asker, force=True)
+        return [mail.content for mail in client.check()]
+
+    def github(
+        self, body: bytes, delivery: str, event: str = "push", secret: str = GITHUB_SECRET, **headers: str
+    ) -> HttpAnswer:
+        digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        named = {"X_GitHub_Event": event, "X_GitHub_Delivery": delivery, "X_Hub_Signature_256": f"sha256={digest}"}
+        return self.http("POST", "/hook/ci", body, **{"Content_Type": "application/json", **named, **headers})
+
+    def generic(self, body: bytes, delivery: str, off_s: float = 0.0, secret: str = GENERIC_SECRET) -> HttpAnswer:
+        at_s = int(time.time() + off_s)
+        named = {"webhook_id": delivery, "webhook_timestamp": str(at_s)}
+        return self.http(
+            "POST", "/hook/shop", body, **named, webhook_signature=sign(secret_bytes(secret), delivery, at_s, body)
+        )
+
+
+def payload(**fields: Any) -> bytes:
+    return json.dumps({"repository": {"full_name": "octo/repo"}, "sender": {"login": "octocat"}, **fields}).encode()
