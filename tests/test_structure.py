@@ -200,6 +200,12 @@ def only_what_serves_http_knows_web_servers() -> Iterator[str]:
             yield from (f"{where(path)} imports {name}" for name in sorted(names & packages))
 
 
+def only_the_clock_of_appointments_knows_cron() -> Iterator[str]:
+    for path in MODULES.values():
+        if where(path) != "broker/server/cron.py" and "cronsim" in imports(path):
+            yield f"{where(path)} imports cronsim"
+
+
 def only_the_home_knows_names_of_the_environment() -> Iterator[str]:
     for module, path in MODULES.items():
         if room(module) not in ("home", "bridges.scripts"):
@@ -267,6 +273,7 @@ RULES = (
     only_the_store_knows_sql,
     only_the_door_between_sites_knows_nats,
     only_what_serves_http_knows_web_servers,
+    only_the_clock_of_appointments_knows_cron,
     only_the_home_knows_names_of_the_environment,
     text_of_others_is_made_safe_in_one_place,
     scripts_need_the_standard_library_alone,

@@ -172,6 +172,16 @@ def unwatch(command: Parser) -> None:
     common(command)
 
 
+def schedule(command: Parser) -> None:
+    command.add_argument("to", metavar="TO", nargs="?", help="the recipient; or drop ID; without it: list yours")
+    command.add_argument("--in", dest="in_", type=values.seconds, metavar="TIME", help="once, after 90s, 20m, 1h30m, 2d")
+    command.add_argument("--at", type=values.moment, metavar="WHEN", help="once, at 17:30 or '2027-03-01 08:00'")
+    command.add_argument("--every", type=values.seconds, metavar="TIME", help="again and again, each 60s or more")
+    command.add_argument("--cron", metavar="FIELDS", help="again and again: minute hour day month weekday, as '0 9 * * 1-5'")
+    command.add_argument("--until", type=values.moment, metavar="WHEN", help="no more after that")
+    text(command)
+
+
 def autocheck(command: Parser) -> None:
     command.add_argument("what", nargs="?", choices=("start", "stop", "status"), default="status")
     command.add_argument(

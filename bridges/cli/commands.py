@@ -66,7 +66,9 @@ HERE = frozenset(
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
 """What runs in their place with a key file."""
-QUICK_MODULES = frozenset({"mail", "say", "conversation", "dead", "history", "team", "sites", "watch", "log", "completion"})
+QUICK_MODULES = frozenset(
+    {"mail", "say", "conversation", "dead", "history", "team", "schedule", "sites", "watch", "log", "completion"}
+)
 
 
 COMMANDS = {
@@ -141,6 +143,12 @@ COMMANDS = {
     ),
     "watches": CommandRow("watches:watches", "what you are told of", "", takes.common),
     "unwatch": CommandRow("watches:unwatch", "be told no more", "ipc unwatch 3", takes.unwatch),
+    "schedule": CommandRow(
+        "schedule:schedule",
+        "send later, or again and again; list what is due; drop one",
+        'ipc schedule bob "stand up" --cron "0 9 * * 1-5"\n  ipc schedule fred "look" --in 20m\n  ipc schedule drop 3',
+        takes.schedule,
+    ),
     "alarms": CommandRow("watches:alarms", "agents that are stuck, and how that is known", "", takes.common),
     "autocheck": CommandRow("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", takes.autocheck),
     "mcp": CommandRow("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", takes.mcp),

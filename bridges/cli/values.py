@@ -8,6 +8,20 @@ def message_id(text: str) -> str:
     return text.removeprefix("#")
 
 
+def seconds(text: str) -> float:
+    """A length of time, such as 20m."""
+    from bridges.cli import times
+
+    return times.seconds(text)
+
+
+def moment(text: str) -> float:
+    """A Unix time, such as the next 17:30."""
+    from bridges.cli import times
+
+    return times.moment(text)
+
+
 class Between:
     """The type of an argument that is a number of ``unit`` from ``low`` to ``high``.
 
@@ -90,6 +104,7 @@ ttl_s = Bounded("send", "ttl_s", float, "seconds")
 deadline_s = Bounded("ask", "deadline_s", float, "seconds")
 claim_s = Bounded("claim", "ttl_s", float, "seconds")
 watch_s = Bounded("watch_agent", "ttl_s", float, "seconds")
+schedule_number = Bounded("schedule_drop", "schedule_id", int, "(ipc schedule lists them)")
 watch_number = Bounded("unwatch_agent", "watch_id", int, "(ipc watches lists them)")
 count = Bounded("check", "limit", int, "messages")
 page_size = Bounded("history", "limit", int, "messages")

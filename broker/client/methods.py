@@ -336,6 +336,18 @@ class Methods(Generic[Reply, Mails, Answer, Count, Text, Rows]):
     def watches(self) -> Reply:
         return self.request("watches")
 
+    def schedule(self, to: str, content: str, data: Any = None, *, message_id: str | None = None, **when: Any) -> Reply:
+        """Have a message sent later. ``when`` is one of ``at_s`` (a Unix time), ``in_s``, ``every_s`` (seconds), ``cron`` (five
+        fields); for the last two ``until_s`` ends it. ``land`` as for ``send``. ``schedule`` in the reply has its ``id``."""
+        return self.request(**_message("schedule", content, data, message_id, to_id=to, **when))
+
+    def schedules(self) -> Reply:
+        return self.request("schedules")
+
+    def schedule_drop(self, schedule_id: int | None = None) -> Reply:
+        """Send no more of one schedule of this agent, or without an id of all."""
+        return self.request("schedule_drop", schedule_id=schedule_id)
+
     def alarms(self) -> Reply:
         """Agents that do not go on: ``name``, ``kind``, ``since`` and ``evidence`` of each."""
         return self.request("alarms")

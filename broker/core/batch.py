@@ -9,6 +9,7 @@ from broker.core.journal import Journal
 from broker.core.state import Mailbox, Moment, Route, Session, State
 from broker.core.storage import Store
 from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
 
 DOOR_LENGTH = 32
 
@@ -109,6 +110,11 @@ def anybody(_route: Route) -> bool:
     return True
 
 
+def no_cron(_spec: str, _after_s: float) -> float:
+    """No cron time can be counted."""
+    raise IpcError("no_cron")
+
+
 @dataclass(slots=True)
 class Batch:
     """The state that it changes, the rows that it writes, the replies that are sent once all is committed."""
@@ -128,6 +134,8 @@ class Batch:
     """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
     may_decide: Callable[[Route], bool] = anybody
     """Whether the owner's key at a connection is no agent's, as far as the system tells."""
+    next_cron: Callable[[str, float], float] = no_cron
+    """The first Unix time after another that cron fields name, or ``inf``. Raises ``bad_request``, ``no_cron``."""
     lives: dict[Body, bool | None] = field(default_factory=dict)
     """What ``is_alive`` said in this batch: a list of all agents asks it of each."""
     rest: list[Frame] = field(default_factory=list)

@@ -3,7 +3,7 @@
 Theory of operation. A chore is a function of a batch. It does at most ``ROWS`` rows of its work and returns the monotonic
 second at which it wants to run again, ``inf`` where nothing is left for it. Whoever makes work for a chore calls
 ``Batch.chore_at``. So an idle broker has no chore, and sleeps. All that are due share a transaction of their own
-(``Engine.keep_house``): a disk that is full postpones them, and refuses nobody's request.
+(``Engine.keep_house``), and those that send mail another: a disk that is full postpones them, and refuses nobody's request.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +28,10 @@ def do(batch: Batch, chores: Mapping[str, Chore]) -> None:
     batch.journal.set(state, "chore_s", min(state.chores.values(), default=inf))
 
 
-def postpone(batch: Batch) -> None:
-    """Try again later; call it after the rollback."""
-    batch.state.chore_s = batch.now.mono_s + POSTPONED_S
+def postpone(batch: Batch, chores: Mapping[str, Chore]) -> None:
+    """Try those that are due again later; call it after the rollback."""
+    state, now_s = batch.state, batch.now.mono_s
+    for name in chores:
+        if state.chores.get(name, 0.0) <= now_s:
+            state.chores[name] = now_s + POSTPONED_S
+    state.chore_s = min(state.chores.values(), default=inf)

@@ -17,49 +17,12 @@ used up go to ``rest``, and reads of the archive go to ``aside``, to be run one 
 
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from broker.core import (
-    activity,
-    agent_watches,
-    alarms,
-    blocks,
-    bounces,
-    chores,
-    claims,
-    conversation,
-    dead_letters,
-    delivery,
-    far_word,
-    fast_sends,
-    groups,
-    history,
-    imports,
-    link_door,
-    naming,
-    notices,
-    owner_feed,
-    owner_mail,
-    owner_view,
-    pauses,
-    permissions,
-    posts,
-    presence,
-    quiet,
-    radar,
-    receipts,
-    retention,
-    sending,
-    sessions,
-    site_table,
-    steps,
-    wakes,
-    watching,
-    ways,
-)
+from broker.core import chores, fast_sends, notices, owner_feed, sessions, watching
 from broker.core.batch import (
     DOOR_LENGTH,
     Answers,
@@ -71,9 +34,11 @@ from broker.core.batch import (
     TimeBudget,
     anybody,
     childless,
+    no_cron,
     nobody,
     unseen,
 )
+from broker.core.handlers import CHORES, HANDLERS, MAILINGS, Handler
 from broker.core.leases import tidy
 from broker.core.state import Moment, Route, Session, State
 from broker.core.storage import Store, StoreError, StoreLocked
@@ -84,97 +49,12 @@ from broker.protocol.errors import IpcError
 from broker.protocol.former_actions import FORMER_ACTIONS, of_today
 from broker.protocol.rows import Access, Action
 
-Handler = Callable[[Batch, Any, Incoming], dict[str, Any] | None]
 READ = {
     action.name: {"id", "action", "session_token", "door", "bound_name", "peer_uid", *(field.name for field in action.fields)}
     for action in ACTIONS.values()
 }
 """The fields of each action that are read; a reply names the others as ``ignored``."""
 Decided = tuple[list[Outgoing | Answers], list[Event]]
-
-HANDLERS: dict[str, Handler] = {
-    "register": naming.register,
-    "send": sending.send,
-    "broadcast": sending.broadcast,
-    "reply": conversation.reply,
-    "ask": conversation.ask,
-    "forward": conversation.forward,
-    "withdraw": conversation.withdraw,
-    "dead": dead_letters.dead,
-    "dead_send": dead_letters.dead_send,
-    "dead_drop": dead_letters.dead_drop,
-    "receipts": receipts.receipts,
-    "asks": conversation.asks,
-    "check": delivery.check,
-    "ack": delivery.ack,
-    "release": delivery.release,
-    "touch": delivery.touch,
-    "count": delivery.count,
-    "subscribe": watching.subscribe,
-    "unsubscribe": watching.unsubscribe,
-    "way": wakes.answer,
-    "history": history.history,
-    "search": history.search,
-    "list": presence.list_instances,
-    "presence": presence.presence,
-    "report": activity.report,
-    "permission_ask": permissions.ask,
-    "permission_decide": permissions.decide,
-    "rename": naming.rename,
-    "unregister": naming.unregister,
-    "whoami": naming.whoami,
-    "end_session": sessions.end_session,
-    "groups": groups.groups,
-    "group_create": groups.create,
-    "group_join": groups.join,
-    "group_leave": groups.leave,
-    "block": blocks.block,
-    "unblock": blocks.unblock,
-    "blocks": blocks.blocks,
-    "claim": claims.claim,
-    "claim_release": claims.release,
-    "claims": claims.claims,
-    "watch_agent": agent_watches.watch_agent,
-    "unwatch_agent": agent_watches.unwatch_agent,
-    "watches": agent_watches.watches,
-    "alarms": alarms.alarms,
-    "autocheck": presence.autocheck,
-    "import": imports.import_mail,
-    "post": posts.post,
-    "keep": retention.keep,
-    "sites": site_table.sites,
-    "person": owner_view.person,
-    "overview": owner_view.overview,
-    "traffic": owner_view.traffic,
-    "letters": owner_mail.letters,
-    "dead_letters": owner_mail.dead_letters,
-    "dead_forward": owner_mail.dead_forward,
-    "dead_forget": owner_mail.dead_forget,
-    "pause": pauses.pause,
-    "watch_all": owner_feed.watch_all,
-    "link_open": link_door.open_,
-    "link_take": link_door.take,
-    "link_sent": link_door.sent,
-    "link_streams": link_door.streams,
-    "link_arrived": link_door.arrived,
-    "link_marks": link_door.marks,
-    "link_told": link_door.told,
-    "link_hints": link_door.hints,
-}
-"""The function of each action. ``ping`` and ``status`` tell of the process; the server adds them."""
-CHORES: dict[str, chores.Chore] = {
-    "quiet": quiet.promote,
-    ways.CHORE: wakes.go_on,
-    "claims": claims.end_lapsed,
-    permissions.CHORE: permissions.end_lapsed,
-    "radar": radar.sweep,
-    "watches": agent_watches.write_gathered,
-    "steps": steps.write_down,
-    far_word.EXPIRED: far_word.tell_expired,
-    "overdue": bounces.search,
-    "bounces": bounces.tell,
-}
-"""What time demands, in the order in which it is done."""
 
 
 @dataclass(slots=True)
@@ -197,6 +77,8 @@ class Engine:
     """Seconds since the last living child of a process began; None if it has none, or where that can't be seen."""
     may_decide: Callable[[Route], bool] = anybody
     """Whether a connection may decide about a permission, beside having the owner's key."""
+    next_cron: Callable[[str, float], float] = no_cron
+    """The first Unix time after another that cron fields name, or ``inf``. Raises ``bad_request``, ``no_cron``."""
     rest: list[Frame] = field(default_factory=list)
     """Frames that the last run had no time for, and in ``aside`` the reads of the archive. The caller runs them later."""
     aside: list[tuple[Session | None, Incoming]] = field(default_factory=list)
@@ -219,17 +101,23 @@ class Engine:
         self._commit(self._batch(now), lambda batch: notices.notify_all(batch, text))
 
     def keep_house(self, now: Moment) -> Decided:
-        """Do the chores that are due, in a transaction of their own. What is returned is committed."""
-        batch = self._batch(now)
-        try:
-            self._commit(batch, self._do_chores)
-        except StoreError as e:
-            chores.postpone(batch)
-            return [], [Event("chores_postponed", {"detail": str(e)})]
-        return batch.out, batch.events
+        """Do the chores that are due, in transactions of their own. What is returned is committed."""
+        out: list[Outgoing | Answers] = []
+        events: list[Event] = []
+        for some in (CHORES, MAILINGS):
+            batch = self._batch(now)
+            try:
+                self._commit(batch, partial(self._do_chores, some))
+            except StoreError as e:
+                chores.postpone(batch, some)
+                events.append(Event("chores_postponed", {"detail": str(e)}))
+            else:
+                out += batch.out
+                events += batch.events
+        return out, events
 
     def _batch(self, now: Moment, budget: TimeBudget | None = None) -> Batch:
-        facts = self.is_alive, self.is_person, self.youngest_child_s, self.may_decide
+        facts = self.is_alive, self.is_person, self.youngest_child_s, self.may_decide, self.next_cron
         return Batch(self.state, self.store, self.settings, now, self.make_token, budget, *facts)
 
     def _commit(self, batch: Batch, decide: Callable[[Batch], object], *, marks: bool = True) -> None:
@@ -291,8 +179,8 @@ class Engine:
         self.rest, self.aside = batch.rest, batch.aside
         return batch.out, batch.events
 
-    def _do_chores(self, batch: Batch) -> None:
-        chores.do(batch, CHORES)
+    def _do_chores(self, some: Mapping[str, chores.Chore], batch: Batch) -> None:
+        chores.do(batch, some)
         if batch.woken:
             watching.hand_out(batch)
         owner_feed.tell(batch)

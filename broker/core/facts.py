@@ -167,3 +167,29 @@ class AgentWatch(NamedTuple):
     once: bool
     wake: bool
     until_s: float
+
+
+class Schedule(NamedTuple):
+    """Mail that is due later. Its text and data are in the store alone. ``broker.core.schedules`` says what its fields mean."""
+
+    id: int
+    mailbox_id: int
+    """Whose it is."""
+    client_id: str | None
+    """The id that its request was made under."""
+    to_name: str
+    land: int
+    kind: str
+    """``at``, ``in``, ``every`` or ``cron``."""
+    spec: str
+    """What was asked: a Unix time, seconds, or five fields."""
+    next_s: float
+    """When it is due: ``at`` and ``cron`` in Unix time of the wall clock, the others in seconds of the terms' clock."""
+    until_s: float | None
+    """Unix time of the wall clock."""
+    created_s: float
+    sent_count: int = 0
+    """How many messages it has sent, and the last one's id."""
+    last_id: int | None = None
+    failed: str = ""
+    """Why the last one was refused."""

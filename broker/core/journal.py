@@ -90,6 +90,7 @@ class Journal:
             "last_claim_id",
             "last_alarm_id",
             "last_watch_id",
+            "last_schedule_id",
             "dropped_bounces",
             "registered",
         ],
@@ -108,7 +109,7 @@ class Journal:
     @overload
     def set(self, thing: State, attribute: Literal["expired_far"], value: list[tuple[int, int, str]]) -> None: ...
     @overload
-    def set(self, thing: State, attribute: Literal["next_expiry_s"], value: float | None) -> None: ...
+    def set(self, thing: State, attribute: Literal["next_expiry_s", "scheduled_ahead_s"], value: float | None) -> None: ...
     def set(self, thing: object, attribute: str, value: object) -> None:
         self._undo.append((setattr, (thing, attribute, getattr(thing, attribute))))
         setattr(thing, attribute, value)

@@ -19,6 +19,7 @@ from broker.core.looks import look
 from broker.core.mailboxes import drop_mailbox, give_name, new_mailbox, set_claimed
 from broker.core.notices import tell_of_rename
 from broker.core.presence import GONE_AFTER_S
+from broker.core.schedules import drop_schedules, follow
 from broker.core.sessions import act_as, check_right_to_register, drop_session, replace_sessions, token_hash
 from broker.core.standing import Kind, Standing, wanted
 from broker.core.state import NOT_SEARCHED, Mailbox, Session, State
@@ -112,15 +113,16 @@ def check_renewal(batch: Batch, found: Standing, token: str) -> None:
 def make_room(batch: Batch) -> None:
     """Where ``name_limit`` names are registered, free those that have been silent longest; raise ``too_many_names`` if none is.
 
-    A silent name has no mail, no body that lives, and was last active 15 minutes ago. A name that was never used goes first, a
-    minute after it was registered.
+    A silent name has no mail, no schedule, no body that lives, and was last active 15 minutes ago. A name that was never used
+    goes first, a minute after it was registered.
     """
     state, limit, now = batch.state, batch.settings.name_limit, batch.now
     if state.registered < limit:
         return
     silent: list[Mailbox] = []
     if now.mono_s >= state.crowded_s:
-        quiet = (m for m in state.by_id.values() if m.claimed and not m.queued and not m.awaited)
+        owners = {one.mailbox_id for one in state.schedules.values()}
+        quiet = (m for m in state.by_id.values() if m.claimed and not m.queued and not m.awaited and m.id not in owners)
         silent = [m for m in quiet if now.due_s - m.last_seen_s > (GONE_AFTER_S if used(m) else _UNUSED_S)]
     oldest = nsmallest(max(_LOOKED_AT, limit // 100), silent, key=lambda m: (used(m), m.last_seen_s))
     free = [m for m in oldest if not is_held(batch, m)]
@@ -141,6 +143,7 @@ def release_name(state: State, store: Store, mailbox: Mailbox, journal: Journal)
     """Free a name: its sessions end, its mail stays for the next who registers it."""
     for token in (*mailbox.ended, *([mailbox.session.token_hash] if mailbox.session is not None else [])):
         drop_session(state, store, state.sessions[token], journal)
+    drop_schedules(state, store, mailbox, journal)
     set_claimed(state, mailbox, journal, claimed=False)
     store.save_mailbox(mailbox)
 
@@ -150,6 +153,7 @@ def unregister(batch: Batch, session: Session, request: Incoming) -> dict[str, A
     act_as(batch, session, request, "instance_id")
     mailbox = session.mailbox
     replace_sessions(batch, mailbox)
+    drop_schedules(batch.state, batch.store, mailbox, batch.journal)
     set_claimed(batch.state, mailbox, batch.journal, claimed=False)
     batch.state.names_version += 1
     batch.store.save_mailbox(mailbox)
@@ -180,6 +184,7 @@ def rename(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:
     batch.store.save_mailbox(mailbox)
     drop_forward(state, batch.store, new, journal)  # one that is over, or the way back, which must not forward to itself
     begin_forward(batch, old, mailbox)
+    follow(batch, old, new)
     tell_of_rename(batch, mailbox, f"📝 {old} renamed to {new}")
     batch.event("renamed", old=old, new=new)
     return {"message": f"Renamed {old} to {new}"}

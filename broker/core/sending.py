@@ -53,10 +53,11 @@ def read_options(batch: Batch, session: Session, body: dict[str, Any], draft: Dr
         draft.extra["supersedes"] = letter.id
 
 
-def post(batch: Batch, session: Session, draft: Draft, *, person: bool = False) -> tuple[int, dict[str, Any]]:
-    """Charge the rate limit, check the limits of the recipients, store: the message's id, and the reply."""
+def post(batch: Batch, session: Session | None, draft: Draft, *, person: bool = False) -> tuple[int, dict[str, Any]]:
+    """Charge the session's rate limit, check the limits of the recipients, store: the message's id, and the reply."""
     sender, target = draft.sender, draft.target
-    take_tokens(batch, session, max(1, len(target.mailboxes)))
+    if session is not None:
+        take_tokens(batch, session, max(1, len(target.mailboxes)))
     draft.target, full = with_room(batch, sender, target)
     if target.group is not None:
         draft.target = draft.target._replace(outcome=outcome_of(draft.target, target.group))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple
 
-from broker.core.facts import NOBODY, Activity, AgentWatch, Alarm, Body, Step, Waking
+from broker.core.facts import NOBODY, Activity, AgentWatch, Alarm, Body, Schedule, Step, Waking
 from broker.core.link_state import SiteLink
 from broker.core.near_names import Nearby
 
@@ -336,6 +336,9 @@ class State:
     alarms: dict[int, Alarm] = field(default_factory=dict)
     """The open ones."""
     agent_watches: dict[int, AgentWatch] = field(default_factory=dict)
+    schedules: dict[int, Schedule] = field(default_factory=dict)
+    scheduled_ahead_s: float | None = None
+    """``ahead_s`` of the moment when the cron times among them were last held against the wall clock."""
     looks: dict[int, float] = field(default_factory=dict)
     """Mailbox id to the monotonic second at which the radar looks at its agent."""
     chains: dict[int, int] = field(default_factory=dict)
@@ -350,6 +353,7 @@ class State:
     """By watch: when its watcher was last told (monotonic), the notice, and what has happened since."""
     last_alarm_id: int = 0
     last_watch_id: int = 0
+    last_schedule_id: int = 0
     tidy_at: tuple[int, int] = (TIDY, TIDY)
     """Lengths at which these two are looked through for stale entries."""
     given_back: set[int] = field(default_factory=set)

@@ -83,6 +83,7 @@ class Settings:
     wake_limit: int = _setting(60, "IPC_WAKE_LIMIT", "times an hour that mail wakes an idle agent, 0 = no limit", 0)
     pair_wake_limit: int = _setting(20, "IPC_PAIR_WAKE_LIMIT", "of them by the mail of one sender, 0 = no limit", 0)
     claim_limit: int = _setting(200, "IPC_CLAIM_LIMIT", "claims a session", 1)
+    schedule_limit: int = _setting(100, "IPC_SCHEDULE_LIMIT", "schedules a session", 1)
     group_limit: int = _setting(1000, "IPC_GROUP_LIMIT", "groups", 1)
     digest_s: float = _setting(900.0, "IPC_DIGEST", "s until mail that lands as digest wakes its reader", 1, DAY_S)
     lease_s: float = _setting(30.0, "IPC_LEASE", "s until unacknowledged mail comes back", 0.05, DAY_S)

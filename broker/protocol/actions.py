@@ -12,6 +12,7 @@ from broker.protocol.mail_rows import MAIL_ROWS
 from broker.protocol.owner_rows import OWNER_ROWS
 from broker.protocol.permission_rows import PERMISSION_ROWS
 from broker.protocol.rows import Access, Action, Field
+from broker.protocol.schedule_rows import SCHEDULE_ROWS
 from broker.protocol.site_rows import SITE_ROWS
 
 SERVICE_ROWS = (
@@ -55,9 +56,8 @@ SERVICE_ROWS = (
     ),
 )
 
-ACTIONS: dict[str, Action] = {
-    row.name: row for row in (*AGENT_ROWS, *MAIL_ROWS, *SITE_ROWS, *OWNER_ROWS, *PERMISSION_ROWS, *SERVICE_ROWS)
-}
+_ALL = (*AGENT_ROWS, *MAIL_ROWS, *SCHEDULE_ROWS, *SITE_ROWS, *OWNER_ROWS, *PERMISSION_ROWS, *SERVICE_ROWS)
+ACTIONS: dict[str, Action] = {row.name: row for row in _ALL}
 
 LONG = frozenset(name for name, action in ACTIONS.items() if action.long)
 """Requests whose reply may be many times as long as they are, beside those that deliver mail."""

@@ -179,6 +179,14 @@ _ROWS = (
     ErrorKind(
         "claims_full", 429, "All agents together hold {limit} claims", "Wait until some end: claims lists them.", retryable=True
     ),
+    ErrorKind("too_many_schedules", 429, "A session may have {limit} schedules", "Drop some: schedules lists them."),
+    ErrorKind("schedules_full", 429, "All agents together have {limit} schedules", "Wait until some end.", retryable=True),
+    ErrorKind(
+        "no_cron",
+        501,
+        "Cron times need the package cronsim, which is not installed where the broker runs",
+        "Run: pip install 'agent-ipc[cron]', or use every_s.",
+    ),
     ErrorKind("too_many_memberships", 429, "An agent may be in {limit} groups", "Leave some: groups lists them."),
     ErrorKind("too_many_groups", 429, "There may be {limit} groups", "Join one of those: groups lists them."),
     ErrorKind(

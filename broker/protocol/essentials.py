@@ -3,8 +3,8 @@
 DEFAULT_TIMEOUT_S = 30.0
 """Seconds that a client waits for a reply, beside what its request may wait at the broker."""
 
-STORES = ("send", "broadcast", "reply", "ask", "forward", "dead_send", "dead_forward")
-"""Requests that store mail, and so take a message id: one made again with the same id is stored once."""
+STORES = ("send", "broadcast", "reply", "ask", "forward", "dead_send", "dead_forward", "schedule")
+"""Requests that store mail, now or later, and so take a message id: one made again with the same id is stored once."""
 
 LANDINGS = ("digest", "turn", "tool", "interrupt")
 """When mail may reach an agent, the mildest first: with other mail, when its turn ends, after its next tool call, at once."""

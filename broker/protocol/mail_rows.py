@@ -8,15 +8,15 @@ from broker.protocol.rows import Access, Action, Field
 _MIB = 1024 * 1024
 
 # fields of several actions
-_MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
-_MESSAGE_ID = Field("message_id", (str,), "made by the client; the same message sent twice is stored once", low=1, high=64)
+MESSAGE = Field("message", (dict,), '{"content": text, "data": any JSON value, optional}', required=True)
+MESSAGE_ID = Field("message_id", (str,), "made by the client; the same message sent twice is stored once", low=1, high=64)
 _FROM = Field("from_id", (str,), "optional; must be the session's own name")
 _INSTANCE = Field("instance_id", (str,), "optional; must be the session's own name")
 _IDS = Field("ids", (list,), "ids of messages of the session's mailbox", required=True, low=0, high=10_000)
 _LIMIT = Field("limit", (int,), "at most so many messages", low=1, high=10_000, default=100)
 _MAX_BYTES = Field("max_bytes", (int,), "stop before the messages as JSON exceed this", low=1, high=64 * _MIB, default=_MIB)
-_TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
-_LAND = Field("land", (str,), "when it should land", choices=LANDINGS, default="tool")
+TO = Field("to_id", (str,), "the recipient's name, or a group's", required=True)
+LAND = Field("land", (str,), "when it should land", choices=LANDINGS, default="tool")
 _LAND_OF_NEWS = Field("land", (str,), "likewise; without it, thanks and short news land as digest", choices=LANDINGS)
 _PERSON = Field("person", (bool,), "a person wrote it, so it is no exchange between machines; believed from a terminal alone")
 _WAIT = Field("wait_s", (int, float), "wait so long for mail if there is none", low=0, high=3600)
@@ -39,10 +39,10 @@ MAIL_ROWS = (
         Access.SESSION,
         (
             _FROM,
-            _TO,
-            _MESSAGE,
-            _MESSAGE_ID,
-            _LAND,
+            TO,
+            MESSAGE,
+            MESSAGE_ID,
+            LAND,
             Field("ttl_s", (int, float), "unread after so many seconds, it is withdrawn", low=1, high=31_536_000),
             Field("thread", (str,), "id of the message whose thread it continues", low=1, high=64),
             Field("supersedes", (str,), "id of an own message to withdraw if it is still unread", low=1, high=64),
@@ -54,7 +54,7 @@ MAIL_ROWS = (
     Action(
         "broadcast",
         Access.SESSION,
-        (_FROM, _MESSAGE, _MESSAGE_ID, _LAND_OF_NEWS),
+        (_FROM, MESSAGE, MESSAGE_ID, _LAND_OF_NEWS),
         (
             *_SENT,
             "count: how many it went to",
@@ -71,8 +71,8 @@ MAIL_ROWS = (
         (
             _FROM,
             Field("to_message", (str,), "id of the message that is answered", required=True, low=1, high=64),
-            _MESSAGE,
-            _MESSAGE_ID,
+            MESSAGE,
+            MESSAGE_ID,
             _LAND_OF_NEWS,
             Field("auto", (bool,), "written without a model or person: counts a hop"),
             _PERSON,
@@ -85,10 +85,10 @@ MAIL_ROWS = (
         Access.SESSION,
         (
             _FROM,
-            _TO,
-            _MESSAGE,
-            _MESSAGE_ID,
-            _LAND,
+            TO,
+            MESSAGE,
+            MESSAGE_ID,
+            LAND,
             Field("deadline_s", (int, float), "the question is stale after so long", low=1, high=604_800, default=600),
             _WAIT,
             _PERSON,
@@ -112,10 +112,10 @@ MAIL_ROWS = (
         (
             _FROM,
             Field("forward_id", (str,), "id of a message one got or sent", required=True, low=1, high=64),
-            _TO,
+            TO,
             Field("note", (str,), "a line of one's own before it", high=2000),
-            _MESSAGE_ID,
-            _LAND,
+            MESSAGE_ID,
+            LAND,
         ),
         (*_SENT, *_SENT_MAYBE),
         "Pass a message on, with its writer's name.",
@@ -171,7 +171,7 @@ MAIL_ROWS = (
         (
             Field("dead_id", (str,), "id of a dead letter", required=True, low=1, high=64),
             Field("to_id", (str,), "another recipient's name, or a group's; needed where it ended at several"),
-            _MESSAGE_ID,
+            MESSAGE_ID,
         ),
         (*_SENT, "to", "resends: id of the first message", *_SENT_MAYBE),
         "Send a dead letter again, as a new message; it is off one's list.",
@@ -332,7 +332,7 @@ MAIL_ROWS = (
         (
             Field("from_id", (str,), "who wrote it", required=True),
             Field("to_id", (str,), "whose mail it is; this or readers"),
-            _MESSAGE,
+            MESSAGE,
             Field("message_id", (str,), "makes a repeated import harmless", required=True, low=1, high=64),
             Field("timestamp", (int, float), "Unix seconds when it was written", required=True, low=0, high=YEAR_2200_S),
             Field(
@@ -343,7 +343,7 @@ MAIL_ROWS = (
                 high=12_000,
             ),
             Field("group", (str,), "the group that it went to", low=1, high=65),
-            _LAND,
+            LAND,
             Field("thread", (str,), "number of the message here whose thread it continues", low=1, high=20),
             Field("reply_to", (str,), "number of the message here that it answers", low=1, high=20),
             Field("supersedes", (str,), "number of the message here that it took the place of", low=1, high=20),
@@ -362,9 +362,9 @@ MAIL_ROWS = (
                 "source", (str,), "where the webhook comes from; its mail is from webhook-SOURCE", required=True, low=1, high=24
             ),
             Field("to_id", (str,), "a name or group of this site", required=True),
-            _MESSAGE,
+            MESSAGE,
             Field("message_id", (str,), "the delivery's id, which is taken once", required=True, low=1, high=64),
-            _LAND,
+            LAND,
         ),
         ("message", "message_id", "number", "mailbox_full?: names that were left out", *_REACH, *_REPEATED),
         "Deliver what came in by a webhook.",

@@ -34,6 +34,7 @@ from broker.home.watched_files import Ground, note
 from broker.protocol import frames
 from broker.protocol.errors import IpcError
 from broker.server.clock import Clock, reading
+from broker.server.cron import next_cron
 from broker.server.fairness import LIMIT, SLOW_LIMIT, Backlog, ConnectionBudget, SlowLane
 from broker.server.persons import Persons
 from broker.server.router_door import RouterDoor
@@ -67,6 +68,7 @@ class Server:
             make_reference=self._note_fault,
             is_alive=is_alive,
             youngest_child_s=youngest_child_s,
+            next_cron=next_cron,
         )
         self.engine.handlers["ping"] = self._ping
         self.engine.handlers["status"] = self._status

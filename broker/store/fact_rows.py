@@ -1,11 +1,12 @@
-"""What is known of agents and of the way of their mail (``broker.core.facts``): steps, activity, alarms, watches."""
+"""What is known of agents and of the way of their mail (``broker.core.facts``): steps, activity, alarms, watches,
+schedules."""
 
 import json
 from collections.abc import Iterable
 
-from broker.core.facts import Activity, AgentWatch, Alarm, Call, Step
+from broker.core.facts import Activity, AgentWatch, Alarm, Call, Schedule, Step
 from broker.core.state import State
-from broker.store.schema import ActivityRow, AgentWatchRow, AlarmRow
+from broker.store.schema import ActivityRow, AgentWatchRow, AlarmRow, ScheduleRow
 from broker.store.transactions import Transactions
 
 ADD_STEP = "INSERT OR IGNORE INTO step SELECT ?1,?2,?3,?4,?5,?6 WHERE EXISTS (SELECT 1 FROM message WHERE id = ?1)"
@@ -14,7 +15,7 @@ _SAVE_ACTIVITY = "INSERT OR REPLACE INTO activity VALUES (?,?,?,?,?,?,?,?,?)"
 
 
 class FactRows(Transactions):
-    """The step, activity, alarm and agent_watch tables."""
+    """The step, activity, alarm, agent_watch and schedule tables."""
 
     def add_steps(self, steps: Iterable[Step]) -> None:
         """Not worth a sync: a step is written behind its message."""
@@ -49,6 +50,20 @@ class FactRows(Transactions):
     def drop_agent_watch(self, watch_id: int) -> None:
         self._add(AgentWatchRow.delete().where(AgentWatchRow.id == watch_id))
 
+    def add_schedule(self, s: Schedule, content: str, data: bytes | None) -> None:
+        self._add(ScheduleRow.insert(content=content, data=data, **s._asdict()))
+
+    def save_schedule(self, s: Schedule) -> None:
+        self._add(ScheduleRow.update(**s._asdict()).where(ScheduleRow.id == s.id))
+
+    def drop_schedule(self, schedule_id: int) -> None:
+        self._add(ScheduleRow.delete().where(ScheduleRow.id == schedule_id))
+
+    def scheduled(self, schedule_id: int) -> tuple[str, bytes | None]:
+        self._flush()
+        content, data = self._sql.execute("SELECT content, data FROM schedule WHERE id = ?", (schedule_id,)).fetchone()
+        return content, data
+
     def load_facts(self, state: State) -> None:
         """Into a state whose mailboxes are loaded."""
         for row in ActivityRow.select().tuples():
@@ -63,6 +78,10 @@ class FactRows(Transactions):
             if row[1] in state.by_id:
                 state.agent_watches[row[0]] = AgentWatch._make((*row[:3], tuple(row[3].split()), *row[4:]))
         state.last_watch_id = self._highest("agent_watch")
+        for row in ScheduleRow.select(*(getattr(ScheduleRow, name) for name in Schedule._fields)).tuples():
+            if row[1] in state.by_id:
+                state.schedules[row[0]] = Schedule._make(row)
+        state.last_schedule_id = self._highest("schedule")
 
     def _highest(self, table: str) -> int:
         return int(self._sql.execute(f"SELECT ifnull(max(id), 0) FROM {table}").fetchone()[0])

@@ -113,9 +113,9 @@ _STEP_6 = """
 CREATE INDEX question_open ON question(message_id) WHERE answer_id IS NULL;
 CREATE TABLE pause (mailbox_id INTEGER NOT NULL, other_id INTEGER NOT NULL, since_s REAL NOT NULL,
   PRIMARY KEY (mailbox_id, other_id)) WITHOUT ROWID;
-CREATE TABLE schedule (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, to_name TEXT NOT NULL,
-  content TEXT NOT NULL, data BLOB, land INTEGER NOT NULL, kind TEXT NOT NULL, spec TEXT NOT NULL, next_s REAL NOT NULL,
-  until_s REAL, created_s REAL NOT NULL, sent_count INTEGER NOT NULL, last_id INTEGER);
+CREATE TABLE schedule (id INTEGER NOT NULL PRIMARY KEY, mailbox_id INTEGER NOT NULL, client_id TEXT, to_name TEXT NOT NULL,
+  land INTEGER NOT NULL, kind TEXT NOT NULL, spec TEXT NOT NULL, next_s REAL NOT NULL, until_s REAL, created_s REAL NOT NULL,
+  sent_count INTEGER NOT NULL, last_id INTEGER, failed TEXT NOT NULL, content TEXT NOT NULL, data BLOB);
 CREATE TABLE retention (kind TEXT NOT NULL, ref TEXT NOT NULL, keep_s REAL NOT NULL,
   PRIMARY KEY (kind, ref)) WITHOUT ROWID;
 """

@@ -8,7 +8,7 @@ stored once for all its recipients, and is deleted with its last delivery. ``let
 
 import peewee
 
-from broker.core.facts import AgentWatch, Alarm, Step
+from broker.core.facts import AgentWatch, Alarm, Schedule, Step
 from broker.core.storage import NewMessage
 from broker.store.columns import Model, columns_of
 from broker.store.link_tables import HeldRow, InboundRow, OutboundRow, OutboxTable, SiteRow, StreamRow
@@ -278,22 +278,11 @@ class PauseRow(Model):
 
 
 class ScheduleRow(Model):
-    """Mail to be sent at a time, or again and again. ``kind`` is at, every or cron; ``spec`` is what was asked."""
+    """Mail to be sent at a time, or again and again: the fields of ``broker.core.facts.Schedule``, and what it says."""
 
-    id = peewee.IntegerField(primary_key=True)
-    mailbox_id = peewee.IntegerField()
-    to_name = peewee.TextField()
+    vars().update(columns_of(Schedule))
     content = peewee.TextField()
     data = peewee.BlobField(null=True)
-    land = peewee.IntegerField()
-    kind = peewee.TextField()
-    spec = peewee.TextField()
-    next_s = peewee.FloatField()
-    until_s = peewee.FloatField(null=True)
-    created_s = peewee.FloatField()
-    sent_count = peewee.IntegerField()
-    last_id = peewee.IntegerField(null=True)
-    """The message that it sent last."""
 
     class Meta:
         table_name = "schedule"

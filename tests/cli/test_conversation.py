@@ -36,6 +36,8 @@ BY_COMMAND = {
     "report": "hook",
     "watch_agent": "tell-me",
     "unwatch_agent": "unwatch",
+    "schedules": "schedule",
+    "schedule_drop": "schedule",
     "import": "import-legacy",
     "end_session": "keys",
     "ping": "doctor",

@@ -5,8 +5,8 @@ from math import inf
 import pytest
 
 from broker.core.batch import Batch
-from broker.core.engine import CHORES
 from broker.core.facts import Mark, Step
+from broker.core.handlers import CHORES, MAILINGS
 from broker.core.steps import note_step
 from tests.engine import Core
 
@@ -29,7 +29,7 @@ def settled(core: Core) -> Core:
 
 def test_an_idle_broker_has_nothing_due(settled: Core) -> None:
     assert settled.engine.state.chore_s == inf
-    assert settled.engine.state.chores.keys() == CHORES.keys()
+    assert settled.engine.state.chores.keys() == CHORES.keys() | MAILINGS.keys()
 
 
 def test_a_broker_with_unread_mail_looks_for_readers_who_are_away_in_ten_minutes(settled: Core) -> None:

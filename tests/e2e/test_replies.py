@@ -72,6 +72,10 @@ def work_together(ask: Asking) -> None:
     ask("anna", "watches")
     ask("anna", "unwatch_agent")
     ask("anna", "alarms")
+    for _ in range(2):
+        ask("anna", "schedule", to_id="fre", message=TEXT, message_id="later", in_s=9_000_000)
+    ask("anna", "schedules")
+    ask("anna", "schedule_drop")
     ask("anna", "list", all=True)
     ask("anna", "claim", resource="src/a.py")
     ask("anna", "claims")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.engine import HANDLERS
+from broker.core.handlers import HANDLERS
 from broker.protocol.actions import ACTIONS, DELIVERING
 from broker.protocol.errors import IpcError
 from broker.protocol.essentials import AUTOCHECK_MINUTES, STORES
@@ -14,7 +14,7 @@ from broker.protocol.rows import Field
 from nlparse.autocheck import DEFAULT_MINUTES, MOST_MINUTES
 
 ROOT = Path(__file__).parent.parent.parent
-ROWS = ("mail", "agent", "site", "owner", "permission")
+ROWS = ("mail", "agent", "schedule", "site", "owner", "permission")
 OF_THE_PROCESS = {"ping", "status"}
 """The server itself answers these."""
 

@@ -263,6 +263,10 @@ NOT_DRAWN = {
         (row.name for row in PERMISSION_ROWS),
         "touches no mail and no disk; has a state machine of its own (tests/core/test_permissions.py)",
     ),
+    **dict.fromkeys(
+        ("schedule", "schedules", "schedule_drop"),
+        "of times to come, which have a state machine of their own (tests/core/test_schedules_machine.py)",
+    ),
     "dead": "reads what ended; tests/core/test_dead_letters.py has its tables, tests/deep/faults/test_dead_mail.py its kills",
     "dead_send": "likewise",
     "dead_drop": "likewise",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.core.engine import HANDLERS
+from broker.core.handlers import HANDLERS
 from broker.protocol.actions import ACTIONS
 from tests.deep.faults import migration, simulation
 from tests.deep.faults.drawing import DRAWN, NOT_DRAWN
