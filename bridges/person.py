@@ -27,6 +27,7 @@ _ANOTHERS = frozenset({"name_held", "name_taken", "name_forwarding"})
 _LOST = frozenset({"unauthorized", "session_expired", "session_replaced", "session_ended"})
 _STORES = (*STORES, "dead_forward")
 _ASK_S = 20.0
+_AT_ONCE = 1000
 
 
 def person_path(home: str) -> str:
@@ -77,8 +78,17 @@ class Person:
         return await self.act("forward", forward_id=message, to_id=to, **more)
 
     async def ack(self, ids: list[str]) -> dict[str, Any]:
-        """Mail to the person was read."""
-        return await self.act("ack", ids=ids)
+        """Mail to the person was read. The broker takes that of mail alone that it has handed out; the rest goes back unseen."""
+        held: set[str] = set()
+        while not held.issuperset(ids):
+            got = {message["id"] for message in (await self.act("check", limit=_AT_ONCE))["messages"]}
+            if not got:
+                break
+            held |= got
+        acked = await self.act("ack", ids=ids)
+        if others := sorted(held.difference(ids)):
+            await self.act("release", ids=others, unseen=True)
+        return acked
 
     async def pause(self, name: str, other: str | None = None, *, on: bool) -> dict[str, Any]:
         return await self.own("pause", name=name, on=on, **({"other": other} if other else {}))

@@ -19,7 +19,7 @@ from bridges.person import Person
 from bridges.web import pages
 from bridges.web.acts import ACTS, act_of
 from bridges.web.bodies import fields_of
-from bridges.web.events import MOST_PAGES, Feed
+from bridges.web.events import ASK_DOWN_S, ASK_S, MOST_PAGES, Feed
 from bridges.web.guard import Guard, plain, trouble, wants_json
 from bridges.web.links import take_link
 from bridges.web.rendering import STATIC, rendered
@@ -31,9 +31,6 @@ from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.rows import Access
 
-_ASK_S = 20.0
-_ASK_DOWN_S = 2.0
-"""How long a page waits for a broker that was gone a moment ago."""
 _PING_S = 2.0
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _OLD_LINK = "This link was used already, or is older than 60 s. Type: ipc web"
@@ -66,10 +63,12 @@ class Page:
 
     async def ask(self, action: str, **fields: Any) -> dict[str, Any]:
         """The broker's reply to a request, as the owner where the action is the owner's. Raises IpcError."""
+        if action == "overview":
+            return await self.feed.overview()
         body: dict[str, Any] = {"action": action, **fields}
         if action in ACTIONS and ACTIONS[action].access == Access.OWNER:
             body["session_token"] = self._key
-        reply = await self._broker.request(body, _ASK_DOWN_S if self.feed.is_up is False else _ASK_S)
+        reply = await self._broker.request(body, ASK_DOWN_S if self.feed.is_up is False else ASK_S)
         if reply.get("status") != "ok":
             raise RemoteError(reply)
         return reply

@@ -96,7 +96,7 @@ async def serve(process: DoorProcess, opened: Callable[[int], None] = lambda _po
     port = sockets[0].getsockname()[1]
     broker = AsyncConnection(settings, autostart=not process.supervised, door="web")
     page = Page(settings, port, broker, owner_key(settings.home), process.log)
-    server = PageServer(page.guard, process.stopping)
+    server = PageServer(page.guard, process.stopping, page.feed.close)
     feeding = asyncio.ensure_future(page.feed.run())
     say(port, None)
     process.log.info("web_listening", port=port)

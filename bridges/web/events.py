@@ -1,10 +1,12 @@
 """Server-sent events: one subscription at the broker tells all pages that something has changed.
 
-    broker --changed--> Feed --event: changed--> each open page, which asks anew
+    broker --changed--> Feed --asks overview, once for all--> Feed --event: changed--> each open page, which asks anew
                           '---event: broker, data: up | down
 
-What a page has not been told yet is two flags, so a slow reader costs nothing and makes nobody wait. The broker says
-``changed`` again only after somebody asked (``overview``, ``letters``, ...), and the feed at most each 0.3 s.
+The broker tells a change only after this connection has asked for the overview since the last one. So the feed asks, at most
+each 0.3 s, and keeps what it got for the pages that ask next. Without an open page it asks for nothing.
+
+What a page has not been told yet is two flags: a slow reader costs nothing and makes nobody wait.
 """
 
 from __future__ import annotations
@@ -15,13 +17,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from broker.client.aio import AsyncConnection
-from broker.protocol.errors import IpcError
+from broker.protocol.errors import IpcError, RemoteError
 
 PACE_S = 0.3
 HEARTBEAT_S = 15.0
 """A comment goes out after so long without an event: it tells a page that is gone from one that is quiet."""
 _RETRY_S = 0.5
 _WATCH_S = 10.0
+_FRESH_S = 1.0
+"""An overview in which nothing has changed since is shown again for so long: the times in it go on."""
+ASK_S = 20.0
+ASK_DOWN_S = 2.0
+"""How long a request waits for a broker that was gone a moment ago."""
 MOST_PAGES = 100
 """Open streams."""
 FRAME = "event: {event}\ndata: {data}\n\n"
@@ -47,8 +54,15 @@ class Feed:
         self._key = key
         self._pages: set[OpenPage] = set()
         self._lost = asyncio.Event()
-        self._due = False
+        self._telling: asyncio.Task[None] | None = None
         self._told_s = 0.0
+        self._changes = 0
+        """Counts the pushes."""
+        self._overview: dict[str, Any] = {}
+        self._overview_s = -_FRESH_S
+        self._overview_of = -1
+        """The count of pushes when it was asked for."""
+        self._asking: asyncio.Task[dict[str, Any]] | None = None
         self.is_up: bool | None = None
         """Whether the broker answers; None before the first word."""
         self._closed = False
@@ -65,7 +79,7 @@ class Feed:
             self._broker.on_push[number] = self._changed
             try:
                 reply = await future
-                if reply.get("status") == "ok" or reply.get("code") == "unknown_action":
+                if reply.get("status") == "ok":
                     self._say(up=True)
                     self._changed({})
                     await self._lost.wait()
@@ -78,8 +92,11 @@ class Feed:
                 self._broker.end_pushes(number)
 
     def close(self) -> None:
-        """End all streams."""
+        """End all streams, and what is under way for them."""
         self._closed = True
+        for task in (self._telling, self._asking):
+            if task is not None:
+                task.cancel()
         for page in self._pages:
             page.wake.set()
 
@@ -96,18 +113,48 @@ class Feed:
             page.wake.set()
 
     def _changed(self, _push: dict[str, Any]) -> None:
-        loop = asyncio.get_running_loop()
-        if self._due:
-            return
-        self._due = True
-        loop.call_at(max(loop.time(), self._told_s + PACE_S), self._tell)
+        self._changes += 1
+        if self._pages and self._telling is None:
+            self._telling = asyncio.ensure_future(self._tell())
 
-    def _tell(self) -> None:
-        self._due = False
-        self._told_s = asyncio.get_running_loop().time()
+    async def _tell(self) -> None:
+        """Tell the pages, once the pace allows it and the next change is sure to be told."""
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.sleep(max(0.0, self._told_s + PACE_S - loop.time()))
+            self._told_s = loop.time()
+            with contextlib.suppress(IpcError):  # the broker is gone; when it is back all is new
+                await self.overview()
+        finally:
+            self._telling = None
         for page in self._pages:
             page.changed = True
             page.wake.set()
+
+    async def overview(self) -> dict[str, Any]:
+        """The broker's overview, asked for once for all who want it now. Raises IpcError."""
+        now_s = asyncio.get_running_loop().time()
+        if self._overview_of == self._changes and now_s - self._overview_s < _FRESH_S:
+            return self._overview
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._ask())
+            self._asking.add_done_callback(self._asked)
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> dict[str, Any]:
+        changes = self._changes
+        timeout_s = ASK_DOWN_S if self.is_up is False else ASK_S
+        reply = await self._broker.request({"action": "overview", "session_token": self._key}, timeout_s)
+        if reply.get("status") != "ok":
+            raise RemoteError(reply)
+        self._overview, self._overview_of = reply, changes
+        self._overview_s = asyncio.get_running_loop().time()
+        return reply
+
+    def _asked(self, asking: asyncio.Task[dict[str, Any]]) -> None:
+        self._asking = None
+        if not asking.cancelled():
+            asking.exception()  # whoever waits for it gets it; perhaps nobody does any more
 
     # streams
 
@@ -116,6 +163,7 @@ class Feed:
         page = OpenPage()
         self._pages.add(page)
         page.wake.set()
+        self._changed({})  # nothing was asked for while nobody looked
         try:
             yield "retry: 1000\n\n"
             while not self._closed:

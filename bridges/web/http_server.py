@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from bridges.http_server import HttpConnection, HttpServer
@@ -36,8 +37,13 @@ class PageConnection(HttpConnection):
 
 
 class PageServer(HttpServer):
-    """Serves the page until ``stopping`` is set."""
+    """Serves the page until ``stopping`` is set, then calls ``ending``, which ends the streams."""
 
-    def __init__(self, guard: Guard, stopping: asyncio.Event) -> None:
+    def __init__(self, guard: Guard, stopping: asyncio.Event, ending: Callable[[], None]) -> None:
         kind = type("PageConnectionHere", (PageConnection,), {"guard": guard, "strangers": set()})
         super().__init__(guard, stopping, CONNECTIONS, kind)
+        self._ending = ending
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        self._ending()

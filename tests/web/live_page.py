@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,6 +106,38 @@ class LivePage(Service):
         """The same by a plain form."""
         given = {"Origin": self.origin, "Content_Type": "application/x-www-form-urlencoded", "Cookie": self.cookie()}
         return self.request("POST", path, urlencode(fields).encode(), **{**given, **headers})
+
+
+class EventStream:
+    """Server-sent events of the page, read in a thread."""
+
+    def __init__(self, live: LivePage, cookie: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", live.page_port(), timeout=60)
+        self._connection.request("GET", "/events", headers={"Host": live.host, "Cookie": cookie})
+        self.answer = self._connection.getresponse()
+        self.events: list[tuple[str, str]] = []
+        """(event, data) of all that have come."""
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        event = ""
+        with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):  # closed by us
+            for raw in self.answer:
+                name, _, value = raw.decode().rstrip("\n").partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data:" or name == "data":
+                    self.events.append((event, value))
+        self.ended.set()
+
+    def close(self) -> None:
+        if self._connection.sock is not None:
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self.answer.close()
+        self._connection.close()
 
 
 @contextlib.contextmanager
