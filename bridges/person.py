@@ -78,7 +78,7 @@ class Person:
         return await self.act("forward", forward_id=message, to_id=to, **more)
 
     async def ack(self, ids: list[str]) -> dict[str, Any]:
-        """Mail to the person was read. The broker takes that of mail alone that it has handed out; the rest goes back unseen."""
+        """Mail to the person was read. An ack counts only for mail that was handed out; the rest goes back unseen."""
         held: set[str] = set()
         while not held.issuperset(ids):
             got = {message["id"] for message in (await self.act("check", limit=_AT_ONCE))["messages"]}

@@ -118,18 +118,21 @@ class Feed:
             self._telling = asyncio.ensure_future(self._tell())
 
     async def _tell(self) -> None:
-        """Tell the pages, once the pace allows it and the next change is sure to be told."""
+        """Tell the pages, once the pace allows it and the next change is sure to be told; again if one came meanwhile."""
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.sleep(max(0.0, self._told_s + PACE_S - loop.time()))
-            self._told_s = loop.time()
-            with contextlib.suppress(IpcError):  # the broker is gone; when it is back all is new
-                await self.overview()
+            while self._pages:
+                await asyncio.sleep(max(0.0, self._told_s + PACE_S - loop.time()))
+                self._told_s = loop.time()
+                with contextlib.suppress(IpcError):
+                    await self.overview()
+                for page in self._pages:
+                    page.changed = True
+                    page.wake.set()
+                if self._overview_of == self._changes or self.is_up is False:  # when the broker is back, all is new
+                    break
         finally:
             self._telling = None
-        for page in self._pages:
-            page.changed = True
-            page.wake.set()
 
     async def overview(self) -> dict[str, Any]:
         """The broker's overview, asked for once for all who want it now. Raises IpcError."""
