@@ -9,7 +9,7 @@ from bridges.fence import one_line, visible
 from bridges.view.times import moment
 from bridges.way_of_mail import step_words
 
-__all__ = ["Bubble", "Receipt", "Talk", "bubbles", "opening", "talks"]
+__all__ = ["Bubble", "Hit", "Receipt", "Talk", "bubbles", "hits", "opening", "talks"]
 
 _TOGETHER_S = 300.0
 """Messages of one sender closer than this stand under one name."""
@@ -30,6 +30,20 @@ class Talk(NamedTuple):
     """How its first message in the page begins."""
     latest: str
     """How its last one begins."""
+    pair: tuple[str, str] | None
+    """The two whose talk this is, where it holds several threads of one message each."""
+
+
+class Hit(NamedTuple):
+    """A message that a search found."""
+
+    id: str
+    sender: str
+    to: tuple[str, ...]
+    group: str
+    at: str
+    text: str
+    """The part with the words, visible."""
 
 
 class Receipt(NamedTuple):
@@ -80,20 +94,40 @@ def opening(text: str, limit_chars: int = _OPENING_CHARS) -> str:
 
 
 def talks(messages: Sequence[dict[str, Any]]) -> list[Talk]:
-    """The threads of a page of letters (newest first), that with the newest message first."""
+    """The threads of a page of letters (newest first), that with the newest message first.
+
+    Messages of two agents that belong to no longer thread are one talk: most agents do not answer in threads.
+    """
     threads: dict[str, list[dict[str, Any]]] = {}
     for m in messages:
         threads.setdefault(m["thread"], []).append(m)
-    return [_talk(thread, found[::-1]) for thread, found in threads.items()]
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for thread, held in threads.items():
+        m = held[0]
+        alone = len(held) == 1 and len(m["to"]) == 1 and not m.get("group")
+        found.setdefault(tuple(sorted((m["from"], m["to"][0]))) if alone else (thread,), []).extend(held)
+    return [_talk(key, held[::-1]) for key, held in found.items()]
 
 
-def _talk(thread: str, found: list[dict[str, Any]]) -> Talk:
+def _talk(key: tuple[str, ...], found: list[dict[str, Any]]) -> Talk:
     names = dict.fromkeys(name for m in found for name in (m["from"], *(() if m.get("group") else m["to"])))
     first, last = found[0], found[-1]
     return Talk(
-        thread, tuple(names), first.get("group", ""), len(found), last["timestamp"], last["from"],
+        first["thread"], tuple(names), first.get("group", ""), len(found), last["timestamp"], last["from"],
         opening(first["message"]["content"]), opening(last["message"]["content"]),
+        (key[0], key[1]) if len(key) == 2 and len(found) > 1 else None,
     )  # fmt: skip
+
+
+def hits(messages: Sequence[dict[str, Any]]) -> list[Hit]:
+    """What a search found, in its order."""
+    return [
+        Hit(
+            m["id"], m["from"], tuple(m["to"]), m.get("group", ""), m["timestamp"],
+            visible(m.get("snippet") or m["message"]["content"]),
+        )
+        for m in messages
+    ]  # fmt: skip
 
 
 def bubbles(messages: Sequence[dict[str, Any]], person_name: str = "") -> list[Bubble]:
@@ -139,4 +173,5 @@ def _bubble(m: dict[str, Any], before: dict[str, Any] | None, by_id: dict[str, d
 
 def _receipt(row: dict[str, Any]) -> Receipt:
     steps = tuple((one_line(step_words(step)), step.get("at", "")) for step in row.get("steps", ()))
-    return Receipt(row["to"], one_line(step_words(row)), row["step"], row.get("at", ""), one_line(row.get("why", "")), steps)
+    last = {**row["steps"][-1], **row} if row.get("steps") else row
+    return Receipt(row["to"], one_line(step_words(last)), row["step"], row.get("at", ""), one_line(row.get("why", "")), steps)

@@ -56,7 +56,7 @@ class Arrow(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    nodes: tuple[Dot, ...]
+    dots: tuple[Dot, ...]
     arrows: tuple[Arrow, ...]
     left_out: int
     """Agents that are not drawn, since others are busier."""
@@ -80,11 +80,11 @@ def drawing(found: Sequence[Flow], most: int = 24) -> Drawing:
     busiest = sorted(counts, key=lambda name: (-counts[name], name))
     shown = set(busiest[:most])
     kept = [f for f in found if f.sender in shown and f.reader in shown and f.sender != f.reader]
-    nodes = _placed(_in_order([name for name in busiest if name in shown], kept), counts)
-    at = {node.name: node for node in nodes}
+    dots = _placed(_in_order([name for name in busiest if name in shown], kept), counts)
+    at = {dot.name: dot for dot in dots}
     top = max((flow.messages for flow in kept), default=1)
     arrows = tuple(_arrow(flow, at[flow.sender], at[flow.reader], top) for flow in kept)
-    return Drawing(nodes, arrows, len(busiest) - len(shown))
+    return Drawing(dots, arrows, len(busiest) - len(shown))
 
 
 def _in_order(busiest: list[str], kept: Sequence[Flow]) -> list[str]:
@@ -107,7 +107,7 @@ def _placed(order: list[str], counts: Counter[str]) -> tuple[Dot, ...]:
     """On an ellipse, the first at its top; several stand in the middle."""
     around = [name for name in order if name != SEVERAL]
     top = max(counts.values(), default=1)
-    nodes = []
+    dots = []
     for number, name in enumerate(around):
         angle = 2 * pi * number / len(around) - pi / 2
         x = WIDTH / 2 + (WIDTH / 2 - _MARGIN_X) * cos(angle)
@@ -119,11 +119,11 @@ def _placed(order: list[str], counts: Counter[str]) -> tuple[Dot, ...]:
         label_x, label_y = x + away * (0 if anchor == "middle" else 1 if side > 0 else -1), y + 4
         if anchor == "middle":
             label_y = y + (away + 10 if sin(angle) > 0 else -away)
-        nodes.append(Dot(name, _short(x), _short(y), _short(label_x), _short(label_y), anchor, _short(radius), counts[name]))
+        dots.append(Dot(name, _short(x), _short(y), _short(label_x), _short(label_y), anchor, _short(radius), counts[name]))
     if SEVERAL in order:
         x, y = WIDTH / 2, HEIGHT / 2
-        nodes.append(Dot(SEVERAL, x, y, x, y + 30, "middle", _RADIUS + 3, counts[SEVERAL]))
-    return tuple(nodes)
+        dots.append(Dot(SEVERAL, x, y, x, y + 30, "middle", _RADIUS + 3, counts[SEVERAL]))
+    return tuple(dots)
 
 
 def _arrow(flow: Flow, start: Dot, end: Dot, top: int) -> Arrow:

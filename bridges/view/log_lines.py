@@ -50,7 +50,7 @@ def _parse(process: str, line: str, before: str) -> LogLine:
     if not isinstance(told, dict):
         return LogLine(before, "error", process, one_line(line.rstrip("\n")), (), "")
     level = told.get("level")
-    fields = ((one_line(k), one_line(_text(v))) for k, v in told.items() if k not in (*_HEAD, "traceback"))
+    fields = ((one_line(k), one_line(_text(v))) for k, v in told.items() if k not in (*_HEAD, "traceback") and v is not None)
     return LogLine(
         one_line(_text(told.get("time", ""))),
         level if level in LEVELS else "info",

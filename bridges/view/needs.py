@@ -14,6 +14,7 @@ A need's ``key`` stays the same for as long as it is the same need, so what was 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from bridges.fence import one_line, visible
@@ -44,14 +45,19 @@ class Need(NamedTuple):
     """What an answer names; empty where none can be given here."""
     tool: str = ""
     host: str = ""
+    other: str = ""
+    """Of a dead letter, its reader."""
 
 
-def needs_of(overview: dict[str, Any], person_name: str) -> list[Need]:
-    """All that waits for the person, by kind, the oldest first."""
+def needs_of(overview: dict[str, Any], person_name: str, dead: Iterable[dict[str, Any]] = ()) -> list[Need]:
+    """All that waits for the person, by kind, the oldest first.
+
+    ``dead``: rows of ``dead_letters``, which ``overview`` only counts.
+    """
     found = [*_questions(overview, person_name), *_permissions(overview)]
     found += _at_their_hosts(overview, {need.name for need in found if need.kind == "permission"})
     found += _stalls(overview, {need.name for need in found if not need.id})
-    found += [*_bounces(overview), *_done(overview)]
+    found += [*_bounces(dead), *_done(overview)]
     return sorted(found, key=lambda need: (KINDS.index(need.kind), moment(need.since), need.key))
 
 
@@ -102,13 +108,14 @@ def _stalls(overview: dict[str, Any], told: set[str]) -> list[Need]:
     return found
 
 
-def _bounces(overview: dict[str, Any]) -> list[Need]:
+def _bounces(dead: Iterable[dict[str, Any]]) -> list[Need]:
     return [
         Need(
             f"bounce:{d['id']}:{d['to']}", "bounce", d["from"],
             one_line(f"wrote {d['to']}, who did not read it: {d['why'] or d['ending']}"), d["at"], id=str(d["id"]),
+            other=d["to"],
         )
-        for d in overview.get("bounced", ())
+        for d in dead
     ]  # fmt: skip
 
 

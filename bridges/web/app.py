@@ -16,9 +16,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 from bridges.person import Person
-from bridges.web import pages
+from bridges.web import pages, samples
 from bridges.web.acts import ACTS, act_of
 from bridges.web.bodies import fields_of
+from bridges.web.desk import Desk
 from bridges.web.events import ASK_DOWN_S, ASK_S, MOST_PAGES, Feed
 from bridges.web.guard import Guard, plain, trouble, wants_json
 from bridges.web.links import take_link
@@ -44,6 +45,7 @@ class Page:
         self.port = port
         self.feed = Feed(broker, key)
         self.person = Person(broker, settings, key)
+        self.samples = samples.empty()
         self._broker = broker
         self._key = key
         self._sign_ins = SignIns(str(settings.home))
@@ -73,9 +75,9 @@ class Page:
             raise RemoteError(reply)
         return reply
 
-    def _page(self, show: Callable[[Request, pages.Ask], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def _page(self, show: Callable[[Request, Desk], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return await show(request, self.ask)
+            return await show(request, self)
 
         return endpoint
 

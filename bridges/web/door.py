@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from broker.service.door_process import DoorProcess
 
 MISSING = "the package {name} is missing. Type: pip install 'agent-ipc[web]'"
-PACKAGES = ("starlette", "uvicorn", "jinja2", "prometheus_client")
+PACKAGES = ("starlette", "uvicorn", "jinja2", "prometheus_client", "markdown_it", "nh3")
 _BLIND = "this system does not tell which user connects to a port, so the page is not served here"
 _BACKLOG = 128
 
@@ -92,17 +92,18 @@ async def serve(process: DoorProcess, opened: Callable[[int], None] = lambda _po
         return
     from bridges.web.app import Page
     from bridges.web.http_server import PageServer
+    from bridges.web.samples import keep_sampling
 
     port = sockets[0].getsockname()[1]
     broker = AsyncConnection(settings, autostart=not process.supervised, door="web")
     page = Page(settings, port, broker, owner_key(settings.home), process.log)
     server = PageServer(page.guard, process.stopping, page.feed.close)
-    feeding = asyncio.ensure_future(page.feed.run())
+    feeding = [asyncio.ensure_future(page.feed.run()), asyncio.ensure_future(keep_sampling(page.samples, page.ask))]
     say(port, None)
     process.log.info("web_listening", port=port)
     opened(port)
     try:
         await server.serve(sockets)
     finally:
-        await end_tasks([feeding])
+        await end_tasks(feeding)
         await broker.close()

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import jinja2
 from starlette.responses import HTMLResponse
 
+from bridges.web.template_filters import add_filters
+
 _HERE = Path(__file__).parent
 
 
@@ -53,6 +55,7 @@ ENVIRONMENT = jinja2.Environment(
     auto_reload=False,
 )
 ENVIRONMENT.globals["static"] = static_path
+add_filters(ENVIRONMENT)
 
 
 def rendered(template: str, status: int = 200, **context: Any) -> HTMLResponse:

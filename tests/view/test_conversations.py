@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges.view.conversations import bubbles, opening, talks
+from bridges.view.conversations import bubbles, hits, opening, talks
 
 
 def letter(
@@ -29,6 +29,13 @@ def test_the_thread_with_the_newest_message_is_first() -> None:
     assert (first.thread, first.names, first.messages, first.last_from) == ("1", ("nova", "otto"), 2, "otto")
     assert (first.opening, first.latest) == ("hello\\x07 there", "text 5")
     assert (second.group, second.names) == ("crew", ("rex",))
+
+
+def test_messages_of_two_outside_longer_threads_are_one_talk() -> None:
+    page = [letter(4, "otto", "nova", thread=4), letter(3, "nova", "rex", thread=3), letter(1, "nova", "otto", thread=1)]
+    first, second = talks(page)
+    assert (first.pair, first.messages, first.opening, first.latest) == (("nova", "otto"), 2, "text 1", "text 4")
+    assert (second.pair, second.thread) == (None, "3")
 
 
 def test_messages_stand_oldest_first_and_the_second_of_two_at_the_right() -> None:
@@ -68,6 +75,12 @@ def test_a_receipt_says_its_step_in_words() -> None:
         ("otto", "in context (inferred)", "a\\x1bb"),
         ("rex", "pushed by socket", ""),
     ]
+
+
+def test_a_hit_shows_the_part_with_the_words() -> None:
+    first, second = hits([letter(2, "nova", "otto rex", snippet="…the\x1b words…"), letter(1, "otto", "nova", group="crew")])
+    assert (first.id, first.to, first.text) == ("2", ("otto", "rex"), "…the\\x1b words…")
+    assert (second.group, second.text) == ("crew", "text 1")
 
 
 @given(st.text(), st.integers(1, 60))

@@ -25,11 +25,11 @@ def test_no_traffic_is_an_empty_drawing() -> None:
 
 def test_those_who_talk_most_stand_side_by_side() -> None:
     pairs = [pair("a", "z", 50), pair("b", "y", 40), pair("a", "b", 1), pair("z", "y", 1)]
-    assert [node.name for node in drawing(flows({"pairs": pairs}, 3600)).nodes] == ["a", "z", "y", "b"]
+    assert [dot.name for dot in drawing(flows({"pairs": pairs}, 3600)).dots] == ["a", "z", "y", "b"]
 
 
 def test_groups_and_everyone_are_one_dot_in_the_middle() -> None:
-    middle = drawing(flows({"pairs": [pair("nova", SEVERAL, 3)]}, 3600)).nodes[-1]
+    middle = drawing(flows({"pairs": [pair("nova", SEVERAL, 3)]}, 3600)).dots[-1]
     assert (middle.name, middle.x, middle.y) == (SEVERAL, WIDTH / 2, HEIGHT / 2)
 
 
@@ -48,9 +48,9 @@ def test_a_drawing_depends_on_the_counts_alone_and_stays_within_its_frame(
     pairs = [pair(sender, reader, count) for (sender, reader), count in counts.items()]
     drawn = drawing(flows({"pairs": pairs}, 3600), most)
     assert drawn == drawing(flows({"pairs": draw.sample(pairs, len(pairs))}, 3600), most)
-    assert len(drawn.nodes) == min(most, len({name for key in counts for name in key}))
-    assert len(drawn.nodes) + drawn.left_out == len({name for key in counts for name in key})
-    assert all(0 <= node.x <= WIDTH and 0 <= node.y <= HEIGHT for node in drawn.nodes)
-    assert len({(node.x, node.y) for node in drawn.nodes}) == len(drawn.nodes)
-    names = {node.name for node in drawn.nodes}
+    assert len(drawn.dots) == min(most, len({name for key in counts for name in key}))
+    assert len(drawn.dots) + drawn.left_out == len({name for key in counts for name in key})
+    assert all(0 <= dot.x <= WIDTH and 0 <= dot.y <= HEIGHT for dot in drawn.dots)
+    assert len({(dot.x, dot.y) for dot in drawn.dots}) == len(drawn.dots)
+    names = {dot.name for dot in drawn.dots}
     assert all({arrow.flow.sender, arrow.flow.reader} <= names and 0 < arrow.width <= 7 for arrow in drawn.arrows)
