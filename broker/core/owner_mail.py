@@ -93,11 +93,8 @@ def _row(batch: Batch, one: Archived, *, short: bool) -> dict[str, Any]:
 
 
 def _receipts(batch: Batch, letter: StoredMessage, late: dict[tuple[int, int], float]) -> list[dict[str, Any]]:
-    sender = batch.state.by_id.get(letter.sender_id)
-    if sender is None:
-        return []
     found = []
-    for mailbox in readers(batch, sender, letter)[:RECIPIENTS]:
+    for mailbox in readers(batch, letter)[:RECIPIENTS]:
         row = describe(batch, trace(batch, letter, mailbox, late))
         found.append({"to": mailbox.name} | {k: row[k] for k in ("step", "at", "inferred", "why", "steps") if k in row})
     return found

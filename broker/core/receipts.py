@@ -71,7 +71,7 @@ def receipts(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
             raise IpcError("bad_request", detail="ids must be text, as send answered them")
         letter = party_letter(batch, session.mailbox, text_id, own=True)
         question = batch.store.find_question(letter.id)
-        for mailbox in readers(batch, session.mailbox, letter):
+        for mailbox in readers(batch, letter):
             found = trace(batch, letter, mailbox, late)
             was_answered = question is not None and question.answer_id is not None
             rows.append(
@@ -80,7 +80,7 @@ def receipts(batch: Batch, session: Session, request: Incoming) -> dict[str, Any
     return {"receipts": rows}
 
 
-def readers(batch: Batch, sender: Mailbox, letter: StoredMessage) -> list[Mailbox]:
+def readers(batch: Batch, letter: StoredMessage) -> list[Mailbox]:
     """The readers' mailboxes. For one that is gone stands one under the name that it had when its mail ended."""
     found: list[Mailbox] = []
     names: dict[int, str] | None = None
@@ -88,7 +88,7 @@ def readers(batch: Batch, sender: Mailbox, letter: StoredMessage) -> list[Mailbo
         mailbox = batch.state.by_id.get(mailbox_id)
         if mailbox is None:
             if names is None:
-                names = {row.mailbox_id: row.name for row in batch.store.dead_rows(sender.id, letter.id)}
+                names = {row.mailbox_id: row.name for row in batch.store.dead_rows(letter.sender_id, letter.id)}
             mailbox = Mailbox(mailbox_id, names.get(mailbox_id, _NOBODY), False, 0.0, 0.0)
         found.append(mailbox)
     return found

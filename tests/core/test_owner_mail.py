@@ -97,6 +97,13 @@ def test_reading_leases_and_acknowledges_nothing(talk: Core) -> None:
     assert [(r["to"], r["step"]) for r in row["receipts"]] == [("claude", "in_context")]
 
 
+def test_mail_of_the_service_itself_has_receipts_too(core: Core) -> None:
+    core.register("fred", "claude")
+    core.ask("claude", "rename", new_id="opus")
+    (row,) = own(core, "letters", steps=True)["messages"]
+    assert (row["from"], [(r["to"], r["step"]) for r in row["receipts"]]) == ("system", [("fred", "stored")])
+
+
 def test_a_short_list_cuts_texts_and_recipients(core: Core) -> None:
     names = [f"agent{i:02}" for i in range(30)]
     core.register("fred", *names)
