@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 _TABLE_BEGINS, _TABLE_ENDS = "<!-- made by python -m broker.reference -->\n", "\n<!-- end -->"
 _WHO = {Access.ANYONE: "anyone", Access.SESSION: "session", Access.OWNER: "owner"}
 _TYPES = {str: "text", int: "integer", float: "number", list: "list", dict: "object", bool: "boolean"}
+_FIELD = re.compile(r"{(\w+)[^}]*}")
+_WORDS = {"detail": "WHAT IS WRONG", "problem": "WHAT IS NOT CLEAR", "known": "…"}
+"""What an error's page has in place of a value, where the name of the field is no help."""
 _HEAD = """\
 # Reference
 
@@ -67,13 +70,12 @@ def errors_page() -> str:
 
 
 def _error(kind: ErrorKind, meaning: str) -> str:
-    sentence, hint = (re.sub(r"{(\w+)[^}]*}", lambda found: found[1].upper(), text) for text in (kind.text, kind.hint))
-    lines = [f"### {kind.code}\n", f"*{sentence}*\n"]
+    sentence, hint = (_FIELD.sub(lambda found: _WORDS.get(found[1], found[1].upper()), text) for text in (kind.text, kind.hint))
+    later = "; the same request may succeed later" if kind.retryable else ""
+    lines = [f"### {kind.code}\n", f"“{sentence}” (class {kind.http}{later})\n"]
     lines += [f"{meaning}\n"] if meaning else []
     lines += [f"**Do:** {hint}\n"] if hint else []
-    return "\n".join(
-        [*lines, f"Class {kind.http}. {'The same request may succeed later.' if kind.retryable else ''}".strip() + "\n"]
-    )
+    return "\n".join(lines)
 
 
 def _action(action: Action) -> str:

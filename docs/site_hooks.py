@@ -21,6 +21,8 @@ from bridges.cli.commands import COMMANDS, parser_of
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)((?:#[^)\s]*)?)(?=\))")
 _PICTURE = re.compile(r'<img alt="([^"]*)" src="(?:\.\./)*(pictures/[\w-]+\.svg)" ?/?>')
+_MARK = re.compile(r"^<!-- (?:file: ([\w./-]+)|run: (?!status)(\w+)[^>]*) -->\n```(\w+)$", re.M)
+"""What tests/docs/snippets.py reads: which file a block is, or in whose terminal it is typed."""
 _COMMANDS_HEAD = """\
 # Commands
 
@@ -55,7 +57,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or ".") + found[2]
 
     markdown = _LINK.sub(moved, markdown)
+    markdown = _MARK.sub(lambda found: f'```{found[3]} title="{found[1] or in_terminal(found[2])}"', markdown)
     return re.sub(r"^```sh (\w[\w ]*?)(?: status=\d)?$", r'```sh title="on \1"', markdown, flags=re.M)
+
+
+def in_terminal(name: str) -> str:
+    return f"in {name}'s terminal"
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

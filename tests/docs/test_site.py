@@ -5,18 +5,23 @@ import re
 import runpy
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from broker.protocol.errors import CATALOGUE
 
 pytestmark = pytest.mark.docs
 
 ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
 _LOADS = {"link": "href", "script": "src", "img": "src", "source": "srcset", "iframe": "src", "video": "src", "object": "data"}
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.M | re.S)
 
@@ -66,8 +71,29 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
         assert [url for pair in fetched for url in pair if outside(url)] == [], path.name
 
 
-def test_the_site_searches_by_itself(site: Path) -> None:
-    assert (site / "search" / "search_index.json").stat().st_size > 100_000
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_stranger_finds_an_error_by_its_words_and_the_browser_asks_nobody_else(address: str) -> None:
+    asked: list[str] = []
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser,
+    ):
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}index.html")
+        page.fill(".md-search__input", "message queue full for")
+        page.wait_for_selector(".md-search-result__link[href*='errors.html'][href$='#mailbox_full']", state="attached")
+        page.goto(f"{address}concepts.html")
+        assert page.locator("svg.picture").count() == 5
+    assert len(asked) > 5 and [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
 def links(text: str) -> Iterator[tuple[str, str]]:
