@@ -136,6 +136,11 @@ def block(command: Parser) -> None:
     common(command)
 
 
+def permission(command: Parser) -> None:
+    command.add_argument("permission", metavar="ID", help="as ipc permissions shows it")
+    json(command)
+
+
 def one_name(command: Parser) -> None:
     command.add_argument("name", metavar="NAME")
     common(command)
@@ -340,11 +345,7 @@ def install(command: Parser) -> None:
     how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
     command.add_argument("--name", help="register this name by itself in each session")
     command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
-    command.add_argument(
-        "--approvals",
-        action="store_true",
-        help="claude, codex: permission prompts can be answered on the page or by ipc permit",
-    )
+    command.add_argument("--approvals", action="store_true", help="have its permission prompts wait for ipc permit, too")
     command.add_argument("--rewake", action="store_true", help="claude: wake by a background hook too (not for claude -p)")
     from argparse import BooleanOptionalAction
 

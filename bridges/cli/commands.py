@@ -61,7 +61,8 @@ class CommandRow:
 BY_HOSTS = ""
 """In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
 HERE = frozenset(
-    {"backup", "demo", "keep", "keys", "import_mail", "log", "service", "bridges.nats.commands", "bridges.web.commands"}
+    {"backup", "demo", "keep", "keys", "import_mail", "log", "permissions", "service"}
+    | {"bridges.nats.commands", "bridges.web.commands"}
 )
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
@@ -150,6 +151,13 @@ COMMANDS = {
         takes.schedule,
     ),
     "alarms": CommandRow("watches:alarms", "agents that are stuck, and how that is known", "", takes.common),
+    "permissions": CommandRow(
+        "permissions:permissions", "prompts of agents' hosts that wait for you", "ipc install claude --approvals", takes.json
+    ),
+    "permit": CommandRow(
+        "permissions:permit", "allow what a host's prompt asks for", "ipc permit 4f1c09ab2e", takes.permission
+    ),
+    "deny": CommandRow("permissions:deny", "deny it", "ipc deny 4f1c09ab2e", takes.permission),
     "autocheck": CommandRow("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", takes.autocheck),
     "mcp": CommandRow("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", takes.mcp),
     "keep": CommandRow(

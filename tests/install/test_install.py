@@ -160,6 +160,35 @@ def test_what_was_changed_after_installing_is_kept_by_uninstalling(user: User) -
     assert kept == ["mine", "later"] and list(json.loads(hooks.read_text())["hooks"]) == ["Stop"]
 
 
+@pytest.mark.parametrize("host", ["claude", "codex"])
+def test_prompts_are_asked_for_with_approvals_alone(user: User, host: str) -> None:
+    file = user.home / {"claude": ".claude/skills/agent-ipc/hooks/hooks.json", "codex": ".codex/hooks.json"}[host]
+
+    def hooks() -> list[dict[str, Any]]:
+        groups = json.loads(file.read_text())["hooks"]["PermissionRequest"]
+        return [hook for group in groups for hook in group["hooks"]]
+
+    user.ok("install", host)
+    (hook,) = hooks()
+    assert hook["command"].endswith(f"hook {host} PermissionRequest") and hook["async"]
+    shown = user.ok("install", host, "--approvals", "--print")
+    assert f"hook {host} AskPermission" in shown and "AskPermission" not in file.read_text()
+    assert "prompts  wait for ipc permit" in user.ok("install", host, "--approvals")
+    (hook,) = hooks()
+    assert hook["command"].endswith(f"hook {host} AskPermission") and "async" not in hook
+    assert "prompts wait for ipc permit" in user.ok("install", host, "--check")
+    user.ok("install", host)
+    assert "AskPermission" not in file.read_text()
+    user.ok("install", host, "--approvals")
+    user.ok("uninstall", host)
+    assert not file.exists()
+
+
+def test_a_host_without_such_a_hook_refuses_approvals(user: User) -> None:
+    done = user.run("install", "gemini", "--approvals")
+    assert (done.returncode, "no hook that can answer" in done.stderr) == (2, True)
+
+
 @pytest.mark.deep
 def test_other_options_replace_what_was_installed_and_uninstalling_gives_back_the_first(user: User) -> None:
     fill(user)
