@@ -6,6 +6,7 @@ POST  /sign-in, /sign-out, and what the person does (bridges.web.acts)
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from bridges.web.desk import Desk
 from bridges.web.events import ASK_DOWN_S, ASK_S, MOST_PAGES, Feed
 from bridges.web.guard import Guard, plain, trouble, wants_json
 from bridges.web.links import take_link
+from bridges.web.metrics import all_metrics, exposed
 from bridges.web.rendering import STATIC, rendered
 from bridges.web.sign_ins import SIGNED_IN_S, SignIns
 from broker.client.aio import AsyncConnection
@@ -33,6 +35,7 @@ from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.rows import Access
 
 _PING_S = 2.0
+BY_BEARER = "Show the bearer token that ipc web --metrics-token prints.\n"
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _OLD_LINK = "This link was used already, or is older than 60 s. Type: ipc web"
 
@@ -58,6 +61,7 @@ class Page:
             Route("/events", self._events, methods=["GET"]),
             Route("/healthz", self._health, methods=["GET"]),
             Route("/readyz", self._ready, methods=["GET"]),
+            Route("/metrics", self._metrics, methods=["GET"]),
             *(Route(path, self._page(show), methods=["GET"]) for path, show in pages.ROUTES),
         ]
         handlers: dict[Any, Any] = {IpcError: _on_error, HTTPException: _on_http_error}
@@ -125,6 +129,17 @@ class Page:
         except IpcError as error:
             return plain(503, error.text)
         return plain(200, "ok") if reply.get("status") == "ok" else plain(503, str(reply.get("message")))
+
+    async def _metrics(self, request: Request) -> Response:
+        """For who shows the bearer token, or is signed in."""
+        if not self.guard.shows_bearer(request) and not self.guard.is_signed_in(request):
+            return Response(BY_BEARER, 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
+        overview = status = None
+        with contextlib.suppress(IpcError):
+            overview, status = await self.ask("overview"), await self.ask("status")
+        told = all_metrics(self.settings.home, overview, status, len(self.feed))
+        content, kind = exposed(told, request.headers.get("accept", ""))
+        return Response(content, headers={"Content-Type": kind})
 
 
 async def _on_error(request: Request, error: IpcError) -> Response:

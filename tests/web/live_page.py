@@ -3,7 +3,9 @@
 import contextlib
 import http.client
 import json
+import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -43,6 +45,16 @@ class LivePage(Service):
     def page_port(self) -> int:
         state = self._read("web.json")
         return 0 if not state or state["error"] or not alive(state["pid"]) else int(state["port"])
+
+    @contextlib.contextmanager
+    def supervisor_asleep(self) -> Iterator[None]:
+        """What ends meanwhile is not started again."""
+        pid = self.pid("supervisor")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     @property
     def host(self) -> str:
