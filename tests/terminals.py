@@ -1,10 +1,12 @@
 """Real terminals: a pseudo-terminal each, with a shell as its session leader, in which commands are typed."""
 
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import wait_for
@@ -64,19 +66,24 @@ class Terminal:
     def _mark(self) -> str:
         return f"end of {self._typed}:"
 
-    def _shown_until(self, mark: str) -> str:
-        """What is shown until the mark and the full stop behind it."""
+    def until(self, what: str, enough: Callable[[str], object]) -> str:
+        """What is shown until it is ``enough``."""
         shown = bytearray()
 
-        def ended() -> bool:
-            try:
+        def ended() -> object:
+            with contextlib.suppress(BlockingIOError):
                 shown.extend(os.read(self._master, 65536))
-            except BlockingIOError:
-                return False
-            return b"." in shown.partition(mark.encode())[2]
+            return enough(text())
 
-        wait_for(repr(mark), ended, explain=lambda: shown.decode(errors="replace"))
-        return shown.decode().replace("\r\n", "\n")
+        def text() -> str:
+            return shown.decode(errors="replace").replace("\r\n", "\n")
+
+        wait_for(what, ended, explain=text)
+        return text()
+
+    def _shown_until(self, mark: str) -> str:
+        """What is shown until the mark and the full stop behind it."""
+        return self.until(repr(mark), lambda shown: "." in shown.partition(mark)[2])
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """(exit status, output with errors) of an ``ipc`` command."""

@@ -7,7 +7,7 @@ A comment stands above each block and says what it is:
     <!-- run: ann, waits -->           the same, and its end is not waited for until ann's ``shows``, or the page's end
     <!-- run: ann, stays -->           it runs until the page's end
     <!-- run: status 1 -->             must end with that status
-    <!-- shows: ann -->                what that terminal showed; … stands for anything, alone on a line for any lines
+    <!-- shows: ann -->                what that terminal shows; … stands for anything, alone on a line for any lines
     <!-- file: ask.sh -->              the reader saves it under that name
     <!-- not run: why -->
 
@@ -31,8 +31,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(
     r"^<!-- first:\n(.*?)^-->$|(?:^<!-- (run|shows|file|not run)(?:: ([^>]*))? -->\n)?^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S
 )
-_PORT = "9876"
-"""The port that pages show. Here it is a free one."""
+_PORTS = {"9876": "IPC_PORT", "9877": "IPC_WEB_PORT"}
+"""The ports that pages show. Here they are free ones."""
 
 
 class Block(NamedTuple):
@@ -68,9 +68,9 @@ class Reader:
 
     def __init__(self, home: Path) -> None:
         self.shell = Shell(home)
-        self._port = free_port()
+        self._ports = {shown: free_port() for shown in _PORTS}
         self._more = {
-            "IPC_PORT": self._port,
+            **{variable: self._ports[shown] for shown, variable in _PORTS.items()},
             "REPOSITORY": str(DOCS.parent),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
@@ -88,7 +88,9 @@ class Reader:
         self.shell.run("down", **self._more)
 
     def follow(self, block: Block) -> None:
-        text = block.text.replace(_PORT, self._port)
+        text = block.text
+        for shown, port in self._ports.items():
+            text = text.replace(shown, port)
         if block.kind == "file":
             path = self.shell.home / block.about
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,18 +98,25 @@ class Reader:
         elif block.kind == "run":
             self._end(block.about)
             self._terminal(block.about).begin(f"eval {shlex.quote(text)}")
-            if "stays" not in block.words:
-                self._begun[block.about] = block
-                if "waits" not in block.words:
-                    self._end(block.about)
+            self._begun[block.about] = block
+            if not {"waits", "stays"} & set(block.words):
+                self._end(block.about)
         elif block.kind == "shows":
-            self._end(block.about)
-            found = self._shown[block.about]
-            assert like(text).fullmatch(found.strip()), f"the page shows\n{text}\nthe terminal\n{found}"
+            self._shows(block.about, text)
+
+    def _shows(self, terminal: str, text: str) -> None:
+        pattern = like(text)
+        if terminal in self._begun and "stays" in self._begun[terminal].words:
+            self._terminals[terminal].until(text, lambda shown: pattern.fullmatch(shown.strip()))
+            return
+        self._end(terminal)
+        found = self._shown[terminal]
+        assert pattern.fullmatch(found.strip()), f"the page shows\n{text}\nthe terminal\n{found}"
 
     def finish(self) -> None:
-        for name in list(self._begun):
-            self._end(name)
+        for name, block in list(self._begun.items()):
+            if "stays" not in block.words:
+                self._end(name)
 
     def _end(self, terminal: str) -> None:
         block = self._begun.pop(terminal, None)
