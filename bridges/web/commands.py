@@ -17,7 +17,7 @@ from bridges.terminal import complain, say
 from bridges.web.links import LINK_S, new_link
 from bridges.web.metrics_token import metrics_token
 from broker.home.data_folder import prepare_home
-from broker.service.launcher import ensure_running
+from broker.service.launcher import ensure_running, supervisor_state
 
 if TYPE_CHECKING:
     from broker.home.settings import Settings
@@ -39,10 +39,13 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         return FAILED
     ensure_running(settings)
     page = _page(settings)
-    if settings.web:
+    if not page and settings.web:
+        if "web" not in supervisor_state(settings).get("children", ()):
+            complain("the service was started before web was true, so it runs no page", "ipc down, then: ipc web")
+            return FAILED
         page = _wait_for_page(settings)
         if not page:
-            complain("the service runs, but without the page: it was started before web = true", "ipc down, then: ipc web")
+            complain("the page does not start", "ipc log, or: ipc doctor")
             return FAILED
     if page.get("error"):
         complain(f"the page is closed: {page['error']}")
@@ -90,10 +93,17 @@ def _in_foreground(settings: Settings, options: argparse.Namespace) -> int:
     if begun is None:
         return FAILED
     process = DoorProcess("web", begun, supervised=False)
+    status = OK
+
+    def failed(error: str) -> None:
+        nonlocal status
+        status = FAILED
+        complain(f"the page is closed: {error}")
+        process.stopping.set()
 
     def opened(port: int) -> None:
         _show(settings, port, options.open)
         say("The page is open as long as this runs: Ctrl+C ends it. To have it always: web = true in config.toml")
 
-    asyncio.run(process.live(lambda door: serve(door, opened)))
-    return OK
+    asyncio.run(process.live(lambda door: serve(door, opened, failed)))
+    return status

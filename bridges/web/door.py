@@ -74,17 +74,25 @@ def _cannot_listen(settings: Settings, error: Exception) -> str:
     return str(error)
 
 
-async def serve(process: DoorProcess, opened: Callable[[int], None] = lambda _port: None) -> None:
-    """Serve the page until told to stop. ``opened`` gets its port."""
+async def serve(
+    process: DoorProcess,
+    opened: Callable[[int], None] = lambda _port: None,
+    failed: Callable[[str], None] = lambda _error: None,
+) -> None:
+    """Serve the page until told to stop. ``opened`` gets its port, ``failed`` why it has none yet."""
     settings = process.settings
 
     def say(port: int, error: str | None) -> None:
         process.say(port=port, error=error)
 
+    def tell(error: str) -> None:
+        say(settings.web_port, error)
+        failed(error)
+
     sockets = await process.opened(
         lambda: listening(settings),
         lambda error: _cannot_listen(settings, error),
-        lambda error: say(settings.web_port, error),
+        tell,
         OSError,
         SettingsError,
     )

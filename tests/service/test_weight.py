@@ -13,6 +13,7 @@ from tests.conftest import Service
 
 NOWHERE = {
     "_ssl", "argparse", "email", "http", "importlib.metadata", "multiprocessing", "tempfile", "unittest", "xml", "zmq",
+    "jinja2", "prometheus_client", "starlette", "uvicorn",
 }  # fmt: skip
 """``zmq`` comes with the first client that speaks it, OpenSSL with the first large message or a certificate."""
 LIBRARIES = ("libzmq", "libcrypto")
@@ -44,7 +45,7 @@ def libraries(service: Service, process: str) -> list[str]:
 
 
 def test_what_stays_imports_nothing_heavy_before_it_is_needed(make_service: Callable[..., Service]) -> None:
-    service = make_service(PYTHONPROFILEIMPORTTIME="1").start()
+    service = make_service(PYTHONPROFILEIMPORTTIME="1", IPC_WEB="true", IPC_WEB_PORT="0").start()
     with QuickConnection(Place(str(service.home))) as broker:
         token = broker.request({"action": "register", "instance_id": "fred"})["session_token"]
         broker.request({"action": "send", "session_token": token, "to_id": "fred", "message": {"content": "hello"}})
