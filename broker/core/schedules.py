@@ -192,16 +192,16 @@ def _left_s(batch: Batch, one: Schedule) -> float:
 
 
 def send_due(batch: Batch) -> float:
-    """The chore: send what is due. One that is still due after that can't be sent yet, and is tried again in a minute."""
-    state, now_s = batch.state, batch.now.mono_s
+    """The chore: send what is due. What can't be sent yet is tried again in a minute."""
+    state, now_s, stuck = batch.state, batch.now.mono_s, set()
     _aim_anew(batch)
-    due = sorted((left_s, s.id) for s in state.schedules.values() if (left_s := _left_s(batch, s)) <= 0)
-    for _, schedule_id in due[:ROWS]:
-        _send(batch, state.schedules[schedule_id])
-    if len(due) > ROWS:
-        return now_s
-    left = [left_s if left_s > 0 else _LOOK_S for left_s in (_left_s(batch, s) for s in state.schedules.values())]
-    return now_s + min(*left, _LOOK_S) if left else inf
+    due = sorted((left_s, s.id, s.failed) for s in state.schedules.values() if (left_s := _left_s(batch, s)) <= 0)
+    fresh = [schedule_id for _, schedule_id, failed in due if not failed][:ROWS]
+    for schedule_id in fresh + [schedule_id for _, schedule_id, failed in due if failed]:
+        if not _send(batch, state.schedules[schedule_id]):
+            stuck.add(schedule_id)
+    left = [_LOOK_S if s.id in stuck else _left_s(batch, s) for s in state.schedules.values()]
+    return now_s + max(0.0, min(*left, _LOOK_S)) if left else inf
 
 
 def _aim_anew(batch: Batch) -> None:
@@ -213,27 +213,28 @@ def _aim_anew(batch: Batch) -> None:
         if one.kind in ("in", "every"):
             next_s = min(next_s, now.term_s + float(one.spec))
         elif one.kind == "cron" and was_set and next_s > now.wall_s:
-            next_s = _next_s(batch, one) or next_s
+            next_s = _next_s(batch, one, now.wall_s) or next_s
         if next_s != one.next_s:
             _keep(batch, one._replace(next_s=next_s))
     batch.journal.set(state, "scheduled_ahead_s", now.ahead_s)
 
 
-def _next_s(batch: Batch, one: Schedule) -> float | None:
-    """When one that repeats is due after now, ``inf`` if never again; None where cron times can't be counted at present."""
+def _next_s(batch: Batch, one: Schedule, after_s: float) -> float | None:
+    """When one that repeats is due after that moment, ``inf`` if never again; None where cron times can't be counted now."""
     if one.kind == "every":
-        every_s, late_s = float(one.spec), -_left_s(batch, one)
-        return one.next_s + every_s * (late_s // every_s + 1)
+        every_s = float(one.spec)
+        return one.next_s + every_s * max(1.0, (after_s - one.next_s) // every_s + 1)
     try:
-        return batch.next_cron(one.spec, batch.now.wall_s)
+        return batch.next_cron(one.spec, after_s)
     except IpcError:
         return None
 
 
-def _send(batch: Batch, one: Schedule) -> None:
-    """Send one that is due, and note when it is due again, or drop it."""
+def _send(batch: Batch, one: Schedule) -> bool:
+    """Send one that is due, and note when it is due again, or drop it. False if it can't be sent yet."""
     content, data = batch.store.scheduled(one.id)
-    next_s = _next_s(batch, one) if one.kind in ("every", "cron") else inf
+    repeats = one.kind in ("every", "cron")
+    next_s = _next_s(batch, one, one.next_s - _left_s(batch, one)) if repeats else inf
     mark, saved, replies = batch.journal.mark(), batch.store.savepoint(), len(batch.out)
     try:
         if next_s is None:
@@ -243,16 +244,19 @@ def _send(batch: Batch, one: Schedule) -> None:
         batch.journal.rollback(mark)
         batch.store.restore(saved)
         del batch.out[replies:]
-        again = next_s is None or (next_s == inf and refused.retryable and -_left_s(batch, one) < _TRIED_S)
-        _tell_refused(batch, one, refused.text, content, next_s=one.next_s if again else next_s or inf)
+        again = next_s is None or (not repeats and refused.retryable and -_left_s(batch, one) < _TRIED_S)
+        _tell_refused(batch, one, refused.text, content, ends=not repeats and not again)
         one = one._replace(failed=refused.text)
-        if again:
+        if again or next_s is None:
             _keep(batch, one)
-            return
+            return False
     else:
         if message_id is not None:
             one = one._replace(sent_count=one.sent_count + 1, last_id=message_id, failed="")
-    _go_on(batch, one, next_s or inf)
+        elif repeats:  # what was missed after it may not have been sent
+            next_s = _next_s(batch, one, one.next_s) or inf
+    _go_on(batch, one, next_s)
+    return True
 
 
 def _go_on(batch: Batch, one: Schedule, next_s: float) -> None:
@@ -274,13 +278,13 @@ def _post(batch: Batch, one: Schedule, content: str, data: bytes | None) -> int 
     return post(batch, owner.session, draft)[0]
 
 
-def _tell_refused(batch: Batch, one: Schedule, why: str, content: str, *, next_s: float) -> None:
+def _tell_refused(batch: Batch, one: Schedule, why: str, content: str, *, ends: bool) -> None:
     """Tell the owner, but not of each refusal in a row; of the end of a message for once in any case."""
     owner = batch.state.by_id[one.mailbox_id]
     batch.event("schedule_refused", name=owner.name, schedule=one.id, why=why)
-    if one.failed and next_s != inf:
+    if one.failed and not ends:
         return
     words = " ".join(content[: 4 * _WORDS].split())
     words = words if len(words) <= _WORDS else f"{words[:_WORDS]}…"
-    goes_on = "It is tried no more" if next_s == inf else f"It is tried again; ipc schedule drop {one.id} ends it"
+    goes_on = "It is tried no more" if ends else f"It is tried again; ipc schedule drop {one.id} ends it"
     notify(batch, [owner], f"⏰ Schedule {one.id} to {one.to_name} was not sent: {why}. {goes_on}. It begins: {words}")
