@@ -30,7 +30,8 @@ def moment_after(text: str, now: datetime) -> float:
     clock = _CLOCK.fullmatch(wanted)
     try:
         if clock is None:
-            return datetime.fromisoformat(wanted).timestamp()
+            found = datetime.fromisoformat(wanted)
+            return (found if found.tzinfo is not None else found.replace(tzinfo=now.tzinfo)).timestamp()
         today = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
         return (today if today > now else today + timedelta(days=1)).timestamp()
     except (ValueError, OverflowError):

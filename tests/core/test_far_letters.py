@@ -143,3 +143,13 @@ def test_of_everyone_at_a_site_those_without_room_are_passed_over_there(sites: S
     (row,) = sites["paris"].ask("ann", "receipts", ids=[number])["receipts"]
     assert row["steps"][-1]["spread"] == 1
     assert rome.contents("ben") == ["lunch?"]
+
+
+def test_one_that_is_scheduled_goes_out_at_its_time(sites: Sites) -> None:
+    reply = sites["paris"].ask("ann", "schedule", to_id="bob@rome", message={"content": "good morning"}, in_s=60)
+    assert reply["schedule"]["to"] == "bob@rome"
+    sites.exchange()
+    assert sites["rome"].check("bob") == []
+    sites.pass_time(61)
+    sites.exchange()
+    assert one(sites["rome"], "bob")["message"]["content"] == "good morning"
