@@ -23,6 +23,8 @@ _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)((?:#[^)\s]*)?)(?=\
 _PICTURE = re.compile(r'<img alt="([^"]*)" src="(?:\.\./)*(pictures/[\w-]+\.svg)" ?/?>')
 _MARK = re.compile(r"^<!-- (?:file: ([\w./-]+)|run: (?!status)(\w+)[^>]*) -->\n```(\w+)$", re.M)
 """What tests/docs/snippets.py reads: which file a block is, or in whose terminal it is typed."""
+_MACHINES = re.compile(r"^```sh (\w[\w ]*?)(?: status=\d)?$", re.M)
+"""What tests/nats/typed.py reads: at which machines a block is typed."""
 _COMMANDS_HEAD = """\
 # Commands
 
@@ -58,7 +60,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     markdown = _LINK.sub(moved, markdown)
     markdown = _MARK.sub(lambda found: f'```{found[3]} title="{found[1] or in_terminal(found[2])}"', markdown)
-    return re.sub(r"^```sh (\w[\w ]*?)(?: status=\d)?$", r'```sh title="on \1"', markdown, flags=re.M)
+    return _MACHINES.sub(lambda found: f'```sh title="on {" and ".join(found[1].split())}"', markdown)
 
 
 def in_terminal(name: str) -> str:
