@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridges.web": DOOR | {"bridges.view"},
     "bridges.answers": DOOR,
     "bridges.notify": DOOR | {"bridges.view"},
+    "bridges.export": DOOR,
     "bridges.cli": DOOR | {"bridges.install", "store.backup", "store.doctor", "store.repair_words"},
     "bridges.hosts": DOOR,
     "bridges.install": DOOR,

@@ -62,7 +62,7 @@ BY_HOSTS = ""
 """In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
 HERE = frozenset(
     {"backup", "demo", "keep", "keys", "import_mail", "log", "permissions", "service"}
-    | {"bridges.nats.commands", "bridges.web.commands"}
+    | {"bridges.export.commands", "bridges.export.taking_in", "bridges.nats.commands", "bridges.web.commands"}
 )
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
@@ -165,6 +165,18 @@ COMMANDS = {
         "keep read mail of a group or thread for another time than other mail",
         "ipc keep --group devs 365d\n  ipc keep --thread 42 --drop",
         keeping.keep,
+    ),
+    "export": CommandRow(
+        "bridges.export.commands:export",
+        "write the mail of everybody to a file",
+        "ipc export -o mail.jsonl\n  ipc export --name fred -o fred.mbox\n  ipc export --thread 42 -o talk.md",
+        keeping.export,
+    ),
+    "import": CommandRow(
+        "bridges.export.taking_in:import_file",
+        "take over the mail of an export",
+        "ipc import mail.jsonl",
+        keeping.import_file,
     ),
     "import-legacy": CommandRow(
         "import_mail:run", "take over unread mail from an older system's SQLite database", "", keeping.import_legacy

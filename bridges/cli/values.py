@@ -78,6 +78,18 @@ class Bounded(Between):
         return (field.low or 0) if self._least is None else self._least, field.most
 
 
+def since_s(text: str) -> float:
+    """Unix seconds of a day, a time (local unless it says otherwise), or a length of time ago."""
+    from datetime import datetime
+
+    try:
+        return max(0.0, datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError, OSError):
+        import time
+
+        return max(0.0, time.time() - kept_s(text))
+
+
 class Span:
     """The type of an argument that is a length of time with its unit, such as ``90d``; at most ``most`` seconds."""
 

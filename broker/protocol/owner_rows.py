@@ -157,4 +157,27 @@ OWNER_ROWS = (
         ("rules: [{group or thread, keep_s}]",),
         "Keep read mail of a group or thread longer, or less long, than other mail; without fields, the rules.",
     ),
+    Action(
+        "export",
+        Access.OWNER,
+        (
+            Field("after", (str,), "only what is newer than the message of this number", low=1, high=20),
+            Field("limit", (int,), "look at so many at most", low=1, high=1000, default=250),
+            Field("name", (str,), "only mail to and from this name", low=1, high=65),
+            Field("peer", (str,), "with name: only what the two wrote to each other", low=1, high=65),
+            Field("thread", (str,), "only the thread of the message of this number", low=1, high=20),
+            Field("group", (str,), "only mail to this group", low=1, high=65),
+            Field("since_s", (int, float), "only from this Unix time on", low=0, high=7_258_118_400),
+        ),
+        (
+            "messages: [{as history has it, readers: [{name, or null where it is gone, state: unread, read, expired, refused, "
+            "withdrawn or dead, at?, evidence?, why?}]}], the oldest first",
+            "more",
+            "next?: what after takes for the next page",
+            "last: number of the last message",
+        ),
+        "All mail, the oldest first, with what became of each copy.",
+        note="A page may hold fewer messages than limit, or none, and more may follow.",
+        long=True,
+    ),
 )

@@ -30,7 +30,7 @@ _ROW_BYTES = 64
 _STEPS = 40
 _STEP_INSTRUCTIONS = 50_000
 """Instructions of SQLite's machine in a step. A query may take ``_STEPS`` steps, about 0.1 s."""
-_PAGE_BYTES = 1024 * 1024
+PAGE_BYTES = 1024 * 1024
 """Text of one page of history."""
 _SNIPPETS_BYTES = 64 * 1024
 """Text of one page of a search: finding a snippet takes as long as indexing the text does."""
@@ -150,7 +150,7 @@ class Archive(Folding):
         SQLite makes a row, and the snippet of its text, when it is asked for the next: a page ends where its texts have
         reached their bound, too.
         """
-        left, left_bytes = _STEPS, _PAGE_BYTES if query is None else _SNIPPETS_BYTES
+        left, left_bytes = _STEPS, PAGE_BYTES if query is None else _SNIPPETS_BYTES
         found: list[Archived] = []
 
         def count_down() -> bool:

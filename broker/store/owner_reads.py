@@ -1,12 +1,13 @@
 """What the owner of the data folder reads: mail of everybody, who writes to whom, dead letters, open questions; and pauses."""
 
+from contextlib import closing
 from math import ceil
 
 import msgpack
 
 from broker.core.storage import Archived, DeadLetter, OpenQuestion, OwnerFilter, StoredMessage, Traffic
 from broker.store.ended_mail import DEAD, ROW
-from broker.store.index import Archive
+from broker.store.index import PAGE_BYTES, Archive
 from broker.store.messages import LETTER
 from broker.store.schema import PauseRow
 
@@ -15,6 +16,7 @@ _OPEN = (
     "WHERE q.answer_id IS NULL AND q.deadline_s > ? ORDER BY q.message_id DESC LIMIT ?"
 )
 _OWNERS = f"{ROW} WHERE {DEAD} AND NOT coalesce(dropped, 0) & 4"
+_AFTER = f"SELECT {LETTER} FROM message m WHERE m.id > ? ORDER BY m.id"
 _HOUR_S = 3600.0
 _HOURS = 168
 """Hours of which messages are counted apart."""
@@ -59,6 +61,19 @@ class OwnerReads(Archive):
         """All mail that passes the filter. Raises ``bad_request`` where the query would have to read too much."""
         self._catch_up()
         return self.page(*_query(wanted, self._first_since(wanted.since_s) if wanted.since_s else 0), limit, wanted.query)
+
+    def letters_after(self, after: int, limit: int) -> tuple[list[StoredMessage], bool]:
+        """All mail with a higher number, the oldest first, up to so many bytes of text; and whether there is more."""
+        self._flush()
+        found: list[StoredMessage] = []
+        left_bytes = PAGE_BYTES
+        with closing(self._sql.execute(_AFTER, (after,))) as rows:
+            for row in map(StoredMessage._make, rows):
+                if len(found) == limit or left_bytes <= 0:
+                    return found, True
+                found.append(self._with_file(row))
+                left_bytes -= len(row.content) + len(row.data or b"")
+        return found, False
 
     def _first_since(self, since_s: float) -> int:
         """The first message that was written then or later. Times ascend with the ids, but for imported mail."""

@@ -38,7 +38,6 @@ BY_COMMAND = {
     "unwatch_agent": "unwatch",
     "schedules": "schedule",
     "schedule_drop": "schedule",
-    "import": "import-legacy",
     "end_session": "keys",
     "ping": "doctor",
     "sites": "status",

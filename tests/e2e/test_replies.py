@@ -118,6 +118,7 @@ def use_the_service(ask: Asking) -> None:
     for _ in range(2):
         ask("owner", "post", source="ci", to_id="fred", message=TEXT, message_id="run 1")
     ask("owner", "keep")
+    ask("owner", "export", limit=1)
     ask("owner", "end_session", name="carla")
 
 
