@@ -12,27 +12,16 @@ from typing import Any
 
 import pytest
 
-from bench.hosts.machine import CLAUDE_TOOLS, Machine, missing
+from bench.hosts.machine import CLAUDE_TOOLS, Machine
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Claude, Codex
 from bridges import host_sessions, waking
 from tests.conftest import wait_for
+from tests.hosts.real import machine, needs
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(180)]
-
-
-def needs(*programs: str) -> Any:
-    """Skip, and say why, where a host or a tool is not installed."""
-    absent = missing(*programs)
-    return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)} (see bench/hosts/machine.py)")
-
-
-@pytest.fixture
-def machine(home: Path) -> Iterator[Machine]:
-    machine = Machine(home)
-    yield machine
-    machine.ipc("down")
+__all__ = ["machine"]
 
 
 @needs("claude")

@@ -16,7 +16,7 @@ from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Claude, Codex
 from broker.home.settings import Settings
-from tests.hosts.test_real_hosts import machine, needs
+from tests.hosts.real import machine, needs
 from tests.prompts import Owner
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(180)]
