@@ -275,6 +275,7 @@ def nats(command: Parser) -> None:
 def web(command: Parser) -> None:
     how = command.add_mutually_exclusive_group()
     how.add_argument("--open", action="store_true", help="open the link in the browser, too")
+    how.add_argument("--sign-out", action="store_true", help="sign every browser out instead")
     how.add_argument("--metrics-token", action="store_true", help="print the bearer token of /metrics instead")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bridges.terminal import complain, say
 from bridges.web.links import LINK_S, new_link
 from bridges.web.metrics_token import metrics_token
+from bridges.web.sign_ins import sign_all_out
 from broker.home.data_folder import prepare_home
 from broker.service.launcher import ensure_running, supervisor_state
 
@@ -31,6 +32,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     prepare_home(settings)
     if options.metrics_token:
         say(metrics_token(str(settings.home)))
+        return OK
+    if options.sign_out:
+        sign_all_out(str(settings.home))
+        say("Every browser is signed out")
         return OK
     from bridges.web.door import MISSING, missing_package
 

@@ -42,6 +42,14 @@ def test_a_page_that_runs_is_asked_for_a_link(live: LivePage, home: Path) -> Non
     assert [live.post("/sign-in", {"token": token}, Cookie="").status for token in (*tokens, tokens[0])] == [200, 200, 400]
 
 
+def test_every_browser_is_signed_out_by_a_command(live: LivePage, home: Path) -> None:
+    given = [live.post("/sign-in", {"token": live.link().partition("#")[2]}, Cookie="").headers["set-cookie"] for _ in range(2)]
+    cookies = [cookie.partition(";")[0] for cookie in given]
+    assert [live.get("/", Cookie=cookie).status for cookie in cookies] == [200, 200]
+    Shell(home, live.home).ok("web", "--sign-out")
+    assert [live.get("/", Cookie=cookie).status for cookie in cookies] == [401, 401]
+
+
 def test_the_metrics_token_is_printed_alone(live: LivePage, home: Path) -> None:
     assert Shell(home, live.home).ok("web", "--metrics-token") == metrics_token(str(live.home)) + "\n"
 
