@@ -14,6 +14,7 @@ __all__ = ["Bubble", "Hit", "Receipt", "Talk", "bubbles", "hits", "opening", "ta
 _TOGETHER_S = 300.0
 """Messages of one sender closer than this stand under one name."""
 _OPENING_CHARS = 140
+_UNREAD = ("stored", "pushed")
 
 
 class Talk(NamedTuple):
@@ -84,6 +85,8 @@ class Bubble(NamedTuple):
     """The text goes on; ask for it by ``letter_id``."""
     receipts: tuple[Receipt, ...]
     thread: str
+    unread: bool
+    """It is for the person, who has not read it."""
 
 
 def opening(text: str, limit_chars: int = _OPENING_CHARS) -> str:
@@ -139,12 +142,14 @@ def bubbles(messages: Sequence[dict[str, Any]], person_name: str = "") -> list[B
     found = []
     before: dict[str, Any] | None = None
     for m in ordered:
-        found.append(_bubble(m, before, by_id, right))
+        found.append(_bubble(m, before, by_id, right, person_name))
         before = m
     return found
 
 
-def _bubble(m: dict[str, Any], before: dict[str, Any] | None, by_id: dict[str, dict[str, Any]], right: str) -> Bubble:
+def _bubble(
+    m: dict[str, Any], before: dict[str, Any] | None, by_id: dict[str, dict[str, Any]], right: str, person_name: str
+) -> Bubble:
     new_day = before is None or before["timestamp"][:10] != m["timestamp"][:10]
     same = before is not None and (before["from"], before["to"]) == (m["from"], m["to"])
     gap_s = moment(m["timestamp"]) - moment(before["timestamp"]) if before else 0.0
@@ -168,6 +173,7 @@ def _bubble(m: dict[str, Any], before: dict[str, Any] | None, by_id: dict[str, d
         cut=bool(m.get("cut")),
         receipts=tuple(_receipt(row) for row in m.get("receipts", ())),
         thread=m["thread"],
+        unread=any(row["to"] == person_name and row["step"] in _UNREAD for row in m.get("receipts", ())),
     )
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bridges.fence import one_line, visible
+from bridges.log_files import LEVELS
 from bridges.view.times import moment
 
-__all__ = ["LEVELS", "LogLine", "log_lines"]
+__all__ = ["LogLine", "log_lines"]
 
-LEVELS = ("debug", "info", "warning", "error")
 _HEAD = ("time", "level", "event", "pid")
 
 

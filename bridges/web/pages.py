@@ -21,7 +21,7 @@ from bridges.view.log_lines import LogLine, log_lines
 from bridges.view.needs import Need
 from bridges.view.times import moment
 from bridges.web.desk import NEEDS, ROWS, Desk, before, look, page_after, show, whole_number
-from bridges.web.log_files import tails
+from bridges.web.log_tails import tails
 from bridges.web.mail_pages import CHAT_LETTERS, agent, conversations, message, message_text, pair, search, thread, write
 from bridges.web.samples import KEPT_S
 from bridges.web.template_filters import size_in_page

@@ -83,6 +83,12 @@ def test_a_hit_shows_the_part_with_the_words() -> None:
     assert (second.group, second.text) == ("crew", "text 1")
 
 
+def test_mail_for_the_person_is_unread_until_it_is_in_context() -> None:
+    steps = [("ada", "stored"), ("ada", "in_context"), ("otto", "stored")]
+    page = [letter(n, "nova", to, receipts=[{"to": to, "step": step}]) for n, (to, step) in enumerate(steps)]
+    assert [bubble.unread for bubble in bubbles(page, "ada")] == [False, False, True]
+
+
 @given(st.text(), st.integers(1, 60))
 def test_an_opening_is_one_short_line(text: str, limit_chars: int) -> None:
     line = opening(text, limit_chars)

@@ -60,7 +60,7 @@ function morphChildren(old, fresh) {
   }
 }
 
-const live = { running: false, again: false, failed: 0 };
+const live = { running: false, again: false, failed: 0, read: new Set() };
 
 function say(text) {
   const line = $("#trouble");
@@ -86,6 +86,7 @@ async function refresh() {
       if (old && wanted) morph(old, wanted);
     }
     document.title = fresh.title;
+    noteRead();
     live.failed = 0;
     say("");
   } catch {
@@ -100,6 +101,17 @@ async function refresh() {
       refresh();
     }
   }, Math.max(LEAST_MS, 4 * took, Math.min(live.failed, 8) * 500));
+}
+
+// --- what the person has before their eyes is read
+
+async function noteRead() {
+  const ids = [...document.querySelectorAll("[data-unread]")].map((one) => one.dataset.unread).filter((id) => !live.read.has(id));
+  if (!ids.length || document.hidden) return;
+  ids.forEach((id) => live.read.add(id));
+  const body = JSON.stringify({ ids });
+  const headers = { "Content-Type": "application/json" };
+  await fetch("/act/ack", { method: "POST", headers, body }).catch(() => ids.forEach((id) => live.read.delete(id)));
 }
 
 function listen() {
@@ -226,6 +238,8 @@ function start() {
   addEventListener("pageshow", () => document.querySelectorAll("button[disabled]").forEach((one) => (one.disabled = false)));
   $(".side nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   tick();
+  noteRead();
+  document.addEventListener("visibilitychange", noteRead);
   setInterval(tick, TICK_MS);
   listen();
 }
