@@ -82,10 +82,12 @@ def axe() -> "Callable[[Page], list[str]]":
 
     def faults(page: "Page") -> list[str]:
         page.evaluate(source)  # by the debugger, so that the page's policy stays as it is
-        found: dict[str, Any] = json.loads(page.evaluate("async () => JSON.stringify(await axe.run())"))
+        found: list[dict[str, Any]] = json.loads(
+            page.evaluate("async () => JSON.stringify((await axe.run({ resultTypes: ['violations'] })).violations)")
+        )
         return [
             f"{fault['id']}: {fault['help']}: {node['html'][:200]}"
-            for fault in found["violations"]
+            for fault in found
             if fault["impact"] in ("serious", "critical")
             for node in fault["nodes"]
         ]

@@ -55,7 +55,7 @@ def fill(live: LivePage) -> dict[str, str]:
     ask(kim, "pat", "Shall I delete the old migration files? Nothing names them any more, but I can't see the deploy scripts.")
     nova.request("claim", resource="src/parser.py", note="rewrite")
     otto.request("claim", resource="docs/**", note="review")
-    wait_for("a dead letter", lambda: live.post("/act/dead_forget", {"ids": ["999999"]}) and "lea" in live.get("/dead").text)
+    wait_for("a dead letter", lambda: 'id="dead-' in live.get("/dead").text)
     large = next(m for m in nova.check() if m.file)
     return {
         "thread": f"/thread/{first.thread or first.id}",

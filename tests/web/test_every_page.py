@@ -32,7 +32,7 @@ def paths(live: LivePage) -> list[str]:
 
 @pytest.fixture(params=THEMES)
 def themed(request: pytest.FixtureRequest, browser: "Browser", signed_in: "BrowserContext") -> "Iterator[Page]":
-    context = browser.new_context(base_url=signed_in.pages[0].url if signed_in.pages else None, color_scheme=request.param)
+    context = browser.new_context(color_scheme=request.param)
     context.add_cookies(signed_in.cookies())  # type: ignore[arg-type]
     yield context.new_page()
     context.close()
@@ -68,7 +68,8 @@ def test_keys_open_move_answer_search_and_close(live: LivePage, paths: list[str]
     page.wait_for_url(first)
     page.keyboard.press("/")
     page.wait_for_url(f"{live.origin}/search")
-    page.keyboard.type("parser")  # the field has the focus
+    page.locator("input[type=search]:focus").wait_for()
+    page.keyboard.type("parser")
     page.keyboard.press("Enter")
     page.get_by_text("error paths").first.wait_for()
     page.keyboard.press("Escape")

@@ -81,10 +81,12 @@ async function refresh() {
     if (reply.status === 401) return location.reload();
     if (!reply.ok) throw new Error(String(reply.status));
     const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
+    const focused = document.activeElement;
     for (const place of ["main", ".side nav"]) {
       const [old, wanted] = [$(place), fresh.querySelector(place)];
       if (old && wanted) morph(old, wanted);
     }
+    if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true }); // it was moved
     document.title = fresh.title;
     noteRead();
     live.failed = 0;
