@@ -136,11 +136,6 @@ def block(command: Parser) -> None:
     common(command)
 
 
-def permission(command: Parser) -> None:
-    command.add_argument("permission", metavar="ID", help="as ipc permissions shows it")
-    json(command)
-
-
 def one_name(command: Parser) -> None:
     command.add_argument("name", metavar="NAME")
     common(command)
@@ -270,13 +265,6 @@ def nats(command: Parser) -> None:
     monitors = "where the servers tell of themselves (default port 8222 of each and of this machine; several with commas)"
     for one in (init, check):
         one.add_argument("--monitor", metavar="URL", help=monitors)
-
-
-def web(command: Parser) -> None:
-    how = command.add_mutually_exclusive_group()
-    how.add_argument("--open", action="store_true", help="open the link in the browser, too")
-    how.add_argument("--sign-out", action="store_true", help="sign every browser out instead")
-    how.add_argument("--metrics-token", action="store_true", help="print the bearer token of /metrics instead")
 
 
 def backup(command: Parser) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bridges.cli import arguments as takes
 from bridges.cli import keeping_arguments as keeping
+from bridges.cli import person_arguments as person
 from bridges.cli.fast_parsing import NotOrdinary, parsed_fast
 from broker.version import VERSION
 
@@ -63,6 +64,7 @@ BY_HOSTS = ""
 HERE = frozenset(
     {"backup", "demo", "keep", "keys", "import_mail", "log", "permissions", "service"}
     | {"bridges.export.commands", "bridges.export.taking_in", "bridges.nats.commands", "bridges.web.commands"}
+    | {"bridges.notify.commands"}
 )
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
@@ -76,7 +78,10 @@ COMMANDS = {
     "up": CommandRow("service:up", "start the service, if it does not run", "ipc up", takes.up),
     "down": CommandRow("service:down", "stop the service; mail stays"),
     "status": CommandRow("status:status", "what runs, who is registered, how much mail waits", "", takes.status),
-    "web": CommandRow("bridges.web.commands:run", "print a one-time link to your page", "ipc web --open", takes.web),
+    "web": CommandRow("bridges.web.commands:run", "print a one-time link to your page", "ipc web --open", person.web),
+    "notify": CommandRow(
+        "bridges.notify.commands:run", "how you are told what waits for you, and what failed", "ipc notify test", person.notify
+    ),
     "doctor": CommandRow("doctor:doctor", "check everything and say what to do", "", takes.doctor),
     "log": CommandRow("log:log", "what the service's processes noted", "ipc log -f --level warning", takes.log),
     "backup": CommandRow("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", takes.backup),
@@ -155,9 +160,9 @@ COMMANDS = {
         "permissions:permissions", "prompts of agents' hosts that wait for you", "ipc install claude --approvals", takes.json
     ),
     "permit": CommandRow(
-        "permissions:permit", "allow what a host's prompt asks for", "ipc permit 4f1c09ab2e", takes.permission
+        "permissions:permit", "allow what a host's prompt asks for", "ipc permit 4f1c09ab2e", person.permission
     ),
-    "deny": CommandRow("permissions:deny", "deny it", "ipc deny 4f1c09ab2e", takes.permission),
+    "deny": CommandRow("permissions:deny", "deny it", "ipc deny 4f1c09ab2e", person.permission),
     "autocheck": CommandRow("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", takes.autocheck),
     "mcp": CommandRow("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", takes.mcp),
     "keep": CommandRow(

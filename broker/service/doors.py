@@ -33,5 +33,6 @@ DOORS = (
     DoorRow("bridges.nats", setting="nats"),
     DoorRow("bridges.web", setting="web"),
     DoorRow("bridges.answers", setting="answers"),
+    DoorRow("bridges.notify", setting="notify"),
     DoorRow("bridges.mcp", socket_of=mcp_socket),
 )

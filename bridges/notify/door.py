@@ -1,0 +1,129 @@
+"""The process that tells the person what waits. The broker says that something changed; then all of it is looked at anew.
+
+    watch_all --changed--> overview --needs_of--> what a channel has not told --> channel
+
+A look costs the broker one request, at most each second. What became of the process stands in ``run/notify.json``:
+``{"pid", "channels", "error"}``. A fault in ``[notify]`` is tried again each 2 s.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+from bridges.notify.answer_links import AnswerLinks
+from bridges.notify.courier import Courier
+from bridges.notify.notify_settings import ChannelSettings, read_channels
+from bridges.person_session import person_name
+from bridges.tasks import end_tasks
+from bridges.view.needs import needs_of
+from broker.client.aio import AsyncConnection
+from broker.home.files import owner_key
+from broker.protocol.errors import IpcError, SettingsError
+from broker.service.door_process import DoorProcess
+
+PACE_S = 1.0
+LOOK_S = 60.0
+"""A look without word of a change: a turn is over, a question's time comes."""
+_ASK_S = 15.0
+_RETRY_S = 0.5
+_END_S = 2.0
+
+
+async def serve(process: DoorProcess) -> None:
+    """Tell until told to stop."""
+    settings = process.settings
+
+    def say(error: str | None, channels: tuple[str, ...] = ()) -> None:
+        process.say(channels=channels, error=error)
+
+    home = str(settings.home)
+    channels = await process.opened(lambda: read_channels(home), str, say, SettingsError)
+    if channels is None:
+        return
+    broker = AsyncConnection(settings, autostart=not process.supervised, door="notify")
+    courier = Courier(home, channels, AnswerLinks(settings), process.log)
+    watch = Watch(broker, owner_key(home), courier, person_name(settings))
+    looking = asyncio.ensure_future(watch.run())
+    say(None, tuple(channel.name for channel in channels))
+    process.log.info("notify_started", channels=_words(channels))
+    try:
+        await process.stopping.wait()
+        watch.stop()
+        await asyncio.wait([looking], timeout=_END_S)  # what is under way is noted as told
+    finally:
+        await end_tasks([looking])
+        await broker.close()
+
+
+def _words(channels: list[ChannelSettings]) -> list[str]:
+    return [f"{channel.name}: {', '.join(channel.kinds)}" for channel in channels]
+
+
+class Watch:
+    """The subscription to changes, and the looks."""
+
+    def __init__(self, broker: AsyncConnection, key: str, courier: Courier, person: str) -> None:
+        self._broker = broker
+        self._key = key
+        self._courier = courier
+        self._person = person
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._lost = asyncio.Event()
+        broker.on_link = self._linked
+
+    async def run(self) -> None:
+        """Look whenever something has changed, until cancelled."""
+        watching = asyncio.ensure_future(self._watch())
+        try:
+            while not self._stopping.is_set():
+                self._changed.clear()
+                again_s = await self._look()
+                left_s = LOOK_S if again_s is None else min(LOOK_S, max(0.0, again_s - time.time()))
+                await _first_of(self._stopping, PACE_S)  # the broker sets no pace, so this does
+                await _first_of(self._changed, left_s - PACE_S)
+        finally:
+            await end_tasks([watching])
+
+    def stop(self) -> None:
+        """Look no more; a look that is under way comes to its end."""
+        self._stopping.set()
+        self._changed.set()
+
+    async def _look(self) -> float | None:
+        try:
+            overview = await self._broker.request({"action": "overview", "session_token": self._key}, _ASK_S)
+        except IpcError:
+            return None  # the broker is away; the next connection brings a change
+        if overview.get("status") != "ok":
+            return None
+        return await self._courier.tell_all(needs_of(overview, self._person))
+
+    async def _watch(self) -> None:
+        """Keep the subscription. Each new one counts as a change."""
+        while True:
+            self._lost.clear()
+            number, future = self._broker.begin({"action": "watch_all", "session_token": self._key}, _ASK_S)
+            self._broker.on_push[number] = self._pushed
+            try:
+                reply = await future
+                if reply.get("status") == "ok":
+                    self._changed.set()
+                    await self._lost.wait()
+                else:
+                    await asyncio.sleep(_RETRY_S)
+            finally:
+                self._broker.end_pushes(number)
+
+    def _pushed(self, _push: dict[str, Any]) -> None:
+        self._changed.set()
+
+    def _linked(self, up: bool) -> None:
+        if not up:
+            self._lost.set()
+
+
+async def _first_of(event: asyncio.Event, wait_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), max(0.0, wait_s))
