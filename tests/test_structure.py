@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridges.cli": DOOR | {"bridges.install", "store.backup", "store.doctor", "store.repair_words"},
     "bridges.hosts": DOOR,
     "bridges.install": DOOR,
+    "bridges.tui": DOOR | {"bridges.view"},
     "bridges.view": {"home", "protocol", "bridges"},
     "bridges.scripts": set(),
     "nlparse": set(),
@@ -201,6 +202,13 @@ def only_what_serves_http_knows_web_servers() -> Iterator[str]:
             yield from (f"{where(path)} imports {name}" for name in sorted(names & packages))
 
 
+def only_the_terminal_view_knows_textual() -> Iterator[str]:
+    for module, path in MODULES.items():
+        if room(module) != "bridges.tui":
+            names = {name.split(".")[0] for name in imports(path)}
+            yield from (f"{where(path)} imports {name}" for name in sorted(names & {"textual", "rich"}))
+
+
 def only_the_clock_of_appointments_knows_cron() -> Iterator[str]:
     for path in MODULES.values():
         if where(path) != "broker/server/cron.py" and "cronsim" in imports(path):
@@ -274,6 +282,7 @@ RULES = (
     only_the_store_knows_sql,
     only_the_door_between_sites_knows_nats,
     only_what_serves_http_knows_web_servers,
+    only_the_terminal_view_knows_textual,
     only_the_clock_of_appointments_knows_cron,
     only_the_home_knows_names_of_the_environment,
     text_of_others_is_made_safe_in_one_place,

@@ -64,7 +64,7 @@ BY_HOSTS = ""
 HERE = frozenset(
     {"backup", "demo", "keep", "keys", "import_mail", "log", "permissions", "service"}
     | {"bridges.export.commands", "bridges.export.taking_in", "bridges.nats.commands", "bridges.web.commands"}
-    | {"bridges.notify.commands"}
+    | {"bridges.notify.commands", "bridges.tui.command"}
 )
 """Modules about the service on this machine. With a key file, there is none."""
 ELSEWHERE = {"status:status": "other_machine:status", "doctor:doctor": "other_machine:doctor"}
@@ -78,6 +78,7 @@ COMMANDS = {
     "up": CommandRow("service:up", "start the service, if it does not run", "ipc up", takes.up),
     "down": CommandRow("service:down", "stop the service; mail stays"),
     "status": CommandRow("status:status", "what runs, who is registered, how much mail waits", "", takes.status),
+    "top": CommandRow("bridges.tui.command:top", "everything live in the terminal: what needs you, who does what", "ipc top"),
     "web": CommandRow("bridges.web.commands:run", "print a one-time link to your page", "ipc web --open", person.web),
     "notify": CommandRow(
         "bridges.notify.commands:run", "how you are told what waits for you, and what failed", "ipc notify test", person.notify

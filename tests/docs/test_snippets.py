@@ -8,7 +8,18 @@ from tests.docs.snippets import DOCS, Reader, blocks
 
 pytestmark = pytest.mark.docs
 
-PAGES = ("tutorial.md", "claude-code.md", "codex.md", "gemini.md", "bash.md", "node.md", "python.md", "operations.md", "faq.md")
+PAGES = (
+    "tutorial.md",
+    "claude-code.md",
+    "codex.md",
+    "gemini.md",
+    "bash.md",
+    "node.md",
+    "python.md",
+    "operations.md",
+    "terminal.md",
+    "faq.md",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)

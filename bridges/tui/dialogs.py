@@ -1,0 +1,104 @@
+"""What asks the person before something is done: a line to type, a yes or no, the page of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.geometry import Size
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from bridges.fence import visible
+from bridges.tui.board import Board
+from bridges.tui.lines import Part, Row, wrapped
+
+_CSS = """
+{name} {{ align: center middle; }}
+{name} > Vertical {{ width: 90%; max-width: 100; height: auto; max-height: 90%; border: round $foreground; padding: 0 1; }}
+{name} Board {{ height: auto; max-height: 100%; }}
+"""
+
+
+def text_rows(texts: Sequence[Part], columns: int) -> list[Row]:
+    """Texts as rows of their lines, all of each, broken at the width. They are made visible here."""
+    return [Row("", ((line, style),)) for text, style in texts for line in wrapped(visible(text), max(8, columns))]
+
+
+class Text(Board):
+    """Texts to scroll, broken anew at each width."""
+
+    def __init__(self, texts: Sequence[Part]) -> None:
+        super().__init__(chooses=False)
+        self._texts = texts
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(text_rows(self._texts, width))
+
+    def on_resize(self) -> None:
+        self.show(text_rows(self._texts, self.size.width))
+
+
+class Typed(ModalScreen[str]):
+    """Asks for a line; gives it, or an empty text after esc."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')")]
+    DEFAULT_CSS = _CSS.format(name="Typed")
+
+    def __init__(self, title: str, about: str = "") -> None:
+        super().__init__()
+        self._title, self._about = title, about
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self._title, markup=False)
+            if self._about:
+                yield Text([(self._about, "dim")])
+            yield Input(compact=True)
+            yield Static("enter: done   esc: not", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_submitted(self, typed: Input.Submitted) -> None:
+        self.dismiss(typed.value.strip())
+
+
+class Sure(ModalScreen[bool]):
+    """Asks yes or no, below a text that is shown whole."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)"),
+        Binding("n,escape,q", "dismiss(False)"),
+    ]
+    DEFAULT_CSS = _CSS.format(name="Sure")
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self._title, markup=False)
+            yield Text([(self._text, "")])
+            yield Static("y: yes   n: no   j, k: more of the text", markup=False)
+
+
+class Reading(ModalScreen[None]):
+    """A text to read, until a key is pressed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss(None)")]
+    DEFAULT_CSS = _CSS.format(name="Reading")
+
+    def __init__(self, title: str, texts: Sequence[Part]) -> None:
+        super().__init__()
+        self._title, self._texts = title, texts
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self._title, markup=False)
+            yield Text(self._texts)
+            yield Static("esc: back   j, k: more of the text", markup=False)
