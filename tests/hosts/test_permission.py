@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridges import host_sessions
 from bridges.hosts import claude, codex
@@ -132,6 +134,34 @@ def test_the_tool_s_input_is_shown_byte_for_byte(shared: Service, owner: Owner, 
     assert row["shown"] == shown
     owner.decide(row["id"], "allow")
     assert json.loads(hook.said()) == ALLOWED
+
+
+SPACE = st.text(" \t\n\r", max_size=2)
+TEXT = st.text(max_size=6).map(lambda text: json.dumps(text, ensure_ascii=len(text) % 2 == 0))
+VALUE = st.recursive(
+    TEXT | st.sampled_from(["1E+2", "-0.0", "true", "null", "1e400", "NaN", '"\\ud800"', '"\\u0041"']),
+    lambda inner: (
+        st.lists(st.tuples(SPACE, inner), max_size=3).map(lambda parts: f"[{','.join(s + v for s, v in parts)}]")
+        | st.lists(st.tuples(SPACE, TEXT, SPACE, inner), max_size=3).map(
+            lambda parts: "{" + ",".join(f"{s}{k}{s2}:{v}{s}" for s, k, s2, v in parts) + "}"
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.lists(st.tuples(SPACE, st.sampled_from(['"tool_input"', '"x"', '"tool\\u005finput"']), SPACE, VALUE), max_size=4))
+def test_what_is_shown_is_the_text_that_the_host_s_reader_reads(members: list[tuple[str, str, str, str]]) -> None:
+    raw = "{" + ",".join(f"{s}{key}{s}:{s2}{value}{s}" for s, key, s2, value in members) + "}\n"
+    encoded = raw.encode("utf-8", "surrogatepass")
+    event = HookEvent("/nowhere", claude, "AskPermission", None, json.loads(raw), encoded)
+    values = [value for _s, key, _s2, value in members if json.loads(key) == "tool_input"]
+    if values:
+        assert event.exactly("tool_input") == values[-1]
+        assert repr(json.loads(values[-1])) == repr(event.given["tool_input"])
+    else:
+        with pytest.raises(ValueError):
+            event.exactly("tool_input")
 
 
 LONG = {"command": "x" * SHOWN_CHARS}
