@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.web.live_page import LivePage, live_page
+from tests.web.live_page import CHROMIUM, LivePage, live_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 HERE = Path(__file__).parent
-CHROMIUM = "/usr/bin/chromium"
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 TIMEOUT_S = 90
 _BROWSER = ("browser", "signed_in", "page", "axe")

@@ -18,6 +18,8 @@ from bridges.web.links import new_link
 from tests.conftest import Service, wait_for
 from tests.processes import alive
 
+CHROMIUM = "/usr/bin/chromium"
+
 
 class Answer(NamedTuple):
     """Header names are lowercase."""

@@ -1,36 +1,25 @@
 """The person at the page: an instance like others, whose word is a person's."""
 
 import asyncio
-import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from bridges.person import Person, wanted_name
 from broker.client.aio import AsyncConnection
-from broker.client.json_lines import QuickConnection
 from broker.home.files import owner_key
-from broker.home.paths import Place
 from tests.conftest import Service, wait_for
 from tests.ports import free_port
 from tests.web.live_page import LivePage, live_page
+from tests.web.owner import overview, state
 
 FIELDS: dict[str, dict[str, Any]] = {
     "send": {"to": "fred", "content": "hello"},
     "broadcast": {"content": "hello"},
     "ask": {"to": "fred", "content": "which?"},
 }
-
-
-def own(live: LivePage, action: str, **fields: Any) -> dict[str, Any]:
-    """A reply to the owner."""
-    with QuickConnection(Place(str(live.home)), autostart=False) as connection:
-        return connection.request({"action": action, "session_token": owner_key(live.home), **fields})
-
-
-def overview(live: LivePage) -> dict[str, Any]:
-    return own(live, "overview")
 
 
 def saved(live: Service) -> dict[str, Any]:
@@ -129,19 +118,16 @@ def test_nothing_that_is_got_changes_anything(live: LivePage) -> None:
     assert state(live) == before
 
 
-def state(live: LivePage) -> Any:
-    """All mail and who there is, without times."""
-    letters = own(live, "letters", limit=1000, steps=True)["messages"]
-    agents = [(row["id"], row["queued"], row["leased"]) for row in overview(live)["agents"]]
-    sign_ins = hashlib.sha256((live.home / "run" / "web-sign-ins.json").read_bytes()).hexdigest()
-    return letters, agents, sign_ins
-
-
 # the session
 
 
-async def named(service: Service, refused: str = "") -> tuple[str, str]:
-    """(token, name) that a new process would have."""
+def token_and_name(service: Service, refused: str = "") -> tuple[str, str]:
+    """Those that a new process would have."""
+    with ThreadPoolExecutor(1) as thread:  # a browser's driver may have a loop in this one
+        return thread.submit(asyncio.run, _named(service, refused)).result()
+
+
+async def _named(service: Service, refused: str) -> tuple[str, str]:
     connection = AsyncConnection(service.settings)
     person = Person(connection, service.settings, owner_key(service.home))
     try:
@@ -155,13 +141,13 @@ def test_page_and_terminal_view_share_one_session_over_restarts() -> None:
         live.post("/act/send", {"to": "fred", "content": "x"})
         first = saved(live)
         with live.environment():
-            assert asyncio.run(named(live)) == (first["token"], "pat")
+            assert token_and_name(live) == (first["token"], "pat")
         live.kill("web")
         wait_for("the next page", live.page_port)
         assert live.post("/act/send", {"to": "fred", "content": "y"}).status == 200
         assert saved(live) == first
         with live.environment():
-            token, name = asyncio.run(named(live, refused=first["token"]))  # as after its end
+            token, name = token_and_name(live, refused=first["token"])  # as after its end
         assert (name, token != first["token"]) == ("pat", True)
         assert live.post("/act/send", {"to": "fred", "content": "z"}).status == 200  # by the new one, which it finds
         assert saved(live)["token"] == token

@@ -93,7 +93,7 @@ async function refresh() {
     say("");
   } catch {
     live.failed += 1;
-    say("The service does not answer. This page tries again by itself.");
+    say(GONE);
   }
   const took = performance.now() - began;
   setTimeout(() => {
@@ -116,16 +116,29 @@ async function noteRead() {
   await fetch("/act/ack", { method: "POST", headers, body }).catch(() => ids.forEach((id) => live.read.delete(id)));
 }
 
+const LOST = "The page has lost its connection. It tries again by itself.";
+const GONE = "The service does not answer. This page tries again by itself.";
+
+// A browser opens six connections to one server, over all tabs: so one tab holds the stream and tells the others.
 function listen() {
   if (!$("main[data-live]")) return;
-  const events = new EventSource("/events");
-  events.addEventListener("changed", refresh);
-  events.addEventListener("broker", (event) => {
-    if (event.data === "up") refresh();
-    else say("The service does not answer. This page tries again by itself.");
-  });
-  events.addEventListener("error", () => say("The page has lost its connection. It tries again by itself."));
-  events.addEventListener("open", refresh);
+  const tabs = new BroadcastChannel("events");
+  const hear = (word) => (word === "down" ? say(GONE) : word === "lost" ? say(LOST) : refresh());
+  tabs.addEventListener("message", (event) => hear(event.data));
+  const hold = () =>
+    new Promise(() => {
+      const tell = (word) => {
+        tabs.postMessage(word);
+        hear(word);
+      };
+      const events = new EventSource("/events");
+      events.addEventListener("changed", () => tell("changed"));
+      events.addEventListener("broker", (event) => tell(event.data));
+      events.addEventListener("error", () => tell("lost"));
+      events.addEventListener("open", () => tell("changed"));
+    });
+  if (navigator.locks) navigator.locks.request("events", hold);
+  else hold();
   document.addEventListener("visibilitychange", refresh);
 }
 

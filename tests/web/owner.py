@@ -1,0 +1,27 @@
+"""What the owner of a service's data folder sees of it."""
+
+import hashlib
+from typing import Any
+
+from broker.client.json_lines import QuickConnection
+from broker.home.files import owner_key
+from broker.home.paths import Place
+from tests.web.live_page import LivePage
+
+
+def own(live: LivePage, action: str, **fields: Any) -> dict[str, Any]:
+    """A reply to the owner."""
+    with QuickConnection(Place(str(live.home)), autostart=False) as connection:
+        return connection.request({"action": action, "session_token": owner_key(live.home), **fields})
+
+
+def overview(live: LivePage) -> dict[str, Any]:
+    return own(live, "overview")
+
+
+def state(live: LivePage) -> Any:
+    """All mail and who there is, without times."""
+    letters = own(live, "letters", limit=1000, steps=True)["messages"]
+    agents = [(row["id"], row["queued"], row["leased"]) for row in overview(live)["agents"]]
+    sign_ins = hashlib.sha256((live.home / "run" / "web-sign-ins.json").read_bytes()).hexdigest()
+    return letters, agents, sign_ins
