@@ -18,6 +18,7 @@ PAGES = (
     "python.md",
     "operations.md",
     "terminal.md",
+    "leave.md",
     "faq.md",
 )
 
