@@ -25,6 +25,14 @@ _MARK = re.compile(r"^<!-- (?:file: ([\w./-]+)|run: (?!status)(\w+)[^>]*) -->\n`
 """What tests/docs/snippets.py reads: which file a block is, or in whose terminal it is typed."""
 _MACHINES = re.compile(r"^```sh (\w[\w ]*?)(?: status=\d)?$", re.M)
 """What tests/nats/typed.py reads: at which machines a block is typed."""
+BOOST = {
+    **dict.fromkeys(("tutorial.md", "claude-code.md", "codex.md", "gemini.md", "bash.md", "node.md", "python.md", "faq.md"), 4),
+    **dict.fromkeys(("concepts.md", "operations.md", "errors.md"), 8),
+    **dict.fromkeys(
+        ("nlparse/RULES.md", "bench/results/results.md", "bench/results/peers.md", "peers.md", "CHANGELOG.md"), 0.3
+    ),
+}
+"""What the search shows before, or behind, other pages: how much more a word counts there."""
 _COMMANDS_HEAD = """\
 # Commands
 
@@ -53,6 +61,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links lead to where things are on the site; a block says at which machine it is typed."""
     here = repository_path(page.file)
+    page.meta["search"] = {"boost": BOOST.get(page.file.src_uri, 1)}
 
     def moved(found: re.Match[str]) -> str:
         target = site_path(resolved(here, found[1]))

@@ -64,7 +64,7 @@ def _complain_of_door(settings: Settings) -> None:
     address, why = _door(settings)
     if not address:
         config = settings.home / "config.toml"
-        complain(_CLOSED, f'remote = "tcp://0.0.0.0:9877" in {config}, or IPC_REMOTE; then: {_RESTART}')
+        complain(_CLOSED, f'remote = "tcp://0.0.0.0:9879" in {config}, or IPC_REMOTE; then: {_RESTART}')
     elif why:
         complain(f"the door is not open yet: {why}", _RESTART)
 

@@ -226,7 +226,7 @@ def _convert(row: SettingRow, raw: Any, where: str) -> Any:
     if name in _CHOICES and value not in _CHOICES[name]:
         raise SettingsError(f"{where}: {name} must be one of {', '.join(_CHOICES[name])}, not {given}")
     if name == "remote" and value and not _TCP_ADDRESS.fullmatch(value):
-        raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9877, not {given}")
+        raise SettingsError(f"{where}: remote must be tcp://HOST:PORT, such as tcp://0.0.0.0:9879, not {given}")
     if name == "answers" and value and not _HOST_PORT.fullmatch(value):
         raise SettingsError(f"{where}: answers must be HOST:PORT, such as 127.0.0.1:9878, not {given}")
     if name == "person" and value and not is_name(value):
