@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import http.client
 import json
+import select
+import socket
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from bridges.person_session import person_session
 from bridges.webhook_signatures import secret_bytes, sign
 from broker.client.sync import Connection
 from broker.home.files import answer_key, owner_key
+from broker.home.paths import wire_socket
 from tests.conftest import Service, wait_for
 from tests.processes import alive
 
@@ -113,3 +116,33 @@ class Listening(Service):
 
 def payload(**fields: Any) -> bytes:
     return json.dumps({"repository": {"full_name": "octo/repo"}, "sender": {"login": "octocat"}, **fields}).encode()
+
+
+class Prompt:
+    """A host's prompt that waits for the person, as a hook holds it: over the broker's own socket."""
+
+    def __init__(self, service: Listening, name: str, shown: str = "rm -rf build", call: str = "call-0001") -> None:
+        token = service.connect(name, force=True).token
+        asked = {"call": call, "tool": "Bash", "shown": shown, "wait_s": 60.0}
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(30)
+        self._socket.connect(wire_socket(str(service.home)))
+        self._socket.sendall(
+            json.dumps({"action": "permission_ask", "id": 1, "session_token": token, **asked}).encode() + b"\n"
+        )
+        self.id = wait_for("the prompt", lambda: self._find(service, name))
+
+    @staticmethod
+    def _find(service: Listening, name: str) -> str:
+        return next((p["id"] for p in service.owner("overview")["permissions"] if p["name"] == name), "")
+
+    @property
+    def waits(self) -> bool:
+        """Nothing has been said yet."""
+        return not select.select([self._socket], [], [], 0)[0]
+
+    def decision(self) -> str:
+        return str(json.loads(self._socket.recv(65536))["decision"])
+
+    def close(self) -> None:
+        self._socket.close()
