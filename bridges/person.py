@@ -45,6 +45,12 @@ def wanted_name(settings: Settings) -> str:
     return clean(login)
 
 
+def known_name(settings: Settings) -> str:
+    """What the person is called, without asking the broker: as the session that is kept, or else as is wanted."""
+    stored, wanted = saved_sessions.read_json(person_path(str(settings.home))), wanted_name(settings)
+    return str(stored["name"]) if stored.get("wanted") == wanted and stored.get("name") else wanted
+
+
 class Person:
     """Acts as the person, over a connection to the broker that others may share."""
 

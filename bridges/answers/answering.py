@@ -16,17 +16,15 @@ from starlette.responses import Response
 
 from bridges.answer_tokens import AnswerToken, answer_id, read
 from bridges.answers.confirm_pages import permission_page, question_page, said
-from bridges.person_session import person_session
+from bridges.person import Person
 from broker.client.aio import AsyncConnection
 from broker.home.files import answer_key, owner_key
 from broker.home.message_files import locate, original
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError
 
-_ASK_S = 15.0
 _BUTTONS = "buttons"
 """In a question's data: the answers that its asker proposes."""
-_LOST = frozenset({"unauthorized", "session_expired", "session_replaced", "session_ended"})
 _LABEL_CHARS = 200
 _SHOWN_CHARS = 200_000
 _GONE = frozenset({"id_conflict", "unknown_message", "not_answerable"})
@@ -42,11 +40,9 @@ class Answering:
 
     def __init__(self, settings: Settings, broker: AsyncConnection) -> None:
         self._settings = settings
-        self._broker = broker
         self._key = answer_key(settings.home)
-        self._owner = owner_key(settings.home)
+        self._person = Person(broker, settings, owner_key(settings.home))
         self._one_at_a_time = asyncio.Lock()
-        self._session: dict[str, tuple[str, str]] = {}
 
     def read(self, token: str) -> AnswerToken:
         """Raises TokenForged, TokenLate."""
@@ -72,7 +68,7 @@ class Answering:
         if decision not in ("allow", "deny"):
             raise IpcError("bad_request", detail="Choose one of the two buttons")
         try:
-            await self._ask("permission_decide", session_token=self._owner, permission_id=token.id, decision=decision)
+            await self._person.permission_decide(token.id, decision)
         except RemoteError as e:
             if e.code == "permission_over":
                 raise AnsweredAlready from None
@@ -90,31 +86,22 @@ class Answering:
             text = buttons[int(chosen)]
         if not text:
             raise IpcError("bad_request", detail="The answer is empty")
-        fields = {"to_message": token.id, "message": {"content": text}, "message_id": answer_id(token.id), "person": True}
+        await self._person.session()
+        if row["to"] != self._person.name:
+            raise IpcError(
+                "bad_request", detail=f"{row['to']} was asked, and you are {self._person.name}: answer where {row['to']} is"
+            )
         try:
-            await self._as_person(row["to"], fields)
+            await self._person.reply(token.id, text, message_id=answer_id(token.id))
         except RemoteError as e:
             if e.code in _GONE:
                 raise AnsweredAlready from None
             raise
         return said("Your answer is on its way", f"{row['from']} gets it with its next look at its mail.", 200)
 
-    async def _as_person(self, name: str, fields: dict[str, Any]) -> None:
-        """Reply as the one who was asked; a session that was lost is taken up again once."""
-        for again in (False, True):
-            if name not in self._session:
-                self._session[name] = await asyncio.to_thread(person_session, self._settings, name, door="answers")
-            try:
-                await self._ask("reply", session_token=self._session[name][1], **fields)
-                return
-            except RemoteError as e:
-                if again or e.code not in _LOST:
-                    raise
-                del self._session[name]
-
     async def _found(self, token: AnswerToken) -> dict[str, Any]:
         """The row of overview of what the token names. Raises AnsweredAlready where it is answered or over."""
-        rows = (await self._ask("overview", session_token=self._owner)).get(f"{token.kind}s", ())
+        rows = (await self._person.own("overview")).get(f"{token.kind}s", ())
         row: dict[str, Any] | None = next((row for row in rows if str(row["id"]) == token.id), None)
         if row is None:
             raise AnsweredAlready
@@ -122,7 +109,7 @@ class Answering:
 
     async def _whole(self, question_id: str, row: dict[str, Any]) -> tuple[str, list[str]]:
         """The question's whole text, and the answers that its asker proposes."""
-        reply = await self._ask("letters", session_token=self._owner, letter_id=question_id)
+        reply = await self._person.own("letters", letter_id=question_id)
         found = next(iter(reply["messages"]), {"message": {"content": row["content"]}})
         text = await asyncio.to_thread(self._file_of, found) or str(found["message"]["content"])
         if len(text) > _SHOWN_CHARS:
@@ -138,9 +125,3 @@ class Answering:
         path = locate(file["path"], self._settings) if file else None
         whole = None if path is None else original(path, file["sha256"])
         return "" if whole is None else whole.decode("utf-8", "replace")
-
-    async def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
-        reply = await self._broker.request({"action": action, **fields}, _ASK_S)
-        if reply.get("status") != "ok":
-            raise RemoteError(reply)
-        return reply

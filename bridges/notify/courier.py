@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from bridges.notify.channels import tell
 from bridges.notify.http_post import ChannelError
@@ -23,9 +23,14 @@ class Courier:
         self._log = log
         self._outbox = NotifyOutbox.read(home)
         self._written = ""
+        self._asked: Set[str] = frozenset()
 
-    async def tell_all(self, needs: Sequence[Need]) -> float | None:
-        """Tell what is due; the Unix time at which something is to be tried again, None where nothing waits."""
+    async def tell_all(self, needs: Sequence[Need], asked: Set[str]) -> float | None:
+        """Tell what is due; the Unix time at which something is to be tried again, None where nothing waits.
+
+        ``asked``: ids of the questions that were put to the person's own name, and so can be answered by a link.
+        """
+        self._asked = asked
         self._outbox.see(needs, time.time())
         await asyncio.gather(*(self._tell(channel, needs) for channel in self._channels))
         self._keep()
@@ -33,7 +38,7 @@ class Courier:
 
     async def _tell(self, channel: ChannelSettings, needs: Sequence[Need]) -> None:
         due = self._outbox.due(channel.name, [need for need in needs if is_for(channel, need)], time.time())
-        for notice in notices_of(channel, due, self._link_of):
+        for notice in notices_of(channel, due, self._link):
             try:
                 await tell(channel, notice)
             except ChannelError as e:
@@ -42,6 +47,9 @@ class Courier:
                 self._outbox.sent(channel.name, notice.keys, time.time())
                 self._log.info("told", channel=channel.name, kind=notice.kind, name=notice.name)
             self._keep()
+
+    def _link(self, need: Need) -> str:
+        return "" if need.kind == "question" and need.id not in self._asked else self._link_of(need)
 
     def _failed(self, channel: ChannelSettings, notice: Notification, error: ChannelError) -> None:
         now_s = time.time()

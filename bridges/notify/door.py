@@ -14,18 +14,21 @@ from typing import Any
 from bridges.notify.answer_links import AnswerLinks
 from bridges.notify.courier import Courier
 from bridges.notify.notify_settings import ChannelSettings, read_channels
-from bridges.person_session import person_name
+from bridges.person import known_name
 from bridges.tasks import end_tasks
 from bridges.view.needs import needs_of
 from broker.client.aio import AsyncConnection
 from broker.home.files import owner_key
-from broker.protocol.errors import IpcError, SettingsError
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError, RemoteError, SettingsError
 from broker.service.door_process import DoorProcess
 
 PACE_S = 1.0
 LOOK_S = 60.0
 """A look without word of a change: a turn is over, a question's time comes."""
 _ASK_S = 15.0
+_DEAD = 100
+"""Dead letters that are looked at; of more at once one hears the number."""
 _RETRY_S = 0.5
 _END_S = 2.0
 
@@ -43,7 +46,7 @@ async def serve(process: DoorProcess) -> None:
         return
     broker = AsyncConnection(settings, autostart=not process.supervised, door="notify")
     courier = Courier(home, channels, AnswerLinks(settings), process.log)
-    watch = Watch(broker, owner_key(home), courier, person_name(settings))
+    watch = Watch(broker, owner_key(home), courier, settings, hears_of_bounces=any("bounce" in one.kinds for one in channels))
     looking = asyncio.ensure_future(watch.run())
     say(None, tuple(channel.name for channel in channels))
     process.log.info("notify_started", channels=_words(channels))
@@ -63,11 +66,14 @@ def _words(channels: list[ChannelSettings]) -> list[str]:
 class Watch:
     """The subscription to changes, and the looks."""
 
-    def __init__(self, broker: AsyncConnection, key: str, courier: Courier, person: str) -> None:
+    def __init__(
+        self, broker: AsyncConnection, key: str, courier: Courier, settings: Settings, *, hears_of_bounces: bool
+    ) -> None:
         self._broker = broker
         self._key = key
         self._courier = courier
-        self._person = person
+        self._settings = settings
+        self._hears_of_bounces = hears_of_bounces
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._lost = asyncio.Event()
@@ -93,12 +99,19 @@ class Watch:
 
     async def _look(self) -> float | None:
         try:
-            overview = await self._broker.request({"action": "overview", "session_token": self._key}, _ASK_S)
+            overview = await self._own("overview")
+            dead = (await self._own("dead_letters", limit=_DEAD))["dead"] if self._hears_of_bounces and overview["dead"] else ()
         except IpcError:
             return None  # the broker is away; the next connection brings a change
-        if overview.get("status") != "ok":
-            return None
-        return await self._courier.tell_all(needs_of(overview, self._person))
+        person = known_name(self._settings)
+        asked = {str(q["id"]) for q in overview["questions"] if q["to"] == person}
+        return await self._courier.tell_all(needs_of(overview, person, dead), asked)
+
+    async def _own(self, action: str, **fields: Any) -> dict[str, Any]:
+        reply = await self._broker.request({"action": action, "session_token": self._key, **fields}, _ASK_S)
+        if reply.get("status") != "ok":
+            raise RemoteError(reply)
+        return reply
 
     async def _watch(self) -> None:
         """Keep the subscription. Each new one counts as a change."""

@@ -1,5 +1,6 @@
 """A service whose supervisor runs the answers listener, on a free port, and requests to it as a phone or a sender makes."""
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -13,8 +14,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from bridges.answer_tokens import mint
-from bridges.person_session import person_session
+from bridges.person import Person
 from bridges.webhook_signatures import secret_bytes, sign
+from broker.client.aio import AsyncConnection
 from broker.client.sync import Connection
 from broker.home.files import answer_key, owner_key
 from broker.home.paths import wire_socket
@@ -84,9 +86,17 @@ class Listening(Service):
         return mint(answer_key(self.home), kind, of_id, time.time(), life_s)
 
     def person(self) -> str:
-        """The person's token."""
+        """The person's token, made by the page's own code."""
+
+        async def session() -> str:
+            connection = AsyncConnection(self.settings, autostart=False)
+            try:
+                return await Person(connection, self.settings, owner_key(self.home)).session()
+            finally:
+                await connection.close()
+
         with self.environment():
-            return person_session(self.settings, door="test")[1]
+            return asyncio.run(session())
 
     def question(self, asker: str, text: str = "deploy?", **data: Any) -> str:
         """Register the person and an asker, ask; the question's id."""
