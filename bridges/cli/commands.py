@@ -8,6 +8,7 @@ from __future__ import annotations
 from bridges.cli import arguments as takes
 from bridges.cli import keeping_arguments as keeping
 from bridges.cli import person_arguments as person
+from bridges.cli import service_arguments as running
 from bridges.cli.fast_parsing import NotOrdinary, parsed_fast
 from broker.version import VERSION
 
@@ -62,7 +63,7 @@ class CommandRow:
 BY_HOSTS = ""
 """In place of ``run``. bridges.cli.__main__ runs these before any parser is made; their rows are for their help."""
 HERE = frozenset(
-    {"backup", "demo", "keep", "keys", "import_mail", "log", "permissions", "service"}
+    {"backup", "demo", "keep", "keys", "import_mail", "log", "permissions", "service", "user_service"}
     | {"bridges.export.commands", "bridges.export.taking_in", "bridges.nats.commands", "bridges.web.commands"}
     | {"bridges.notify.commands", "bridges.tui.command"}
 )
@@ -75,16 +76,22 @@ QUICK_MODULES = frozenset(
 
 
 COMMANDS = {
-    "up": CommandRow("service:up", "start the service, if it does not run", "ipc up", takes.up),
+    "up": CommandRow("service:up", "start the service, if it does not run", "ipc up", running.up),
     "down": CommandRow("service:down", "stop the service; mail stays"),
-    "status": CommandRow("status:status", "what runs, who is registered, how much mail waits", "", takes.status),
+    "status": CommandRow("status:status", "what runs, who is registered, how much mail waits", "", running.status),
     "top": CommandRow("bridges.tui.command:top", "everything live in the terminal: what needs you, who does what", "ipc top"),
     "web": CommandRow("bridges.web.commands:run", "print a one-time link to your page", "ipc web --open", person.web),
     "notify": CommandRow(
         "bridges.notify.commands:run", "how you are told what waits for you, and what failed", "ipc notify test", person.notify
     ),
-    "doctor": CommandRow("doctor:doctor", "check everything and say what to do", "", takes.doctor),
-    "log": CommandRow("log:log", "what the service's processes noted", "ipc log -f --level warning", takes.log),
+    "service": CommandRow(
+        "user_service:run",
+        "have systemd run the service: install, remove, status",
+        "ipc service install",
+        running.service,
+    ),
+    "doctor": CommandRow("doctor:doctor", "check everything and say what to do", "", running.doctor),
+    "log": CommandRow("log:log", "what the service's processes noted", "ipc log -f --level warning", running.log),
     "backup": CommandRow("backup:backup", "save mail, keys and settings in one file", "ipc backup ~/mail.tar", takes.backup),
     "restore": CommandRow(
         "backup:restore", "make the data folder what a backup holds", "ipc restore ~/mail.tar", takes.restore
@@ -207,7 +214,7 @@ COMMANDS = {
         "completion:completion",
         "print what completes commands, options and names in a shell",
         'eval "$(ipc completion bash)"\n  ipc completion fish > ~/.config/fish/completions/ipc.fish',
-        takes.completion,
+        running.completion,
     ),
     "demo": CommandRow(
         "demo:run", "three agents exchange messages over three doors, in a temporary home", "ipc demo --sites 3", takes.demo

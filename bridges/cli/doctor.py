@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from bridges.cli import user_service, user_unit
 from bridges.cli.service_state import ask, differences, door_state, repair_kept
 from bridges.cli.sites import state
 from bridges.cli.status import clock_line, gate_line
@@ -50,6 +51,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "remote": _remote,
         "sites": _sites,
         "hosts": _hosts,
+        "unit": _unit,
     }
     for name, look in checks.items():
         try:
@@ -80,6 +82,14 @@ def _hosts(settings: Settings) -> Finding:
     found = {wanted.host: problems(wanted) for wanted in installed(settings, "user")}
     bad = [f"{host}: {told[0]}. Next: ipc install {host}" for host, told in found.items() if told]
     return ("warn", "; ".join(bad)) if bad else ("ok", ", ".join(found) or "none is installed; ipc install connects one")
+
+
+def _unit(settings: Settings) -> Finding:
+    unit = user_unit.installed()
+    if unit.text is None:
+        return "ok", "none; ipc service install has systemd run the service"
+    problem = user_service.stale(settings, unit)
+    return ("warn", problem) if problem else ("ok", str(unit.path))
 
 
 def _repair(settings: Settings) -> int:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from bridges.cli.service_state import differences, door_state, repair_kept
+from bridges.cli.user_service import heal
 from bridges.terminal import complain, say, style
 from broker.home.endpoints import socket_answers
 from broker.home.locks import is_supervised
@@ -16,6 +17,9 @@ OK, FAILED = 0, 1
 
 
 def up(settings: Settings, options: argparse.Namespace) -> int:
+    healed = heal(settings)
+    if healed:
+        complain(healed)
     if socket_answers(settings) and not runs_older(str(settings.home)):
         say(f"Already running in {settings.home}")
         say_differences(settings)
