@@ -72,13 +72,16 @@ def live(place: Place, what: str) -> list[str]:
     if environment.key_file() or environment.endpoint():
         return []
     from broker.client.json_lines import request
+    from broker.home.files import read_private
 
     try:
-        found = request(place, {"action": "status"}, autostart=False, timeout_s=LIVE_S)
-    except IpcError:
+        key = read_private(os.path.join(place.home, "owner.key")).strip()
+        found = request(place, {"action": "overview", "session_token": key}, autostart=False, timeout_s=LIVE_S)
+    except (IpcError, OSError):  # a Tab has nobody to tell
         return []
-    names = [row["id"] for row in found["instances"]] if what != "groups" else []
-    return [name for name in names if is_name(name)]  # a shell reads them: a broker of another version might have others
+    names = [row["id"] for row in found["agents"]] if what != "groups" else []
+    groups = [row["name"] for row in found["groups"]] if what != "names" else []
+    return [name for name in names + groups if is_name(name)]  # a shell reads them: another version might have others
 
 
 def _mark(parser: Parser, file: object) -> None:

@@ -42,6 +42,7 @@ def which(request: pytest.FixtureRequest) -> str:
 
 def test_a_tab_completes_commands_options_choices_and_living_names(shared_pair: Shell, tag: str, which: str) -> None:
     file = script(shared_pair, which)
+    shared_pair.ok("group", "create", f"crew{tag}", "--as", f"claude{tag}")
     with Screen(BEGINS[which], {**shared_pair.env, "PATH": HAS_IPC, "PS1": "ready> "}, shared_pair.home, columns=200) as screen:
         screen.press(f"{SOURCED[which].format(file=file)}; echo sour''ced\r")
         screen.shows("sourced")
@@ -49,19 +50,24 @@ def test_a_tab_completes_commands_options_choices_and_living_names(shared_pair: 
             ("ipc whoa\t", "ipc whoami "),
             ("ipc send --supers\t", "ipc send --supersedes "),
             ("ipc presence wor\t", "ipc presence working "),
-            (f"ipc send claude{tag[:2]}\t", f"ipc send claude{tag} "),
-            (f"ipc history --peer fred{tag[:2]}\t", f"ipc history --peer fred{tag} "),
+            (f"ipc send claude{tag[:3]}\t", f"ipc send claude{tag} "),
+            (f"ipc send crew{tag[:3]}\t", f"ipc send crew{tag} "),
+            (f"ipc group join crew{tag[:3]}\t", f"ipc group join crew{tag} "),
+            (f"ipc history --peer fred{tag[:3]}\t", f"ipc history --peer fred{tag} "),
             ("ipc log superv\t", "ipc log supervisor "),
         ):
             screen.press(f"{typed}x")
             screen.shows(f"{completed}x")
             screen.press("\x15")
-        screen.press(f"ipc send claude{tag[:2]}\thello --as fred{tag}\r")
+        screen.press(f"ipc send claude{tag[:3]}\thello --as fred{tag}\r")
         screen.shows("Message sent")
 
 
 def test_a_live_list_has_names_and_starts_no_service(shell: Shell, shared_pair: Shell, tag: str) -> None:
+    shared_pair.ok("group", "create", f"crew{tag}")
     assert {f"claude{tag}", f"fred{tag}"} <= set(shared_pair.ok("completion", "--live", "names").split())
+    assert f"crew{tag}" in shared_pair.ok("completion", "--live", "groups").split()
+    assert {f"claude{tag}", f"crew{tag}"} <= set(shared_pair.ok("completion", "--live", "both").split())
     for which in ("names", "groups", "both", "logs"):
         assert shell.ok("completion", "--live", which) == ""
     assert not shell.data.exists()
