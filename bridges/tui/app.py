@@ -286,7 +286,8 @@ class Top(App[None]):
                 done = f"{need.name} may" if decision == "allow" else f"{need.name} may not"
                 self._do(self._person.permission_decide(need.id, decision), f"{done} use {need.tool}")
 
-        ask = f"{decision.capitalize()} {need.name} ({need.host}) to use {need.tool}?"
+        host = f" ({need.host})" if need.host else ""
+        ask = f"{'Allow' if decision == 'allow' else 'Deny'} {need.name}{host} to use {need.tool}?"
         self.push_screen(Sure(ask, need.text), sure)
 
     def action_filter(self) -> None:

@@ -19,8 +19,12 @@ from bridges.tui.lines import Part, Row, wrapped
 _CSS = """
 {name} {{ align: center middle; }}
 {name} > Vertical {{ width: 90%; max-width: 100; height: auto; max-height: 90%; border: round $foreground; padding: 0 1; }}
-{name} Board {{ height: auto; max-height: 100%; }}
+{name} Board {{ height: auto; }}
+{name} Static {{ height: 1; }}
 """
+
+_AROUND_LINES = 8
+"""Of a dialog and around it, beside its text."""
 
 
 def text_rows(texts: Sequence[Part], columns: int) -> list[Row]:
@@ -36,7 +40,7 @@ class Text(Board):
         self._texts = texts
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(text_rows(self._texts, width))
+        return min(len(text_rows(self._texts, width)), max(1, self.app.size.height - _AROUND_LINES))
 
     def on_resize(self) -> None:
         self.show(text_rows(self._texts, self.size.width))
@@ -45,7 +49,11 @@ class Text(Board):
 class Typed(ModalScreen[str]):
     """Asks for a line; gives it, or an empty text after esc."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss('')"),
+        Binding("down", "more(1)"),
+        Binding("up", "more(-1)"),
+    ]
     DEFAULT_CSS = _CSS.format(name="Typed")
 
     def __init__(self, title: str, about: str = "") -> None:
@@ -54,14 +62,15 @@ class Typed(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(self._title, markup=False)
-            if self._about:
-                yield Text([(self._about, "dim")])
+            yield Text([(self._title, "bold"), *([(self._about, "")] if self._about else [])])
             yield Input(compact=True)
-            yield Static("enter: done   esc: not", markup=False)
+            yield Static("enter: done   esc: not   arrows: more of the text", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
+
+    def action_more(self, by: int) -> None:
+        self.query_one(Text).action_move(by)
 
     def on_input_submitted(self, typed: Input.Submitted) -> None:
         self.dismiss(typed.value.strip())
@@ -82,8 +91,7 @@ class Sure(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(self._title, markup=False)
-            yield Text([(self._text, "")])
+            yield Text([(self._title, "bold"), (self._text, "")])
             yield Static("y: yes   n: no   j, k: more of the text", markup=False)
 
 
@@ -99,6 +107,5 @@ class Reading(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(self._title, markup=False)
-            yield Text(self._texts)
+            yield Text([(self._title, "bold"), *self._texts])
             yield Static("esc: back   j, k: more of the text", markup=False)

@@ -16,6 +16,7 @@ from broker.client.sync import Connection
 from broker.home.files import owner_key
 from broker.protocol.errors import RemoteError
 from tests.conftest import Service, wait_for
+from tests.prompts import Asking
 from tests.screens import Screen
 from tests.shell import IPC
 
@@ -126,6 +127,23 @@ def test_keys_write_and_mute_and_pause_a_pair(house: Service, tag: str) -> None:
         screen.press("Gp")
         screen.shows("may write to each other again")
         two.send(f"one{tag}", "taken")
+
+
+def test_a_permission_is_decided_after_all_of_it_was_shown(house: Service, tag: str) -> None:
+    token, name = house.register(f"web{tag}"), f"web{tag}"
+    given = '{"command": "[b]rm[/b] -rf /tmp/\u202ex' + "".join(f"\n line {n}" for n in range(60)) + '"}'
+    with Asking(house.settings, token, shown=given, tool="Ba[red]sh") as hook, top(house) as screen:
+        screen.shows("permission", name, "Ba[red]sh:")
+        screen.press("gn")
+        shown = screen.shows(f"Deny {name}", "to use Ba[red]sh?", "y: yes   n: no")
+        assert '{"command": "[b]rm[/b] -rf /tmp/\\u202ex' in shown and "line 59" not in shown
+        screen.press("G")
+        screen.shows("line 59")
+        screen.press("n")
+        screen.shows_no("to use Ba[red]sh?")
+        screen.press("yy")
+        screen.shows(f"{name} may use Ba[red]sh", "NEEDS YOU  nothing")
+        assert hook.told() == "allow"
 
 
 def test_a_dead_letter_is_sent_again_after_a_yes(house: Service, tag: str) -> None:
