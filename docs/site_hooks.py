@@ -26,7 +26,21 @@ _MARK = re.compile(r"^<!-- (?:file: ([\w./-]+)|run: (?!status)(\w+)[^>]*) -->\n`
 _MACHINES = re.compile(r"^```sh (\w[\w ]*?)(?: status=\d)?$", re.M)
 """What tests/nats/typed.py reads: at which machines a block is typed."""
 BOOST = {
-    **dict.fromkeys(("tutorial.md", "claude-code.md", "codex.md", "gemini.md", "bash.md", "node.md", "python.md", "faq.md"), 4),
+    **dict.fromkeys(
+        (
+            "tutorial.md",
+            "claude-code.md",
+            "codex.md",
+            "gemini.md",
+            "bash.md",
+            "node.md",
+            "python.md",
+            "faq.md",
+            "page.md",
+            "terminal.md",
+        ),
+        4,
+    ),
     **dict.fromkeys(("concepts.md", "operations.md", "errors.md"), 8),
     **dict.fromkeys(
         ("nlparse/RULES.md", "bench/results/results.md", "bench/results/peers.md", "peers.md", "CHANGELOG.md"), 0.3
