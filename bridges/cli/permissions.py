@@ -4,14 +4,13 @@ They run in a terminal that no agent's host has started, and the broker looks at
 """
 
 import argparse
-import os
 from typing import Any
 
 from bridges.fence import one_line, visible
 from bridges.terminal import ago, say, say_json, style
 from broker.client.sync import Connection
 from broker.home.files import owner_key
-from broker.home.host_processes import has_terminal, under_host
+from broker.home.host_processes import at_own_terminal
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 
@@ -55,7 +54,7 @@ def _decide(settings: Settings, options: argparse.Namespace, decision: str) -> i
 
 def _asked(settings: Settings, action: str, **fields: Any) -> dict[str, Any]:
     """The answer to the owner's request. Raises IpcError, ``not_a_person`` in any other than a person's terminal."""
-    if not has_terminal(os.getpid()) or under_host(os.getpid()):
+    if not at_own_terminal():
         raise IpcError("not_a_person")
     connection = Connection(settings, door="cli")
     try:

@@ -44,6 +44,7 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
         return {"decision": "none"}
     if known is None:
         _check_room(batch, session)
+        batch.event("permission_asked", name=session.mailbox.name, tool=tool)
         asked = Permission(
             _new_id(batch), session, call, tool, shown, body.get("input") or "", batch.now.term_s, 0.0, b"", None
         )
@@ -55,7 +56,6 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
         state.permissions, asked.id, asked._replace(until_s=until_s, route=request.route, request_id=body.get("id"))
     )
     batch.chore_at(CHORE, until_s)
-    batch.event("permission_asked", name=session.mailbox.name, permission=asked.id, tool=tool)
     return None
 
 

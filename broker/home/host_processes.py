@@ -6,6 +6,8 @@ of the same user can get round each of these. So this tells a person's shell fro
 
 from __future__ import annotations
 
+import os
+
 from broker.home.environment import HOST_MARKS, HOST_PROGRAMS
 from broker.home.process_table import environment_of, lineage, stat
 
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
 
 _TERMINAL = 4
 """Which field of ``stat`` is the controlling terminal; 0 stands for none."""
+
+
+def at_own_terminal() -> bool:
+    """True if this process has a terminal and no host has started it. Without /proc its environment alone tells of a host."""
+    if os.path.isdir("/proc/self"):
+        return has_terminal(os.getpid()) and not under_host(os.getpid())
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return not any(os.environ.get(mark) for mark in HOST_MARKS)
 
 
 def has_terminal(pid: int) -> bool:

@@ -178,6 +178,27 @@ def test_the_prompts_that_wait_are_bounded_for_an_agent_and_for_all(core: Core) 
     assert len(core.engine.state.permissions) == permissions.LIMIT  # decisions that are remembered
 
 
+def test_the_owner_s_feed_tells_of_each_change(pair: Core) -> None:
+    def changed() -> int:
+        """How often the owner was told since it last read."""
+        pushes = [late for late in [*pair.late, *pair.keep_house()] if late.get("push") == "changed"]
+        pair.late.clear()
+        pair.batch({"action": "overview", "session_token": OWNER}, name="page")
+        return len(pushes)
+
+    pair.batch({"action": "watch_all", "session_token": OWNER}, name="page")
+    while changed():  # what a start has to do
+        pass
+    ask(pair, "fred")
+    assert changed() == 1
+    end_connection(pair.engine.state, b"fred")
+    assert changed() == 1
+    ask(pair, "fred")
+    assert changed() == 1
+    pair.pass_time(61)
+    assert changed() == 1
+
+
 def test_a_broker_that_starts_again_knows_nothing_of_what_was_asked(pair: Core) -> None:
     ask(pair, "fred")
     (row,) = waiting(pair)
