@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 
-from bench import floors, machine, sites, soak, targets
+from bench import floors, machine, sites, soak, targets, web
 from bench.cold import Cold
 from bench.fairness import Fairness
 from bench.fleet import Fleet, control
@@ -24,7 +24,7 @@ from bench.systems import FAILURES, Skip, System
 
 OTHER_BOOKS = "Books of the other parts"
 TURNS = ("floors", "sends", "latency", "programs")
-ONCE = ("sustained", "fairness", "cold", "scale", "memory", "sites")
+ONCE = ("sustained", "fairness", "cold", "scale", "memory", "sites", "web")
 PARTS = (*TURNS, *ONCE, "soak")
 DEFAULT = (*TURNS, *ONCE)
 """What runs when no part is named; a soak takes its minutes only when asked for."""
@@ -77,6 +77,10 @@ def run(plan: Plan, before: Results | None = None) -> Results:
             said("sites")
             measure = partial(sites.measure, results, fleet, said, min(plan.rounds, ENOUGH), quick=plan.quick)
             attempt(results, "sites", measure)
+        if "web" in plan.parts:
+            said("the page in a browser")
+            size = (20, 200) if plan.quick else (web.AGENTS, web.MESSAGES)
+            attempt(results, "web", partial(web.measure, results, plan.rounds, *size))
         if "soak" in plan.parts:
             said(f"soak, {plan.minutes:g} minutes")
             attempt(results, "soak", partial(soak.measure, results, fleet, plan.minutes))

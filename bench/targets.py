@@ -195,6 +195,7 @@ TARGETS: tuple[Target | Either, ...] = (
     Target("an agent's MCP server, start to the answer of `initialize`", "program.mcp", high=150, unit="ms"),
     Target("from nothing running: `ipc mcp` to the answer of `initialize`", "cold.initialize", high=400, unit="ms"),
     Target("from nothing running: `ipc mcp` to the first tool result", "cold.call", high=900, unit="ms"),
+    Target("the page Now of 1,000 agents and 10,000 messages: opened to the first paint", "web.now.paint", high=300, unit="ms"),
     Target("an agent's MCP server, PSS with ten running", "mcp.pss", high=15, unit="MB"),
     Target("the service without MCP agents (supervisor, broker, TCP door), PSS", "memory.service", high=50, unit="MB"),
     Target("the whole with ten agents' MCP servers, 60 s after the last call, PSS", "memory.whole.rested", high=110, unit="MB"),

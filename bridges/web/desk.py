@@ -17,7 +17,7 @@ from bridges.web.rendering import rendered
 from bridges.web.template_filters import MENU
 from broker.home.settings import Settings
 
-NEEDS, ROWS = 25, 200
+NEEDS, ROWS = 20, 200
 """Rows that a page shows at most."""
 _THEMES = ("dark", "light")
 _TOLD = {"sent": "Sent.", "answered": "Your answer is on its way.", "again": "Sent again."}

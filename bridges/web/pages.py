@@ -27,7 +27,7 @@ from bridges.web.samples import KEPT_S
 from bridges.web.template_filters import size_in_page
 from broker.protocol.spans import span
 
-AGENTS, WAITS = 100, 30
+AGENTS, WAITS = 60, 30
 """Rows that a page shows of each."""
 PERMISSION_BYTES, LOG_BYTES = 60_000, 120_000
 """Bytes of others' text in one page."""

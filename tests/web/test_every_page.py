@@ -1,6 +1,6 @@
 """Every page, in both themes and two widths: axe-core finds no serious fault, nothing hangs over the edge, no key is a trap.
 
-``IPC_PICTURES=1 pytest -m web tests/web/test_every_page.py`` writes the pictures of ``docs/pictures`` anew.
+``PICTURES=1 pytest -m web tests/web/test_every_page.py`` writes the pictures of ``docs/pictures`` anew.
 """
 
 import os
@@ -103,7 +103,7 @@ def test_a_large_message_is_clean_markdown(live: LivePage, paths: list[str], pag
     assert letter.locator("td").first.inner_text() == "parser.py"
 
 
-@pytest.mark.skipif(not os.environ.get("IPC_PICTURES"), reason="pictures are made on request: IPC_PICTURES=1")
+@pytest.mark.skipif(not os.environ.get("PICTURES"), reason="pictures are made on request: PICTURES=1")
 def test_pictures_for_the_readme(live: LivePage, paths: list[str], browser: "Browser", signed_in: "BrowserContext") -> None:
     PICTURES.mkdir(exist_ok=True)
     for name, path, theme in (("now", "/", "light"), ("conversation", paths[-7], "dark"), ("traffic", "/traffic", "light")):

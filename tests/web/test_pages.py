@@ -1,6 +1,7 @@
 """What a person sees and does at the page, in a real browser: it is live, it survives the broker's end, and it acts."""
 
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,6 +144,41 @@ def test_the_person_stops_a_pair_and_the_wakes_of_an_agent(live: LivePage, page:
     page.get_by_text("Nothing wakes it: you paused that.").wait_for()
     page.get_by_role("button", name="Resume its wakes").click()
     page.get_by_role("button", name="Pause its wakes").wait_for()
+
+
+def test_a_permission_is_shown_as_the_host_gave_it_and_decided_by_the_page(live: LivePage, page: "Page") -> None:
+    nova = live.connect("permit-nova")
+    shown = "$ rm -rf build/ <b>\n" + "x" * 9000 + "\nthe end"
+    decided: list[str] = []
+
+    def wait() -> None:
+        fields = {"call": "call-1", "tool": "Bash", "shown": shown, "wait_s": 30}
+        decided.append(nova.request("permission_ask", timeout_s=40, **fields)["decision"])
+
+    hook = threading.Thread(target=wait)
+    hook.start()
+    page.goto("/")
+    card = page.locator(".card", has_text="permit-nova")
+    card.locator("pre").wait_for(timeout=AT_ONCE_MS)
+    assert card.locator("pre").text_content() == shown
+    card.get_by_role("button", name="Deny").click()
+    card.wait_for(state="detached")
+    hook.join(timeout=10)
+    assert decided == ["deny"]
+
+
+def test_a_dead_letter_is_sent_again(live: LivePage, page: "Page") -> None:
+    nova, otto = live.connect("dead-nova"), live.connect("dead-otto")
+    nova.send("dead-rex", "Too late for rex.", ttl_s=1)
+    page.goto("/dead")
+    card = page.locator(".card", has_text="Too late for rex.")
+    card.wait_for(timeout=2 * AT_ONCE_MS)
+    card.get_by_label("To").fill("dead-otto")
+    card.get_by_role("button", name="Send again").click()
+    page.get_by_text("Sent again.").wait_for()
+    mail = wait_for("the letter", otto.check)
+    assert [(m.sender, m.content, m.forwarded["from"]) for m in mail] == [("pat", "Too late for rex.", "dead-nova")]
+    assert card.count() == 0
 
 
 def test_the_colours_are_switched_and_remembered(live: LivePage, page: "Page") -> None:

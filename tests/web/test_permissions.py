@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import wait_for
 from tests.prompts import Asking
 from tests.web.live_page import LivePage
 
@@ -26,7 +27,7 @@ def test_the_page_decides_a_prompt_once(begun_by_an_agent: LivePage, tag: str, d
     live = begun_by_an_agent
     shown = '{"command": "echo <b>\u202e</b>"}'
     with Asking(live.settings, live.register(f"web-{tag}"), shown=shown) as hook:
-        page = live.get("/").text
+        page = wait_for("the prompt", lambda: text if 'name="permission"' in (text := live.get("/").text) else "")
         assert "{&#34;command&#34;: &#34;echo &lt;b&gt;\\u202e&lt;/b&gt;&#34;}" in page and "\u202e" not in page
         permission_id = page.partition('name="permission" value="')[2].partition('"')[0]
         answer = live.post("/act/permission_decide", {"permission": permission_id, "decision": decision})
