@@ -3,5 +3,5 @@
     broker --changed--> live --overview--> bridges.view --> lines (rows, cut to the width) --> board (cells on the screen)
     keys --> app --> bridges.person (as the person) or an owner's request --> broker
 
-Nothing here leases or acknowledges mail. Text of others reaches the screen as cells with a style of ours, never as markup.
+Nothing here leases or acknowledges mail of others. Their text reaches the screen as cells with a style of ours, not as markup.
 """

@@ -81,6 +81,7 @@ class Top(App[None]):
         self._away = "asking the broker"
         self._said = ""
         self._columns = 80
+        self._seen: set[str] = set()
 
     def compose(self) -> ComposeResult:
         yield Static("", id="head", markup=False)
@@ -115,7 +116,7 @@ class Top(App[None]):
         self._overview, self._dead, self._read_s, self._away = overview, dead, time.monotonic(), ""
         self._draw()
         if isinstance(self.screen, TalkScreen):
-            self.screen.news(int(overview.get("sent", 0)))
+            self.screen.news()
 
     def _is_away(self, why: str) -> None:
         self._away = why
@@ -171,6 +172,16 @@ class Top(App[None]):
         except IpcError as e:
             self.say(e.text)
             return None
+
+    def has_read(self, ids: list[str]) -> None:
+        """The person has this mail before their eyes, and it is theirs."""
+        if new := [one for one in ids if one not in self._seen]:
+            self._seen.update(new)
+            self.run_worker(self._ack(new))
+
+    async def _ack(self, ids: list[str]) -> None:
+        if await self._tried(self._person.ack(ids)) is None:
+            self._seen.difference_update(ids)  # at the next look
 
     @property
     def _row(self) -> Row | None:

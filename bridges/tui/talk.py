@@ -1,7 +1,11 @@
-"""A conversation, read: all mail of an agent, or one thread. It is neither leased nor acknowledged by that."""
+"""A conversation, read: all mail of an agent, or one thread. Of others it is neither leased nor acknowledged by that.
+
+Mail to the person that stands here was read by the person, as at the page: its senders are told, and it does not come back.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -28,6 +32,7 @@ class Acts(Protocol):
     def now_s(self) -> float: ...
     async def owner(self, action: str, **fields: Any) -> Any: ...
     def say(self, what: str) -> None: ...
+    def has_read(self, ids: list[str]) -> None: ...
     def answer(self, message_id: str, name: str, text: str) -> None: ...
     def write_to(self, name: str) -> None: ...
     def ask_pair(self, name: str) -> None: ...
@@ -53,7 +58,6 @@ class TalkScreen(Screen[None]):
         self._title, self._wanted, self._other = title, wanted, other
         self._messages: list[dict[str, Any]] = []
         self._next = ""
-        self._sent = -1
 
     def compose(self) -> ComposeResult:
         yield Static(self._title, id="title", markup=False)
@@ -66,34 +70,38 @@ class TalkScreen(Screen[None]):
     def on_resize(self) -> None:
         self._draw(at_end=False)
 
-    def news(self, sent: int) -> None:
-        """The broker's last message has this number now."""
-        if sent != self._sent:
-            self._sent = sent
-            self.load()
+    def news(self) -> None:
+        """Something has changed; perhaps what became of the mail here."""
+        self.load()
 
-    @work(exclusive=True)
-    async def load(self, before: str = "") -> None:
-        page = {"before": before} if before else {}
-        found = await self._acts.owner("letters", **self._wanted, **page, steps=True, limit=_PAGE)
-        if found is None:
-            return
-        if before:
+    @work(exclusive=True, group="newest")
+    async def load(self) -> None:
+        found = await self._asked()
+        if found is not None:
+            board = self.query_one(Board)
+            newest = {m["id"] for m in found["messages"]}
+            if not self._messages:
+                self._next = found.get("next", "")
+            self._messages = [*found["messages"], *(m for m in self._messages if m["id"] not in newest)]
+            self._draw(at_end=board.scroll_offset.y >= board.max_scroll_y)
+
+    @work(exclusive=True, group="older")
+    async def load_older(self) -> None:
+        found = await self._asked(before=self._next)
+        if found is not None:
             self._messages += found["messages"]
-        else:
-            kept = {m["id"] for m in found["messages"]}
-            older = [m for m in self._messages if m["id"] not in kept]
-            self._messages = [*found["messages"], *older]
-        if before or not self._next:
             self._next = found.get("next", "")
-        board = self.query_one(Board)
-        self._draw(at_end=not before and board.scroll_offset.y >= board.max_scroll_y)
+            self._draw(at_end=False)
+
+    async def _asked(self, **page: str) -> Any:
+        return await self._acts.owner("letters", **self._wanted, **page, steps=True, limit=_PAGE)
 
     def _draw(self, *, at_end: bool) -> None:
         board = self.query_one(Board)
         columns = max(20, self.size.width - 1)
-        rows = talk_rows(bubbles(self._messages, self._acts.person_name), columns, self._acts.now_s(), bool(self._next))
-        board.show(rows)
+        found = bubbles(self._messages, self._acts.person_name)
+        board.show(talk_rows(found, columns, self._acts.now_s(), bool(self._next)))
+        self._acts.has_read([one.id for one in found if one.unread])
         if at_end:
             board.scroll_end(animate=False)
         keys = "j,k scroll   a answer   w write   p pause the pair   o older   esc back"
@@ -101,7 +109,7 @@ class TalkScreen(Screen[None]):
 
     def action_older(self) -> None:
         if self._next:
-            self.load(self._next)
+            self.load_older()
 
     def action_write(self) -> None:
         self._acts.write_to(self._other)
@@ -138,14 +146,14 @@ def _bubble_rows(one: Bubble, columns: int, now_s: float) -> list[Row]:
     if not one.continues:
         several = f" and {len(one.to) - 3} more" if len(one.to) > 3 else ""
         to = f"{one.group} (group)" if one.group else ", ".join(one.to[:3]) + several
-        head = cut(f"{one.sender} → {to}", max(10, columns - 26))
+        head = cut(f"{one.sender} → {to}", max(10, columns - 8))
         urgent = "  urgent" if one.land == "interrupt" else ""
         rows = [Row("", ()), Row("", ((head, "bold cyan" if one.side == "left" else "bold green"), (urgent, "red")))]
     if one.quote:
         rows.append(Row("", ((cut(f"  > {one.quote}", columns), "dim"),)))
     rows += [Row("", ((f"  {line}", ""),)) for line in wrapped(one.text, columns - 2)]
     if one.data is not None:
-        rows.append(Row("", ((cut(f"  data: {one.data}", columns), "dim"),)))
+        rows.append(Row("", ((cut(f"  data: {json.dumps(one.data, ensure_ascii=False)}", columns), "dim"),)))
     if one.file:
         rows.append(Row("", ((cut(f"  whole text: {one.file['path']}", columns), "dim"),)))
     told = ", ".join(f"{r.to}: {r.words}{f' ({r.why})' if r.why else ''}" for r in one.receipts[:4])

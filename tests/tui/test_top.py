@@ -102,6 +102,20 @@ def test_reading_takes_nothing_from_anybody_and_shows_all_as_text(house: Service
     assert [(m.redelivered, m.sender) for m in reader.check()] == [(False, f"writer{tag}")]
 
 
+def test_mail_to_the_person_is_read_once_it_was_opened(house: Service, tag: str) -> None:
+    writer = house.connect(f"writer{tag}")
+    with top(house) as screen:
+        screen.shows("ada:")
+        number = writer.send("ada", f"for your eyes {tag}")["number"]
+        screen.shows(f"writer{tag}")
+        assert writer.receipts(number)["receipts"][0]["step"] == "stored"
+        find(screen, f"writer{tag}")
+        screen.press("\r")
+        screen.shows(f"for your eyes {tag}")
+        wait_for("its receipt", lambda: writer.receipts(number)["receipts"][0]["step"] == "in_context")
+        screen.shows("ada: in context")
+
+
 def test_keys_write_and_mute_and_pause_a_pair(house: Service, tag: str) -> None:
     one, two = house.connect(f"one{tag}"), house.connect(f"two{tag}")
     with top(house) as screen:
