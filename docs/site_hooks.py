@@ -20,6 +20,8 @@ from bridges.cli.commands import COMMANDS, parser_of
 
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)((?:#[^)\s]*)?)(?=\))")
+_BY_FILE = re.compile(r"\[[\w./-]+\.md\]\(([\w/.-]+\.md)(?=[)#])")
+"""A link whose words are the file's name; the site has the page's title there."""
 _PICTURE = re.compile(r'<img alt="([^"]*)" src="(?:\.\./)*(pictures/[\w-]+\.svg)" ?/?>')
 _MARK = re.compile(r"^<!-- (?:file: ([\w./-]+)|run: (?!status)(\w+)[^>]*) -->\n```(\w+)$", re.M)
 """What tests/docs/snippets.py reads: which file a block is, or in whose terminal it is typed."""
@@ -81,13 +83,21 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = site_path(resolved(here, found[1]))
         return posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or ".") + found[2]
 
+    markdown = _BY_FILE.sub(lambda found: f"[{title_of(resolved(here, found[1])) or found[1]}]({found[1]}", markdown)
     markdown = _LINK.sub(moved, markdown)
     markdown = _MARK.sub(lambda found: f'```{found[3]} title="{found[1] or in_terminal(found[2])}"', markdown)
     return _MACHINES.sub(lambda found: f'```sh title="on {" and ".join(found[1].split())}"', markdown)
 
 
+def title_of(path: str) -> str:
+    """The heading of a page; empty where there is none."""
+    file = ROOT / path
+    first = file.read_text(encoding="utf-8").partition("\n")[0] if file.is_file() else ""
+    return first.removeprefix("# ") if first.startswith("# ") else ""
+
+
 def in_terminal(name: str) -> str:
-    return f"in {name}'s terminal"
+    return "in another terminal" if name == "another" else f"in {name}'s terminal"
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
