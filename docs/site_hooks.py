@@ -20,7 +20,7 @@ from bridges.cli.commands import COMMANDS, parser_of
 
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)((?:#[^)\s]*)?)(?=\))")
-_BY_FILE = re.compile(r"\[[\w./-]+\.md\]\(([\w/.-]+\.md)(?=[)#])")
+_BY_FILE = re.compile(r"(?<=\[)([\w./-]+\.md)(?=\]\(([\w/.-]+\.md)[)#])")
 """A link whose words are the file's name; the site has the page's title there."""
 _PICTURE = re.compile(r'<img alt="([^"]*)" src="(?:\.\./)*(pictures/[\w-]+\.svg)" ?/?>')
 _MARK = re.compile(r"^<!-- (?:file: ([\w./-]+)|run: (?!status)(\w+)[^>]*) -->\n```(\w+)$", re.M)
@@ -83,7 +83,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = site_path(resolved(here, found[1]))
         return posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or ".") + found[2]
 
-    markdown = _BY_FILE.sub(lambda found: f"[{title_of(resolved(here, found[1])) or found[1]}]({found[1]}", markdown)
+    markdown = _BY_FILE.sub(lambda found: title_of(resolved(here, found[2])) or found[1], markdown)
     markdown = _LINK.sub(moved, markdown)
     markdown = _MARK.sub(lambda found: f'```{found[3]} title="{found[1] or in_terminal(found[2])}"', markdown)
     return _MACHINES.sub(lambda found: f'```sh title="on {" and ".join(found[1].split())}"', markdown)
