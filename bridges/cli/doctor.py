@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from bridges.cli import user_service, user_unit
-from bridges.cli.service_state import ask, differences, door_state, repair_kept
+from bridges.cli.service_state import ask, differences, door_state, page_line, repair_kept
 from bridges.cli.sites import state
 from bridges.cli.status import clock_line, gate_line
 from bridges.plurals import number_of
@@ -49,6 +49,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "settings": _settings,
         "tcp door": _tcp,
         "remote": _remote,
+        "page": _page,
         "sites": _sites,
         "hosts": _hosts,
         "unit": _unit,
@@ -193,6 +194,13 @@ def _tcp(settings: Settings) -> Finding:
     if door.get("warning"):
         return "warn", f"{door['host']}:{door['port']} answers, but {door['warning']}"
     return "ok", f"{door['host']}:{door['port']} answers"
+
+
+def _page(settings: Settings) -> Finding:
+    page = door_state(settings, "web.json")
+    if page:
+        return ("FAIL" if page["error"] else "ok"), page_line(page)
+    return ("warn", "not served; run: ipc down, ipc up") if settings.web else ("ok", "closed; ipc web opens it for a while")
 
 
 def _remote(settings: Settings) -> Finding:

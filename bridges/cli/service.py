@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import Any
 
-from bridges.cli.service_state import differences, door_state, repair_kept
+from bridges.cli.service_state import differences, door_state, page_line, repair_kept
 from bridges.cli.user_service import heal
 from bridges.terminal import complain, say, style
 from broker.home.endpoints import socket_answers
@@ -48,6 +48,12 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
             complain(f"the door for other machines is closed: {gate['error']}", "correct IPC_REMOTE, then: ipc down, ipc up")
         elif gate:
             say(f"Other machines, with keys, on {gate['endpoint']}")
+    if settings.web:
+        page = _wait_for_door(settings, "web.json")
+        if page.get("error"):
+            complain(f"the page is closed: {page['error']}")
+        elif page:
+            say(f"Page: {page_line(page)}")
     if settings.nats:
         link = _wait_for_door(settings, "nats.json")
         if link.get("error"):

@@ -63,6 +63,11 @@ def door_state(settings: Settings, file: str = "tcp.json") -> dict[str, Any]:
     return state if state and _alive(int(state.get("pid", 0))) else {}
 
 
+def page_line(page: dict[str, Any]) -> str:
+    """What a living page says of itself, for a person."""
+    return f"closed: {page['error']}" if page["error"] else f"http://127.0.0.1:{page['port']}; ipc web prints a link to it"
+
+
 def read_state(path: Path) -> dict[str, Any]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from bridges.cli import sites
-from bridges.cli.service_state import ask, differences, door_state, repair_line, shown
+from bridges.cli.service_state import ask, differences, door_state, page_line, repair_line, shown
 from bridges.fence import one_line
 from bridges.plurals import number_of
 from bridges.terminal import ago, complain, doing, say, say_json, style, table
@@ -37,7 +37,8 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
         children = supervisor_state(settings).get("children", {})
         gate = {"remote": door_state(settings, "remote.json") or None, "keys": count_keys(settings)}
         other = {"differs": differences(settings)}
-        say_json({"running": True, **found, "tcp": door or None, **gate, "children": children, **other})
+        page = {"page": door_state(settings, "web.json") or None}
+        say_json({"running": True, **found, "tcp": door or None, **gate, **page, "children": children, **other})
         return OK
     _say_service(settings, found, door)
     for line in differences(settings):
@@ -59,6 +60,8 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
     gate = door_state(settings, "remote.json")
     if settings.remote or gate:
         say(f"remote   {gate_line(settings, gate)}")
+    if page := door_state(settings, "web.json"):
+        say(f"page     {page_line(page)}")
     if "sites" in found:
         say(sites.site_line(found["sites"]))
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""

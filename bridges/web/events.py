@@ -24,8 +24,9 @@ HEARTBEAT_S = 15.0
 """A comment goes out after so long without an event: it tells a page that is gone from one that is quiet."""
 _RETRY_S = 0.5
 _WATCH_S = 10.0
-_FRESH_S = 1.0
-"""An overview in which nothing has changed since is shown again for so long: the times in it go on."""
+_FRESH_S = 0.15
+"""So long the pages that were told get the overview that was asked for all of them. Whoever comes later may know of a newer
+change."""
 ASK_S = 20.0
 ASK_DOWN_S = 2.0
 """How long a request waits for a broker that was gone a moment ago."""
@@ -62,7 +63,6 @@ class Feed:
         self._overview_s = -_FRESH_S
         self._overview_of = -1
         """The count of pushes when it was asked for."""
-        self._asking: asyncio.Task[dict[str, Any]] | None = None
         self.is_up: bool | None = None
         """Whether the broker answers; None before the first word."""
         self._closed = False
@@ -94,9 +94,8 @@ class Feed:
     def close(self) -> None:
         """End all streams, and what is under way for them."""
         self._closed = True
-        for task in (self._telling, self._asking):
-            if task is not None:
-                task.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
         for page in self._pages:
             page.wake.set()
 
@@ -124,8 +123,10 @@ class Feed:
             while self._pages:
                 await asyncio.sleep(max(0.0, self._told_s + PACE_S - loop.time()))
                 self._told_s = loop.time()
+                changes = self._changes
                 with contextlib.suppress(IpcError):
-                    await self.overview()
+                    self._overview, self._overview_of = await self._ask(), changes
+                    self._overview_s = loop.time()
                 for page in self._pages:
                     page.changed = True
                     page.wake.set()
@@ -135,29 +136,16 @@ class Feed:
             self._telling = None
 
     async def overview(self) -> dict[str, Any]:
-        """The broker's overview, asked for once for all who want it now. Raises IpcError."""
-        now_s = asyncio.get_running_loop().time()
-        if self._overview_of == self._changes and now_s - self._overview_s < _FRESH_S:
-            return self._overview
-        if self._asking is None:
-            self._asking = asyncio.ensure_future(self._ask())
-            self._asking.add_done_callback(self._asked)
-        return await asyncio.shield(self._asking)
+        """The broker's overview: as it is now, or as the pages that were just told will see it. Raises IpcError."""
+        fresh = asyncio.get_running_loop().time() - self._overview_s < _FRESH_S
+        return self._overview if fresh and self._overview_of == self._changes else await self._ask()
 
     async def _ask(self) -> dict[str, Any]:
-        changes = self._changes
         timeout_s = ASK_DOWN_S if self.is_up is False else ASK_S
         reply = await self._broker.request({"action": "overview", "session_token": self._key}, timeout_s)
         if reply.get("status") != "ok":
             raise RemoteError(reply)
-        self._overview, self._overview_of = reply, changes
-        self._overview_s = asyncio.get_running_loop().time()
         return reply
-
-    def _asked(self, asking: asyncio.Task[dict[str, Any]]) -> None:
-        self._asking = None
-        if not asking.cancelled():
-            asking.exception()  # whoever waits for it gets it; perhaps nobody does any more
 
     # streams
 

@@ -37,6 +37,13 @@ def live() -> Iterator[LivePage]:
 
 
 @pytest.fixture(scope="session")
+def worker_page() -> Iterator[LivePage]:
+    """The same for all modules of a worker whose tests neither end nor count what it has; their names end in ``tag``."""
+    with live_page() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 

@@ -105,6 +105,10 @@ class LivePage(Service):
             self._cookie = answer.headers["set-cookie"].partition(";")[0]
         return self._cookie
 
+    def forget_cookie(self) -> None:
+        """It counts no more."""
+        self._cookie = ""
+
     def get(self, path: str, **headers: str) -> Answer:
         """As a browser that is signed in."""
         return self.request("GET", path, **{"Cookie": self.cookie(), **headers})

@@ -19,9 +19,9 @@ def overview(live: LivePage) -> dict[str, Any]:
     return own(live, "overview")
 
 
-def state(live: LivePage) -> Any:
-    """All mail and who there is, without times."""
-    letters = own(live, "letters", limit=1000, steps=True)["messages"]
-    agents = [(row["id"], row["queued"], row["leased"]) for row in overview(live)["agents"]]
-    sign_ins = hashlib.sha256((live.home / "run" / "web-sign-ins.json").read_bytes()).hexdigest()
-    return letters, agents, sign_ins
+def state(live: LivePage, *names: str) -> Any:
+    """The mail of these names (of all, where none is given) with its steps, how much waits for them, and who is signed in."""
+    wanted: list[dict[str, Any]] = [{"name": name} for name in names] or [{}]
+    letters = [own(live, "letters", limit=1000, steps=True, **one)["messages"] for one in wanted]
+    agents = [(row["id"], row["queued"], row["leased"]) for row in overview(live)["agents"] if not names or row["id"] in names]
+    return letters, agents, hashlib.sha256((live.home / "run" / "web-sign-ins.json").read_bytes()).hexdigest()

@@ -27,6 +27,12 @@ def shell(home: Path) -> Iterator[Shell]:
     shell.run("down")
 
 
+@pytest.fixture
+def live(worker_page: LivePage) -> Iterator[LivePage]:
+    yield worker_page
+    worker_page.close_clients()
+
+
 def answers(port: int) -> bool:
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0
@@ -47,13 +53,22 @@ def test_every_browser_is_signed_out_by_a_command(live: LivePage, home: Path) ->
     cookies = [cookie.partition(";")[0] for cookie in given]
     assert [live.get("/", Cookie=cookie).status for cookie in cookies] == [200, 200]
     Shell(home, live.home).ok("web", "--sign-out")
+    live.forget_cookie()
     assert [live.get("/", Cookie=cookie).status for cookie in cookies] == [401, 401]
+
+
+def test_the_service_says_where_the_page_is(live: LivePage, home: Path) -> None:
+    shell, line = Shell(home, live.home), f"http://127.0.0.1:{live.page_port()}; ipc web prints a link to it"
+    assert f"page     {line}" in shell.ok("status")
+    assert line in shell.run("doctor").stdout
+    assert json.loads(shell.ok("status", "--json"))["page"]["port"] == live.page_port()
 
 
 def test_the_metrics_token_is_printed_alone(live: LivePage, home: Path) -> None:
     assert Shell(home, live.home).ok("web", "--metrics-token") == metrics_token(str(live.home)) + "\n"
 
 
+@pytest.mark.deep
 def test_without_the_setting_the_page_lives_as_long_as_the_command(shell: Shell) -> None:
     env = {**shell.env, "IPC_WEB_PORT": "0"}
     with subprocess.Popen([*IPC, "web"], env=env, cwd=shell.home, stdout=subprocess.PIPE, text=True) as command:
@@ -80,6 +95,7 @@ def test_a_port_that_is_held_is_said(shell: Shell) -> None:
     assert f"port {port} is held by" in said and f"pid {os.getpid()}" in said and "IPC_WEB_PORT" in said
 
 
+@pytest.mark.deep
 def test_a_service_that_was_started_without_the_page_is_said(shell: Shell) -> None:
     shell.ok("up")
     assert "ipc down, then: ipc web" in shell.fails(1, "web", IPC_WEB="true")
@@ -89,6 +105,7 @@ def test_the_page_of_a_key_file_is_refused(shell: Shell) -> None:
     assert "another machine's broker" in shell.fails(2, "web", IPC_KEY_FILE="/nowhere")
 
 
+@pytest.mark.deep
 def test_without_the_extra_the_page_says_what_to_install(home: Path) -> None:
     """A page whose Jinja2 can't be found, as where the extra is missing, stays and says so."""
     hidden = home / "hidden"

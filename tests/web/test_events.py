@@ -12,6 +12,12 @@ from tests.web.live_page import EventStream, LivePage, live_page
 
 
 @pytest.fixture
+def live(worker_page: LivePage) -> Iterator[LivePage]:
+    yield worker_page
+    worker_page.close_clients()
+
+
+@pytest.fixture
 def stream(live: LivePage) -> Iterator[EventStream]:
     with contextlib.closing(EventStream(live, live.cookie())) as stream:
         yield stream
@@ -36,12 +42,13 @@ def test_a_page_is_told_at_once_whether_the_broker_is_there(stream: EventStream)
 
 def test_each_change_is_told_though_no_page_asks(live: LivePage, stream: EventStream) -> None:
     fred = live.connect("fred")
-    for _ in range(3):
+    for _ in range(2):
         before = quiet(stream)
         fred.send("claude", "hello")
         wait_for("a change", lambda before=before: count(stream, "changed") > before)  # type: ignore[misc]
 
 
+@pytest.mark.deep
 def test_many_changes_are_few_events(live: LivePage, stream: EventStream) -> None:
     fred = live.connect("fred-2")
     before = quiet(stream)
@@ -65,6 +72,7 @@ def test_a_page_that_does_not_look_costs_the_broker_nothing(live: LivePage) -> N
     assert requests() - before <= 25  # each of ours, and not one of the page's for each
 
 
+@pytest.mark.deep
 def test_the_page_says_that_the_broker_is_gone_and_back() -> None:
     with live_page() as live:
         stream = EventStream(live, live.cookie())
@@ -81,6 +89,7 @@ def test_the_page_says_that_the_broker_is_gone_and_back() -> None:
         stream.close()
 
 
+@pytest.mark.deep
 def test_streams_end_when_the_service_does(make_page: Callable[[], LivePage]) -> None:
     live = make_page()
     stream = EventStream(live, live.cookie())

@@ -1,10 +1,14 @@
 """Who gets anything of the page: this OS user, by its right name, from its own pages, signed in."""
 
+import contextlib
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bridges.web.guard import CONTENT_POLICY
+from bridges.web.http_server import STRANGERS
 from bridges.web.links import new_link, take_link
 from tests.other_user import as_nobody, forked, needs_root
 from tests.web.live_page import Answer, LivePage
@@ -15,6 +19,12 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+
+
+@pytest.fixture
+def live(worker_page: LivePage) -> Iterator[LivePage]:
+    yield worker_page
+    worker_page.close_clients()
 
 
 def sign_in(live: LivePage, link: str, **headers: str) -> Answer:
@@ -202,6 +212,26 @@ def test_static_files_are_kept_for_good_under_their_hash(live: LivePage) -> None
 
 
 # strangers' weight
+
+
+@needs_root
+def test_another_user_has_few_connections(live: LivePage) -> None:
+    port = live.page_port()
+
+    def ask() -> list[bool]:
+        as_nobody()
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(STRANGERS + 3)]
+            for one in held:
+                one.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            answers = []
+            for one in held:
+                with contextlib.suppress(ConnectionError):
+                    answers.append(one.recv(100).startswith(b"HTTP/1.1 403"))
+            return answers
+
+    assert forked(ask).count(True) == STRANGERS
+    assert live.get("/healthz").status == 200
 
 
 def test_a_head_without_end_is_cut_off(live: LivePage) -> None:

@@ -107,6 +107,7 @@ def test_the_token_is_the_owners_alone(busy: LivePage) -> None:
     assert (len(token), metrics_token(str(busy.home))) == (43, token)
 
 
+@pytest.mark.deep
 def test_a_dead_broker_is_not_ready_and_the_metrics_say_so() -> None:
     with live_page() as live:
         assert (live.request("GET", "/healthz").status, live.request("GET", "/readyz").status) == (200, 200)

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from bridges.person import Person, wanted_name
 from broker.client.aio import AsyncConnection
 from broker.home.files import owner_key
+from broker.home.settings import Settings
 from tests.conftest import Service, wait_for
 from tests.ports import free_port
 from tests.web.live_page import LivePage, live_page
@@ -20,6 +23,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     "broadcast": {"content": "hello"},
     "ask": {"to": "fred", "content": "which?"},
 }
+
+
+@pytest.fixture
+def live(worker_page: LivePage) -> Iterator[LivePage]:
+    yield worker_page
+    worker_page.close_clients()
 
 
 def saved(live: Service) -> dict[str, Any]:
@@ -100,9 +109,11 @@ def test_a_refusal_has_the_brokers_words(live: LivePage, act: str, fields: dict[
     assert (answer.status, answer.json()["code"]) == (status, code)
 
 
-def test_nothing_that_is_got_changes_anything(live: LivePage) -> None:
-    live.post("/act/send", {"to": "pat-mail", "content": "x"})
-    before = state(live)
+def test_nothing_that_is_got_changes_anything(live: LivePage, tag: str) -> None:
+    fred = live.connect(f"fred-{tag}")
+    fred.send("pat", "to the person")
+    live.post("/act/send", {"to": fred.name, "content": "to an agent"})
+    before = state(live, fred.name)
     for path in (
         "/",
         "/sign-in",
@@ -115,7 +126,7 @@ def test_nothing_that_is_got_changes_anything(live: LivePage) -> None:
     ):
         for method in ("GET", "HEAD"):
             live.request(method, path, Cookie=live.cookie())
-    assert state(live) == before
+    assert state(live, fred.name) == before
 
 
 # the session
@@ -136,6 +147,7 @@ async def _named(service: Service, refused: str) -> tuple[str, str]:
         await connection.close()
 
 
+@pytest.mark.deep
 def test_page_and_terminal_view_share_one_session_over_restarts() -> None:
     with live_page(IPC_WEB_PORT=str(free_port())) as live:
         live.post("/act/send", {"to": "fred", "content": "x"})
@@ -153,6 +165,7 @@ def test_page_and_terminal_view_share_one_session_over_restarts() -> None:
         assert saved(live)["token"] == token
 
 
+@pytest.mark.deep
 def test_a_name_that_another_holds_gets_a_number() -> None:
     with live_page(IPC_PERSON="fred") as live:
         live.connect("fred")
@@ -162,5 +175,5 @@ def test_a_name_that_another_holds_gets_a_number() -> None:
 
 
 @pytest.mark.parametrize(("asked", "name"), [("Pat Smith", "Pat-Smith"), ("jürgen@home", "j-rgen-home"), ("all", "agent")])
-def test_a_login_name_becomes_a_name(service: Service, asked: str, name: str) -> None:
-    assert wanted_name(service.settings.but(person=asked)) == name
+def test_a_login_name_becomes_a_name(asked: str, name: str) -> None:
+    assert wanted_name(Settings(home=Path("/"), person=asked)) == name
