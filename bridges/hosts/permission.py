@@ -53,6 +53,7 @@ def decided(event: HookEvent, session: AgentSession, door: QuickConnection, begu
         "tool": event.text("tool_name")[:128],
         "shown": shown,
         "input": input_mark(event),
+        "beside": bool(event.given.get("agent_id")),
         "wait_s": max(1.0, end_s - time.monotonic()),
     }
     door.send([asked], time.monotonic() + _ANSWER_S)

@@ -34,6 +34,7 @@ def report_of(event: HookEvent) -> dict[str, Any] | None:
     tool = event.text("tool_name")
     if told in ("tool_began", "permission") and tool in _ASKS_ITS_USER:
         told = "answer"
+    ended = told == "tool_ended"
     if subagent:
         told = _OF_SUBAGENTS.get(told, "")
     if not told:
@@ -45,6 +46,7 @@ def report_of(event: HookEvent) -> dict[str, Any] | None:
         report["call"] = call[:_TEXT]
     if told == "tool_ended" and not gives_mail(tool):
         report["digest"] = digest(event)
+    if ended:
         report["input"] = input_mark(event)
     if event.called in ("PostToolUse", "AfterTool") and (paths := changed(event)):
         report["paths"] = paths

@@ -26,8 +26,9 @@ LIMIT = 256
 """Prompts of all agents that may wait, and decisions that are remembered."""
 REMEMBERED_S = 600.0
 """Seconds for which a decision is known to those who ask again."""
-_ANEW = ("began", "turn_began", "turn_ended", "failed", "ended")
-"""Events of an agent after which its host waits for no permission."""
+_TURN = ("turn_began", "turn_ended", "failed")
+_SESSION = ("began", "ended")
+"""Events of an agent after which its host waits for no permission; after those of a turn its subagents' prompts may wait on."""
 _ID_LENGTH = 10
 
 
@@ -45,9 +46,8 @@ def ask(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] | N
     if known is None:
         _check_room(batch, session)
         batch.event("permission_asked", name=session.mailbox.name, tool=tool)
-        asked = Permission(
-            _new_id(batch), session, call, tool, shown, body.get("input") or "", batch.now.term_s, 0.0, b"", None
-        )
+        mark, beside = body.get("input") or "", bool(body.get("beside"))
+        asked = Permission(_new_id(batch), session, call, tool, shown, mark, batch.now.term_s, 0.0, b"", None, beside)
     else:
         _answer(batch, known, "none")
         asked = known
@@ -112,11 +112,11 @@ def rows(batch: Batch) -> list[dict[str, Any]]:
 
 
 def went_on(batch: Batch, mailbox: Mailbox, event: str, ended: str) -> None:
-    """A hook tells of its host: what was asked before is over if a turn began or ended, or if the call itself has ended."""
+    """A hook tells of its host: a prompt is over if the turn that it is of is over, or if the call itself has ended."""
     if not batch.state.permissions:
         return
-    for p in list(batch.state.permissions.values()):
-        if p.session.mailbox is mailbox and not p.decision and (event in _ANEW or (ended and ended == p.input)):
+    for p in [p for p in batch.state.permissions.values() if p.session.mailbox is mailbox and not p.decision]:
+        if event in _SESSION or (event in _TURN and not p.beside) or (ended and ended == p.input):
             _end(batch, p)
 
 

@@ -256,6 +256,8 @@ class Permission(NamedTuple):
     """Monotonic: when nobody waits any more, or a decision is forgotten."""
     route: Route
     request_id: Any
+    beside: bool = False
+    """Of a subagent: its leader's turn may end meanwhile."""
     decision: str = ""
     """``allow`` or ``deny`` once decided."""
 

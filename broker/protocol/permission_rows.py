@@ -19,6 +19,7 @@ PERMISSION_ROWS = (
             Field("tool", (str,), "the tool, as the host names it", required=True, low=1, high=128),
             Field("shown", (str,), "its input, exactly as the host gave it", required=True, high=SHOWN_CHARS),
             Field("input", (str,), "a hash of tool and input: a report of a call that ended with the same ends it", high=64),
+            Field("beside", (bool,), "a subagent's call, which goes on when its leader's turn ends"),
             Field("wait_s", (int, float), "how long to wait for the person; 0 looks only", low=0, high=3600),
         ),
         ("decision: allow, deny, or none where nobody has decided",),

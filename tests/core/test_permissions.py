@@ -146,6 +146,15 @@ def test_what_was_answered_at_the_host_s_terminal_waits_no_longer(pair: Core, re
     assert told(pair) == ["none"] * (1 - left)
 
 
+@pytest.mark.parametrize(("event", "left"), [("turn_began", 1), ("turn_ended", 1), ("failed", 1), ("ended", 0), ("began", 0)])
+def test_a_subagent_s_prompt_outlives_its_leader_s_turn(pair: Core, event: str, left: int) -> None:
+    ask(pair, "fred", input="ab", beside=True)
+    pair.ask("fred", "report", event=event)
+    assert len(waiting(pair)) == left
+    pair.ask("fred", "report", event="sign", tool="Bash", input="ab")
+    assert waiting(pair) == []
+
+
 def test_no_session_decides_and_an_agent_s_process_does_not_even_with_the_key(pair: Core) -> None:
     assert ACTIONS["permission_decide"].access is Access.OWNER
     assert [n for n, a in ACTIONS.items() if n.startswith("permission") and a.access is not Access.OWNER] == ["permission_ask"]

@@ -201,7 +201,15 @@ def test_a_prompt_without_a_tool_s_input_is_left_to_the_terminal(
 def test_a_subagent_s_prompt_is_its_leader_s(shared: Service, owner: Owner, agent_of: Agents, ask: Ask) -> None:
     agent = agent_of(shared)
     name = agent.start()
-    hook = ask(agent, agent_id="sub-1")
+    call = {"tool_name": "Bash", "tool_input": {"command": "make"}, "agent_id": "sub-1"}
+    hook = ask(agent, **call)
+    owner.prompt(name)
+    agent.hook("Stop")  # its leader's turn
+    agent.hook("AfterTool", **call, tool_response={}, tool_use_id="t1")  # answered at the host's terminal
+    assert hook.said() == b""
+    hook = ask(agent, **call)
+    owner.prompt(name)
+    agent.hook("Stop")
     owner.decide(owner.prompt(name)["id"], "allow")
     assert json.loads(hook.said()) == ALLOWED
 

@@ -72,6 +72,21 @@ def test_claude_code_does_as_was_decided_elsewhere_while_its_terminal_asks(
 
 
 @needs("claude", "tmux")
+def test_a_subagent_of_claude_code_asks_under_its_leader_s_name_also_after_the_leader_s_turn(
+    machine: Machine, owner: Owner, touch: Touch
+) -> None:
+    machine.ipc("install", "claude", "--approvals")
+    with RecordingModel() as model, Claude(machine, model, "--permission-mode", "default") as session:
+        model.order("Agent", {"description": "d", "prompt": "touch it", "subagent_type": "general-purpose"})
+        model.order(*touch.claude)
+        session.type("go on")
+        row = owner.prompt("web")
+        session.idle()  # a subagent runs beside its leader
+        owner.decide(row["id"], "allow")
+        session.wait("the call", touch.file.exists)
+
+
+@needs("claude", "tmux")
 def test_what_claude_code_s_terminal_has_answered_waits_for_nobody_any_more(
     machine: Machine, owner: Owner, touch: Touch
 ) -> None:
