@@ -10,12 +10,17 @@ from collections.abc import Callable, Mapping
 from math import inf
 
 from broker.core.batch import Batch
+from broker.core.state import Moment, State
 
 Chore = Callable[[Batch], float]
 ROWS = 200
 """What a chore does at most before other work goes on."""
 POSTPONED_S = 5.0
 """Seconds until chores are tried again that could not be written."""
+
+
+def are_due(state: State, chores: Mapping[str, Chore], now: Moment) -> bool:
+    return any(state.chores.get(name, 0.0) <= now.mono_s for name in chores)
 
 
 def do(batch: Batch, chores: Mapping[str, Chore]) -> None:

@@ -105,6 +105,8 @@ class Engine:
         out: list[Outgoing | Answers] = []
         events: list[Event] = []
         for some in (CHORES, MAILINGS):
+            if not chores.are_due(self.state, some, now):
+                continue
             batch = self._batch(now)
             try:
                 self._commit(batch, partial(self._do_chores, some))
