@@ -89,7 +89,7 @@ def _unit(settings: Settings) -> Finding:
     unit = user_unit.installed()
     if unit.text is None:
         return "ok", "none; ipc service install has systemd run the service"
-    problem = user_service.stale(settings, unit)
+    problem = user_service.stale(settings, unit) or user_service.beside(settings, unit)
     return ("warn", problem) if problem else ("ok", str(unit.path))
 
 

@@ -11,7 +11,7 @@ from broker.home.endpoints import socket_answers
 from broker.home.locks import is_supervised
 from broker.home.paths import runs_older
 from broker.home.settings import Settings
-from broker.service.launcher import STOP_DEADLINE_S, ensure_running, running_supervisor, stop, stop_older
+from broker.service.launcher import STOP_DEADLINE_S, ensure_running, running_supervisor, stop, stop_older, take_over
 
 OK, FAILED = 0, 1
 
@@ -20,6 +20,11 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
     healed = heal(settings)
     if healed:
         complain(healed)
+    if options.take_over:
+        from broker.service.supervisor import main
+
+        locked = take_over(settings)
+        return main(locked) if locked is not None else OK
     if socket_answers(settings) and not runs_older(str(settings.home)):
         say(f"Already running in {settings.home}")
         say_differences(settings)

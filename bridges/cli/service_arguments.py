@@ -14,6 +14,7 @@ def up(command: Parser) -> None:
     how = command.add_mutually_exclusive_group()
     how.add_argument("--detach", action="store_true", help="return when it answers (the default)")
     how.add_argument("--foreground", action="store_true", help="stay in the foreground, for a service manager")
+    how.add_argument("--take-over", action="store_true", help="likewise, in place of one that runs and is no later one")
 
 
 def status(command: Parser) -> None:

@@ -112,14 +112,12 @@ def remove() -> int:
 def status(settings: Settings, options: argparse.Namespace) -> int:
     """Exit status 0 if systemd runs the service as this version writes it."""
     unit = user_unit.installed()
-    problem = stale(settings, unit)
+    problem = stale(settings, unit) or beside(settings, unit)
     row: dict[str, object] = {"installed": unit.text is not None, "path": str(unit.path), "problem": problem}
     if unit.text is not None:
         told = user_unit.shown()
         row |= {"active": told.get("ActiveState"), "enabled": told.get("UnitFileState")}
         row |= {"runs": _runs(settings), "linger": user_unit.lingers()}
-        if is_supervised(settings.home) and not row["runs"] and not problem:
-            row["problem"] = problem = "the service runs, but systemd did not start it. Next: ipc service install"
     if options.json:
         say_json(row)
     elif unit.text is None:
@@ -144,6 +142,13 @@ def stale(settings: Settings, unit: Unit) -> str:
     return ""
 
 
+def beside(settings: Settings, unit: Unit) -> str:
+    """What is wrong where the service runs, and systemd did not start it; empty otherwise. Raises OSError."""
+    if not unit.ours or not unit.says(user_unit.of_folder(settings)) or not is_supervised(settings.home) or _runs(settings):
+        return ""
+    return "the service runs, but systemd did not start it. Next: ipc service install"
+
+
 def heal(settings: Settings) -> str:
     """Write the unit of an earlier version, or of an interpreter that is gone, anew. What was done or is to be done, or empty.
 
@@ -158,6 +163,6 @@ def heal(settings: Settings) -> str:
             return problem
         write_private(unit.path, user_unit.wanted(settings))
         user_unit.systemctl("daemon-reload")
-    except (OSError, NoSystemd) as e:
+    except OSError as e:
         return f"{NAME} could not be written anew: {e}. Next: ipc service install"
     return f"{NAME} was written anew for this version"

@@ -52,7 +52,7 @@ _SYSTEMCTL_S = 60.0
 """Seconds that systemctl may take: to stop the service is among it."""
 
 
-class NoSystemd(Exception):
+class NoSystemd(OSError):
     """Why nothing of a user can be run by systemd here, in words."""
 
 
@@ -90,7 +90,7 @@ def installed() -> Unit:
 
 def wanted(settings: Settings) -> str:
     """What this version writes for a data folder."""
-    words = [sys.executable, "-P", "-m", "bridges.cli", "up", "--foreground"]
+    words = [sys.executable, "-P", "-m", "bridges.cli", "up", "--take-over"]
     lines = [of_folder(settings), _environment("PYTHONPATH", str(Path(__file__).resolve().parents[2]))]
     return _UNIT.format(mark=_MARK, command=" ".join(map(_word, words)), environment="\n".join(lines))
 

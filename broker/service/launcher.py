@@ -120,10 +120,11 @@ def _parent_of_broker(settings: Settings) -> int:
 
 
 def _is_supervisor(pid: int) -> bool:
-    """Whether it was started as ``-m broker.service.supervisor`` or ``ipc up --foreground``."""
+    """Whether it was started as ``-m broker.service.supervisor`` or ``ipc up --foreground`` or ``--take-over``."""
     words = words_of(pid)
     # before 0.4 the module had another name
-    return b"broker.service.supervisor" in words or b"broker.supervisor" in words or b"--foreground" in words
+    ours = (b"broker.service.supervisor", b"broker.supervisor", b"--foreground", b"--take-over")
+    return any(word in words for word in ours)
 
 
 def stop(settings: Settings, running: Running, deadline_s: float = STOP_DEADLINE_S) -> bool:
@@ -167,6 +168,25 @@ def stop_older(settings: Settings) -> dict[str, str]:
     environment = _environment_of(running.pid)
     stop(settings, running)
     return environment
+
+
+def take_over(settings: Settings, deadline_s: float = START_DEADLINE_S) -> int | None:
+    """The lock of the data folder, once a service that runs has ended in order: for one that a service manager starts.
+
+    None where a later version runs, or the one that runs does not end. Raises OSError.
+    """
+    prepare_home(settings)
+    end = time.monotonic() + deadline_s
+    while True:
+        running = running_supervisor(settings) if is_supervised(settings.home) else None
+        if running is not None and version_number(running.version) > version_number(VERSION):
+            return None
+        if running is not None and not stop(settings, running):
+            return None
+        fd = hold(supervisor_locks(settings.home)[0])
+        if fd is not None or time.monotonic() > end:
+            return fd
+        time.sleep(_POLL_S)  # one that has just been started says in a moment who it is
 
 
 def _environment_of(pid: int) -> dict[str, str]:

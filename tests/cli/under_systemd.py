@@ -54,6 +54,7 @@ def as_a_person(shell: Shell) -> dict[str, Any]:
     shell.ok("send", "fred", "kept")
     first = main_pid(shell)
     os.kill(first, signal.SIGKILL)
+    shell.ok("whoami")  # starts one beside before systemd does
     wait_for("systemd to start it again", lambda: main_pid(shell) not in (0, first) and status(shell)["runs"])
     found["mail"] = [m["content"] for m in json.loads(shell.ok("check", "--json"))]
     found["mcp"] = (shell.data / "run" / "mcp.sock").is_socket()
