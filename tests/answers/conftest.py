@@ -1,4 +1,4 @@
-"""One service with the listener for a module's tests; their names end in ``tag``."""
+"""One service with page and listener for all tests here of a worker; their names end in ``tag``."""
 
 import shutil
 import tempfile
@@ -10,12 +10,13 @@ import pytest
 from tests.answers.listening import Listening
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def listening_service() -> Iterator[Listening]:
-    service = Listening(Path(tempfile.mkdtemp(prefix="ipc-")))
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
+    service = Listening(home, IPC_WEB="true", IPC_WEB_PORT="0", IPC_MAILBOX_LIMIT="30")
     yield service.start()
     service.stop()
-    shutil.rmtree(service.home, ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

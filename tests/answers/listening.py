@@ -65,10 +65,11 @@ class Listening(Service):
         state = self._read("answers.json")
         return 0 if not state or state["error"] or not alive(state["pid"]) else int(state["port"])
 
-    def http(self, method: str, path: str, body: bytes = b"", **headers: str) -> HttpAnswer:
-        """One request; ``_`` in a header's name stands for ``-``."""
+    def http(self, method: str, path: str, body: bytes = b"", source: str = "127.0.0.1", **headers: str) -> HttpAnswer:
+        """One request from that address of this machine; ``_`` in a header's name stands for ``-``."""
         named = {"Host": "ipc.example", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.answers_port(), timeout=20)) as connection:
+        connection = http.client.HTTPConnection("127.0.0.1", self.answers_port(), timeout=20, source_address=(source, 0))
+        with contextlib.closing(connection):
             connection.request(method, path, body=body if body or method == "POST" else None, headers=named)
             reply = connection.getresponse()
             text = reply.read().decode()

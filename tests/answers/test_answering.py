@@ -1,18 +1,13 @@
 """Answers by link: shown to whoever has the link, decided by a POST alone, once."""
 
 import html
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from bridges.answer_tokens import mint
 from broker.home.files import answer_key
-from broker.home.settings import Settings
-from broker.service.doors import DOORS
 from tests.answers.listening import Listening
-from tests.conftest import Service
 
 PREVIEWS: list[dict[str, str]] = [
     {},
@@ -149,10 +144,3 @@ def test_a_broker_that_is_killed_in_between_has_one_answer_in_the_end(listening:
         assert listening.post_form(link, answer="again").status == 200
     assert listening.post_form(link, answer="once more").status == 410
     assert len(listening.answers(f"ann{tag}")) == 1
-
-
-def test_the_listener_is_never_open_by_default(home: Path, make_service: Callable[..., Service]) -> None:
-    assert Settings.load(env={"IPC_HOME": str(home)}).answers == ""
-    assert {row.module: row.setting for row in DOORS}["bridges.answers"] == "answers"
-    make_service().start()
-    assert not (home / "run" / "answers.json").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from bridges.answers.webhooks_in import BODY_BYTES, message_id
 from bridges.fence import LABEL, digest
-from tests.answers.listening import CONFIG, GENERIC_SECRET, Listening, payload
+from tests.answers.listening import GENERIC_SECRET, HttpAnswer, Listening, payload
 
 
 def mail_of(listening: Listening, name: str) -> list[dict[str, Any]]:
@@ -16,6 +16,12 @@ def mail_of(listening: Listening, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.request("check", limit=100)["messages"]
     client.request("ack", ids=[m["id"] for m in found]) if found else None
     return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_waits(listening: Listening) -> None:
+    for name in ("builder", "seller"):
+        mail_of(listening, name)
 
 
 def test_a_delivery_of_github_becomes_mail_once(listening: Listening, tag: str) -> None:
@@ -99,15 +105,14 @@ def test_what_a_webhook_says_reaches_a_model_fenced_and_labelled(listening: List
 
 
 @pytest.mark.parametrize("source", ["ci", "shop"])
-def test_a_full_mailbox_is_503_and_the_delivery_is_taken_later(home: Any, source: str) -> None:
-    service = Listening(home, CONFIG, IPC_MAILBOX_LIMIT="1")
-    try:
-        service.start()
-        send = service.github if source == "ci" else service.generic
-        assert [send(b"{}", f"d{n}").status for n in range(2)] == [200, 503]
-        assert int(send(b"{}", "d1").headers["retry-after"]) >= 1
-        reader = "builder" if source == "ci" else "seller"
-        assert len(mail_of(service, reader)) == 1
-        assert send(b"{}", "d1").status == 200
-    finally:
-        service.stop()
+def test_a_full_mailbox_is_503_and_the_delivery_is_taken_later(listening: Listening, tag: str, source: str) -> None:
+    reader = "builder" if source == "ci" else "seller"
+
+    def send(delivery: str) -> HttpAnswer:
+        return listening.github(b"{}", delivery) if source == "ci" else listening.generic(b"{}", delivery)
+
+    statuses = [send(f"{n}-{tag}").status for n in range(31)]
+    assert statuses == [200] * 30 + [503]
+    assert int(send(f"30-{tag}").headers["retry-after"]) >= 1
+    assert len(mail_of(listening, reader)) == 30
+    assert send(f"30-{tag}").status == 200
