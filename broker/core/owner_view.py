@@ -8,6 +8,7 @@ from broker.core.alarms import is_person
 from broker.core.batch import Batch, Incoming
 from broker.core.claims import drop_lapsed
 from broker.core.conversation import asked_is, state_of_question
+from broker.core.lookup import has
 from broker.core.presence import describe
 from broker.core.sessions import authenticate
 from broker.core.state import Mailbox
@@ -102,7 +103,7 @@ def _questions(batch: Batch) -> list[dict[str, Any]]:
     rows = []
     for question, letter in batch.store.open_questions(batch.now.due_s - _STALE_S, QUESTIONS):
         asker, asked = batch.state.by_id.get(question.asker_id), batch.state.by_id.get(question.asked_id)
-        if asked is None:
+        if asked is None or not has(batch, asked, letter.id):  # its asker has taken it back
             continue
         row = {"id": str(letter.id), "from": letter.sender if asker is None else asker.name, "to": asked.name}
         row |= {"content": letter.content[:QUESTIONS], "asked_at": iso(letter.created_s)}

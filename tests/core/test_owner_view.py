@@ -54,6 +54,13 @@ def test_who_waits_for_whom_until_it_is_answered(pair: Core) -> None:
     assert own(pair, "overview")["questions"] == []
 
 
+def test_a_question_that_was_taken_back_waits_for_nobody(pair: Core) -> None:
+    number = pair.ask("fred", "ask", to_id="claude", message={"content": "which?"})["number"]
+    assert [q["id"] for q in own(pair, "overview")["questions"]] == [number]
+    pair.ask("fred", "withdraw", withdraw_id=number)
+    assert own(pair, "overview")["questions"] == []
+
+
 def test_claims_groups_and_activity_are_shown(pair: Core) -> None:
     pair.ask("fred", "group_create", group="team")
     pair.ask("claude", "group_join", group="team")

@@ -1,30 +1,32 @@
-"""A receiver and a service that tells it, for a module's tests."""
+"""One receiver, and one service that tells it, for all tests here of a worker; their names end in ``tag``."""
 
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.notify.receiving import Receiver, Telling
+from tests.notify.receiving import Receiver, Telling, config
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
     receiver.close()
 
 
+@pytest.fixture(scope="session")
+def telling_service(receiver: Receiver) -> Iterator[Telling]:
+    home = Path(tempfile.mkdtemp(prefix="ipc-"))
+    service = Telling(home, config(receiver.url))
+    yield service.start()
+    service.stop()
+    shutil.rmtree(home, ignore_errors=True)
+
+
 @pytest.fixture
-def make_telling(home: Path) -> Iterator[Callable[..., Telling]]:
-    """Starts a service in a home of its own; it ends with the test."""
-    made: list[Telling] = []
-
-    def make(text: str, **environment: str) -> Telling:
-        made.append(Telling(home, text, **environment))
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for service in made:
-        service.stop()
+def telling(telling_service: Telling) -> Iterator[Telling]:
+    yield telling_service
+    telling_service.close_clients()

@@ -1,133 +1,128 @@
 """The person is told what waits, by real processes: once, also after restarts and when a receiver was away."""
 
-from collections.abc import Callable
+import contextlib
+import http.client
+from pathlib import Path
+from urllib.parse import urlencode
 
 from bridges.webhook_signatures import check_generic, secret_bytes
-from tests.conftest import wait_for
+from tests.conftest import Service, wait_for
 from tests.notify.receiving import SECRET, TOKEN, Receiver, Telling, config
+from tests.shell import Shell
 
-Make = Callable[..., Telling]
-
-
-def of(receiver: Receiver, path: str) -> list[dict[str, object]]:
-    return [one.json() for one in list(receiver.received) if one.path == path]
+LOST_WORDS = "a secret of <b>ours</b> & \x1b[2J\u202e -- --urgency=low"
 
 
-def told(receiver: Receiver, path: str, number: int) -> list[dict[str, object]]:
-    wait_for(f"{number} at {path}", lambda: len(of(receiver, path)) >= number, explain=lambda: str(receiver.received))
-    return of(receiver, path)
-
-
-def test_a_question_reaches_all_channels_with_its_kind_and_name_alone(receiver: Receiver, make_telling: Make) -> None:
-    service = make_telling(config(receiver.url, desktop=True))
-    service.ask("ann", "a secret of ours")
-    (ntfy,), (webhook,) = told(receiver, "/", 1), told(receiver, "/hook", 1)
-    call = wait_for("notify-send", service.desktop)[0]
-    assert (ntfy["topic"], ntfy["title"], ntfy["message"]) == ("my-topic", "ann asks you something", "ann asks you something")
-    assert (webhook["type"], webhook["data"]["name"]) == ("agent.question", "ann")  # type: ignore[index]
-    assert call[:4] == ["--app-name=agent-ipc", "--urgency=critical", "--", "ann asks you something"]
-    assert "secret of ours" not in str((receiver.received, call))
-    by_path = {one.path: one for one in receiver.received}
-    assert by_path["/"].headers["authorization"] == f"Bearer {TOKEN}"
-    hook = by_path["/hook"]
+def test_a_question_reaches_all_channels_with_its_kind_and_name(receiver: Receiver, telling: Telling, tag: str) -> None:
+    name = f"ann{tag}"
+    telling.ask(name, LOST_WORDS)
+    (ntfy,), (hook,), call = receiver.told("/", name), receiver.told("/hook", name), telling.called(name)
+    assert (ntfy.json()["topic"], ntfy.json()["title"]) == ("my-topic", f"{name} asks you something")
+    assert ntfy.headers["authorization"] == f"Bearer {TOKEN}"
+    assert (hook.json()["type"], hook.json()["data"]["name"]) == ("agent.question", name)
     assert check_generic(secret_bytes(SECRET), hook.headers, hook.body, int(hook.headers["webhook-timestamp"]))
-    (action,) = ntfy["actions"]  # type: ignore[misc]
-    assert (action["action"], action["label"], action["url"]) == ("view", "Answer", ntfy["click"])
-    assert str(ntfy["click"]).startswith("https://ipc.example/a/")
-    assert call[4].startswith("https://ipc.example/a/")
+    assert call[:4] == ["--app-name=agent-ipc", "--urgency=critical", "--", f"{name} asks you something"]
+    assert "secret of" not in str((hook, call)), "its words go only where body is full"
+    assert ntfy.json()["message"] == "a secret of <b>ours</b> & \\x1b[2J\\u202e -- --urgency=low"
+    (action,) = ntfy.json()["actions"]
+    assert (action["action"], action["label"], action["url"]) == ("view", "Answer", ntfy.json()["click"])
 
 
-def test_full_bodies_are_opt_in_and_escaped_for_the_desktop(receiver: Receiver, make_telling: Make) -> None:
-    service = make_telling(config(receiver.url, desktop=True, more='body = "full"'))
-    service.ask("ann", "a<b> & \x1b[2J\u202e -- --urgency=low")
-    (ntfy,) = told(receiver, "/", 1)
-    assert ntfy["message"] == "a<b> & \\x1b[2J\\u202e -- --urgency=low"
-    call = wait_for("notify-send", service.desktop)[0]
-    assert call[4].startswith("a&lt;b&gt; &amp; \\x1b[2J\\u202e -- --urgency=low\n")
+def test_pressed_on_the_phone_the_answer_reaches_who_asked(receiver: Receiver, telling: Telling, tag: str) -> None:
+    name = f"ann{tag}"
+    telling.ask(name)
+    link = str(receiver.told("/", name)[0].json()["click"])
+    assert link.startswith("https://ipc.example/a/") and telling.called(name)[4].startswith("https://ipc.example/a/")
+    headers = {"Host": "ipc.example", "Content-Type": "application/x-www-form-urlencoded"}
+    statuses = []
+    for method, body in (("GET", None), ("POST", urlencode({"answer": "main"})), ("POST", urlencode({"answer": "dev"}))):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", telling.port_of_answers(), timeout=20)) as connection:
+            connection.request(method, link.removeprefix("https://ipc.example"), body=body, headers=headers)
+            statuses.append(connection.getresponse().status)
+    assert statuses == [200, 200, 410]
+    assert [mail.content for mail in telling.connect(name, force=True).check()] == ["main"]
 
 
-def test_a_restart_of_everything_tells_nothing_twice_and_misses_nothing(receiver: Receiver, make_telling: Make) -> None:
-    service = make_telling(config(receiver.url))
-    service.ask("ann")
-    told(receiver, "/", 1), told(receiver, "/hook", 1)
-    wait_for("the state", lambda: "question:" in (service.home / "notify.json").read_text())
-    service.kill("notify")
-    service.kill("broker")
-    service.ask("bob")
-    told(receiver, "/", 2)
-    service.stop()
-    service.env["IPC_WEB_HOSTS"] = "other.example"
-    service.start()
-    service.ask("carl")
-    assert [str(one["title"]).split()[0] for one in told(receiver, "/", 3)] == ["ann", "bob", "carl"]
-    names = [one["data"]["name"] for one in told(receiver, "/hook", 3)]  # type: ignore[index]
-    assert sorted(map(str, names)) == ["ann", "bob", "carl"]
+def test_a_dead_letter_is_told_too(receiver: Receiver, telling: Telling, tag: str) -> None:
+    telling.connect(f"ann{tag}").send(f"bob{tag}", "hello", ttl_s=1)
+    (told,) = receiver.told("/hook", f"of ann{tag}")
+    assert told.json()["type"] == "agent.bounce"
 
 
-def test_a_receiver_that_was_away_is_told_later_under_the_same_id(receiver: Receiver, make_telling: Make) -> None:
-    receiver.answers = [(503, {"Retry-After": "1"}), (500, {})]
-    service = make_telling(f'[notify]\n[notify.webhook]\nurl = "{receiver.url}/hook"\nsecret = "{SECRET}"\n')
-    service.ask("ann")
-    wait_for("a first attempt", lambda: receiver.received)
-    shell = service.shell()
-    wait_for("the attempt in ipc notify", lambda: "tried 1 time" in shell.ok("notify"))
-    told(receiver, "/hook", 2)
-    ids = {one.headers["webhook-id"] for one in receiver.received}
-    assert len(ids) == 1
+def test_a_restart_of_everything_tells_nothing_twice_and_misses_nothing(receiver: Receiver, telling: Telling, tag: str) -> None:
+    names = [f"{one}{tag}" for one in ("ann", "bob", "carl")]
+    telling.ask(names[0])
+    receiver.told("/", names[0]), receiver.told("/hook", names[0]), telling.called(names[0])
+    wait_for("the state", lambda: (telling.home / "notify.json").read_text().count(f'"question:{telling.last}"') == 3)
+    telling.kill("notify")
+    telling.kill("broker")
+    telling.ask(names[1])
+    receiver.told("/", names[1])
+    telling.stop()
+    telling.start()
+    telling.ask(names[2])
+    receiver.told("/", names[2]), receiver.told("/hook", names[2])
+    for name in names:
+        assert (len(receiver.of("/", name)), len(receiver.of("/hook", name))) == (1, 1), name
 
 
-def test_a_receiver_that_wants_none_has_a_dead_letter_and_is_not_asked_again(receiver: Receiver, make_telling: Make) -> None:
-    receiver.answers = [(410, {})]
-    service = make_telling(f'[notify]\n[notify.webhook]\nurl = "{receiver.url}/hook"\nsecret = "{SECRET}"\n')
-    service.ask("ann")
-    shell = service.shell()
-    wait_for("the dead letter", lambda: "Given up (1)" in shell.ok("notify"))
-    assert "ann asks you something" in shell.ok("notify") and "410" in shell.ok("notify")
-    service.ask("bob")
-    assert len(told(receiver, "/hook", 2)) == 2
+def test_a_receiver_that_was_away_is_told_later_under_the_same_id(receiver: Receiver, telling: Telling, tag: str) -> None:
+    name = f"ann{tag}"
+    receiver.answers[name] = [(503, {"Retry-After": "1"}), (503, {}), (500, {})]
+    telling.ask(name)
+    wait_for("the attempt in ipc notify", lambda: "tried 1 time" in telling.shell().ok("notify"))
+    first, second = receiver.told("/hook", name, 2)[:2]
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert {one.json()["sequence_id"] for one in receiver.told("/", name, 2)} == {first.headers["webhook-id"]}
 
 
-def test_a_question_that_is_answered_before_it_could_be_told_is_not_told(receiver: Receiver, make_telling: Make) -> None:
-    receiver.answers = [(503, {"Retry-After": "3600"})]
-    service = make_telling(f'[notify]\n[notify.webhook]\nurl = "{receiver.url}/hook"\nsecret = "{SECRET}"\n')
-    question = service.ask("ann")
-    wait_for("a first attempt", lambda: receiver.received)
-    service.connect("pat").request("reply", to_message=question, message={"content": "main"})
-    shell = service.shell()
-    wait_for("nothing that waits", lambda: "tried" not in shell.ok("notify"))
-    assert len(receiver.received) == 1
+def test_a_receiver_that_wants_none_has_a_dead_letter_and_is_not_asked_again(
+    receiver: Receiver, telling: Telling, tag: str
+) -> None:
+    name = f"ann{tag}"
+    receiver.answers[name] = [(410, {}), (410, {})]
+    telling.ask(name)
+    shown = wait_for("the dead letter", lambda: name in (said := telling.shell().ok("notify")) and said)
+    assert "Given up" in shown and "410" in shown
+    telling.ask(f"bob{tag}")
+    receiver.told("/hook", f"bob{tag}")
+    assert len(receiver.of("/hook", name)) == 1
 
 
-def test_a_link_leads_to_the_listener_and_answers(receiver: Receiver, make_telling: Make) -> None:
-    service = make_telling(config(receiver.url), IPC_WEB_HOSTS="")
-    service.connect("pat")
-    service.ask("ann")
-    (ntfy,) = told(receiver, "/", 1)
-    assert str(ntfy["click"]).startswith("http://127.0.0.1:")
+def test_what_is_answered_before_it_could_be_told_is_not_told(receiver: Receiver, telling: Telling, tag: str) -> None:
+    name = f"ann{tag}"
+    receiver.answers[name] = [(503, {"Retry-After": "3600"}), (503, {"Retry-After": "3600"})]
+    question = telling.ask(name)
+    receiver.told("/hook", name), receiver.told("/", name)
+    telling.connect(name, force=True).request("withdraw", withdraw_id=question)
+    wait_for("nothing that waits", lambda: "tried 1 time" not in telling.shell().ok("notify"))
+    assert (len(receiver.of("/hook", name)), len(receiver.of("/", name))) == (1, 1)
 
 
-def test_notify_test_says_what_became_of_each_channel(receiver: Receiver, make_telling: Make) -> None:
-    receiver.answers = [(403, {}), (302, {"Location": f"{receiver.url}/elsewhere"})]
-    service = make_telling(config(receiver.url, desktop=True))
-    shell = service.shell()
-    done = shell.run("notify", "test")
+def test_notify_test_says_what_became_of_each_channel(receiver: Receiver, telling: Telling) -> None:
+    receiver.answers['can reach you", "message": "A'] = [(403, {})]
+    receiver.answers["/hook"] = [(302, {"Location": f"{receiver.url}/elsewhere"})]
+    done = telling.shell().run("notify", "test")
     assert done.returncode == 1
     assert done.stdout.splitlines() == ["desktop  sent", "ntfy     failed: 403", "webhook  failed: 302"]
-    assert [one.path for one in receiver.received] == ["/", "/hook"], "no redirect is followed"
-    assert shell.ok("notify", "test").splitlines()[1:] == ["ntfy     sent", "webhook  sent"]
+    assert not [one for one in receiver.received if one.path == "/elsewhere"], "no redirect is followed"
+    assert telling.shell().ok("notify", "test").splitlines() == ["desktop  sent", "ntfy     sent", "webhook  sent"]
 
 
-def test_without_a_section_nothing_runs_and_the_command_says_so(make_telling: Make) -> None:
-    service = make_telling("port = 0\n")
-    assert not (service.home / "run" / "notify.json").exists()
-    done = service.shell().run("notify")
+def test_without_a_section_nothing_runs_and_the_command_says_so(shared: Service) -> None:
+    assert not (shared.home / "run" / "notify.json").exists()
+    done = Shell(shared.home, shared.home).run("notify")
     assert done.returncode == 1 and "docs/notifications.md" in done.stderr
 
 
-def test_a_fault_in_the_section_is_named_and_mended_without_a_restart(receiver: Receiver, make_telling: Make) -> None:
-    service = make_telling("[notify]\nkinds = ['questions']\n")
-    state = wait_for("the fault", lambda: service._read("notify.json"))
-    assert "config.toml line 2: notify.kinds knows question" in state["error"]
-    (service.home / "config.toml").write_text(config(receiver.url))
-    service.ask("ann")
-    told(receiver, "/", 1)
+def test_a_fault_in_the_section_is_named_and_mended_without_a_restart(receiver: Receiver, home: Path, tag: str) -> None:
+    service = Telling(home, "[notify]\nkinds = ['questions']\n")
+    try:
+        service.start()
+        state = wait_for("the fault", lambda: service._read("notify.json"))
+        assert "config.toml line 2: notify.kinds knows question" in state["error"]
+        (home / "config.toml").write_text(config(receiver.url))
+        service.ask(f"ann{tag}")
+        receiver.told("/", f"ann{tag}")
+    finally:
+        service.stop()
