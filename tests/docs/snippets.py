@@ -31,8 +31,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(
     r"^<!-- first:\n(.*?)^-->$|(?:^<!-- (run|shows|file|not run)(?:: ([^>]*))? -->\n)?^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S
 )
-_PORTS = {"9876": "IPC_PORT", "9877": "IPC_WEB_PORT"}
-"""The ports that pages show. Here they are free ones."""
+_PORTS = {"9876": "IPC_PORT", "9877": "IPC_WEB_PORT", "9878": ""}
+"""The ports that pages show, and the variables that set them. Here they are free ones."""
 
 
 class Block(NamedTuple):
@@ -70,7 +70,7 @@ class Reader:
         self.shell = Shell(home)
         self._ports = {shown: free_port() for shown in _PORTS}
         self._more = {
-            **{variable: self._ports[shown] for shown, variable in _PORTS.items()},
+            **{variable: self._ports[shown] for shown, variable in _PORTS.items() if variable},
             "REPOSITORY": str(DOCS.parent),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
