@@ -49,6 +49,8 @@ def agents_of(overview: dict[str, Any], needs: Iterable[Need] = ()) -> list[Agen
 
 
 def _line(row: dict[str, Any], calls: bool) -> AgentLine:
+    if row.get("person"):  # who has closed page and terminal view is away, not stuck
+        row = {**row, "stuck": None}
     activity, stuck = row.get("activity") or {}, row.get("stuck") or {}
     state = _state(row, calls)
     tool = activity.get("tool") if state in ("working", "stuck") else None

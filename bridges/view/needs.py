@@ -93,11 +93,15 @@ def _at_their_hosts(overview: dict[str, Any], asked_here: set[str]) -> list[Need
 
 
 def _stalls(overview: dict[str, Any], told: set[str]) -> list[Need]:
-    """Alarms, but for those that say again that its host waits for the person, and turns that broke off."""
+    """Alarms, but for those that say again that its host waits for the person, and turns that broke off.
+
+    A person who has closed page and terminal view is away, and nothing that a person should see to.
+    """
+    persons = {row["id"] for row in overview.get("agents", ()) if row.get("person")}
     found = [
         Need(f"stall:{a['id']}", "stall", a["name"], one_line(a["evidence"]), a["since"])
         for a in overview.get("alarms", ())
-        if not (a["kind"] in _AT_ITS_HOST and a["name"] in told)
+        if not (a["kind"] in _AT_ITS_HOST and a["name"] in told) and a["name"] not in persons
     ]
     stuck = {need.name for need in found}
     for row in overview.get("agents", ()):

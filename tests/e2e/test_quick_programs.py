@@ -10,7 +10,7 @@ from tests.conftest import Service
 COSTLY = {"dataclasses", "typing", "pathlib", "hashlib", "logging"}
 NOT_A_RELAY_S = {"enum", "json", "re", "selectors", "signal", "socket"}
 """What a relay does without as well: there is one for each agent, as long as it lives."""
-NOT_ORDINARY = {"argparse", "socket", "selectors", "difflib", "shlex", "msgpack", "orjson", "zmq"}
+NOT_ORDINARY = {"argparse", "socket", "selectors", "difflib", "shlex", "msgpack", "orjson", "zmq", "textual", "rich", "shtab"}
 """What a send and a hook do without as well."""
 EVENT = {"hook_event_name": "PostToolUse", "session_id": "quick", "tool_name": "Bash", "tool_input": {}, "tool_response": {}}
 HELLO = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {

@@ -28,6 +28,7 @@ STUCK = {"kind": "silent", "since": SINCE, "evidence": "works, and no sign of it
         (row("nova", "working", stuck=STUCK), "stuck", SINCE, "works, and no sign of it for 10 min"),
         (row("nova", "gone", activity={"state": "ended", "since": SINCE}), "away", AT, ""),
         (row("nova", "gone", unclaimed=True), "away", AT, ""),
+        (row("ada", "idle", person=True, stuck=STUCK), "idle", AT, ""),
     ],
 )
 def test_an_agent_has_one_word_and_since_when_it_holds(agent: dict[str, Any], state: str, since: str, doing: str) -> None:

@@ -64,6 +64,9 @@ def bounce(number: str, minute: int = 0) -> dict[str, Any]:
             id="a prompt and the alarm that tells of it",
         ),
         pytest.param({"alarms": [alarm(1, "nova", "silent")]}, ["stall:1"], id="a stall"),
+        pytest.param(
+            {"alarms": [alarm(1, "ada", "dead")], "agents": [{**agent("ada", "gone"), "person": True}]}, [], id="who left"
+        ),
         pytest.param({"agents": [agent("nova", "idle", "failed", 9)]}, [f"failed:nova:{at(9)}"], id="a turn that broke off"),
         pytest.param(
             {"agents": [agent("nova", "idle", "failed", 9)], "alarms": [alarm(1, "nova", "dead")]},
