@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from math import cos, hypot, pi, sin, sqrt
 from typing import Any, NamedTuple
 
+from broker.protocol.names import SYSTEM
+
 __all__ = ["SEVERAL", "Arrow", "Dot", "Drawing", "Flow", "drawing", "flows"]
 
 SEVERAL = "*"
@@ -65,8 +67,9 @@ class Drawing(NamedTuple):
 
 
 def flows(traffic: dict[str, Any], over_s: float) -> list[Flow]:
-    """The reply to ``traffic``, which counts that many seconds, the busiest first."""
-    rows = [Flow(p["from"], p["to"], p["count"], p["count"] * 3600 / over_s, p["last"]) for p in traffic.get("pairs", ())]
+    """The reply to ``traffic``, which counts that many seconds, the busiest first. The service's own notices are no talk."""
+    pairs = [p for p in traffic.get("pairs", ()) if p["from"] != SYSTEM]
+    rows = [Flow(p["from"], p["to"], p["count"], p["count"] * 3600 / over_s, p["last"]) for p in pairs]
     return sorted(rows, key=lambda flow: (-flow.messages, flow.sender, flow.reader))
 
 

@@ -6,6 +6,7 @@ POST  /sign-in, /sign-out, and what the person does (bridges.web.acts)
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -49,6 +50,7 @@ class Page:
         self.feed = Feed(broker, key)
         self.person = Person(broker, settings, key)
         self.samples = samples.empty()
+        self._arriving: asyncio.Task[None] | None = None
         self._broker = broker
         self._key = key
         self._sign_ins = SignIns(str(settings.home))
@@ -97,7 +99,13 @@ class Page:
         answer = JSONResponse({"status": "ok"}) if wants_json(request) else RedirectResponse("/", 303)
         cookie = self._sign_ins.add(request.scope["uid"])
         answer.set_cookie(self.guard.cookie_name, cookie, max_age=SIGNED_IN_S, httponly=True, samesite="strict")
+        self._arriving = asyncio.ensure_future(self._arrive())
         return answer
+
+    async def _arrive(self) -> None:
+        """Take the person's name, so that agents see who there is to ask. Without a broker the first act does it."""
+        with contextlib.suppress(IpcError):
+            await self.person.session()
 
     async def _sign_out(self, request: Request) -> Response:
         self._sign_ins.remove(self.guard.cookie(request))

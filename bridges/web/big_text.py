@@ -18,8 +18,9 @@ from bridges.web.template_filters import clipped
 from broker.home.message_files import locate, original
 from broker.home.settings import Settings
 
-LETTER_CHARS = 60_000
-"""Characters of a message that its page shows."""
+LETTER_CHARS = 40_000
+"""Characters of a message that its page shows. Markdown takes time that grows with the square of some texts."""
+_MADE_CHARS = 160_000
 _TAGS = {
     "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "s",
     "a", "table", "thead", "tbody", "tr", "th", "td",
@@ -41,9 +42,11 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
 
 
-def letter(text: str) -> Markup:
-    """A text's beginning as clean HTML."""
+def letter(text: str) -> Markup | None:
+    """A text's beginning as clean HTML; None where that would be much larger than the text."""
     made = _parser().render(clipped(visible(text), LETTER_CHARS))
+    if len(made) > _MADE_CHARS:
+        return None
     clean = nh3.clean(
         made,
         tags=_TAGS,

@@ -31,6 +31,8 @@ AGENTS, WAITS = 60, 30
 """Rows that a page shows of each."""
 PERMISSION_BYTES, LOG_BYTES = 60_000, 120_000
 """Bytes of others' text in one page."""
+MOST_DEAD = 1000
+"""As far as the broker counts dead letters."""
 HOUR_S = 3600.0
 _EXPIRES_SOON_S = 86_400.0
 _SPANS = ((1, "1 hour"), (24, "1 day"), (168, "7 days"))
@@ -52,7 +54,8 @@ async def now(request: Request, desk: Desk) -> Response:
         needs=pressing[:NEEDS],
         more_needs=len(pressing) - NEEDS if len(pressing) > NEEDS else 0,
         done=[need for need in seen.needs if need.kind == "done"][:8],
-        dead="" if not dead else str(dead) if dead < ROWS * 5 else "1000 or more",
+        dead=str(dead) if dead < MOST_DEAD else f"{MOST_DEAD} and more",
+        more_dead=dead > sum(need.kind == "bounce" for need in pressing[:NEEDS]),
         agents=lines[first : first + AGENTS],
         total=len(lines),
         unread=next((line.queued for line in lines if line.name == seen.person), 0),

@@ -21,6 +21,7 @@ from bridges.plurals import number_of
 from bridges.view import times
 from bridges.view.agents import AgentLine
 from bridges.view.conversations import Receipt
+from broker.protocol.spans import span
 
 __all__ = ["add_filters", "clipped", "size_in_page"]
 
@@ -54,8 +55,13 @@ def within(context: Context, when: str) -> str:
     return times.within(when, context["now_s"])
 
 
-def day(when: str) -> str:
-    return times.full(when)[:10]
+@pass_context
+def day(context: Context, when: str) -> str:
+    return times.day(when, context["now_s"])
+
+
+def length_of(seconds: float) -> str:
+    return span(seconds)
 
 
 def size(count_bytes: int) -> str:
@@ -109,7 +115,7 @@ def _shown(value: Any) -> Any:
 def add_filters(environment: Environment) -> None:
     environment.finalize = _shown
     environment.globals |= {"new_id": new_id, "theme": "", "here": "", "needed": 0, "told": "", "menu": MENU}
-    words = (ago, within, clock, clipped, day, size, pretty, reader, reached, standing, one_line)
+    words = (ago, within, clock, clipped, day, length_of, size, pretty, reader, reached, standing, one_line)
     environment.filters |= {function.__name__: function for function in words}
 
 

@@ -15,7 +15,9 @@ def pair(sender: str, reader: str, count: int) -> dict[str, Any]:
 
 
 def test_the_busiest_is_first_with_its_rate() -> None:
-    found = flows({"pairs": [pair("nova", "otto", 3), pair("otto", "nova", 12)], "total": 15}, over_s=7200)
+    found = flows(
+        {"pairs": [pair("nova", "otto", 3), pair("otto", "nova", 12), pair("system", "nova", 99)], "total": 15}, over_s=7200
+    )
     assert [(f.sender, f.messages, f.per_hour) for f in found] == [("otto", 12, 6.0), ("nova", 3, 1.5)]
 
 

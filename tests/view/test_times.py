@@ -1,8 +1,10 @@
 """Moments in words."""
 
+from datetime import timedelta, timezone
+
 import pytest
 
-from bridges.view.times import ago, full, moment, within
+from bridges.view.times import ago, day, full, moment, within
 
 NOW = "2026-03-01T12:00:00+00:00"
 
@@ -31,6 +33,20 @@ def test_what_is_left_until_a_moment(when: str, words: str) -> None:
     assert within(when, moment(NOW)) == words
 
 
-def test_the_whole_time_is_in_utc_to_the_second() -> None:
-    assert full("2026-03-01T14:30:05.123456+02:00") == "2026-03-01 12:30:05 UTC"
+def test_the_whole_time_is_of_a_zone_and_to_the_second() -> None:
+    east = timezone(timedelta(hours=2), "EET")
+    assert full("2026-03-01T12:30:05.123456+00:00", timezone.utc) == "2026-03-01 12:30:05 UTC"
+    assert full("2026-03-01T12:30:05.123456+00:00", east) == "2026-03-01 14:30:05 EET"
     assert full("soon") == "soon"
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("2026-03-01T00:10:00+00:00", "Today"),
+        ("2026-02-28T23:50:00+00:00", "Yesterday"),
+        ("2025-12-04T12:00:00+00:00", "4 December 2025"),
+    ],
+)
+def test_a_day_has_a_name(when: str, words: str) -> None:
+    assert day(when, moment(NOW), timezone.utc) == words
