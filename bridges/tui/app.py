@@ -199,7 +199,7 @@ class Top(App[None]):
             return
         need = row.need
         if need is not None and need.kind == "permission":
-            self.push_screen(Reading(f"{need.name} wants to use {need.tool}", [(need.text, "")]))
+            self.push_screen(Reading(f"{need.name} wants to use {need.tool}", [(need.text, "")], exact=True))
         elif need is not None and need.kind == "bounce":
             self.run_worker(self._show_dead(need))
         elif need is not None and need.kind == "question" and need.id:

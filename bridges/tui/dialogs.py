@@ -27,23 +27,26 @@ _AROUND_LINES = 8
 """Of a dialog and around it, beside its text."""
 
 
-def text_rows(texts: Sequence[Part], columns: int) -> list[Row]:
-    """Texts as rows of their lines, all of each, broken at the width. They are made visible here."""
-    return [Row("", ((line, style),)) for text, style in texts for line in wrapped(visible(text), max(8, columns))]
-
-
 class Text(Board):
-    """Texts to scroll, broken anew at each width."""
+    """Texts to scroll, broken anew at each width. They are made visible here."""
 
-    def __init__(self, texts: Sequence[Part]) -> None:
+    def __init__(self, texts: Sequence[Part], *, exact: bool = False) -> None:
         super().__init__(chooses=False)
-        self._texts = texts
+        self._texts = [(visible(text), style) for text, style in texts]
+        self._exact = exact
+
+    def _lines(self, columns: int) -> list[Row]:
+        return [
+            Row("", ((line, style),))
+            for text, style in self._texts
+            for line in wrapped(text, max(8, columns), exact=self._exact)
+        ]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return min(len(text_rows(self._texts, width)), max(1, self.app.size.height - _AROUND_LINES))
+        return min(len(self._lines(width)), max(1, self.app.size.height - _AROUND_LINES))
 
     def on_resize(self) -> None:
-        self.show(text_rows(self._texts, self.size.width))
+        self.show(self._lines(self.size.width))
 
 
 class Typed(ModalScreen[str]):
@@ -91,7 +94,7 @@ class Sure(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Text([(self._title, "bold"), (self._text, "")])
+            yield Text([(self._title, "bold"), (self._text, "")], exact=True)
             yield Static("y: yes   n: no   j, k: more of the text", markup=False)
 
 
@@ -101,11 +104,11 @@ class Reading(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss(None)")]
     DEFAULT_CSS = _CSS.format(name="Reading")
 
-    def __init__(self, title: str, texts: Sequence[Part]) -> None:
+    def __init__(self, title: str, texts: Sequence[Part], *, exact: bool = False) -> None:
         super().__init__()
-        self._title, self._texts = title, texts
+        self._title, self._texts, self._exact = title, texts, exact
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Text([(self._title, "bold"), *self._texts])
+            yield Text([(self._title, "bold"), *self._texts], exact=self._exact)
             yield Static("esc: back   j, k: more of the text", markup=False)

@@ -87,17 +87,20 @@ def cut(text: str, cells: int) -> str:
     return line if cell_len(line) <= cells else set_cell_size(line, max(0, cells - 1)) + "…"
 
 
-def wrapped(text: str, cells: int) -> list[str]:
-    """The lines of a visible text, broken at words where that is possible."""
+def wrapped(text: str, cells: int, *, exact: bool = False) -> list[str]:
+    """The lines of a visible text, broken at words where that is possible.
+
+    ``exact``: broken at the width alone, so that no character is left out, and nobody takes a break for a space.
+    """
     lines: list[str] = []
     for line in text.split("\n"):
-        left = line.replace("\t", "    ")
+        left = line.replace("\t", "\\t" if exact else "    ")
         while cell_len(left) > cells:
             head = chop_cells(left[: 2 * cells], cells)[0]
-            at = head.rfind(" ")
+            at = -1 if exact else head.rfind(" ")
             head = head[:at] if at > len(head) // 2 else head
             lines.append(head)
-            left = left[len(head) :].removeprefix(" ")
+            left = left[len(head) :] if exact else left[len(head) :].removeprefix(" ")
         lines.append(left)
     return lines
 

@@ -105,3 +105,8 @@ def test_wrapped_lines_have_all_words_in_their_order(text: str, cells: int) -> N
     lines = wrapped(text, cells)
     assert all(cell_len(line) <= cells for line in lines)
     assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "P", "Zs"], include_characters="\n"), max_size=300), st.integers(8, 90))
+def test_lines_of_a_permission_leave_no_character_out(text: str, cells: int) -> None:
+    assert "".join(wrapped(text, cells, exact=True)) == text.replace("\n", "")
