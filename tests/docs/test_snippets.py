@@ -6,7 +6,7 @@ import pytest
 
 from tests.docs.snippets import DOCS, Reader, blocks
 
-pytestmark = pytest.mark.docs
+pytestmark = [pytest.mark.docs, pytest.mark.timeout(150)]
 
 PAGES = sorted(path.name for path in DOCS.glob("*.md") if any(block.kind for block in blocks(path.name)))
 """Those of which a block is marked."""
