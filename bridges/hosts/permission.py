@@ -17,6 +17,7 @@ import time
 from bridges.hosts.hook_log import note
 from bridges.hosts.reports import input_mark
 from broker.home import environment
+from broker.protocol.errors import IpcError
 from broker.protocol.permission_rows import SHOWN_CHARS
 
 TYPE_CHECKING = False
@@ -36,41 +37,50 @@ _DENIED = "Your user has denied this call, from another place than this terminal
 
 
 def decided(event: HookEvent, session: AgentSession, door: QuickConnection, begun_s: float) -> str:
-    """The host's answer; empty where nobody has decided. Raises OSError, IpcError, ValueError where the broker is lost."""
+    """The host's answer; empty where nobody has decided."""
     if environment.key_file() or environment.endpoint():
         return ""
-    shown, host_process = event.exactly("tool_input"), os.getppid()
-    if len(shown) > SHOWN_CHARS:
-        note(event.home, "info", "permission_too_long", tool=event.text("tool_name")[:128], chars=len(shown))
+    tool, end_s = event.text("tool_name")[:128], begun_s + event.host.PERMISSION_S - _MARGIN_S
+    try:
+        shown = event.exactly("tool_input")
+    except ValueError as e:
+        note(event.home, "warning", "permission_unreadable", tool=tool, error=str(e))
         return ""
-    end_s = begun_s + event.host.PERMISSION_S - _MARGIN_S
+    if len(shown) > SHOWN_CHARS:
+        note(event.home, "info", "permission_too_long", tool=tool, chars=len(shown))
+        return ""
     asked = {
         "action": "permission_ask",
         "id": 1,
         "door": "hook",
         "session_token": session.binding.token,
         "call": os.urandom(16).hex(),  # one prompt, one decision: the same command asked for later is another
-        "tool": event.text("tool_name")[:128],
+        "tool": tool,
         "shown": shown,
         "input": input_mark(event),
         "beside": bool(event.given.get("agent_id")),
         "wait_s": max(1.0, end_s - time.monotonic()),
     }
-    door.send([asked], time.monotonic() + _ANSWER_S)
-    reply = _reply(door, end_s, host_process)
-    note(event.home, "info", "permission", tool=asked["tool"], decision=reply.get("decision"), code=reply.get("code"))
+    try:
+        reply = _reply(door, asked, end_s)
+    except (OSError, ValueError, IpcError) as e:  # the broker is lost, and what it was to say with it
+        note(event.home, "info", "permission_lost", tool=tool, error=str(e))
+        return ""
     decision = reply.get("decision")
+    note(event.home, "info", "permission", tool=tool, decision=decision, code=reply.get("code"))
     if decision not in ("allow", "deny"):
         return ""
     told = {"behavior": decision} | ({"message": _DENIED} if decision == "deny" else {})
     return json.dumps({"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": told}})
 
 
-def _reply(door: QuickConnection, end_s: float, host_process: int) -> dict[str, Any]:
-    """The broker's reply; empty where the time is over or the host is gone."""
+def _reply(door: QuickConnection, asked: dict[str, Any], end_s: float) -> dict[str, Any]:
+    """The broker's reply; empty where the time is over or the host is gone. Raises OSError, ValueError, IpcError."""
+    host_process = os.getppid()
+    door.send([asked], time.monotonic() + _ANSWER_S)
     while (left_s := end_s - time.monotonic()) > 0 and os.getppid() == host_process:
         if select.select([door], [], [], min(left_s, _LOOK_S))[0]:
             for told in door.receive(time.monotonic() + _ANSWER_S):
-                if told.get("id") == 1:
+                if "push" not in told:
                     return told
     return {}

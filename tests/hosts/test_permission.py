@@ -188,6 +188,14 @@ def test_rubbish_is_answered_by_nothing(shared: Service, agent_of: Agents, given
     assert ask(agent, given).said() == b""
 
 
+def test_a_tool_s_name_that_no_door_takes_is_left_to_the_terminal_at_once(shared: Service, agent_of: Agents, ask: Ask) -> None:
+    agent = agent_of(shared)
+    agent.start()
+    raw = agent.given("PermissionRequest").replace(b'"Bash"', b'"\\ud800"')
+    assert b"\\ud800" in raw
+    assert ask(agent, raw).said() == b""
+
+
 def test_a_prompt_without_a_tool_s_input_is_left_to_the_terminal(
     shared: Service, owner: Owner, agent_of: Agents, ask: Ask
 ) -> None:

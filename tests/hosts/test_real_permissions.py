@@ -112,7 +112,7 @@ def test_claude_code_s_terminal_asks_on_when_the_broker_is_killed(machine: Machi
 
 def _hook_ended(machine: Machine) -> bool:
     lines = (machine.data / "logs" / "hooks.log").read_text().splitlines()
-    return any("AskPermission" in str(json.loads(line).get("arguments")) for line in lines)
+    return any(json.loads(line)["event"] == "permission_lost" for line in lines)
 
 
 @needs("claude")

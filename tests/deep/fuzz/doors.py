@@ -361,7 +361,7 @@ class Door(threading.Thread):
                     try:
                         text = inputs.text().encode("utf-8", "replace").decode()[:5000]
                         direct.ask({**body, "message": {"content": text}, "land": inputs.rng.choice(LANDINGS)})
-                        replies = [r for r in direct.ask({"id": 1, **json.loads(line)}) if "push" not in r]
+                        replies = [r for r in direct.ask({"id": 1, **json.loads(line), "wait_s": 0}) if "push" not in r]
                         client.sendall(json.dumps(replies[0]).encode() + b"\n")
                     except OSError:
                         break  # the hook has gone, as they do
