@@ -121,7 +121,9 @@ class Page:
             return plain(404, "There is no such file.")
         return Response(file.content, media_type=file.media_type, headers={"Cache-Control": _FOR_GOOD})
 
-    async def _events(self, _request: Request) -> Response:
+    async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":  # it has no end to wait for
+            return Response(media_type="text/event-stream")
         if len(self.feed) >= MOST_PAGES:
             return plain(503, f"{MOST_PAGES} pages are open already.")
         return StreamingResponse(self.feed.stream(), media_type="text/event-stream")

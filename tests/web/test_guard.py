@@ -174,8 +174,9 @@ def test_only_get_head_and_post_are_taken_and_each_where_it_belongs(live: LivePa
         assert live.request(method, "/", Cookie=live.cookie(), Origin=live.origin).status == 405
     assert live.get("/act/send").status == 405
     assert live.post("/", {}).status == 405
-    head = live.request("HEAD", "/", Cookie=live.cookie())
-    assert (head.status, head.text) == (200, "")
+    for path in ("/", "/events", "/metrics"):
+        head = live.request("HEAD", path, Cookie=live.cookie())
+        assert (head.status, head.text) == (200, "")
 
 
 # what every answer says
