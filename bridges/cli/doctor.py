@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from bridges.cli import user_service, user_unit
-from bridges.cli.service_state import ask, differences, door_state, page_line, repair_kept
+from bridges.cli.service_state import answers_line, ask, differences, door_state, notify_line, page_line, repair_kept
 from bridges.cli.sites import state
 from bridges.cli.status import clock_line, gate_line
 from bridges.plurals import number_of
@@ -50,6 +50,8 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "tcp door": _tcp,
         "remote": _remote,
         "page": _page,
+        "answers": _answers,
+        "notify": _notify,
         "sites": _sites,
         "hosts": _hosts,
         "unit": _unit,
@@ -201,6 +203,22 @@ def _page(settings: Settings) -> Finding:
     if page:
         return ("FAIL" if page["error"] else "ok"), page_line(page)
     return ("warn", "not served; run: ipc down, ipc up") if settings.web else ("ok", "closed; ipc web opens it for a while")
+
+
+def _answers(settings: Settings) -> Finding:
+    listener = door_state(settings, "answers.json")
+    if listener:
+        return ("FAIL" if listener["error"] else "ok"), answers_line(listener, settings)
+    if settings.answers:
+        return "warn", f"{settings.answers} is not served; run: ipc down, ipc up"
+    return "ok", "closed to links and webhooks; docs/notifications.md says how to open it"
+
+
+def _notify(settings: Settings) -> Finding:
+    told = door_state(settings, "notify.json")
+    if told:
+        return ("FAIL" if told["error"] else "ok"), notify_line(told)
+    return ("warn", "does not run; run: ipc down, ipc up") if settings.notify else ("ok", "nothing is told (no [notify])")
 
 
 def _remote(settings: Settings) -> Finding:

@@ -68,6 +68,21 @@ def page_line(page: dict[str, Any]) -> str:
     return f"closed: {page['error']}" if page["error"] else f"http://127.0.0.1:{page['port']}; ipc web prints a link to it"
 
 
+def answers_line(state: dict[str, Any], settings: Settings) -> str:
+    """What the living listener for links and webhooks says of itself."""
+    if state["error"]:
+        return f"closed: {state['error']}"
+    first = settings.web_hosts.partition(",")[0].strip()
+    return f"{state['host']}:{state['port']}; links lead to {f'https://{first}' if first else 'this machine alone (web_hosts)'}"
+
+
+def notify_line(state: dict[str, Any]) -> str:
+    """What the living process that tells the person says of itself."""
+    if state["error"]:
+        return f"tells nothing: {state['error']}"
+    return f"{', '.join(state['channels']) or 'no channel'}; ipc notify shows what became of each"
+
+
 def read_state(path: Path) -> dict[str, Any]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from bridges.cli import sites
-from bridges.cli.service_state import ask, differences, door_state, page_line, repair_line, shown
+from bridges.cli.service_state import answers_line, ask, differences, door_state, notify_line, page_line, repair_line, shown
 from bridges.fence import one_line
 from bridges.plurals import number_of
 from bridges.terminal import ago, complain, doing, say, say_json, style, table
@@ -16,6 +16,8 @@ from broker.service.launcher import supervisor_state
 
 OK, NOT_RUNNING = 0, 3
 _SET_S = 2.0
+_DOORS = {"page": "web.json", "answers": "answers.json", "notify": "notify.json"}
+"""What a person's doors say of themselves, by their names in --json."""
 
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
@@ -37,7 +39,7 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
         children = supervisor_state(settings).get("children", {})
         gate = {"remote": door_state(settings, "remote.json") or None, "keys": count_keys(settings)}
         other = {"differs": differences(settings)}
-        page = {"page": door_state(settings, "web.json") or None}
+        page = {name: door_state(settings, file) or None for name, file in _DOORS.items()}
         say_json({"running": True, **found, "tcp": door or None, **gate, **page, "children": children, **other})
         return OK
     _say_service(settings, found, door)
@@ -62,6 +64,10 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
         say(f"remote   {gate_line(settings, gate)}")
     if page := door_state(settings, "web.json"):
         say(f"page     {page_line(page)}")
+    if listener := door_state(settings, "answers.json"):
+        say(f"answers  {answers_line(listener, settings)}")
+    if told := door_state(settings, "notify.json"):
+        say(f"notify   {notify_line(told)}")
     if "sites" in found:
         say(sites.site_line(found["sites"]))
     unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""

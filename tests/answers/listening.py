@@ -9,6 +9,7 @@ import json
 import select
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -96,8 +97,8 @@ class Listening(Service):
             finally:
                 await connection.close()
 
-        with self.environment():
-            return asyncio.run(session())
+        with self.environment(), ThreadPoolExecutor(1) as aside:  # a browser's test has a loop of its own here
+            return aside.submit(lambda: asyncio.run(session())).result()
 
     def question(self, asker: str, text: str = "deploy?", **data: Any) -> str:
         """Register the person and an asker, ask; the question's id."""

@@ -99,6 +99,11 @@ def test_what_is_answered_before_it_could_be_told_is_not_told(receiver: Receiver
     assert (len(receiver.of("/hook", name)), len(receiver.of("/", name))) == (1, 1)
 
 
+def test_status_says_where_links_lead_and_which_channels_there_are(telling: Telling) -> None:
+    said = telling.shell().ok("status")
+    assert "links lead to https://ipc.example" in said and "desktop, ntfy, webhook; ipc notify shows" in said
+
+
 def test_notify_test_says_what_became_of_each_channel(receiver: Receiver, telling: Telling) -> None:
     receiver.answers['can reach you", "message": "A'] = [(403, {})]
     receiver.answers["/hook"] = [(302, {"Location": f"{receiver.url}/elsewhere"})]
@@ -120,7 +125,10 @@ def test_a_fault_in_the_section_is_named_and_mended_without_a_restart(receiver: 
     try:
         service.start()
         state = wait_for("the fault", lambda: service._read("notify.json"))
-        assert "config.toml line 2: notify.kinds knows question" in state["error"]
+        fault = "config.toml line 2: notify.kinds knows question"
+        assert fault in state["error"]
+        doctor = service.shell().run("doctor")
+        assert doctor.returncode == 1 and fault in doctor.stdout
         (home / "config.toml").write_text(config(receiver.url))
         service.ask(f"ann{tag}")
         receiver.told("/", f"ann{tag}")
