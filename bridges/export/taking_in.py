@@ -10,10 +10,10 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bridges.export.json_lines import Bad, Message, NotOurs, messages, read_head
-from bridges.export.letters import Ask, asking
+from bridges.export.letters import Ask, asking, origin_of
 from bridges.fence import one_line
 from bridges.plurals import number_of
 from bridges.progress import Progress
@@ -54,7 +54,7 @@ def import_file(settings: Settings, options: argparse.Namespace) -> int:
                 return _refuse(found, options)
             taken = ImportReport(bad=found.bad, shown=found.shown)
             with asking(settings) as ask:
-                Import(ask, taken, unread=options.unread).run(file, tell, total)
+                Import(ask, taken, unread=options.unread, own=origin_of(settings)).run(file, tell, total)
     except NotOurs as e:
         raise IpcError("bad_request", detail=f"{path} is no export of agent-ipc: {e}") from None
     return _show(taken, options)
@@ -77,10 +77,12 @@ def _look(file: IO[bytes], tell: Tell) -> tuple[ImportReport, int]:
 class Import:
     """The second reading: requests in batches, each with the new ids of what it names."""
 
-    def __init__(self, ask: Ask, taken: ImportReport, *, unread: bool) -> None:
+    def __init__(self, ask: Ask, taken: ImportReport, *, unread: bool, own: str) -> None:
         self._ask = ask
         self._taken = taken
         self._unread = unread
+        self._own = own
+        """The origin of the mail of this data folder itself, most of which is here still."""
         self._old, self._new = array("q"), array("q")
         self._threads: dict[int, int] = {}
         """New ids of the first message of threads whose beginning is not in the file."""
@@ -109,6 +111,8 @@ class Import:
         one.request["message_id"] = f"{origin}-{one.id:018d}"
         if self._unread:
             one.request["unread"] = True
+        if origin == self._own:
+            one.request["own"] = True
         self._waiting.append(one)
         self._named |= {one.id, one.refs.get("thread", one.id)}
         self._bytes += len(one.request["message"]["content"])
@@ -140,7 +144,7 @@ class Import:
 
 def _refuse(found: ImportReport, options: argparse.Namespace) -> int:
     if options.json:
-        say_json({"imported": 0, "already_there": 0, "bad": found.bad, "lines": [one._asdict() for one in found.shown]})
+        say_json(_as_map(found))
         return FAILED
     _say_lines(found)
     complain(f"{number_of(found.bad, 'line')} of {options.file} can't be imported, so nothing was", "ipc import --help")
@@ -149,12 +153,17 @@ def _refuse(found: ImportReport, options: argparse.Namespace) -> int:
 
 def _show(taken: ImportReport, options: argparse.Namespace) -> int:
     if options.json:
-        say_json({**vars(taken), "lines": [one._asdict() for one in taken.shown]} | {"shown": len(taken.shown)})
+        say_json(_as_map(taken))
     else:
         _say_lines(taken)
         left = f", {number_of(taken.bad, 'line')} left out" if taken.bad else ""
         say(f"{number_of(taken.imported, 'message')} imported, {taken.already_there} were there already{left}")
     return FAILED if taken.bad else OK
+
+
+def _as_map(taken: ImportReport) -> dict[str, Any]:
+    counts = {"imported": taken.imported, "already_there": taken.already_there, "bad": taken.bad}
+    return {**counts, "lines": [one._asdict() for one in taken.shown]}
 
 
 def _say_lines(taken: ImportReport) -> None:

@@ -75,6 +75,9 @@ def restore(batch: Batch, body: dict[str, Any]) -> dict[str, Any]:
         if letter is not None and not is_text_of(letter, Repeat(client_id, content, data)):
             raise IpcError("id_conflict", id=client_id, what="another text")
         return answered_before(sent, client_id)
+    here = known_letter(batch, body, "was") if body.get("own") else None
+    if here is not None and is_text_of(here, Repeat(client_id, content, data)):
+        return {"message": SENT, "message_id": client_id, "number": str(here.id), "duplicate": True}
     readers = [one for row in body["readers"] if (one := read_reader(batch, row)) is not None]
     group = body.get("group")
     if group is not None and not (is_name(group) or is_address(group)):

@@ -348,6 +348,7 @@ MAIL_ROWS = (
             Field("reply_to", (str,), "number of the message here that it answers", low=1, high=20),
             Field("supersedes", (str,), "number of the message here that it took the place of", low=1, high=20),
             Field("was", (str,), "its id where it comes from", low=1, high=64),
+            Field("own", (bool,), "it comes from this data folder: left alone where the message was is here still"),
             Field("past", (dict,), "{forwarded?: {from, id, at}, question?: {deadline}, hops?, resends?}"),
             Field("unread", (bool,), "what was unread waits as unread; without it, it is history"),
         ),

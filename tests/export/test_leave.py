@@ -102,6 +102,18 @@ def test_a_file_that_is_there_stays_and_a_name_that_is_not_is_said(left: Shell) 
     assert (out.read_text(), (left.home / "x").exists()) == ("mine", False)
 
 
+def test_an_export_of_the_folder_itself_brings_back_only_what_has_gone(empty: Shell) -> None:
+    empty.ok("register", "fred")
+    empty.ok("send", "fred", "stays")
+    out = empty.home / "mail.jsonl"
+    empty.ok("export", "-o", str(out))
+    head, first, end = out.read_bytes().splitlines(keepends=True)
+    gone = first.replace(b'"id":"1"', b'"id":"9"').replace(b'"thread":"1"', b'"thread":"9"').replace(b"stays", b"gone")
+    out.write_bytes(b"".join((head, first, gone, end.replace(b"1", b"2"))))
+    assert json.loads(empty.ok("import", str(out), "--json")) == {"imported": 1, "already_there": 1, "bad": 0, "lines": []}
+    assert json.loads(empty.ok("import", str(out), "--json"))["already_there"] == 2
+
+
 def test_a_large_body_whose_file_is_gone_is_said_and_not_cut_in_silence(empty: Shell) -> None:
     empty.ok("register", "fred")
     empty.ok("send", "nova", "-", stdin=b"first. second. " + b"x" * 50_000)

@@ -86,7 +86,7 @@ def exported(core: Core) -> bytes:
 
 def imported(core: Core, file: bytes) -> ImportReport:
     report = ImportReport()
-    Import(owner_of(core), report, unread=True).run(io.BytesIO(file), lambda *_: None, 0)
+    Import(owner_of(core), report, unread=True, own="other").run(io.BytesIO(file), lambda *_: None, 0)
     return report
 
 
