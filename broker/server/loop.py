@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from broker.core import presence, sessions, site_table, wakes
+from broker.core import presence, schedules, sessions, site_table, wakes
 from broker.core.batch import Answers, Batch, Frame, Incoming, Outgoing
 from broker.core.engine import Decided, Engine
 from broker.core.leases import begin_connection, end_connection, next_deadline, return_undelivered
@@ -206,6 +206,7 @@ class Server:
         for step_s in self.terms.jumps:
             self.log.warning("clock_jumped", by_s=round(step_s, 1), ahead_s=round(self.terms.at.ahead_s, 1))
             self._jumps += 1
+            self.engine.state.chore_at(schedules.CHORE, time.monotonic())  # appointments follow the wall clock
         self.terms.jumps.clear()
         self.terms.changed = False
         try:

@@ -229,6 +229,18 @@ def test_a_service_outlives_a_clock_that_is_wrong_for_a_while_and_says_so(
     assert [line["by_s"] < 0 for line in service.log("broker") if line["event"] == "clock_jumped"] == [False, True]
 
 
+def test_an_appointment_is_kept_when_the_clock_is_set_to_it_and_a_length_of_time_is_not(
+    make_service: Callable[..., Service], fake_clock: Path
+) -> None:
+    service = make_service(PYTHONPATH=str(fake_clock)).start()
+    fred = service.connect("fred")
+    fred.schedule("fred", "at six", at_s=time.time() + DAY_S)
+    fred.schedule("fred", "in a day", in_s=DAY_S)
+    set_ahead(fake_clock, DAY_S + 60)
+    assert [m.content for m in fred.check(wait=20)] == ["at six"]
+    assert [row["content"] for row in fred.schedules()["schedules"]] == ["in a day"]
+
+
 @pytest.mark.deep
 def test_after_a_boot_of_the_machine_nothing_ends_for_an_hour_that_a_setting_shortens(
     make_service: Callable[..., Service], home: Path

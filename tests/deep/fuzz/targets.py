@@ -27,6 +27,7 @@ from broker.protocol import frames
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import CATALOGUE, IpcError, SettingsError
 from broker.protocol.json_text import parse, to_json
+from broker.server.cron import next_cron
 from broker.store import open_store
 from broker.store.backup import BackupError, restore
 from nlparse import parse as parse_words
@@ -75,7 +76,7 @@ def _requests(inputs: Inputs) -> Iterator[None]:
     with _home() as home:
         settings = Settings.load(env={"IPC_HOME": str(home), "IPC_DURABILITY": "normal", "IPC_RATE_LIMIT": "0"})
         store = open_store(settings)
-        engine = Engine(store.load(), store, settings, token_hash("owner"), make_reference=fault)
+        engine = Engine(store.load(), store, settings, token_hash("owner"), make_reference=fault, next_cron=next_cron)
         clock = 1_800_000_000.0
         tokens: list[Any] = ["owner", None, "x"]
 
