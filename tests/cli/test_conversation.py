@@ -34,6 +34,8 @@ BY_COMMAND = {
     "dead_send": "dead",
     "dead_drop": "dead",
     "report": "hook",
+    "permission_ask": "hook",
+    "permission_decide": "permit",
     "watch_agent": "tell-me",
     "unwatch_agent": "unwatch",
     "schedules": "schedule",

@@ -22,6 +22,7 @@ METHODS = {
     "unsubscribe": "request",
     "subscribe": "request",
     "way": "request",
+    "permission_ask": "request",
     "release": "release",
     "claim_release": "release_claim",
     "group_create": "create_group",

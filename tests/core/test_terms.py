@@ -182,6 +182,7 @@ def test_only_what_people_are_shown_is_told_by_the_wall_clock() -> None:
         "owner_view.traffic",
         "pauses.pause",
         "pauses.pause",
+        "permissions.rows",
         "posts.source_of",
     ]
 
