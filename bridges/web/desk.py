@@ -51,7 +51,7 @@ class Seen(NamedTuple):
     @property
     def names(self) -> list[str]:
         """Whom one can write to."""
-        agents = [row["id"] for row in self.overview["agents"]]
+        agents = [row["id"] for row in self.overview["agents"] if row["id"] != self.person]
         return [*agents, *(group["name"] for group in self.overview["groups"])][:ROWS]
 
 

@@ -178,4 +178,8 @@ async def agent(request: Request, desk: Desk) -> Response:
 
 async def write(request: Request, desk: Desk) -> Response:
     seen = await look(desk)
-    return show(request, seen, "write.html", "Write", to=request.query_params.get("to", ""), known=seen.names)
+    rows = seen.overview["agents"]
+    others = sum(not row.get("unclaimed") and row["id"] != seen.person for row in rows)
+    everyone = number_of(others, "registered agent")
+    to = request.query_params.get("to", "")
+    return show(request, seen, "write.html", "Write", to=to, known=seen.names, everyone=everyone)

@@ -12,7 +12,7 @@ from tests.conftest import wait_for
 from tests.web.live_page import LivePage
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 AT_ONCE_MS = 10_000
 
@@ -61,6 +61,32 @@ def test_what_is_typed_stays_while_the_page_goes_on(live: LivePage, page: "Page"
     page.keyboard.type("ut not today")
     assert field.input_value() == "Yes, but not today"
     field.fill("")
+
+
+def test_a_card_that_is_over_keeps_what_was_typed_and_says_so(live: LivePage, page: "Page") -> None:
+    nova = live.connect("over-nova")
+    asked = nova.request("ask", to_id="pat", message={"content": "Still there?"}, wait_s=0)
+    page.goto("/")
+    card = page.locator(".card", has_text="Still there?")
+    card.get_by_role("textbox").fill("Half an ans")
+    live.post("/act/reply", {"message": asked["number"], "content": "By another window."})
+    card.get_by_text("This is over now.").wait_for(timeout=AT_ONCE_MS)
+    assert card.get_by_role("textbox").input_value() == "Half an ans"
+    page.reload()
+    page.get_by_role("heading", name="Agents").wait_for()
+    assert card.count() == 0
+
+
+def test_whoever_signs_out_is_out(live: LivePage, browser: "Browser") -> None:
+    context = browser.new_context()
+    tab = context.new_page()
+    tab.goto(live.link())
+    tab.wait_for_url(f"{live.origin}/")
+    tab.get_by_role("button", name="Sign out").click()
+    tab.wait_for_url(f"{live.origin}/sign-in")
+    tab.goto(f"{live.origin}/claims")
+    tab.get_by_role("heading", name="Sign in").wait_for()
+    context.close()
 
 
 def test_a_killed_broker_is_said_at_the_top_and_goes_away_by_itself(live: LivePage, page: "Page") -> None:
