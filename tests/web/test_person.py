@@ -177,3 +177,16 @@ def test_a_name_that_another_holds_gets_a_number() -> None:
 @pytest.mark.parametrize(("asked", "name"), [("Pat Smith", "Pat-Smith"), ("jürgen@home", "j-rgen-home"), ("all", "agent")])
 def test_a_login_name_becomes_a_name(asked: str, name: str) -> None:
     assert wanted_name(Settings(home=Path("/"), person=asked)) == name
+
+
+@pytest.mark.deep
+def test_what_is_written_while_the_broker_is_away_is_stored_once() -> None:
+    with live_page() as live, ThreadPoolExecutor(1) as thread:
+        fred = live.connect("fred")
+        live.post("/act/send", {"to": "fred", "content": "before"})
+        with live.supervisor_asleep():
+            live.kill("broker")
+            answer = thread.submit(live.post, "/act/send", {"to": "fred", "content": "meanwhile"})
+        assert answer.result().json()["status"] == "ok"
+        assert [mail.content for mail in fred.check(wait=5)] == ["before", "meanwhile"]
+        assert fred.check() == []
