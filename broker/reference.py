@@ -14,7 +14,7 @@ _TABLE_BEGINS, _TABLE_ENDS = "<!-- made by python -m broker.reference -->\n", "\
 _WHO = {Access.ANYONE: "anyone", Access.SESSION: "session", Access.OWNER: "owner"}
 _TYPES = {str: "text", int: "integer", float: "number", list: "list", dict: "object", bool: "boolean"}
 _FIELD = re.compile(r"{(\w+)[^}]*}")
-_WORDS = {"detail": "WHAT IS WRONG", "problem": "WHAT IS NOT CLEAR", "known": "…"}
+_WORDS = {"detail": "WHAT IS WRONG", "problem": "WHAT IS NOT CLEAR", "known": "A LIST"}
 """What an error's page has in place of a value, where the name of the field is no help."""
 _HEAD = """\
 # Reference
