@@ -30,7 +30,7 @@ class Owner:
 
     def prompt(self, name: str = "") -> dict[str, Any]:
         """The first one that waits, once there is one."""
-        found: list[dict[str, Any]] = wait_for("a permission prompt", lambda: self.prompts(name))
+        found: list[dict[str, Any]] = wait_for("a permission prompt", lambda: self.prompts(name), 60)
         return found[0]
 
     def decide(self, permission_id: str, decision: str) -> dict[str, Any]:
