@@ -138,9 +138,8 @@ def test_a_backup_taken_under_load_is_consistent(filled: Service, elsewhere: Pat
         assert db.execute("SELECT count(*) FROM queue WHERE message_id NOT IN (SELECT id FROM message)").fetchone()[0] == 0
 
 
-@pytest.mark.deep
 def test_a_backup_and_a_restore_tell_how_far_they_are(home: Path, tmp_path: Path) -> None:
-    core = Core(Settings(home=home))
+    core = Core(home)
     core.register("fred")
     for number in range(40):
         core.send("fred", "fred", f"{number} " + "x" * 200_000)
@@ -170,6 +169,7 @@ def test_a_backup_is_of_one_moment_though_mail_comes_between_its_steps(
     assert (saved.messages, len(sent)) == (before, 20)
 
 
+@pytest.mark.deep
 def test_refusals(filled: Service, elsewhere: Path, tmp_path: Path) -> None:
     target = tmp_path / "b.tar"
     assert ipc(filled.home, "backup", str(target)).returncode == 0
