@@ -18,7 +18,6 @@ from math import inf
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
-from broker.core.chores import ROWS
 from broker.core.drafts import Draft
 from broker.core.facts import Schedule
 from broker.core.far_names import far_name
@@ -43,6 +42,8 @@ _SESSIONS = 10
 """There may be ten times ``schedule_limit`` schedules: each look goes through all of them."""
 _LOOK_S = 60.0
 """Seconds after which the wall clock is looked at again at the latest, since it may have been set."""
+_AT_ONCE = 50
+"""Messages that one step sends, which takes about 25 ms; other requests go on before the next step."""
 _TRIED_S = 3600.0
 """A message for once that is refused for a reason that passes is tried again each minute, until it is so late."""
 _EXCERPT = 200
@@ -196,7 +197,7 @@ def send_due(batch: Batch) -> float:
     state, now_s, stuck = batch.state, batch.now.mono_s, set()
     _aim_anew(batch)
     due = sorted((left_s, s.id, s.failed) for s in state.schedules.values() if (left_s := _left_s(batch, s)) <= 0)
-    fresh = [schedule_id for _, schedule_id, failed in due if not failed][:ROWS]
+    fresh = [schedule_id for _, schedule_id, failed in due if not failed][:_AT_ONCE]
     for schedule_id in fresh + [schedule_id for _, schedule_id, failed in due if failed]:
         if not _send(batch, state.schedules[schedule_id]):
             stuck.add(schedule_id)

@@ -422,3 +422,16 @@ def test_ids_of_what_was_sent_do_not_slow_down_the_sends_that_follow(scheduling:
     go_on(scheduling, 60)
     mailbox = scheduling.engine.state.mailboxes["fred"]
     assert scheduling.store.highest_id(mailbox.id) < new_message_id()
+
+
+def test_many_that_are_due_at_once_are_sent_in_steps_between_which_others_are_served(scheduling: Core) -> None:
+    small(scheduling, schedule_limit=120)
+    for number in range(120):
+        plan(scheduling, in_s=60, message={"content": str(number)})
+    scheduling.pass_time(60)
+    sent = []
+    while scheduling.engine.state.chore_s <= scheduling.mono_s:
+        scheduling.keep_house()
+        sent.append(scheduling.engine.state.mailboxes["claude"].queued)
+    assert sent[:3] == [50, 100, 120]
+    assert sorted(int(m["message"]["content"]) for m in scheduling.check("claude", limit=200)) == list(range(120))
