@@ -87,8 +87,9 @@ class Import:
         self._threads: dict[int, int] = {}
         """New ids of the first message of threads whose beginning is not in the file."""
         self._waiting: list[Message] = []
-        self._named: set[int] = set()
-        """Old ids of messages and threads of which the new ids come with the next replies."""
+        self._named: dict[int, str] = {}
+        """By old id what those that wait are known by; likewise the first of a thread whose beginning is not in the file."""
+        self._begun: dict[int, str] = {}
         self._bytes = 0
 
     def run(self, file: IO[bytes], tell: Tell, total: int) -> None:
@@ -102,19 +103,21 @@ class Import:
         self._send()
 
     def _add(self, one: Message, origin: str) -> None:
-        if not self._named.isdisjoint(one.refs.values()):
-            self._send()
+        one.request["message_id"] = f"{origin}-{one.id:018d}"
         for field_name, old in one.refs.items():
             new = self._new_id(old) or (self._threads.get(old) if field_name == "thread" else None)
             if new is not None:
                 one.request[field_name] = str(new)
-        one.request["message_id"] = f"{origin}-{one.id:018d}"
+            elif old != one.id and (known_by := self._named.get(old) or (field_name == "thread" and self._begun.get(old))):
+                one.request[field_name] = known_by
         if self._unread:
             one.request["unread"] = True
         if origin == self._own:
             one.request["own"] = True
         self._waiting.append(one)
-        self._named |= {one.id, one.refs.get("thread", one.id)}
+        known_by = f"{one.request['from_id']}/{one.request['message_id']}"
+        self._named[one.id] = known_by
+        self._begun.setdefault(one.refs.get("thread", one.id), known_by)
         self._bytes += len(one.request["message"]["content"])
         if len(self._waiting) >= _AT_ONCE or self._bytes >= _AT_ONCE_BYTES:
             self._send()
@@ -139,6 +142,7 @@ class Import:
                 self._threads.setdefault(thread, int(reply["number"]))
         self._waiting.clear()
         self._named.clear()
+        self._begun.clear()
         self._bytes = 0
 
 

@@ -161,11 +161,19 @@ def past(batch: Batch, sender: Mailbox, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def known_letter(batch: Batch, body: dict[str, Any], field: str) -> StoredMessage | None:
-    """The message here that a field names; None where it names none, or one that is gone."""
+    """The message here that a field names; None where it names none, or one that is gone.
+
+    ``WRITER/MESSAGE_ID`` is one that was imported under that id, such as a moment ago in the same frame.
+    """
     named = body.get(field)
+    writer, slash, client_id = (named or "").partition("/")
+    if slash:
+        mailbox = party(batch, writer)
+        sent = batch.store.find_sent(0 if mailbox is None else mailbox.id, client_id)
+        return None if sent is None else batch.store.find_letter(sent.id)
     message_id = parse_id(named) if named is not None else None
     if named is not None and message_id is None:
-        raise IpcError("bad_request", detail=f"{field} must be the number of a message here")
+        raise IpcError("bad_request", detail=f"{field} must be the number of a message here, or WRITER/MESSAGE_ID")
     return batch.store.find_letter(message_id) if message_id is not None else None
 
 

@@ -79,8 +79,8 @@ def owner_of(core: Core) -> Any:
     return lambda bodies: core.batch(*[{**body, "as_": "page", "session_token": OWNER} for body in bodies])
 
 
-def exported(core: Core) -> bytes:
-    mail = ExportedMail(owner_of(core), {"limit": 3}, lambda *_: None)
+def exported(core: Core, **fields: Any) -> bytes:
+    mail = ExportedMail(owner_of(core), {"limit": 3, **fields}, lambda *_: None)
     return b"".join([json_lines.head("abc", "now"), *map(json_lines.line, mail), json_lines.end(mail.count)])
 
 
@@ -104,6 +104,26 @@ def but_for_ids(file: bytes) -> list[dict[str, Any]]:
             if field in row:
                 row[field] = places.get(row[field])
     return rows
+
+
+def test_a_thread_whose_beginning_is_not_in_the_file_begins_with_its_first_message() -> None:
+    folder = tempfile.mkdtemp(prefix="ipc-")
+    try:
+        with core_in(f"{folder}/a") as one, core_in(f"{folder}/b") as two:
+            one.register(*NAMES)
+            act(one, "send", "fred", "claude", "beginning", None, None)
+            one.pass_time(60)
+            for text in ("first", "second", "third"):
+                act(one, "reply", "claude", 1, text)
+            imported(two, exported(one, since_s=one.wall_s - 30))
+            rows = [json.loads(line) for line in exported(two).splitlines()][1:-1]
+            assert [(row["message"]["content"], row["thread"], row.get("reply_to")) for row in rows] == [
+                ("first", rows[0]["id"], None),
+                ("second", rows[0]["id"], None),
+                ("third", rows[0]["id"], None),
+            ]
+    finally:
+        shutil.rmtree(folder)
 
 
 @examples(100)
