@@ -106,7 +106,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def commands_page() -> str:
     """Markdown."""
-    os.environ["COLUMNS"] = "100"  # not that of the terminal where the site is built
+    os.environ.update(COLUMNS="100", NO_COLOR="1")  # not those of the terminal where the site is built
     parts = [_COMMANDS_HEAD]
     for name in COMMANDS:
         parser = parser_of(name)
