@@ -40,6 +40,11 @@ land = "turn"
 """
 
 
+def as_owner(service: Service, action: str, **fields: Any) -> dict[str, Any]:
+    with contextlib.closing(Connection(service.settings, autostart=False)) as connection:
+        return connection.request(action, session_token=owner_key(service.home), **fields)
+
+
 class HttpAnswer(NamedTuple):
     """Header names are lowercase."""
 
@@ -81,8 +86,7 @@ class Listening(Service):
         return self.http("POST", path, urlencode(fields).encode(), Content_Type=form, Origin="https://ipc.example")
 
     def owner(self, action: str, **fields: Any) -> dict[str, Any]:
-        with contextlib.closing(Connection(self.settings, autostart=False)) as connection:
-            return connection.request(action, session_token=owner_key(self.home), **fields)
+        return as_owner(self, action, **fields)
 
     def token(self, kind: str, of_id: str, life_s: float = 600.0) -> str:
         return mint(answer_key(self.home), kind, of_id, time.time(), life_s)
@@ -133,7 +137,7 @@ def payload(**fields: Any) -> bytes:
 class Prompt:
     """A host's prompt that waits for the person, as a hook holds it: over the broker's own socket."""
 
-    def __init__(self, service: Listening, name: str, shown: str = "rm -rf build", call: str = "call-0001") -> None:
+    def __init__(self, service: Service, name: str, shown: str = "rm -rf build", call: str = "call-0001") -> None:
         token = service.connect(name, force=True).token
         asked = {"call": call, "tool": "Bash", "shown": shown, "wait_s": 60.0}
         self._socket = socket.socket(socket.AF_UNIX)
@@ -145,8 +149,8 @@ class Prompt:
         self.id = wait_for("the prompt", lambda: self._find(service, name))
 
     @staticmethod
-    def _find(service: Listening, name: str) -> str:
-        return next((p["id"] for p in service.owner("overview")["permissions"] if p["name"] == name), "")
+    def _find(service: Service, name: str) -> str:
+        return next((p["id"] for p in as_owner(service, "overview")["permissions"] if p["name"] == name), "")
 
     @property
     def waits(self) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from bridges.webhook_signatures import check_generic, secret_bytes
+from tests.answers.listening import Prompt
 from tests.conftest import Service, wait_for
 from tests.notify.receiving import SECRET, TOKEN, Receiver, Telling, config
 from tests.shell import Shell
@@ -28,18 +29,35 @@ def test_a_question_reaches_all_channels_with_its_kind_and_name(receiver: Receiv
     assert (action["action"], action["label"], action["url"]) == ("view", "Answer", ntfy.json()["click"])
 
 
+def pressed(telling: Telling, link: str, form: dict[str, str]) -> int:
+    """The status of a link that a phone opens, or posts a form to."""
+    headers = {"Host": "ipc.example", "Content-Type": "application/x-www-form-urlencoded"}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", telling.port_of_answers(), timeout=20)) as connection:
+        path = link.removeprefix("https://ipc.example")
+        connection.request("POST" if form else "GET", path, body=urlencode(form) if form else None, headers=headers)
+        return connection.getresponse().status
+
+
+def test_a_permission_is_told_and_decided_on_the_phone(receiver: Receiver, telling: Telling, tag: str) -> None:
+    prompt = Prompt(telling, f"ann{tag}", "rm -rf build")
+    ntfy = receiver.told("/", f"ann{tag}")[0].json()
+    assert (ntfy["title"], ntfy["priority"]) == (f"ann{tag} wants your permission", 5)
+    assert "rm -rf build" in ntfy["message"] and "rm -rf" not in str(receiver.told("/hook", f"ann{tag}")[0].body)
+    assert [pressed(telling, ntfy["click"], one) for one in ({}, {"decision": "deny"}, {"decision": "allow"})] == [
+        200,
+        200,
+        410,
+    ]
+    assert prompt.decision() == "deny"
+    prompt.close()
+
+
 def test_pressed_on_the_phone_the_answer_reaches_who_asked(receiver: Receiver, telling: Telling, tag: str) -> None:
     name = f"ann{tag}"
     telling.ask(name)
     link = str(receiver.told("/", name)[0].json()["click"])
     assert link.startswith("https://ipc.example/a/") and telling.called(name)[4].startswith("https://ipc.example/a/")
-    headers = {"Host": "ipc.example", "Content-Type": "application/x-www-form-urlencoded"}
-    statuses = []
-    for method, body in (("GET", None), ("POST", urlencode({"answer": "main"})), ("POST", urlencode({"answer": "dev"}))):
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", telling.port_of_answers(), timeout=20)) as connection:
-            connection.request(method, link.removeprefix("https://ipc.example"), body=body, headers=headers)
-            statuses.append(connection.getresponse().status)
-    assert statuses == [200, 200, 410]
+    assert [pressed(telling, link, one) for one in ({}, {"answer": "main"}, {"answer": "dev"})] == [200, 200, 410]
     assert [mail.content for mail in telling.connect(name, force=True).check()] == ["main"]
 
 
