@@ -32,7 +32,7 @@ def script(shell: Shell, which: str) -> Path:
     return path
 
 
-@pytest.fixture(params=["bash", "zsh", "fish"])
+@pytest.fixture(params=["bash", pytest.param("zsh", marks=pytest.mark.deep), pytest.param("fish", marks=pytest.mark.deep)])
 def which(request: pytest.FixtureRequest) -> str:
     which: str = request.param
     if shutil.which(which) is None:

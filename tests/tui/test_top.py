@@ -191,6 +191,7 @@ def test_a_killed_broker_is_said_and_the_view_goes_on_by_itself(house: Service, 
         screen.shows(f"later{tag}")
 
 
+@pytest.mark.deep
 def test_any_size_of_the_window_is_borne(house: Service, tag: str) -> None:
     house.connect(f"somebody{tag}").presence("working", "on a long thing " * 8)
     with top(house) as screen:
