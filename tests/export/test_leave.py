@@ -2,20 +2,28 @@
 
 import json
 import mailbox
+import os
 import shutil
+import signal
+import sqlite3
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridges.export import json_lines
 from bridges.export.whole_file import whole_file
 from broker import connect
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
-from tests.shell import Shell
+from tests.conftest import wait_for
+from tests.export.rows import row
+from tests.shell import IPC, Shell
 
 HUGE = "ü\r\n\0" * 100_000
 
@@ -138,6 +146,24 @@ def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         out.write(b"x")
         target.write_text("theirs")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["theirs"]
+
+
+@pytest.mark.deep
+def test_a_broker_that_is_killed_while_mail_comes_in_stores_each_message_once(empty: Shell) -> None:
+    out, count = empty.home / "many.jsonl", 4000
+    told = [row(n, str(n), thread=str(n - n % 5 or n)) for n in range(1, count + 1)]
+    out.write_bytes(b"".join([json_lines.head("abc", "now"), *map(json_lines.line, told), json_lines.end(count)]))
+    empty.ok("up")
+    running = subprocess.Popen([*IPC, "import", str(out)], env=empty.env, cwd=empty.home, stdout=subprocess.PIPE)
+    broker = json.loads((empty.data / "run" / "supervisor.json").read_text())["children"]["broker"]["pid"]
+    with closing(sqlite3.connect(f"file:{empty.data / 'ipc.db'}?mode=ro", uri=True)) as db:
+        wait_for("some of the mail", lambda: db.execute("SELECT count(*) FROM message").fetchone()[0] > 200)
+    os.kill(broker, signal.SIGKILL)
+    running.communicate(timeout=120)
+    assert empty.ok("import", str(out), "--json")
+    again = empty.home / "again.jsonl"
+    empty.ok("export", "-o", str(again))
+    assert [r["message"]["content"] for r in lines(again)[1:-1]] == [str(n) for n in range(1, count + 1)]
 
 
 @pytest.mark.deep
