@@ -24,6 +24,8 @@ _TITLES = {
 }
 _ELSEWHERE = "It waits in its own window."
 _LABELS = {"question": "Answer", "permission": "Decide"}
+_OF_THIS_MACHINE = "http://"
+"""How links begin that lead to the listener's own address, which no name of the outside stands for (answer_links)."""
 Link = Callable[[Need], str]
 """A link by which the need is answered; empty where there is none."""
 
@@ -70,6 +72,8 @@ def notice_of(channel: ChannelSettings, need: Need, link_of: Link) -> Notificati
     title = _TITLES[need.kind].format(name=one_line(need.name))
     text = _words(need) if channel.full else _ELSEWHERE if need.key.startswith("host:") else ""
     link = link_of(need) if need.id and need.kind in ANSWERABLE and channel.is_private else ""
+    if link.startswith(_OF_THIS_MACHINE) and channel.name != "desktop":
+        link = ""  # of no use elsewhere, and a secret all the same
     return Notification((need.key,), need.kind, one_line(need.name), title, text, link, _LABELS.get(need.kind, ""), need.until)
 
 

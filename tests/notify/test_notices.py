@@ -36,6 +36,14 @@ def test_only_questions_and_permissions_that_are_answered_here_have_a_link() -> 
     assert notice_of(NTFY, need("question", id=""), link_of).link == ""
 
 
+def test_a_link_to_this_machine_goes_to_its_desktop_alone() -> None:
+    here = "http://127.0.0.1:9878/a/TOKEN"
+    desktop = ChannelSettings("desktop", KINDS, full=False)
+    assert notice_of(desktop, need("question"), lambda _need: here).link == here
+    for channel in (NTFY, NTFY._replace(name="webhook"), NTFY._replace(url="http://127.0.0.1/t")):
+        assert notice_of(channel, need("question"), lambda _need: here).link == ""
+
+
 @pytest.mark.parametrize("token", ["", "tk"])
 @pytest.mark.parametrize("url", ["https://ntfy.example/t", "http://ntfy.example/t", "http://127.0.0.1/t"])
 def test_a_permission_goes_to_a_topic_with_a_token_over_a_private_way_alone(url: str, token: str) -> None:
