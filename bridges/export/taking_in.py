@@ -103,7 +103,8 @@ class Import:
         self._send()
 
     def _add(self, one: Message, origin: str) -> None:
-        one.request["message_id"] = f"{origin}-{one.id:018d}"
+        # backwards: the store keeps ids that ascend as runs, in which a second import would look for long
+        one.request["message_id"] = f"{str(one.id)[::-1]}-{origin}"
         for field_name, old in one.refs.items():
             new = self._new_id(old) or (self._threads.get(old) if field_name == "thread" else None)
             if new is not None:
