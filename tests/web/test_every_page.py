@@ -54,6 +54,7 @@ def test_every_page_is_without_a_serious_fault(
 
 def test_keys_open_move_answer_search_and_close(live: LivePage, paths: list[str], page: "Page") -> None:
     page.goto("/conversations")
+    page.keyboard.press("n")  # without g before it, also right after the page has opened
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")

@@ -173,7 +173,7 @@ function setTheme(theme) {
 // --- keys
 
 const GO = { n: "/", c: "/conversations", w: "/write", t: "/traffic", s: "/search", l: "/claims", d: "/dead", g: "/groups", m: "/charts", o: "/log", e: "/settings" };
-let going = 0;
+let going = -Infinity; // when g was pressed
 
 function step(by) {
   const items = [...document.querySelectorAll("[data-item]")];
@@ -208,7 +208,7 @@ function onKey(event) {
   }
   if (typing || $("#keys").open || !$("#use-keys").checked) return;
   const went = performance.now() - going < 1500;
-  going = 0;
+  going = -Infinity;
   if (went && GO[event.key]) location.assign(GO[event.key]);
   else if (event.key === "g") going = performance.now();
   else if (event.key === "?") $("#keys").showModal();
