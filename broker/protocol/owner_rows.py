@@ -162,7 +162,7 @@ OWNER_ROWS = (
         Access.OWNER,
         (
             Field("after", (str,), "only what is newer than the message of this number", low=1, high=20),
-            Field("limit", (int,), "look at so many at most", low=1, high=1000, default=100),
+            Field("limit", (int,), "look at so many at most", low=1, high=1000, default=50),
             Field("name", (str,), "only mail to and from this name", low=1, high=65),
             Field("peer", (str,), "with name: only what the two wrote to each other", low=1, high=65),
             Field("thread", (str,), "only the thread of the message of this number", low=1, high=20),
