@@ -197,7 +197,7 @@ def test_the_steps_make_the_tables_that_the_models_describe(home: Path) -> None:
 
 
 def test_a_page_ends_where_its_texts_are_too_much_for_one_answer(team: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.store.index._PAGE_BYTES", 3000)
+    monkeypatch.setattr("broker.store.index.PAGE_BYTES", 3000)
     monkeypatch.setattr("broker.store.index._SNIPPETS_BYTES", 2000)
     for number in range(6):
         team.send("fred", "claude", f"word{number} " + "word " * 200)
