@@ -47,7 +47,7 @@ def test_a_terminal_inside_a_terminal_is_another_one(shared_shell: Shell, tag: s
         outer.ok("register", f"bob{tag}")
         assert outer.ok("whoami") == me(f"bob{tag}")
         outer.leave_inner()
-        assert outer.ok("whoami") == me(f"alice{tag}")
+        assert outer.ok("whoami") == me(f"alice{tag}"), outer.ok("check")
 
 
 def test_a_subshell_and_a_pipe_are_their_terminal_and_setsid_is_none(shared_shell: Shell, tag: str) -> None:
