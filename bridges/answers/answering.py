@@ -85,7 +85,7 @@ class Answering:
                 raise IpcError("bad_request", detail="The question has no such button")
             text = buttons[int(chosen)]
         if not text:
-            raise IpcError("bad_request", detail="The answer is empty")
+            raise IpcError("bad_request", detail="The answer is empty. Go back, and write one or press a button.")
         await self._person.session()
         if row["to"] != self._person.name:
             raise IpcError(

@@ -170,4 +170,5 @@ async def _failed(_request: Request, error: Any) -> Response:
     if not isinstance(error, RemoteError) and error.code in ("unavailable", "timeout"):
         return said("Not now", "The service does not answer. Nothing was lost: try again.", 503, _AGAIN_S)
     status = error.kind.http if error.kind.http >= 400 else 500
-    return said("That did not work", f"{error}", status)
+    sentence = error.text if error.code == "bad_request" else f"{error}"  # its hint is for those who write a client
+    return said("That did not work", sentence, status)

@@ -170,7 +170,7 @@ COMMANDS = {
     "permit": CommandRow(
         "permissions:permit", "allow what a host's prompt asks for", "ipc permit 4f1c09ab2e", person.permission
     ),
-    "deny": CommandRow("permissions:deny", "deny it", "ipc deny 4f1c09ab2e", person.permission),
+    "deny": CommandRow("permissions:deny", "refuse what a host's prompt asks for", "ipc deny 4f1c09ab2e", person.permission),
     "autocheck": CommandRow("team:autocheck", "have your doors look for mail", "ipc autocheck start 3", takes.autocheck),
     "mcp": CommandRow("mcp_start:mcp", "MCP server on standard input and output, for an agent's host to start", "", takes.mcp),
     "keep": CommandRow(

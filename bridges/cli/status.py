@@ -70,7 +70,7 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
         say(f"notify   {notify_line(told)}")
     if "sites" in found:
         say(sites.site_line(found["sites"]))
-    unclaimed = f", {found['unclaimed']} names nobody has yet" if found["unclaimed"] else ""
+    unclaimed = f", {number_of(found['unclaimed'], 'name')} nobody has yet" if found["unclaimed"] else ""
     say(f"mail     {found['queued']} unread{unclaimed}; {found['database_bytes'] // 1024} KiB")
     if found.get("bounces_dropped"):
         say(f"bounces  {number_of(found['bounces_dropped'], 'digest')} found no room in a sender's mailbox and were dropped")

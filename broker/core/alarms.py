@@ -61,7 +61,7 @@ def _open(batch: Batch, mailbox: Mailbox, stall: Stall) -> None:
     _keep(batch, alarm)
     batch.event("stalled", name=mailbox.name, kind=alarm.kind, evidence=alarm.evidence)
     waiting = waiting_for(batch, mailbox)
-    notify(batch, waiting, f"⚠️ You wait for {mailbox.name}: it {alarm.evidence}.")
+    notify(batch, waiting, f"⚠ You wait for {mailbox.name}: it {alarm.evidence}.")
     agent_watches.happened(batch, mailbox, "stuck", alarm.evidence, told={m.id for m in waiting})
 
 
@@ -81,7 +81,7 @@ def escalate(batch: Batch, alarm: Alarm) -> float | None:
     mailbox = batch.state.by_id[alarm.mailbox_id]
     waiting = waiting_for(batch, mailbox)
     persons = [m for m in batch.state.by_id.values() if is_person(m) and m is not mailbox and m not in waiting]
-    notify(batch, persons, f"⚠️ {mailbox.name} is stuck: it {alarm.evidence}.")
+    notify(batch, persons, f"⚠ {mailbox.name} is stuck: it {alarm.evidence}.")
     _keep(batch, replace(alarm, told=_PERSON_TOLD))
     return None
 

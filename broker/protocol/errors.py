@@ -185,7 +185,7 @@ _ROWS = (
         "no_cron",
         501,
         "Cron times need the package cronsim, which is not installed where the broker runs",
-        "Run: pip install 'agent-ipc[cron]', or use every_s.",
+        "Install it there: pip install 'agent-ipc[cron]'. Or use every_s.",
     ),
     ErrorKind("too_many_memberships", 429, "An agent may be in {limit} groups", "Leave some: groups lists them."),
     ErrorKind("too_many_groups", 429, "There may be {limit} groups", "Join one of those: groups lists them."),

@@ -44,7 +44,8 @@ def test_a_button_answers_once_and_the_link_is_over_then(listening: Listening, t
 def test_a_question_without_buttons_is_answered_in_words(listening: Listening, tag: str) -> None:
     question = listening.question(f"ann{tag}", "which branch?")
     link = f"/a/{listening.token('question', question)}"
-    assert listening.post_form(link, answer="  ").status == 400
+    empty = listening.post_form(link, answer="  ")
+    assert empty.status == 400 and "<p>The answer is empty. Go back, and write one or press a button.</p>" in empty.text
     assert listening.post_form(link, button="0").status == 400
     assert listening.post_form(link, answer="main, ünd <b>").status == 200
     assert listening.answers(f"ann{tag}") == ["main, ünd <b>"]

@@ -18,6 +18,7 @@ from tests.shell import IPC, Shell
 def test_the_first_command_starts_the_service_and_mail_flows(shell: Shell) -> None:
     assert shell.ok("register", "fred") == "Registered fred\n"
     assert shell.ok("send", "claude", "hello", "there") == "Message queued for claude (not yet registered) (number 1)\n"
+    assert "1 unread, 1 name nobody has yet; " in shell.ok("status")
     assert shell.ok("register", "claude") == "Registered claude with 1 queued message\n"
     assert "hello there" in shell.ok("check")
     assert shell.ok("check") == "No new messages\n"

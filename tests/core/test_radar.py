@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bridges.safe_text import visible
 from broker.core.facts import Body
 from tests.engine import HOUR, Core, small
 
@@ -162,7 +163,7 @@ def test_an_agent_that_ends_with_debts_is_found(team: Core, debt: str, end: str)
         team.ask("fred", "presence", state="gone")
     go_on(team, 60)
     assert open_alarms(team) == [("fred", "dead")]
-    assert [n.startswith("⚠️ You wait for fred: it has ended") for n in notices(team, "bob")] == [True] * (debt == "question")
+    assert [n.startswith("⚠ You wait for fred: it has ended") for n in notices(team, "bob")] == [True] * (debt == "question")
     alive = True
     team.tokens.pop("fred")
     team.ask("fred", "register", instance_id="fred")
@@ -186,12 +187,13 @@ def test_who_waits_is_told_at_once_then_the_person_and_nobody_twice(team: Core) 
     report(team, "fred", "turn_began")
     go_on(team, 601)
     said = "it works, and no sign of it for 10 min: it hangs, or was broken off"
-    assert notices(team, "bob") == [f"⚠️ You wait for fred: {said}."]
+    told = f"⚠ You wait for fred: {said}."
+    assert notices(team, "bob") == [visible(told)] == [told], "no hidden character, which readers would see as an escape"
     assert notices(team, "claude") == [f"fred is stuck: {said}"]
     assert notices(team, "anna") == []
     team.restart()
     go_on(team, 70)
-    assert notices(team, "anna") == [f"⚠️ fred is stuck: {said}."]
+    assert notices(team, "anna") == [f"⚠ fred is stuck: {said}."]
     team.restart()
     go_on(team, HOUR)
     assert [notices(team, who) for who in ("anna", "bob", "claude")] == [[], [], []]

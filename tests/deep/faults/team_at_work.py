@@ -70,7 +70,7 @@ class Team:
         mail = self.core.check(name)
         if mail:
             self.core.ask(name, "ack", ids=[m["id"] for m in mail])
-        return [m["message"]["content"] for m in mail if m["from"] == "system" and "⚠️" in m["message"]["content"]]
+        return [m["message"]["content"] for m in mail if m["from"] == "system" and "⚠" in m["message"]["content"]]
 
 
 Piece = Callable[[Team, str], None]
