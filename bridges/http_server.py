@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from broker.protocol.errors import IpcError
 
-FIRST_REQUEST_S = 10.0
-"""Seconds that a connection has for the whole head of its first request."""
+HEAD_S = 10.0
+"""Seconds that a connection has for the whole head of its next request, since it began or was answered last."""
 HEAD_BYTES = 32 * 1024
 _END_S = 1
 
@@ -26,15 +27,26 @@ class HttpConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer = self.loop.call_later(FIRST_REQUEST_S, self._time_up)
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        self._await_head()  # uvicorn's own time for the next request ends with the first byte, whatever follows it
+        super().on_response_complete()
+
+    def _await_head(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(HEAD_S, self._time_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _time_up(self) -> None:
-        if self.cycle is None:
+        if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
 
 
@@ -44,6 +56,8 @@ class HttpServer(uvicorn.Server):
     def __init__(
         self, app: Any, stopping: asyncio.Event, connections: int, kind: type[HttpConnection] = HttpConnection
     ) -> None:
+        # a warning for each request that is no HTTP, or asks for WebSockets, would let anybody fill the disk
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         super().__init__(
             uvicorn.Config(
                 app,

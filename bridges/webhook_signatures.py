@@ -46,6 +46,8 @@ def check_generic(secret: bytes, headers: Mapping[str, str], body: bytes, now_s:
     webhook_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not webhook_id or not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise WrongSignature("webhook-id or webhook-timestamp is missing")
+    if "." in webhook_id:  # the signature would be right for other ids, times and bodies, too
+        raise WrongSignature("webhook-id has a full stop")
     wanted = sign(secret, webhook_id, int(timestamp), body).encode()
     given = headers.get("webhook-signature", "").split(" ")[:_MOST_SIGNATURES]
     if not any([hmac.compare_digest(wanted, one.encode("utf-8", "replace")) for one in given]):  # all of them: no early end

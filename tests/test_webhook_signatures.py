@@ -20,6 +20,15 @@ def test_the_generic_form_signs_as_its_libraries_do() -> None:
     assert check_generic(secret_bytes(SECRET), GENERIC, BODY, TIME_S) == ID
 
 
+def test_a_signature_stands_for_one_id_time_and_body() -> None:
+    """What is signed has full stops between: an id without one can't be taken apart otherwise."""
+    secret = secret_bytes(SECRET)
+    signed = sign(secret, "evt", TIME_S - 3600, f"{TIME_S}.x".encode())
+    split = {"webhook-id": f"evt.{TIME_S - 3600}", "webhook-timestamp": str(TIME_S), "webhook-signature": signed}
+    with pytest.raises(WrongSignature, match="full stop"):
+        check_generic(secret, split, b"x", TIME_S)
+
+
 @pytest.mark.parametrize("several", [f"v1,AAAA {SIGNED}", f"v1a,zzzz {SIGNED}", f"{SIGNED} v1,AAAA"])
 def test_one_of_several_signatures_is_enough_while_a_secret_is_changed(several: str) -> None:
     assert check_generic(secret_bytes(SECRET), {**GENERIC, "webhook-signature": several}, BODY, TIME_S) == ID

@@ -25,7 +25,7 @@ from broker.protocol.errors import IpcError, RemoteError
 
 _BUTTONS = "buttons"
 """In a question's data: the answers that its asker proposes."""
-_LABEL_CHARS = 200
+_BUTTON_CHARS, _MOST_BUTTONS = 200, 6
 _SHOWN_CHARS = 200_000
 _GONE = frozenset({"id_conflict", "unknown_message", "not_answerable"})
 """What a reply meets that comes too late: another answer came a moment before, or the question was taken back."""
@@ -80,10 +80,10 @@ class Answering:
         text = form.get("answer", "").strip()
         if "button" in form:
             _text, buttons = await self._whole(token.id, row)
-            chosen = form["button"]
-            if not (chosen.isascii() and chosen.isdigit() and int(chosen[:3]) < len(buttons)):
+            numbered = {str(n): one for n, one in enumerate(buttons)}
+            if form["button"] not in numbered:
                 raise IpcError("bad_request", detail="The question has no such button")
-            text = buttons[int(chosen)]
+            text = numbered[form["button"]]
         if not text:
             raise IpcError("bad_request", detail="The answer is empty. Go back, and write one or press a button.")
         await self._person.session()
@@ -117,7 +117,7 @@ class Answering:
         data = found["message"].get("data")
         proposed = data.get(_BUTTONS) if isinstance(data, dict) else None
         buttons = proposed if isinstance(proposed, list) else []
-        return text, [one[:_LABEL_CHARS] for one in buttons if isinstance(one, str) and one.strip()]
+        return text, [one[:_BUTTON_CHARS] for one in buttons if isinstance(one, str) and one.strip()][:_MOST_BUTTONS]
 
     def _file_of(self, found: dict[str, Any]) -> str:
         """The text of a large message; empty for another."""

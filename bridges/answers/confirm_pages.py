@@ -18,7 +18,7 @@ body{font:1.05rem/1.5 system-ui,sans-serif;max-width:40rem;margin:0 auto;padding
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid;border-radius:.4rem;padding:.8rem;font:inherit}
 pre.code{font:.95rem/1.45 ui-monospace,monospace}
 button,textarea{font:inherit;box-sizing:border-box;width:100%;padding:.7rem;margin:.3rem 0;border:1px solid;border-radius:.4rem}
-button{min-height:3rem;font-weight:600}
+button{min-height:3rem;font-weight:600;white-space:pre-wrap;overflow-wrap:anywhere}
 h1{font-size:1.3rem}
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -35,13 +35,11 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 _BUTTON = '<button name="{name}" value="{value}">{label}</button>'
-_LABEL_CHARS = 80
-MOST_BUTTONS = 6
 
 
 def question_page(sender: str, text: str, buttons: Sequence[str]) -> HTMLResponse:
     """Who asks what, a button for each proposed answer, and room for another."""
-    rows = [_BUTTON.format(name="button", value=n, label=_label(one)) for n, one in enumerate(buttons[:MOST_BUTTONS])]
+    rows = [_BUTTON.format(name="button", value=n, label=_label(one)) for n, one in enumerate(buttons)]
     form = f'<form method="post">{"".join(rows)}</form>' if rows else ""
     words = "Another answer" if rows else "Your answer"
     field = f'<label for="answer">{words}</label><textarea id="answer" name="answer" rows="4" required></textarea>'
@@ -74,7 +72,8 @@ def said(title: str, sentence: str, status: int, retry_after_s: float = 0.0) -> 
 
 
 def _label(text: str) -> str:
-    return escape(one_line(text)[:_LABEL_CHARS])
+    """All of it: nobody presses what he was not shown."""
+    return escape(one_line(text))
 
 
 def _text(text: str) -> str:

@@ -76,7 +76,7 @@ class AnswersListener:
         if origin is not None and request.method == "POST" and host_of(origin.partition("://")[2]) not in self._hosts:
             return said("Not from there", "Another page may not answer for you.", 403)
         address = _address(request)
-        if not is_loopback(address) and (wait_s := self._strangers.wait_s(address)) > 0:
+        if not is_loopback(address) and (wait_s := self._strangers.own_wait_s(address)) > 0:
             return _too_often(wait_s)
         return None
 

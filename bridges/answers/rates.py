@@ -25,10 +25,13 @@ class Rate:
 
     def wait_s(self, key: str) -> float:
         """Seconds until one more is taken; 0: now. Charges nothing."""
+        every = _filled(self._left_of_all, self._all, self._clock())
+        return max(self.own_wait_s(key), _wait(every, self._all[1]))
+
+    def own_wait_s(self, key: str) -> float:
+        """The same, whatever other keys have used up."""
         now_s = self._clock()
-        one = _filled(self._left.get(key, (self._one[0], now_s)), self._one, now_s)
-        every = _filled(self._left_of_all, self._all, now_s)
-        return max(_wait(one, self._one[1]), _wait(every, self._all[1]))
+        return _wait(_filled(self._left.get(key, (self._one[0], now_s)), self._one, now_s), self._one[1])
 
     def take(self, key: str) -> float:
         """Charge one, or say how many seconds are left until one is taken."""

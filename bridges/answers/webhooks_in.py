@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse, Response
 
 from bridges.answers.webhook_settings import Webhook
+from bridges.fence import one_line
 from bridges.webhook_signatures import check_generic, check_github
 from broker.client.aio import AsyncConnection
 from broker.home.files import owner_key
@@ -26,6 +27,7 @@ BODY_S = 20.0
 _POST_S = 8.0
 """GitHub gives up after 10 s."""
 _ID_LENGTH = 64
+_FIELDS = 8
 _FULL_S, _AWAY_S = 60.0, 10.0
 """When a sender may try again: a full mailbox, a broker that is away."""
 _FULL = frozenset({"mailbox_full", "storage_full", "too_many_mailboxes"})
@@ -47,9 +49,17 @@ def message_of(webhook: Webhook, headers: Mapping[str, str], delivery: str, body
     if webhook.form == "generic":
         return {"content": text, "data": data}
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        text = parse_qs(text, max_num_fields=8).get("payload", [text])[0]
+        text = _payload(text)
     event = headers.get("x-github-event", "")[:64]
     return {"content": f"{_heading(event, text)}\n\n{text}", "data": {**data, "event": event}}
+
+
+def _payload(form: str) -> str:
+    """The form's payload; the form itself where it has none."""
+    try:
+        return parse_qs(form, max_num_fields=_FIELDS).get("payload", [form])[0]
+    except ValueError:
+        return form
 
 
 def _heading(event: str, text: str) -> str:
@@ -68,7 +78,7 @@ def _heading(event: str, text: str) -> str:
 def _of(payload: Any, *way: str) -> str:
     for key in way:
         payload = payload.get(key) if isinstance(payload, dict) else None
-    return payload[:200] if isinstance(payload, str) else ""
+    return one_line(payload)[:200] if isinstance(payload, str) else ""
 
 
 class WebhooksIn:

@@ -9,6 +9,7 @@ import orjson
 from bridges.fence import one_line, visible
 
 _FENCES = re.compile(r"~{3,}")
+_TICKS = re.compile(r"`+")
 _STATES = {"unread": "not read"}
 
 
@@ -43,9 +44,16 @@ def reader_name(reader: dict[str, Any]) -> str:
 
 def told_of(reader: dict[str, Any]) -> str:
     at = f" {datetime.fromisoformat(reader['at']):%Y-%m-%d %H:%M:%S} UTC" if reader.get("at") else ""
-    why = f" ({one_line(reader['why'])})" if reader.get("why") else ""
+    why = f" ({in_line(reader['why'])})" if reader.get("why") else ""
     state: str = reader["state"]
     return _STATES.get(state, state) + at + why
+
+
+def in_line(text: str) -> str:
+    """A short text of others within a line."""
+    ticks = "`" * (1 + max((len(found) for found in _TICKS.findall(text)), default=0))
+    room = " " if "`" in text else ""
+    return f"{ticks}{room}{one_line(text)}{room}{ticks}"
 
 
 def fenced(text: str, kind: str = "text") -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from bridges.fence import one_line
 from bridges.person import Person
 from bridges.web.bodies import fields_of
 from bridges.web.guard import trouble, wants_json
@@ -80,7 +81,7 @@ def arguments(act: str, fields: dict[str, Any]) -> dict[str, Any]:
     _method, needed, taken = ACTS[act]
     given = {name: value for name, value in fields.items() if name != "back" and value not in ("", None)}
     if unknown := sorted(given.keys() - needed.keys() - taken.keys()):
-        raise IpcError("bad_request", detail=f"{act} takes no field {str(unknown[0])[:64]}")
+        raise IpcError("bad_request", detail=f"{act} takes no field {one_line(unknown[0])[:64]}")
     if missing := [name for name in needed if name not in given]:
         raise IpcError("bad_request", detail=f"{act} needs the field {missing[0]}")
     kinds = {**needed, **taken}

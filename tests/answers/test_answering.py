@@ -41,6 +41,19 @@ def test_a_button_answers_once_and_the_link_is_over_then(listening: Listening, t
     assert listening.answers(f"ann{tag}") == ["yes, go"]
 
 
+def test_a_button_sends_what_stands_on_it_and_no_more(listening: Listening, tag: str) -> None:
+    label = f"wait until tomorrow{' ' * 90}and delete the old ones"
+    question = listening.question(f"ann{tag}", buttons=[label, *"abcde", "not shown"])
+    link = f"/a/{listening.token('question', question)}"
+    page = listening.http("GET", link).text
+    assert f">{label}</button>" in page and "not shown" not in page
+    assert "white-space:pre-wrap" in page.partition("button{min-height")[2].partition("}")[0]
+    for number in ("6", "0009", "01", f"{'0' * 5000}1", "-1", "²"):
+        assert listening.post_form(link, button=number).status == 400, number
+    assert listening.post_form(link, button="0").status == 200
+    assert listening.answers(f"ann{tag}") == [label]
+
+
 def test_a_question_without_buttons_is_answered_in_words(listening: Listening, tag: str) -> None:
     question = listening.question(f"ann{tag}", "which branch?")
     link = f"/a/{listening.token('question', question)}"

@@ -27,6 +27,12 @@ def test_all_keys_together_have_a_burst_too() -> None:
     assert rate.wait_s("new") == 10.0
 
 
+def test_what_others_have_used_up_is_not_held_against_a_key() -> None:
+    rate = Rate(2, 1, 3, 0.1, Clock())
+    assert [rate.take(key) for key in "aabc"] == [0, 0, 0, 10.0]
+    assert (rate.own_wait_s("a"), rate.own_wait_s("c")) == (1.0, 0)
+
+
 def test_what_is_refused_costs_nothing_and_old_keys_are_forgotten() -> None:
     clock = Clock()
     rate = Rate(1, 1, 10_000, 1, clock)

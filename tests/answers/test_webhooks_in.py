@@ -41,6 +41,15 @@ def test_github_may_send_a_form(listening: Listening, tag: str) -> None:
     assert mail["message"]["content"] == f"push in octo/repo by octocat\n\n{payload().decode()}"
 
 
+def test_a_form_of_many_fields_and_a_payload_of_odd_letters_are_delivered(listening: Listening, tag: str) -> None:
+    form = "application/x-www-form-urlencoded"
+    assert listening.github(b"a=1&" * 20 + b"payload={}", f"many-{tag}", Content_Type=form).status == 200
+    assert listening.github(b'{"action": "a\\ud800\\nb"}', f"odd-{tag}").status == 200
+    many, odd = (mail["message"]["content"] for mail in mail_of(listening, "builder"))
+    assert many.startswith("push\n\na=1&")
+    assert odd.startswith("push a\\ud800\\nb\n\n{")
+
+
 def test_githubs_ping_is_answered_and_wakes_nobody(listening: Listening, tag: str) -> None:
     assert json.loads(listening.github(b"{}", f"ping-{tag}", "ping").text) == {"status": "pong"}
     assert mail_of(listening, "builder") == []

@@ -36,5 +36,7 @@ def test_no_text_ends_its_fence_and_none_is_hidden() -> None:
 
 def test_a_name_or_reason_of_others_is_one_line() -> None:
     readers = [{"name": "claude", "state": "refused", "at": "2026-11-05T07:08:09+00:00", "why": "no\n# really"}]
-    assert "- claude: refused 2026-11-05 07:08:09 UTC (no\\n# really)\n" in markdown.entry(row(1, "x", readers=readers))
+    assert "- claude: refused 2026-11-05 07:08:09 UTC (`no\\n# really`)\n" in markdown.entry(row(1, "x", readers=readers))
+    readers = [{"name": "claude", "state": "dead", "why": "[x](https://evil.example) ``<img src=x>"}]
+    assert "- claude: dead (``` [x](https://evil.example) ``<img src=x> ```)\n" in markdown.entry(row(1, "x", readers=readers))
     assert markdown.title({"group": "a\nb"}) == "# Mail: group a\\nb\n"

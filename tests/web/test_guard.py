@@ -267,3 +267,9 @@ def test_a_body_without_a_length_is_bounded_too(live: LivePage) -> None:
     chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
     answer = live.raw(head.encode() + chunk * 6)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 413")  # it stops reading; what it said may be lost with that
+
+
+def test_cookies_of_other_servers_at_this_address_sign_nobody_out(live: LivePage) -> None:
+    for other in ('prefs={"a": 1}', "x", "=", 'a="', "a b=c d", "é=ü"):
+        assert live.get("/", Cookie=f"{other}; {live.cookie()}").status == 200, other
+        assert live.get("/", Cookie=f"{live.cookie()}; {other}").status == 200, other
