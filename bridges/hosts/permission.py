@@ -18,7 +18,7 @@ from bridges.hosts.hook_log import note
 from bridges.hosts.reports import input_mark
 from broker.home import environment
 from broker.protocol.errors import IpcError
-from broker.protocol.permission_rows import SHOWN_CHARS
+from broker.protocol.permission_rows import SHOWN_CHARS, TOOL_CHARS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def decided(event: HookEvent, session: AgentSession, door: QuickConnection, begu
     """The host's answer; empty where nobody has decided."""
     if environment.key_file() or environment.endpoint():
         return ""
-    tool, end_s = event.text("tool_name")[:128], begun_s + event.host.PERMISSION_S - _MARGIN_S
+    tool, end_s = event.text("tool_name"), begun_s + event.host.PERMISSION_S - _MARGIN_S
     try:
         shown = event.exactly("tool_input")
     except ValueError as e:
         note(event.home, "warning", "permission_unreadable", tool=tool, error=str(e))
         return ""
-    if len(shown) > SHOWN_CHARS:
-        note(event.home, "info", "permission_too_long", tool=tool, chars=len(shown))
+    if len(tool) > TOOL_CHARS or len(shown) > SHOWN_CHARS:  # nobody decides on a part
+        note(event.home, "info", "permission_too_long", tool=tool[:TOOL_CHARS], chars=len(tool) + len(shown))
         return ""
     asked = {
         "action": "permission_ask",

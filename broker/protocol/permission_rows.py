@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from broker.protocol.rows import Access, Action, Field
 
-SHOWN_CHARS = 16_384
-"""Characters of a tool's input that can be shown. A longer one is never cut: nobody is asked about it here."""
+SHOWN_CHARS, TOOL_CHARS = 16_384, 128
+"""Characters of a tool's input and name that can be shown. A longer one is never cut: nobody is asked about it here."""
 
 PERMISSION_ROWS = (
     Action(
@@ -16,7 +16,7 @@ PERMISSION_ROWS = (
         Access.SESSION,
         (
             Field("call", (str,), "which call it is: the same again is the same entry", required=True, low=1, high=128),
-            Field("tool", (str,), "the tool, as the host names it", required=True, low=1, high=128),
+            Field("tool", (str,), "the tool, as the host names it", required=True, low=1, high=TOOL_CHARS),
             Field("shown", (str,), "its input, exactly as the host gave it", required=True, high=SHOWN_CHARS),
             Field("input", (str,), "a hash of tool and input: a report of a call that ended with the same ends it", high=64),
             Field("beside", (bool,), "a subagent's call, which goes on when its leader's turn ends"),

@@ -25,7 +25,7 @@ from bridges.install.installation import FILES
 from broker.client.json_lines import QuickConnection
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError, RemoteError
-from broker.protocol.permission_rows import SHOWN_CHARS
+from broker.protocol.permission_rows import SHOWN_CHARS, TOOL_CHARS
 from tests.conftest import Service
 from tests.hosts.agent import Agent, recorded
 from tests.hosts.host_process import HostedAgent, HostProcess
@@ -164,11 +164,19 @@ def test_what_is_shown_is_the_text_that_the_host_s_reader_reads(members: list[tu
             event.exactly("tool_input")
 
 
+LONG_NAME = "x" * (TOOL_CHARS + 1)
 LONG = {"command": "x" * SHOWN_CHARS}
 
 
 @pytest.mark.parametrize(
-    "fields", [{"tool_name": "AskUserQuestion"}, {"tool_name": "ExitPlanMode"}, {"tool_input": LONG}, {"session_id": "another"}]
+    "fields",
+    [
+        {"tool_name": "AskUserQuestion"},
+        {"tool_name": "ExitPlanMode"},
+        {"tool_name": LONG_NAME},
+        {"tool_input": LONG},
+        {"session_id": "another"},
+    ],
 )
 def test_what_is_no_prompt_or_can_not_be_shown_whole_is_left_to_the_terminal(
     shared: Service, owner: Owner, agent_of: Agents, fields: dict[str, Any], ask: Ask

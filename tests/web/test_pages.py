@@ -9,11 +9,24 @@ import pytest
 from broker.client import Client
 from broker.protocol.errors import RemoteError
 from tests.conftest import wait_for
+from tests.prompts import Asking
 from tests.web.live_page import LivePage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
+SETTLED = """async () => {
+  while (performance.now() - live.moved < SETTLE_MS || window.pressed === false) await new Promise((go) => setTimeout(go, 20));
+}"""
+PRESS_AS_IT_MOVES = """() => {
+  window.pressed = false;
+  const [card] = [...document.querySelectorAll(".card")].filter((one) => one.textContent.includes("rm -rf /"));
+  new MutationObserver(() => {
+    if (window.pressed || [...document.querySelectorAll("pre.asked")].some((one) => one.textContent === "ls")) return;
+    window.pressed = true;
+    card.querySelector("button").click();
+  }).observe(document.querySelector("main"), { childList: true, subtree: true });
+}"""
 AT_ONCE_MS = 10_000
 
 
@@ -187,10 +200,26 @@ def test_a_permission_is_shown_as_the_host_gave_it_and_decided_by_the_page(live:
     card = page.locator(".card", has_text="permit-nova")
     card.locator("pre").wait_for(timeout=AT_ONCE_MS)
     assert card.locator("pre").text_content() == shown
+    page.evaluate(SETTLED)
     card.get_by_role("button", name="Deny").click()
     card.wait_for(state="detached")
     hook.join(timeout=10)
     assert decided == ["deny"]
+
+
+def test_a_press_on_a_card_that_has_just_come_under_the_pointer_decides_nothing(live: LivePage, page: "Page") -> None:
+    """An agent may end its harmless prompt as the person is about to allow it: the next one moves up to its place."""
+    with Asking(live.settings, live.register("settle-b"), shown="rm -rf /", call="2") as second:
+        with Asking(live.settings, live.register("settle-a"), shown="ls", call="1"):
+            page.goto("/")
+            card = page.locator(".card", has_text="rm -rf /")
+            card.wait_for()
+            page.locator(".card", has_text="settle-a").wait_for()
+            page.evaluate(SETTLED)
+            page.evaluate(PRESS_AS_IT_MOVES)
+        page.evaluate(SETTLED)
+        card.get_by_role("button", name="Deny").click()
+        assert second.told() == "deny"
 
 
 def test_a_dead_letter_is_sent_again(live: LivePage, page: "Page") -> None:

@@ -5,6 +5,7 @@
 const LEAST_MS = 900; // between two refreshes
 const TOLD_MS = 8000;
 const TICK_MS = 20000;
+const SETTLE_MS = 500; // so long no press decides on a card that may have come under the pointer just now
 const $ = (selector) => document.querySelector(selector);
 
 // --- live refresh: fetch this page anew, and change what differs, in place
@@ -60,7 +61,8 @@ function morphChildren(old, fresh) {
   }
 }
 
-const live = { running: false, again: false, failed: 0, read: new Set() };
+const live = { running: false, again: false, failed: 0, read: new Set(), moved: 0 };
+const cards = () => [...document.querySelectorAll(".card")].map((one) => one.id).join(" ");
 
 function say(text) {
   const line = $("#trouble");
@@ -81,11 +83,12 @@ async function refresh() {
     if (reply.status === 401) return location.reload();
     if (!reply.ok) throw new Error(String(reply.status));
     const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
-    const focused = document.activeElement;
+    const [focused, before] = [document.activeElement, cards()];
     for (const place of ["main", ".side nav"]) {
       const [old, wanted] = [$(place), fresh.querySelector(place)];
       if (old && wanted) morph(old, wanted);
     }
+    if (cards() !== before) live.moved = performance.now();
     if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true }); // it was moved
     document.title = fresh.title;
     noteRead();
@@ -247,6 +250,10 @@ function start() {
   $("#show-keys").addEventListener("click", () => $("#keys").showModal());
   document.addEventListener("keydown", onKey);
   document.addEventListener("submit", (event) => {
+    if (event.target.matches("[action='/act/permission_decide']") && performance.now() - live.moved < SETTLE_MS) {
+      event.preventDefault();
+      return;
+    }
     const button = event.submitter;
     if (button) setTimeout(() => (button.disabled = true)); // after its value was taken
   });
