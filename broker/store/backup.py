@@ -1,7 +1,7 @@
 """One tar file that holds a data folder: taken while the service runs, put back while it does not.
 
 The database is copied through SQLite's backup interface within one read transaction, which sees one moment of it and holds no
-writer up; then come the large files that this moment names, and the TLS certificate and key where they lie in the data folder.
+writer up; then come the large files that this moment names, and what settings name (TLS, secrets) where it lies in the folder.
 A message that is swept in between takes its file along; it is taken out of the copy. Everything in the file is private (mode
 0600): it holds mail, keys and session tokens.
 """
@@ -17,6 +17,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+import tomllib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -135,17 +136,30 @@ def _counts(db: sqlite3.Connection, tell: Tell) -> tuple[int, int]:
     return int(messages), int(db.execute(f"SELECT count(*) FROM {waiting}").fetchone()[0])
 
 
-def _tls_files(settings: Settings) -> list[str]:
-    """Certificate and key, relative to the data folder, where they lie in it and are no links."""
+def _named_files(settings: Settings) -> list[str]:
+    """Certificate, key, and files of secrets, relative to the data folder, where they lie in it and are no links."""
     home, found = settings.home.resolve(), dict[str, None]()
-    for name in filter(None, (settings.tls_cert, settings.tls_key)):
-        path = settings.home / Path(name).expanduser()
+    for name in filter(None, (settings.tls_cert, settings.tls_key, "metrics.token", *_secret_files(home))):
+        path = settings.home / os.path.expanduser(name)
         if path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(home):
             found[path.resolve().relative_to(home).as_posix()] = None
-    return [name for name in found if _may_be_tls(name)]
+    return [name for name in found if _may_be_named(name)]
 
 
-def _may_be_tls(name: str) -> bool:
+def _secret_files(home: Path) -> list[str]:
+    """What config.toml names by keys like ``secret_file``: without them its channels and webhooks are closed."""
+    try:
+        tables = [tomllib.loads((home / "config.toml").read_text(encoding="utf-8"))]
+    except (OSError, ValueError):  # none, or a broken one, which is saved as it is
+        return []
+    found = []
+    for table in tables:
+        tables += [value for value in table.values() if isinstance(value, dict)]
+        found += [value for key, value in table.items() if key.endswith("_file") and isinstance(value, str)]
+    return found
+
+
+def _may_be_named(name: str) -> bool:
     """True for a path within the data folder that is not one of ours."""
     parts = name.split("/")
     plain = "\0" not in name and not any(part in ("", ".", "..") for part in parts)
@@ -169,17 +183,23 @@ class _ToldFile(io.FileIO):
 def _write(
     settings: Settings, target: Path, copy: Path, files: list[Path], missing: int, counts: tuple[int, int], tell: Tell
 ) -> Saved:
-    home, tls = settings.home, _tls_files(settings)
+    home, named_files = settings.home, _named_files(settings)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     fd, named = _open_new(temporary)
     try:
         total_bytes = sum(path.stat().st_size for path in (copy, *files))
         with io.BufferedWriter(_ToldFile(fd, total_bytes, tell), _COPY_BYTES) as out:
             with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                manifest = {"format": _FORMAT, "version": VERSION, "made_s": time.time(), "sha256": _digest(copy), "tls": tls}
+                manifest = {
+                    "format": _FORMAT,
+                    "version": VERSION,
+                    "made_s": time.time(),
+                    "sha256": _digest(copy),
+                    "tls": named_files,
+                }
                 _add(tar, "manifest.json", json.dumps(manifest).encode())
                 tar.add(copy, "ipc.db", recursive=False, filter=_private)
-                for path in [home / n for n in (*_OTHERS, *tls)] + sorted((home / "sessions").glob("*.json")):
+                for path in [home / n for n in (*_OTHERS, *named_files)] + sorted((home / "sessions").glob("*.json")):
                     if path.is_file() and not path.is_symlink():
                         tar.add(path, str(path.relative_to(home)), recursive=False, filter=_private)
                 for path in files:
@@ -295,7 +315,7 @@ def _members(tar: tarfile.TarFile, manifest: dict[str, Any]) -> Iterator[tarfile
     for member in tar:
         ours = _MEMBER.fullmatch(member.name) and not member.name.endswith(("/.", "/.."))
         named = manifest.get("tls")
-        tls = isinstance(named, list) and member.name in named and _may_be_tls(member.name)
+        tls = isinstance(named, list) and member.name in named and _may_be_named(member.name)
         if not member.isreg() or not (ours or tls):
             raise BackupError(f"{member.name[:80]!r} has no place in a backup: this is none, or it was changed")
         yield member

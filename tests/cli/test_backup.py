@@ -286,6 +286,25 @@ def test_certificate_and_key_in_the_data_folder_are_saved_and_restored(
     assert stat.S_IMODE((elsewhere / "tls").stat().st_mode) == 0o700
 
 
+def test_the_secrets_of_channels_and_webhooks_come_back_so_that_none_is_closed_after_a_restore(
+    filled: Service, elsewhere: Path, tmp_path: Path
+) -> None:
+    files = {"ci.secret": "sixteen characters or more", "secrets/ntfy.token": "tk_1", "metrics.token": "of Prometheus"}
+    (filled.home / "secrets").mkdir()
+    for name, text in files.items():
+        (filled.home / name).write_text(text)
+        (filled.home / name).chmod(0o600)
+    (filled.home / "config.toml").write_text(
+        '[webhooks.ci]\nform = "github"\nto = "ann"\nsecret_file = "ci.secret"\n'
+        '[notify.ntfy]\nurl = "https://ntfy.example/x"\ntoken_file = "secrets/ntfy.token"\n'
+    )
+    assert ipc(filled.home, "backup", str(tmp_path / "mail.tar")).returncode == 0
+    done = ipc(elsewhere, "restore", str(tmp_path / "mail.tar"))
+    assert done.returncode == 0, done.stderr
+    assert {name: (elsewhere / name).read_text() for name in files} == files
+    assert {stat.S_IMODE((elsewhere / name).stat().st_mode) for name in files} == {0o600}
+
+
 @pytest.mark.deep
 def test_certificate_and_key_elsewhere_are_left_where_they_are(filled: Service, tmp_path: Path) -> None:
     for name in ("tls.crt", "tls.key"):
