@@ -106,6 +106,18 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 
 
+def go_on(core: Core, seconds: float) -> None:
+    """Let time pass, with the broker's chores at the moments at which they are due."""
+    end_s = core.mono_s + seconds
+    while True:
+        due_s = core.engine.state.chore_s
+        step_s = min(end_s, max(core.mono_s, due_s)) - core.mono_s
+        core.pass_time(step_s)
+        core.engine.keep_house(core.now())
+        if core.mono_s >= end_s:
+            return
+
+
 def own(core: Core, action: str, **fields: Any) -> dict[str, Any]:
     """The reply to a request of the owner of the data folder, from the page."""
     return core.ask("page", action, session_token=OWNER, **fields)

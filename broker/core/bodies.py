@@ -1,6 +1,6 @@
 """Bodies: who acts for a name, whether that one lives, and who may take the name from it.
 
-    lives        its process does, or somebody is subscribed or waits by a connection
+    lives        its process does, or somebody is subscribed or waits by a connection; the person: a page or terminal view runs
     has ended    its process is gone, or its agent said that it ends
     not known    an old client said nothing of itself, or the process can't be seen from here
 
@@ -51,6 +51,8 @@ def alive(batch: Batch, mailbox: Mailbox) -> bool | None:
     body = session.body
     if body is None or not body.pid:
         return None
+    if body.person and body.kind == "process" and batch.state.feeds:
+        return True  # page and terminal view share one session: it lives as long as one of them, whichever made it
     if body not in batch.lives:
         batch.lives[body] = batch.is_alive(body.pid, body.started)
     return batch.lives[body]

@@ -7,12 +7,16 @@ So nobody is told of more than it reads, however much is written, and a broker w
 
 from typing import Any
 
+from broker.core import looks
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.state import OwnerFeed
 
 
 def watch_all(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     batch.journal.put(batch.state.feeds, request.route, OwnerFeed(request.body.get("id"), armed=False))
+    for alarm in batch.state.alarms.values():  # the person's end with this
+        if (mailbox := batch.state.by_id.get(alarm.mailbox_id)) is not None:
+            looks.look(batch, mailbox)
     return {"watching": True}
 
 

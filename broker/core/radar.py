@@ -54,7 +54,7 @@ def _begin(batch: Batch) -> None:
             _find_chain(batch, alarm)
     for mailbox in state.by_id.values():
         if mailbox.id in owing or mailbox.urgent or mailbox.activity.state not in ("", "idle"):
-            looks.look(batch, mailbox)
+            looks.look(batch, mailbox, looks.PROCESS_S if alarms.is_person(mailbox) else 0.0)  # its page has to come back first
 
 
 def _examine(batch: Batch, mailbox: Mailbox) -> None:

@@ -7,7 +7,7 @@ import pytest
 from broker.protocol.actions import ACTIONS
 from broker.protocol.owner_rows import OWNER_ROWS
 from broker.protocol.rows import Access
-from tests.engine import Core, own
+from tests.engine import Core, go_on, own
 
 
 def row_of(core: Core, name: str) -> dict[str, Any]:
@@ -87,6 +87,31 @@ def test_a_person_is_whom_the_owners_key_marks(core: Core) -> None:
     assert own(core, "overview")["questions"][0]["person"] is True
     core.restart()
     assert row_of(core, "me")["person"] is True
+
+
+def test_the_person_is_there_as_long_as_a_page_or_terminal_view_runs_whichever_made_the_session(core: Core) -> None:
+    from broker.core.leases import begin_connection, end_connection
+
+    core.register("fred")
+    body = {"kind": "process", "key": "person", "pid": 7, "started": "x"}
+    core.tokens["me"] = core.ask("me", "register", instance_id="me", body=body)["session_token"]
+    own(core, "person", by=core.tokens["me"])
+    core.ask("fred", "ask", to_id="me", message={"content": "may I?"}, deadline_s=3600)
+    core.processes[7] = False  # the terminal view that made the session was left
+    go_on(core, 60)
+    assert [row["name"] for row in core.ask("fred", "alarms")["alarms"]] == ["me"]
+    for life in range(2):
+        if life:
+            core.restart()
+            go_on(core, 1)
+        begin_connection(core.engine.state, b"page")
+        own(core, "watch_all")
+        go_on(core, 60)
+        assert core.ask("fred", "alarms")["alarms"] == [], "the page is there"
+        assert core.ask("x", "register", instance_id="me")["code"] == "name_held"
+    end_connection(core.engine.state, b"page")
+    go_on(core, 60)
+    assert [row["name"] for row in core.ask("fred", "alarms")["alarms"]] == ["me"]
 
 
 def test_a_persons_word_ends_a_pair_that_goes_round(core: Core) -> None:

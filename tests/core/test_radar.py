@@ -7,19 +7,7 @@ import pytest
 
 from bridges.safe_text import visible
 from broker.core.facts import Body
-from tests.engine import HOUR, Core, small
-
-
-def go_on(core: Core, seconds: float) -> None:
-    """Let time pass, with the broker's chores at the moments at which they are due."""
-    end_s = core.mono_s + seconds
-    while True:
-        due_s = core.engine.state.chore_s
-        step_s = min(end_s, max(core.mono_s, due_s)) - core.mono_s
-        core.pass_time(step_s)
-        core.engine.keep_house(core.now())
-        if core.mono_s >= end_s:
-            return
+from tests.engine import HOUR, Core, go_on, small
 
 
 def report(core: Core, who: str, *events: str, **fields: Any) -> None:
