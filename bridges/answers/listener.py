@@ -111,7 +111,7 @@ class AnswersListener:
         try:
             delivery = check(webhook, request.headers, body)
         except WrongSignature as e:
-            self._log.warning("webhook_forged", source=webhook.name, address=_address(request), detail=str(e))
+            self._log.refusal("webhook_forged", source=webhook.name, address=_address(request), detail=str(e))
             wait_s = self._strangers.take(_address(request))
             return _too_often(wait_s) if wait_s > 0 else JSONResponse({"status": "forged", "detail": str(e)}, 401)
         if (wait_s := self._sources.take(webhook.name)) > 0:

@@ -79,6 +79,13 @@ def test_forged_late_and_early_deliveries_become_nothing(listening: Listening, t
     assert mail_of(listening, "builder") == []
 
 
+def test_a_flood_of_forged_deliveries_is_logged_in_few_lines(listening: Listening) -> None:
+    for _ in range(60):
+        listening.http("POST", "/hook/ci", b"{}", source="127.0.0.9")
+    log = (listening.home / "logs" / "answers.log").read_text()
+    assert 0 < log.count('"webhook_forged"') < 50
+
+
 def test_an_unknown_source_is_like_any_unknown_path(listening: Listening) -> None:
     unknown = listening.http("POST", "/hook/nobody", b"{}")
     assert (unknown.status, unknown.text) == (404, listening.http("GET", "/nothing").text)

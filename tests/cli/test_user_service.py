@@ -103,7 +103,9 @@ def test_the_unit_of_another_installation_that_is_there_is_kept_and_named(shell:
     assert unit_of(shell).read_text() == other
 
 
-@pytest.mark.parametrize("name", ["plain", "with blank", "50%off", 'quo"te', "back\\slash", "dollar$HOME"])
+@pytest.mark.parametrize(
+    "name", ["plain", "with blank", "50%off", 'quo"te', "back\\slash", "dollar$HOME", "two\nExecStop=lines"]
+)
 def test_any_folder_is_written_as_systemd_reads_it(home: Path, name: str) -> None:
     (home / name).mkdir(mode=0o700)
     text = user_unit.wanted(Settings.load(env={"IPC_HOME": str(home / name)}))
@@ -111,6 +113,7 @@ def test_any_folder_is_written_as_systemd_reads_it(home: Path, name: str) -> Non
     unit.write_text(text)
     read = user_unit.Unit(unit, text)
     assert (read.ours, read.program) == (True, sys.executable)
+    assert not read.says('ExecStop=lines"')
     if shutil.which("systemd-analyze"):
         verify = ["systemd-analyze", "verify", "--user", str(unit)]
         environment = {**os.environ, "XDG_RUNTIME_DIR": str(home)}
