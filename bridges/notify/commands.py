@@ -53,12 +53,14 @@ def _show(settings: "Settings", channels: list[ChannelSettings], options: argpar
     outbox = NotifyOutbox.read(str(settings.home))
     if options.json:
         rows = [
-            {"channel": c.name, "kinds": c.kinds, "body": "full" if c.full else "name", **_counts(outbox, c)} for c in channels
+            {"channel": c.name, "kinds": c.told, "body": "full" if c.full else "name", **_counts(outbox, c)} for c in channels
         ]
         say_json({"channels": rows, "dead": [one._asdict() for one in outbox.dead]})
         return OK
     say(table(("CHANNEL", "KINDS", "BODY", "WAIT"), [_row(outbox, c) for c in channels]))
     for channel in channels:
+        if channel.told != channel.kinds:
+            say(f"{channel.name} is not told of permissions: that takes https, and for ntfy a token (docs/notifications.md)")
         for one in outbox.waiting.get(channel.name, {}).values():
             again_s = max(0.0, one.due_s - time.time())
             tried = f"tried {number_of(one.tries, 'time')}, again in {again_s:.0f} s"
@@ -76,7 +78,7 @@ def _counts(outbox: NotifyOutbox, channel: ChannelSettings) -> dict[str, Any]:
 
 def _row(outbox: NotifyOutbox, channel: ChannelSettings) -> tuple[str, str, str, str]:
     body = "full" if channel.full else "name"
-    return channel.name, ", ".join(channel.kinds), body, str(len(outbox.waiting.get(channel.name, {})))
+    return channel.name, ", ".join(channel.told), body, str(len(outbox.waiting.get(channel.name, {})))
 
 
 def _iso(unix_s: float) -> str:

@@ -60,7 +60,7 @@ async def serve(process: DoorProcess) -> None:
 
 
 def _words(channels: list[ChannelSettings]) -> list[str]:
-    return [f"{channel.name}: {', '.join(channel.kinds)}" for channel in channels]
+    return [f"{channel.name}: {', '.join(channel.told)}" for channel in channels]
 
 
 class Watch:

@@ -50,10 +50,8 @@ class Notification(NamedTuple):
 
 
 def is_for(channel: ChannelSettings, need: Need) -> bool:
-    """Whether the channel is told of the need. A permission goes only where nobody reads or answers by guessing a name."""
-    if need.kind not in channel.kinds:
-        return False
-    return need.kind != "permission" or (channel.is_private and channel.is_authenticated)
+    """Whether the channel is told of the need."""
+    return need.kind in channel.told
 
 
 def notices_of(channel: ChannelSettings, needs: Sequence[Need], link_of: Link) -> list[Notification]:

@@ -47,6 +47,12 @@ class ChannelSettings(NamedTuple):
         """Nobody reads it by guessing a name: a topic needs the token, a webhook goes to one place, the desktop is here."""
         return self.name != "ntfy" or bool(self.token)
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Its kinds; permissions only where nobody reads or answers by guessing a name."""
+        safe = self.is_private and self.is_authenticated
+        return tuple(kind for kind in self.kinds if safe or kind != "permission")
+
 
 def read_channels(home: str) -> list[ChannelSettings]:
     """The channels of ``[notify]``; none without the table. Raises SettingsError."""

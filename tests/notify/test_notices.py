@@ -49,7 +49,7 @@ def test_a_link_to_this_machine_goes_to_its_desktop_alone() -> None:
 def test_a_permission_goes_to_a_topic_with_a_token_over_a_private_way_alone(url: str, token: str) -> None:
     channel = NTFY._replace(url=url, token=token)
     private = url != "http://ntfy.example/t"
-    assert is_for(channel, need("permission")) == (private and bool(token))
+    assert is_for(channel, need("permission")) == ("permission" in channel.told) == (private and bool(token))
     assert is_for(channel, need("question"))
     assert bool(notice_of(channel, need("question"), link_of).link) == private, "a link over an open way is everybody's"
 

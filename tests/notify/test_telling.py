@@ -138,6 +138,12 @@ def test_without_a_section_nothing_runs_and_the_command_says_so(shared: Service)
     assert done.returncode == 1 and "docs/notifications.md" in done.stderr
 
 
+def test_a_topic_without_a_token_is_said_to_hear_of_no_permission(home: Path) -> None:
+    (home / "config.toml").write_text('[notify.ntfy]\nurl = "https://ntfy.example/topic"\n')
+    said = Shell(home, home).ok("notify")
+    assert "  question, stall, bounce  " in said and "ntfy is not told of permissions" in said
+
+
 def test_a_fault_in_the_section_is_named_and_mended_without_a_restart(receiver: Receiver, home: Path, tag: str) -> None:
     service = Telling(home, "[notify]\nkinds = ['questions']\n")
     try:
