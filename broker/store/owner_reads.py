@@ -10,10 +10,15 @@ from broker.store.ended_mail import DEAD, ROW
 from broker.store.index import PAGE_BYTES, Archive
 from broker.store.messages import LETTER
 from broker.store.schema import PauseRow
+from broker.store.transactions import among
 
 _OPEN = (
     f"SELECT q.*, {LETTER} FROM question q JOIN message m ON m.id = q.message_id "
     "WHERE q.answer_id IS NULL AND q.deadline_s > ? ORDER BY q.message_id DESC LIMIT ?"
+)
+_OLDEST = (
+    "SELECT b.id, m.created_s FROM mailbox b "
+    "JOIN message m ON m.id = (SELECT min(q.message_id) FROM queue q WHERE q.mailbox_id = b.id)"
 )
 _OWNERS = f"{ROW} WHERE {DEAD} AND NOT coalesce(dropped, 0) & 4"
 _AFTER = f"SELECT {LETTER} FROM message m WHERE m.id > ? ORDER BY m.id"
@@ -33,17 +38,15 @@ class OwnerReads(Archive):
         return [(OpenQuestion._make(row[:_QUESTION]), StoredMessage._make(row[_QUESTION:])) for row in rows]
 
     def oldest_unread(self, mailbox_ids: list[int]) -> dict[int, float]:
-        """By mailbox when its oldest unread message was written (Unix time)."""
+        """By mailbox when its oldest unread message was written (Unix time). The tail is newer than the table."""
         self._flush()
-        found = {}
-        for mailbox_id in mailbox_ids:
-            row = self._sql.execute("SELECT min(message_id) FROM queue WHERE mailbox_id = ?", (mailbox_id,)).fetchone()
-            first = row[0] or next(iter(self._tail.boxes[mailbox_id]), None)
-            if first is not None:
-                written = self._sql.execute("SELECT created_s FROM message WHERE id = ?", (first,)).fetchone()
-                if written is not None:
-                    found[mailbox_id] = float(written[0])
-        return found
+        found = dict(self._sql.execute(_OLDEST).fetchall())
+        late = {
+            i: first for i in mailbox_ids if i not in found and (first := next(iter(self._tail.boxes[i]), None)) is not None
+        }
+        marks, ids = among(sorted(set(late.values())))
+        written = dict(self._sql.execute(f"SELECT id, created_s FROM message WHERE id {marks}", ids).fetchall())
+        return {**found, **{i: written[first] for i, first in late.items() if first in written}}
 
     def count_dead(self, most: int) -> int:
         """Dead letters on the owner's list, at most so many."""

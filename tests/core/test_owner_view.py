@@ -31,9 +31,14 @@ def test_the_agents_are_shown_with_what_waits_for_them(pair: Core) -> None:
     claude = row_of(pair, "claude")
     assert (claude["queued"], claude["leased"]) == (2, 1)
     assert claude["oldest"] < own(pair, "overview")["at"]
+    pair.store.fold_all()
+    pair.send("fred", "claude")
+    assert row_of(pair, "claude")["oldest"] == claude["oldest"]
+    pair.restart()
+    assert row_of(pair, "claude")["oldest"] == claude["oldest"]
     assert row_of(pair, "later")["unclaimed"] is True
     assert "oldest" not in row_of(pair, "fred")
-    assert own(pair, "overview")["sent"] == 3
+    assert own(pair, "overview")["sent"] == 4
 
 
 def test_who_waits_for_whom_until_it_is_answered(pair: Core) -> None:
