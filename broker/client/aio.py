@@ -187,7 +187,7 @@ class AsyncConnection:
                         return
         finally:
             self._opening = None
-        self._pending.opened()
+        self._pending.opened(self._loop.time())
         self._flush()
         if self.on_link is not None:
             self.on_link(True)

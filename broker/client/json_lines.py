@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 
+from broker.client.wait_left import wait_left
 from broker.home import environment
 from broker.home.local_sockets import connected_quickly
 from broker.home.paths import Place, door_socket, runs_older, wire_socket
@@ -84,11 +85,13 @@ class QuickConnection:
 
     def _ask(self, bodies: list[dict[str, Any]], timeout_s: float) -> list[dict[str, Any]]:
         """Make the requests, and make them again over a new connection when this one is lost."""
-        end_s = time.monotonic() + timeout_s
+        begun_s = time.monotonic()
+        end_s = begun_s + timeout_s
         try:
             while True:
                 try:
-                    self.send(bodies, end_s)
+                    passed_s = time.monotonic() - begun_s
+                    self.send(bodies if passed_s < _POLL_S else [wait_left(body, passed_s) for body in bodies], end_s)
                     replies: list[dict[str, Any]] = []
                     while len(replies) < len(bodies):
                         replies += [told for told in self.receive(end_s) if "push" not in told]

@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from broker.client.wait_left import wait_left
 from broker.protocol import frames
 from broker.protocol.actions import DELIVERING
 from broker.protocol.errors import IpcError
@@ -250,14 +251,17 @@ class Pending:
             self._abandoned[number], on_reply, _timeout_s, _due_s = self._waiting.pop(number)
             on_reply({**reply, "id": number})
 
-    def opened(self) -> None:
+    def opened(self, now_s: float) -> None:
         """A new link is open: it gets all that has no answer, and no reply comes any more that was due on the old one."""
         self._silence_s = FIRST_SILENCE_S if self._heard else min(self._silence_s * 2, LAST_SILENCE_S)
         self._heard = False
         self._abandoned.clear()
         self._subscribes = {n: b for n, b in self._subscribes.items() if n in self._waiting or n in self.on_push}
         again = [b for n, b in self._subscribes.items() if n not in self._waiting]
-        self._outbox = [*again, *(waiting[0] for waiting in self._waiting.values())]
+        self._outbox = [
+            *again,
+            *(wait_left(body, now_s - (due_s - timeout_s)) for body, _, timeout_s, due_s in self._waiting.values()),
+        ]
 
     def silent_s(self) -> float:
         """The second at which the link counts as dead, unless a frame comes before."""

@@ -114,7 +114,7 @@ class Connection:
         if self._link is None:
             self._address.find(_look_once)
             self._link = self._open_link()
-            self._pending.opened()
+            self._pending.opened(time.monotonic())
         return self._link
 
     def _open_link(self) -> Link:

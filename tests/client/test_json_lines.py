@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,17 @@ def test_an_answer_without_end_is_not_kept(home: Path, monkeypatch: pytest.Monke
         with pytest.raises(IpcError) as refused:
             door.request({"action": "ping"}, timeout_s=5)
         assert (refused.value.code, len(door._received)) == ("too_large", 0)
+
+
+@pytest.mark.deep
+def test_a_question_whose_broker_dies_late_is_waited_for_no_longer_than_was_asked(make_service: Callable[..., Service]) -> None:
+    service = make_service().start()
+    token = service.register("fred")
+    killing = threading.Timer(5.0, service.kill, ("broker",))
+    killing.start()
+    message = {"content": "which branch?"}
+    # 6 s of wait, 9 s of patience: a wait that began anew after 5 s would outlast it
+    fields = {"session_token": token, "to_id": "claude", "message": message, "wait_s": 6}
+    reply = request(Place(str(service.home)), {"action": "ask", **fields}, timeout_s=9.0)
+    killing.join()
+    assert (reply["state"], reply["duplicate"]) == ("open", True)

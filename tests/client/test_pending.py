@@ -27,7 +27,7 @@ class Wire:
         self.replies: list[Body] = []
         self.now_s = 100.0
         self.pending = Pending("test", lambda body, reply: self.orphans.append((body, reply)), self.strays.append, window)
-        self.pending.opened()
+        self.pending.opened(0.0)
 
     def begin(self, action: str = "ping", timeout_s: float = 20.0, **fields: Any) -> int:
         def answered(reply: Body) -> bool:
@@ -52,12 +52,23 @@ class Wire:
         return [str(reply.get("code", "ok")) for reply in self.replies]
 
 
+def test_a_request_that_is_made_again_asks_for_the_rest_of_its_wait() -> None:
+    wire = Wire()
+    wire.begin("ask", timeout_s=90.0, wait_s=60, message_id="m")
+    wire.begin("check", timeout_s=35.0, wait_s=5)
+    wire.begin("ping")
+    assert [body.get("wait_s") for body in wire.sent()] == [60, 5, None]
+    for passed_s, left in ((52.0, [8.0, 0, None]), (55.0, [5.0, 0, None])):  # counted from the first time, not from the last
+        wire.pending.opened(100.0 + passed_s)
+        assert [body.get("wait_s") for body in wire.sent()] == left
+
+
 def test_a_new_link_gets_what_has_no_answer_with_the_same_ids_in_order() -> None:
     wire = Wire()
     first, second, third = wire.begin(), wire.begin(), wire.begin()
     assert wire.ids() == [first, second, third]
     wire.ok(second)
-    wire.pending.opened()
+    wire.pending.opened(0.0)
     fourth = wire.begin()
     assert wire.ids() == [first, third, fourth]
     assert wire.ids() == []
@@ -75,7 +86,7 @@ def test_two_subscriptions_get_their_own_pushes_and_a_new_link_gets_both() -> No
     wire.bring({"push": "mail", "id": one}, {"push": "new", "id": other}, {"push": "new", "id": 99})
     assert [(who, push["id"]) for who, push in pushes] == [("one", one), ("other", other)]
     assert [push["id"] for push in wire.strays] == [99]
-    wire.pending.opened()
+    wire.pending.opened(0.0)
     assert wire.ids() == [one, other]
 
 
@@ -85,7 +96,7 @@ def test_a_subscription_begun_anew_tells_of_mail_that_came_meanwhile() -> None:
     wire.pending.on_push[watch] = pushes.append
     wire.ids()
     wire.ok(watch, unread=0)
-    wire.pending.opened()
+    wire.pending.opened(0.0)
     assert wire.ids() == [watch]
     wire.ok(watch, unread=3)
     assert [(push["push"], push["unread"]) for push in pushes] == [("new", 3)]
@@ -102,7 +113,7 @@ def test_a_new_link_does_not_get_a_subscription_that_has_ended(end: str) -> None
     wire.bring({"id": number, "status": "error" if end == "refused" else "ok"})
     if end == "unsubscribed":
         wire.pending.end_pushes(number)
-    wire.pending.opened()
+    wire.pending.opened(0.0)
     assert wire.ids() == []
 
 
@@ -122,7 +133,7 @@ def test_a_link_lost_during_a_long_poll_costs_nothing_but_the_question_again() -
     check = wire.begin("check", wait_s=60.0, timeout_s=90.0)
     wire.ids()
     wire.now_s += 50
-    wire.pending.opened()
+    wire.pending.opened(0.0)
     assert wire.ids() == [check]
     wire.now_s += 39
     assert wire.pending.time_out(wire.now_s) == 0
@@ -192,7 +203,7 @@ def test_without_a_broker_everyone_who_waits_is_told_once() -> None:
     wire.pending.fail(IpcError("unavailable", detail="nothing answers"))
     wire.pending.fail(IpcError("unavailable", detail="nothing answers"))
     assert [(reply["id"], reply["code"]) for reply in wire.replies] == [(number, "unavailable") for number in numbers]
-    wire.pending.opened()
+    wire.pending.opened(0.0)
     assert wire.ids() == []
 
 
@@ -236,7 +247,7 @@ def test_silence_counts_as_death_the_later_the_more_often_it_was_in_vain() -> No
         assert wire.ids() == [number]
         patience.append(wire.pending.silent_s() - wire.now_s - 3.0)
         wire.now_s = wire.pending.silent_s()
-        wire.pending.opened()
+        wire.pending.opened(0.0)
     assert patience == [FIRST_SILENCE_S, 2 * FIRST_SILENCE_S, LAST_SILENCE_S, LAST_SILENCE_S]
     wire.ids()
     wire.bring({"push": "new", "id": 0})
@@ -266,7 +277,7 @@ class EveryOrder(RuleBasedStateMachine):
     def begin_all(self) -> None:
         self.orphans: list[Body] = []
         self.pending = Pending("test", lambda _body, reply: self.orphans.append(reply))
-        self.pending.opened()
+        self.pending.opened(0.0)
         self.now_s = 0.0
         self.asked: dict[int, Asked] = {}
         self.maps: list[weakref.ref[Request]] = []
@@ -306,7 +317,7 @@ class EveryOrder(RuleBasedStateMachine):
     @rule()
     def lose_the_link(self) -> None:
         self.wire.clear()
-        self.pending.opened()
+        self.pending.opened(0.0)
 
     @rule(passed_s=st.sampled_from([0.5, 3.0, 30.0]))
     def wait(self, passed_s: float) -> None:
