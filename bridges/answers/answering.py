@@ -23,9 +23,6 @@ from broker.home.message_files import locate, original
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError, RemoteError
 
-_BUTTONS = "buttons"
-"""In a question's data: the answers that its asker proposes."""
-_BUTTON_CHARS, _MOST_BUTTONS = 200, 6
 _SHOWN_CHARS = 200_000
 _GONE = frozenset({"id_conflict", "unknown_message", "not_answerable"})
 """What a reply meets that comes too late: another answer came a moment before, or the question was taken back."""
@@ -53,8 +50,7 @@ class Answering:
         row = await self._found(token)
         if token.kind == "permission":
             return permission_page(row["name"], row["host"], row["tool"], row["shown"])
-        text, buttons = await self._whole(token.id, row)
-        return question_page(row["from"], text, buttons)
+        return question_page(row["from"], await self._whole(token.id, row), row.get("buttons", ()))
 
     async def decide(self, token: AnswerToken, form: Mapping[str, str]) -> Response:
         """Take the answer of a form. Raises AnsweredAlready, IpcError."""
@@ -79,8 +75,7 @@ class Answering:
     async def _answer(self, token: AnswerToken, row: dict[str, Any], form: Mapping[str, str]) -> Response:
         text = form.get("answer", "").strip()
         if "button" in form:
-            _text, buttons = await self._whole(token.id, row)
-            numbered = {str(n): one for n, one in enumerate(buttons)}
+            numbered = {str(n): one for n, one in enumerate(row.get("buttons", ()))}
             if form["button"] not in numbered:
                 raise IpcError("bad_request", detail="The question has no such button")
             text = numbered[form["button"]]
@@ -107,17 +102,14 @@ class Answering:
             raise AnsweredAlready
         return row
 
-    async def _whole(self, question_id: str, row: dict[str, Any]) -> tuple[str, list[str]]:
-        """The question's whole text, and the answers that its asker proposes."""
+    async def _whole(self, question_id: str, row: dict[str, Any]) -> str:
+        """The question's whole text."""
         reply = await self._person.own("letters", letter_id=question_id)
         found = next(iter(reply["messages"]), {"message": {"content": row["content"]}})
         text = await asyncio.to_thread(self._file_of, found) or str(found["message"]["content"])
         if len(text) > _SHOWN_CHARS:
             text = f"{text[:_SHOWN_CHARS]}\n[{len(text) - _SHOWN_CHARS:,} more characters: read them at the page]"
-        data = found["message"].get("data")
-        proposed = data.get(_BUTTONS) if isinstance(data, dict) else None
-        buttons = proposed if isinstance(proposed, list) else []
-        return text, [one[:_BUTTON_CHARS] for one in buttons if isinstance(one, str) and one.strip()][:_MOST_BUTTONS]
+        return text
 
     def _file_of(self, found: dict[str, Any]) -> str:
         """The text of a large message; empty for another."""

@@ -219,7 +219,8 @@ class Top(App[None]):
     def action_answer(self) -> None:
         row = self._row
         if row and row.need and row.need.kind == "question" and row.need.id:
-            self.answer(row.need.id, row.need.name, row.need.text)
+            proposed = f"\n\nIt proposes: {' / '.join(row.need.buttons)}" if row.need.buttons else ""
+            self.answer(row.need.id, row.need.name, row.need.text + proposed)
         elif row and row.need and row.need.kind == "permission":
             self.say("y allows it, n denies it; both show all of it first")
         else:

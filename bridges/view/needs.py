@@ -47,6 +47,8 @@ class Need(NamedTuple):
     host: str = ""
     other: str = ""
     """Of a dead letter, its reader."""
+    buttons: tuple[str, ...] = ()
+    """Of a question, the answers that its asker proposes, as they were given."""
 
 
 def needs_of(overview: dict[str, Any], person_name: str, dead: Iterable[dict[str, Any]] = ()) -> list[Need]:
@@ -63,10 +65,13 @@ def needs_of(overview: dict[str, Any], person_name: str, dead: Iterable[dict[str
 
 def _questions(overview: dict[str, Any], person_name: str) -> list[Need]:
     return [
-        Need(f"question:{q['id']}", "question", q["from"], visible(q["content"]), q["asked_at"], q["deadline"], str(q["id"]))
+        Need(
+            f"question:{q['id']}", "question", q["from"], visible(q["content"]), q["asked_at"], q["deadline"], str(q["id"]),
+            buttons=tuple(q.get("buttons", ())),
+        )
         for q in overview.get("questions", ())
         if q.get("state") == "open" and (q.get("person") or q["to"] == person_name)
-    ]
+    ]  # fmt: skip
 
 
 def _permissions(overview: dict[str, Any]) -> list[Need]:

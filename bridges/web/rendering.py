@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jinja2
 from starlette.responses import HTMLResponse
 
+from bridges.answer_tokens import answer_id
 from bridges.web.template_filters import add_filters
 
 _HERE = Path(__file__).parent
@@ -55,6 +56,7 @@ ENVIRONMENT = jinja2.Environment(
     auto_reload=False,
 )
 ENVIRONMENT.globals["static"] = static_path
+ENVIRONMENT.globals["answer_id"] = answer_id
 add_filters(ENVIRONMENT)
 
 

@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from typing import Any
 
+import msgpack
+
 from broker.core import alarms, owner_feed, pauses, permissions
 from broker.core.alarms import is_person
 from broker.core.batch import Batch, Incoming
@@ -20,6 +22,7 @@ QUESTIONS = 500
 """Open questions that are shown, and of each so many characters."""
 DEAD = 1000
 """Dead letters that are counted."""
+_BUTTONS, _BUTTON_CHARS = 6, 200
 _STALE_S = 24 * 3600.0
 """Seconds for which a question whose deadline is over is shown."""
 _TRAFFIC = 20_000
@@ -105,12 +108,22 @@ def _questions(batch: Batch) -> list[dict[str, Any]]:
         asker, asked = batch.state.by_id.get(question.asker_id), batch.state.by_id.get(question.asked_id)
         if asked is None or not has(batch, asked, letter.id):  # its asker has taken it back
             continue
-        row = {"id": str(letter.id), "from": letter.sender if asker is None else asker.name, "to": asked.name}
+        row: dict[str, Any] = {"id": str(letter.id), "from": letter.sender if asker is None else asker.name, "to": asked.name}
         row |= {"content": letter.content[:QUESTIONS], "asked_at": iso(letter.created_s)}
         row |= {"deadline": iso_term(batch, question.deadline_s), "state": state_of_question(batch, question)}
         row |= asked_is(batch, question)
+        if buttons := _buttons(letter.data):
+            row["buttons"] = buttons
         rows.append({**row, "person": True} if is_person(asked) else row)
     return rows
+
+
+def _buttons(data: bytes | None) -> list[str]:
+    """The answers that an asker proposes in its question's data, whole: what is longer than a button may be is none."""
+    given = msgpack.unpackb(data) if data is not None else None
+    proposed = given.get("buttons") if isinstance(given, dict) else None
+    found = proposed if isinstance(proposed, list) else []
+    return [one for one in found if isinstance(one, str) and one.strip() and len(one) <= _BUTTON_CHARS][:_BUTTONS]
 
 
 def traffic(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:

@@ -28,7 +28,7 @@ OWNER_ROWS = (
             "sent: the number of the last message",
             "agents: [{as list has it, queued, leased, oldest?, activity?: {state, since, tool?}, waits_for?, waited_by?, "
             "claims?: how many, paused?, person?, wakes?: of the last hour}]",
-            "questions: [{id, from, to, content, asked_at, deadline, state: open|stale, asked_is, person?}]",
+            "questions: [{id, from, to, content, asked_at, deadline, state: open|stale, asked_is, person?, buttons?}]",
             "alarms: [{id, name, kind, other, since, evidence}]",
             "claims: [{resource, holder, since, until, note}]",
             "groups: [{name, members, keep_s?: where read mail is kept for a time of its own}]",

@@ -66,6 +66,23 @@ def test_a_question_that_was_taken_back_waits_for_nobody(pair: Core) -> None:
     assert own(pair, "overview")["questions"] == []
 
 
+@pytest.mark.parametrize(
+    ("data", "buttons"),
+    [
+        ({"buttons": ["yes", "not today"]}, ["yes", "not today"]),
+        ({"buttons": ["yes", 1, None, " ", "x" * 201, "no"]}, ["yes", "no"]),
+        ({"buttons": [str(n) for n in range(9)]}, ["0", "1", "2", "3", "4", "5"]),
+        ({"buttons": "yes"}, None),
+        ({"buttons": []}, None),
+        (["buttons"], None),
+        (None, None),
+    ],
+)
+def test_a_question_carries_the_answers_that_its_asker_proposes(pair: Core, data: Any, buttons: list[str] | None) -> None:
+    pair.ask("fred", "ask", to_id="claude", message={"content": "deploy?", "data": data})
+    assert own(pair, "overview")["questions"][0].get("buttons") == buttons
+
+
 def test_claims_groups_and_activity_are_shown(pair: Core) -> None:
     pair.ask("fred", "group_create", group="team")
     pair.ask("claude", "group_join", group="team")

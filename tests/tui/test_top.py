@@ -66,7 +66,9 @@ def test_a_question_comes_first_and_the_asker_gets_the_answer_that_keys_give(hou
     with top(house) as screen:
         screen.shows("AGENTS", f"asker{tag}", "ada")
         text = f"[red]x[/] \x1b]0;a\x07 {tag}?"
-        asking = threading.Thread(target=lambda: answers.append(asker.ask("ada", text, wait=30).content))
+        asking = threading.Thread(
+            target=lambda: answers.append(asker.ask("ada", text, {"buttons": ["main", "dev"]}, wait=30).content)
+        )
         asking.start()
         shown = screen.shows("question", f"[red]x[/] \\x1b]0;a\\x07 {tag}?").splitlines()
         assert shown[1].startswith("NEEDS YOU  1") and "9 min left" in shown[2]
@@ -76,7 +78,7 @@ def test_a_question_comes_first_and_the_asker_gets_the_answer_that_keys_give(hou
         screen.press("q")
         screen.shows("NEEDS YOU")
         screen.press("a")
-        screen.shows(f"Answer asker{tag}")
+        screen.shows(f"Answer asker{tag}", "It proposes: main / dev")
         screen.press("the [b]main[/b] one\r")
         screen.shows("has your answer", "NEEDS YOU  nothing")
         asking.join()

@@ -126,6 +126,18 @@ def test_a_question_is_answered_by_the_page_and_the_agent_gets_it(live: LivePage
     assert card.count() == 0
 
 
+def test_a_question_is_answered_by_one_of_its_buttons_once(live: LivePage, page: "Page") -> None:
+    nova = live.connect("button-nova")
+    message = {"content": "Deploy now?", "data": {"buttons": ["Yes, now", "<b>not</b> today"]}}
+    asked = nova.request("ask", to_id="pat", message=message, wait_s=0)
+    page.goto("/")
+    card = page.locator(".card", has_text="Deploy now?")
+    card.get_by_role("button", name="<b>not</b> today").click()
+    page.get_by_text("Your answer is on its way.").wait_for()
+    assert answered(nova, asked["number"]) == "<b>not</b> today"
+    assert card.count() == 0
+
+
 def test_a_question_is_answered_without_scripts(live: LivePage, page: "Page") -> None:
     nova = live.connect("plain-nova")
     asked = nova.request("ask", to_id="pat", message={"content": "Is it so?"}, wait_s=0)
