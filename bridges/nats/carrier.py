@@ -265,7 +265,6 @@ class NatsCarrier:
     # what is known
 
     def news(self) -> News:
-        fresh, self._keys.fresh = self._keys.fresh, {}
         born = {}
         for site in self._keys.known:
             text = self._born.get(mail_stream(stream_number(site, self._keys.streams)))
@@ -273,7 +272,7 @@ class NatsCarrier:
                 born[site] = self._told_born[site] = text
         why = self._lease.why() or self.client.why()
         hints = {"sites": self._hearts.news(), **self._names.news()}
-        return News(self.client.connected and self._lease.held and not why, why, born, fresh, hints)
+        return News(self.client.connected and self._lease.held and not why, why, born, self._keys.news(), hints)
 
     async def show(self, hints: dict[str, Any]) -> None:
         await self.ready()

@@ -72,13 +72,26 @@ class Keys:
             try:
                 await self._reader.ready()
                 if self._reader.empty:
-                    self.complete.set()
+                    self._has_all()
                 for read in await self._reader.read():
                     self._take(read.subject, read.data)
                     if not read.pending:
-                        self.complete.set()
+                        self._has_all()
             except CarrierAway:
                 await asyncio.sleep(1.0)
+
+    def _has_all(self) -> None:
+        if not self.complete.is_set():
+            self.complete.set()
+            self._on_change()
+
+    def news(self) -> dict[str, dict[str, Any]]:
+        """Keys that the broker has not been told yet. None before all were read: of a site whose key comes a moment later the
+        broker would say that there is no such site."""
+        if not self.complete.is_set():
+            return {}
+        fresh, self.fresh = self.fresh, {}
+        return fresh
 
     async def of(self, site: str) -> str:
         """The key of a site. Raises Forged where it has none or was removed, CarrierAway."""

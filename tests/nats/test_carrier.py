@@ -11,6 +11,8 @@ import pytest
 
 from bridges.link import CarrierAway, ReadBatch
 from bridges.nats.carrier import NatsCarrier
+from bridges.nats.directory import Keys
+from bridges.tasks import end_tasks
 from broker.home.logs import Log
 from tests.nats.deployed import made_certificate
 from tests.nats.sites import NatsUser, SitesWorld, row, rows
@@ -171,3 +173,22 @@ async def why_not(carrier: NatsCarrier, one: dict[str, Any]) -> str:
                 return str(e)
             if part.failed:
                 return str(part.why)
+
+
+def test_keys_are_told_once_all_of_them_were_read(world: SitesWorld) -> None:
+    """With some of them the broker would say that the others are no sites."""
+
+    async def run() -> None:
+        file, changed = world.file("paris"), asyncio.Event()
+        async with opened(world, "paris", "reads keys alone") as carrier:
+            keys = Keys(carrier.client, file.admin, file.site, lambda *_: None, changed.set)
+            await soon(lambda: keys.look("rome"))
+            assert set(keys.known) == {"rome"} and keys.news() == {}
+            changed.clear()
+            tending = asyncio.create_task(keys.tend())
+            async with asyncio.timeout(60):
+                await keys.complete.wait()
+            assert changed.is_set() and set(keys.news()) == {"paris", "rome"} and keys.news() == {}
+            await end_tasks([tending])
+
+    asyncio.run(run())
