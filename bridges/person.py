@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bridges import saved_sessions
 from bridges.folder_names import clean, variants
 from broker.home.process_table import process_started
-from broker.protocol.errors import IpcError, RemoteError
+from broker.protocol.errors import NAME_LOST, IpcError, RemoteError
 from broker.protocol.essentials import STORES
 from broker.protocol.ids import auth_token, new_message_id
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from broker.home.settings import Settings
 
 _ANOTHERS = frozenset({"name_held", "name_taken", "name_forwarding"})
-_LOST = frozenset({"unauthorized", "session_expired", "session_replaced", "session_ended"})
-_STORES = (*STORES, "dead_forward")
+_LOST = NAME_LOST | {"unauthorized", "session_expired"}
 _ASK_S = 20.0
 _AT_ONCE = 1000
 
@@ -135,7 +134,7 @@ class Person:
         return await self.own(action, by=await self.session(token), **fields)
 
     async def _request(self, body: dict[str, Any]) -> dict[str, Any]:
-        if body["action"] in _STORES:  # a broker that ended meanwhile is asked again, and must store it once
+        if body["action"] in STORES:  # a broker that ended meanwhile is asked again, and must store it once
             body.setdefault("message_id", new_message_id())
         reply = await self._broker.request(body, _ASK_S)
         if reply.get("status") != "ok":

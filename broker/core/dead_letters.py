@@ -66,17 +66,21 @@ def is_listed(row: DeadLetter, mailbox: Mailbox) -> bool:
 
 
 def describe(batch: Batch, mailbox: Mailbox, row: DeadLetter, letter: StoredMessage) -> dict[str, Any]:
+    return {"direction": "out" if row.sender_id == mailbox.id else "in", **shown(batch, row, letter, _EXCERPT)}
+
+
+def shown(batch: Batch, row: DeadLetter, letter: StoredMessage, characters: int) -> dict[str, Any]:
+    """A row of a list, with so many characters of the text."""
     sender = batch.state.by_id.get(letter.sender_id)
     return {
         "id": str(letter.id),
-        "direction": "out" if row.sender_id == mailbox.id else "in",
         "from": sender.name if sender is not None else letter.sender,
         "to": reader_of(batch, row),
         "timestamp": iso(letter.created_s),
         "at": iso_term(batch, row.ended_s),
         "ending": row.ending,
         "why": row.why,
-        "content": letter.content[:_EXCERPT],
+        "content": letter.content[:characters],
     }
 
 
@@ -100,23 +104,41 @@ def dead_send(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     """Send it as a new message, to the same reader or another. Passing on what another wrote names its writer."""
     body, sender = request.body, session.mailbox
     letter, rows = find(batch, sender, body["dead_id"])
-    to = body.get("to_id") or only_reader(batch, rows)
+    listed = [r for r in rows if is_listed(r, sender)]
+    person = wrote_person(batch, session, request)
+    reply, sent = send_again(batch, session, body, letter, rows, listed, person=person, thread_id=thread_of(letter))
+    drop(batch, sender, sent)
+    return reply
+
+
+def send_again(
+    batch: Batch,
+    session: Session,
+    body: dict[str, Any],
+    letter: StoredMessage,
+    rows: list[DeadLetter],
+    listed: list[DeadLetter],
+    *,
+    person: bool,
+    thread_id: int | None = None,
+) -> tuple[dict[str, Any], list[DeadLetter]]:
+    """(the reply, the rows that leave the asker's list). ``rows`` are all of the message, ``listed`` those on that list."""
+    sender, to = session.mailbox, body.get("to_id") or only_reader(batch, rows)
     text, client_id = whole_text(batch, letter), body.get("message_id")
+    told = {"to": to, "resends": str(letter.id)}
     known = sent_before(batch, sender, Repeat(client_id, text, letter.data, to))
     if known is not None:
-        return {**answered_before(known, str(client_id)), "to": to, "resends": str(letter.id)}
-    rows = [r for r in rows if is_listed(r, sender)]
-    if not rows:
+        return {**answered_before(known, str(client_id)), **told}, []
+    if not listed:
         raise IpcError("unknown_message", id=body["dead_id"])
     check_size(batch, text)
     draft = Draft(sender, resolve(batch, sender, to), text, letter.data, client_id, land=letter.land)
-    draft.thread_id = thread_of(letter)
+    draft.thread_id = thread_id
     draft.extra["resends"] = str(letter.id)
     if letter.sender_id != sender.id:
         draft.extra |= passed_on(batch, letter)
-    answer = post(batch, session, draft, person=wrote_person(batch, session, request))[1]
-    drop(batch, sender, [r for r in rows if reader_of(batch, r) == to] or rows)
-    return {**answer, "to": to, "resends": str(letter.id)}
+    answer = post(batch, session, draft, person=person)[1]
+    return {**answer, **told}, [r for r in listed if reader_of(batch, r) == to] or listed
 
 
 def only_reader(batch: Batch, rows: list[DeadLetter]) -> str:

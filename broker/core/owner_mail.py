@@ -3,19 +3,15 @@
 from typing import Any
 
 from broker.core.batch import Batch, Incoming
-from broker.core.dead_letters import only_reader, reader_of, whole
-from broker.core.drafts import Draft
+from broker.core.dead_letters import send_again, whole
+from broker.core.dead_letters import shown as dead_row
 from broker.core.history import shown, words_query
-from broker.core.letters import recipient_ids, thread_of, whole_text
-from broker.core.lookup import passed_on
+from broker.core.letters import recipient_ids, thread_of
 from broker.core.receipts import describe, readers, trace
-from broker.core.recipients import resolve
-from broker.core.repeats import Repeat, answered_before, sent_before
-from broker.core.sending import post
 from broker.core.sessions import authenticate
 from broker.core.standing import known_mailbox
 from broker.core.storage import Archived, DeadLetter, Filter, OwnerFilter, StoredMessage
-from broker.core.values import check_size, iso, iso_term, parse_id
+from broker.core.values import parse_id
 from broker.protocol.actions import ACTIONS
 from broker.protocol.errors import IpcError
 
@@ -104,12 +100,12 @@ def dead_letters(batch: Batch, _session: None, request: Incoming) -> dict[str, A
     body = request.body
     if body.get("dead_id") is not None:
         letter, rows = _dead(batch, body["dead_id"])
-        return {"dead": [{**_dead_row(batch, row, letter), **whole(letter)} for row in rows], "more": False}
+        return {"dead": [{**dead_row(batch, row, letter, EXCERPT), **whole(letter)} for row in rows], "more": False}
     limit = body.get("limit") or DEFAULT_PAGE
     found = batch.store.all_dead(_number(body, "before") if body.get("before") is not None else 2**62, limit + 1)
     more, found = len(found) > limit, found[:limit]
     listed = [(row, first) for row in found if (first := batch.store.find_letter(row.message_id)) is not None]
-    reply: dict[str, Any] = {"dead": [_dead_row(batch, row, first) for row, first in listed], "more": more}
+    reply: dict[str, Any] = {"dead": [dead_row(batch, row, first, EXCERPT) for row, first in listed], "more": more}
     return {**reply, "next": str(found[-1].receipt_id)} if more else reply
 
 
@@ -121,37 +117,13 @@ def _dead(batch: Batch, text_id: str) -> tuple[StoredMessage, list[DeadLetter]]:
     return letter, rows
 
 
-def _dead_row(batch: Batch, row: DeadLetter, letter: StoredMessage) -> dict[str, Any]:
-    sender = batch.state.by_id.get(letter.sender_id)
-    return {
-        "id": str(letter.id),
-        "from": sender.name if sender is not None else letter.sender,
-        "to": reader_of(batch, row),
-        "timestamp": iso(letter.created_s),
-        "at": iso_term(batch, row.ended_s),
-        "ending": row.ending,
-        "why": row.why,
-        "content": letter.content[:EXCERPT],
-    }
-
-
 def dead_forward(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
-    body = request.body
-    session = authenticate(batch, body["by"])
-    sender, (letter, rows) = session.mailbox, _dead(batch, body["dead_id"])
-    to, text, client_id = body.get("to_id") or only_reader(batch, rows), whole_text(batch, letter), body.get("message_id")
-    known = sent_before(batch, sender, Repeat(client_id, text, letter.data, to))
-    if known is not None:
-        return {**answered_before(known, str(client_id)), "to": to, "resends": str(letter.id)}
-    check_size(batch, text)
-    draft = Draft(sender, resolve(batch, sender, to), text, letter.data, client_id, land=letter.land)
-    draft.extra["resends"] = str(letter.id)
-    if letter.sender_id != sender.id:
-        draft.extra |= passed_on(batch, letter)
-    answer = post(batch, session, draft, person=True)[1]
-    for row in [r for r in rows if reader_of(batch, r) == to] or rows:
+    session = authenticate(batch, request.body["by"])
+    letter, rows = _dead(batch, request.body["dead_id"])
+    reply, sent = send_again(batch, session, request.body, letter, rows, rows, person=True)
+    for row in sent:
         batch.store.drop_dead(row.receipt_id, _OWNER)
-    return {**answer, "to": to, "resends": str(letter.id)}
+    return reply
 
 
 def dead_forget(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:

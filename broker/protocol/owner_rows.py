@@ -5,9 +5,9 @@ The owner sees all mail here. Nothing of that leases or acknowledges any.
 
 from __future__ import annotations
 
+from broker.protocol.mail_rows import MESSAGE_ID, YEAR_2200_S
 from broker.protocol.rows import Access, Action, Field
 
-_ID = Field("message_id", (str,), "made by the client; the same message sent twice is stored once", low=1, high=64)
 _NEXT = Field("before", (str,), "go on from here, as next of the page before said", low=1, high=64)
 _LIMIT = Field("limit", (int,), "at most so many", low=1, high=1000, default=50)
 
@@ -48,7 +48,7 @@ OWNER_ROWS = (
             Field("peer", (str,), "with name: only what the two wrote to each other", low=1, high=65),
             Field("thread", (str,), "only this thread", low=1, high=64),
             Field("group", (str,), "only mail to this group", low=1, high=32),
-            Field("since_s", (int, float), "only from this Unix time on", low=0, high=7_258_118_400),
+            Field("since_s", (int, float), "only from this Unix time on", low=0, high=YEAR_2200_S),
             Field("query", (str,), "only what has these words, as search finds them", low=1, high=1000),
             Field("letter_id", (str,), "only this message", low=1, high=64),
             _NEXT,
@@ -71,7 +71,7 @@ OWNER_ROWS = (
     Action(
         "traffic",
         Access.OWNER,
-        (Field("since_s", (int, float), "from this Unix time on", required=True, low=0, high=7_258_118_400),),
+        (Field("since_s", (int, float), "from this Unix time on", required=True, low=0, high=YEAR_2200_S),),
         (
             "pairs: [{from, to: a name, or * where it went to several, count, last}], the 500 busiest first",
             "since: Unix seconds of the first message that counts, of at most 20,000",
@@ -96,7 +96,7 @@ OWNER_ROWS = (
             Field("by", (str,), "the token of the person's session", required=True, low=1, high=200),
             Field("dead_id", (str,), "id of a dead letter", required=True, low=1, high=64),
             Field("to_id", (str,), "another recipient's name, or a group's; needed where it ended at several"),
-            _ID,
+            MESSAGE_ID,
         ),
         (
             "message",
@@ -167,7 +167,7 @@ OWNER_ROWS = (
             Field("peer", (str,), "with name: only what the two wrote to each other", low=1, high=65),
             Field("thread", (str,), "only the thread of the message of this number", low=1, high=20),
             Field("group", (str,), "only mail to this group", low=1, high=65),
-            Field("since_s", (int, float), "only from this Unix time on", low=0, high=7_258_118_400),
+            Field("since_s", (int, float), "only from this Unix time on", low=0, high=YEAR_2200_S),
         ),
         (
             "messages: [{as history has it, readers: [{name, or null where it is gone, state: unread, read, expired, refused, "
