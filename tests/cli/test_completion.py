@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Service
+from tests.processes import freeze
 from tests.screens import Screen
 from tests.shell import IPC, Shell
 
@@ -76,7 +77,7 @@ def test_a_live_list_has_names_and_starts_no_service(shell: Shell, shared_pair: 
 def test_a_service_that_hangs_holds_no_tab_up(service: Service) -> None:
     shell = Shell(service.home, service.home)
     service.register("fred")
-    os.kill(service.pid("broker"), signal.SIGSTOP)
+    freeze(service.pid("broker"))
     try:
         assert shell.ok("completion", "--live", "names") == ""
     finally:

@@ -19,6 +19,7 @@ from broker.client.json_lines import QuickConnection, request
 from broker.home.paths import Place, wire_socket
 from broker.protocol.errors import CATALOGUE, IpcError, RemoteError
 from tests.conftest import Service, wait_for
+from tests.processes import freeze
 
 HEAVY = {"zmq", "msgpack", "asyncio", "argparse", "dataclasses", "typing", "pathlib", "subprocess", "hashlib", "peewee"}
 
@@ -70,7 +71,7 @@ def test_without_autostart_a_missing_service_is_told_at_once_and_nothing_is_star
 def test_a_broker_that_does_not_answer_is_a_timeout(service: Service) -> None:
     place = Place(str(service.home))
     pid = ask(place, "ping")["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         with pytest.raises(IpcError) as told:
             request(place, {"action": "ping"}, autostart=False, timeout_s=0.2)

@@ -24,6 +24,7 @@ from typing import Any
 from broker.service.supervised import die_with_parent
 from tests.conftest import wait_for
 from tests.ports import free_port
+from tests.processes import freeze
 
 READY_S = 60.0
 """A cluster that was killed as a whole elects its leaders within this time, on a loaded machine, too."""
@@ -143,7 +144,8 @@ class NatsServers:
     def freeze(self, *numbers: int) -> None:
         """SIGSTOP: connections stay open, and nothing answers."""
         for node in self._of(numbers):
-            node.signal(signal.SIGSTOP)
+            if node.process is not None and node.runs:
+                freeze(node.process.pid)
             node.frozen = True
 
     def thaw(self, *numbers: int) -> None:

@@ -14,6 +14,7 @@ from broker.client.sync import Client
 from tests.conftest import wait_for
 from tests.nats.site_services import SiteService, running_sites
 from tests.nats.sites import SitesWorld, row
+from tests.processes import freeze
 
 COUNT = 60
 
@@ -84,7 +85,7 @@ def test_what_a_deleted_stream_held_is_sent_again(world: SitesWorld, two: list[S
     paris, rome = two
     ann, bob = paris.connect(f"ann-{tag}"), rome.connect(f"bob-{tag}")
     door = rome.pid("nats")
-    os.kill(door, signal.SIGSTOP)
+    freeze(door)
     for number in range(COUNT):
         ann.send(f"bob-{tag}@rome", str(number))
     wait_for("all mail in the stream", lambda: paris.sites()["rome"]["stored"] >= COUNT, 20, paris.describe)
@@ -169,7 +170,7 @@ def test_a_large_body_that_the_servers_lost_is_sent_again(world: SitesWorld, two
     assert contents(bob, 1) == ["before"]
     wait_for("an empty outbox", lambda: not paris.waits(), 20, paris.describe)
     door = rome.pid("nats")
-    os.kill(door, signal.SIGSTOP)
+    freeze(door)
     ann.send(f"bob-{tag}@rome", "large " * 100_000)
     wait_for("the entry in the stream", lambda: paris.sites()["rome"]["stored"] >= 1, 20, paris.describe)
 

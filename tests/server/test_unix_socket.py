@@ -24,6 +24,7 @@ from broker.home.paths import wire_socket
 from broker.protocol import frames
 from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
+from tests.processes import freeze
 from tests.protocol.hostile import HOSTILE
 
 MIB = 1024 * 1024
@@ -232,7 +233,7 @@ def test_many_megabytes_go_out_in_frames_that_fit(service: Service) -> None:
 def test_a_broker_that_hangs_ends_a_send_by_its_deadline(service: Service) -> None:
     fred = service.connect("fred")
     pid = service.pid("broker")
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         began_s = time.monotonic()
         with pytest.raises(IpcError, match=r"timeout|answer"):

@@ -1,7 +1,5 @@
 """A process that hangs is noticed and replaced; one that is busy is left alone."""
 
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from broker.home.paths import mcp_socket
 from broker.protocol.errors import IpcError
 from broker.service.heartbeat import Heartbeat, main_thread
 from tests.conftest import Service, wait_for
-from tests.processes import alive
+from tests.processes import alive, freeze
 
 
 @pytest.mark.parametrize("child", ["broker", *(pytest.param(door, marks=pytest.mark.deep) for door in ("tcp", "mcp"))])
@@ -29,7 +27,7 @@ def test_a_stopped_process_is_killed_and_started_again(make_service: Callable[..
         if child == "mcp":
             agent.connect(mcp_socket(str(service.home)))  # which starts it
         before = wait_for("the process", lambda: service.pid(child))
-        os.kill(before, signal.SIGSTOP)
+        freeze(before)
         wait_for("the next one", lambda: service.pid(child) not in (0, before))
     assert not alive(before)
     assert [e["child"] for e in service.log("supervisor") if e["event"] == "child_hangs"] == [child]

@@ -15,7 +15,7 @@ from broker.home.endpoints import endpoint, socket_answers
 from broker.home.locks import hold, is_held
 from broker.service.launcher import ensure_running, supervisor_state
 from tests.conftest import Service, wait_for
-from tests.processes import alive
+from tests.processes import alive, freeze
 
 ONE_SEND = """
 import broker, sys
@@ -58,7 +58,7 @@ def test_a_second_broker_for_the_same_home_does_not_start(service: Service) -> N
 def test_a_client_that_finds_a_supervisor_alive_waits_for_it_and_starts_none(make_service: Callable[..., Service]) -> None:
     service = make_service().start()
     supervisor = service.pid("supervisor")
-    os.kill(supervisor, signal.SIGSTOP)
+    freeze(supervisor)
     try:
         service.kill("broker")
         # a process counts as ended before the last of its threads has let go of the sockets

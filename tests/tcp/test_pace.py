@@ -11,6 +11,7 @@ import pytest
 from bridges.tcp.pace import PIPELINE, TAKEN_BYTES, UNREAD_PUSHES_BYTES
 from broker.client.sync import Client
 from tests.conftest import Service, wait_for
+from tests.processes import freeze
 from tests.tcp.measures import MIB, memory_bytes
 
 KERNEL_BYTES = 16 * MIB
@@ -78,7 +79,7 @@ def test_requests_that_wait_for_the_broker_are_bounded_in_bytes_and_all_answered
     body = {"action": "count", "session_token": client.token, "filler": "x" * 100_000}
     line = json.dumps(body).encode() + b"\n"
     before = memory_bytes(pid)
-    os.kill(broker, signal.SIGSTOP)
+    freeze(broker)
     try:
         with service.tcp() as s:
             sent = flood(s, line, PIPELINE * len(line))

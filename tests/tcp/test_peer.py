@@ -25,6 +25,7 @@ from broker.protocol.errors import IpcError
 from broker.protocol.ids import auth_token
 from tests.conftest import Service, wait_for
 from tests.other_user import NOBODY, as_nobody, forked, needs_root
+from tests.processes import freeze
 
 SECRET = "right"  # noqa: S105
 WAYS = {"127.0.0.1": "127.0.0.1", "::1": "::1", "::ffff:127.0.0.1": "127.0.0.1"}
@@ -176,7 +177,7 @@ def test_who_left_before_the_door_looked_takes_no_name_and_may_have_sent(service
     send = {"action": "send", "to_id": "fred", "message": {"content": host}, "session_token": token}
     door = wait_for("the door", lambda: service.pid("tcp"))
     before = len(refusals(service))
-    os.kill(door, signal.SIGSTOP)
+    freeze(door)
     try:
         for request in (mallory, send):
             with connect(host, service.port()) as s:

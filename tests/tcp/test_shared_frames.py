@@ -5,6 +5,7 @@ import os
 import signal
 
 from tests.conftest import Service
+from tests.processes import freeze
 
 
 def test_a_request_without_a_token_never_acts_by_that_of_a_request_beside_it(service: Service) -> None:
@@ -14,7 +15,7 @@ def test_a_request_without_a_token_never_acts_by_that_of_a_request_beside_it(ser
     with service.tcp() as mine, service.tcp() as strangers:
         for _ in range(10):
             door = service.pid("tcp")
-            os.kill(door, signal.SIGSTOP)  # so that it finds both at once
+            freeze(door)  # so that it finds both at once
             mine.sendall(line)
             strangers.sendall(forged)
             os.kill(door, signal.SIGCONT)

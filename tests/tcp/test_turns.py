@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from bridges.tcp.stream import Readers
 from broker.server.fairness import SHARE
 from tests.conftest import Service, wait_for
+from tests.processes import freeze
 
 COUNT = 300
 
@@ -38,7 +39,7 @@ class Line:
 def stopped(service: Service) -> Iterator[int]:
     """While the broker, whose process id this is, does nothing."""
     broker = wait_for("the broker", lambda: service.pid("broker"))
-    os.kill(broker, signal.SIGSTOP)
+    freeze(broker)
     try:
         yield broker
     finally:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from bridges.web.links import new_link
 from tests.conftest import Service, wait_for
-from tests.processes import alive
+from tests.processes import alive, freeze
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -52,7 +52,7 @@ class LivePage(Service):
     def supervisor_asleep(self) -> Iterator[None]:
         """What ends meanwhile is not started again."""
         pid = self.pid("supervisor")
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         try:
             yield
         finally:

@@ -20,6 +20,7 @@ from broker.home.endpoints import endpoint
 from broker.protocol.errors import IpcError
 from tests.conftest import Service, wait_for
 from tests.deep.faults.shim import NoCompiler, build
+from tests.processes import freeze
 
 IDLE = 10_000
 
@@ -236,7 +237,7 @@ def test_a_token_is_worth_nothing_after_its_session_was_replaced(service: Servic
 
 def test_a_stopped_door_is_missed_by_no_other(service: Service) -> None:
     pid = service.pid("tcp")
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         assert service.connect("fred").send("fred", "x")["status"] == "ok"
     finally:
