@@ -1,4 +1,4 @@
-"""The forms in which three hosts speak with their model: what a request told it, and an answer of text or of tool calls."""
+"""The forms in which hosts speak with their model: what a request told it, and an answer of text or of tool calls."""
 
 import json
 import time
@@ -9,7 +9,7 @@ ANSWER = "FAKE-OK"
 Order = tuple[str, dict[str, Any]]
 """A tool, by the name that the host gave it, and its arguments. Codex CLI's MCP tools: ``mcp__ipc__send``."""
 _CONVERSATION = ("messages", "input", "contents")
-"""Where the three keep what the model is told."""
+"""Where they keep what the model is told."""
 
 
 def told(body: dict[str, Any]) -> str:
@@ -113,8 +113,33 @@ def _generate(body: dict[str, Any], path: str, following: Following) -> tuple[st
     return "application/json", reply.encode()
 
 
+def _completion(body: dict[str, Any], _path: str, following: Following) -> tuple[str, bytes]:
+    """The Chat Completions API of OpenAI, which most of the other hosts speak with any model."""
+    number = time.time_ns()
+    calls = [
+        {"index": i, "id": f"call_{number}_{i}", "type": "function", "function": {"name": tool, "arguments": json.dumps(given)}}
+        for i, (tool, given) in enumerate(following(body))
+    ]
+    said = {"role": "assistant", **({"content": None, "tool_calls": calls} if calls else {"content": ANSWER})}
+    ends = "tool_calls" if calls else "stop"
+    head = {"id": f"chatcmpl-{number}", "created": number // 10**9, "model": body.get("model", "fake")}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    if not body.get("stream"):
+        choice = {"index": 0, "message": said, "finish_reason": ends}
+        whole = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+        return "application/json", json.dumps(whole).encode()
+    head["object"] = "chat.completion.chunk"
+    chunks: list[dict[str, Any]] = [
+        {**head, "choices": [{"index": 0, "delta": said, "finish_reason": None}]},
+        {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": ends}]},
+        {**head, "choices": [], "usage": usage},
+    ]
+    return "text/event-stream", "".join(f"data: {piece}\n\n" for piece in [*map(json.dumps, chunks), "[DONE]"]).encode()
+
+
 DIALECTS: dict[str, Callable[[dict[str, Any], str, Following], tuple[str, bytes]]] = {
     "/v1/messages": _messages,
     "/responses": _responses,
+    "/chat/completions": _completion,
     "enerateContent": _generate,
 }

@@ -1,8 +1,8 @@
 """A model for real hosts, on loopback: it keeps what it was asked and when, and does as it is told.
 
-It answers Anthropic's Messages API (Claude Code), OpenAI's Responses API (Codex CLI) and Gemini's generateContent (Gemini
-CLI). A request counts once its body has arrived whole: from then on the model knows what is in it. Requests of the main
-conversation, which offer tools, are kept; others (titles, summaries) get the text.
+It answers Anthropic's Messages API (Claude Code), OpenAI's Responses API (Codex CLI) and Chat Completions (most others), and
+Gemini's generateContent (Gemini CLI). A request counts once its body has arrived whole: from then on the model knows what is
+in it. Requests of the main conversation, which offer tools, are kept; others (titles, summaries) get the text.
 
 Without an order it answers with a line of text. ``order`` makes the next answer a call of a tool. A ``script`` decides for
 each request, for example by the session that asks.

@@ -16,6 +16,8 @@ TOOLS: dict[str, Any] = {"tools": [{"name": "Read"}]}
 FORMS = {
     "/v1/messages": ({"messages": [{"role": "user", "content": "hello"}]}, '"name": "Read"'),
     "/v1/responses": ({"input": [{"role": "user", "content": "hello"}]}, '"name": "Read"'),
+    "/v1/chat/completions": ({"messages": [{"role": "user", "content": "hello"}]}, '"name": "Read"'),
+    "/streamed/chat/completions": ({"messages": [{"role": "user", "content": "hello"}], "stream": True}, '"name": "Read"'),
     "/v1beta/models/m:streamGenerateContent": ({"contents": [{"parts": [{"text": "hello"}]}]}, '"functionCall"'),
 }
 
