@@ -22,7 +22,7 @@ from broker.service.launcher import ensure_running
 from tests import examples
 from tests.processes import alive
 
-pytest_plugins = ["tests.engine", "tests.guard"]
+pytest_plugins = ["tests.engine", "tests.guard", "tests.hosts.showing"]
 DEADLINE_S = 20.0
 DEEP = Path(__file__).with_name("deep")
 DEEP_TIMEOUT_S = 180

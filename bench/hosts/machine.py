@@ -10,9 +10,11 @@ The hosts come from npm:
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +51,18 @@ env_key = "FAKE_KEY"
 def missing(*programs: str) -> list[str]:
     """Those of the programs that are not installed."""
     return [p for p in programs if not (BIN / p).exists() and shutil.which(p) is None]
+
+
+def version_of(program: str) -> str:
+    """What the program says of itself; raises AssertionError if it says nothing that looks like a version."""
+    with tempfile.TemporaryDirectory() as home:
+        env = {"HOME": home, "PATH": f"{BIN}:{os.environ['PATH']}", **_QUIET}
+        said = subprocess.run(
+            [program, "--version"], env=env, cwd=home, capture_output=True, text=True, timeout=_RUN_S, check=False
+        )
+    found = re.search(r"\d+\.\d+\.\d+", said.stdout)
+    assert found, (program, said)
+    return found[0]
 
 
 def wait_until(what: str, condition: Callable[[], Any], deadline_s: float = _WAIT_S, explain: Callable[[], str] = str) -> Any:

@@ -7,12 +7,19 @@ from typing import Any
 import pytest
 
 from bench.hosts.machine import Machine, missing
+from bench.hosts.seen import FEATURES, HOSTS
 
 
 def needs(*programs: str) -> Any:
     """Skip, and say why, where a host or a tool is not installed."""
     absent = missing(*programs)
     return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)} (see bench/hosts/machine.py)")
+
+
+def shows(host: str, *features: str) -> Any:
+    """What a host is seen to do if the test passes, in the words of bench/hosts/seen.py."""
+    assert host in HOSTS and FEATURES.keys() >= set(features), (host, features)
+    return pytest.mark.shows(host, *features)
 
 
 @pytest.fixture

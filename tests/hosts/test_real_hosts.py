@@ -15,16 +15,17 @@ import pytest
 from bench.hosts.machine import CLAUDE_TOOLS, Machine
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
-from bench.hosts.terminals import Claude, Codex
+from bench.hosts.terminals import Claude, Codex, Gemini, Terminal
 from bridges import host_sessions, waking
 from tests.conftest import wait_for
-from tests.hosts.real import machine, needs
+from tests.hosts.real import machine, needs, shows
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(180)]
 __all__ = ["machine"]
 
 
 @needs("claude")
+@shows("claude", "uninstall")
 def test_claude_code_accepts_the_plugin_and_connects_to_its_server(machine: Machine) -> None:
     machine.ipc("install", "claude", "--claims", "--rewake")
     folder = machine.home / ".claude/skills/agent-ipc"
@@ -39,6 +40,7 @@ def test_claude_code_accepts_the_plugin_and_connects_to_its_server(machine: Mach
 
 
 @needs("gemini")
+@shows("gemini", "uninstall")
 def test_gemini_cli_accepts_the_extension(machine: Machine) -> None:
     machine.ipc("install", "gemini")
     folder = machine.home / ".gemini/extensions/agent-ipc"
@@ -50,6 +52,7 @@ def test_gemini_cli_accepts_the_extension(machine: Machine) -> None:
 
 
 @needs("codex")
+@shows("codex", "uninstall")
 def test_codex_cli_reads_the_server_from_its_configuration(machine: Machine) -> None:
     machine.ipc("install", "codex")
     assert "ipc" in (listed := machine.run("codex", "mcp", "list")) and "enabled" in listed
@@ -58,6 +61,7 @@ def test_codex_cli_reads_the_server_from_its_configuration(machine: Machine) -> 
 
 
 @needs("codex")
+@shows("codex", "start", "tool", "stop", "end")
 def test_hooks_of_a_headless_codex_inject_mail_and_hold_it_at_its_end(machine: Machine) -> None:
     def codex(model: RecordingModel) -> str:
         """Hooks are trusted by a person once; a run that nobody watches can only be told to."""
@@ -84,6 +88,7 @@ def test_codex_is_warned_before_it_patches_a_file_that_another_has_claimed(machi
 
 
 @needs("gemini")
+@shows("gemini", "start", "tool", "stop", "end")
 def test_hooks_of_a_headless_gemini_inject_mail_and_hold_it_at_its_end(machine: Machine) -> None:
     _story(machine, lambda model: _gemini(machine, model), ("list_directory", {"dir_path": "."}))
 
@@ -95,6 +100,7 @@ def _gemini(machine: Machine, model: RecordingModel, *flags: str) -> str:
 
 
 @needs("claude")
+@shows("claude", "tools")
 def test_tools_and_hooks_of_claude_code_are_one_agent(machine: Machine) -> None:
     machine.ipc("install", "claude")
     tool = f"{CLAUDE_TOOLS}check"
@@ -106,6 +112,7 @@ def test_tools_and_hooks_of_claude_code_are_one_agent(machine: Machine) -> None:
 
 
 @needs("gemini")
+@shows("gemini", "tools")
 def test_tools_and_hooks_of_gemini_are_one_agent(machine: Machine) -> None:
     with RecordingModel() as model:
         _reads(machine, model, "mcp_ipc_check")
@@ -166,6 +173,7 @@ def session(machine: Machine) -> Iterator[Callable[..., tuple[Claude, RecordingM
 
 
 @needs("claude", "tmux")
+@shows("claude", "wake")
 def test_an_idle_claude_code_wakes_and_reads_its_mail(machine: Machine, session: Any) -> None:
     claude, model = session()
     assert model.requests == []
@@ -186,6 +194,7 @@ def _ids(machine: Machine) -> list[str]:
 
 
 @needs("claude", "tmux")
+@shows("claude", "wake")
 def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session: Any) -> None:
     claude, model = session()
     binding = machine.binding()
@@ -198,6 +207,7 @@ def test_an_idle_claude_code_wakes_by_its_inbox_socket(machine: Machine, session
 
 
 @needs("claude", "tmux")
+@shows("claude", "wake")
 def test_an_idle_claude_code_without_a_monitor_wakes_by_its_background_hook(machine: Machine, session: Any) -> None:
     claude, model = session(rewake=True)
     machine.ipc("send", "web", "the build is broken")
@@ -242,6 +252,7 @@ def _environment_of_a_child(pid: int) -> dict[str, str]:
 
 
 @needs("codex", "tmux")
+@shows("codex", "wake")
 def test_an_idle_codex_wakes_by_its_queue_and_reads_its_mail(machine: Machine) -> None:
     machine.ipc("register", "bob")
     machine.ipc("install", "codex")
@@ -251,7 +262,32 @@ def test_an_idle_codex_wakes_by_its_queue_and_reads_its_mail(machine: Machine) -
         codex.wait("the mail at the model", lambda: model.saw("the build is broken"))
 
 
+SESSIONS: list[tuple[str, Callable[[Machine, RecordingModel], Terminal]]] = [
+    ("claude", Claude),
+    ("codex", Codex),
+    ("gemini", Gemini),
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "session_of"), [pytest.param(*row, marks=(needs(row[0], "tmux"), shows(row[0], "prompt"))) for row in SESSIONS]
+)
+def test_news_that_woke_nobody_comes_with_the_next_prompt(
+    machine: Machine, host: str, session_of: Callable[[Machine, RecordingModel], Terminal]
+) -> None:
+    machine.ipc("register", "bob")
+    machine.ipc("install", host)
+    with RecordingModel() as model, session_of(machine, model) as terminal:
+        terminal.idle()
+        asked = len(model.requests)
+        machine.send("the office is closed on Monday", "digest")
+        terminal.type("go on")
+        terminal.wait("the news at the model", lambda: model.saw("the office is closed on Monday"))
+        assert "the office is closed on Monday" in model.texts()[asked]
+
+
 @needs("claude")
+@shows("claude", "start", "tool", "stop", "end")
 def test_hooks_of_a_headless_claude_code_inject_mail_and_hold_it_at_its_end(machine: Machine) -> None:
     def claude(model: RecordingModel) -> str:
         machine.ipc("install", "claude", "--claims")

@@ -16,7 +16,7 @@ from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Claude, Codex
 from broker.home.settings import Settings
-from tests.hosts.real import machine, needs
+from tests.hosts.real import machine, needs, shows
 from tests.prompts import Owner
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(180)]
@@ -57,6 +57,7 @@ def claude(machine: Machine, model: RecordingModel, touch: Touch) -> Claude:
 
 @needs("claude", "tmux")
 @pytest.mark.parametrize("decision", ["allow", "deny"])
+@shows("claude", "permission")
 def test_claude_code_does_as_was_decided_elsewhere_while_its_terminal_asks(
     machine: Machine, owner: Owner, touch: Touch, decision: str
 ) -> None:
@@ -153,6 +154,7 @@ def codex(machine: Machine, model: RecordingModel, touch: Touch) -> Codex:
 
 @needs("codex", "tmux")
 @pytest.mark.parametrize("decision", ["allow", "deny"])
+@shows("codex", "permission")
 def test_codex_does_as_was_decided_elsewhere_before_its_terminal_asks(
     machine: Machine, owner: Owner, touch: Touch, decision: str
 ) -> None:
