@@ -23,7 +23,16 @@ import time
 from bridges.mcp import host_exit
 from bridges.mcp.json_rpc import INVALID_REQUEST, error_line, failed_call, parsed, to_line
 from bridges.mcp.known_answers import KnownAnswers
-from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, PROTOCOL, agent_environment, note, project_folder, read_note
+from bridges.mcp.relay_protocol import (
+    LINE_BYTES,
+    NOTE,
+    PROTOCOL,
+    agent_environment,
+    folder_of_host,
+    note,
+    project_folder,
+    read_note,
+)
 from bridges.mcp.relayed_session import Exchange, Lines, id_in
 from bridges.mcp.resting import Rest
 from bridges.mcp.service_start import ABSENT, LISTENS, ServiceStart, connected_or_none, own_process, reap
@@ -247,7 +256,7 @@ class Relay:
         self._attach((connected_or_none(mcp_socket(self._place.home)) if said == LISTENS else None) or own_process())
 
     def _hello(self) -> bytes:
-        cwd = working_folder()
+        cwd = folder_of_host(os.environ, working_folder())
         state = self._state
         if state is not None:  # the process that hears it may fetch mail and die
             self._state = {name: value for name, value in state.items() if name != "rested"}

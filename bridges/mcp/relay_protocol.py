@@ -61,6 +61,20 @@ def agent_environment(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name in _ENVIRONMENT or name.startswith(_PREFIX)}
 
 
+def folder_of_host(env: Mapping[str, str], cwd: str) -> str:
+    """The folder that the agent's host works in.
+
+    That is ours, too, but where we are the server of a plugin: a host starts such a server in the plugin's own folder.
+    """
+    plugin = env.get("PLUGIN_ROOT")
+    if plugin and os.path.realpath(plugin) == os.path.realpath(cwd):
+        try:
+            return os.readlink(f"/proc/{os.getppid()}/cwd")
+        except OSError:  # no /proc, or the host is gone
+            pass
+    return cwd
+
+
 def project_folder(env: Mapping[str, str], cwd: str) -> str:
     """The project that an agent works on: the one its host names, or the folder it was started in."""
     return env.get("CLAUDE_PROJECT_DIR") or os.path.abspath(cwd)

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
+from bridges import saved_sessions
 from bridges.mcp.relay_protocol import LINE_BYTES
 from broker.home.paths import mcp_socket
 from tests.conftest import Service, wait_for
@@ -165,6 +166,15 @@ async def test_relative_paths_are_the_agents_own(agent: Any, tag: str, home: Pat
             await ok(client, "share_file", to_id=f"fred{tag}", filepath="note.txt")
         contents = [m["content"] for m in (await ok(fred, "check"))["messages"]]
     assert [c.rsplit("\n", 1)[1] for c in contents] == [f"note of fred{tag}", f"note of claude{tag}"]
+
+
+async def test_a_plugin_s_server_works_where_its_host_does(shared: Service, tag: str, home: Path, raw_host: Raw) -> None:
+    plugin = project_folder(home, "plugin")
+    fred = raw_host(shared, "plugin", PLUGIN_ROOT=str(plugin), CLAUDE_PROJECT_DIR="")
+    fred.initialize()
+    fred.call(1, "register", instance_id=f"fred{tag}")
+    kept = [name for name, _ in saved_sessions.of_project(str(shared.home), os.getcwd())]  # the tests are the host
+    assert f"fred{tag}" in kept
 
 
 async def test_big_messages_pass_and_too_big_ones_are_refused_by_their_id(shared: Service, tag: str, raw_host: Raw) -> None:
