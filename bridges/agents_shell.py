@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 
 from bridges import saved_sessions
+from bridges.known_hosts.catalogue import title
 from broker.home import environment
 from broker.home.process_table import environment_of, lineage, process_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bridges.host_sessions import Binding
-
-TITLES = {"claude": "Claude Code", "codex": "Codex CLI", "gemini": "Gemini CLI"}
 
 
 class ShellNotRegistered(Exception):
@@ -32,9 +31,9 @@ class SharedProcess(ShellNotRegistered):
 
     def __init__(self, running: list[Binding]) -> None:
         self.running = running
-        title = TITLES.get(running[0].host, running[0].host)
+        host = title(running[0].host)
         names = ", ".join(sorted(b.name for b in running))
-        text = f"{title} runs {len(running)} sessions in one process ({names}), and nothing tells whose shell this is"
+        text = f"{host} runs {len(running)} sessions in one process ({names}), and nothing tells whose shell this is"
         super().__init__(text, "ipc COMMAND --as NAME")
 
 

@@ -194,13 +194,13 @@ def of_process(home: str, pid: int, project: str) -> Binding | None:
     return mine[0] if len(mine) == 1 else None
 
 
-def follows(old: Binding, session: str, process: tuple[int, str], host: str) -> bool:
+def follows(old: Binding, session: str, process: tuple[int, str], shares: bool) -> bool:
     """True if the session took the old one's place in its process, as after Claude Code's /clear.
 
-    Sessions of Codex CLI may share a process, so there the old session must have said that it ended.
+    ``shares``: sessions of the host may share a process, so the old session must have said that it ended.
     """
     same = old.session != session and old.runs_in(*process)
-    return same and (host != "codex" or old.ended)
+    return same and (not shares or old.ended)
 
 
 def all_of(home: str) -> Iterator[Binding]:

@@ -294,7 +294,9 @@ def mcp(command: Parser) -> None:
 
 
 def install(command: Parser) -> None:
-    command.add_argument("host", nargs="?", choices=("claude", "gemini", "codex"), help="with --check all that are installed")
+    from bridges.known_hosts.catalogue import names
+
+    command.add_argument("host", nargs="?", choices=names(), help="with --check all that are installed")
     how = command.add_mutually_exclusive_group()
     how.add_argument("--print", dest="print_only", action="store_true", help="show what would be written")
     how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
@@ -310,12 +312,16 @@ def install(command: Parser) -> None:
 
 
 def uninstall(command: Parser) -> None:
-    command.add_argument("host", choices=("claude", "gemini", "codex"))
+    from bridges.known_hosts.catalogue import names
+
+    command.add_argument("host", choices=names())
     command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
 
 
 def hook(command: Parser) -> None:
-    command.add_argument("host", choices=("claude", "gemini", "codex"))
+    from bridges.known_hosts.catalogue import names
+
+    command.add_argument("host", choices=names())
     command.add_argument("event", metavar="EVENT", help="the host's own name of it; its JSON comes on standard input")
     command.add_argument("--name", help="register this name")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bridges import host_sessions, saved_sessions, shell_names
-from bridges.agents_shell import TITLES
 from bridges.cli.session import agent_of, of_agent
+from bridges.known_hosts.catalogue import title
 from bridges.session_renewal import proof, secret_of
 from broker.client.json_lines import QuickConnection
 from broker.protocol.errors import NAME_LOST, RemoteError
@@ -60,8 +60,9 @@ def _rename_agent(me: Shell, agent: Binding, place: Place, name: str, *, force: 
     except RemoteError as e:
         if e.code in NAME_LOST:
             return _taken_anew(agent, place, name, force)
-        title = TITLES.get(agent.host, agent.host)
-        e.text = f"This is the shell of the agent {agent.name} in {title}, so ipc register renames the agent: {e.text}"
+        e.text = (
+            f"This is the shell of the agent {agent.name} in {title(agent.host)}, so ipc register renames the agent: {e.text}"
+        )
         raise
     said = f"This agent has the name {name}" if before == name else f"Renamed this agent from {before} to {name}"
     return {"message": said, "queued": found["queued"]}

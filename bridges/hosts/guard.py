@@ -17,7 +17,7 @@ import sys
 
 from bridges import agents_shell, shell_names
 from bridges.hosts.claim_warning import overlapping, sentence
-from bridges.start_command import ipc_command, shell_words
+from bridges.known_hosts.start_command import ipc_command, shell_words
 from broker.client.json_lines import QuickConnection
 from broker.home import environment
 from broker.home.paths import Place

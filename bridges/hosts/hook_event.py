@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
-import sys
 
+from bridges.known_hosts.catalogue import hooks_of
 from broker.home import environment
 from broker.home.paths import working_folder
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-HOSTS = ("claude", "gemini", "codex")
 _INPUT_BYTES = 32 * 1024 * 1024
 """The longest input that is kept. It holds a tool's output; the rest of a longer one is read and dropped."""
 _SILENCE_S = 2.0
@@ -34,8 +33,11 @@ class HookEvent:
         self.ends_step: bool = event == host.STEP
         self.wanted = name or environment.own_name()
         self.given = given
+        for ours, theirs in host.FIELDS.items():
+            if theirs in given:
+                given.setdefault(ours, given[theirs])
         self.raw = raw
-        self.session = self.text("session_id") or os.environ.get(environment.HOST_SESSIONS[host.NAME], "")
+        self.session = self.text("session_id") or os.environ.get(environment.HOST_SESSIONS.get(host.NAME, ""), "")
         self.project = os.environ.get(host.PROJECT_VARIABLE) or self.folder() or working_folder()
 
     def text(self, key: str) -> str:
@@ -55,7 +57,7 @@ class HookEvent:
             name, at = scan.raw_decode(text, space(text, at).end())
             began = space(text, space(text, at).end() + 1).end()  # behind the colon
             _value, at = scan.raw_decode(text, began)
-            if name == key:
+            if name == self.host.FIELDS.get(key, key):
                 found = text[began:at]
             at = space(text, at).end()
             if text[at : at + 1] != ",":
@@ -88,11 +90,9 @@ def parsed(arguments: list[str]) -> tuple[ModuleType, str, str | None]:
         at = words.index("--name")
         name = words[at + 1]
         del words[at : at + 2]
-    if len(words) != 2 or words[0] not in HOSTS:
-        raise ValueError("ipc hook takes a host (claude, gemini, codex) and an event")
-    module = f"bridges.hosts.{words[0]}"
-    __import__(module)  # importlib takes 1 ms to import itself
-    return sys.modules[module], words[1], name
+    if len(words) != 2:
+        raise ValueError("ipc hook takes a host and an event")
+    return hooks_of(words[0]), words[1], name
 
 
 def read_input() -> tuple[dict[str, Any], bytes]:

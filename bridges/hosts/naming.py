@@ -22,6 +22,7 @@ def choose(
     project: str,
     *,
     host: str,
+    shares: bool,
     wanted: str | None,
     session: str,
     process: tuple[int, str],
@@ -29,14 +30,15 @@ def choose(
 ) -> Iterator[tuple[str, str]]:
     """(name, token of a session that had the name, or an empty token) to try, best first.
 
-    ``registered`` holds the names that the broker knows, True for those that are present.
+    ``shares``: sessions of the host may share a process. ``registered`` holds the names that the broker knows, True for those
+    that are present.
     """
     others = [
-        b for b in host_sessions.all_of(home) if b.session != session and not host_sessions.follows(b, session, process, host)
+        b for b in host_sessions.all_of(home) if b.session != session and not host_sessions.follows(b, session, process, shares)
     ]
     live = [b for b in others if b.live() or (b.elsewhere() and registered.get(b.name))]
     busy = {b.name for b in live}
-    ours = {name: stored for name, stored in _ours(home, project, host, session, process).items() if name not in busy}
+    ours = {name: stored for name, stored in _ours(home, project, host, session, process, shares).items() if name not in busy}
     tails = [clean(git_branch(project) or host), host]
     if any(b.project == project for b in live):
         tails.reverse()  # a branch tells folders apart, not sessions of one folder
@@ -49,15 +51,17 @@ def choose(
             yield name, ""
 
 
-def _ours(home: str, project: str, host: str, session: str, process: tuple[int, str]) -> dict[str, dict[str, Any]]:
+def _ours(
+    home: str, project: str, host: str, session: str, process: tuple[int, str], shares: bool
+) -> dict[str, dict[str, Any]]:
     """What is kept of names that this session or its folder had, by name, best first.
 
     First the session's own, then that of the session before it in the same process, then those of the folder.
     """
     before = host_sessions.load(home, session)
     bound = [before] if before is not None else []
-    if host != "codex":  # its sessions may share a process
-        bound += [b for b in host_sessions.all_of(home) if host_sessions.follows(b, session, process, host)]
+    if not shares:
+        bound += [b for b in host_sessions.all_of(home) if host_sessions.follows(b, session, process, shares)]
     paths = dict(saved_sessions.of_project(home, project, host))
     found = {b.name: {"token": b.token, **saved_sessions.find(home, b.project, b.name)} for b in bound}
     return found | {name: saved_sessions.read_json(path) for name, path in paths.items() if name not in found}

@@ -9,7 +9,6 @@ terminal. The request is made once, over one connection; its entry ends with tha
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import time
@@ -70,8 +69,8 @@ def decided(event: HookEvent, session: AgentSession, door: QuickConnection, begu
     note(event.home, "info", "permission", tool=tool, decision=decision, code=reply.get("code"))
     if decision not in ("allow", "deny"):
         return ""
-    told = {"behavior": decision} | ({"message": _DENIED} if decision == "deny" else {})
-    return json.dumps({"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": told}})
+    answer: str = event.host.permission(decision, _DENIED)
+    return answer
 
 
 def _reply(door: QuickConnection, asked: dict[str, Any], end_s: float) -> dict[str, Any]:

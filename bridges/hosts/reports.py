@@ -48,7 +48,7 @@ def report_of(event: HookEvent) -> dict[str, Any] | None:
         report["digest"] = digest(event)
     if ended:
         report["input"] = input_mark(event)
-    if event.called in ("PostToolUse", "AfterTool") and (paths := changed(event)):
+    if event.called in host.TOOL_RAN and (paths := changed(event)):
         report["paths"] = paths
     return report
 

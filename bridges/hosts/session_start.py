@@ -8,7 +8,7 @@ import time
 from bridges import host_sessions, saved_sessions, waking
 from bridges.fence import BUDGET_CHARS
 from bridges.hosts import hook_settings, naming
-from bridges.hosts.codex_queue import QUEUE_LOOK_S, can_queue, stand_by
+from bridges.hosts.stand_by import can_queue, stand_by
 from bridges.session_renewal import proof, resumed
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.names import is_name
@@ -48,6 +48,7 @@ def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Bi
             event.home,
             event.project,
             host=event.host.NAME,
+            shares=event.host.SHARES_PROCESS,
             wanted=wanted,
             session=event.session,
             process=process,
@@ -59,14 +60,14 @@ def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Bi
         binding = _binding(event, name, token, process, table)
         _keep(event, binding)
     if binding.wake:
-        stand_by(event.home, binding.session)
+        stand_by(event.home, binding.session, event.host.WAKE)
     _say(ask, binding)
     return binding
 
 
 def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], table: dict[str, Any]) -> Binding:
     """The session under its name, with the settings that it keeps to its end."""
-    queued = saved_sessions.key() is None and event.host.NAME == "codex" and table.get("wake", True)
+    queued = saved_sessions.key() is None and event.host.WAKE == "queue" and table.get("wake", True)
     binding = host_sessions.Binding(
         host=event.host.NAME,
         session=event.session,
@@ -77,7 +78,7 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
         started=process[1],
         holds=table.get("stop_holds", host_sessions.STOP_HOLDS),
         chars=table.get("context_chars", BUDGET_CHARS),
-        look_s=table.get("look_s", QUEUE_LOOK_S if queued else host_sessions.LOOK_S),
+        look_s=table.get("look_s", event.host.LOOK_S if queued else host_sessions.LOOK_S),
         channel=table.get("channel", False),
         wake=queued and can_queue(process[0]),
     )
@@ -88,7 +89,7 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
 def _keep(event: HookEvent, binding: Binding) -> None:
     """Write the session's files. The session whose place it took in the host's process now leads to it."""
     for old in list(host_sessions.all_of(event.home)):
-        if host_sessions.follows(old, event.session, (binding.pid, binding.started), event.host.NAME):
+        if host_sessions.follows(old, event.session, (binding.pid, binding.started), event.host.SHARES_PROCESS):
             host_sessions.redirect(event.home, old, binding)
     host_sessions.save(event.home, binding)
     saved_sessions.store(event.home, event.project, binding.name, binding.token, event.host.NAME, binding.body())

@@ -6,18 +6,14 @@ import select
 import subprocess
 from typing import Any
 
-from bridges.install import allowed_tools
-from bridges.install.installation import Installation, Options
-from bridges.install.json_entries import read
+from bridges.known_hosts import allowed_tools
+from bridges.known_hosts.catalogue import about
+from bridges.known_hosts.installation import Installation, Options
+from bridges.known_hosts.json_entries import read
 from bridges.terminal import say, style
 from broker.protocol.errors import IpcError
 from broker.version import VERSION
 
-APPROVALS = {
-    "claude": "wait for ipc permit and for the page, too, up to 600 s, while the terminal shows them",
-    "codex": "wait for ipc permit and for the page first, up to 60 s; then the terminal shows them",
-}
-"""What becomes of permission prompts with ``--approvals``, by host."""
 _DEADLINE_S = 30.0
 _INITIALIZE = {
     "jsonrpc": "2.0",
@@ -33,11 +29,12 @@ def check(wanted: Installation, options: Options) -> int:
     for good, what, problem in rows:
         mark = style("ok  ", "green") if good else style("FAIL", "red")
         say(f"{mark}  {what}{'' if good else f': {problem}'}")
-    say(f"tools {allowed_tools.MODES[wanted.host, options.allow]}")
+    facts = about(wanted.host)
+    say(f"tools {facts.tools['allowed' if options.allow else 'asked']}")
     if options.allow:
         say(f"      {allowed_tools.sentence()}")
     if options.approvals:
-        say(f"prompts {APPROVALS[wanted.host]}")
+        say(f"prompts {facts.approvals}")
     bad = any(not good for good, _, _ in rows)
     if bad:
         say(f"next: ipc install {wanted.host}{' --scope project' if wanted.scope == 'project' else ''}")

@@ -1,4 +1,4 @@
-"""``ipc install HOST``, ``ipc install HOST --check``, ``ipc uninstall HOST``. What is put where: bridges.install.installation.
+"""``ipc install HOST``, ``ipc install HOST --check``, ``ipc uninstall HOST``. What is put where: bridges.known_hosts.
 
 A file of the host's is replaced whole, after a backup beside it. A second install changes nothing. What was done is kept in
 ``hosts/installed.json`` of the data folder: uninstall gives back a file byte by byte if nobody changed it since.
@@ -9,22 +9,17 @@ import shutil
 import sys
 from pathlib import Path
 
-from bridges.install import allowed_tools
-from bridges.install.check import APPROVALS, check
+from bridges.install.check import check
 from bridges.install.install_record import InstallRecord, replace
-from bridges.install.installation import HOSTS, Installation, Options, plan
-from bridges.install.json_entries import read
-from bridges.start_command import ipc_command, lasts
+from bridges.known_hosts import allowed_tools
+from bridges.known_hosts.catalogue import about, names
+from bridges.known_hosts.installation import Installation, Options, plan
+from bridges.known_hosts.json_entries import read
+from bridges.known_hosts.start_command import ipc_command, lasts
 from bridges.terminal import complain, say
 from broker.home.files import write_private
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
-
-_NEXT = {
-    "claude": "start claude anew: hooks, monitor and tools are there as the plugin agent-ipc@skills-dir",
-    "gemini": "start gemini anew, in a folder that you have trusted",
-    "codex": "start codex anew, and trust the new hooks once with /hooks",
-}
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -35,7 +30,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     if options.check:
         return check(plan(options.host, options.scope, record.options()), record.options())
     allow = _allow(options, record.options().allow)
-    if options.approvals and options.host not in APPROVALS:
+    facts = about(options.host)
+    if options.approvals and not facts.approvals:
         raise IpcError("bad_request", detail=f"{options.host} has no hook that can answer its permission prompts")
     chosen = Options(options.name, options.claims, options.rewake, allow, options.approvals)
     wanted = plan(options.host, options.scope, chosen)
@@ -63,10 +59,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     say(f"Installed in {_place(wanted)}")
     if not lasts(ipc_command()):
         complain(f"{ipc_command()[0]} may be removed: it is in a folder that is cleaned now and then", _LASTING)
-    say(f"tools    {allowed_tools.sentence() if chosen.allow else allowed_tools.MODES[options.host, False]}")
+    say(f"tools    {allowed_tools.sentence() if chosen.allow else facts.tools['asked']}")
     if chosen.approvals:
-        say(f"prompts  {APPROVALS[options.host]}")
-    say(f"next: {_NEXT[options.host]}")
+        say(f"prompts  {facts.approvals}")
+    say(f"next: {facts.next}")
     return 0
 
 
@@ -113,9 +109,9 @@ def remove(settings: Settings, options: argparse.Namespace) -> int:
 def _check_all(settings: Settings, options: argparse.Namespace) -> int:
     """Check every host that has something of ours. Exit status 1 if one is not well, or if there is none."""
     if not options.check:
-        raise IpcError("bad_request", detail="name a host: claude, gemini or codex")
-    records = [InstallRecord(settings, host, options.scope) for host in HOSTS]
-    wanted = [plan(host, options.scope, record.options()) for host, record in zip(HOSTS, records, strict=True)]
+        raise IpcError("bad_request", detail=f"name a host: {', '.join(names())}")
+    records = [InstallRecord(settings, host, options.scope) for host in names()]
+    wanted = [plan(host, options.scope, record.options()) for host, record in zip(names(), records, strict=True)]
     there = [one for one in wanted if _is_there(one)]
     if not there:
         complain(f"no host has anything of ours ({options.scope})", "ipc install claude")
@@ -125,7 +121,9 @@ def _check_all(settings: Settings, options: argparse.Namespace) -> int:
 
 def installed(settings: Settings, scope: str) -> list[Installation]:
     """The installation of each host that has something of ours, with the options it was made with."""
-    return [wanted for host in HOSTS if _is_there(wanted := plan(host, scope, InstallRecord(settings, host, scope).options()))]
+    return [
+        wanted for host in names() if _is_there(wanted := plan(host, scope, InstallRecord(settings, host, scope).options()))
+    ]
 
 
 def _is_there(wanted: Installation) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bridges.install.installation import Edit, Options
-from bridges.install.json_entries import read
+from bridges.known_hosts.installation import Edit, Options
+from bridges.known_hosts.json_entries import read
 from bridges.terminal import say
 from broker.home.data_folder import prepare_home
 from broker.home.files import private_folder, write_private

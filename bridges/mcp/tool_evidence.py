@@ -17,14 +17,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from bridges import mail_evidence
 from bridges.host_sessions import Binding
+from bridges.known_hosts.catalogue import about, names
 
-PATIENCE_S = {"claude-code": 86_400.0, "codex": 55.0, "gemini-cli": 590.0, "mcp": 86_400.0}
-"""Seconds that hosts wait for a tool unless told otherwise, by the beginning of their client name."""
+_SDK = ("mcp", 86_400.0)
+"""The Python SDK's client, and how long it waits for a tool."""
 _UNKNOWN_S = 1.5
 """Seconds within which an answer counts as awaited by a client of another name, which may give up any time."""
 _CANCELLED = 100
@@ -32,7 +33,14 @@ _CANCELLED = 100
 
 def patience_of(client: str) -> float:
     """Seconds for which a client of that name surely waits for an answer."""
-    return next((s for name, s in PATIENCE_S.items() if client.lower().startswith(name)), _UNKNOWN_S)
+    return next((patience_s for name, patience_s in _patience() if client.lower().startswith(name)), _UNKNOWN_S)
+
+
+@cache
+def _patience() -> list[tuple[str, float]]:
+    """(the beginning of a client's name, seconds for which it waits for a tool unless told otherwise)."""
+    hosts = map(about, names())
+    return [*((host.client, host.patience_s) for host in hosts if host.client and host.patience_s), _SDK]
 
 
 @dataclass

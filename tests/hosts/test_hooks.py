@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bridges.known_hosts.catalogue import hooks_of
 from tests.conftest import Service, wait_for
 from tests.hosts.agent import RECORDED, Agent
 from tests.shell import IPC
@@ -368,11 +369,9 @@ def test_an_agent_is_told_who_has_claimed_the_file_it_is_about_to_edit(shared: S
 
 
 def test_every_recorded_event_is_known_to_its_host() -> None:
-    import importlib
-
     for path in RECORDED.glob("*.json"):
         host, event = path.stem.split("-")[:2]
-        known = importlib.import_module(f"bridges.hosts.{host}")
+        known = hooks_of(host)
         assert event in {**known.EVENTS, **known.REPORTS} or (event == "Notification" and known.NOTIFIED)
 
 

@@ -17,11 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridges import host_sessions
-from bridges.hosts import claude, codex
 from bridges.hosts.agent_session import AgentSession
 from bridges.hosts.hook_event import HookEvent
 from bridges.hosts.permission import decided
-from bridges.install.installation import FILES
+from bridges.known_hosts.catalogue import HERE, hooks_of
 from broker.client.json_lines import QuickConnection
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError, RemoteError
@@ -33,7 +32,7 @@ from tests.prompts import Owner
 from tests.shell import IPC
 
 ALLOWED = {"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": {"behavior": "allow"}}}
-MODULES = {"claude": claude, "codex": codex}
+MODULES = {host: hooks_of(host) for host in ("claude", "codex")}
 
 
 class Hook:
@@ -154,7 +153,7 @@ VALUE = st.recursive(
 def test_what_is_shown_is_the_text_that_the_host_s_reader_reads(members: list[tuple[str, str, str, str]]) -> None:
     raw = "{" + ",".join(f"{s}{key}{s}:{s2}{value}{s}" for s, key, s2, value in members) + "}\n"
     encoded = raw.encode("utf-8", "surrogatepass")
-    event = HookEvent("/nowhere", claude, "AskPermission", None, json.loads(raw), encoded)
+    event = HookEvent("/nowhere", MODULES["claude"], "AskPermission", None, json.loads(raw), encoded)
     values = [value for _s, key, _s2, value in members if json.loads(key) == "tool_input"]
     if values:
         assert event.exactly("tool_input") == values[-1]
@@ -289,12 +288,12 @@ def test_when_the_time_is_over_nothing_is_said(shared: Service, owner: Owner, ag
     agent = agent_of(shared, "codex")
     name = agent.start()
     raw = agent.given("PermissionRequest")
-    event = HookEvent(str(shared.home), codex, "AskPermission", None, json.loads(raw), raw)
+    event = HookEvent(str(shared.home), MODULES["codex"], "AskPermission", None, json.loads(raw), raw)
     binding = host_sessions.load(str(shared.home), agent.session)
     assert binding is not None
     with QuickConnection(Place(str(shared.home)), autostart=False, door="hook") as door:
         session = AgentSession(str(shared.home), door, binding)
-        assert decided(event, session, door, time.monotonic() - codex.PERMISSION_S + 6.0) == ""
+        assert decided(event, session, door, time.monotonic() - MODULES["codex"].PERMISSION_S + 6.0) == ""
     owner.none_waits(name)
 
 
@@ -358,7 +357,7 @@ def test_a_broker_killed_at_any_moment_answers_nothing_that_was_not_decided(
 
 
 def test_hosts_give_the_hook_the_time_that_it_takes() -> None:
-    for host, path in (("claude", "claude/hooks/approvals.json"), ("codex", "codex/approvals.json")):
-        (group,) = json.loads((FILES / path).read_text())["PermissionRequest"]
+    for host, path in (("claude", "hooks/approvals.json"), ("codex", "approvals.json")):
+        (group,) = json.loads((Path(HERE) / host / "files" / path).read_text())["PermissionRequest"]
         assert [hook["timeout"] for hook in group["hooks"]] == [MODULES[host].PERMISSION_S]
         assert "async" not in group["hooks"][0]

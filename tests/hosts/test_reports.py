@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from bridges.hosts import claude, codex, gemini
 from bridges.hosts.hook_event import HookEvent
 from bridges.hosts.reports import report_of
+from bridges.known_hosts.catalogue import hooks_of
 from tests.conftest import Service
 from tests.hosts.agent import Agent, recorded
 
-MODULES = {"claude": claude, "codex": codex, "gemini": gemini}
+MODULES = {host: hooks_of(host) for host in ("claude", "codex", "gemini")}
 
 
 def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:

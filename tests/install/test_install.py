@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridges.install.allowed_tools import ALLOWED, ASKED
+from bridges.known_hosts.allowed_tools import ALLOWED, ASKED
 from tests.shell import IPC
 
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'

@@ -11,7 +11,7 @@ import pytest
 
 from bridges import mail_evidence
 from bridges.install.check import _INITIALIZE
-from bridges.start_command import if_there, ipc_command, lasts
+from bridges.known_hosts.start_command import if_there, ipc_command, lasts
 from tests.conftest import Service
 
 IPC = str(Path(sys.executable).with_name("ipc"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridges.install.toml_entries import with_server, without_server
+from bridges.known_hosts.toml_entries import with_server, without_server
 from broker.protocol.errors import IpcError
 
 PATH = Path("config.toml")

@@ -12,10 +12,10 @@ import pytest
 
 from bridges import host_sessions, saved_sessions
 from bridges.cli import registration
-from bridges.hosts import claude
 from bridges.hosts.guard import own_token
 from bridges.hosts.hook_answers import HookAnswers
 from bridges.hosts.hook_event import HookEvent
+from bridges.known_hosts.claude import hooks as claude
 from bridges.mcp.relay import Relay
 from bridges.mcp.relayed_agent import Agent
 from bridges.mcp.session import BridgeSession

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib
 import inspect
 import itertools
 import json
@@ -18,7 +17,7 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp_types import CallToolResult
 
 from bridges.hosts.hook import main
-from bridges.hosts.hook_event import HOSTS
+from bridges.known_hosts.catalogue import hooks_of, names
 from bridges.mcp import json_rpc, sdk
 from bridges.mcp.known_answers import KnownAnswers
 from bridges.mcp.light_calls import LightCalls
@@ -387,8 +386,8 @@ def hooks(home: Path, inputs: Inputs) -> Iterator[None]:
     door.start()
     try:
         while True:
-            host = rng.choice(HOSTS)
-            events = (*importlib.import_module(f"bridges.hosts.{host}").EVENTS, "nonsense")
+            host = rng.choice(names())
+            events = (*hooks_of(host).EVENTS, "nonsense")
             arguments = [host if rng.random() < 0.98 else inputs.text(), rng.choice(events)]
             raw = _event(inputs, home)
             _run_hook(arguments, raw)

@@ -5,7 +5,9 @@ From code.claude.com/docs/en/hooks and from runs of 2.1.332. An empty standard o
 
 from __future__ import annotations
 
-import json
+from bridges.known_hosts.claude_forms import context as context
+from bridges.known_hosts.claude_forms import hold as hold
+from bridges.known_hosts.claude_forms import permission as permission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ REPORTS = {
     "StopFailure": "failed",
     "SessionEnd": "ended",
 }
+TOOL_RAN = ("PostToolUse", "AfterTool")
 NOTIFIED = {"permission_prompt": "permission", "elicitation_dialog": "answer", "idle_prompt": "turn_ended"}
 PERMISSION_S = 600
 """The time that the host gives the hook of a permission prompt, which its terminal shows meanwhile."""
@@ -40,16 +43,9 @@ STEP = "PostToolBatch"
 """Comes after all tools that an answer of the model calls, before the model is asked again."""
 SILENT = ""
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
-
-
-def context(event: str, text: str) -> str:
-    """The answer that adds text to what the model reads next."""
-    return json.dumps({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
-
-
-def hold(text: str) -> str:
-    """The answer to Stop that makes the agent go on. The agent reads the text as the reason."""
-    return json.dumps({"decision": "block", "reason": text})
+FIELDS: dict[str, str] = {}
+WAKE = ""
+SHARES_PROCESS = False
 
 
 def edited(given: dict[str, Any]) -> list[str]:

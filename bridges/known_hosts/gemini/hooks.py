@@ -1,11 +1,14 @@
 """Gemini CLI's hooks: what each event is to us, and the forms of the answers.
 
-From docs/hooks/reference.md of 0.61.0. Standard output must be one JSON object and nothing else.
+From docs/hooks/reference.md of 0.61.0. Standard output must be one JSON object and nothing else. The host writes ``<`` and
+``>`` of added text as entities.
 """
 
 from __future__ import annotations
 
 import json
+
+from bridges.known_hosts.claude_forms import context as context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,16 +28,15 @@ REPORTS = {
     "AfterTool": "tool_ended",
     "SessionEnd": "ended",
 }
+TOOL_RAN = ("AfterTool",)
 NOTIFIED = {"ToolPermission": "permission"}
 STEP = ""
 """It tells no end of a step."""
 SILENT = "{}"
 PROJECT_VARIABLE = "GEMINI_PROJECT_DIR"
-
-
-def context(event: str, text: str) -> str:
-    """The answer that adds text to what the model reads next. The host writes ``<`` and ``>`` in it as entities."""
-    return json.dumps({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
+FIELDS: dict[str, str] = {}
+WAKE = ""
+SHARES_PROCESS = False
 
 
 def hold(text: str) -> str:

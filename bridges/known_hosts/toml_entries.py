@@ -12,7 +12,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
-from bridges.install.json_entries import is_our_server
+from bridges.known_hosts.json_entries import is_our_server
 from broker.protocol.errors import IpcError
 
 _SECTION, _NAME = "mcp_servers", "ipc"

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.protocol.errors import IpcError
 
-_OURS = re.compile(r"(?:\bipc['\"]?|bridges\.cli['\"]?) (?:hook (?:claude|gemini|codex)|monitor|wait)\b")
+_OURS = re.compile(r"(?:\bipc['\"]?|bridges\.cli['\"]?) (?:hook [a-z]+|monitor|wait)\b")
 Hooks = dict[str, list[dict[str, Any]]]
 
 

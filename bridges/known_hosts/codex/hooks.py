@@ -6,8 +6,11 @@ From the JSON schemas inside the 0.169.0 program. They allow no property that th
 
 from __future__ import annotations
 
-import json
 import re
+
+from bridges.known_hosts.claude_forms import context as context
+from bridges.known_hosts.claude_forms import hold as hold
+from bridges.known_hosts.claude_forms import permission as permission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ REPORTS = {
     "Interrupt": "turn_ended",
     "SessionEnd": "ended",
 }
+TOOL_RAN = ("PostToolUse",)
 NOTIFIED: dict[str, str] = {}
 PERMISSION_S = 60
 """The time that the host gives the hook of a permission prompt. Its terminal shows the prompt only after that."""
@@ -39,18 +43,13 @@ STEP = ""
 """It tells no end of a step."""
 SILENT = ""
 PROJECT_VARIABLE = "CODEX_PROJECT_DIR"
+FIELDS: dict[str, str] = {}
+WAKE = "queue"
+LOOK_S = 20.0
+"""Seconds that a queued notice has to begin a turn: the host looks at its queue every 10 s (0.171.0)."""
+SHARES_PROCESS = True
 _PATCH = "*** Begin Patch"
 _PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
-
-
-def context(event: str, text: str) -> str:
-    """The answer that adds text to what the model reads next."""
-    return json.dumps({"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}})
-
-
-def hold(text: str) -> str:
-    """The answer to Stop that makes the agent go on. The text becomes its next prompt."""
-    return json.dumps({"decision": "block", "reason": text})
 
 
 def edited(given: dict[str, Any]) -> list[str]:

@@ -1,0 +1,43 @@
+"""``host.toml``: the facts of a host that installation, checks and pages need."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+
+RUN, DOCUMENT = "run", "document"
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """One host. Texts are for people, in the form in which they are shown."""
+
+    title: str
+    program: str
+    """Its program on PATH."""
+    next: str
+    """What the user does after the installation."""
+    evidence: str = RUN
+    """``run``: our tests run its real program. ``document``: it was never run, so nothing is written for it."""
+    package: str = ""
+    """On npm."""
+    version: str = ""
+    """The version that the tests run."""
+    source: str = ""
+    """Where its documentation stands, and as of when."""
+    config: str = ""
+    """Its configuration folder from the user's home on, which shows that it was used here."""
+    client: str = ""
+    """The beginning of the name that it gives as an MCP client."""
+    patience_s: float = 0.0
+    """Seconds that it waits for a tool unless told otherwise; 0 where that is not known."""
+    tools: dict[str, str] = field(default_factory=dict)
+    """``allowed`` and ``asked``: in which of its modes the mail tools run, with and without ``--allow``."""
+    approvals: str = ""
+    """What becomes of its permission prompts with ``--approvals``; empty where no hook can answer them."""
+
+
+def read(path: str) -> HostFacts:
+    """The facts of a file. Raises TypeError for an unknown one."""
+    with open(path, "rb") as f:
+        return HostFacts(**tomllib.load(f))
