@@ -26,6 +26,8 @@ _ENVELOPE = "io.modelcontextprotocol/protocolVersion"
 """The key in ``_meta`` by which a request is one of the later protocol."""
 _CLIENT = "io.modelcontextprotocol/clientInfo"
 _CLAUDE_CODE = "claude-code"
+_SHAKE_HANDS = (_CLAUDE_CODE, "copilot-cli")
+"""Clients that ask ``server/discover`` first, and say ``initialize`` after a refusal."""
 _FREE = ("experimental", "extensions")
 """Capabilities of clients that hold objects with anything inside."""
 _TYPED = ("sampling", "elicitation", "roots", "tasks")
@@ -54,7 +56,7 @@ class KnownAnswers:
         method, number = message.get("method"), message.get("id")
         if not _is_request(message):
             return None
-        if method == "server/discover" and is_claude_code(message, self._environment):
+        if method == "server/discover" and shakes_hands(message, self._environment):
             return refusal(number)
         params = message.get("params", {})
         later = method != "initialize" and _is_later(params)
@@ -87,13 +89,14 @@ class KnownAnswers:
         return {**found["result"], "protocolVersion": chosen, "serverInfo": server}
 
 
-def is_claude_code(message: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
-    """True if a request comes from Claude Code.
+def shakes_hands(message: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """True if a request comes from a client whose ``server/discover`` is better refused.
 
-    Claude Code asks ``server/discover`` first. An answer would choose a protocol that can't carry channel messages, and Claude
-    Code would register no channel. Refused, it says ``initialize``. Every other client is served as it asks.
+    An answer would choose a protocol that can't carry channel messages, and Claude Code would register no channel. Copilot CLI
+    waits for it for a moment only. On the same connection it then says ``initialize``, which that protocol does not know, and
+    the session has no tools: seen where the service had to start first. Every other client is served as it asks.
     """
-    named = (client_of(message) or "").lower().startswith(_CLAUDE_CODE)
+    named = (client_of(message) or "").lower().startswith(_SHAKE_HANDS)
     return named or any(name == "CLAUDECODE" or name.startswith("CLAUDE_CODE_") for name in environment)
 
 

@@ -251,6 +251,16 @@ async def test_claude_code_is_led_to_the_handshake_and_told_of_the_channel(share
         assert host.close() == 0
 
 
+async def test_copilot_cli_is_led_to_the_handshake_at_once_also_while_the_service_starts(
+    make_service: Callable[..., Service], raw_host: Raw
+) -> None:
+    host = raw_host(make_service())
+    params = json.loads(json.dumps(DISCOVER).replace('"other"', '"copilot-cli"'))
+    assert host.ask(1, "server/discover", **params)["error"]["code"] == -32601
+    assert host.initialize("copilot-cli")["result"]["serverInfo"]["name"] == "ipc"
+    assert host.call(2, "register", instance_id="fred")["name"] == "fred"
+
+
 async def test_other_clients_get_the_newer_protocol(shared: Service, raw_host: Raw) -> None:
     host = raw_host(shared)
     assert "2026-07-28" in host.ask(1, "server/discover", **DISCOVER)["result"]["supportedVersions"]
