@@ -22,6 +22,8 @@ from tests.hosts.real import machine, needs, shows
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(180)]
 __all__ = ["machine"]
+CODEX_HEADLESS = ("--dangerously-bypass-hook-trust", "--skip-git-repo-check")
+"""Hooks are trusted by a person once; a run that nobody watches can only be told to."""
 
 
 @needs("claude")
@@ -64,11 +66,9 @@ def test_codex_cli_reads_the_server_from_its_configuration(machine: Machine) -> 
 @shows("codex", "start", "tool", "stop", "end")
 def test_hooks_of_a_headless_codex_inject_mail_and_hold_it_at_its_end(machine: Machine) -> None:
     def codex(model: RecordingModel) -> str:
-        """Hooks are trusted by a person once; a run that nobody watches can only be told to."""
-        flags = ("--dangerously-bypass-hook-trust", "--skip-git-repo-check")
         env = machine.codex_env(model.url)
         machine.ipc("install", "codex")
-        return machine.run("codex", "exec", *flags, "write the notes", **env)
+        return machine.run("codex", "exec", *CODEX_HEADLESS, "write the notes", **env)
 
     _story(machine, codex, ("exec_command", {"cmd": "echo hello"}))
 
@@ -82,8 +82,7 @@ def test_codex_is_warned_before_it_patches_a_file_that_another_has_claimed(machi
         machine.ipc("install", "codex", "--claims")
         patch = "*** Begin Patch\n*** Add File: notes.txt\n+hello\n*** End Patch"
         model.order("exec_command", {"cmd": f"apply_patch <<'EOF'\n{patch}\nEOF\n"})
-        flags = ("--dangerously-bypass-hook-trust", "--skip-git-repo-check", "-s", "workspace-write")
-        machine.run("codex", "exec", *flags, "write the notes", **env)
+        machine.run("codex", "exec", *CODEX_HEADLESS, "-s", "workspace-write", "write the notes", **env)
         assert "bob has claimed" in model.texts()[1] and "rewriting" in model.texts()[1]
 
 
@@ -117,6 +116,17 @@ def test_tools_and_hooks_of_gemini_are_one_agent(machine: Machine) -> None:
     with RecordingModel() as model:
         _reads(machine, model, "mcp_ipc_check")
         _gemini(machine, model, "--approval-mode", "yolo")
+    _fenced(model)
+
+
+@needs("codex")
+@shows("codex", "tools")
+def test_tools_and_hooks_of_codex_are_one_agent(machine: Machine) -> None:
+    machine.ipc("install", "codex", "--allow")
+    with RecordingModel() as model:
+        env = machine.codex_env(model.url)
+        _reads(machine, model, "mcp__ipc__check")
+        machine.run("codex", "exec", *CODEX_HEADLESS, "read your mail", **env)
     _fenced(model)
 
 
