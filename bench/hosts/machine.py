@@ -1,11 +1,6 @@
 """A home with the hosts' programs and ours, a project in it, and the hosts set up to ask a model of ours.
 
-The hosts come from npm:
-
-    npm install --prefix /tmp/hosts @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 @google/gemini-cli@0.61.0
-
-``$AGENT_IPC_TEST_HOSTS`` is the prefix, if it is another. Where npm runs no install scripts, Claude Code's program is made by
-``node node_modules/@anthropic-ai/claude-code/install.cjs``.
+``python -m bench.hosts.programs /tmp/hosts`` installs the hosts from npm; ``$AGENT_IPC_TEST_HOSTS`` is the folder, if another.
 """
 
 import json

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from bridges.known_hosts.catalogue import title
+
 ROOT = Path(__file__).resolve().parents[2]
 SEEN, PAGE = ROOT / "docs/seen.json", ROOT / "docs/hosts.md"
 FEATURES = {
@@ -25,15 +27,6 @@ FEATURES = {
     "resume": "mail starts the closed session again, the same one",
 }
 """What a test can show of a host, and what is meant by it."""
-HOSTS = {
-    "claude": "Claude Code",
-    "codex": "Codex CLI",
-    "gemini": "Gemini CLI",
-    "qwen": "Qwen Code",
-    "opencode": "opencode",
-    "copilot": "Copilot CLI",
-    "cline": "Cline CLI",
-}
 _BEGINS, _ENDS = "<!-- made by python -m bench.hosts.seen -->\n", "<!-- end -->\n"
 
 
@@ -72,11 +65,11 @@ def table(sights: list[Sight]) -> str:
     """Markdown: a line for each version of a host, the newest first."""
     versions: dict[tuple[str, str], dict[str, str]] = {}
     for sight in sights:
-        versions.setdefault((HOSTS[sight.host], sight.version), {})[sight.feature] = sight.date
+        versions.setdefault((title(sight.host), sight.version), {})[sight.feature] = sight.date
     lines = [f"| host | version | {' | '.join(FEATURES)} | last seen |", f"|{'---|' * (len(FEATURES) + 3)}"]
-    for (title, version), dates in sorted(versions.items(), key=lambda row: (row[0][0].lower(), _newest_first(row[0][1]))):
+    for (name, version), dates in sorted(versions.items(), key=lambda row: (row[0][0].lower(), _newest_first(row[0][1]))):
         marks = " | ".join("✓" if feature in dates else " " for feature in FEATURES)
-        lines.append(f"| {title} | {version} | {marks} | {max(dates.values())} |")
+        lines.append(f"| {name} | {version} | {marks} | {max(dates.values())} |")
     words = "; ".join(f"*{feature}*: {meaning}" for feature, meaning in FEATURES.items())
     return "\n".join([*lines, "", f"{words}. Where nothing stands, no test saw it: the host can't, or no test asks.", ""])
 

@@ -1,7 +1,6 @@
 """Permission prompts of the real hosts, decided elsewhere: ``pytest -m host``. docs/permissions.md says what was seen."""
 
 import json
-import re
 import shlex
 import threading
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bench.hosts import machine as machine_page
 from bench.hosts.machine import IPC, Machine
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Claude, Codex
+from bridges.known_hosts.catalogue import about
 from broker.home.settings import Settings
 from tests.hosts.real import machine, needs, shows
 from tests.prompts import Owner
@@ -190,5 +189,4 @@ def test_a_turn_of_codex_that_is_broken_off_takes_its_prompt_along(machine: Mach
 
 def test_the_pinned_versions_are_those_that_were_seen() -> None:
     page = (Path(__file__).parents[2] / "docs/permissions.md").read_text()
-    pins = dict(re.findall(r"(@\S+)@([\d.]+)", str(machine_page.__doc__)))
-    assert f"Claude Code {pins['@anthropic-ai/claude-code']}" in page and f"Codex CLI {pins['@openai/codex']}" in page
+    assert all(f"{about(host).title} {about(host).version}" in page for host in ("claude", "codex"))
