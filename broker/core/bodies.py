@@ -46,7 +46,7 @@ def alive(batch: Batch, mailbox: Mailbox) -> bool | None:
     session = mailbox.session
     if session is None or session.replaced or mailbox.presence == "gone" or mailbox.activity.state == "ended":
         return False
-    if mailbox.awaited:
+    if mailbox.attended:
         return True
     body = session.body
     if body is None or not body.pid:

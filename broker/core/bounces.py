@@ -50,7 +50,7 @@ _REST_S = 5.0
 
 def is_away(batch: Batch, mailbox: Mailbox) -> bool:
     """Nobody waits for its mail, and no program that acts for it is known to live. An open terminal is no sign of its user."""
-    if mailbox.awaited:
+    if mailbox.attended:
         return False
     session = mailbox.session
     if session is not None and session.body is not None and session.body.kind == "terminal":

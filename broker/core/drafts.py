@@ -42,10 +42,10 @@ def store_message(batch: Batch, draft: Draft) -> int:
     """Add one body and a delivery for each mailbox; a large body goes to its file first. Returns the message's id."""
     journal, state, to = batch.journal, batch.state, draft.target.mailboxes
     far = {mailbox.site for mailbox in to if mailbox.site}
+    if draft.person:
+        draft.extra["person"] = True
     if far:
         draft.extra[SALT] = fresh(batch, 6)
-        if draft.person:
-            draft.extra["person"] = True
     row = next_row(batch, draft)
     message_id = row.id
     muting = {m.id for m in to if m.blocked and draft.sender.id in m.blocked}

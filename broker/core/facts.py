@@ -79,6 +79,8 @@ class Way(NamedTuple):
     """What became of the last notice."""
     former: bool = False
     """Of a process of 0.3.0, which is told of mail, decides by itself, and answers nothing."""
+    senders: tuple[str, ...] = ()
+    """Only mail of these goes by it (``broker.core.resumes``); empty: everybody's."""
 
 
 class Waking(NamedTuple):

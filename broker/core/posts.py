@@ -37,7 +37,7 @@ def post(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     reply = {"message": target.outcome or SENT, "message_id": delivery, "number": str(message_id)}
     if full:
         reply["mailbox_full"] = full
-    return {**reply, **reach.told(batch, target.mailboxes)}
+    return {**reply, **reach.told(batch, target.mailboxes, (sender.name,))}
 
 
 def source_of(batch: Batch, source: str) -> Mailbox:

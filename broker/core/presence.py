@@ -71,7 +71,7 @@ def alarm_of(batch: Batch, mailbox: Mailbox) -> Alarm | None:
 def presence_of(batch: Batch, mailbox: Mailbox) -> str:
     """``working``, ``waiting`` for its user, ``idle`` or ``gone``. An agent is there for as long as its tool call runs."""
     silent_s, activity = batch.now.term_s - mailbox.last_seen_s, mailbox.activity
-    if mailbox.presence == "gone" or (silent_s > GONE_AFTER_S and not mailbox.awaited and not activity.running()):
+    if mailbox.presence == "gone" or (silent_s > GONE_AFTER_S and not mailbox.attended and not activity.running()):
         return "gone"
     if mailbox.presence == "working" and activity.state in WAITING:
         return "waiting"

@@ -1,14 +1,15 @@
 """How mail reaches an agent now, and since when it is silent: what a sender is told beside that the mail is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from broker.core import site_table
 from broker.core.batch import Batch
+from broker.core.next_way import PERSON
 from broker.core.presence import presence_of
 from broker.core.state import Mailbox
 from broker.core.wake_budget import pause_left_s
-from broker.core.ways import names
+from broker.core.ways import Is, names
 from broker.protocol.spans import span
 
 _AT_WORK = ("tool", "stop")
@@ -19,12 +20,15 @@ _UNREACHED = "nothing wakes it"
 _NAMED = 3
 
 
-def told(batch: Batch, mailboxes: Sequence[Mailbox]) -> dict[str, Any]:
-    """``reach`` and ``unreached`` of the reply to a message. Of several recipients only those that nothing wakes are named."""
+def told(batch: Batch, mailboxes: Sequence[Mailbox], writers: Collection[str] = ()) -> dict[str, Any]:
+    """``reach`` and ``unreached`` of the reply to a message. Of several recipients only those that nothing wakes are named.
+
+    ``writers``: as whom the sender counts where only some start a closed agent again.
+    """
     if len(mailboxes) == 1:
-        line, lies = _look(batch, mailboxes[0])
+        line, lies = _look(batch, mailboxes[0], writers)
         return {"reach": line, "unreached": True} if lies else {"reach": line}
-    names = [mailbox.name for mailbox in mailboxes if not mailbox.site and _look(batch, mailbox)[1]]
+    names = [mailbox.name for mailbox in mailboxes if not mailbox.site and _look(batch, mailbox, writers)[1]]
     if not names:
         return {}
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -39,7 +43,7 @@ def of(batch: Batch, mailbox: Mailbox) -> str:
     return _look(batch, mailbox)[0]
 
 
-def _look(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
+def _look(batch: Batch, mailbox: Mailbox, writers: Collection[str] = ()) -> tuple[str, bool]:
     """(the line, whether the mail lies until its reader looks). Who looked in the last minute may do so again."""
     name = mailbox.name
     if mailbox.site:
@@ -51,10 +55,18 @@ def _look(batch: Batch, mailbox: Mailbox) -> tuple[str, bool]:
     if (0, mailbox.id) in batch.state.pauses:
         return f"{name}: the person has paused its wakes", True
     silent_s, presence = batch.now.term_s - mailbox.last_seen_s, presence_of(batch, mailbox)
+    if presence == "gone" and (by := resumed_by(mailbox)):
+        who = ", ".join("the person" if one == PERSON else one for one in by[:_NAMED]) + (" and others" if by[_NAMED:] else "")
+        return f"{name}: closed, mail of {who} starts it again; last seen {span(silent_s)} ago", not set(by) & set(writers)
     how = _UNREACHED if presence == "gone" else _brought(batch, mailbox, presence)
     if how == _UNREACHED:
         return f"{name}: {how}; last seen {span(silent_s)} ago", silent_s >= _QUIET_S or presence == "gone"
     return f"{name}: {how}" if silent_s < _QUIET_S else f"{name}: {how}; last seen {span(silent_s)} ago", False
+
+
+def resumed_by(mailbox: Mailbox) -> tuple[str, ...]:
+    """Whose mail starts the closed agent again."""
+    return next((way.senders for way in mailbox.waking.ways if way.senders and way.state != Is.OFF), ())
 
 
 def _brought(batch: Batch, mailbox: Mailbox, presence: str) -> str:

@@ -18,11 +18,11 @@ from broker.core.batch import Batch, Incoming
 from broker.core.facts import Mark
 from broker.core.letters import recipient_ids
 from broker.core.lookup import party_letter
+from broker.core.next_way import next_of
 from broker.core.state import Landing, Lease, Mailbox, Session
 from broker.core.steps import ALLOWED_S, steps_of
 from broker.core.storage import Copy, StoredMessage
 from broker.core.values import iso, iso_term
-from broker.core.ways import next_of
 from broker.protocol.errors import IpcError
 from broker.protocol.spans import span
 

@@ -8,6 +8,7 @@ from broker.core.drafts import Draft, store_message
 from broker.core.letters import thread_of
 from broker.core.lookup import party_letter, take_back
 from broker.core.loop_guard import note_alternation, wrote_person
+from broker.core.next_way import PERSON
 from broker.core.outcomes import SENT, broadcast_to, everywhere, posted
 from broker.core.quiet import landing_of_news
 from broker.core.rate_limit import take_tokens
@@ -76,7 +77,8 @@ def post(batch: Batch, session: Session | None, draft: Draft, *, person: bool = 
         reply["mailbox_full"] = full
     if not person and (said := note(batch, sender, draft.target.mailboxes)):
         reply["note"] = said
-    return message_id, {**reply, **reach.told(batch, draft.target.mailboxes)}
+    writers = (sender.name, PERSON) if person else (sender.name,)
+    return message_id, {**reply, **reach.told(batch, draft.target.mailboxes, writers)}
 
 
 def outcome_of(target: Target, group: str) -> str:

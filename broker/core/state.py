@@ -84,6 +84,8 @@ class Watcher:
     client: str = ""
     former: bool = False
     """Of a process of 0.3.0 that wakes its agent at each push (``broker.core.ways``)."""
+    resumes: bool = False
+    """It starts the agent again, which is closed: no sign that anybody is there (``broker.core.resumes``)."""
 
 
 class Lease(NamedTuple):
@@ -189,6 +191,11 @@ class Mailbox:
     def awaited(self) -> bool:
         """True if anybody waits for mail or is told of it."""
         return bool(self.waiters or self.subscription or self.watchers or self.askers)
+
+    @property
+    def attended(self) -> bool:
+        """True if any of those act for its agent."""
+        return bool(self.waiters or self.subscription or self.askers) or any(not w.resumes for w in self.watchers)
 
 
 @dataclass(slots=True)

@@ -72,7 +72,8 @@ class NewMessage(NamedTuple):
     brief: int | None = None
     """1 where the sender set an expiry of its own."""
     extra: bytes | None = None
-    """MessagePack map of what few messages have: group, question, forwarded, hops, supersedes, resends, to."""
+    """MessagePack map of what few messages have: group, question, forwarded, hops, person, supersedes,
+    resends, to."""
 
 
 ORDINARY = (*(name for name in NewMessage._fields if name not in NewMessage._field_defaults), "to_id")

@@ -18,6 +18,7 @@ from broker.core import ways
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.chores import ROWS
 from broker.core.facts import Way
+from broker.core.next_way import newest_for, speaks
 from broker.core.notices import notify
 from broker.core.sessions import act_as
 from broker.core.state import Landing, Mailbox, Session
@@ -49,6 +50,8 @@ def arrived(batch: Batch, mailbox: Mailbox, land: int, senders: Mapping[str, boo
     if not waking.called and waking.due_s == inf:
         waking = ways.all_after(waking, Happens.NEW_MAIL, batch.now.term_s)
     causes = dict(waking.causes)
+    if not senders and any(way.senders for way in waking.ways):
+        causes.setdefault(0, False)  # among all that waits may be mail of any of them
     for name, passes in (senders or dict.fromkeys(batch.store.senders(mailbox.id), False)).items():
         sender = batch.state.mailboxes.get(name)
         sender_id = 0 if sender is None else sender.id
@@ -130,12 +133,13 @@ def look_at(batch: Batch, mailbox: Mailbox) -> None:
         return
     if again:
         nothing_came(batch, mailbox)
-    way = ways.first_armed(mailbox.waking)
+    way = speaks(batch, mailbox)
     held = (0, mailbox.id) in batch.state.pauses
     if held or mailbox.loud <= 0 or (way is not None and not allows(batch, mailbox)):
         rest(batch, mailbox)
     elif way is None:
-        give_up(batch, mailbox, again=again)
+        # mail that may not start a closed agent again was never to be told of
+        give_up(batch, mailbox, again=again) if again or any(not one.senders for one in waking.ways) else rest(batch, mailbox)
     else:
         give(batch, mailbox, way)
 
@@ -170,7 +174,7 @@ def give(batch: Batch, mailbox: Mailbox, way: Way) -> None:
         has_given(batch, mailbox, way.name)
         mark_pushed(batch, mailbox, way.name)
         return
-    about |= {"way": way.name, "newest": str(batch.store.newest(mailbox.id)), "instance_id": mailbox.name}
+    about |= {"way": way.name, "newest": str(newest_for(batch, mailbox, way)), "instance_id": mailbox.name}
     batch.out.append(Outgoing(way.route, {"push": "wake", "id": way.request_id, **about}, mailbox))
 
 

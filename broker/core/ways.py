@@ -13,7 +13,7 @@ Two processes may arm the same way; the second is ``off`` until the first has go
 
 from collections.abc import Callable
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from broker.core.batch import Batch
 from broker.core.facts import Waking, Way
@@ -22,6 +22,8 @@ from broker.core.values import iso_term
 
 ORDER = ("socket", "channel", "monitor", "queue", "rewake")
 """The best first. A way that is not named here comes behind them, so that a new host's needs no change of the broker."""
+RESUME = "resume"
+"""Starts a closed session again (``broker.core.resumes``). The last of all."""
 GATHER_S = 0.3
 """Seconds for which a burst of mail is gathered into one notice."""
 CHORE = "wakes"
@@ -64,13 +66,6 @@ MOVES: dict[tuple[str, str], str] = {
 """What follows from an event in a state. A pair that is not here changes nothing."""
 
 
-class Next(NamedTuple):
-    """The way that speaks next, and in how many seconds."""
-
-    way: str
-    in_s: float
-
-
 def moved(way: Way, event: str, at_s: float) -> Way:
     """The way after the event."""
     state = MOVES.get((way.state, event), way.state)
@@ -80,11 +75,7 @@ def moved(way: Way, event: str, at_s: float) -> Way:
 
 
 def rank(name: str) -> int:
-    return ORDER.index(name) if name in ORDER else len(ORDER)
-
-
-def first_armed(waking: Waking) -> Way | None:
-    return next((way for way in waking.ways if way.state == Is.ARMED), None)
+    return ORDER.index(name) if name in ORDER else len(ORDER) + (name == RESUME)
 
 
 def keep(batch: Batch, mailbox: Mailbox, waking: Waking) -> None:
@@ -178,15 +169,6 @@ def sign(batch: Batch, mailbox: Mailbox) -> None:
     keep(batch, mailbox, heeded._replace(called="", until_s=inf, due_s=due_s, announced={}, told=frozenset()))
     if due_s < inf:
         go_on_at(batch, mailbox, due_s)
-
-
-def next_of(batch: Batch, mailbox: Mailbox) -> Next | None:
-    """Which way speaks next, and in how many seconds; None if nothing is under way."""
-    waking, way = mailbox.waking, first_armed(mailbox.waking)
-    at_s = batch.state.waking.get(mailbox.id)
-    if at_s is None or way is None or not (waking.called or waking.due_s < inf):
-        return None
-    return Next(way.name, max(0.0, at_s - batch.now.mono_s))
 
 
 def names(mailbox: Mailbox) -> list[str]:

@@ -20,6 +20,26 @@ OWNER_ROWS = (
         "A person acts by that session: what it says is a person's word.",
     ),
     Action(
+        "resume",
+        Access.OWNER,
+        (
+            Field("by", (str,), "the token of a session that is closed", required=True, low=1, high=200),
+            Field(
+                "senders",
+                (list,),
+                "whose mail may start it again: person, names, webhook-SOURCE, NAME@SITE; none: no longer",
+                required=True,
+                low=0,
+                high=100,
+            ),
+            Field("look_s", (int, float), "so long a start has to bring a sign of the agent", low=1, high=600, default=8),
+        ),
+        ("instance_id", "armed: [resume], or nothing where another connection has it"),
+        "Be told when a closed agent is to be started again.",
+        note="A push with this request's id follows, as of subscribe: {push: wake, id, way: resume, newest, ...}, where newest "
+        "is the newest message of those senders. What became of it the agent's session says by way.",
+    ),
+    Action(
         "overview",
         Access.OWNER,
         (),

@@ -127,6 +127,8 @@ def look_at_all(ask: Asking) -> None:
     body = {"kind": "process", "key": "page"}
     mine = ask("", "register", instance_id="me", body=body)["session_token"]
     ask("owner", "person", by=mine)
+    ask("owner", "resume", by=mine, senders=["person"])
+    ask("owner", "resume", by=mine, senders=[])
     dead = [ask("fred", "send", to_id="anna", message=TEXT)["number"] for _ in range(2)]
     ask("anna", "check")
     ask("anna", "release", ids=dead, refuse=True)
