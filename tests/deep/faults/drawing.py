@@ -277,7 +277,7 @@ NOT_DRAWN = {
     "post": "comes from outside; tests/core/test_posts.py has its rules, tests/answers its kills",
     **dict.fromkeys(
         (row.name for row in OWNER_ROWS),
-        "the owner's, who reads; tests/core/test_owner_mail.py, test_owner_view.py, test_pauses.py, test_resumes.py have its tables",
+        "the owner's; tests/core/test_owner_mail.py, test_owner_view.py, test_pauses.py, test_resumes.py have its tables",
     ),
     "keep": "decides what the sweep of read mail leaves, which the model does not follow (tests/core/test_retention.py)",
     "ping": "says the process's id and version; the server's, not the core's (tests/server, tests/e2e)",
