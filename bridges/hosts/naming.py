@@ -10,6 +10,7 @@ import os
 
 from bridges import host_sessions, saved_sessions
 from bridges.folder_names import clean, variants
+from broker.home.process_table import is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,9 +63,16 @@ def _ours(
     bound = [before] if before is not None else []
     if not shares:
         bound += [b for b in host_sessions.all_of(home) if host_sessions.follows(b, session, process, shares)]
-    paths = dict(saved_sessions.of_project(home, project, host))
     found = {b.name: {"token": b.token, **saved_sessions.find(home, b.project, b.name)} for b in bound}
-    return found | {name: saved_sessions.read_json(path) for name, path in paths.items() if name not in found}
+    folders = {name: saved_sessions.read_json(path) for name, path in saved_sessions.of_project(home, project, host)}
+    return found | {name: s for name, s in folders.items() if name not in found and not _beside(s, process)}
+
+
+def _beside(stored: dict[str, Any], process: tuple[int, str]) -> bool:
+    """Whether a running program has the name, such as the tools of a host without hooks; not one under this session's host."""
+    pid, _, started = str(stored.get("body", "")).partition("@")
+    lives = pid.isdigit() and is_alive(int(pid), started) is True
+    return lives and host_sessions.above_shells(int(pid)) != process[0]
 
 
 def git_branch(project: str) -> str:

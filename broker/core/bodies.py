@@ -12,6 +12,7 @@ from typing import Any
 
 from broker.core.batch import Batch, Incoming
 from broker.core.facts import Body
+from broker.core.standing import free_beside
 from broker.core.state import Mailbox, Session
 from broker.core.values import iso_term
 from broker.protocol.errors import IpcError
@@ -78,6 +79,7 @@ def check_free(batch: Batch, mailbox: Mailbox, request: Incoming, body: Body | N
         who=who(session.body),
         since=iso_term(batch, session.created_s),
         seen=iso_term(batch, mailbox.last_seen_s),
+        free=free_beside(batch, mailbox.name),
         holder={**holder(batch, session), "last_seen": iso_term(batch, mailbox.last_seen_s), "alive": alive(batch, mailbox)},
     )
 

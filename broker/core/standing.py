@@ -10,13 +10,14 @@ A name that was registered before it was reserved stays its holder's until it is
 """
 
 from enum import Enum, auto
+from itertools import count
 from typing import NamedTuple
 
 from broker.core.batch import Batch
 from broker.core.forwards import leads
 from broker.core.state import Group, Mailbox, State
 from broker.protocol.errors import IpcError
-from broker.protocol.names import is_name, is_reserved
+from broker.protocol.names import NAME_LENGTH, is_name, is_reserved
 
 
 class Kind(Enum):
@@ -67,6 +68,13 @@ def wanted(batch: Batch, name: str) -> Standing:
     if found.kind is Kind.RESERVED:
         raise IpcError("name_reserved", name=name)
     return found
+
+
+def free_beside(batch: Batch, name: str) -> str:
+    """The name with a number, for whoever can't have it; one that nobody has and for which no mail waits."""
+    numbered = (f"{name[: NAME_LENGTH - len(str(n)) - 1]}-{n}" for n in count(2))
+    found = ((other, standing(batch.state, other, batch.now.due_s)) for other in numbered)
+    return next(other for other, what in found if what.kind is Kind.FREE and what.waiting is None)
 
 
 def known_mailbox(batch: Batch, name: str) -> Mailbox:

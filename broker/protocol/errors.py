@@ -117,7 +117,7 @@ _ROWS = (
         "name_held",
         409,
         "{name} is held by {who} since {since}, last seen {seen}",
-        "Register another name, or take this one with force: its holder is told.",
+        "Register another name such as {free}, or take this one with force: its holder is told.",
     ),
     ErrorKind(
         "name_forwarding",

@@ -102,6 +102,7 @@ def test_another_takes_a_name_only_from_one_that_does_not_live(place: Core, case
     reply = take(place, OTHER if newcomer == "other body" else None, who="newcomer")
     assert reply.get("code") == ("name_held" if held else None), reply
     if held:
+        assert "such as bob-2, or" in reply["hint"]
         assert place.ask("bob", "whoami")["instance_id"] == "bob"  # nothing has changed
         assert take(place, OTHER, who="newcomer", force=True)["status"] == "ok"
     assert place.ask("newcomer", "whoami")["instance_id"] == "bob"

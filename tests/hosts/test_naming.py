@@ -302,3 +302,19 @@ def test_a_session_in_another_pid_namespace_keeps_its_name_while_it_is_present(
     assert Agent(shared, project=f"web{tag}", **host_process(processes)).start() == f"web{tag}-claude"
     bound.started = start  # as version 0.3.0 wrote it
     assert bound.live() and not bound.elsewhere()
+
+
+def test_the_name_of_a_program_that_runs_in_the_folder_without_hooks_is_left_to_it(
+    shared: Service, tag: str, processes: list[Any]
+) -> None:
+    web = f"web{tag}"
+    bare = Tools(Agent(shared, project=web))  # such as those of a host that has no hooks
+    processes.append(bare.process)
+    bare.call("register", instance_id=web)
+    assert Agent(shared, project=web, **host_process(processes)).start() == f"{web}-claude"
+    refused = Tools(Agent(shared, project="elsewhere"))
+    processes.append(refused.process)
+    assert f"Register another name such as {web}-2, or" in refused.call("register", instance_id=web)
+    assert f"Registered {web}-2" in refused.call("register", instance_id=f"{web}-2")
+    bare.close()
+    assert Agent(shared, project=web, **host_process(processes)).start() == web
