@@ -43,8 +43,8 @@ _GIVERS = ("check", "ask", "say")
 
 
 def gives_mail(tool: str) -> bool:
-    """True for a host's name of one of our tools that give mail, such as ``mcp__plugin_agent-ipc_ipc__check``."""
-    server, _, name = tool.rpartition("_")
+    """True for a host's name of one of our tools that give mail: ``mcp__plugin_agent-ipc_ipc__check``, ``ipc-check``."""
+    server, _, name = tool.replace("-", "_").rpartition("_")
     server = server.rstrip("_")
     return name in _GIVERS and (server == "ipc" or server.endswith("_ipc"))
 

@@ -15,6 +15,7 @@ from bridges.known_hosts import json_entries
 from bridges.known_hosts.catalogue import HERE, setup_of
 from bridges.known_hosts.start_command import environment, if_there, ipc_command, shell_words
 from broker.home.paths import working_folder
+from broker.protocol.errors import IpcError
 from broker.version import VERSION
 
 PLUGIN = "agent-ipc"
@@ -115,6 +116,16 @@ class Setup:
             lambda text: json_entries.with_entries(text, path, server=server, hooks=hooks),
             lambda text: json_entries.without_entries(text, path),
         )
+
+    def own_file(self, path: Path, text: str, *, mark: str) -> Edit:
+        """A file that is ours alone and has the mark; with an empty text no file. A file that is not ours stays."""
+
+        def put(found: str) -> str:
+            if found and mark not in found:
+                raise IpcError("bad_request", detail=f"{path} is not ours; it was left as it is")
+            return text
+
+        return Edit(path.resolve(), put, lambda found: "" if mark in found else found)
 
     def without_server(self, path: Path) -> Edit:
         """Takes out the server that an earlier version wrote there."""

@@ -53,7 +53,8 @@ def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks:
     _drop(config)
     if server is not None:
         config.setdefault("mcpServers", {})["ipc"] = server
-    merge(config.setdefault("hooks", {}), json.loads(json.dumps(hooks)))
+    if hooks:
+        merge(config.setdefault("hooks", {}), json.loads(json.dumps(hooks)))
     return text if json.dumps(config) == before else _text(config, text)
 
 

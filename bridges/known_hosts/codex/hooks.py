@@ -6,11 +6,10 @@ From the JSON schemas inside the 0.169.0 program. They allow no property that th
 
 from __future__ import annotations
 
-import re
-
 from bridges.known_hosts.claude_forms import context as context
 from bridges.known_hosts.claude_forms import hold as hold
 from bridges.known_hosts.claude_forms import permission as permission
+from bridges.known_hosts.patch_files import changed_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ WAKE = "queue"
 LOOK_S = 20.0
 """Seconds that a queued notice has to begin a turn: the host looks at its queue every 10 s (0.171.0)."""
 SHARES_PROCESS = True
-_PATCH = "*** Begin Patch"
-_PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
 
 
 def edited(given: dict[str, Any]) -> list[str]:
@@ -57,5 +54,4 @@ def edited(given: dict[str, Any]) -> list[str]:
     tool = given.get("tool_input")
     if given.get("tool_name") not in ("apply_patch", "Bash") or not isinstance(tool, dict):
         return []
-    patch = tool.get("command") or tool.get("input")
-    return [a or b for a, b in _PATCHED.findall(patch)] if isinstance(patch, str) and _PATCH in patch else []
+    return changed_by(tool.get("command") or tool.get("input"))

@@ -1,10 +1,7 @@
 """Gemini CLI: an extension folder. A project has no extensions, so there: entries in its settings.json."""
 
-from pathlib import Path
-
 from bridges.known_hosts.allowed_tools import ALLOWED
-from bridges.known_hosts.installation import PLUGIN, Edit, Installation, Setup
-from broker.protocol.errors import IpcError
+from bridges.known_hosts.installation import PLUGIN, Installation, Setup
 
 _MARK = "# of agent-ipc: ipc install gemini writes it, ipc uninstall gemini removes it\n"
 
@@ -17,20 +14,9 @@ def installation(setup: Setup) -> Installation:
     return setup.made(
         folder=config / "extensions" / PLUGIN,
         files=setup.files("gemini-extension.json", "hooks/hooks.json", "AGENT-MAIL.md"),
-        edits=[_policy(config / "policies" / f"{PLUGIN}.toml", setup.options.allow)],
+        edits=[setup.own_file(config / "policies" / f"{PLUGIN}.toml", policy() if setup.options.allow else "", mark=_MARK)],
         retired=[setup.without_server(config / "settings.json")],
     )
-
-
-def _policy(path: Path, allow: bool) -> Edit:
-    """A file that is ours alone, or no file. A file that is not ours stays."""
-
-    def put(text: str) -> str:
-        if text and not text.startswith(_MARK):
-            raise IpcError("bad_request", detail=f"{path} is not ours; it was left as it is")
-        return policy() if allow else ""
-
-    return Edit(path.resolve(), put, lambda text: "" if text.startswith(_MARK) else text)
 
 
 def policy() -> str:
