@@ -6,14 +6,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridges.known_hosts.allowed_tools import ALLOWED, ASKED
+from tests.install.user import User, user
 from tests.shell import IPC
+
+__all__ = ["user"]
 
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'
 HOOKS = '{\n    "hooks": {\n        "Stop": [{"hooks": [{"type": "command", "command": "mine"}]}]\n    }\n}'
@@ -21,54 +23,10 @@ TOML = '# mine\ntheme = "dark" # keep\n\n[mcp_servers.other]\ncommand = "x"'
 AT_ONCE = (("claude", "user"), ("gemini", "project"), ("codex", "user"))
 EVERY = [
     pytest.param(host, scope, marks=() if (host, scope) in AT_ONCE else pytest.mark.deep)
-    for host in ("claude", "gemini", "codex")
+    for host in ("claude", "gemini", "codex", "copilot")
     for scope in ("user", "project")
 ]
 ONE = ["claude", *(pytest.param(host, marks=pytest.mark.deep) for host in ("gemini", "codex"))]
-
-
-class User:
-    """A person's home with a project in it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.project = home / "project"
-        self.project.mkdir()
-        self.env = {"HOME": str(home), "IPC_HOME": str(home / "ipc"), "IPC_PORT": "0", "PATH": os.environ["PATH"]}
-
-    def run(self, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*IPC, *arguments], cwd=self.project, env={**self.env, **env}, capture_output=True, text=True, timeout=50
-        )
-
-    def ok(self, *arguments: str, **env: str) -> str:
-        done = self.run(*arguments, **env)
-        assert done.returncode == 0, (done.stdout, done.stderr)
-        return done.stdout
-
-    def files(self) -> dict[str, str]:
-        """Everything but our own data folder."""
-        found = {}
-        for path in self.home.rglob("*"):
-            name = str(path.relative_to(self.home))
-            if not name.startswith("ipc"):
-                found[name] = path.read_text() if path.is_file() else ""
-        return found
-
-    def write(self, name: str, text: str, mode: int = 0o640) -> Path:
-        path = self.home / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-        return path
-
-
-@pytest.fixture
-def user(home: Path) -> Iterator[User]:
-    user = User(home)
-    yield user
-    if (user.home / "ipc" / "run").exists():
-        user.run("down")
 
 
 def fill(user: User) -> None:
@@ -80,6 +38,7 @@ def fill(user: User) -> None:
         (".gemini/settings.json", JSON),
         (".codex/config.toml", TOML),
         (".codex/hooks.json", HOOKS),
+        (".copilot/mcp-config.json", JSON),
         ("project/.gemini/settings.json", JSON),
         ("project/.codex/config.toml", TOML),
     ):
