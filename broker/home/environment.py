@@ -24,7 +24,14 @@ HOST_SESSIONS = {
     "copilot": "COPILOT_AGENT_SESSION_ID",
 }
 """By host: the variable that names the session to what it starts."""
-HOST_MARKS = (*HOST_SESSIONS.values(), "CLAUDECODE", "CODEX_SANDBOX", "CODEX_SANDBOX_NETWORK_DISABLED", "GEMINI_CLI", "COPILOT_CLI")
+HOST_MARKS = (
+    *HOST_SESSIONS.values(),
+    "CLAUDECODE",
+    "CODEX_SANDBOX",
+    "CODEX_SANDBOX_NETWORK_DISABLED",
+    "GEMINI_CLI",
+    "COPILOT_CLI",
+)
 """Agents' hosts set at least one of these for the commands that they run."""
 HOST_PROGRAMS = frozenset(HOST_SESSIONS)
 """How the hosts' processes are named where they are no interpreter's."""
