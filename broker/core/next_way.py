@@ -68,6 +68,6 @@ def any_named(batch: Batch, mailbox: Mailbox, way: Way) -> bool:
 
 def is_by(sender: str, extra: bytes | None, senders: tuple[str, ...]) -> bool:
     """Whether one of the senders wrote the message. A person of another site is known by the address alone."""
-    if sender in senders:
+    if sender in senders and sender != PERSON:  # which an agent may be called
         return True
     return PERSON in senders and extra is not None and "@" not in sender and bool(msgpack.unpackb(extra).get(PERSON))

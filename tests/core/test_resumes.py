@@ -93,6 +93,7 @@ def test_a_webhook_starts_it_only_where_it_is_named(closed: ClosedAgent, named: 
 def test_a_person_of_another_site_is_known_by_the_address_alone() -> None:
     marked = msgpack.packb({"person": True})
     assert is_by("me", marked, ("person",)) and not is_by("me", None, ("person",))
+    assert not is_by("person", None, ("person",))  # an agent of that name
     assert not is_by("ada@rome", marked, ("person", "ada")) and is_by("ada@rome", None, ("ada@rome",))
 
 
