@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bridges.known_hosts.catalogue import hooks_of
 from tests.conftest import Service
 from tests.shell import IPC
 
@@ -15,7 +16,7 @@ RECORDED = Path(__file__).with_name("recorded")
 
 def recorded(name: str) -> dict[str, Any]:
     """An event as a host described it: Claude Code 2.1.331 and 2.1.332, Gemini CLI 0.61.0, Codex CLI 0.169.0 and 0.171.0 (its
-    PreToolUse of apply_patch is after its schema)."""
+    PreToolUse of apply_patch is after its schema), Copilot CLI 1.0.102."""
     given: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
     return given
 
@@ -35,7 +36,9 @@ class Agent:
         """The recorded event, as this session's."""
         known = RECORDED / f"{self.host}-{event}.json"
         body = recorded(known.stem) if known.exists() else {"hook_event_name": event.partition("-")[0]}
-        return json.dumps({**body, "session_id": self.session, "cwd": str(self.project), **fields}).encode()
+        own = {"session_id": self.session, "cwd": str(self.project), **fields}
+        names = hooks_of(self.host).FIELDS
+        return json.dumps({**body, **{names.get(name, name): value for name, value in own.items()}}).encode()
 
     def run(self, event: str, stdin: bytes, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
         command = [*IPC, "hook", self.host, event.partition("-")[0], *arguments]
@@ -52,11 +55,11 @@ class Agent:
     def context(self, event: str, *arguments: str, **fields: Any) -> str:
         """What was added for the model."""
         answer = self.hook(event, *arguments, **fields)
-        return str(answer.get("hookSpecificOutput", {}).get("additionalContext", ""))
+        return str(answer.get("hookSpecificOutput", answer).get("additionalContext", ""))
 
     def start(self, *arguments: str) -> str:
         """Begin the session; the name it got."""
-        event = "SessionStart-startup" if self.host == "claude" else "SessionStart"
+        event = {"claude": "SessionStart-startup", "copilot": "sessionStart"}.get(self.host, "SessionStart")
         text = self.context(event, *arguments)
         return text.partition("under the name ")[2].partition(".")[0]
 

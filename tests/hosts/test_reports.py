@@ -10,7 +10,7 @@ from bridges.known_hosts.catalogue import hooks_of
 from tests.conftest import Service
 from tests.hosts.agent import Agent, recorded
 
-MODULES = {host: hooks_of(host) for host in ("claude", "codex", "gemini")}
+MODULES = {host: hooks_of(host) for host in ("claude", "codex", "copilot", "gemini")}
 
 
 def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
@@ -40,6 +40,12 @@ def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
         ("codex-PostToolUse", "PostToolUse", "tool_ended Bash call-1"),
         ("gemini-AfterTool", "BeforeTool", "tool_began list_directory"),
         ("gemini-AfterTool", "AfterTool", "tool_ended list_directory"),
+        ("copilot-userPromptSubmitted", "userPromptSubmitted", "turn_began"),
+        ("copilot-preToolUse", "BeforeTool", "tool_began apply_patch"),
+        ("copilot-postToolUse", "postToolUse", "tool_ended apply_patch /home/me/web/notes.txt"),
+        ("copilot-postToolUseFailure", "postToolUseFailure", "tool_ended view"),
+        ("copilot-notification", "notification", "permission"),
+        ("copilot-sessionEnd", "sessionEnd", "ended"),
     ],
 )
 def test_an_event_of_a_host_is_reported_with_its_tool_call_and_files(name: str, called: str, told: str) -> None:
