@@ -300,6 +300,7 @@ def install(command: Parser) -> None:
     how = command.add_mutually_exclusive_group()
     how.add_argument("--print", dest="print_only", action="store_true", help="show what would be written")
     how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
+    how.add_argument("--plugin", metavar="DIR", help="write a plugin folder with the tools, for any program that takes one")
     command.add_argument("--name", help="register this name by itself in each session")
     command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
     command.add_argument("--approvals", action="store_true", help="have its permission prompts wait for ipc permit, too")

@@ -58,7 +58,7 @@ def completion(place: Place, options: argparse.Namespace) -> int:
     if shell not in SHELLS:
         raise IpcError("bad_request", detail="Say for which shell: bash, zsh or fish")
     parser = whole_parser()
-    _mark(parser, shtab.FILE)
+    _mark(parser, shtab.FILE, shtab.DIRECTORY)
     body = _FUNCTIONS.get(shell, "")
     functions = "\n".join(f"_ipc_{one}() {{ {body.format(list=one)}; }}" for one in _LISTS) if body else ""
     say(shtab.complete(parser, shell=shell, preamble=functions))
@@ -84,12 +84,12 @@ def live(place: Place, what: str) -> list[str]:
     return [name for name in names + groups if is_name(name)]  # a shell reads them: another version might have others
 
 
-def _mark(parser: Parser, file: object) -> None:
+def _mark(parser: Parser, file: object, folder: object) -> None:
     """Say of each argument in the parser what it is completed with."""
     for command, action in _arguments(parser):
         which = next((name for name, those in _LISTS.items() if action.dest in those), "")
-        if action.metavar == "FILE":
-            action.complete = file  # type: ignore[attr-defined]
+        if action.metavar in ("FILE", "DIR"):
+            action.complete = file if action.metavar == "FILE" else folder  # type: ignore[attr-defined]
         elif which and not action.choices and command not in _NOT_LIVE:
             action.complete = {  # type: ignore[attr-defined]
                 "bash": f"_ipc_{which}",

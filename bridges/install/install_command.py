@@ -5,10 +5,12 @@ A file of the host's is replaced whole, after a backup beside it. A second insta
 """
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
 
+from bridges.install import plugin_command
 from bridges.install.check import check
 from bridges.install.install_record import InstallRecord, replace
 from bridges.known_hosts import allowed_tools
@@ -24,6 +26,8 @@ from broker.protocol.errors import IpcError
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Exit status 0: installed, printed, or there already. With ``--check`` 1: a piece is missing or wrong."""
+    if options.plugin is not None:
+        return _plugin(options)
     if options.host is None:
         return _check_all(settings, options)
     record = InstallRecord(settings, options.host, options.scope)
@@ -64,6 +68,14 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         say(f"prompts  {facts.approvals}")
     say(f"next: {facts.next}")
     return 0
+
+
+def _plugin(options: argparse.Namespace) -> int:
+    given = [f"--{word}" for word in ("claims", "approvals", "rewake", "allow") if getattr(options, word)]
+    if options.host or given:
+        more = "names its folder alone" if options.host else f"takes no {given[0]}: its folder has tools and a skill"
+        raise IpcError("bad_request", detail=f"--plugin {more}. For a host with all of that: ipc install HOST")
+    return plugin_command.write(Path(os.path.abspath(os.path.expanduser(options.plugin))), options.name)
 
 
 _LASTING = "install agent-ipc where it stays, such as by uv tool install or pipx install, then ipc install again"

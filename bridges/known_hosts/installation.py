@@ -132,10 +132,15 @@ class Setup:
         return Edit(path.resolve(), lambda text: json_entries.without_server(text, path), lambda text: text)
 
 
+def our_server(name: str | None) -> dict[str, Any]:
+    """Our MCP server as most hosts write it, which registers a name by itself if one is given."""
+    command = ipc_command()
+    return {"command": command[0], "args": [*command[1:], "mcp", *(["--name", name] if name else [])], "env": environment()}
+
+
 def plan(host: str, scope: str, options: Options) -> Installation:
     """The whole installation for a host: for the user, or for the project in the present folder. Raises IpcError."""
-    command, name = ipc_command(), ["--name", options.name] if options.name else []
-    server = {"command": command[0], "args": [*command[1:], "mcp", *name], "env": environment()}
+    command = ipc_command()
     run = f"exec {shell_words(command)}"
     moved = f"{{ echo 'agent-ipc is no longer where it was installed from. Next: ipc install {host}'; exit 0; }}"
     setup = Setup(
@@ -144,7 +149,7 @@ def plan(host: str, scope: str, options: Options) -> Installation:
         options=options,
         user=Path.home(),
         project=Path(working_folder()),
-        server=server,
+        server=our_server(options.name),
         run=if_there(command) + run,
         start=if_there(command, moved) + run,
     )

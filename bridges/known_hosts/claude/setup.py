@@ -9,6 +9,7 @@ import os
 from bridges.known_hosts import json_entries
 from bridges.known_hosts.allowed_tools import ALLOWED
 from bridges.known_hosts.installation import PLUGIN, Installation, Setup
+from bridges.known_hosts.plugin_folder import both_forms
 
 _REASON = "allowed at ipc install claude; ipc install claude --no-allow takes it back"
 
@@ -26,10 +27,8 @@ def installation(setup: Setup) -> Installation:
 
 def _files(setup: Setup) -> dict[str, str]:
     options = setup.options
-    names = [".claude-plugin/plugin.json", ".mcp.json", "hooks/hooks.json", "skills/agent-mail/SKILL.md"]
-    if setup.scope == "user":
-        names.append("monitors/monitors.json")
-    files = setup.files(*names)
+    monitors = ["monitors/monitors.json"] if setup.scope == "user" else []
+    files = {**both_forms(setup.server), **setup.files("hooks/hooks.json", *monitors)}
     more = [n for n, wanted in (("claims", options.claims), ("rewake", options.rewake)) if wanted]
     if more or options.allow or options.approvals:
         hooks = json.loads(files["hooks/hooks.json"])
