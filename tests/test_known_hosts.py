@@ -165,7 +165,8 @@ def test_hooks_of_hosts_import_nothing_costly() -> None:
 
 
 @RUN_HOSTS
-def test_a_host_that_was_run_has_tests_with_its_program_and_names_its_session_to_shells(host: str) -> None:
+def test_a_host_that_was_run_has_recorded_events_tests_with_its_program_and_its_session_s_variable(host: str) -> None:
+    assert list((ROOT / "tests/hosts/recorded").glob(f"{host}-*.json"))
     tests = (path.read_text(encoding="utf-8") for path in (ROOT / "tests/hosts").glob("test_real_*.py"))
     assert any(f'shows("{host}"' in text for text in tests)
     assert host in HOST_SESSIONS
