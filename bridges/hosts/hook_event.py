@@ -28,6 +28,9 @@ class HookEvent:
     ) -> None:
         self.home = home
         self.host = host
+        needed = getattr(host, "NEEDS", {}).get(event)
+        if needed and not given.get(needed):
+            event = ""  # it is not what its name says
         self.called = event
         self.moment: str = host.EVENTS.get(event, "")
         self.ends_step: bool = event == host.STEP

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from bridges.hosts.hook_event import HookEvent
 
 _OF_SUBAGENTS = {"tool_began": "sign", "tool_ended": "sign", "permission": "permission", "answer": "answer"}
-_ASKS_ITS_USER = frozenset({"AskUserQuestion", "ExitPlanMode", "ask_user", "request_user_input"})
+_ASKS_ITS_USER = frozenset(
+    {"AskUserQuestion", "ExitPlanMode", "ask_user", "request_user_input", "ask_user_question", "exit_plan_mode"}
+)
 """Tools of hosts that wait for an answer of the user."""
 _TEXT, _PATHS, _PATH = 128, 64, 4096
 

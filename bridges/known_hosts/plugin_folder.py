@@ -33,8 +33,13 @@ def both_forms(server: dict[str, Any]) -> dict[str, str]:
         "mcp.json": _text({"$schema": _SCHEMA.format("mcp"), "mcpServers": {"ipc": portable}}),
         ".claude-plugin/plugin.json": _text({**_MANIFEST, "channels": [{"server": "ipc"}]}),
         ".mcp.json": _text({"mcpServers": {"ipc": server}}),
-        SKILL: (_FILES / SKILL).read_text(encoding="utf-8"),
+        **guide(),
     }
+
+
+def guide() -> dict[str, str]:
+    """The skill alone, for hosts that have a form of folder of their own."""
+    return {SKILL: (_FILES / SKILL).read_text(encoding="utf-8")}
 
 
 def marketplaces() -> dict[str, str]:

@@ -22,6 +22,7 @@ HOST_SESSIONS = {
     "codex": "CODEX_THREAD_ID",
     "gemini": "GEMINI_SESSION_ID",
     "copilot": "COPILOT_AGENT_SESSION_ID",
+    "qwen": "QWEN_CODE_SESSION_ID",
 }
 """By host: the variable that names the session to what it starts."""
 HOST_MARKS = (
@@ -31,6 +32,7 @@ HOST_MARKS = (
     "CODEX_SANDBOX_NETWORK_DISABLED",
     "GEMINI_CLI",
     "COPILOT_CLI",
+    "QWEN_CODE",
 )
 """Agents' hosts set at least one of these for the commands that they run."""
 HOST_PROGRAMS = frozenset(HOST_SESSIONS)

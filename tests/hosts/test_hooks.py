@@ -16,10 +16,10 @@ from tests.hosts.agent import RECORDED, Agent
 from tests.shell import IPC
 
 LINUX_F_SETPIPE_SZ = 1031
-PROMPT = {"claude": "UserPromptSubmit", "gemini": "BeforeAgent", "codex": "UserPromptSubmit"}
-TOOL = {"claude": "PostToolUse", "gemini": "AfterTool", "codex": "PostToolUse"}
-STOP = {"claude": "Stop", "gemini": "AfterAgent", "codex": "Stop"}
-HOSTS = pytest.mark.parametrize("host", ["claude", "gemini", "codex"])
+PROMPT = {"claude": "UserPromptSubmit", "gemini": "BeforeAgent", "codex": "UserPromptSubmit", "qwen": "UserPromptSubmit"}
+TOOL = {"claude": "PostToolUse", "gemini": "AfterTool", "codex": "PostToolUse", "qwen": "PostToolBatch"}
+STOP = {"claude": "Stop", "gemini": "AfterAgent", "codex": "Stop", "qwen": "Stop"}
+HOSTS = pytest.mark.parametrize("host", ["claude", "gemini", "codex", "qwen"])
 
 
 @HOSTS
@@ -39,6 +39,16 @@ def test_a_session_registers_and_its_mail_comes_with_prompt_and_tool(shared: Ser
         bob.send(f"web{tag}", "after the tool")
         assert "after the tool" in agent.context(TOOL[host])
         assert agent.hook(TOOL[host]) == agent.hook(STOP[host]) == {}
+
+
+def test_what_qwen_code_calls_a_prompt_after_a_tool_is_none(shared: Service, tag: str) -> None:
+    agent = Agent(shared, "qwen", f"web{tag}")
+    agent.start()
+    with shared.connect(f"bob{tag}") as bob:
+        bob.send(f"web{tag}", "waits for the end", land="turn")
+        assert agent.hook("UserPromptSubmit-after-tool") == {}
+        assert next(row for row in bob.list() if row["id"] == f"web{tag}")["presence"] == "idle"
+        assert "waits for the end" in agent.context("UserPromptSubmit")
 
 
 @pytest.mark.deep

@@ -10,7 +10,7 @@ from bridges.known_hosts.catalogue import hooks_of
 from tests.conftest import Service
 from tests.hosts.agent import Agent, recorded
 
-MODULES = {host: hooks_of(host) for host in ("claude", "codex", "copilot", "gemini")}
+MODULES = {host: hooks_of(host) for host in ("claude", "codex", "copilot", "gemini", "qwen")}
 
 
 def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
@@ -46,6 +46,14 @@ def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
         ("copilot-postToolUseFailure", "postToolUseFailure", "tool_ended view"),
         ("copilot-notification", "notification", "permission"),
         ("copilot-sessionEnd", "sessionEnd", "ended"),
+        ("qwen-UserPromptSubmit", "UserPromptSubmit", "turn_began"),
+        ("qwen-PreToolUse", "BeforeTool", "tool_began edit toolu_1795908844698_w6eormi0w"),
+        ("qwen-PreToolUse", "AfterTool", "tool_ended edit toolu_1795908844698_w6eormi0w /home/me/web/b.txt"),
+        ("qwen-AfterTool", "AfterTool", "tool_ended read_file toolu_1795908844698_w6eormi0w"),
+        ("qwen-PostToolUseFailure", "PostToolUseFailure", "tool_ended read_file toolu_1795908844757_8bpb16u4o"),
+        ("qwen-PermissionRequest", "PermissionRequest", "permission run_shell_command"),
+        ("qwen-Notification", "Notification", "turn_ended"),
+        ("qwen-SessionEnd", "SessionEnd", "ended"),
     ],
 )
 def test_an_event_of_a_host_is_reported_with_its_tool_call_and_files(name: str, called: str, told: str) -> None:

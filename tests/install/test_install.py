@@ -20,13 +20,13 @@ __all__ = ["user"]
 JSON = '{"theme": "dark", "mcpServers": {"other": {"command": "x"}}}'
 HOOKS = '{\n    "hooks": {\n        "Stop": [{"hooks": [{"type": "command", "command": "mine"}]}]\n    }\n}'
 TOML = '# mine\ntheme = "dark" # keep\n\n[mcp_servers.other]\ncommand = "x"'
-AT_ONCE = (("claude", "user"), ("gemini", "project"), ("codex", "user"))
+AT_ONCE = (("claude", "user"), ("gemini", "project"), ("codex", "user"), ("qwen", "user"))
 EVERY = [
     pytest.param(host, scope, marks=() if (host, scope) in AT_ONCE else pytest.mark.deep)
-    for host in ("claude", "gemini", "codex", "copilot")
+    for host in ("claude", "gemini", "codex", "copilot", "qwen")
     for scope in ("user", "project")
 ]
-ONE = ["claude", *(pytest.param(host, marks=pytest.mark.deep) for host in ("gemini", "codex"))]
+ONE = ["claude", *(pytest.param(host, marks=pytest.mark.deep) for host in ("gemini", "codex", "qwen"))]
 
 
 def fill(user: User) -> None:
@@ -274,6 +274,7 @@ ALLOWED_FILES = {
     "claude": ".claude/skills/agent-ipc/hooks/hooks.json",
     "gemini": ".gemini/policies/agent-ipc.toml",
     "codex": ".codex/config.toml",
+    "qwen": ".qwen/extensions/agent-ipc/qwen-extension.json",
 }
 
 
@@ -290,6 +291,9 @@ def allowed_in(user: User, host: str) -> dict[str, str]:
             names = [f"mcp__plugin_agent-ipc_ipc__{tool}" for tool in (*ALLOWED, *ASKED)]
             found |= {n.rpartition("__")[2]: verdict for n in names if re.search(group["matcher"], n)}
         return found
+    if host == "qwen":  # it trusts all tools of a server that it is offered
+        server = json.loads(path.read_text())["mcpServers"]["ipc"]
+        return dict.fromkeys({*ALLOWED, *ASKED} - {*server["excludeTools"]}, "allow") if server.get("trust") else {}
     if not path.exists():
         return {}
     table = tomllib.loads(path.read_text())
