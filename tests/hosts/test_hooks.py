@@ -382,7 +382,7 @@ def test_every_recorded_event_is_known_to_its_host() -> None:
     for path in RECORDED.glob("*.json"):
         host, event = path.stem.split("-")[:2]
         known = hooks_of(host)
-        assert event in {**known.EVENTS, **known.REPORTS} or (event == "Notification" and known.NOTIFIED)
+        assert event in {**known.EVENTS, **known.REPORTS} or (event.lower() == "notification" and known.NOTIFIED)
 
 
 def test_a_host_that_leaves_the_pipe_open_is_answered_when_its_object_is_whole(
