@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     try:
         host, event, name = parsed(arguments)
         silent = host.SILENT
-        if HookAnswers(HookEvent(home, host, event, name, *read_input()), lambda answer: _write(home, answer)).answer():
+        if HookAnswers(HookEvent(home, host, event, name, *read_input(host)), lambda answer: _write(home, answer)).answer():
             return 0
     except IpcError as e:
         note(home, "info", "hook_without_service", arguments=arguments, code=e.code, text=e.text)

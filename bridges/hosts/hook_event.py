@@ -98,7 +98,7 @@ def parsed(arguments: list[str]) -> tuple[ModuleType, str, str | None]:
     return hooks_of(words[0]), words[1], name
 
 
-def read_input() -> tuple[dict[str, Any], bytes]:
+def read_input(host: ModuleType) -> tuple[dict[str, Any], bytes]:
     """(the JSON object on standard input, its text); both empty if there is none.
 
     Reads to the end of input, to the end of an object if the host leaves the pipe open, or until nothing came for 2 s.
@@ -113,7 +113,7 @@ def read_input() -> tuple[dict[str, Any], bytes]:
         if not part or (whole and _object(b"".join(parts))):
             break
     raw = b"".join(parts)
-    return _object(raw) or (_head(raw) if size > _INPUT_BYTES else {}), raw
+    return _object(raw) or (_head(raw, host.FIELDS) if size > _INPUT_BYTES else {}), raw
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -124,14 +124,14 @@ def _object(raw: bytes) -> dict[str, Any]:
     return given if isinstance(given, dict) else {}
 
 
-def _head(raw: bytes) -> dict[str, Any]:
+def _head(raw: bytes, fields: dict[str, str]) -> dict[str, Any]:
     """The fields we need, from the beginning of an input that is too long. Hosts write them first."""
     import re
 
     head = raw[:65536].decode("utf-8", "replace")
     found = {}
     for key in ("session_id", "cwd", "agent_id", "tool_name", "tool_use_id"):
-        match = re.search(rf'"{key}"\s*:\s*("(?:[^"\\]|\\.)*")', head)
+        match = re.search(rf'"{fields.get(key, key)}"\s*:\s*("(?:[^"\\]|\\.)*")', head)
         if match:
             found[key] = json.loads(match[1])
     return found

@@ -245,6 +245,16 @@ def test_a_message_too_long_for_a_context_is_announced_once_after_tools_and_stay
         assert [len(m.content) for m in web.check()] == [9500]
 
 
+@pytest.mark.deep
+@pytest.mark.parametrize(("host", "event"), [("claude", "PostToolUse"), ("copilot", "postToolUse")])
+def test_a_tool_s_output_of_more_than_32_mib_hides_no_session(shared: Service, tag: str, host: str, event: str) -> None:
+    agent = Agent(shared, host, f"web{tag}")
+    agent.start()
+    with shared.connect(f"bob{tag}") as bob:
+        bob.send(f"web{tag}", "after the long tool")
+    assert "after the long tool" in agent.context(event, tool_response="x" * (33 * 1024 * 1024))
+
+
 @HOSTS
 def test_a_sender_can_not_forge_the_fence_or_hide_text(shared: Service, tag: str, host: str) -> None:
     agent = Agent(shared, host, f"web{tag}")
