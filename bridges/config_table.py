@@ -43,6 +43,15 @@ class ConfigTable:
             self.fail(key, f"knows {', '.join(known)}, and not {wrong[0]!r}")
         return tuple(value)
 
+    def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        return tuple(self._take(key, list, list(default)))
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        value = self._take(key, (int, float), default)
+        if isinstance(value, bool) or not low <= value <= high:
+            self.fail(key, f"must be a number from {low:g} to {high:g}, not {value}")
+        return float(value)
+
     def secret(self, key: str) -> str:
         """The secret itself, or what the file ``KEY_file`` holds, whose path may begin at the data folder."""
         given, file = self.text(key), self.text(f"{key}_file")
@@ -76,14 +85,14 @@ class ConfigTable:
         what = f"{self.name}.{key}" if key else self.name
         raise SettingsError(f"{self._path} line {self._line(key)}: {what} {problem}")
 
-    def _take(self, key: str, kind: type, default: Any) -> Any:
+    def _take(self, key: str, kind: type | tuple[type, ...], default: Any) -> Any:
         self._taken.append(key)
         value: Any = self._values.get(key, default)
         right = isinstance(value, kind)
         if kind is list and right:
             right = all(isinstance(one, str) for one in value)
         if not right:
-            self.fail(key, f"must be {_WORDS[kind]}")
+            self.fail(key, f"must be {_WORDS[kind] if isinstance(kind, type) else 'a number'}")
         return value
 
     def _line(self, key: str) -> int:

@@ -35,7 +35,10 @@ class Binding:
         "holds",
         "host",
         "look_s",
+        "mode",
+        "modes",
         "name",
+        "path",
         "pid",
         "project",
         "reach",
@@ -62,6 +65,9 @@ class Binding:
         channel: bool = False,
         wake: bool = False,
         reach: list[str] | None = None,
+        mode: str = "",
+        modes: list[str] | None = None,
+        path: str = "",
     ) -> None:
         self.host = host
         self.session = session
@@ -82,6 +88,20 @@ class Binding:
         self.wake = wake
         """A process of ours queues a message for the session when it is idle."""
         self.reach = reach or []
+        self.mode = mode
+        """The permission mode in which it began, as its hooks told it first; empty if they tell none."""
+        self.modes = modes or []
+        """All that they told since it was begun anew for the first time, the last told at the end."""
+        self.path = path
+        """PATH, by which its host's program is found again."""
+
+    def tell_mode(self, mode: str) -> bool:
+        """A hook tells the mode that the session is in. True if that is worth keeping."""
+        if not mode or (self.mode and self.modes[-1:] == [mode]):
+            return False
+        self.mode = self.mode or mode
+        self.modes = [*(m for m in self.modes if m != mode), mode]
+        return True
 
     def live(self) -> bool:
         """True while the host's process runs the session. A process of another pid namespace is not seen."""

@@ -32,13 +32,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bridges.host_sessions import Binding
     from bridges.host_turns import Turns
     from bridges.hosts.hook_event import HookEvent
+    from bridges.started_bodies import Opening
 
 _START_S = 8.0
 _READ = "The check tool of the ipc server reads them"
 _LEAST_CHARS = 800
 """Characters of room below which a turn gets no more mail."""
+
+
+class _Unused:
+    """The block where no bodies are started."""
+
+    def __enter__(self) -> str:
+        return ""
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def taken_up(event: HookEvent) -> Opening | _Unused:
+    """The moment in which the host's process takes up the session (bridges.started_bodies)."""
+    if not os.path.isdir(os.path.join(event.home, "resume")):
+        return _Unused()
+    from bridges.started_bodies import Opening
+
+    return Opening(event.home, event.session)
 
 
 class HookAnswers:
@@ -68,8 +88,12 @@ class HookAnswers:
             work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
             session = AgentSession(event.home, door, binding)
             try:
-                if binding.ended and moment not in ("", "end"):
-                    session.revive(turns.working)
+                revives = binding.ended and moment not in ("", "end")
+                if revives or moment == "prompt":
+                    with taken_up(event) as ended:
+                        if revives or ended:
+                            session.revive(turns.working)
+                self.keep_mode(binding)
                 if report is not None and moment != "stop":
                     session.tell(**report)
                 answered = False
@@ -87,7 +111,9 @@ class HookAnswers:
         from bridges.hosts.session_start import register
 
         with QuickConnection(Place(self.event.home), autostart=True, door="hook") as door:
-            binding = register(door, self.event, timeout_s=_START_S)
+            with taken_up(self.event) as ended:
+                binding = register(door, self.event, timeout_s=_START_S)
+            self.keep_mode(binding)
             session = AgentSession(self.event.home, door, binding)
             turns = host_turns.load(self.event.home, self.event.session)
             if self.event.given.get("source") != "compact":  # a compaction is within a turn
@@ -98,7 +124,14 @@ class HookAnswers:
             turns.told = ""
             host_turns.save(self.event.home, self.event.session, turns)
             intro = f"agent-ipc: other agents write to you under the name {binding.name}. Their mail comes by itself."
+            if ended:
+                intro += " Until your user opened this session now, it went on by itself, started by mail; that run was ended."
             return self.deliver(session, turns, None, intro=intro)
+
+    def keep_mode(self, binding: Binding) -> None:
+        """Keep the permission mode that the event tells, which a subagent may have of its own."""
+        if binding.tell_mode("" if self.event.given.get("agent_id") else self.event.text("permission_mode")):
+            host_sessions.save(self.event.home, binding)
 
     def tell_loss(self, name: str, turns: Turns, how: str) -> bool:
         """Tell the model, once, that the session has lost its name to another, and what it can do."""

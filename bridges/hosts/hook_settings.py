@@ -6,6 +6,8 @@ context_chars = 9000    # how many characters of mail the hooks of one turn add
 look_s = 8              # seconds that a notice has to begin a turn before the next way is tried
 channel = false         # the host was started so that it takes our channel's notifications
 
+[hosts.resume]          # bridges.resume.resume_settings
+
 [hosts.names]
 "/home/me/project" = "fred"
 """
@@ -22,7 +24,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KNOWN: dict[str, type] = {"stop_holds": int, "context_chars": int, "look_s": int, "channel": bool, "wake": bool, "names": dict}
+KNOWN: dict[str, type] = {
+    "stop_holds": int,
+    "context_chars": int,
+    "look_s": int,
+    "channel": bool,
+    "wake": bool,
+    "names": dict,
+    "resume": dict,
+}
 _LIMITS: dict[str, tuple[int, int]] = {"stop_holds": (0, 8), "context_chars": (1000, 9500), "look_s": (1, 600)}
 
 

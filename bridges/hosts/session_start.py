@@ -68,6 +68,9 @@ def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Bi
 def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], table: dict[str, Any]) -> Binding:
     """The session under its name, with the settings that it keeps to its end."""
     queued = saved_sessions.key() is None and event.host.WAKE == "queue" and table.get("wake", True)
+    before = host_sessions.load(event.home, event.session)
+    if before is not None and before.session != event.session:
+        before = None
     binding = host_sessions.Binding(
         host=event.host.NAME,
         session=event.session,
@@ -81,6 +84,9 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
         look_s=table.get("look_s", event.host.LOOK_S if queued else host_sessions.LOOK_S),
         channel=table.get("channel", False),
         wake=queued and can_queue(process[0]),
+        mode=before.mode if before is not None and before.runs_in(*process) else "",
+        modes=before.modes if before is not None else [],  # what the session may do is known from all of its runs
+        path=os.environ.get("PATH", ""),
     )
     binding.reach = waking.reach_of_hooks(binding)
     return binding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
+from typing import Any
 
 RUN, DOCUMENT = "run", "document"
 
@@ -33,6 +34,12 @@ class HostFacts:
     """Seconds that it waits for a tool unless told otherwise; 0 where that is not known."""
     tools: dict[str, str] = field(default_factory=dict)
     """``allowed`` and ``asked``: in which of its modes the mail tools run, with and without ``--allow``."""
+    resume: dict[str, Any] = field(default_factory=dict)
+    """How a closed session goes on without a terminal, under the same id; empty where that was never seen. ``command``: the
+    words behind the program, with ``{session}``, ``{prompt}`` and, in words of their own, ``{mode}``, ``{turns}``,
+    ``{dollars}``, which the lists of these names take the place of. ``modes``: the permission modes that its hooks tell, the
+    one that allows least first; a session that was in any other is not started again. ``drop``: variables that a session sets
+    for what it starts."""
     approvals: str = ""
     """What becomes of its permission prompts with ``--approvals``; empty where no hook can answer them."""
 

@@ -118,6 +118,8 @@ class Settings:
     """The key of another machine's broker ($IPC_KEY_FILE only): with it clients connect there, and nothing is started here."""
     notify: bool = False
     """config.toml has a table ``notify``: a process tells the person what waits (bridges/notify reads the table)."""
+    resume: bool = False
+    """``[hosts.resume]`` names agents: a process starts their closed sessions again (bridges/resume reads the table)."""
     instance_rate_limits: Mapping[str, float] = {}
     """Messages/s by instance name, from ``[instances.NAME] rate_limit`` in config.toml."""
     origins: Mapping[str, str] = {}
@@ -126,7 +128,7 @@ class Settings:
     def __init__(self, *, home: Path, **values: Any) -> None:
         """What is not given has its default."""
         for name in values:
-            if name not in SETTINGS and name not in ("key_file", "notify", "instance_rate_limits", "origins"):
+            if name not in SETTINGS and name not in ("key_file", "notify", "resume", "instance_rate_limits", "origins"):
                 raise TypeError(f"there is no setting {name}")
         self.__dict__.update({**_DEFAULTS, **values}, home=home)
 
@@ -268,6 +270,8 @@ def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) ->
         elif key in _SECTIONS and isinstance(raw, dict):
             if key == "notify":
                 values[key] = True
+            elif key == "hosts" and isinstance(raw.get("resume"), dict) and raw["resume"].get("names"):
+                values["resume"] = True
         elif key not in SETTINGS:
             raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(SETTINGS)}")
         else:

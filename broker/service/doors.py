@@ -34,5 +34,6 @@ DOORS = (
     DoorRow("bridges.web", setting="web"),
     DoorRow("bridges.answers", setting="answers"),
     DoorRow("bridges.notify", setting="notify"),
+    DoorRow("bridges.resume", setting="resume"),
     DoorRow("bridges.mcp", socket_of=mcp_socket),
 )

@@ -1,0 +1,1 @@
+"""The door that starts a closed session again when mail comes for it."""

@@ -1,0 +1,280 @@
+"""The process that starts closed sessions again when mail comes for them (``[hosts.resume]`` of config.toml).
+
+    watch_all --changed--> look: which agents are closed and may be started --> the way resume is armed at the broker
+    mail of a named sender --> push wake --> starter (bridges.resume.starter) becomes the body --> its hooks, the mail, its end
+
+One body at a time. While one runs, in quiet hours, and when an agent was started often enough, its way is not armed: the mail
+waits, and is told of once it is armed again. This process may be killed at any time: what it needs is in files, and a body
+that runs is found again by its record. Told to stop it ends the body in order. ``run/resume.json`` says of each agent why it
+would not be started now: ``{"pid", "error", "agents": {NAME: why or ""}, "runs": {NAME: until}}``.
+"""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import time
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from bridges import host_sessions, started_bodies
+from bridges.resume import starter, starts
+from bridges.resume.readiness import Closed, NotReadyError, check_hours, closed_session
+from bridges.resume.resume_settings import ResumeSettings, read_resume
+from bridges.started_bodies import StartedBody
+from bridges.tasks import end_tasks
+from broker.client.aio import AsyncConnection
+from broker.home.files import make_folder, owner_key
+from broker.home.logs import Log
+from broker.home.paths import python
+from broker.protocol.errors import IpcError, RemoteError, SettingsError
+from broker.service.door_process import DoorProcess
+
+PACE_S = 0.5
+LOOK_S = 60.0
+"""A look without word of a change: quiet hours begin and end, and a host that was killed says nothing."""
+SIGN_S = 90.0
+"""Seconds that a host has to begin a turn."""
+_ASK_S = 15.0
+_RETRY_S = 0.5
+_BEGIN_S = 20.0
+"""Seconds that the starter has to become the body."""
+_POLL_S = 0.1
+
+
+async def serve(process: DoorProcess) -> None:
+    """Start sessions until told to stop."""
+
+    def say(error: str | None, **more: Any) -> None:
+        process.say(error=error, **more)
+
+    home = str(process.settings.home)
+    wanted = await process.opened(lambda: read_resume(home), str, say, SettingsError)
+    if wanted is None:
+        return
+    make_folder(started_bodies.folder(home))
+    broker = AsyncConnection(process.settings, autostart=not process.supervised, door="resume")
+    resumer = Resumer(home, broker, wanted, process.log, say)
+    working = asyncio.ensure_future(resumer.run())
+    process.log.info("resume_started", names=wanted.names, senders=wanted.senders)
+    try:
+        await process.stopping.wait()
+    finally:
+        await end_tasks([working])
+        await resumer.end_all()
+        await broker.close()
+
+
+class Resumer:
+    """What is armed, and what runs."""
+
+    def __init__(self, home: str, broker: AsyncConnection, wanted: ResumeSettings, log: Log, say: Any) -> None:
+        self._home = home
+        self._broker = broker
+        self._key = owner_key(home)
+        self._wanted = wanted
+        self._log = log
+        self._say = say
+        self._armed: dict[str, tuple[str, int]] = {}
+        """By name: the token of the session that is armed, and the request that the broker's pushes name."""
+        self._why: dict[str, str] = {}
+        self._watched: dict[str, asyncio.Task[None]] = {}
+        """The watch over each body that runs, by its session."""
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._one = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._lost = asyncio.Event()
+        broker.on_link = self._linked
+
+    async def run(self) -> None:
+        """Look whenever something has changed, until cancelled."""
+        watching = asyncio.ensure_future(self._watch_all())
+        try:
+            while True:
+                self._changed.clear()
+                with contextlib.suppress(IpcError):  # the broker is away; the next connection brings a change
+                    await self._look()
+                await asyncio.sleep(PACE_S)  # the broker sets no pace, so this does
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), LOOK_S)
+        finally:
+            await end_tasks([watching, *self._watched.values(), *self._tasks])
+
+    async def end_all(self) -> None:
+        for body in started_bodies.all_of(self._home):
+            if body.runs():
+                await asyncio.to_thread(started_bodies.end, self._home, body, "the service was stopped")
+                self._log.info("body_ended", name=body.name, why="the service was stopped")
+
+    # what is armed
+
+    async def _look(self) -> None:
+        """Report hosts that were killed, watch the bodies that run, arm and disarm."""
+        await self._own("overview")  # without it the broker tells of no further change
+        for gone in host_sessions.lost(self._home):
+            await self._broker.request(gone, _ASK_S)
+        running = [body for body in started_bodies.all_of(self._home) if started_bodies.lives(self._home, body)]
+        for body in running:
+            self._keep_watch(body)
+        for name in self._wanted.names:
+            try:
+                closed = self._ready(name, running)
+                await self._arm(name, closed)
+                why = ""
+            except NotReadyError as e:
+                why = str(e)
+                if not any(body.name == name and not body.began for body in running):  # its notice is out, its turn to come
+                    await self._disarm(name)
+            if self._why.get(name) != why:
+                self._log.info("would_start" if not why else "would_not_start", name=name, **({"why": why} if why else {}))
+            self._why[name] = why
+        until = {body.name: datetime.fromtimestamp(body.until_s).isoformat(timespec="seconds") for body in running}
+        self._say(None, agents=self._why, runs=until)
+
+    def _ready(self, name: str, running: list[StartedBody]) -> Closed:
+        """Raises NotReadyError."""
+        if mine := next((body for body in running if body.name == name), None):
+            raise NotReadyError(f"it runs, started for mail #{mine.newest}")
+        if running:
+            raise NotReadyError(f"{running[0].name} runs, started for mail, and bodies run one at a time")
+        closed = closed_session(self._home, name)
+        check_hours(self._wanted, name, starts.read(self._home), datetime.now())
+        return closed
+
+    async def _arm(self, name: str, closed: Closed) -> None:
+        token = closed.binding.token
+        if self._armed.get(name, ("", 0))[0] == token:
+            return
+        await self._disarm(name)
+        fields = {"by": token, "senders": list(self._wanted.senders), "look_s": SIGN_S}
+        number, future = self._broker.begin({"action": "resume", "session_token": self._key, **fields}, _ASK_S)
+        self._broker.on_push[number] = partial(self._pushed, name)
+        self._armed[name] = token, number
+        reply = await future
+        if reply.get("status") != "ok":
+            self._broker.end_pushes(number)
+            self._armed.pop(name, None)
+            raise NotReadyError(str(reply.get("message", "the broker refuses it")))
+
+    async def _disarm(self, name: str) -> None:
+        token, number = self._armed.pop(name, ("", 0))
+        if token:
+            self._broker.end_pushes(number)
+            with contextlib.suppress(RemoteError):  # the session was replaced, and the way with it
+                await self._own("resume", by=token, senders=[])
+
+    # a start
+
+    def _pushed(self, name: str, push: dict[str, Any]) -> None:
+        if push.get("push") == "wake":
+            task = asyncio.ensure_future(self._start(name, str(push["newest"])))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif push.get("push") == "session_replaced":
+            self._armed.pop(name, None)
+            self._changed.set()
+
+    async def _start(self, name: str, newest: str) -> None:
+        token = self._armed.get(name, ("", 0))[0]
+        async with self._one:
+            try:
+                running = [body for body in started_bodies.all_of(self._home) if started_bodies.lives(self._home, body)]
+                closed = self._ready(name, running)
+                body = await self._become(closed, newest)
+            except (NotReadyError, OSError) as e:
+                result = "failed"
+                self._log.warning("not_started", name=name, mail=newest, why=str(e))
+            else:
+                result = "given"
+                self._keep_watch(body)
+                fields = {"session": body.session, "host": body.host, "mode": closed.mode, "attempt": body.attempt}
+                self._log.info("body_started", name=name, mail=newest, pid=body.pid, **fields)
+        with contextlib.suppress(IpcError):
+            said = {"action": "way", "session_token": token, "way": "resume", "result": result}
+            await self._broker.request(said, _ASK_S)
+        self._changed.set()
+
+    async def _become(self, closed: Closed, newest: str) -> StartedBody:
+        """The body, once its process has become it. Raises NotReadyError, OSError."""
+        binding = closed.binding
+        starts.add(self._home, starts.Start(binding.name, time.time(), int(newest)))
+        order = {
+            "home": self._home,
+            "session": binding.session,
+            "newest": int(newest),
+            "command": closed.command(newest, self._wanted),
+            "path": binding.path,
+            "drop": closed.facts.resume.get("drop", []),
+            "minutes": self._wanted.minutes,
+        }
+        null = subprocess.DEVNULL
+        command = [*python(), "-m", "bridges.resume.starter", json.dumps(order)]
+        child = subprocess.Popen(  # noqa: S603 (our own program)
+            command, cwd=self._home, stdin=null, stdout=null, stderr=null, start_new_session=True
+        )
+        self._children[child.pid] = child
+        end_s = time.monotonic() + _BEGIN_S
+        while time.monotonic() < end_s:
+            body = started_bodies.of_session(self._home, binding.session)
+            if body is not None and body.pid == child.pid:
+                return body
+            if (status := child.poll()) is not None:
+                raise NotReadyError(starter.WORDS.get(status, f"its starter ended with status {status}"))
+            await asyncio.sleep(_POLL_S)
+        child.kill()
+        raise NotReadyError(f"its starter did not begin within {_BEGIN_S:.0f} s")
+
+    def _keep_watch(self, body: StartedBody) -> None:
+        if body.session not in self._watched:
+            self._watched[body.session] = asyncio.ensure_future(self._watch(body))
+
+    async def _watch(self, body: StartedBody) -> None:
+        """End the body when its time is over, and tell that it ended."""
+        while started_bodies.lives(self._home, body):
+            await asyncio.sleep(_POLL_S)
+            if time.time() > body.until_s:
+                minutes = round((body.until_s - body.at_s) / 60)
+                await asyncio.to_thread(started_bodies.end, self._home, body, f"its {minutes} minutes were over")
+            if (child := self._children.get(body.pid)) is not None:
+                child.poll()
+            body = started_bodies.of_session(self._home, body.session) or body
+        child = self._children.pop(body.pid, None)
+        status = None if child is None else child.poll()
+        fields = {"status": status, "began": body.began, "after_s": round(time.time() - body.at_s)}
+        self._log.info("body_ended", name=body.name, mail=str(body.newest), why=body.ended or "its turn was over", **fields)
+        self._watched.pop(body.session, None)
+        self._changed.set()
+
+    # the broker
+
+    async def _own(self, action: str, **fields: Any) -> dict[str, Any]:
+        reply = await self._broker.request({"action": action, "session_token": self._key, **fields}, _ASK_S)
+        if reply.get("status") != "ok":
+            raise RemoteError(reply)
+        return reply
+
+    async def _watch_all(self) -> None:
+        """Keep the subscription to changes. Each new one counts as a change."""
+        while True:
+            self._lost.clear()
+            number, future = self._broker.begin({"action": "watch_all", "session_token": self._key}, _ASK_S)
+            self._broker.on_push[number] = lambda _push: self._changed.set()
+            try:
+                reply = await future
+                if reply.get("status") == "ok":
+                    self._changed.set()
+                    await self._lost.wait()
+                else:
+                    await asyncio.sleep(_RETRY_S)
+            finally:
+                self._broker.end_pushes(number)
+
+    def _linked(self, up: bool) -> None:
+        if not up:
+            for _token, number in self._armed.values():
+                self._broker.end_pushes(number)
+            self._armed.clear()
+            self._lost.set()
+            self._changed.set()
