@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridges.web": DOOR | {"bridges.view"},
     "bridges.answers": DOOR,
     "bridges.notify": DOOR | {"bridges.view"},
+    "bridges.resume": DOOR,
     "bridges.export": DOOR,
     "bridges.cli": DOOR | {"bridges.install", "store.backup", "store.doctor", "store.repair_words"},
     "bridges.hosts": DOOR,

@@ -9,7 +9,16 @@ import time
 from collections.abc import Callable
 
 from bridges.cli import user_service, user_unit
-from bridges.cli.service_state import answers_line, ask, differences, door_state, notify_line, page_line, repair_kept
+from bridges.cli.service_state import (
+    answers_line,
+    ask,
+    differences,
+    door_state,
+    notify_line,
+    page_line,
+    repair_kept,
+    resume_line,
+)
 from bridges.cli.sites import state
 from bridges.cli.status import clock_line, gate_line
 from bridges.plurals import number_of
@@ -52,6 +61,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         "page": _page,
         "answers": _answers,
         "notify": _notify,
+        "resume": _resume,
         "sites": _sites,
         "hosts": _hosts,
         "unit": _unit,
@@ -212,6 +222,15 @@ def _answers(settings: Settings) -> Finding:
     if settings.answers:
         return "warn", f"{settings.answers} is not served; run: ipc down, ipc up"
     return "ok", "closed to links and webhooks; docs/notifications.md says how to open it"
+
+
+def _resume(settings: Settings) -> Finding:
+    told = door_state(settings, "resume.json")
+    if told:
+        return ("FAIL" if told["error"] else "ok"), resume_line(told)
+    if settings.resume:
+        return "warn", "does not run; run: ipc down, ipc up"
+    return "ok", "no agent is started by mail (no [hosts.resume]; docs/resume.md)"
 
 
 def _notify(settings: Settings) -> Finding:

@@ -83,6 +83,17 @@ def notify_line(state: dict[str, Any]) -> str:
     return f"{', '.join(state['channels']) or 'no channel'}; ipc notify shows what became of each"
 
 
+def resume_line(state: dict[str, Any]) -> str:
+    """What the living process that starts closed agents again says of each of them."""
+    if state["error"]:
+        return f"starts nobody: {state['error']}"
+    runs = state.get("runs", {})
+    return "; ".join(
+        f"{name}: {f'runs for mail until {runs[name]}' if name in runs else why or 'closed, and mail starts it'}"
+        for name, why in state.get("agents", {}).items()
+    )
+
+
 def read_state(path: Path) -> dict[str, Any]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,17 @@ import argparse
 from typing import Any
 
 from bridges.cli import sites
-from bridges.cli.service_state import answers_line, ask, differences, door_state, notify_line, page_line, repair_line, shown
+from bridges.cli.service_state import (
+    answers_line,
+    ask,
+    differences,
+    door_state,
+    notify_line,
+    page_line,
+    repair_line,
+    resume_line,
+    shown,
+)
 from bridges.fence import one_line
 from bridges.plurals import number_of
 from bridges.terminal import ago, complain, doing, say, say_json, style, table
@@ -16,7 +26,7 @@ from broker.service.launcher import supervisor_state
 
 OK, NOT_RUNNING = 0, 3
 _SET_S = 2.0
-_DOORS = {"page": "web.json", "answers": "answers.json", "notify": "notify.json"}
+_DOORS = {"page": "web.json", "answers": "answers.json", "notify": "notify.json", "resume": "resume.json"}
 """What a person's doors say of themselves, by their names in --json."""
 
 
@@ -68,6 +78,8 @@ def _say_service(settings: Settings, found: dict[str, Any], door: dict[str, Any]
         say(f"answers  {answers_line(listener, settings)}")
     if told := door_state(settings, "notify.json"):
         say(f"notify   {notify_line(told)}")
+    if started := door_state(settings, "resume.json"):
+        say(f"resume   {resume_line(started)}")
     if "sites" in found:
         say(sites.site_line(found["sites"]))
     unclaimed = f", {number_of(found['unclaimed'], 'name')} nobody has yet" if found["unclaimed"] else ""

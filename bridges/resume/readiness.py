@@ -23,6 +23,10 @@ class NotReadyError(Exception):
     """Why an agent is not started again; the argument is for people."""
 
 
+class PutOffError(NotReadyError):
+    """Why it is not started for now."""
+
+
 class Closed(NamedTuple):
     """A closed session that may be started again."""
 
@@ -80,8 +84,8 @@ def mode_of(binding: Binding, facts: HostFacts) -> str:
 def check_hours(wanted: ResumeSettings, name: str, starts: list[Start], now: datetime) -> None:
     """Raise NotReadyError in quiet hours, and where the agent was started often enough."""
     if until := wanted.quiet_until(now):
-        raise NotReadyError(f"quiet hours until {until}")
+        raise PutOffError(f"quiet hours until {until}")
     recent = [start.at_s for start in starts if start.name == name and start.at_s > now.timestamp() - DAY_S]
     if len(recent) >= wanted.per_day:
         again = datetime.fromtimestamp(min(recent) + DAY_S)
-        raise NotReadyError(f"it was started {len(recent)} times in 24 hours, as often as it may; again at {again:%H:%M}")
+        raise PutOffError(f"it was started {len(recent)} times in 24 hours, as often as it may; again at {again:%H:%M}")

@@ -20,7 +20,7 @@ from typing import Any
 
 from bridges import host_sessions, started_bodies
 from bridges.resume import starter, starts
-from bridges.resume.readiness import Closed, NotReadyError, check_hours, closed_session
+from bridges.resume.readiness import Closed, NotReadyError, PutOffError, check_hours, closed_session
 from bridges.resume.resume_settings import ResumeSettings, read_resume
 from bridges.started_bodies import StartedBody
 from bridges.tasks import end_tasks
@@ -127,7 +127,7 @@ class Resumer:
                 why = str(e)
                 if not any(body.name == name and not body.began for body in running):  # its notice is out, its turn to come
                     await self._disarm(name)
-            if self._why.get(name) != why:
+            if self._why.get(name) != why and not running:
                 self._log.info("would_start" if not why else "would_not_start", name=name, **({"why": why} if why else {}))
             self._why[name] = why
         until = {body.name: datetime.fromtimestamp(body.until_s).isoformat(timespec="seconds") for body in running}
@@ -136,11 +136,11 @@ class Resumer:
     def _ready(self, name: str, running: list[StartedBody]) -> Closed:
         """Raises NotReadyError."""
         if mine := next((body for body in running if body.name == name), None):
-            raise NotReadyError(f"it runs, started for mail #{mine.newest}")
-        if running:
-            raise NotReadyError(f"{running[0].name} runs, started for mail, and bodies run one at a time")
+            raise PutOffError(f"it runs, started for mail #{mine.newest}")
         closed = closed_session(self._home, name)
         check_hours(self._wanted, name, starts.read(self._home), datetime.now())
+        if running:
+            raise PutOffError(f"{running[0].name} runs, started for mail, and bodies run one at a time")
         return closed
 
     async def _arm(self, name: str, closed: Closed) -> None:
@@ -148,7 +148,8 @@ class Resumer:
         if self._armed.get(name, ("", 0))[0] == token:
             return
         await self._disarm(name)
-        fields = {"by": token, "senders": list(self._wanted.senders), "look_s": SIGN_S}
+        after = starter.done_for(started_bodies.of_session(self._home, closed.binding.session))
+        fields = {"by": token, "senders": list(self._wanted.senders), "look_s": SIGN_S, "after": str(after)}
         number, future = self._broker.begin({"action": "resume", "session_token": self._key, **fields}, _ASK_S)
         self._broker.on_push[number] = partial(self._pushed, name)
         self._armed[name] = token, number
@@ -183,6 +184,10 @@ class Resumer:
                 running = [body for body in started_bodies.all_of(self._home) if started_bodies.lives(self._home, body)]
                 closed = self._ready(name, running)
                 body = await self._become(closed, newest)
+            except PutOffError:  # without its way the broker keeps the notice, and tells nobody that there was none
+                with contextlib.suppress(IpcError):
+                    await self._disarm(name)
+                return
             except (NotReadyError, OSError) as e:
                 result = "failed"
                 self._log.warning("not_started", name=name, mail=newest, why=str(e))

@@ -54,12 +54,19 @@ def main(order: dict[str, Any]) -> int:
     return _become(home, order, binding, body)
 
 
+def done_for(before: StartedBody | None) -> int:
+    """The newest message for which there is no start any more."""
+    if before is None:
+        return 0
+    return before.newest if before.began or before.attempt >= TRIES else before.newest - 1
+
+
 def _next(order: dict[str, Any], binding: host_sessions.Binding, before: StartedBody | None) -> StartedBody | None:
     """The record of this start; None if there was one for the message, as far as is known, or too many were tried."""
     newest, attempt = int(order["newest"]), 1
+    if newest <= done_for(before):
+        return None
     if before is not None and newest <= before.newest:
-        if before.began or before.attempt >= TRIES:
-            return None
         attempt = before.attempt + 1
     now_s = time.time()
     return StartedBody(

@@ -81,6 +81,8 @@ class Way(NamedTuple):
     """Of a process of 0.3.0, which is told of mail, decides by itself, and answers nothing."""
     senders: tuple[str, ...] = ()
     """Only mail of these goes by it (``broker.core.resumes``); empty: everybody's."""
+    after: int = 0
+    """Of that mail only what is newer than this message."""
 
 
 class Waking(NamedTuple):

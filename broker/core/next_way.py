@@ -49,14 +49,8 @@ def newest_for(batch: Batch, mailbox: Mailbox, way: Way) -> int:
     if not any_named(batch, mailbox, way):
         return 0
     waits = batch.store.fetch(mailbox.id, mailbox.returned, mailbox.cursor, batch.now.due_s)
-    return max(
-        (
-            mail.id
-            for mail in waits
-            if mail.id not in mailbox.leased and mail.id not in mailbox.quiet and is_by(mail.sender, mail.extra, way.senders)
-        ),
-        default=0,
-    )
+    told = (mail for mail in waits if mail.id > way.after and mail.id not in mailbox.leased and mail.id not in mailbox.quiet)
+    return max((mail.id for mail in told if is_by(mail.sender, mail.extra, way.senders)), default=0)
 
 
 def any_named(batch: Batch, mailbox: Mailbox, way: Way) -> bool:

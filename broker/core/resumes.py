@@ -21,7 +21,7 @@ def resume(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     """Arm the way for a closed agent, or disarm it (``senders`` empty). It is no sign of life of the agent."""
     body, session = request.body, session_of(batch, request.body["by"])
     mailbox, request_id = session.mailbox, body.get("id")
-    senders = tuple(body["senders"])
+    senders, after = tuple(body["senders"]), read_number(body.get("after"))
     if not all(isinstance(name, str) and (is_name(name) or is_address(name)) and name.lower() != SYSTEM for name in senders):
         raise IpcError("bad_request", detail="senders is a list of person, names, and NAME@SITE")
     route, client = connection_of(request)
@@ -33,11 +33,18 @@ def resume(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
         return {"instance_id": mailbox.name, "armed": []}
     batch.journal.set(mailbox, "watchers", [*others, Watcher(route, request_id, session, client, resumes=True)])
     look_s = float(body.get("look_s") or LOOK_S)
-    way = Way(ways.RESUME, route, request_id, look_s, ways.Is.OFF, batch.now.term_s, senders=senders)
+    way = Way(ways.RESUME, route, request_id, look_s, ways.Is.OFF, batch.now.term_s, senders=senders, after=after)
     held = ways.arm(batch, mailbox, [way])
     if held:
         armed(batch, mailbox)
     return {"instance_id": mailbox.name, "armed": held}
+
+
+def read_number(text: str | None) -> int:
+    """The number of a message; 0 for none."""
+    if text is not None and not text.isdecimal():
+        raise IpcError("bad_request", detail="after is the number of a message")
+    return int(text or 0)
 
 
 def session_of(batch: Batch, token: str) -> Session:

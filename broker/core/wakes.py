@@ -17,7 +17,7 @@ from typing import Any
 from broker.core import ways
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.chores import ROWS
-from broker.core.facts import Way
+from broker.core.facts import Waking, Way
 from broker.core.next_way import newest_for, speaks
 from broker.core.notices import notify
 from broker.core.sessions import act_as
@@ -138,10 +138,19 @@ def look_at(batch: Batch, mailbox: Mailbox) -> None:
     if held or mailbox.loud <= 0 or (way is not None and not allows(batch, mailbox)):
         rest(batch, mailbox)
     elif way is None:
-        # mail that may not start a closed agent again was never to be told of
-        give_up(batch, mailbox, again=again) if again or any(not one.senders for one in waking.ways) else rest(batch, mailbox)
+        give_up(batch, mailbox, again=again) if is_to_be_told(waking) else rest(batch, mailbox)
     else:
         give(batch, mailbox, way)
+
+
+def is_to_be_told(waking: Waking) -> bool:
+    """Whether the senders hear of it that no way is left, as ``waking`` was before.
+
+    Not of mail that may not start a closed agent again, nor while that is put off: then its way is gone, and comes back.
+    """
+    if waking.called == ways.RESUME and not waking.answered:
+        return any(way.name == ways.RESUME for way in waking.ways)
+    return bool(waking.called) or any(not way.senders for way in waking.ways)
 
 
 def nothing_came(batch: Batch, mailbox: Mailbox) -> None:

@@ -32,6 +32,7 @@ OWNER_ROWS = (
                 low=0,
                 high=100,
             ),
+            Field("after", (str,), "only mail that is newer than the message of this number", low=1, high=20),
             Field("look_s", (int, float), "so long a start has to bring a sign of the agent", low=1, high=600, default=8),
         ),
         ("instance_id", "armed: [resume], or nothing where another connection has it"),

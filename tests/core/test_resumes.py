@@ -21,9 +21,9 @@ class ClosedAgent(Host):
         own(core, "person", by=core.tokens["me"])
         core.ask("claude", "presence", state="gone", reach=[])
 
-    def stand_by(self, *senders: str, by: str = "door") -> dict[str, Any]:
+    def stand_by(self, *senders: str, by: str = "door", **fields: Any) -> dict[str, Any]:
         body = {"action": "resume", "session_token": "owner-key", "by": self.token, "senders": list(senders), "look_s": LOOK_S}
-        return self.core.batch({**body, "id": "of door"}, name=by)[0]
+        return self.core.batch({**body, **fields, "id": "of door"}, name=by)[0]
 
     def write(self, who: str = "me", **fields: Any) -> dict[str, Any]:
         return self.core.send(who, "claude", **fields)
@@ -136,6 +136,24 @@ def test_the_door_stands_by_no_longer_where_it_names_nobody(closed: ClosedAgent)
     assert closed.stand_by()["armed"] == []
     closed.write(person=True)
     assert closed.newest() == [] and "reach" not in row(closed)
+
+
+def test_mail_for_which_it_was_started_before_starts_it_no_more(closed: ClosedAgent) -> None:
+    first = closed.write(person=True)["number"]
+    closed.stand_by("person", after=first)
+    assert closed.newest() == []
+    second = closed.write(person=True)["number"]
+    assert closed.newest() == [second]
+
+
+def test_a_start_that_is_put_off_is_told_to_nobody_and_comes_once_the_way_is_back(closed: ClosedAgent) -> None:
+    closed.stand_by("person")
+    number = closed.write(person=True)["number"]
+    assert closed.newest() == [number]
+    closed.stand_by()
+    assert closed.after(LOOK_S) == [] and closed.core.check("me") == []
+    closed.stand_by("person")
+    assert closed.newest() == [number]
 
 
 @pytest.mark.parametrize("senders", [["two words"], ["system"], [7]])

@@ -47,7 +47,7 @@ class ClosedAgents:
         program.chmod(0o755)
         (service.home / "config.toml").write_text(f"[hosts.resume]\n{table}\n")
         path = f"{programs}:{os.environ['PATH']}"
-        self.env = {"SCRIPT_ROOT": str(ROOT), "SCRIPT_WORK_S": "0", **env}
+        self.env = {"SCRIPT_ROOT": str(ROOT), **env}
         service.env |= {"PATH": path, **self.env}
         self.me = ""
         self.agents: dict[str, Agent] = {}
@@ -103,8 +103,9 @@ class ClosedAgents:
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [row for row in rows if key in row]
 
-    def bodies(self) -> list[dict[str, Any]]:
-        return [row for row in self.journal("run") if row["body"]]
+    def bodies(self, name: str) -> list[dict[str, Any]]:
+        """The bodies of an agent that were started."""
+        return [row for row in self.journal("run") if row["body"] and row["run"] == self.agents[name].session]
 
     def saw(self, text: str) -> bool:
         return any(text in row["saw"] for row in self.journal("saw"))

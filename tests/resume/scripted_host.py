@@ -3,13 +3,14 @@
     claude --resume SESSION -p PROMPT [--permission-mode MODE ...]     a body
     claude --resume SESSION                                            a terminal: it stays until its standard input ends
 
-Its journal has a JSON object a line: ``run``, ``saw`` (a text that a hook added), ``double`` (another process of the session runs),
-``end``. ``$SCRIPT_WORK_S`` is how long its model works, ``$SCRIPT_MODE`` the mode that its hooks tell of a terminal.
+Its journal has a JSON object a line: ``run``, ``saw`` (a text that a hook added), ``double`` (another process of the session
+runs), ``end``. A mail with ``[works 2 s]`` has its model work for so long. ``$SCRIPT_MODE`` is the mode of a terminal.
 """
 
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ class Host:
         self.session = words[words.index("--resume") + 1]
         self.prompt = words[words.index("-p") + 1] if "-p" in words else ""
         given = words[words.index("--permission-mode") + 1] if "--permission-mode" in words else ""
+        self.work_s = 0.0
         self.mode = given or os.environ.get("SCRIPT_MODE", "default")
 
     def hook(self, event: str, **fields: object) -> None:
@@ -44,7 +46,10 @@ class Host:
         )
         if done.stdout:
             answer = json.loads(done.stdout)
-            journal(saw=answer.get("hookSpecificOutput", {}).get("additionalContext", answer.get("reason", "")))
+            told = answer.get("hookSpecificOutput", {}).get("additionalContext", answer.get("reason", ""))
+            journal(saw=told)
+            for seconds in re.findall(r"\[works ([0-9.]+) s\]", told):
+                self.work_s = float(seconds)
 
     def run(self, words: list[str]) -> None:
         alone = os.open(os.path.join(HOME, f"alone-{self.session}"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -67,7 +72,7 @@ class Host:
 
     def turn(self, prompt: str) -> None:
         self.hook("UserPromptSubmit", prompt=prompt, permission_mode=self.mode)
-        time.sleep(float(os.environ.get("SCRIPT_WORK_S", "0")))
+        time.sleep(self.work_s)
         self.hook("Stop", stop_hook_active=False, permission_mode=self.mode)
 
 

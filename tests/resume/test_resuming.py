@@ -1,20 +1,124 @@
 """A closed session is started again by mail: a real service, real hooks, and a program that stands for the host's own."""
 
-from collections.abc import Callable
+import os
+import signal
+from typing import Any
 
-from tests.conftest import Service, wait_for
+import pytest
+
+from bridges import started_bodies
+from tests.conftest import wait_for
 from tests.resume.closed_agents import ClosedAgents
 
 
-def test_mail_of_the_person_starts_a_closed_session_again_in_its_folder_and_mode(make_service: Callable[..., Service]) -> None:
-    agents = ClosedAgents(make_service(), 'names = ["web"]').start()
-    web = agents.closed("web", "acceptEdits")
-    wait_for("that it may be started", lambda: agents.why("web") == "")
-    number = agents.write("web", "are you there?")
+def ready(agents: ClosedAgents, name: str) -> None:
+    wait_for(f"that {name} may be started", lambda: agents.why(name) == "", explain=agents.service.describe)
+
+
+def read(agents: ClosedAgents, number: str) -> dict[str, Any]:
+    """The receipt of a message, once it was read."""
     wait_for("the mail in its context", lambda: agents.receipt(number)["step"] == "in_context", explain=agents.service.describe)
-    (body,) = agents.bodies()
+    return agents.receipt(number)
+
+
+def logged(agents: ClosedAgents, event: str, name: str) -> list[dict[str, Any]]:
+    return [row for row in agents.service.log("resume") if row["event"] == event and row.get("name") == name]
+
+
+def test_mail_of_the_person_starts_a_closed_session_again_in_its_folder_and_mode(agents: ClosedAgents) -> None:
+    web = agents.closed("web", "acceptEdits")
+    ready(agents, "web")
+    number = agents.write("web", "are you there?")
+    receipt = read(agents, number)
+    (body,) = agents.bodies("web")
     assert (body["run"], body["folder"]) == (web.session, str(web.project))
     assert agents.saw("are you there?")
     assert body["words"][body["words"].index("--permission-mode") + 1] == "acceptEdits"
     assert "--max-turns" in body["words"] and "--max-budget-usd" not in body["words"]
-    assert [step.get("way") for step in agents.receipt(number)["steps"]][1] == "resume"
+    assert [step.get("way") for step in receipt["steps"]][1] == "resume"
+    wait_for("its end", lambda: logged(agents, "body_ended", "web"))
+    (started,), (ended,) = logged(agents, "body_started", "web"), logged(agents, "body_ended", "web")
+    assert (started["mail"], started["mode"], started["host"]) == (number, "acceptEdits", "claude")
+    assert (ended["began"], ended["status"], ended["why"]) == (True, 0, "its turn was over")
+    ready(agents, "web")  # and it may be started again
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["from the start", "once, later"])
+def test_a_session_that_bypassed_permissions_is_never_started_again(agents: ClosedAgents, later: bool) -> None:
+    name = "later" if later else "wild"
+    agent = agents.closed(name, "default" if later else "bypassPermissions")
+    if later:
+        terminal = agents.terminal(name)
+        terminal.say("hello")
+        wait_for("its turn", lambda: len(agents.journal("saw")) > 0)
+        agent.hook("PostToolUse", permission_mode="bypassPermissions")
+        terminal.close()
+        agents.closed(name)  # once more, as it should be
+    wait_for("the reason", lambda: "bypassPermissions" in agents.why(name), explain=agents.service.describe)
+    number = agents.write(name, "hello")
+    assert agents.receipt(number)["why"].startswith(f"{name}: nothing wakes it") and agents.bodies(name) == []
+
+
+def test_an_agent_whose_owner_named_it_starts_one_and_another_agent_does_not(agents: ClosedAgents) -> None:
+    agents.closed("unread")
+    ready(agents, "unread")
+    for name in ("eve", "bob"):
+        token = agents.ask("register", instance_id=name)["session_token"]
+        agents.ask("send", session_token=token, to_id="unread", message={"content": f"of {name}"})
+        if name == "eve":
+            agents.own("overview")
+            assert logged(agents, "body_started", "unread") == []
+    wait_for("the body", lambda: agents.saw("of bob"), explain=agents.service.describe)
+    assert agents.saw("of eve") and len(agents.bodies("unread")) == 1  # it is given all that waits
+
+
+def test_bodies_run_one_at_a_time_and_the_mail_of_the_other_waits(agents: ClosedAgents) -> None:
+    for name in ("first", "second"):
+        agents.closed(name)
+    for name in ("first", "second"):
+        ready(agents, name)
+    numbers = [agents.write(name, f"for {name} [works 1.5 s]") for name in ("first", "second")]
+    for number in numbers:
+        read(agents, number)
+    wait_for("both ends", lambda: logged(agents, "body_ended", "first") and logged(agents, "body_ended", "second"))
+    ends = {row["pid"]: row["at"] for row in agents.journal("end")}
+    one, two = sorted((agents.bodies("first")[0], agents.bodies("second")[0]), key=lambda row: float(row["at"]))
+    assert ends[one["pid"]] < two["at"]
+    assert agents.journal("double") == []
+
+
+def test_a_terminal_that_opens_the_session_ends_the_body_in_order_and_goes_on_with_it(agents: ClosedAgents) -> None:
+    agent = agents.closed("taken")
+    ready(agents, "taken")
+    agents.write("taken", "take your time [works 60 s]")
+    wait_for("the body's turn", lambda: agents.saw("take your time"), explain=agents.service.describe)
+    (body,) = agents.bodies("taken")
+    terminal = agents.terminal("taken")
+    wait_for("the terminal's session", lambda: agents.saw("started by mail; that run was ended"))
+    assert [row["pid"] for row in agents.journal("end") if row["pid"] == body["pid"]]  # in order
+    wait_for("the word of it", lambda: logged(agents, "body_ended", "taken"))
+    assert logged(agents, "body_ended", "taken")[0]["why"] == "the session was opened in a terminal"
+    record = started_bodies.of_session(str(agents.service.home), agent.session)
+    assert record is not None and not record.runs()
+    wait_for("the reason", lambda: agents.why("taken") == "it runs")
+    terminal.close()
+    ready(agents, "taken")
+
+
+def test_a_body_that_was_killed_in_its_turn_is_not_started_twice_for_one_message(agents: ClosedAgents) -> None:
+    agents.closed("slow")
+    ready(agents, "slow")
+    agents.write("slow", "the first [works 60 s]")
+    wait_for("the body's turn", lambda: agents.saw("the first"), explain=agents.service.describe)
+    os.kill(agents.bodies("slow")[0]["pid"], signal.SIGKILL)
+    wait_for("its end", lambda: logged(agents, "body_ended", "slow"))
+    ready(agents, "slow")
+    number = agents.write("slow", "the second [works 0 s]")
+    read(agents, number)
+    assert len(agents.bodies("slow")) == 2
+
+
+def test_the_state_says_of_each_name_why_it_would_not_be_started(agents: ClosedAgents) -> None:
+    assert agents.why("quiet-one") == "no session of a host is known under this name"
+    assert "quiet-one: no session of a host is known" in agents.cli("doctor")
+    assert "resume" in agents.cli("status")
