@@ -79,6 +79,7 @@ class Resumer:
         self._armed: dict[str, tuple[str, int]] = {}
         """By name: the token of the session that is armed, and the request that the broker's pushes name."""
         self._why: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         self._watched: dict[str, asyncio.Task[None]] = {}
         """The watch over each body that runs, by its session."""
         self._children: dict[int, subprocess.Popen[bytes]] = {}
@@ -127,9 +128,10 @@ class Resumer:
                 why = str(e)
                 if not any(body.name == name and not body.began for body in running):  # its notice is out, its turn to come
                     await self._disarm(name)
-            if self._why.get(name) != why and not running:
-                self._log.info("would_start" if not why else "would_not_start", name=name, **({"why": why} if why else {}))
             self._why[name] = why
+            if not running and self._logged.get(name) != why:
+                self._logged[name] = why
+                self._log.info("would_start" if not why else "would_not_start", name=name, **({"why": why} if why else {}))
         until = {body.name: datetime.fromtimestamp(body.until_s).isoformat(timespec="seconds") for body in running}
         self._say(None, agents=self._why, runs=until)
 
@@ -248,7 +250,8 @@ class Resumer:
         child = self._children.pop(body.pid, None)
         status = None if child is None else child.poll()
         fields = {"status": status, "began": body.began, "after_s": round(time.time() - body.at_s)}
-        self._log.info("body_ended", name=body.name, mail=str(body.newest), why=body.ended or "its turn was over", **fields)
+        why = body.ended or ("its turn was over" if not status else "its program failed" if status > 0 else "it was killed")
+        self._log.info("body_ended", name=body.name, mail=str(body.newest), why=why, **fields)
         self._watched.pop(body.session, None)
         self._changed.set()
 

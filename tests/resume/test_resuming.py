@@ -112,6 +112,7 @@ def test_a_body_that_was_killed_in_its_turn_is_not_started_twice_for_one_message
     wait_for("the body's turn", lambda: agents.saw("the first"), explain=agents.service.describe)
     os.kill(agents.bodies("slow")[0]["pid"], signal.SIGKILL)
     wait_for("its end", lambda: logged(agents, "body_ended", "slow"))
+    assert logged(agents, "body_ended", "slow")[0]["why"] == "it was killed"
     ready(agents, "slow")
     number = agents.write("slow", "the second [works 0 s]")
     read(agents, number)
