@@ -143,16 +143,16 @@ def opens(home: str, session: str) -> lock:
 
 def end(home: str, body: StartedBody, why: str) -> None:
     """End a body in order, and kill it if it does not. Its record says why."""
+    now = of_session(home, body.session)
+    if now is not None and (now.pid, now.started) == (body.pid, body.started) and not now.ended:
+        now.ended = why
+        save(home, now)
     if body.runs():
         _signal(os.kill, body.pid, signal.SIGTERM)
         end_s = time.monotonic() + _END_S
         while body.runs() and time.monotonic() < end_s:
             time.sleep(_POLL_S)
         _signal(os.killpg, body.pid, signal.SIGKILL)  # it leads a process group of its own
-    now = of_session(home, body.session)
-    if now is not None and (now.pid, now.started) == (body.pid, body.started) and not now.ended:
-        now.ended = why
-        save(home, now)
 
 
 def _signal(send: Any, pid: int, number: int) -> None:

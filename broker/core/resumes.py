@@ -37,6 +37,9 @@ def resume(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     held = ways.arm(batch, mailbox, [way])
     if held:
         armed(batch, mailbox)
+    if mailbox.waking.called == ways.RESUME and mailbox.waking.answered:  # nothing runs: the start that was tried is over
+        ways.keep(batch, mailbox, mailbox.waking._replace(until_s=0.0))
+        ways.go_on_at(batch, mailbox, batch.now.mono_s)
     return {"instance_id": mailbox.name, "armed": held}
 
 

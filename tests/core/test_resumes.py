@@ -156,6 +156,25 @@ def test_a_start_that_is_put_off_is_told_to_nobody_and_comes_once_the_way_is_bac
     assert closed.newest() == [number]
 
 
+def test_a_start_that_failed_is_tried_again_at_once_and_its_sender_told_when_there_is_no_further_one(
+    closed: ClosedAgent,
+) -> None:
+    closed.stand_by("person")
+    number = closed.write(person=True)["number"]
+    for _ in range(2):
+        assert closed.newest() == [number]
+        closed.answer("resume")
+        closed.stand_by()
+        closed.stand_by("person")
+    assert closed.newest() == [number]
+    closed.answer("resume")
+    closed.stand_by()
+    closed.stand_by("person", after=number)
+    assert closed.newest() == []
+    (told,) = closed.core.check("me")
+    assert "claude was not woken by your mail" in told["message"]["content"]
+
+
 @pytest.mark.parametrize("senders", [["two words"], ["system"], [7]])
 def test_senders_are_names_and_addresses(closed: ClosedAgent, senders: list[Any]) -> None:
     assert closed.stand_by(*senders)["code"] == "bad_request"
