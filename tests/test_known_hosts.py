@@ -54,7 +54,6 @@ NAMED_ELSEWHERE = {
     "broker/home/environment.py": "the table of the variables by which a shell knows its session",
     "bridges/cli/demo.py": "agents of the demonstration, which have such names",
     "bridges/hosts/stand_by.py": "codex: the program whose queue is asked",
-    "bridges/install/install_command.py": "gemini: takes rules for tools for the user only",
 }
 """Where the name of a host stands in code outside of its folder, and why."""
 

@@ -296,11 +296,12 @@ def mcp(command: Parser) -> None:
 def install(command: Parser) -> None:
     from bridges.known_hosts.catalogue import names
 
-    command.add_argument("host", nargs="?", choices=names(), help="with --check all that are installed")
+    command.add_argument("host", nargs="?", choices=names(), help="without one: all that this machine has")
     how = command.add_mutually_exclusive_group()
     how.add_argument("--print", dest="print_only", action="store_true", help="show what would be written")
     how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
     how.add_argument("--plugin", metavar="DIR", help="write a plugin folder with the tools, for any program that takes one")
+    command.add_argument("-y", "--yes", action="store_true", help="ask nothing, for scripts")
     command.add_argument("--name", help="register this name by itself in each session")
     command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
     command.add_argument("--approvals", action="store_true", help="have its permission prompts wait for ipc permit, too")
@@ -315,7 +316,8 @@ def install(command: Parser) -> None:
 def uninstall(command: Parser) -> None:
     from bridges.known_hosts.catalogue import names
 
-    command.add_argument("host", choices=names())
+    command.add_argument("host", nargs="?", choices=names(), help="without one: all that have something of ours")
+    command.add_argument("-y", "--yes", action="store_true", help="ask nothing, for scripts")
     command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
 
 

@@ -25,7 +25,7 @@ first steps:
   ipc register fred               take a name; the service starts by itself
   ipc send claude "hello"         write to anyone, born or not
   ipc check --wait 30             read your mail
-  ipc install claude              connect Claude Code (or gemini, codex)
+  ipc install                     connect the agents' hosts that this machine has
 
 exit status: 0 done, 1 failed, 2 usage, 3 service not reachable, 4 not registered or not allowed,
 5 refused by a limit (try again later), 130 interrupted
@@ -196,13 +196,13 @@ COMMANDS = {
     ),
     "install": CommandRow(
         "bridges.install.install_command:run",
-        "connect an agent's host to the mail",
-        "ipc install claude --print",
+        "connect agents' hosts to the mail",
+        "ipc install",
         takes.install,
     ),
     "uninstall": CommandRow(
         "bridges.install.install_command:remove",
-        "take it out of an agent's host again",
+        "take it out of agents' hosts again",
         "ipc uninstall claude",
         takes.uninstall,
     ),

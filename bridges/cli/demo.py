@@ -137,7 +137,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         complain(f"the demo failed: {e}", "ipc doctor")
         return 1
     say(style(f"\nAll mail arrived, each once, in {time.monotonic() - begun:.1f} s. Nothing of the demo is left.", "green"))
-    say("next: ipc register NAME, or ipc install claude")
+    say("next: ipc register NAME, or ipc install")
     return 0
 
 

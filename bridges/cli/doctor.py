@@ -90,11 +90,11 @@ def _sites(settings: Settings) -> Finding:
 def _hosts(settings: Settings) -> Finding:
     """What ``ipc install HOST --check`` finds, for each host of this user that has something of ours."""
     from bridges.install.check import problems
-    from bridges.install.install_command import installed
+    from bridges.install.one_host import installed
 
-    found = {wanted.host: problems(wanted) for wanted in installed(settings, "user")}
+    found = {wanted.host: problems(wanted) for _, wanted in installed(settings, "user")}
     bad = [f"{host}: {told[0]}. Next: ipc install {host}" for host, told in found.items() if told]
-    return ("warn", "; ".join(bad)) if bad else ("ok", ", ".join(found) or "none is installed; ipc install connects one")
+    return ("warn", "; ".join(bad)) if bad else ("ok", ", ".join(found) or "none is installed; ipc install connects those here")
 
 
 def _unit(settings: Settings) -> Finding:

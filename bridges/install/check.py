@@ -3,11 +3,13 @@
 import json
 import os
 import select
+import shlex
 import subprocess
 from typing import Any
 
 from bridges.known_hosts import allowed_tools
 from bridges.known_hosts.catalogue import about
+from bridges.known_hosts.host_facts import RUN, HostFacts
 from bridges.known_hosts.installation import Installation, Options
 from bridges.known_hosts.json_entries import read
 from bridges.terminal import say, style
@@ -30,15 +32,25 @@ def check(wanted: Installation, options: Options) -> int:
         mark = style("ok  ", "green") if good else style("FAIL", "red")
         say(f"{mark}  {what}{'' if good else f': {problem}'}")
     facts = about(wanted.host)
-    say(f"tools {facts.tools['allowed' if options.allow else 'asked']}")
+    if modes := facts.tools.get("allowed" if options.allow else "asked"):
+        say(f"tools {modes}")
     if options.allow:
         say(f"      {allowed_tools.sentence()}")
     if options.approvals:
         say(f"prompts {facts.approvals}")
     bad = any(not good for good, _, _ in rows)
     if bad:
-        say(f"next: ipc install {wanted.host}{' --scope project' if wanted.scope == 'project' else ''}")
+        say(f"next: {_again(wanted, options, facts)}")
     return 1 if bad else 0
+
+
+def _again(wanted: Installation, options: Options, facts: HostFacts) -> str:
+    """The command that puts all of it there, with what was chosen. What is allowed stays so by itself."""
+    if facts.evidence != RUN:
+        return f"ipc install {wanted.host} --print shows what to write by hand"
+    words = ["ipc", "install", wanted.host, *(["--name", options.name] if options.name else [])]
+    words += [f"--{word}" for word in ("claims", "rewake", "approvals") if getattr(options, word)]
+    return shlex.join([*words, *(["--scope", "project"] if wanted.scope == "project" else [])])
 
 
 Row = tuple[bool, str, str]

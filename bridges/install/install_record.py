@@ -37,17 +37,24 @@ def replace(path: Path, before: str, after: str) -> Path | None:
     return backup
 
 
+_IN = " in "
+"""Between a host and the project it was installed for, in the note's keys."""
+
+
 class InstallRecord:
     """What an installation changed: which folders it made, and each edited file's hash after it with the backup's path."""
 
     def __init__(self, settings: Settings, host: str, scope: str) -> None:
+        self.host, self.scope = host, scope
         self._settings = settings
         self._path = settings.home / "hosts" / "installed.json"
-        self._key = host if scope == "user" else f"{host} in {working_folder()}"
-        self._all: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self._all = json.loads(self._path.read_text(encoding="utf-8"))
-        self._mine: dict[str, Any] = self._all.get(self._key, {})
+        self._key = host if scope == "user" else f"{host}{_IN}{working_folder()}"
+        self._mine: dict[str, Any] = _load(self._path).get(self._key, {})
+
+    @property
+    def known(self) -> bool:
+        """Whether the host was installed, and not uninstalled since."""
+        return bool(self._mine)
 
     def options(self) -> Options:
         """How it was installed."""
@@ -91,21 +98,38 @@ class InstallRecord:
         for folder in sorted(set(self._mine.get("folders", [])), key=len, reverse=True):
             with contextlib.suppress(OSError):  # not empty, or gone
                 os.rmdir(folder)
-        if self._all.pop(self._key, None) is not None:
-            self._write()
+        self._write(None)
 
     def save(self) -> None:
-        self._all[self._key] = self._mine
-        self._write()
+        self._write(self._mine)
 
-    def _write(self) -> None:
-        prepare_home(self._settings)
-        private_folder(self._path.parent)
-        if self._all:
-            write_private(self._path, json.dumps(self._all, indent=1))
-        else:
-            self._path.unlink(missing_ok=True)
-            self._path.parent.rmdir()
+    def _write(self, mine: dict[str, Any] | None) -> None:
+        """Other hosts' notes may have been written meanwhile."""
+        known = _load(self._path)
+        known.pop(self._key, None)
+        if mine is not None:
+            known[self._key] = mine
+        if known:
+            prepare_home(self._settings)
+            private_folder(self._path.parent)
+            write_private(self._path, json.dumps(known, indent=1))
+        elif self._path.exists():
+            self._path.unlink()
+            with contextlib.suppress(OSError):  # not empty
+                self._path.parent.rmdir()
+
+
+def installed_in_projects(settings: Settings) -> list[tuple[str, str]]:
+    """(host, folder) of each installation for a project alone, as it was noted."""
+    keys = _load(settings.home / "hosts" / "installed.json")
+    return [(host, folder) for host, found, folder in (key.partition(_IN) for key in keys) if found]
+
+
+def _load(path: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return known if isinstance(known, dict) else {}
+    return {}
 
 
 def _hash(text: str) -> str:

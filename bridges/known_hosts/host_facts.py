@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ class HostFacts:
     """Where its documentation stands, and as of when."""
     config: str = ""
     """Its configuration folder from the user's home on, which shows that it was used here."""
+    config_variable: str = ""
+    """The variable that moves that folder."""
     client: str = ""
     """The beginning of the name that it gives as an MCP client."""
     patience_s: float = 0.0
@@ -40,8 +43,20 @@ class HostFacts:
     ``{dollars}``, which the lists of these names take the place of. ``modes``: the permission modes that its hooks tell, the
     one that allows least first; a session that was in any other is not started again. ``drop``: variables that a session sets
     for what it starts."""
+    projects_allow: bool = True
+    """Whether the tools can be allowed for a project alone."""
     approvals: str = ""
     """What becomes of its permission prompts with ``--approvals``; empty where no hook can answer them."""
+
+    def config_folder(self) -> str:
+        """Where its configuration is, or would be; empty where that is not known."""
+        moved = os.environ.get(self.config_variable) if self.config_variable else None
+        if moved or not self.config:
+            return moved or ""
+        xdg = os.environ.get("XDG_CONFIG_HOME")
+        if xdg and self.config.startswith(".config/"):
+            return os.path.join(xdg, self.config.removeprefix(".config/"))
+        return os.path.join(os.path.expanduser("~"), self.config)
 
 
 def read(path: str) -> HostFacts:

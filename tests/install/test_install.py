@@ -261,15 +261,6 @@ def test_the_background_hook_is_there_only_when_asked_for(user: User) -> None:
     assert "FAIL" not in user.ok("install", "claude", "--check")
 
 
-@pytest.mark.deep
-def test_check_without_a_host_looks_at_all_that_are_installed(user: User) -> None:
-    done = user.run("install", "--check")
-    assert done.returncode == 1 and "next: ipc install claude" in done.stderr
-    user.ok("install", "gemini")
-    assert "FAIL" not in (text := user.ok("install", "--check")) and ".gemini" in text and ".claude" not in text
-    assert "name a host" in user.run("install").stderr
-
-
 ALLOWED_FILES = {
     "claude": ".claude/skills/agent-ipc/hooks/hooks.json",
     "gemini": ".gemini/policies/agent-ipc.toml",

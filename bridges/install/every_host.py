@@ -1,0 +1,179 @@
+"""``ipc install`` and ``ipc uninstall`` without a host: all that this machine has, after one question.
+
+What one host was set up with stays unless an option says otherwise. A host that can't be done does not hold up the others;
+it is named at the end, and the exit status is 1.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+
+from bridges.install.check import check
+from bridges.install.found_hosts import FoundHost, found_hosts
+from bridges.install.install_record import InstallRecord, installed_in_projects
+from bridges.install.one_host import Change, installed, place, take_out
+from bridges.known_hosts import allowed_tools
+from bridges.known_hosts.catalogue import title
+from bridges.known_hosts.installation import Options, plan
+from bridges.terminal import complain, say, style
+from broker.home.settings import Settings
+from broker.protocol.errors import IpcError
+
+DONE, FAILED, USAGE = 0, 1, 2
+_BY_HAND = "our tests never ran it, so nothing is written. By hand: ipc install {} --print"
+_NONE_FOUND = "no agent's host was found: none of their programs is on PATH, and none of their folders is in your home"
+
+
+class Failures:
+    """What could not be done, by host: it is said when all others are done."""
+
+    def __init__(self) -> None:
+        self._told: list[str] = []
+
+    def add(self, name: str, error: IpcError | OSError) -> str:
+        """The error in words."""
+        told = error.text if isinstance(error, IpcError) else str(error)
+        self._told.append(f"{title(name)}: {told}")
+        return told
+
+    def status(self) -> int:
+        for told in self._told:
+            complain(f"not done: {told}")
+        return FAILED if self._told else DONE
+
+
+def install(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0: all that were found are set up; 1: one is not; 2: nobody could be asked."""
+    hosts = found_hosts()
+    if not hosts:
+        complain(_NONE_FOUND, "ipc install HOST sets one up all the same; ipc install --help names them")
+        return FAILED
+    asks = sys.stdin.isatty() and not options.yes and not options.print_only
+    failures = Failures()
+    changes = _changes(settings, options, hosts, asks, failures)
+    if options.print_only or not changes:
+        for change in changes:
+            change.show()
+        if not changes:
+            say("Nothing to do")
+        return failures.status()
+    if any(change.chosen.allow for change in changes):
+        say(f"They may call the mail tools {allowed_tools.sentence()}{' (else: --no-allow)' if options.allow is None else ''}")
+    refused = _refusal(f"Set up {_all_of([c.wanted.host for c in changes])}?", options, "ipc install --yes")
+    if refused is not None:
+        return refused
+    for change in changes:
+        try:
+            change.make()
+        except (IpcError, OSError) as e:
+            failures.add(change.wanted.host, e)
+            continue
+        say(f"{change.facts.title}: installed in {place(change.wanted)}")
+        say(f"  next: {change.facts.next}")
+    return failures.status()
+
+
+def _changes(
+    settings: Settings, options: argparse.Namespace, hosts: list[FoundHost], asks: bool, failures: Failures
+) -> list[Change]:
+    """What is to be done, after a line for each host and each place."""
+    changes = []
+    for host in hosts:
+        say(f"{style(host.facts.title, 'bold')} ({host.name}: {host.seen})")
+        if not host.written:
+            say(f"  {_BY_HAND.format(host.name)}")
+            continue
+        record = InstallRecord(settings, host.name, options.scope)
+        try:
+            chosen = _chosen(record, host, options, asks)
+            change = Change(record, plan(host.name, options.scope, chosen), chosen)
+        except (IpcError, OSError) as e:
+            say(f"  can't be set up: {failures.add(host.name, e)}")
+            continue
+        for line in change.words() or [f"is set up already, in {place(change.wanted)}"]:
+            say(f"  {line}")
+        if change:
+            changes.append(change)
+    return changes
+
+
+def _chosen(record: InstallRecord, host: FoundHost, options: argparse.Namespace, asks: bool) -> Options:
+    """What this host was set up with, and what the options add where the host has such a thing."""
+    before = record.options()
+    allow = options.allow if options.allow is not None else before.allow if record.known else asks
+    return replace(
+        before,
+        claims=before.claims or options.claims,
+        rewake=before.rewake or options.rewake,
+        allow=allow and (options.scope == "user" or host.facts.projects_allow),
+        approvals=before.approvals or (options.approvals and bool(host.facts.approvals)),
+    )
+
+
+def check_all(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0: all that are set up are well; 1: one is not, or none is set up."""
+    there = installed(settings, options.scope)
+    worst = DONE
+    for record, wanted in there:
+        say(style(title(wanted.host), "bold"))
+        worst = max(worst, check(wanted, record.options()))
+    for host in found_hosts():
+        if host.name not in {wanted.host for _, wanted in there}:
+            way = f"not set up. Next: ipc install {host.name}" if host.written else _BY_HAND.format(host.name)
+            say(f"{style(host.facts.title, 'bold')} ({host.seen}): {way}")
+    if not there:
+        complain(f"no host has anything of ours ({options.scope})", "ipc install")
+        return FAILED
+    return worst
+
+
+def uninstall(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit status 0: no host has anything of ours; 1: one still has; 2: nobody could be asked."""
+    there = installed(settings, options.scope)
+    for _, wanted in there:
+        say(f"{title(wanted.host)}: {place(wanted)}")
+    if not there:
+        say(f"No host has anything of ours ({options.scope})")
+        return _say_projects(settings, options)
+    refused = _refusal(f"Take it out of {_all_of([w.host for _, w in there])}?", options, "ipc uninstall --yes")
+    if refused is not None:
+        return refused
+    failures = Failures()
+    for record, wanted in there:
+        try:
+            take_out(record, wanted)
+        except (IpcError, OSError) as e:
+            failures.add(wanted.host, e)
+        else:
+            say(f"Removed from {title(wanted.host)}")
+    return failures.status() or _say_projects(settings, options)
+
+
+def _say_projects(settings: Settings, options: argparse.Namespace) -> int:
+    """Name what was installed for projects alone: only there can it be taken out."""
+    for host, folder in installed_in_projects(settings) if options.scope == "user" else ():
+        say(f"{title(host)} has ours in the project {folder} still. Next: ipc uninstall {host} --scope project, there")
+    return DONE
+
+
+def _refusal(question: str, options: argparse.Namespace, way: str) -> int | None:
+    """None if it may be done: by ``--yes``, or since the user says so. Else the exit status. Asked once, for all hosts."""
+    if options.yes:
+        return None
+    scope = " --scope project" if options.scope == "project" else ""
+    if not sys.stdin.isatty():
+        complain("nothing was changed: there is no terminal to ask you at", f"{way}{scope}")
+        return USAGE
+    try:
+        agreed = input(f"{question} [Y/n] ").strip().lower() in ("", "y", "yes")
+    except EOFError:
+        agreed = False
+    if not agreed:
+        say("Nothing was changed")
+    return None if agreed else FAILED
+
+
+def _all_of(hosts: list[str]) -> str:
+    """``A, B and C``."""
+    titles = [title(host) for host in hosts]
+    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
