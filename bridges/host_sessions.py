@@ -126,9 +126,10 @@ def body_of(host: str, session: str, pid: int, started: str, project: str) -> di
     return {"kind": "session", "key": f"{host}:{_safe(session)}", "host": host, "where": _shown(project), **process}
 
 
-def process_body(pid: int, started: str, project: str) -> dict[str, Any]:
-    """A program as the body of a name."""
-    return {"kind": "process", "key": f"{pid}@{started}", "pid": pid, "started": started, "where": _shown(project)}
+def process_body(pid: int, started: str, project: str, host: str = "") -> dict[str, Any]:
+    """A program as the body of a name. ``host``: what it says that it is."""
+    body = {"kind": "process", "key": f"{pid}@{started}", "pid": pid, "started": started, "where": _shown(project)}
+    return {**body, "host": host} if host else body
 
 
 def _shown(folder: str) -> str:

@@ -126,6 +126,8 @@ class HookAnswers:
             intro = f"agent-ipc: other agents write to you under the name {binding.name}. Their mail comes by itself."
             if ended:
                 intro += " Until your user opened this session now, it went on by itself, started by mail; that run was ended."
+            beside = getattr(self.event.host, "BESIDE", {}).items()  # of hosts that have mail of their own
+            intro += "".join(f" {sentence}" for variable, sentence in beside if os.environ.get(variable))
             return self.deliver(session, turns, None, intro=intro)
 
     def keep_mode(self, binding: Binding) -> None:

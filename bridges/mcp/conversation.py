@@ -9,6 +9,7 @@ The SDK takes a second to import. The session whose host needs it waits for that
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from bridges.mcp import json_rpc
@@ -17,7 +18,7 @@ from bridges.mcp.known_answers import KnownAnswers, client_of
 from bridges.mcp.light_calls import LightCall, LightCalls, answer_of
 from bridges.mcp.relay_protocol import LINE_BYTES, NOTE, note, read_note
 from bridges.mcp.session import BridgeSession
-from bridges.mcp.tool_evidence import patience_of
+from bridges.mcp.tool_evidence import called, patience_of
 from bridges.mcp.voice import Voice
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Conversation:
         client = client_of(message)
         if client is not None:
             self._session.given.patience_s = patience_of(client)
+            self._session.agent = replace(self._session.agent, client=called(client))
         key = json_rpc.cancelled(message)
         if key is not None:
             self._asked.discard(key)

@@ -26,6 +26,8 @@ class Agent:
     relay_pid: int = 0
     state: Mapping[str, Any] = field(default_factory=dict)
     """What the process before this one last said in ``BridgeSession.state``."""
+    client: str = ""
+    """The host, as it names itself."""
 
     @classmethod
     def from_hello(cls, hello: Mapping[str, Any]) -> "Agent":
@@ -57,7 +59,7 @@ class Agent:
             pid = host_sessions.above_shells(self.relay_pid) if self.relay_pid else 0
             return host_sessions.body_of(host, session, pid, process_started(pid), self.project)
         started = process_started(self.relay_pid) if self.relay_pid else ""
-        return host_sessions.process_body(self.relay_pid, started, self.project) if started else None
+        return host_sessions.process_body(self.relay_pid, started, self.project, self.client) if started else None
 
     def _host_session(self) -> tuple[str, str]:
         """(host, its session's id) as the environment names them; both empty if it names none."""

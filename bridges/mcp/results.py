@@ -116,18 +116,24 @@ def message_of(content: str, data: Any = None) -> dict[str, Any]:
 
 def done(reply: dict[str, Any]) -> tuple[list[str], Done]:
     """A broker's reply as a tool's result."""
-    known = ("id", "status", "message", "message_id", "session_token", "reach", "unreached")
+    known = ("id", "status", "message", "message_id", "number", "session_token", "reach", "unreached")
     shown = {k: v for k, v in reply.items() if k not in known}
-    text = f"{reply['message']}."
+    number = number_in(reply)
+    text = f"{reply['message']}{f' (id {number})' if number else ''}."
     if reply.get("did_you_mean"):
         text += f" Did you mean {reply['did_you_mean']}? Nothing was sent there."
     text += unreached(reply)
     value = Done(message=reply["message"])
-    if reply.get("message_id") is not None:
-        value["message_id"] = reply["message_id"]
+    if number:
+        value["message_id"] = number
     if shown:
         value["details"] = shown
     return [text], value
+
+
+def number_in(reply: dict[str, Any]) -> str:
+    """The id by which mail shows the message of a reply, and by which tools take it; empty if it is of none."""
+    return str(reply.get("number") or reply.get("message_id") or "")
 
 
 def unreached(reply: dict[str, Any]) -> str:

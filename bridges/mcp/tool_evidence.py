@@ -28,6 +28,8 @@ _SDK = ("mcp", 86_400.0)
 """The Python SDK's client, and how long it waits for a tool."""
 _UNKNOWN_S = 1.5
 """Seconds within which an answer counts as awaited by a client of another name, which may give up any time."""
+_OTHERS_S, _SPARE_S = 50.0, 5.0
+"""Seconds that a tool waits for a client of another name at most: many give up after 60; and what an answer needs."""
 _CANCELLED = 100
 
 
@@ -36,11 +38,22 @@ def patience_of(client: str) -> float:
     return next((patience_s for name, patience_s in _patience() if client.lower().startswith(name)), _UNKNOWN_S)
 
 
+def called(client: str) -> str:
+    """The host that a client's name is of; of one that we don't know the name, as a body takes it."""
+    known = next((name for begin, name in _clients() if client.lower().startswith(begin)), client)
+    return "".join(c for c in known if c.isprintable())[:32]
+
+
 @cache
 def _patience() -> list[tuple[str, float]]:
     """(the beginning of a client's name, seconds for which it waits for a tool unless told otherwise)."""
     hosts = map(about, names())
     return [*((host.client, host.patience_s) for host in hosts if host.client and host.patience_s), _SDK]
+
+
+@cache
+def _clients() -> list[tuple[str, str]]:
+    return [(client, name) for name in names() if (client := about(name).client)]
 
 
 @dataclass
@@ -70,6 +83,11 @@ class Given:
         self._shown: list[Showing] = []
         self._cancelled: deque[str] = deque(maxlen=_CANCELLED)
         self.patience_s = _UNKNOWN_S
+
+    def wait_s(self, wanted_s: float) -> float:
+        """Seconds that a tool may wait, so that its answer comes before the host gives the call up."""
+        known = self.patience_s > _UNKNOWN_S
+        return min(wanted_s, self.patience_s - _SPARE_S if known else _OTHERS_S)
 
     def begin(self, key: str) -> None:
         """Note a request of the host."""

@@ -134,6 +134,9 @@ def test_a_claim_names_files_by_their_absolute_path(shared_pair: Shell, tag: str
     assert f"fred{tag} has claimed {shared_pair.home}/src/**" in error
     assert shared_pair.ok("claim", "staging database", "--as", f"claude{tag}").startswith("Claimed staging database until")
     assert "routes" in shared_pair.ok("claims", "src/x.py")
+    shared_pair.ok("claim", "new.txt", "--as", f"claude{tag}")  # a file that is yet to be made
+    (shared_pair.home / "new.txt").touch()
+    assert f"claude{tag} has claimed {shared_pair.home}/new.txt" in shared_pair.fails(5, "claim", "new.txt")
     assert shared_pair.ok("release") == "Released 1\n"
     assert shared_pair.ok("claim", "src/api/a.py", "--as", f"claude{tag}").startswith("Claimed")
 

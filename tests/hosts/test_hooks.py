@@ -388,6 +388,14 @@ def test_an_agent_is_told_who_has_claimed_the_file_it_is_about_to_edit(shared: S
         assert f"bob{tag} has claimed" in codex.context("PreToolUse")
 
 
+def test_claude_code_is_told_who_its_own_messages_reach_where_it_has_them(shared: Service, tag: str) -> None:
+    has, lacks = (
+        Agent(shared, project=f"own{tag}{n}", **env) for n, env in enumerate(({"CLAUDE_CODE_MESSAGING_SOCKET": "/s"}, {}))
+    )
+    assert "ListAgents and SendMessage know only" in has.context("SessionStart-startup")
+    assert "SendMessage" not in lacks.context("SessionStart-startup")
+
+
 def test_every_recorded_event_is_known_to_its_host() -> None:
     for path in RECORDED.glob("*.json"):
         host, event = path.stem.split("-")[:2]

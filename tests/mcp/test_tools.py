@@ -191,7 +191,7 @@ async def test_a_claim_is_of_the_agents_own_folder_and_a_conflict_names_its_hold
 
 async def test_plain_words_do_what_the_user_says(agent: Any, tag: str) -> None:
     async with agent(f"fred{tag}") as fred, agent(f"claude{tag}") as claude:
-        assert "Message sent." in await text_of(fred, "say", text=f"msg claude{tag}: hi there")
+        assert "Message sent (id" in await text_of(fred, "say", text=f"msg claude{tag}: hi there")
         result = await ok(claude, "say", text="chekc my mesages")
         assert [m["content"] for m in result["messages"]] == ["hi there"]
         await ok(claude, "say", text="reply: hello")

@@ -46,6 +46,13 @@ PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 FIELDS: dict[str, str] = {}
 WAKE = ""
 SHARES_PROCESS = False
+BESIDE = {
+    "CLAUDE_CODE_MESSAGING_SOCKET": (
+        "ListAgents and SendMessage know only running Claude sessions; the ipc tools reach every name."
+    )
+}
+"""What the start's line adds where the variable is set: a session whose messages to other sessions are off has neither it nor
+ListAgents (2.1.332)."""
 
 
 def edited(given: dict[str, Any]) -> list[str]:

@@ -80,6 +80,7 @@ async def _new_mail(instance_id: str | None, wait_s: float) -> dict[str, Any]:
     found = await ask()
     if found["messages"] or not wait_s:
         return found
+    wait_s = current().given.wait_s(wait_s)
     came = await ask(wait_s=wait_s, land="turn", timeout_s=wait_s + 30)
     if not came.get("more"):
         return came
@@ -96,7 +97,7 @@ async def _new_mail(instance_id: str | None, wait_s: float) -> dict[str, Any]:
 async def list_instances(after: str | None = None, group: str | None = None, all: bool = False) -> ToolResult:
     async def work() -> tuple[list[str], Told]:
         rows = (await current().request("list", all=all or group is not None or None))["instances"]
-        rows = [row for row in rows if not row.get("unclaimed")]
+        rows = [_row(row) for row in rows if not row.get("unclaimed")]
         groups = (await current().request("groups"))["groups"]
         return _listed(rows, groups, after, group)
 
@@ -142,14 +143,27 @@ def _rest(group: dict[str, Any]) -> str:
 
 def _unseen(name: str) -> dict[str, Any]:
     """A row of a member of whom nothing is known."""
-    return {"id": name, "presence": "at another site" if "@" in name else "not registered", "last_seen": "never"}
+    return {"id": name, "presence": "at another site" if "@" in name else "not registered"}
+
+
+_SHOWN = ("id", "presence", "note", "stuck", "site", "age_s", "silent_s")
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """What a model is told of an instance: also in which program it runs, and where."""
+    body = row.get("body") or {}
+    program = "person" if body.get("person") else body.get("host") or body.get("kind")
+    told = {"program": program, "where": body.get("where")}
+    return {k: row[k] for k in _SHOWN if row.get(k) is not None} | {k: v for k, v in told.items() if v}
 
 
 def _instance(row: dict[str, Any]) -> str:
     note = f"  {quoted(row['note'])}" if row.get("note") else ""
     stuck = f"  stuck: {quoted(row['stuck']['evidence'])}" if row.get("stuck") else ""
-    seen = f"last seen {row['last_seen']}" if "last_seen" in row else f"told {span(row['age_s'])} ago"
-    return f"{row['id']}  {row['presence']}  {seen}{stuck}{note}"
+    runs = "".join(f"  {word} {row[key]}" for word, key in (("in", "program"), ("at", "where")) if key in row)
+    times = [f"{word} {span(row[key])} ago" for word, key in (("told", "age_s"), ("seen", "silent_s")) if key in row]
+    seen = times[0] if times else "not seen yet"
+    return f"{row['id']}{runs}  {row['presence']}  {seen}{stuck}{note}"
 
 
 TOOLS = (check, history, list_instances)

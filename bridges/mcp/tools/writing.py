@@ -5,7 +5,22 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from bridges.fence import one_line
 from bridges.mcp.render import mail_text
-from bridges.mcp.results import Data, Done, Id, Name, Own, To, Told, Wait, answer, answer_mail, done, message_of, unreached
+from bridges.mcp.results import (
+    Data,
+    Done,
+    Id,
+    Name,
+    Own,
+    To,
+    Told,
+    Wait,
+    answer,
+    answer_mail,
+    done,
+    message_of,
+    number_in,
+    unreached,
+)
 from bridges.mcp.session import current
 from bridges.mcp.tool_table import Arg, ToolResult, tool
 from bridges.plurals import number_of
@@ -98,8 +113,8 @@ async def broadcast(content: str, data: Data = None, from_id: Own = None, land: 
     async def work() -> tuple[list[str], Told]:
         fields: dict[str, Any] = {"message": message_of(content, data), "from_id": from_id, "land": land}
         reply = await current().request("broadcast", **fields)
-        sent = Broadcasted(message=reply["message"], message_id=reply["message_id"], count=reply["count"])
-        return [f"{reply['message']}."], sent
+        sent = Broadcasted(message=reply["message"], message_id=number_in(reply), count=reply["count"])
+        return [f"{reply['message']} (id {sent['message_id']})."], sent
 
     return await answer(work)
 
@@ -129,15 +144,16 @@ async def ask(
     land: Land = None,
 ) -> ToolResult:
     async def work() -> str:
+        waits_s = current().given.wait_s(wait_s)
         fields: dict[str, Any] = {
             "message": message_of(content, data),
             "land": land,
-            "wait_s": wait_s,
+            "wait_s": waits_s,
             "deadline_s": deadline_s,
         }
-        answered = await current().request("ask", to_id=to_id, timeout_s=wait_s + 30, **fields)
+        answered = await current().request("ask", to_id=to_id, timeout_s=waits_s + 30, **fields)
         now = f"; {to_id} is {answered['asked_is']}" if "asked_is" in answered else ""
-        text = f"{answered['message']}. No answer yet (question {answered['message_id']}{now}): it will come as mail."
+        text = f"{answered['message']}. No answer yet (question {number_in(answered)}{now}): it will come as mail."
         text += unreached(answered)
         return mail_text(answered) if answered["messages"] else one_line(text)
 
