@@ -41,6 +41,7 @@ _RETRY_S = 0.5
 _BEGIN_S = 20.0
 """Seconds that the starter has to become the body."""
 _POLL_S = 0.1
+_END_S = 5.0
 
 
 async def serve(process: DoorProcess) -> None:
@@ -186,9 +187,11 @@ class Resumer:
                 running = [body for body in started_bodies.all_of(self._home) if started_bodies.lives(self._home, body)]
                 closed = self._ready(name, running)
                 body = await self._become(closed, newest)
-            except PutOffError:  # without its way the broker keeps the notice, and tells nobody that there was none
+            except PutOffError as e:  # without its way the broker keeps the notice, and tells nobody that there was none
+                self._log.info("put_off", name=name, mail=newest, why=str(e))
                 with contextlib.suppress(IpcError):
                     await self._disarm(name)
+                self._changed.set()
                 return
             except (NotReadyError, OSError) as e:
                 result = "failed"
@@ -206,6 +209,9 @@ class Resumer:
     async def _become(self, closed: Closed, newest: str) -> StartedBody:
         """The body, once its process has become it. Raises NotReadyError, OSError."""
         binding = closed.binding
+        tried = [start for start in starts.read(self._home) if (start.name, start.newest) == (binding.name, int(newest))]
+        if len(tried) >= starter.TRIES:
+            raise NotReadyError(f"it was tried {len(tried)} times for this mail")
         starts.add(self._home, starts.Start(binding.name, time.time(), int(newest)))
         order = {
             "home": self._home,
@@ -227,11 +233,13 @@ class Resumer:
             body = started_bodies.of_session(self._home, binding.session)
             if body is not None and body.pid == child.pid:
                 return body
-            if (status := child.poll()) is not None:
-                raise NotReadyError(starter.WORDS.get(status, f"its starter ended with status {status}"))
+            if (status := child.poll()) in starter.WORDS:
+                raise NotReadyError(starter.WORDS[status])
+            if status is not None:  # nothing has happened, so it may be tried again
+                raise PutOffError(f"its starter ended with status {status}")
             await asyncio.sleep(_POLL_S)
         child.kill()
-        raise NotReadyError(f"its starter did not begin within {_BEGIN_S:.0f} s")
+        raise PutOffError(f"its starter did not begin within {_BEGIN_S:.0f} s")
 
     def _keep_watch(self, body: StartedBody) -> None:
         if body.session not in self._watched:
@@ -248,10 +256,16 @@ class Resumer:
                 child.poll()
             body = started_bodies.of_session(self._home, body.session) or body
         child = self._children.pop(body.pid, None)
-        status = None if child is None else child.poll()
+        status = None
+        if child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # threads of a process may end behind its main one
+                status = await asyncio.to_thread(child.wait, _END_S)
         fields = {"status": status, "began": body.began, "after_s": round(time.time() - body.at_s)}
         why = body.ended or ("its turn was over" if not status else "its program failed" if status > 0 else "it was killed")
         self._log.info("body_ended", name=body.name, mail=str(body.newest), why=why, **fields)
+        if not body.began:  # the broker need not wait for its sign: armed anew, the way may be tried again
+            with contextlib.suppress(IpcError):
+                await self._disarm(body.name)
         self._watched.pop(body.session, None)
         self._changed.set()
 
