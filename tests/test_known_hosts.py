@@ -28,7 +28,7 @@ PAGE = ROOT / "docs/adding-a-host.md"
 CODE_LINES = 150
 FILES = {"__init__.py", "host.toml", "hooks.py", "setup.py", "files"}
 MOMENTS = {"start", "prompt", "tool", "edit", "permit", "stop", "end"}
-REPORTED = {"turn_began", "turn_ended", "tool_began", "tool_ended", "permission", "answer", "failed", "ended"}
+REPORTED = {"turn_began", "turn_ended", "tool_began", "tool_ended", "permission", "answer", "sign", "failed", "ended"}
 COSTLY = {"dataclasses", "typing", "pathlib", "hashlib", "logging", "tomllib", "subprocess", "importlib.resources"}
 FORMS = {"context", "hold", "permission"}
 """Functions that several hosts share."""

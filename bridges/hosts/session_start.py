@@ -71,6 +71,7 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
     before = host_sessions.load(event.home, event.session)
     if before is not None and before.session != event.session:
         before = None
+    holds = table.get("stop_holds", host_sessions.STOP_HOLDS)
     binding = host_sessions.Binding(
         host=event.host.NAME,
         session=event.session,
@@ -79,7 +80,7 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
         project=event.project,
         pid=process[0],
         started=process[1],
-        holds=table.get("stop_holds", host_sessions.STOP_HOLDS),
+        holds=0 if event.given.get("ends_with_turn") is True else holds,  # such as opencode run, which nothing can hold
         chars=table.get("context_chars", BUDGET_CHARS),
         look_s=table.get("look_s", event.host.LOOK_S if queued else host_sessions.LOOK_S),
         channel=table.get("channel", False),

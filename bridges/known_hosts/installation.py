@@ -19,6 +19,7 @@ from broker.protocol.errors import IpcError
 from broker.version import VERSION
 
 PLUGIN = "agent-ipc"
+_PROCESSES = "// @PROCESSES@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,13 @@ class Setup:
         return Path(moved) if moved else self.user / folder
 
     def fill(self, text: str) -> str:
-        """The text with the marks replaced: ``@RUN@``, ``@START@``, ``@NAME@``, ``@VERSION@``, ``@HOST@``, ``"@SERVER@"``."""
+        """The text with the marks replaced: ``@RUN@``, ``@START@``, ``@NAME@``, ``@VERSION@``, ``@HOST@``, ``"@SERVER@"``,
+        ``// @PROCESSES@`` (functions of JavaScript that run our program)."""
         name = f" --name {self.options.name}" if self.options.name else ""
         for mark, value in (("@VERSION@", VERSION), ("@START@", self.start), ("@RUN@", self.run), ("@NAME@", name)):
             text = text.replace(mark, json.dumps(value)[1:-1])
+        if _PROCESSES in text:
+            text = text.replace(_PROCESSES, (Path(HERE) / "files" / "processes.js").read_text(encoding="utf-8").rstrip())
         return text.replace("@HOST@", self.host).replace('"@SERVER@"', json.dumps(self.server))
 
     def file(self, name: str) -> str:

@@ -23,6 +23,7 @@ HOST_SESSIONS = {
     "gemini": "GEMINI_SESSION_ID",
     "copilot": "COPILOT_AGENT_SESSION_ID",
     "qwen": "QWEN_CODE_SESSION_ID",
+    "opencode": "OPENCODE_SESSION_ID",
 }
 """By host: the variable that names the session to what it starts."""
 HOST_MARKS = (
@@ -33,6 +34,7 @@ HOST_MARKS = (
     "GEMINI_CLI",
     "COPILOT_CLI",
     "QWEN_CODE",
+    "OPENCODE",
 )
 """Agents' hosts set at least one of these for the commands that they run."""
 HOST_PROGRAMS = frozenset(HOST_SESSIONS)

@@ -16,7 +16,7 @@ RECORDED = Path(__file__).with_name("recorded")
 
 def recorded(name: str) -> dict[str, Any]:
     """An event as a host described it: Claude Code 2.1.331 and 2.1.332, Gemini CLI 0.61.0, Codex CLI 0.169.0 and 0.171.0 (its
-    PreToolUse of apply_patch is after its schema), Copilot CLI 1.0.102."""
+    PreToolUse of apply_patch is after its schema), Copilot CLI 1.0.102, opencode 1.18.33."""
     given: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
     return given
 
@@ -59,7 +59,9 @@ class Agent:
 
     def start(self, *arguments: str) -> str:
         """Begin the session; the name it got."""
-        event = {"claude": "SessionStart-startup", "copilot": "sessionStart"}.get(self.host, "SessionStart")
+        event = {"claude": "SessionStart-startup", "copilot": "sessionStart", "opencode": "start"}.get(
+            self.host, "SessionStart"
+        )
         text = self.context(event, *arguments)
         return text.partition("under the name ")[2].partition(".")[0]
 

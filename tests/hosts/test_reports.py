@@ -10,7 +10,7 @@ from bridges.known_hosts.catalogue import hooks_of
 from tests.conftest import Service
 from tests.hosts.agent import Agent, recorded
 
-MODULES = {host: hooks_of(host) for host in ("claude", "codex", "copilot", "gemini", "qwen")}
+MODULES = {host: hooks_of(host) for host in ("claude", "codex", "copilot", "gemini", "opencode", "qwen")}
 
 
 def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
@@ -46,6 +46,12 @@ def reported(name: str, called: str, **fields: Any) -> dict[str, Any] | None:
         ("copilot-postToolUseFailure", "postToolUseFailure", "tool_ended view"),
         ("copilot-notification", "notification", "permission"),
         ("copilot-sessionEnd", "sessionEnd", "ended"),
+        ("opencode-prompt", "prompt", "turn_began"),
+        ("opencode-tool_began", "tool_began", "tool_began bash call_1"),
+        ("opencode-tool-write", "tool", "tool_ended write call_2 /home/me/web/notes.txt"),
+        ("opencode-tool_ended", "tool_ended", "tool_ended edit call_4"),
+        ("opencode-permission", "permission", "permission external_directory"),
+        ("opencode-tool-subagent", "tool", "sign ipc_check call_3"),
         ("qwen-UserPromptSubmit", "UserPromptSubmit", "turn_began"),
         ("qwen-PreToolUse", "BeforeTool", "tool_began edit toolu_1795908844698_w6eormi0w"),
         ("qwen-PreToolUse", "AfterTool", "tool_ended edit toolu_1795908844698_w6eormi0w /home/me/web/b.txt"),
