@@ -14,7 +14,7 @@ _SETTINGS = {
     "security": {"auth": {"selectedType": "openai"}},
     "privacy": {"usageStatisticsEnabled": False},
     "telemetry": {"enabled": False},
-    "general": {"disableAutoUpdate": True},
+    "general": {"enableAutoUpdate": False},  # it would ask the registry at each start
 }
 
 
