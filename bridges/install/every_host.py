@@ -11,16 +11,19 @@ from dataclasses import replace
 from bridges.install.check import check
 from bridges.install.found_hosts import FoundHost, found_hosts
 from bridges.install.install_record import InstallRecord, installed_in_projects
-from bridges.install.one_host import Change, installed, place, take_out
+from bridges.install.one_host import Change, all_of, installed, place, take_out
 from bridges.known_hosts import allowed_tools
 from bridges.known_hosts.catalogue import title
-from bridges.known_hosts.installation import Options, plan
+from bridges.known_hosts.installation import Installation, Options, plan
 from bridges.terminal import complain, say, style
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
 
 DONE, FAILED, USAGE = 0, 1, 2
 _BY_HAND = "our tests never ran it, so nothing is written. By hand: ipc install {} --print"
+_STILL_ASKS = (
+    "Each host still asks before it calls a mail tool, or refuses it; ipc install --allow allows them, all but share_file"
+)
 _NONE_FOUND = "no agent's host was found: none of their programs is on PATH, and none of their folders is in your home"
 
 
@@ -59,7 +62,7 @@ def install(settings: Settings, options: argparse.Namespace) -> int:
         return failures.status()
     if any(change.chosen.allow for change in changes):
         say(f"They may call the mail tools {allowed_tools.sentence()}{' (else: --no-allow)' if options.allow is None else ''}")
-    refused = _refusal(f"Set up {_all_of([c.wanted.host for c in changes])}?", options, "ipc install --yes")
+    refused = _refusal(f"Set up {_titles([change.wanted for change in changes])}?", options, "ipc install --yes")
     if refused is not None:
         return refused
     for change in changes:
@@ -70,6 +73,8 @@ def install(settings: Settings, options: argparse.Namespace) -> int:
             continue
         say(f"{change.facts.title}: installed in {place(change.wanted)}")
         say(f"  next: {change.facts.next}")
+    if not any(change.chosen.allow for change in changes):
+        say(_STILL_ASKS)
     return failures.status()
 
 
@@ -135,7 +140,7 @@ def uninstall(settings: Settings, options: argparse.Namespace) -> int:
     if not there:
         say(f"No host has anything of ours ({options.scope})")
         return _say_projects(settings, options)
-    refused = _refusal(f"Take it out of {_all_of([w.host for _, w in there])}?", options, "ipc uninstall --yes")
+    refused = _refusal(f"Take it out of {_titles([wanted for _, wanted in there])}?", options, "ipc uninstall --yes")
     if refused is not None:
         return refused
     failures = Failures()
@@ -173,7 +178,5 @@ def _refusal(question: str, options: argparse.Namespace, way: str) -> int | None
     return None if agreed else FAILED
 
 
-def _all_of(hosts: list[str]) -> str:
-    """``A, B and C``."""
-    titles = [title(host) for host in hosts]
-    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
+def _titles(wanted: list[Installation]) -> str:
+    return all_of([title(one.host) for one in wanted])

@@ -43,8 +43,10 @@ class Change:
                 lines.append(f"removes {edit.path}")
             elif edit in self.wanted.retired:
                 lines.append(f"takes the server of an earlier version out of {edit.path}")
+            elif not text:
+                lines.append(f"makes {edit.path}")
             else:
-                lines.append(f"changes our entries in {edit.path}" if text else f"makes {edit.path}")
+                lines.append(f"{'adds our entries to' if edit.take(text) == text else 'changes our entries in'} {edit.path}")
         return lines
 
     def make(self) -> None:
@@ -119,7 +121,12 @@ def files_of(wanted: Installation) -> list[tuple[Path, str]]:
 def place(wanted: Installation) -> str:
     """Where what is ours is, in words."""
     edited = [str(e.path) for e in wanted.edits if wanted.folder is None or e.path.exists()]
-    return " and ".join([str(wanted.folder), *edited] if wanted.folder else edited)
+    return all_of([str(wanted.folder), *edited] if wanted.folder else edited)
+
+
+def all_of(words: list[str]) -> str:
+    """``A, B and C``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _remove_strangers(wanted: Installation) -> None:

@@ -47,11 +47,13 @@ def test_without_a_terminal_it_says_what_it_would_do_and_how(desk: Desk) -> None
     assert f"Claude Code (claude: {desk.home}/bin/claude)\n  makes the folder {desk.home}/{CLAUDE}\n" in done.stdout
     assert f"Codex CLI (codex: {desk.home}/.codex is there)\n  makes {desk.home}/{CODEX}\n" in done.stdout
     assert "Gemini" not in done.stdout and desk.files() == {} and not desk.data.exists()
+    (desk.home / CODEX).write_text('model = "x"\n')
+    assert f"  adds our entries to {desk.home}/{CODEX}\n" in desk.run("install").stdout
 
 
 def test_yes_sets_up_all_that_are_there_and_a_second_run_changes_nothing(desk: Desk) -> None:
     said = desk.ok("install", "--yes")
-    assert said.count(": installed in ") == 2 and said.count("  next: start ") == 2 and "without asking" not in said
+    assert said.count(": installed in ") == 2 and said.count("  next: start ") == 2 and "ipc install --allow" in said
     before = desk.files()
     assert {f"{CLAUDE}/plugin.json", CODEX, ".codex/hooks.json"} < before.keys() and not any(".gemini" in n for n in before)
     said = desk.ok("install")  # nobody need be asked
