@@ -11,6 +11,7 @@ import os
 
 from bridges import saved_sessions
 from bridges.fence import BUDGET_CHARS
+from broker.home.environment import HOST_PROCESSES
 from broker.home.process_table import is_alive, parent_of, stat
 from broker.home.process_table import process_started as process_started
 
@@ -257,10 +258,10 @@ def sweep(home: str, now_s: float) -> None:
 
 
 def host_process() -> tuple[int, str]:
-    """(process id, start) of the host: what Claude Code says, else the nearest ancestor that is no shell."""
-    said = os.environ.get("CLAUDE_PID", "")
-    if said.isdecimal() and process_started(int(said)):
-        return int(said), process_started(int(said))
+    """(process id, start) of the host: what the environment says, else the nearest ancestor that is no shell."""
+    for said in map(os.environ.get, HOST_PROCESSES):
+        if said and said.isdecimal() and process_started(int(said)):
+            return int(said), process_started(int(said))
     pid = above_shells(os.getpid())
     return pid, process_started(pid)
 

@@ -13,6 +13,8 @@ NAME = "IPC_NAME"
 KEY_FILE = "IPC_KEY_FILE"
 SHARED_SECRET = "IPC_SHARED_SECRET"  # noqa: S105 (the variable's name)
 _ENDPOINT = "IPC_ENDPOINT"
+HOST_PROCESSES = ("IPC_HOST_PID", "CLAUDE_PID")
+"""What names the process of the host to its hooks: our plugins of hosts that start them beside it, and Claude Code."""
 
 FOR_AGENTS = (HOME, NAME, KEY_FILE, SHARED_SECRET)
 """What a host passes on to our programs."""
@@ -22,6 +24,7 @@ HOST_SESSIONS = {
     "codex": "CODEX_THREAD_ID",
     "gemini": "GEMINI_SESSION_ID",
     "copilot": "COPILOT_AGENT_SESSION_ID",
+    "cline": "CLINE_SESSION_ID",  # our plugin sets it
     "qwen": "QWEN_CODE_SESSION_ID",
     "opencode": "OPENCODE_SESSION_ID",
 }
@@ -33,6 +36,7 @@ HOST_MARKS = (
     "CODEX_SANDBOX_NETWORK_DISABLED",
     "GEMINI_CLI",
     "COPILOT_CLI",
+    "CLINE_CONNECTOR_CLI_LAUNCH",
     "QWEN_CODE",
     "OPENCODE",
 )
