@@ -13,6 +13,7 @@ from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Terminal
 
 _TAKEN_S = 5.0
+_EXTENSION = ".copilot/extensions/agent-ipc/extension.mjs"
 READY = "/ commands"
 """In the line below the prompt once the session takes words."""
 
@@ -37,6 +38,9 @@ class Copilot(Terminal):
         super().__init__(machine, env(machine, model.url), str(BIN / "copilot"), *arguments, project=project)
         with ExitStack() as failed:
             failed.callback(self.end)
+            if (machine.home / _EXTENSION).exists() and "APPROVALS = true" in (machine.home / _EXTENSION).read_text():
+                self.wait("the extension's question", lambda: "wants elevated permissions" in self.screen())
+                self.press("Enter")
             self.wait("the prompt", lambda: READY in self.screen())
             while not self._begun():  # it may not listen yet when it shows the prompt
                 self.type("begin")

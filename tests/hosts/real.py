@@ -9,6 +9,8 @@ import pytest
 from bench.hosts.machine import Machine, missing
 from bench.hosts.seen import FEATURES
 from bridges.known_hosts.catalogue import about, names
+from broker.home.settings import Settings
+from tests.prompts import Owner
 
 
 def needs(*programs: str) -> Any:
@@ -28,3 +30,11 @@ def machine(home: Path) -> Iterator[Machine]:
     machine = Machine(home)
     yield machine
     machine.ipc("down")
+
+
+@pytest.fixture
+def owner(machine: Machine) -> Iterator[Owner]:
+    """The owner of the machine's mail, while the service runs."""
+    machine.ipc("up")
+    with Owner(Settings.load(env={"IPC_HOME": str(machine.data), "IPC_PORT": "0"})) as owner:
+        yield owner

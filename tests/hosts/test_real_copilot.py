@@ -1,6 +1,7 @@
 """The real Copilot CLI against a model on loopback: ``pytest -m host``. bench/hosts/machine.py says how to install it."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,10 +10,11 @@ from bench.hosts.copilot import Copilot
 from bench.hosts.machine import Machine
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
-from tests.hosts.real import machine, needs, shows
+from tests.hosts.real import machine, needs, owner, shows
+from tests.prompts import Owner
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(180)]
-__all__ = ["machine"]
+__all__ = ["machine", "owner"]
 SHELL = ("bash", {"command": "echo hello", "description": "says hello", "mode": "sync"})
 
 
@@ -103,3 +105,72 @@ def test_copilot_knows_the_server_while_it_is_installed(machine: Machine) -> Non
         machine.ipc("uninstall", "copilot")
         assert "ipc" not in machine.run("copilot", "mcp", "list", **env)
     assert json.loads((machine.home / ".copilot/config.json").read_text()) == json.loads(before)
+
+
+class Prompted:
+    """A session whose model has called a command that needs its user's permission."""
+
+    def __init__(self, machine: Machine, model: RecordingModel, session: Copilot) -> None:
+        self.model, self.session = model, session
+        self.file = machine.project / "touched"
+        self.command = f"touch {self.file}"
+        model.order("bash", {"command": self.command, "description": "touches", "mode": "sync"})
+        self.asked = len(model.requests)
+        session.type("go on")
+
+    def terminal_asks(self) -> None:
+        self.session.wait("the terminal's prompt", lambda: "Do you want to run this command?" in self.session.screen())
+
+    def goes_on(self) -> None:
+        self.session.wait("the model's next turn", lambda: len(self.model.requests) > self.asked + 1)
+
+
+@pytest.fixture
+def prompted(machine: Machine, owner: Owner) -> Iterator[Prompted]:
+    machine.ipc("install", "copilot", "--approvals")
+    with RecordingModel() as model, Copilot(machine, model, "--experimental") as session:
+        yield Prompted(machine, model, session)
+
+
+@needs("copilot", "tmux")
+@shows("copilot", "permission")
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_copilot_does_as_was_decided_elsewhere_while_its_terminal_asks(owner: Owner, prompted: Prompted, decision: str) -> None:
+    row = owner.prompt("web")
+    shown = json.loads(row["shown"])
+    assert (row["host"], row["tool"], shown["fullCommandText"]) == ("copilot", "commands", prompted.command)
+    prompted.terminal_asks()
+    owner.decide(row["id"], decision)
+    prompted.goes_on()
+    assert prompted.file.exists() == (decision == "allow")
+    assert bool(prompted.model.saw("Your user has denied this call")) == (decision == "deny")
+
+
+@needs("copilot", "tmux")
+def test_what_copilot_s_terminal_has_answered_waits_for_nobody_any_more(owner: Owner, prompted: Prompted) -> None:
+    owner.prompt("web")
+    prompted.terminal_asks()
+    prompted.session.press("Enter")
+    prompted.goes_on()
+    assert prompted.file.exists()
+    owner.none_waits("web")
+
+
+@needs("copilot", "tmux")
+def test_copilot_s_terminal_asks_on_when_the_broker_is_gone(machine: Machine, owner: Owner, prompted: Prompted) -> None:
+    owner.prompt("web")
+    machine.ipc("down")
+    prompted.terminal_asks()
+    assert not prompted.file.exists()
+    prompted.session.press("Enter")
+    prompted.goes_on()
+    assert prompted.file.exists()
+
+
+@needs("copilot", "tmux")
+def test_a_turn_of_copilot_that_is_broken_off_takes_its_prompt_along(owner: Owner, prompted: Prompted) -> None:
+    owner.prompt("web")
+    prompted.terminal_asks()
+    prompted.session.press("Escape")
+    owner.none_waits("web")
+    assert not prompted.file.exists()

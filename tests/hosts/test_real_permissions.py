@@ -3,7 +3,6 @@
 import json
 import shlex
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,11 @@ from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Claude, Codex
 from bridges.known_hosts.catalogue import about
-from broker.home.settings import Settings
-from tests.hosts.real import machine, needs, shows
+from tests.hosts.real import machine, needs, owner, shows
 from tests.prompts import Owner
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(180)]
-__all__ = ["machine"]
-
-
-@pytest.fixture
-def owner(machine: Machine) -> Iterator[Owner]:
-    machine.ipc("up")
-    with Owner(Settings.load(env={"IPC_HOME": str(machine.data), "IPC_PORT": "0"})) as owner:
-        yield owner
+__all__ = ["machine", "owner"]
 
 
 class Touch:

@@ -37,8 +37,8 @@ REPORTS = {
 }
 TOOL_RAN = ("postToolUse",)
 NOTIFIED = {"permission_prompt": "permission", "elicitation_dialog": "answer"}
-PERMISSION_S = 60
-"""The time that our extension waits for a decision. The terminal shows the prompt only after that."""
+PERMISSION_S = 600
+"""Our extension waits as long as the hook does. The terminal shows the prompt meanwhile, a second later."""
 STEP = ""
 """It tells no end of a step."""
 SILENT = ""

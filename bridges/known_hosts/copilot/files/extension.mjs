@@ -25,7 +25,7 @@ function watch() {
   });
 }
 
-// A permission prompt: the person's decision from elsewhere, or "no-result", with which the terminal asks.
+// A permission prompt: the person's decision from elsewhere, or "no-result". The terminal asks, too; the first answer counts.
 async function decided(request, { sessionId, promptRequest }) {
   const { kind, toolCallId, ...toolArgs } = promptRequest ?? request;
   const child = ipc("hook", "copilot", "AskPermission");
