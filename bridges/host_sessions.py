@@ -11,7 +11,7 @@ import os
 
 from bridges import saved_sessions
 from bridges.fence import BUDGET_CHARS
-from broker.home.environment import HOST_PROCESSES
+from broker.home.environment import HOST_PROCESSES, HOST_PROGRAMS
 from broker.home.process_table import is_alive, parent_of, stat
 from broker.home.process_table import process_started as process_started
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STOP_HOLDS = 3
 LOOK_S = 8.0
 _KEPT_S = 30 * 86_400
+_FIRST = (*HOST_PROGRAMS, "node", "MainThread", "bun", "python", "python3")
+"""Names of a host's process where it is the first of its container."""
 _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -273,7 +275,7 @@ def above_shells(pid: int) -> int:
         if not (parent := _shell_parent(pid)):
             break
         pid = parent
-    return pid
+    return 0 if pid == 1 and stat(1)[0] not in _FIRST else pid  # who has lost its parent is given that one
 
 
 def _shell_parent(pid: int) -> int:
