@@ -191,8 +191,13 @@ def lost(home: str) -> list[dict[str, Any]]:
     for binding in found:
         binding.ended = True
         save(home, binding)
-    gone = [b.token for b in found if b.token not in alive]
-    return [{"action": "presence", "session_token": token, "state": "gone", "reach": []} for token in dict.fromkeys(gone)]
+    killed = [b.token for b in found if b.token not in alive]
+    return [gone(token) for token in dict.fromkeys(killed)]
+
+
+def gone(token: str) -> dict[str, Any]:
+    """The request that reports a session whose host is gone."""
+    return {"action": "presence", "session_token": token, "state": "gone", "reach": []}
 
 
 def rebind(home: str, session: str, name: str, token: str) -> None:

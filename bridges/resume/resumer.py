@@ -114,15 +114,18 @@ class Resumer:
 
     async def _look(self) -> None:
         """Report hosts that were killed, watch the bodies that run, arm and disarm."""
-        await self._own("overview")  # without it the broker tells of no further change
-        for gone in host_sessions.lost(self._home):
-            await self._broker.request(gone, _ASK_S)
+        seen = await self._own("overview")  # without it the broker tells of no further change
+        present = {str(row["id"]) for row in seen["agents"] if row.get("presence") != "gone"}
+        for report in host_sessions.lost(self._home):
+            await self._broker.request(report, _ASK_S)
         running = [body for body in started_bodies.all_of(self._home) if started_bodies.lives(self._home, body)]
         for body in running:
             self._keep_watch(body)
         for name in self._wanted.names:
             try:
                 closed = self._ready(name, running)
+                if name in present:  # the last hook of a host that was killed came late
+                    await self._broker.request(host_sessions.gone(closed.binding.token), _ASK_S)
                 await self._arm(name, closed)
                 why = ""
             except NotReadyError as e:
