@@ -41,7 +41,8 @@ class HostFacts:
     """How a closed session goes on without a terminal, under the same id; empty where that was never seen. ``command``: the
     words behind the program, with ``{session}``, ``{prompt}`` and, in words of their own, ``{mode}``, ``{turns}``,
     ``{dollars}``, which the lists of these names take the place of. ``modes``: the permission modes that its hooks tell, the
-    one that allows least first; a session that was in any other is not started again. ``drop``: variables that a session sets
+    one that allows least first; a session that was in any other is not started again. ``words``: what its command line calls a
+    mode, where that differs. ``drop``: variables that a session sets
     for what it starts."""
     projects_allow: bool = True
     """Whether the tools can be allowed for a project alone."""

@@ -39,7 +39,8 @@ class Closed(NamedTuple):
         how = self.facts.resume
         minutes, turns, dollars = str(wanted.minutes), str(wanted.turns), f"{wanted.dollars:g}"
         prompt = PROMPT.format(newest=newest, minutes=minutes)
-        given = {"session": self.binding.session, "mode": self.mode, "turns": turns, "dollars": dollars, "prompt": prompt}
+        mode = how.get("words", {}).get(self.mode, self.mode)
+        given = {"session": self.binding.session, "mode": mode, "turns": turns, "dollars": dollars, "prompt": prompt}
         left_out = {name for name, limit in (("turns", wanted.turns), ("dollars", wanted.dollars)) if not limit}
         words: list[str] = []
         for word in how["command"]:
