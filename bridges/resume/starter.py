@@ -109,10 +109,10 @@ def _remove(path: str) -> None:
 
 def environment(path: str, drop: list[str]) -> dict[str, str]:
     """The service's environment, without what the session left there whose hook has started the service."""
-    from broker.home.environment import HOST_MARKS, KEY_FILE, NAME
+    from broker.home.environment import HOST_MARKS, HOST_PROCESSES, KEY_FILE, NAME
 
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    kept = {k: v for k, v in os.environ.items() if k not in (*HOST_MARKS, *drop, KEY_FILE, NAME)}
+    kept = {k: v for k, v in os.environ.items() if k not in (*HOST_MARKS, *HOST_PROCESSES, *drop, KEY_FILE, NAME)}
     ours = [part for part in kept.pop("PYTHONPATH", "").split(os.pathsep) if part and part != root]
     return kept | ({"PYTHONPATH": os.pathsep.join(ours)} if ours else {}) | ({"PATH": path} if path else {})
 
