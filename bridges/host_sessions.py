@@ -89,7 +89,7 @@ class Binding:
         self.channel = channel
         """The host was started so that it takes channel notifications. Only its user knows that."""
         self.wake = wake
-        """A process of ours queues a message for the session when it is idle."""
+        """A process of ours, which the hook of the start left behind, wakes the session when it is idle."""
         self.reach = reach or []
         self.mode = mode
         """The permission mode in which it began, as its hooks told it first; empty if they tell none."""

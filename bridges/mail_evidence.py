@@ -13,6 +13,9 @@ Hooks and the MCP door of one session both write here. This is evidence that the
 Claude Code tells the end of a step. Other hosts do not: of their events after a tool none can know whether the model was asked
 meanwhile, or another tool of the same step has run. There the end of the turn is the first evidence.
 
+- For mail in a message that we put into the host's inbox, of which the host says nothing and which it may drop: the host's own
+  record of the conversation has it, and an answer of the model behind it. That may be written a while after the turn's end.
+
 A prompt is no evidence: its hook runs before the model is asked. A start that is no compaction, and the session's end, show
 that a turn was broken off: the mail here then comes again, however often it was shown. Mail without evidence for an hour comes
 again, too.
@@ -38,6 +41,10 @@ HELD_S = 600
 """Seconds that shown mail stays on lease. A model may think for minutes before its next event; mail of a host that was killed
 is held up for as long."""
 _KEPT_S = 3600.0
+LOOK = "look"
+"""The moment of a look at what was put into the host's inbox, between events."""
+_QUEUED_S = 10.0
+"""A message of ours that an idle host has not taken within so long was dropped; the next prompt brings its mail."""
 _GIVERS = ("check", "ask", "say")
 """Tools whose results may hold mail."""
 
@@ -70,12 +77,39 @@ def add(
         record.entries.append(entry)
 
 
+def add_frame(home: str, session: str, ids: list[str], *, mark: str, answer: str, path: str, begins: int) -> None:
+    """Keep what was put into the host's inbox. Its text has the ``mark``, which is then in the host's record of the
+    conversation (``path``), behind the first ``begins`` bytes; ``answer`` is in the record of what the model says."""
+    where = {"key": mark, "answer": answer, "path": path, "begins": begins}
+    with _Record(home, session) as record:
+        record.entries.append({"ids": ids, "by": "frame", "at_s": time.time(), **where})
+
+
+def in_record(path: str, begins: int, mark: str, answer: str = "") -> bool:
+    """True if the host's record of the conversation has the mark behind that many bytes, and an answer behind that."""
+    try:
+        with open(path, "rb") as f:
+            f.seek(begins)
+            _, found, rest = f.read().rpartition(mark.encode())
+    except OSError:
+        return False
+    return bool(found) and answer.encode() in rest
+
+
+def frame_waits(home: str, session: str) -> bool:
+    """True while it is not known whether the model has what was put into the host's inbox."""
+    if not os.path.exists(_path(home, session)):
+        return False
+    with _Record(home, session) as record:
+        return any(entry["by"] == "frame" for entry in record.entries)
+
+
 def held(home: str, session: str) -> set[str]:
     """The ids that are kept. Such mail is not new to the model when the end of a lease brings it back."""
     if not os.path.exists(_path(home, session)):
         return set()
     with _Record(home, session) as record:
-        return {i for entry in record.entries for i in entry["ids"]}
+        return {i for entry in record.entries if entry["by"] != "frame" or _in_record(entry) for i in entry["ids"]}
 
 
 def drop(home: str, session: str, key: str | None = None) -> list[str]:
@@ -116,6 +150,10 @@ def settle(
 
 def _judge(entry: dict[str, Any], moment: str, *, own: bool, whole: bool) -> str:
     """``kept``, ``lost``, or the evidence that the model has it."""
+    if entry["by"] == "frame":
+        return _judge_frame(entry, moment)
+    if moment == LOOK:
+        return "kept"
     if moment in ("start", "end"):
         return "lost"
     if moment == "prompt":  # the model is asked after it
@@ -129,6 +167,17 @@ def _judge(entry: dict[str, Any], moment: str, *, own: bool, whole: bool) -> str
     if moment == "stop":
         return "lost" if entry["late"] else "inferred"
     return "kept"  # the event is about another tool that ran at the same time
+
+
+def _judge_frame(entry: dict[str, Any], moment: str) -> str:
+    if _in_record(entry, entry["answer"]):
+        return "hook"
+    dropped = moment == "prompt" and time.time() - entry["at_s"] > _QUEUED_S and not _in_record(entry)
+    return "lost" if dropped or moment in ("start", "end") else "kept"
+
+
+def _in_record(entry: dict[str, Any], answer: str = "") -> bool:
+    return in_record(entry["path"], entry["begins"], entry["key"], answer)
 
 
 def _may_be_dropped(entry: dict[str, Any]) -> bool:

@@ -71,6 +71,10 @@ class WakeWay:
         """Give a notice of what the broker counted: GIVEN, FAILED or REFUSED. It waits at most for the host's program."""
         raise NotImplementedError
 
+    def look(self) -> bool:
+        """See what became of what was given. True if it is to be looked at again soon."""
+        return False
+
 
 class SocketWay(WakeWay):
     """The inbox socket of a Claude Code session."""

@@ -84,9 +84,9 @@ class AgentSession:
         host_sessions.save(self._home, self.binding)
         self.say_presence("working" if working else "idle", reach=self.binding.reach)
 
-    def fetch(self, land: str | None, limit_bytes: int) -> tuple[list[dict[str, Any]], int]:
-        """(messages that land at ``land`` or sooner, None for all; how many more wait)."""
-        reply = self.ask("check", **({} if land is None else {"land": land}), limit=_FETCH, max_bytes=limit_bytes)
+    def fetch(self, land: str | None, limit_bytes: int, **fields: Any) -> tuple[list[dict[str, Any]], int]:
+        """(messages that land at ``land`` or sooner, None for all; how many more wait). ``fields``: more of ``check``."""
+        reply = self.ask("check", **({} if land is None else {"land": land}), limit=_FETCH, max_bytes=limit_bytes, **fields)
         if reply["messages"] and (name := reply["messages"][0]["to"]) != self.binding.name:  # renamed through another door
             from bridges import saved_sessions
 
@@ -119,7 +119,17 @@ class AgentSession:
         else:
             self._touch(ids)
 
-    def settle(self, moment: str, tools: list[str], *, whole: bool) -> None:
+    def keep_frame(self, ids: list[str], *, mark: str, answer: str, path: str, begins: int) -> None:
+        """Keep the ids of mail that is put into the host's inbox. Raises OSError."""
+        mail_evidence.add_frame(self._home, self.binding.session, ids, mark=mark, answer=answer, path=path, begins=begins)
+        self._touch(ids)
+
+    def take_back(self, ids: list[str], mark: str) -> None:
+        """Release what the host did not take from its inbox. It may have been seen: the host may only be slow."""
+        mail_evidence.drop(self._home, self.binding.session, mark)
+        self.ask("release", ids=ids)
+
+    def settle(self, moment: str, tools: list[str], *, whole: bool = False) -> None:
         """Acknowledge or release mail that was given before, by what this event shows."""
         proven, lost = mail_evidence.settle(self._home, self.binding.session, moment, tools, whole=whole)
         try:

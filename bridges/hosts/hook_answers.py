@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bridges.started_bodies import Opening
 
 _START_S = 8.0
-_READ = "The check tool of the ipc server reads them"
+READ = "The check tool of the ipc server reads them"
 _LEAST_CHARS = 800
 """Characters of room below which a turn gets no more mail."""
 
@@ -181,7 +181,7 @@ class HookAnswers:
                 others, more = session.fetch(None, left)
                 messages += others
             if messages:
-                text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ, now_s=time.time())
+                text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=READ, now_s=time.time())
                 turns.held += 1
                 turns.added += len(text)
                 turns.working = True
@@ -232,7 +232,7 @@ class HookAnswers:
         messages, more = session.fetch(land, left)
         if not messages:
             return "", []
-        text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=_READ, now_s=time.time())
+        text, ids = digest(messages, more, to=session.binding.name, limit_chars=left, read=READ, now_s=time.time())
         session.put_back(messages, ids)
         if session.binding.name != before:  # another door renamed it
             text = f"Your name is {session.binding.name} now.\n{text}"
@@ -250,4 +250,4 @@ class HookAnswers:
             return "", []
         turns.spent = True
         more = f"{more_wait(unread)} for {session.binding.name}"
-        return f"{more}; no more is added in this turn. {_READ}.", []
+        return f"{more}; no more is added in this turn. {READ}.", []

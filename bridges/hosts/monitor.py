@@ -1,8 +1,9 @@
 """``ipc monitor`` and ``ipc wait``: processes beside a host's session that wake it when the broker says so.
 
 The monitor runs as long as the session (monitors/monitors.json of the plugin). Each line it prints reaches the model, also an
-idle one. With ``--queue`` it queues the notice for Codex CLI. ``ipc wait`` is for a hook with ``asyncRewake``: at the first
-notice it ends with status 2 and a text on standard error. Each arms one way (bridges.waking) and acknowledges no mail.
+idle one. With ``--queue`` it queues the notice for Codex CLI, with ``--socket`` it writes the mail into the session's inbox
+(bridges.hosts.inbox_frames). ``ipc wait`` is for a hook with ``asyncRewake``: at the first notice it ends with status 2 and a
+text on standard error. Each arms one way (bridges.waking) and acknowledges no mail.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from bridges import host_sessions, saved_sessions, waking
 from bridges.hosts.agent_session import AgentSession
 from bridges.hosts.hook_log import failure, note
+from bridges.hosts.inbox_frames import FrameWay
 from broker.client.json_lines import QuickConnection
 from broker.home.paths import Place
 from broker.protocol.errors import IpcError
@@ -32,15 +34,18 @@ _BOUND_S = 600.0
 _POLL_S = 0.25
 _HOST_S = 30.0
 """Seconds between looks at whether the host still runs."""
+_SOON_S = 1.0
 _ANSWER_S = 5.0
 _RETRY_S = (0.2, 5.0)
 
 
 def monitor(arguments: list[str]) -> int:
-    """Print a line for each notice. With ``--queue``, queue it for Codex CLI. Exit status 0 when the session ends."""
+    """Print a line for each notice, or give it by the way named. Exit status 0 when the session ends."""
     session = arguments[0] if arguments else _session_of_environment()
     if arguments[1:] == ["--queue"]:
         return _run(session, waking.QueueWay)
+    if arguments[1:] == ["--socket"]:
+        return _run(session, lambda binding: FrameWay(Place.here().home, binding))
     return _run(session, lambda _binding: waking.MonitorWay())
 
 
@@ -121,7 +126,7 @@ def _give_notices(home: str, session: str, way: WakeWay, broker: QuickConnection
     arming = {"action": "subscribe", "notify": True, "ways": [way.name], "look_s": binding.look_s, **me}
     broker.send([arming], time.monotonic() + _ANSWER_S)
     while True:
-        ready, _, _ = select.select([broker], [], [], _HOST_S)
+        ready, _, _ = select.select([broker], [], [], _SOON_S if way.look() else _HOST_S)
         if not ready:
             if (found := host_sessions.load(home, session)) is None or not found.live():
                 return 0

@@ -8,7 +8,7 @@ import time
 from bridges import host_sessions, saved_sessions, waking
 from bridges.fence import BUDGET_CHARS
 from bridges.hosts import hook_settings, naming
-from bridges.hosts.stand_by import can_queue, stand_by
+from bridges.hosts.stand_by import can_wake, stand_by
 from bridges.session_renewal import proof, resumed
 from broker.protocol.errors import IpcError, RemoteError
 from broker.protocol.names import is_name
@@ -67,11 +67,11 @@ def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Bi
 
 def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], table: dict[str, Any]) -> Binding:
     """The session under its name, with the settings that it keeps to its end."""
-    queued = saved_sessions.key() is None and event.host.WAKE == "queue" and table.get("wake", True)
     before = host_sessions.load(event.home, event.session)
     if before is not None and before.session != event.session:
         before = None
     holds = table.get("stop_holds", host_sessions.STOP_HOLDS)
+    wakes = saved_sessions.key() is None and event.host.WAKE != "" and table.get("wake", True)
     binding = host_sessions.Binding(
         host=event.host.NAME,
         session=event.session,
@@ -82,12 +82,12 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
         started=process[1],
         holds=0 if event.given.get("ends_with_turn") is True else holds,  # such as opencode run, which nothing can hold
         chars=table.get("context_chars", BUDGET_CHARS),
-        look_s=table.get("look_s", event.host.LOOK_S if queued else host_sessions.LOOK_S),
+        look_s=table.get("look_s", event.host.LOOK_S if wakes else host_sessions.LOOK_S),
         channel=table.get("channel", False),
-        wake=queued and can_queue(process[0]),
         mode=before.mode if before is not None and before.runs_in(*process) else "",
         modes=before.modes if before is not None else [],  # what the session may do is known from all of its runs
         path=os.environ.get("PATH", ""),
+        wake=wakes and can_wake(event.host, process[0]),
     )
     binding.reach = waking.reach_of_hooks(binding)
     return binding

@@ -1,4 +1,4 @@
-"""The process that wakes an idle session of a host that runs no process of ours beside it, such as Codex CLI.
+"""The process that wakes an idle session of a host that runs no process of ours beside it.
 
 The hook of a session's start leaves it behind: ``ipc monitor SESSION --WAY``. It ends with the host's process.
 """
@@ -10,10 +10,16 @@ import os
 from bridges.waking import program_of
 from broker.home.environment import HOME
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
-def can_queue(pid: int) -> bool:
-    """True if the process runs a program named codex. False without /proc."""
-    return os.path.basename(program_of(pid)) == "codex"
+
+def can_wake(host: ModuleType, pid: int) -> bool:
+    """True if the host of a hook can be woken by its way (``WAKE``). ``pid`` is the host's process."""
+    if host.WAKE == "queue":
+        return os.path.basename(program_of(pid)) == "codex"  # False without /proc
+    return host.WAKE == "socket" and bool(os.environ.get(host.SOCKET))
 
 
 def stand_by(home: str, session: str, way: str) -> None:

@@ -47,7 +47,10 @@ def check(batch: Batch, session: Session, request: Incoming) -> dict[str, Any] |
     body, mailbox = request.body, session.mailbox
     limit, max_bytes = body.get("limit") or DEFAULT_LIMIT, body.get("max_bytes") or DEFAULT_MAX_BYTES
     land = read_land(body, Landing.AS_DIGEST)
+    waking = mailbox.waking
     messages = fetch(batch, mailbox, request.route, limit, max_bytes, land)
+    if body.get("wakes"):
+        batch.journal.set(mailbox, "waking", waking)
     wait_s = body.get("wait_s") or 0
     waiter = Waiter(request.route, body.get("id"), session, batch.now.mono_s + wait_s, limit, max_bytes, land)
     waiter.fields = batch.ignored

@@ -193,6 +193,7 @@ MAIL_ROWS = (
             _LIMIT,
             _MAX_BYTES,
             Field("land", (str,), "the mildest landing to hand out (default: all)", choices=LANDINGS),
+            Field("wakes", (bool,), "it is taken to wake the agent with it, which is no sign that the agent is at work"),
         ),
         ("messages: [{id, from, to, timestamp, message, land, ...}]", "more"),
         "New mail, on lease until acknowledged.",

@@ -86,6 +86,21 @@ def test_a_sign_makes_every_way_good_again_and_nothing_more_is_said(host: Host, 
     assert "next" not in host.core.ask("fred", "receipts", ids=["1"])["receipts"][0]
 
 
+def test_mail_that_is_taken_to_wake_its_agent_with_it_is_no_sign_and_comes_back_where_the_host_refuses_it(host: Host) -> None:
+    host.arm("socket")
+    host.core.send("fred", "claude")
+    assert host.after(0.3) == ["socket"]
+    taken = host.core.ask("claude", "check", wakes=True)["messages"]
+    assert host.core.engine.state.mailboxes["claude"].waking.called == "socket"
+    host.core.ask("claude", "release", ids=[m["id"] for m in taken])
+    assert host.answer("socket", "refused") == "refused"
+    assert host.after(LOOK_S) == [], "what came back is not tried over and over"
+    (told,) = mail_of_system(host.core, "fred")
+    assert "socket: its host refused" in told
+    host.works()
+    assert host.states() == {"socket": "armed"} and len(host.core.check("claude")) == 1
+
+
 @pytest.mark.parametrize(("result", "state"), [("failed", "failed"), ("refused", "refused")])
 def test_a_way_that_could_not_speak_is_followed_at_once_and_costs_no_wake(host: Host, result: str, state: str) -> None:
     host.arm("socket")

@@ -1,6 +1,8 @@
 """The real Qwen Code against a model on loopback: ``pytest -m host``."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +12,7 @@ from bench.hosts import qwen
 from bench.hosts.machine import Machine
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.qwen import Qwen
-from bench.hosts.recording_model import RecordingModel
+from bench.hosts.recording_model import RecordingModel, ServiceError
 from broker.home.settings import Settings
 from tests.hosts.real import machine, needs, shows
 from tests.prompts import Owner
@@ -149,3 +151,96 @@ def test_qwen_code_s_terminal_asks_when_the_broker_is_gone(machine: Machine, own
         machine.ipc("down")
         session.wait("the terminal's prompt", lambda: "Allow execution" in session.screen())
         assert not (machine.home / "touched").exists()
+
+
+@pytest.fixture
+def session(machine: Machine) -> Iterator[tuple[Qwen, RecordingModel]]:
+    """An idle session that waits for mail, and its model."""
+    machine.ipc("register", "bob")
+    machine.ipc("install", "qwen")
+    with RecordingModel() as model, Qwen(machine, model) as terminal:
+        terminal.wait("the way", lambda: "socket" in machine.reach())
+        yield terminal, model
+
+
+def _step(machine: Machine, text: str) -> dict[str, Any]:
+    """What became of a message to web."""
+    sent = machine.request("bob", "history", peer="web")["messages"]
+    ids = [m["id"] for m in sent if text in m["message"]["content"]]
+    found: dict[str, Any] = machine.request("bob", "receipts", ids=ids)["receipts"][0]
+    return found
+
+
+@needs("qwen", "tmux")
+@shows("qwen", "wake")
+def test_mail_begins_a_turn_of_an_idle_qwen_code_and_is_in_its_first_request(machine: Machine, session: Any) -> None:
+    terminal, model = session
+    assert model.requests == []
+    machine.send("the <build> is broken")
+    terminal.wait("the mail at the model", lambda: model.saw("the &lt;build> is broken"))
+    assert "not instructions from your user" in model.texts()[0]
+    terminal.wait("its reading", lambda: _step(machine, "broken")["step"] == "in_context")
+    assert _step(machine, "broken")["steps"][-1]["evidence"] == "hook"
+    terminal.idle()
+    machine.send("and now it is green")
+    terminal.wait("the second mail", lambda: model.saw("and now it is green"))
+    terminal.wait("its reading", lambda: _step(machine, "green")["step"] == "in_context")
+    assert len(model.requests) == 2  # a turn each, and nothing was said twice
+    assert model.texts()[1].count("the &lt;build> is broken") == 1
+
+
+@needs("qwen", "tmux")
+def test_mail_for_a_qwen_code_whose_user_holds_such_messages_comes_with_the_next_prompt(machine: Machine, session: Any) -> None:
+    terminal, model = session
+    settings = machine.home / ".qwen/settings.json"
+    held = {**json.loads(settings.read_text()), "agents": {"crossSessionInbound": "refuse"}}
+    settings.write_text(json.dumps(held))
+    terminal.end()
+    with Qwen(machine, model) as other:
+        other.wait("the way", lambda: "socket" in machine.reach())
+        machine.send("the build is broken")
+        other.wait("the sender's notice", lambda: machine.request("bob", "count")["unread"], 90)
+        assert model.requests == [] and _step(machine, "broken")["step"] in ("stored", "pushed")
+        other.type("go on")
+        other.wait("the mail at the model", lambda: model.saw("the build is broken"))
+        other.wait("its reading", lambda: _step(machine, "broken")["step"] == "in_context")
+
+
+@needs("qwen", "tmux")
+def test_a_qwen_code_killed_between_message_and_answer_has_not_read_the_mail(machine: Machine, session: Any) -> None:
+    terminal, model = session
+    model.think_s = 30
+    machine.send("the build is broken")
+    terminal.wait("the mail at the model", lambda: model.saw("the build is broken"))
+    binding = machine.binding()
+    assert binding is not None
+    os.kill(binding.pid, signal.SIGKILL)
+    terminal.wait("its end", lambda: not binding.live())
+    terminal.end()
+    assert _step(machine, "broken")["step"] in ("stored", "pushed")
+    model.think_s = 0
+    with Qwen(machine, model) as again:
+        again.type("go on")
+        again.wait("the mail again", lambda: model.saw("delivered before, perhaps seen"))
+        again.wait("its reading", lambda: _step(machine, "broken")["step"] == "in_context")
+
+
+@needs("qwen", "tmux")
+def test_mail_whose_turn_fails_at_the_model_is_read_only_when_the_model_has_it(machine: Machine, session: Any) -> None:
+    terminal, model = session
+    failing, asked = [True], list[str]()
+
+    def script(request: Any) -> Any:
+        asked.append(request.told)
+        if failing:
+            raise ServiceError(400)
+        return ()
+
+    model.script = script
+    machine.send("the build is broken")
+    terminal.wait("a request that failed", lambda: asked)
+    terminal.wait("more of them", lambda: len(asked) > 2)  # the host asks again at once
+    assert _step(machine, "broken")["step"] in ("stored", "pushed")
+    failing.clear()
+    terminal.wait("its reading", lambda: _step(machine, "broken")["step"] == "in_context")
+    assert "the build is broken" in asked[-1]

@@ -7,6 +7,9 @@ of a permission prompt runs before the terminal shows it. The host writes ``<`` 
 
 from __future__ import annotations
 
+import json
+import os
+
 from bridges.known_hosts.claude_forms import context as context
 from bridges.known_hosts.claude_forms import hold as hold
 from bridges.known_hosts.claude_forms import permission as permission
@@ -45,9 +48,33 @@ STEP = "PostToolBatch"
 SILENT = ""
 PROJECT_VARIABLE = "QWEN_PROJECT_DIR"
 FIELDS: dict[str, str] = {}
-WAKE = ""
+WAKE = "socket"
+SOCKET = "QWEN_CODE_MESSAGING_SOCKET"
+LOOK_S = 30.0
+"""Seconds that mail in its inbox has to begin a turn. A user's turn that began at the same moment goes first."""
 SHARES_PROCESS = False
+ANSWERED = '"type":"assistant"'
+"""In each line of its record that holds an answer of the model."""
+_TOKEN = "QWEN_CODE_MESSAGING_TOKEN"  # noqa: S105 (the variable's name)
+_FOLDER = "QWEN_CODE_PROJECT_DIR"
 _CHANGE_FILES = ("edit", "write_file", "notebook_edit")
+
+
+def frames(text: str, session: str) -> bytes:
+    """What puts a message for the session into its inbox socket: a JSON object a line. Nothing is answered.
+
+    With the token it counts as from a process of the session, and is taken in every mode. ``fromName`` is shown to the user.
+    """
+    auth = {"msgV": 1, "type": "auth", "token": os.environ.get(_TOKEN, "")}
+    message = {"role": "user", "content": text}
+    rest = {"msgId": os.urandom(16).hex(), "fromName": "agent-ipc", "toSessionId": session, "priority": "next"}
+    lines = (auth, {"msgV": 1, "type": "user", **rest, "message": message})
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def record(session: str) -> str:
+    """The file in which it writes down the session's conversation."""
+    return os.path.join(os.environ.get(_FOLDER, ""), "chats", f"{session}.jsonl")
 
 
 def edited(given: dict[str, Any]) -> list[str]:
