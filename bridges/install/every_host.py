@@ -21,9 +21,7 @@ from broker.protocol.errors import IpcError
 
 DONE, FAILED, USAGE = 0, 1, 2
 _BY_HAND = "our tests never ran it, so nothing is written. By hand: ipc install {} --print"
-_STILL_ASKS = (
-    "Each host still asks before it calls a mail tool, or refuses it; ipc install --allow allows them, all but share_file"
-)
+_STILL_ASKS = "ipc install --allow has them call all mail tools but share_file without asking"
 _NONE_FOUND = "no agent's host was found: none of their programs is on PATH, and none of their folders is in your home"
 
 
@@ -72,6 +70,7 @@ def install(settings: Settings, options: argparse.Namespace) -> int:
             failures.add(change.wanted.host, e)
             continue
         say(f"{change.facts.title}: installed in {place(change.wanted)}")
+        say(f"  tools: {change.facts.tools['allowed' if change.chosen.allow else 'asked']}")
         say(f"  next: {change.facts.next}")
     if not any(change.chosen.allow for change in changes):
         say(_STILL_ASKS)

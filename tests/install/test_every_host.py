@@ -6,6 +6,7 @@ import pytest
 
 from bridges.known_hosts.catalogue import about, names
 from bridges.known_hosts.host_facts import RUN
+from tests.conftest import wait_for
 from tests.screens import Screen
 from tests.shell import IPC, Shell
 
@@ -41,6 +42,13 @@ def desk(home: Path) -> Desk:
     return Desk(home, ("claude",), (".codex",))
 
 
+def ended(screen: Screen) -> bool:
+    """Interrupt, again and again: one that comes before the program reads is not seen by its read."""
+    if screen.program.poll() is None:
+        screen.press("\x03")
+    return screen.program.poll() is not None
+
+
 def test_without_a_terminal_it_says_what_it_would_do_and_how(desk: Desk) -> None:
     done = desk.run("install")
     assert done.returncode == 2 and "next: ipc install --yes" in done.stderr and "nothing was changed" in done.stderr
@@ -54,6 +62,7 @@ def test_without_a_terminal_it_says_what_it_would_do_and_how(desk: Desk) -> None
 def test_yes_sets_up_all_that_are_there_and_a_second_run_changes_nothing(desk: Desk) -> None:
     said = desk.ok("install", "--yes")
     assert said.count(": installed in ") == 2 and said.count("  next: start ") == 2 and "ipc install --allow" in said
+    assert "  tools: claude -p refuses them" in said
     before = desk.files()
     assert {f"{CLAUDE}/plugin.json", CODEX, ".codex/hooks.json"} < before.keys() and not any(".gemini" in n for n in before)
     said = desk.ok("install")  # nobody need be asked
@@ -91,7 +100,7 @@ def test_an_interrupt_at_the_question_changes_nothing(desk: Desk, command: str) 
     before = desk.files()
     with desk.at_terminal(command) as screen:
         screen.shows("? [Y/n]")
-        screen.press("\x03")
+        wait_for("the end", lambda: ended(screen))
         assert screen.ended() == 130
         assert "Traceback" not in screen.text()
     assert desk.files() == before
@@ -162,9 +171,10 @@ def test_a_machine_without_hosts_is_told_what_to_do(home: Path) -> None:
 
 
 def test_a_moved_configuration_shows_its_host(home: Path) -> None:
-    desk = Desk(home, folders=("elsewhere",))
-    done = desk.run("install", CODEX_HOME=str(home / "elsewhere"))
+    desk = Desk(home, folders=("elsewhere", "elsewhere/opencode"))
+    done = desk.run("install", CODEX_HOME=str(home / "elsewhere"), XDG_CONFIG_HOME=str(home / "elsewhere"))
     assert done.returncode == 2 and f"makes {home}/elsewhere/config.toml" in done.stdout
+    assert f"makes {home}/elsewhere/opencode/plugins/agent-ipc.js" in done.stdout
 
 
 @pytest.mark.parametrize("host", BY_DOCUMENT)
