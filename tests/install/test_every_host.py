@@ -1,5 +1,6 @@
 """``ipc install`` and ``ipc uninstall`` without a host, on machines with some: their programs on PATH, or their folders."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,9 @@ def desk(home: Path) -> Desk:
     return Desk(home, ("claude",), (".codex",))
 
 
-def ended(screen: Screen) -> bool:
-    """Interrupt, again and again: one that comes before the program reads is not seen by its read."""
-    if screen.program.poll() is None:
-        screen.press("\x03")
-    return screen.program.poll() is not None
+def reads(program: "subprocess.Popen[bytes]") -> bool:
+    """Whether the program sleeps, which after its question is for the answer. An interrupt before that is seen after it."""
+    return Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def test_without_a_terminal_it_says_what_it_would_do_and_how(desk: Desk) -> None:
@@ -100,7 +99,8 @@ def test_an_interrupt_at_the_question_changes_nothing(desk: Desk, command: str) 
     before = desk.files()
     with desk.at_terminal(command) as screen:
         screen.shows("? [Y/n]")
-        wait_for("the end", lambda: ended(screen))
+        wait_for("its reading", lambda: reads(screen.program))
+        screen.press("\x03")
         assert screen.ended() == 130
         assert "Traceback" not in screen.text()
     assert desk.files() == before
