@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.hosts import copilot
-from bench.hosts.copilot import Copilot
+from bench.hosts.copilot import READY, Copilot
 from bench.hosts.machine import Machine
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel
@@ -87,6 +87,36 @@ def test_an_idle_copilot_wakes_and_reads_its_mail_once_though_the_host_loads_the
             assert len(model.requests) == asked + 1
         assert "agent-ipc: mail #" in session.screen()
         assert machine.request("bob", "receipts", ids=_ids(machine))["receipts"][-1]["state"] in ("read", "answered")
+
+
+@needs("copilot", "tmux")
+def test_a_session_after_clear_has_the_name_of_the_one_before_and_wakes(machine: Machine) -> None:
+    machine.ipc("install", "copilot")
+    machine.ipc("register", "bob")
+    with RecordingModel() as model, Copilot(machine, model, "--experimental") as session:
+        before = machine.binding()
+        session.type("/clear")
+        session.wait("the end of the session", lambda: all(b.ended for b in machine.bindings()))
+        asked = len(model.requests)
+        session.wait("the prompt", lambda: READY in session.screen())
+        session.type("go on")
+        session.wait("the model's turn", lambda: len(model.requests) > asked)
+        session.idle()
+        after = machine.binding()
+        assert before is not None and after is not None and before.session != after.session and before.name == after.name
+        machine.ipc("send", "web", "the build is broken")
+        session.wait("the mail at the model", lambda: model.saw("the build is broken"))
+
+
+@needs("copilot")
+def test_a_project_s_copilot_has_tools_and_hooks_once_the_folder_is_trusted(machine: Machine) -> None:
+    machine.ipc("install", "copilot", "--scope", "project", "--allow")
+    machine.ipc("register", "bob")
+    with RecordingModel() as model:
+        model.before(1, lambda: machine.send("for the tool", "turn"))
+        model.order("ipc-check", {})
+        headless(machine, model)
+        assert "under the name web." in model.texts()[0] and "for the tool" in model.texts()[1]
 
 
 def _ids(machine: Machine) -> list[str]:

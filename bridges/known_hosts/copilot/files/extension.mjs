@@ -42,4 +42,5 @@ session.on("user.message", watch); // the first begins the session, as hooks kno
 session.on("permission.completed", ({ data }) => asked.get(data.toolCallId)?.kill()); // also of a turn that was broken off
 process.on("SIGTERM", () => process.exit());
 process.on("exit", () => [monitor, ...asked.values()].forEach((child) => child?.kill()));
+setInterval(watch, 30_000); // its place may have been taken by the monitor of the session before, which ends by then
 watch();
