@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from bench.hosts.copilot import Copilot
 from bench.hosts.machine import NO_LIMITS, Machine
 from bench.hosts.model_dialects import Order
 from bench.hosts.recording_model import RecordingModel
@@ -122,8 +123,20 @@ def gemini(machine: Machine, model: RecordingModel, count: int) -> Iterator[Meas
         yield f"Gemini CLI, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
 
 
+def copilot(machine: Machine, model: RecordingModel, count: int) -> Iterator[Measured]:
+    with installed(machine, "copilot"), Copilot(machine, model, "--experimental", "--allow-tool", "shell") as session:
+        session.wait("the way by the extension", lambda: "monitor" in machine.reach())
+        yield "Copilot CLI, idle, by its extension", idle(machine, model, session, count)
+
+        def tool(number: int) -> Order:
+            return "bash", {"command": f"sleep {TOOL_S}; : {number}", "description": "wait", "mode": "sync"}
+
+        yield f"Copilot CLI, in a turn of tools of {TOOL_S} s", in_a_turn(machine, model, session, count, tool)
+
+
 HOSTS: dict[str, Callable[[Machine, RecordingModel, int], Iterator[Measured]]] = {
     "claude": claude,
     "codex": codex,
+    "copilot": copilot,
     "gemini": gemini,
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.hosts import copilot as copilot_settings
 from bench.hosts.machine import IPC, Machine, missing
 from bench.hosts.recording_model import RecordingModel
 
@@ -41,7 +42,12 @@ def gemini(machine: Machine, model: RecordingModel) -> None:
     machine.run("gemini", "-m", "gemini-2.5-flash", "--approval-mode", "yolo", "-p", "who are you?", **env)
 
 
-@pytest.mark.parametrize("host", [claude, codex, gemini], ids=lambda host: str(host.__name__))
+def copilot(machine: Machine, model: RecordingModel) -> None:
+    model.order("bash", {"command": SHELL, "description": "who am I", "mode": "sync", "initial_wait": 60})
+    machine.run("copilot", "-p", "who are you?", "--allow-all", **copilot_settings.env(machine, model.url))
+
+
+@pytest.mark.parametrize("host", [claude, codex, gemini, copilot], ids=lambda host: str(host.__name__))
 def test_in_the_shell_of_a_real_host_ipc_is_its_session_and_register_renames_it(
     machine: Machine, host: Callable[[Machine, RecordingModel], None]
 ) -> None:
