@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.hosts import cline
 from bench.hosts.machine import BIN, Machine
 from bench.hosts.model_dialects import Order
 from bench.hosts.recording_model import RecordingModel, Request
@@ -92,7 +93,7 @@ def test_cline_cli_finds_the_folder_by_itself_and_calls_its_tools(machine: Machi
         return [(register, {"instance_id": "fred"})] if request.number == 1 else []
 
     with RecordingModel() as model:
-        machine.run("cline", "auth", "-p", "openai-compatible", "-k", "x", "-m", "fake", "-b", f"{model.url}/v1")
         model.script = script
-        machine.run("cline", "take a name")
+        machine.run("cline", "take a name", **cline.env(machine, model.url))
+    cline.end_hub(machine)
     assert registered(machine, "fred")
