@@ -24,8 +24,8 @@ IPC = [sys.executable, "-m", "bridges.cli"]
 CLAUDE_TOOLS = "mcp__plugin_agent-ipc_ipc__"
 NO_LIMITS = {"IPC_RATE_LIMIT": "0", "IPC_PAIR_LIMIT": "0", "IPC_WAKE_LIMIT": "0", "IPC_PAIR_WAKE_LIMIT": "0"}
 """One sender measures, and writes to the same agents all the time."""
-_RUN_S = 90
-_WAIT_S = 60.0
+_RUN_S = 180
+_WAIT_S = 120.0
 _QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",

@@ -49,7 +49,7 @@ class Terminal:
         time.sleep(_PASTED_S)
         self.press("Enter")
 
-    def wait(self, what: str, condition: Callable[[], Any], deadline_s: float = 60.0) -> Any:
+    def wait(self, what: str, condition: Callable[[], Any], deadline_s: float = 120.0) -> Any:
         return wait_until(what, condition, deadline_s, self.screen)
 
     def idle(self) -> None:

@@ -19,7 +19,7 @@ from broker.home.settings import Settings
 from tests.hosts.real import machine, needs, shows
 from tests.prompts import Owner
 
-pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 __all__ = ["machine"]
 PLUGIN = ".config/opencode/plugins/agent-ipc.js"
 SHELL = ("bash", {"command": "echo hello", "description": "says hello"})
