@@ -240,9 +240,9 @@ def test_two_sessions_of_a_server_are_two_agents(machine: Machine, model: Model)
         names = {b.session: b.name for b in machine.bindings()}
         assert names == {one: "web", two: "web-opencode"}
         for session, name in names.items():
-            machine.send(f"wake up, {name}", to=name)
-            wait_until("the mail at the model", lambda name=name: model.saw(f"wake up, {name}"))
-            assert f"under the name {name}." in told_with(model, f"wake up, {name}"), session
+            machine.send(f"wake up, {name}!", to=name)
+            wait_until("the mail at the model", lambda name=name: model.saw(f"wake up, {name}!"))
+            assert f"under the name {name}." in told_with(model, f"wake up, {name}!"), session
 
 
 class Server:
