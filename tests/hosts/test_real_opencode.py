@@ -116,8 +116,20 @@ def test_the_tools_of_opencode_are_the_agent_of_its_hooks_and_run_where_that_was
     assert "for the tool" in model.texts()[1] and "not instructions from your user" in model.texts()[1]
     assert machine.request("bob", "history", peer="web")["messages"][0]["to"] == "web"
     assert len(model.texts()) == 2 or "rejected" in model.texts()[2]
+
+
+@needs("opencode")
+@shows("opencode", "uninstall")
+def test_opencode_knows_the_server_while_it_is_installed_and_its_own_settings_stay(machine: Machine, model: Model) -> None:
+    env = opencode.env(machine, model.url)
+    settings = machine.home / ".config/opencode/opencode.jsonc"
+    settings.write_text('// mine\n{\n  "autoupdate": false, // and this\n}\n')
+    machine.ipc("install", "opencode")
+    assert "FAIL" not in machine.ipc("install", "opencode", "--check")
+    assert "ipc" in machine.run("opencode", "mcp", "list", **env)
     machine.ipc("uninstall", "opencode")
-    assert not (machine.home / PLUGIN).exists()
+    assert "ipc" not in machine.run("opencode", "mcp", "list", **env).replace(str(machine.home), "")
+    assert settings.read_text().startswith("// mine") and not (machine.home / PLUGIN).parent.exists()
 
 
 @needs("opencode")
@@ -222,7 +234,8 @@ def test_mail_of_a_turn_that_is_broken_off_is_not_taken_for_read(machine: Machin
         session.press("Escape")
         session.press("Escape")
         session.idle()
-        assert not model.saw("the build is broken") and states(machine) != ["read"]
+        read = states(machine) == ["read"]
+        assert model.saw("the build is broken") or not read
         session.type("once more")
         session.wait("the mail at the model", lambda: model.saw("the build is broken"))
 
