@@ -11,26 +11,32 @@ from pathlib import Path
 from bench.hosts import tokens, wakes
 from bench.hosts.machine import Machine, missing
 from bench.hosts.recording_model import RecordingModel
+from bench.hosts.turns import TURNS
 from bench.percentiles import percentile
 from bench.report import Results
 
 TEMPORARY = "/tmp"  # noqa: S108 (a folder of our own is made in it; a socket's path must be short)
 WAKES = "How soon mail is in a request of the model"
-TOKENS = "Tokens that mail costs a Claude Code session, the mail's own text left out"
+TOKENS = "Tokens that mail costs a session, its own text left out"
 
 
 def _tokens(results: Results, home: Path, options: argparse.Namespace) -> None:
     results.notes[TOKENS] = (
-        f"Characters that are in the model's requests because of us, {tokens.CHARS_A_TOKEN} to a token. A wake brings its mail "
-        "by the prompt hook, whose words are counted, too."
+        f"Characters that are in the model's requests because of us, {tokens.CHARS_A_TOKEN} to a token. A wake brings its "
+        "mail, whose frame is counted, too; last, about how much of it are the host's own words."
     )
-    with RecordingModel() as model:
-        for cost in tokens.measure(home, model):
-            whole, frame = tokens.tokens(cost.text), tokens.tokens(cost.frame)
-            for column, value in (("all", whole), ("the host's own words", frame), ("ours", whole - frame)):
-                results.add(f"tokens.{cost.what}.{column}", TOKENS, cost.what, column, "", value)
-            if options.texts:
-                sys.stderr.write(f"--- {cost.what}: {len(cost.text)} characters\n{cost.text}\n")
+    for host, turn in TURNS.items():
+        if absent := missing(turn.command[0]):
+            results.skip(f"tokens.{host}", TOKENS, turn.title, f"not installed: {', '.join(absent)}")
+            continue
+        (folder := home / host).mkdir()
+        with RecordingModel() as model:
+            for cost in tokens.measure(folder, model, host):
+                results.add(f"tokens.{host}.{cost.what}", TOKENS, turn.title, cost.what, "", tokens.tokens(cost.text))
+                if cost.own:
+                    results.add(f"tokens.{host}.own", TOKENS, turn.title, "the host's own of it", "", cost.own)
+                if options.texts:
+                    sys.stderr.write(f"--- {turn.title}, {cost.what}: {len(cost.text)} characters\n{cost.text}\n")
 
 
 def _wakes(results: Results, home: Path, options: argparse.Namespace, host: str) -> None:
@@ -44,7 +50,7 @@ def _wakes(results: Results, home: Path, options: argparse.Namespace, host: str)
 
 
 PARTS: dict[str, tuple[Callable[[Results, Path, argparse.Namespace], None], tuple[str, ...]]] = {
-    "tokens": (_tokens, ("claude", "tmux")),
+    "tokens": (_tokens, ("tmux",)),
     **{host: (partial(_wakes, host=host), (host, "tmux")) for host in wakes.HOSTS},
 }
 """Each with the programs that it needs."""

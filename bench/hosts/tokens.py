@@ -1,36 +1,43 @@
-"""What mail costs a Claude Code session in tokens: what is in the model's requests because of us.
+"""What mail costs each host in tokens: what is in its model's requests because of us, beside the mail's own text.
 
-Counted are the characters of what a request tells the model (system prompt, tools, messages), four to a token; no tokenizer
-of the host's model can be had offline.
+Two runs of one turn, with our installation and without, and a session that mail wakes. Counted are the characters of what a
+request tells the model (system prompt, tools, messages), four to a token; no tokenizer of the hosts' models can be had offline.
 """
 
 import difflib
 import json
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.hosts import cline
 from bench.hosts.machine import BIN, Machine, wait_until
+from bench.hosts.model_dialects import Order
 from bench.hosts.recording_model import RecordingModel, Request
-from bench.hosts.terminals import PROMPT, Claude, Terminal
+from bench.hosts.terminals import Terminal
+from bench.hosts.turns import TURNS, Turn
 
 CHARS_A_TOKEN = 4
 MAIL = "The build of the branch is broken: tests/test_parser.py fails on line 12, can you have a look?"
+REST, HOOK, TOOL, WAKE = "a session at rest", "a message by a hook", "a message by the tool check", "a message that wakes"
 
-_HOOK = "UserPromptSubmit hook additional context"
-"""What the host writes before what the prompt hook adds."""
-_NOTICE = re.compile("agent-ipc: .*?(?=</event>|$)", re.MULTILINE)
+_CONVERSATION = ("system", "systemInstruction", "instructions", "messages", "input", "contents")
+_UNTOLD = frozenset({"id", "call_id", "tool_use_id", "tool_call_id", "type", "role", "status", "signature", "cache_control"})
+"""Fields that are the API's, no words for the model."""
+_NOTICE = re.compile("agent-ipc: .*?check\\.")
 """Our words in what wakes."""
+_WOKEN_S = 120.0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """``text`` is what was added to a request, without the mail's own text. ``frame``: what of it are the host's own words."""
+    """``text`` is what was added to a request, without the mail's own text; ``own``: tokens of it that are the host's words."""
 
     what: str
     text: str
-    frame: str = ""
+    own: int = 0
 
 
 def tokens(text: str) -> int:
@@ -38,23 +45,31 @@ def tokens(text: str) -> int:
 
 
 def lines_of(body: dict[str, Any]) -> list[str]:
-    """What a request of Claude Code tells the model, line by line; tools as JSON."""
-    parts = [block["text"] for block in body.get("system", ())]
-    parts += [json.dumps(tool, ensure_ascii=False) for tool in body.get("tools", ())]
-    parts += [text for message in body["messages"] for text in said(message)]
-    return "\n".join(parts).splitlines()
+    """What a request of any host tells its model but for the model's own words; a tool is a line."""
+    told = [text for key in _CONVERSATION for text in _strings(body.get(key))]
+    tools = [json.dumps(tool, ensure_ascii=False) for one in body.get("tools", ()) for tool in _flat(one)]
+    return "\n".join([*tools, *told]).splitlines()
 
 
-def said(message: dict[str, Any]) -> list[str]:
-    """The texts of one message, with those of tool results."""
-    content = message["content"]
-    if isinstance(content, str):
-        return [content]
-    found = []
-    for block in content:
-        inner = block.get("content") if block["type"] == "tool_result" else block.get("text")
-        found += [inner] if isinstance(inner, str) else [b.get("text", "") for b in inner or ()]
-    return found
+def _flat(tool: dict[str, Any]) -> list[dict[str, Any]]:
+    """A tool, or the tools of a list that has a name of its own."""
+    inner = tool.get("functionDeclarations") or (tool["tools"] if tool.get("type") == "namespace" else None)
+    if inner is None:
+        return [tool]
+    head = {k: v for k, v in tool.items() if k not in ("tools", "functionDeclarations")}
+    return [*([head] if head else []), *inner]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _strings(one)
+    elif isinstance(value, dict) and value.get("role") not in ("assistant", "model") and "arguments" not in value:
+        for key, one in value.items():
+            if key not in _UNTOLD:
+                yield from _strings(one)
 
 
 def added(before: list[str], after: list[str]) -> str:
@@ -75,85 +90,64 @@ def _grown(old: list[str], new: list[str]) -> list[str]:
     return grown
 
 
-def new_text(before: Request, after: Request) -> str:
-    """What the second request tells the model beyond the first and its answer."""
-    messages = after.body["messages"][len(before.body["messages"]) :]
-    return "\n".join(text for message in messages if message["role"] != "assistant" for text in said(message))
-
-
-def measure(home: Path, model: RecordingModel) -> list[Cost]:
-    """At rest, by the hook after a tool, by each way of waking."""
-    machine = Machine(home)
-    env = machine.claude_env(model.url)
-    with Terminal(machine, env, str(BIN / "claude")) as bare:
-        bare.wait("the prompt", lambda: PROMPT in bare.screen())
-        without = _ask(bare, model, "hello")
-    machine.ipc("install", "claude", "--allow")
+def measure(home: Path, model: RecordingModel, host: str) -> Iterator[Cost]:
+    """At rest, by a hook after a tool, by the tool that reads it, by a wake where the host has one."""
+    machine, turn = Machine(home), TURNS[host]
+    bare = _turn(machine, model, turn, turn.shell)
+    machine.ipc("install", host, "--allow")
     machine.ipc("register", "bob")
     try:
-        with Claude(machine, model) as claude:
-            claude.wait("the tools", lambda: "footer" in machine.reach())
-            with_us = _ask(claude, model, "hello")
-            costs = [Cost("a session at rest", added(lines_of(without.body), lines_of(with_us.body)))]
-            costs += _by_hook(machine, model, claude)
-            costs.append(_by_wake(machine, model, claude, "socket"))
-        (machine.home / ".claude/skills/agent-ipc/.mcp.json").unlink()  # with the server goes the way by the socket
-        with Claude(machine, model) as claude:
-            _ask(claude, model, "hello")
-            costs.append(_by_wake(machine, model, claude, "monitor"))
+        begun = len(model.requests)
+        model.before(begun + 1, lambda: machine.send(MAIL))
+        model.before(begun + 2, lambda: machine.send(MAIL, "digest"))
+        ours = _turn(machine, model, turn, turn.shell, (turn.check, {}))
+        yield Cost(REST, added(lines_of(bare[0].body), lines_of(ours[0].body)))
+        by_hook = _rest(added(new_lines(bare[0], bare[1]), new_lines(ours[0], ours[1])))
+        yield Cost(HOOK, by_hook)
+        yield Cost(TOOL, _rest("\n".join(new_lines(ours[1], ours[2]))))
+        if turn.session is not None:
+            text = _rest("\n".join(_woken(machine, model, turn.session)))
+            yield Cost(WAKE, text, max(0, tokens(_NOTICE.sub("", text)) - tokens(by_hook)))
     finally:
         machine.ipc("down")
-    return costs
+        if host == "cline":
+            cline.end_hub(machine)
 
 
-def _ask(terminal: Terminal, model: RecordingModel, prompt: str) -> Request:
-    """The first request of a turn that a prompt begins, after the turn."""
+def _turn(machine: Machine, model: RecordingModel, turn: Turn, *orders: Order) -> list[Request]:
+    """The requests of a turn in which the model calls these tools."""
     before = len(model.requests)
-    terminal.type(prompt)
-    terminal.wait("the request", lambda: len(model.requests) > before)
-    if isinstance(terminal, Claude):
+    for order in orders:
+        model.order(*order)
+    program, *arguments = turn.command
+    machine.run(str(BIN / program), *arguments, "hello", **turn.env(machine, model.url))
+    return model.requests[before:]
+
+
+def _woken(machine: Machine, model: RecordingModel, session: Callable[[Machine, RecordingModel], Terminal]) -> list[str]:
+    with session(machine, model) as terminal:
+        terminal.wait("a way", lambda: {"socket", "monitor", "queue"} & set(machine.reach()), _WOKEN_S)
+        count = len(model.requests)
+        terminal.type("hello")
+        terminal.wait("the turn", lambda: len(model.requests) > count)
         terminal.idle()
-    return model.requests[before]
+        before = model.requests[-1]
+        machine.send(MAIL)
+        held = wait_until("the mail", lambda: next(_held(model, before), None), _WOKEN_S, terminal.screen)
+        return new_lines(before, held)
 
 
-def _by_hook(machine: Machine, model: RecordingModel, claude: Claude) -> list[Cost]:
-    """Mail that comes while a tool runs, and is added to the tool's result."""
-    plain = _after_a_tool(machine, model, claude, 0)
-    return [
-        Cost(f"{count} mail by the hook after a tool", _less(added(plain, _after_a_tool(machine, model, claude, count)), count))
-        for count in (1, 3)
-    ]
+def _held(model: RecordingModel, before: Request) -> Iterator[Request]:
+    return (r for r in model.requests if r.number > before.number and MAIL in "\n".join(new_lines(before, r)))
 
 
-def _after_a_tool(machine: Machine, model: RecordingModel, claude: Claude, count: int) -> list[str]:
-    """The lines of what follows a tool call in which that many messages came."""
-    first = len(model.requests) + 1
-    path = machine.project / f"notes{first}.txt"
-    path.write_text("hello\n")
-
-    def send() -> None:
-        for _ in range(count):
-            machine.send(MAIL)
-
-    model.before(first, send)
-    model.order("Read", {"file_path": str(path)})
-    _ask(claude, model, "go on")
-    return new_text(model.requests[first - 1], model.requests[first]).splitlines()
+def new_lines(before: Request, after: Request) -> list[str]:
+    """The lines that the second request tells beyond the first."""
+    return added(lines_of(before.body), lines_of(after.body)).splitlines()
 
 
-def _less(text: str, count: int) -> str:
-    """The text without the mail's own."""
-    if text.count(MAIL) != count:
-        raise ValueError(f"not {count} messages in {text!r}")
+def _rest(text: str) -> str:
+    """The text without the mail's own. Raises ValueError if it holds none."""
+    if MAIL not in text:
+        raise ValueError(f"no mail in {text!r}")
     return text.replace(MAIL, "")
-
-
-def _by_wake(machine: Machine, model: RecordingModel, claude: Claude, way: str) -> Cost:
-    before = model.requests[-1]
-    machine.send(MAIL)
-    wait_until("the mail", lambda: MAIL in new_text(before, model.requests[-1]), explain=claude.screen)
-    after = next(r for r in model.requests if r.number > before.number and MAIL in new_text(before, r))
-    claude.idle()
-    text = _less(new_text(before, after), 1)
-    wake, _, _digest = text.partition(_HOOK)
-    return Cost(f"1 mail that wakes by the {way}", text, frame=_NOTICE.sub("", wake))

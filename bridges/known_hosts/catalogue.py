@@ -41,6 +41,16 @@ def title(name: str) -> str:
     return about(name).title if name in names() else name
 
 
+def of_client(client: str) -> str:
+    """The host that names itself so as an MCP client; empty if we know none. Quick: it parses no TOML."""
+    for name in names():
+        with open(os.path.join(HERE, name, "host.toml"), encoding="utf-8") as f:
+            begin = next((line.partition('"')[2].partition('"')[0] for line in f if line.startswith("client = ")), "")
+        if begin and client.lower().startswith(begin):
+            return name
+    return ""
+
+
 def _module(name: str, part: str) -> ModuleType:
     if not name.isidentifier() or name not in names():
         raise ValueError(f"{name} is no host that we know: {', '.join(names())}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from bridges.known_hosts.catalogue import of_client
 from broker.protocol import plain_json as json
 from broker.version import VERSION
 
@@ -86,7 +87,10 @@ class KnownAnswers:
         self.shaken = True
         server = {**found["result"]["serverInfo"], "version": VERSION}
         chosen = version if version in found["versions"] else found["versions"][-1]
-        return {**found["result"], "protocolVersion": chosen, "serverInfo": server}
+        offered = dict(found["result"]["capabilities"])
+        if of_client(str(params["clientInfo"]["name"])):  # its hooks bring mail; tools that read resources cost 500 tokens
+            offered.pop("resources", None)
+        return {**found["result"], "capabilities": offered, "protocolVersion": chosen, "serverInfo": server}
 
 
 def shakes_hands(message: Mapping[str, Any], environment: Mapping[str, str]) -> bool:

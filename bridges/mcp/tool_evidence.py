@@ -22,7 +22,7 @@ from typing import Any
 
 from bridges import mail_evidence
 from bridges.host_sessions import Binding
-from bridges.known_hosts.catalogue import about, names
+from bridges.known_hosts.catalogue import about, names, of_client
 
 _SDK = ("mcp", 86_400.0)
 """The Python SDK's client, and how long it waits for a tool."""
@@ -40,8 +40,7 @@ def patience_of(client: str) -> float:
 
 def called(client: str) -> str:
     """The host that a client's name is of; of one that we don't know the name, as a body takes it."""
-    known = next((name for begin, name in _clients() if client.lower().startswith(begin)), client)
-    return "".join(c for c in known if c.isprintable())[:32]
+    return "".join(c for c in of_client(client) or client if c.isprintable())[:32]
 
 
 @cache
@@ -49,11 +48,6 @@ def _patience() -> list[tuple[str, float]]:
     """(the beginning of a client's name, seconds for which it waits for a tool unless told otherwise)."""
     hosts = map(about, names())
     return [*((host.client, host.patience_s) for host in hosts if host.client and host.patience_s), _SDK]
-
-
-@cache
-def _clients() -> list[tuple[str, str]]:
-    return [(client, name) for name in names() if (client := about(name).client)]
 
 
 @dataclass
@@ -158,6 +152,8 @@ class Given:
         """
         showings, self._shown = self._shown, []
         settled: dict[str, list[str]] = {}
+        if isinstance(named, str) and not any(named in s.ids for s in showings):
+            settled["tool"] = [named]  # shown before, in an answer that came late; what is none of the mailbox is left alone
         for s in showings:
             if named in s.ids:
                 settled.setdefault("tool", []).extend(s.ids)

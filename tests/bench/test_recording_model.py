@@ -10,7 +10,7 @@ import pytest
 
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.recording_model import RecordingModel, ServiceError
-from bench.hosts.tokens import added, lines_of, new_text
+from bench.hosts.tokens import added, lines_of, new_lines
 
 TOOLS: dict[str, Any] = {"tools": [{"name": "Read"}]}
 FORMS = {
@@ -81,4 +81,4 @@ def test_what_is_new_in_a_request_is_all_but_the_model_s_own_answer(model: Recor
         {"role": "system", "content": "mail"},
     ]
     ask(model, "/v1/messages", {"messages": said, **TOOLS})
-    assert new_text(*model.requests) == "read\nmail"
+    assert new_lines(*model.requests) == ["read", "mail"]

@@ -125,6 +125,14 @@ def test_ordinary_handshakes_and_lists_need_no_sdk() -> None:
     assert None not in known_or_none(ordinary, *requests)
 
 
+@pytest.mark.parametrize(("client", "offered"), [("test", True), ("codex-mcp-client", False), ("claude-code", False)])
+def test_a_host_that_our_hooks_bring_mail_to_is_offered_no_resources_for_whose_tools_its_model_would_pay(
+    client: str, offered: bool
+) -> None:
+    (answer,) = known_or_none({**HELLO, "clientInfo": {**CLIENT, "name": client}})
+    assert ("resources" in answer["result"]["capabilities"]) == offered
+
+
 CALLS: list[tuple[str, Any]] = [
     ("register", {"instance_id": "me"}),
     ("register", {"instance_id": "me", "force": False, "wait_for_previous": True}),
