@@ -136,15 +136,15 @@ def test_a_host_s_answers_are_objects_and_hold_the_text(host: str) -> None:
     hooks = hooks_of(host)
     text = 'two "lines"\nand </an> end'
     for event, moment in hooks.EVENTS.items():
-        if moment in ("start", "prompt", "tool"):
-            assert _holds(json.loads(hooks.context(event, text)), text)
+        if moment in ("start", "prompt", "tool") and (answer := hooks.context(event, text)) != text:  # some take bare text
+            assert _holds(json.loads(answer), text)
     if "stop" in hooks.EVENTS.values():
         assert _holds(json.loads(hooks.hold(text)), text)
 
 
 def _holds(value: Any, text: str) -> bool:
-    if isinstance(value, dict):
-        return any(_holds(one, text) for one in value.values())
+    if isinstance(value, dict | list):
+        return any(_holds(one, text) for one in (value.values() if isinstance(value, dict) else value))
     return bool(value == text)
 
 
@@ -178,7 +178,7 @@ def test_the_page_of_hosts_has_a_word_about_each(host: str) -> None:
 
 def named_elsewhere() -> Iterator[tuple[str, str]]:
     """(file, host) of each constant in our code, outside of the hosts' folders, that is the name of one."""
-    known = set(names())
+    known = set(names()) - {"cursor"}  # which is a word of our own, too: the place in a list
     for package in ("broker", "bridges", "nlparse"):
         for path in sorted((ROOT / package).rglob("*.py")):
             if Path(HERE) in path.parents and path.parent != Path(HERE):

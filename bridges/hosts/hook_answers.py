@@ -81,8 +81,9 @@ class HookAnswers:
         if moment == "start":
             return self.start()
         binding = host_sessions.load(event.home, event.session)
-        if binding is None:  # the hooks were installed while the session ran
-            return moment == "prompt" and self.start()
+        if binding is None:  # the hooks were installed while the session ran, or its host tells no start
+            first = "prompt" if "start" in event.host.EVENTS.values() else "tool"
+            return moment == first and self.start()
         turns = host_turns.load(event.home, event.session)
         with QuickConnection(Place(event.home), autostart=False, door="hook") as door:
             work = {"prompt": self.prompt, "tool": self.tool, "edit": self.edit, "stop": self.stop, "end": self.end}
@@ -172,9 +173,9 @@ class HookAnswers:
         return bool(answer) and self.write(answer)
 
     def stop(self, session: AgentSession, turns: Turns) -> bool:
-        if self.event.given.get("stop_hook_active") is not True:
+        if self.event.given.get("stop_hook_active") is False:
             turns.held = 0
-        if turns.held < session.binding.holds:
+        if turns.held < session.binding.holds and not self.mute():
             left = max(1, session.binding.chars - turns.added)
             messages, more = session.fetch("interrupt", left)
             if messages and more:  # the agent goes on anyway, so what else waits need not wake it later
@@ -192,9 +193,14 @@ class HookAnswers:
                     session.keep(ids)
                 return True
         turns.begin()
+        turns.held = 0  # not every host tells a first end from one that a hold led to
         self.set_working(turns, False)
         session.tell("turn_ended")
         return False
+
+    def mute(self) -> bool:
+        """True if the model is not given the answer to this event: it brings no mail, and is evidence for what was given."""
+        return self.event.called in getattr(self.event.host, "MUTE", ())
 
     def end(self, session: AgentSession, turns: Turns) -> bool:
         session.binding.ended = True
@@ -213,6 +219,8 @@ class HookAnswers:
         self, session: AgentSession, turns: Turns, land: str | None, *, intro: str = "", announce: bool = False
     ) -> bool:
         """Add new mail to what the model reads. Returns True if an answer was written."""
+        if self.mute():
+            return False
         binding, before = session.binding, (turns.added, turns.told, turns.spent)
         left = binding.chars - len(intro) - turns.added
         text, ids = self.spent(session, turns) if left < _LEAST_CHARS else self.digest(session, turns, land, left, announce)

@@ -25,6 +25,7 @@ HOST_SESSIONS = {
     "gemini": "GEMINI_SESSION_ID",
     "copilot": "COPILOT_AGENT_SESSION_ID",
     "cline": "CLINE_SESSION_ID",  # our plugin sets it
+    "kiro": "KIRO_SESSION_ID",  # what we print for it sets it
     "qwen": "QWEN_CODE_SESSION_ID",
     "opencode": "OPENCODE_SESSION_ID",
 }
