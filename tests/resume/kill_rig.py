@@ -43,7 +43,7 @@ class KillRig:
 
     def __init__(self, home: Path, seed: int) -> None:
         self.draw = random.Random(seed)  # noqa: S311
-        self.service = Service(home)
+        self.service = Service(home, IPC_WAKE_LIMIT="0", IPC_PAIR_WAKE_LIMIT="0")
         self.agents = ClosedAgents(self.service, f'names = ["{NAME}"]\nper_day = 1000').start()
         self.session = self.agents.closed(NAME).session
         self.outcomes: Counter[str] = Counter()
