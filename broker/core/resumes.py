@@ -9,6 +9,7 @@ from broker.core import ways
 from broker.core.batch import Batch, Incoming
 from broker.core.bodies import connection_of, replaced
 from broker.core.facts import Way
+from broker.core.leases import note_use
 from broker.core.sessions import token_hash
 from broker.core.state import Session, Watcher
 from broker.core.wakes import LOOK_S, armed
@@ -25,6 +26,7 @@ def resume(batch: Batch, _session: None, request: Incoming) -> dict[str, Any]:
     if not all(isinstance(name, str) and (is_name(name) or is_address(name)) and name.lower() != SYSTEM for name in senders):
         raise IpcError("bad_request", detail="senders is a list of person, names, and NAME@SITE")
     route, client = connection_of(request)
+    note_use(batch.state, route, mailbox)
     ours = {way.request_id for way in mailbox.waking.ways if way.name == ways.RESUME and way.route == route}
     others = [w for w in mailbox.watchers if w.route != route or w.request_id not in ours]
     batch.journal.set(mailbox, "watchers", others)

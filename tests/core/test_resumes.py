@@ -5,6 +5,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from broker.core.leases import end_connection
 from broker.core.next_way import is_by
 from tests.core.wakeable import LOOK_S, Host
 from tests.engine import Core, own
@@ -104,6 +105,18 @@ def test_what_waits_when_the_door_comes_is_told_of_also_after_a_broker_that_was_
     closed.core.keep_house()
     closed.stand_by("person")
     assert closed.newest() == [number]
+
+
+def test_a_door_that_was_killed_leaves_the_way_to_the_next_one_with_what_it_was_told(closed: ClosedAgent) -> None:
+    closed.core.engine.state.connections.update({b"first": set(), b"second": set()})
+    closed.stand_by("person", by="first")
+    number = closed.write(person=True)["number"]
+    assert closed.newest() == [number]
+    assert closed.stand_by("person", by="second")["armed"] == []
+    end_connection(closed.core.engine.state, b"first")
+    assert closed.newest() == [number]
+    end_connection(closed.core.engine.state, b"second")
+    assert row(closed).get("reach") is None
 
 
 def test_the_door_is_no_sign_of_life(closed: ClosedAgent) -> None:

@@ -47,27 +47,43 @@ class KillRig:
         self.agents = ClosedAgents(self.service, f'names = ["{NAME}"]\nper_day = 1000').start()
         self.session = self.agents.closed(NAME).session
         self.outcomes: Counter[str] = Counter()
+        self.kills = 0
         self.unread: list[str] = []
 
     def run(self, tries: int) -> None:
+        """One kill for each message."""
         for number in range(tries):
-            victim = VICTIMS[number % len(VICTIMS)]
-            self.one(victim)
-            self.check()
+            self.one(VICTIMS[number % len(VICTIMS)])
+        self.end()
+
+    def run_together(self, kills: int) -> None:
+        """Several kills for each message, in any order, until there were so many. A terminal is in one of them."""
+        while self.kills < kills:
+            victims = [*VICTIMS[:5], *VICTIMS[1:4]]
+            self.draw.shuffle(victims)
+            self.one(*victims)
+        self.one("terminal")
+        self.end()
+
+    def end(self) -> None:
+        """What waited is read with the next message."""
         self.until_ready()
         last = self.write("the last")
         wait_for("the last one", lambda: self.is_read(last), _DEADLINE_S, explain=self.describe)
         wait_for("what waited", lambda: all(map(self.is_read, self.unread)), _DEADLINE_S, explain=self.describe)
 
-    def one(self, victim: str) -> None:
+    def one(self, *victims: str) -> None:
+        """A message, and its kills."""
         self.until_ready()
-        sent = self.write(f"for {victim} [works {self.draw.choice((0, 0, 0.3))} s]")
-        killed = self.terminal() if victim == "terminal" else self.kill(victim)
-        wait_for(f"what follows on {victim}", lambda: self.is_settled(sent), _DEADLINE_S, explain=self.describe)
+        sent = self.write(f"for {victims[0]} [works {self.draw.choice((0, 0, 0.3))} s]")
+        hit = [victim for victim in victims if (self.terminal() if victim == "terminal" else self.kill(victim, sent))]
+        wait_for(f"what follows on {victims}", lambda: self.is_settled(sent), _DEADLINE_S, explain=self.describe)
         read = self.is_read(sent)
-        self.outcomes[f"{victim}{'' if killed else ' (was not there)'}: {'read' if read else 'waits'}"] += 1
+        self.kills += len(hit)
+        self.outcomes[f"{', '.join(sorted(hit)) or 'no kill'}: {'read' if read else 'waits'}"] += 1
         if not read:
             self.unread.append(sent)
+        self.check()
 
     def write(self, text: str) -> str:
         """Send until the broker says that it has the message."""
@@ -101,8 +117,8 @@ class KillRig:
 
     # the kills
 
-    def kill(self, victim: str) -> bool:
-        """False where the victim did not show up in time."""
+    def kill(self, victim: str, sent: str) -> bool:
+        """False where the victim did not show up before all was over."""
         find: Callable[[], int] = {
             "door": lambda: self.service.pid("resume"),
             "broker": lambda: self.service.pid("broker"),
@@ -114,7 +130,7 @@ class KillRig:
             time.sleep(self.draw.uniform(0, 1.2))
         end_s = time.monotonic() + _SEEN_S
         while not (pid := find()):
-            if time.monotonic() > end_s:
+            if time.monotonic() > end_s or self.is_settled(sent):
                 return False
         time.sleep(self.draw.uniform(0, {"starter": 0.15, "host": 0.8, "hook": 0.12}.get(victim, 0)))
         with suppress(ProcessLookupError):
