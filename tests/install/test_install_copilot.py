@@ -21,6 +21,10 @@ def test_the_host_gets_a_server_hooks_and_an_extension_where_it_looks_for_them(u
     assert hooks["version"] == 1
     reports, claims, allows = hooks["hooks"]["preToolUse"]
     assert "matcher" not in reports and re.fullmatch(claims["matcher"], "apply_patch")
+    broken = user.write("broken", "#!/nowhere\n", mode=0o700)  # such as a venv without its interpreter: it would deny each call
+    for one in (reports, claims):
+        command = re.sub(r"[^ ]*(?:/ipc|/python3\S* -m bridges\.cli)(?= hook| \|\|)", str(broken), one["bash"])
+        assert subprocess.run(["/bin/sh", "-c", command], capture_output=True).returncode == 0 and str(broken) in command
     matched = [tool for tool in (*ALLOWED, *ASKED) if re.fullmatch(allows["matcher"], f"ipc-{tool}")]
     assert matched == list(ALLOWED)
     said = subprocess.run(["/bin/sh", "-c", allows["bash"]], capture_output=True, check=True).stdout

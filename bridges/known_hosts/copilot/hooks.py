@@ -1,8 +1,9 @@
 """Copilot CLI's hooks: what each event is to us, and the forms of the answers.
 
-From runs of 1.0.102 and docs.github.com/copilot/reference/copilot-cli-reference/cli-hooks-reference. A hook before a tool that
-fails denies the call. A session begins with its first prompt. ``permissionRequest`` is not used: it comes before the host asks
-its own rules, also for calls that they allow. ``AskPermission`` is the extension's own word (files/extension.mjs).
+From runs of 1.0.102 and docs.github.com/copilot/reference/copilot-cli-reference/cli-hooks-reference. A session begins with its
+first prompt. A hook before a tool that fails denies the call, so the commands in files/ can't fail there. ``permissionRequest``
+is not used: it comes before the host asks its own rules, also for calls that they allow. ``AskPermission`` is the word of our
+extension (files/extension.mjs).
 """
 
 from __future__ import annotations
