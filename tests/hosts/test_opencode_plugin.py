@@ -22,8 +22,8 @@ const { AgentIpc } = await import(process.argv[2])
 const hooks = await AgentIpc({ client, directory: process.cwd() })
 for await (const line of createInterface({ input: process.stdin })) {
   const [name, input, output] = JSON.parse(line)
-  await hooks[name]?.(input, output)
-  console.log(JSON.stringify([input, output, prompts.splice(0)]))
+  const refused = await hooks[name]?.(input, output).then(() => undefined, String)
+  console.log(JSON.stringify([input, refused ?? output, prompts.splice(0)]))
 }
 """
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="not installed: node")
@@ -114,6 +114,16 @@ def test_mail_comes_at_a_prompt_hidden_from_the_title_after_a_tool_and_at_the_en
         plugin.event("session.idle", "ses_1")
         held = plugin.prompts[-1]["body"]  # its monitor may have said before that urgent mail is there
         assert held["agent"] == "plan" and "stop that" in held["parts"][0]["text"]
+
+
+@needs_node
+def test_a_tool_of_ours_is_refused_where_nothing_tells_which_of_several_sessions_calls(tag: str, plugin: Plugin) -> None:
+    call = {"tool": "ipc_send", "sessionID": "ses_1", "callID": "call_1"}
+    plugin.prompt("ses_1")
+    assert plugin("tool.execute.before", call, {"args": {}}) == {"args": {}}
+    plugin.prompt("ses_2")
+    assert "In your shell ipc is you" in plugin("tool.execute.before", call, {"args": {}})
+    assert plugin("tool.execute.before", {**call, "tool": "bash"}, {"args": {}}) == {"args": {}}
 
 
 @needs_node

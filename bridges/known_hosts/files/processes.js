@@ -20,9 +20,14 @@ async function answer(child) {
   return told.hookSpecificOutput ?? told
 }
 
-// What goes wrong in the work may not break the host's turn.
+// What goes wrong in the work may not break the host's turn; a refusal is meant.
+class Refusal extends Error {}
 const quiet = (work) => async (...given) => {
   try {
     return await work(...given)
-  } catch {}
+  } catch (e) {
+    if (e instanceof Refusal) throw e
+  }
 }
+
+const joined = (...texts) => texts.filter(Boolean).join("\n")

@@ -5,9 +5,9 @@
 const RUN = "@RUN@", START = "@START@@NAME@", SERVER = "@SERVER@"
 const { rules, claims, approvals } = "@CHOSEN@"
 const MARK = "agent-ipc" // of parts of messages that are ours
-const TERMINAL = process.argv[1]?.includes("/tui/") // one person, who sees one session
-const HEADLESS = process.argv.includes("run") // ends with its turn
-const joined = (...texts) => texts.filter(Boolean).join("\n")
+const SEVERAL = "Several sessions run in this opencode; the server can't tell which calls. In your shell ipc is you: ipc --help"
+// In a terminal one person sees one session. A run ends with its turn.
+const TERMINAL = process.argv[1]?.includes("/tui/"), HEADLESS = process.argv.includes("run")
 
 export const AgentIpc = async ({ client, directory }) => {
   // The user's file and a project's may both be there: one serves a folder.
@@ -65,10 +65,11 @@ export const AgentIpc = async ({ client, directory }) => {
       ;(await of(messages[0].info.sessionID)).s.unseen = ""
     },
     "tool.execute.before": async ({ s, agent_id, tool, callID }, { args }) => {
+      if (begun.size > 1 && tool.startsWith("ipc_")) throw new Refusal(SEVERAL)
       const call = { tool_name: tool, tool_input: args, tool_use_id: callID, agent_id }
       calls.set(callID, call)
       hook(s, "tool_began", call)
-      if (claims && /^(edit|write|apply_patch)$/.test(tool)) calls.set(callID, { ...call, warning: (await hook(s, "edit", call)).additionalContext })
+      if (claims && /^(edit|write|apply_patch)$/.test(tool)) call.warning = (await hook(s, "edit", call)).additionalContext
     },
     "tool.execute.after": async ({ s, agent_id, callID }, output) => {
       const { warning, ...call } = taken(callID)
