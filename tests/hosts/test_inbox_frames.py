@@ -105,6 +105,7 @@ def test_an_answer_that_the_host_writes_down_after_the_turn_s_end_is_seen_and_th
         assert "one" not in idle.inbox.texts[1].replace("none", "")
 
 
+@pytest.mark.deep
 def test_a_dropped_message_loses_no_mail_and_its_sender_is_told(quick: Service, processes: list[Any]) -> None:
     idle = Idle(quick, "web", processes)
     with quick.connect("bob") as bob:
@@ -121,6 +122,7 @@ def test_a_dropped_message_loses_no_mail_and_its_sender_is_told(quick: Service, 
     idle.inbox.close()
 
 
+@pytest.mark.deep
 def test_a_message_behind_the_user_s_turn_is_neither_given_up_nor_shown_by_that_turn_s_events(
     quick: Service, processes: list[Any]
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_message_behind_the_user_s_turn_is_neither_given_up_nor_shown_by_that_
     idle.inbox.close()
 
 
+@pytest.mark.deep
 def test_mail_comes_again_where_everything_is_killed_between_message_and_turn(quick: Service, processes: list[Any]) -> None:
     idle = Idle(quick, "web", processes)
     with quick.connect("bob") as bob:
@@ -150,6 +153,21 @@ def test_mail_comes_again_where_everything_is_killed_between_message_and_turn(qu
     idle.inbox.close()
 
 
+@pytest.mark.deep
+def test_mail_that_waits_in_the_inbox_while_the_broker_is_killed_is_read_once(quick: Service, processes: list[Any]) -> None:
+    idle = Idle(quick, "web", processes)
+    with quick.connect("bob") as bob:
+        bob.send("web", "one")
+        idle.take(idle.put(), answers=False)
+        wait_for("word of it", lambda: any(line["event"] == "woken" for line in quick.log("hooks")))
+        quick.kill("broker")
+        wait_for("the way", lambda: idle.way() == "armed")
+        idle.take(idle.inbox.texts[0])
+        wait_for("its reading", lambda: idle.unread() == 0)
+        assert len(idle.inbox.texts) == 1, "what is in the host's record is not put in again"
+    idle.inbox.close()
+
+
 def test_what_is_too_long_is_announced_in_the_inbox(idle: Idle) -> None:
     with idle.agent.service.connect("bob") as bob:
         bob.send(idle.agent.project.name, "x" * 9_500)
@@ -160,4 +178,4 @@ def test_no_process_stands_by_where_the_host_has_no_inbox(shared: Service, tag: 
     agent = Agent(shared, "qwen", f"web{tag}", QWEN_CODE_PROJECT_DIR=str(Path("/nowhere")))
     agent.start()
     stored = json.loads(next((shared.home / "sessions").glob(f"host-{agent.session}.json")).read_text())
-    assert stored["wake"] is False and stored["look_s"] == 30
+    assert stored["wake"] is False and stored["look_s"] == 60

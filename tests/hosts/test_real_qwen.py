@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.hosts import qwen
-from bench.hosts.machine import Machine
+from bench.hosts.machine import IPC, Machine
 from bench.hosts.model_dialects import ANSWER
 from bench.hosts.qwen import Qwen
 from bench.hosts.recording_model import RecordingModel, ServiceError
@@ -57,6 +58,20 @@ def test_hooks_of_a_headless_qwen_inject_mail_and_hold_it_at_its_end(machine: Ma
     assert told[1].count("land after the tools") == 1  # once a step, and not again before the model is asked
     assert [f"urgent {n}" in told[n] for n in (2, 3, 4)] == [True] * 3
     assert len(told) == 5  # held three times, then let go
+
+
+@needs("qwen")
+def test_a_project_s_settings_do_the_same_in_that_project(machine: Machine) -> None:
+    machine.ipc("install", "qwen", "--scope", "project", "--allow")
+    machine.ipc("register", "bob")
+    with RecordingModel() as model:
+        model.before(1, lambda: machine.send("for the tool", "turn"))
+        model.order(CHECK, {})
+        machine.run("qwen", "-p", "read your mail", **qwen.env(machine, model.url))
+        assert "under the name web." in model.texts()[0] and "for the tool" in model.texts()[1]
+    machine.ipc("install", "qwen", "--scope", "project", "--check")
+    machine.ipc("uninstall", "qwen", "--scope", "project")
+    assert not (machine.project / ".qwen/settings.json").exists()
 
 
 @needs("qwen")
@@ -139,6 +154,20 @@ def test_qwen_code_does_as_was_decided_elsewhere_before_its_terminal_asks(
         session.wait("the model's next turn", lambda: len(model.requests) > 1)
         assert (machine.home / "touched").exists() == (decision == "allow")
         assert bool(model.saw("Your user has denied this call")) == (decision == "deny")
+
+
+@needs("qwen")
+def test_the_shell_of_qwen_code_s_agent_is_its_session_and_decides_about_no_permission(machine: Machine, owner: Owner) -> None:
+    machine.ipc("install", "qwen")
+    machine.ipc("register", "bob")
+    ours = shlex.join(IPC)
+    command = f"{ours} send bob 'from the shell'; {ours} permissions; {ours} permit 0123456789"
+    with RecordingModel() as model:
+        model.order("run_shell_command", {"command": command, "description": "d"})
+        machine.run("qwen", "--approval-mode", "yolo", "-p", "go on", **qwen.env(machine, model.url))
+    assert model.texts()[1].count("decides about no permission") == 2
+    (mail,) = machine.request("bob", "check")["messages"]
+    assert (mail["from"], mail["message"]["content"]) == ("web", "from the shell")
 
 
 @needs("qwen", "tmux")

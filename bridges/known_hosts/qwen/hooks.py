@@ -50,7 +50,7 @@ PROJECT_VARIABLE = "QWEN_PROJECT_DIR"
 FIELDS: dict[str, str] = {}
 WAKE = "socket"
 SOCKET = "QWEN_CODE_MESSAGING_SOCKET"
-LOOK_S = 30.0
+LOOK_S = 60.0
 """Seconds that mail in its inbox has to begin a turn. A user's turn that began at the same moment goes first."""
 SHARES_PROCESS = False
 ANSWERED = '"type":"assistant"'
