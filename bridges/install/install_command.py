@@ -49,6 +49,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         if facts.evidence != RUN:
             say(f"# {facts.title}, by its documentation: {facts.source}. Our tests never ran it.")
         change.show()
+        if facts.evidence != RUN:
+            say(f"# next: {facts.next}")
         return 0
     if not change:
         say(f"Already installed in {place(change.wanted)}")

@@ -186,6 +186,7 @@ def test_nothing_is_written_for_a_host_that_our_tests_never_ran(home: Path, host
     assert desk.files() == {}
     printed = desk.ok("install", host, "--print")
     assert printed.startswith(f"# {about(host).title}, by its documentation: {about(host).source}") and '"mcp"' in printed
+    assert printed.endswith(f"# next: {about(host).next}\n")
     assert desk.files() == {}
     said = desk.ok("install", "--yes")
     assert f"By hand: ipc install {host} --print" in said and all(name.startswith(CLAUDE) for name in desk.files())
