@@ -77,7 +77,7 @@ def test_bodies_run_one_at_a_time_and_the_mail_of_the_other_waits(agents: Closed
         agents.closed(name)
     for name in ("first", "second"):
         ready(agents, name)
-    numbers = [agents.write(name, f"for {name} [works 1.5 s]") for name in ("first", "second")]
+    numbers = [agents.write(name, f"for {name} [works 0.3 s]") for name in ("first", "second")]
     for number in numbers:
         read(agents, number)
     wait_for("both ends", lambda: logged(agents, "body_ended", "first") and logged(agents, "body_ended", "second"))
@@ -117,6 +117,25 @@ def test_a_body_that_was_killed_in_its_turn_is_not_started_twice_for_one_message
     number = agents.write("slow", "the second [works 0 s]")
     read(agents, number)
     assert len(agents.bodies("slow")) == 2
+
+
+def test_a_body_is_ended_when_its_time_is_over_and_when_the_service_stops(agents: ClosedAgents) -> None:
+    agent = agents.closed("ending")
+    for number, why in enumerate(("its 10 minutes were over", "the service was stopped")):
+        ready(agents, "ending")
+        agents.write("ending", f"number {number} [works 60 s]")
+        wait_for("the body's turn", lambda n=number: agents.saw(f"number {n}"), explain=agents.service.describe)
+        body = started_bodies.of_session(str(agents.service.home), agent.session)
+        assert body is not None
+        if number == 0:
+            body.at_s, body.until_s = body.at_s - 600, body.at_s
+            started_bodies.save(str(agents.service.home), body)
+        else:
+            agents.service.kill("resume", signal.SIGTERM)
+        wait_for(
+            "its end", lambda n=number: len(logged(agents, "body_ended", "ending")) == n + 1, explain=agents.service.describe
+        )
+        assert logged(agents, "body_ended", "ending")[number]["why"] == why and not body.runs()
 
 
 def test_the_state_says_of_each_name_why_it_would_not_be_started(agents: ClosedAgents) -> None:
