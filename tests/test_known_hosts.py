@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from bench.hosts.seen import load
 from bridges.known_hosts.catalogue import HERE, about, hooks_of, names
 from bridges.known_hosts.host_facts import DOCUMENT, RUN, HostFacts
 from bridges.known_hosts.installation import Setup
@@ -172,6 +173,11 @@ def test_a_host_that_was_run_has_recorded_events_tests_with_its_program_and_its_
 
 
 @RUN_HOSTS
+def test_a_host_that_was_run_was_seen_with_the_version_that_the_tests_run(host: str) -> None:
+    assert (host, about(host).version) in {(sight.host, sight.version) for sight in load()}
+
+
+@RUN_HOSTS
 def test_the_page_of_hosts_has_a_word_about_each(host: str) -> None:
     assert about(host).title in (ROOT / "docs/hosts.md").read_text(encoding="utf-8")
 
@@ -195,6 +201,7 @@ def constants(path: Path) -> frozenset[str]:
 def test_a_host_is_named_in_its_folder_alone() -> None:
     found = list(named_elsewhere())
     assert [f"{path} names {host}" for path, host in found if path not in NAMED_ELSEWHERE] == []
+    assert NAMED_ELSEWHERE.keys() <= {path for path, _ in found}, "it names no host any more"
 
 
 @HOSTS
