@@ -116,6 +116,7 @@ def test_mail_comes_at_a_prompt_hidden_from_the_title_after_a_tool_and_at_the_en
         assert held["agent"] == "plan" and "stop that" in held["parts"][0]["text"]
 
 
+@pytest.mark.deep
 @needs_node
 def test_a_tool_of_ours_is_refused_where_nothing_tells_which_of_several_sessions_calls(tag: str, plugin: Plugin) -> None:
     call = {"tool": "ipc_send", "sessionID": "ses_1", "callID": "call_1"}
@@ -156,6 +157,7 @@ def test_a_plugin_whose_program_is_gone_says_so_once(shared: Service, tag: str) 
     plugin.end()
 
 
+@pytest.mark.deep
 @needs_node
 def test_the_server_and_the_rules_are_added_to_the_settings_that_the_host_has_read(shared: Service, tag: str) -> None:
     plugin = Plugin(shared, f"web{tag}", "--allow")
@@ -189,6 +191,7 @@ def test_a_run_that_ends_with_its_turn_is_not_held(shared: Service, tag: str) ->
     assert agent.hook("stop") == {}
 
 
+@pytest.mark.deep
 def test_a_file_of_that_name_that_is_not_ours_stays(home: Path) -> None:
     mine = home / ".config/opencode/plugins/agent-ipc.js"
     mine.parent.mkdir(parents=True)
