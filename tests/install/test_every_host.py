@@ -1,6 +1,7 @@
 """``ipc install`` and ``ipc uninstall`` without a host, on machines with some: their programs on PATH, or their folders."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,12 @@ class Desk(Shell):
 
 
 @pytest.fixture
-def desk(home: Path) -> Desk:
+def desk(home: Path) -> Iterator[Desk]:
     """Claude Code by its program, Codex CLI by its folder."""
-    return Desk(home, ("claude",), (".codex",))
+    desk = Desk(home, ("claude",), (".codex",))
+    yield desk
+    if (desk.data / "run").exists():  # a check has started our server, which starts the service
+        desk.run("down")
 
 
 def reads(program: "subprocess.Popen[bytes]") -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ MARKETPLACES = {".agents/plugins/marketplace.json", ".github/plugin/marketplace.
 
 
 @pytest.fixture
-def shell(home: Path) -> Shell:
-    return Shell(home)
+def shell(home: Path) -> Iterator[Shell]:
+    shell = Shell(home)
+    yield shell
+    if (shell.data / "run").exists():
+        shell.run("down")
 
 
 def files(folder: Path) -> dict[str, str]:
