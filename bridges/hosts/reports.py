@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _OF_SUBAGENTS = {"tool_began": "sign", "tool_ended": "sign", "permission": "permission", "answer": "answer"}
 _ASKS_ITS_USER = frozenset(
-    {"AskUserQuestion", "ExitPlanMode", "ask_user", "request_user_input", "ask_user_question", "exit_plan_mode"}
+    {"AskUserQuestion", "ExitPlanMode", "ask_question", "ask_user", "request_user_input", "ask_user_question", "exit_plan_mode"}
 )
 """Tools of hosts that wait for an answer of the user."""
 _TEXT, _PATHS, _PATH = 128, 64, 4096
