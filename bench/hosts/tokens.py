@@ -7,6 +7,7 @@ request tells the model (system prompt, tools, messages), four to a token; no to
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ _UNTOLD = frozenset({"id", "call_id", "tool_use_id", "tool_call_id", "type", "ro
 """Fields that are the API's, no words for the model."""
 _NOTICE = re.compile("agent-ipc: .*?check\\.")
 """Our words in what wakes."""
+_NUMBER = re.compile(r"[0-9a-f]*[0-9][0-9a-f.]*")
+"""What differs from run to run: times, ids."""
 _WOKEN_S = 120.0
 
 
@@ -44,11 +47,14 @@ def tokens(text: str) -> int:
     return round(len(text) / CHARS_A_TOKEN)
 
 
-def lines_of(body: dict[str, Any]) -> list[str]:
-    """What a request of any host tells its model but for the model's own words; a tool is a line."""
-    told = [text for key in _CONVERSATION for text in _strings(body.get(key))]
-    tools = [json.dumps(tool, ensure_ascii=False) for one in body.get("tools", ()) for tool in _flat(one)]
-    return "\n".join([*tools, *told]).splitlines()
+def lines_of(body: dict[str, Any], tools: dict[str, Any] | None = None) -> list[str]:
+    """What a request of any host tells its model, a tool in a line; the tools of another request where that is given."""
+    offered = (body if tools is None else tools).get("tools", ())
+    return [*(json.dumps(tool, ensure_ascii=False) for one in offered for tool in _flat(one)), *told_of(body)]
+
+
+def told_of(body: dict[str, Any]) -> list[str]:
+    return "\n".join(text for key in _CONVERSATION for text in _strings(body.get(key))).splitlines()
 
 
 def _flat(tool: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,8 +107,9 @@ def measure(home: Path, model: RecordingModel, host: str) -> Iterator[Cost]:
         model.before(begun + 1, lambda: machine.send(MAIL))
         model.before(begun + 2, lambda: machine.send(MAIL, "digest"))
         ours = _turn(machine, model, turn, turn.shell, (turn.check, {}))
-        yield Cost(REST, added(lines_of(bare[0].body), lines_of(ours[0].body)))
-        by_hook = _rest(added(new_lines(bare[0], bare[1]), new_lines(ours[0], ours[1])))
+        rest = lines_of(ours[0].body, tools=ours[-1].body)  # a host may ask before it has all tools
+        yield Cost(REST, added(lines_of(bare[0].body, tools=bare[-1].body), rest))
+        by_hook = _rest("\n".join(beyond(new_lines(bare[0], bare[1]), new_lines(ours[0], ours[1]))))
         yield Cost(HOOK, by_hook)
         yield Cost(TOOL, _rest("\n".join(new_lines(ours[1], ours[2]))))
         if turn.session is not None:
@@ -120,16 +127,15 @@ def _turn(machine: Machine, model: RecordingModel, turn: Turn, *orders: Order) -
     for order in orders:
         model.order(*order)
     program, *arguments = turn.command
-    machine.run(str(BIN / program), *arguments, "hello", **turn.env(machine, model.url))
+    machine.run(str(BIN / program), *arguments, "say hello", **turn.env(machine, model.url))
     return model.requests[before:]
 
 
 def _woken(machine: Machine, model: RecordingModel, session: Callable[[Machine, RecordingModel], Terminal]) -> list[str]:
     with session(machine, model) as terminal:
         terminal.wait("a way", lambda: {"socket", "monitor", "queue"} & set(machine.reach()), _WOKEN_S)
-        count = len(model.requests)
-        terminal.type("hello")
-        terminal.wait("the turn", lambda: len(model.requests) > count)
+        terminal.type("good morning")
+        terminal.wait("the turn", lambda: model.saw("good morning"))
         terminal.idle()
         before = model.requests[-1]
         machine.send(MAIL)
@@ -143,7 +149,18 @@ def _held(model: RecordingModel, before: Request) -> Iterator[Request]:
 
 def new_lines(before: Request, after: Request) -> list[str]:
     """The lines that the second request tells beyond the first."""
-    return added(lines_of(before.body), lines_of(after.body)).splitlines()
+    return beyond(told_of(before.body), told_of(after.body))
+
+
+def beyond(before: list[str], after: list[str]) -> list[str]:
+    """The lines of the second that the first has not, whatever their numbers are."""
+    left = Counter(_NUMBER.sub("#", line) for line in before)
+    found = []
+    for line in after:
+        left[_NUMBER.sub("#", line)] -= 1
+        if left[_NUMBER.sub("#", line)] < 0:
+            found.append(line)
+    return found
 
 
 def _rest(text: str) -> str:

@@ -88,7 +88,7 @@ class KnownAnswers:
         server = {**found["result"]["serverInfo"], "version": VERSION}
         chosen = version if version in found["versions"] else found["versions"][-1]
         offered = dict(found["result"]["capabilities"])
-        if of_client(str(params["clientInfo"]["name"])):  # its hooks bring mail; tools that read resources cost 500 tokens
+        if of_client(str(params["clientInfo"]["name"])):  # its hooks bring mail; opencode's tools for resources cost 373 tokens
             offered.pop("resources", None)
         return {**found["result"], "capabilities": offered, "protocolVersion": chosen, "serverInfo": server}
 
