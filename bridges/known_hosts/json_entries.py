@@ -49,13 +49,13 @@ def _text(config: dict[str, Any], like: str) -> str:
 def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks: Hooks) -> str:
     """The configuration with our server and our hooks; the same text if they are there already. Raises IpcError."""
     config = _parsed(text, path)
-    before = json.dumps(config)
+    before = json.loads(json.dumps(config))
     _drop(config)
     if server is not None:
         config.setdefault("mcpServers", {})["ipc"] = server
     if hooks:
         merge(config.setdefault("hooks", {}), json.loads(json.dumps(hooks)))
-    return text if json.dumps(config) == before else _text(config, text)
+    return text if config == before else _text(config, text)
 
 
 def without_entries(text: str, path: Path) -> str:

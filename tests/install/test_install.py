@@ -200,6 +200,13 @@ def test_a_broken_configuration_is_left_as_it_is(user: User, host: str, file: st
     assert path.read_text() == text and user.files() == before
 
 
+def test_settings_that_the_host_writes_anew_with_a_key_of_its_own_still_have_our_entries(user: User) -> None:
+    user.ok("install", "qwen", "--scope", "project")
+    path = user.project / ".qwen/settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "$version": 4}))
+    assert "Already installed" in user.ok("install", "qwen", "--scope", "project")
+
+
 def test_a_linked_configuration_is_changed_where_it_is(user: User) -> None:
     real = user.write("dotfiles/config.toml", TOML)
     (user.home / ".codex").mkdir()
