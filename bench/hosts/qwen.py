@@ -15,6 +15,7 @@ _SETTINGS = {
     "privacy": {"usageStatisticsEnabled": False},
     "telemetry": {"enabled": False},
     "general": {"enableAutoUpdate": False},  # it would ask the registry at each start
+    "ui": {"enableFollowupSuggestions": False},  # a request of its own, some time after a turn
 }
 
 
