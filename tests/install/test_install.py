@@ -243,8 +243,12 @@ def _server(user: User, host: str) -> dict[str, Any]:
     if host == "codex":
         entry: dict[str, Any] = tomllib.loads(files[".codex/config.toml"])["mcp_servers"]["ipc"]
         return entry
-    name = ".claude/skills/agent-ipc/.mcp.json" if host == "claude" else ".gemini/extensions/agent-ipc/gemini-extension.json"
-    found: dict[str, Any] = json.loads(files[name])["mcpServers"]["ipc"]
+    names = {
+        "claude": ".claude/skills/agent-ipc/.mcp.json",
+        "gemini": ".gemini/extensions/agent-ipc/gemini-extension.json",
+        "qwen": ".qwen/extensions/agent-ipc/qwen-extension.json",
+    }
+    found: dict[str, Any] = json.loads(files[names[host]])["mcpServers"]["ipc"]
     return found
 
 
