@@ -64,6 +64,6 @@ def test_a_tool_resumes_no_name_that_another_agent_of_the_folder_still_has(
 def test_tools_of_agents_without_hooks_share_no_name(shared: Service, tag: str, tools: Any) -> None:
     first, second = (tools(Agent(shared, "gemini", f"web{tag}")) for _ in range(2))
     assert f"Registered web{tag}" in first.call("register", instance_id=f"web{tag}")
-    assert f"web{tag} is held by a program at " in second.call("register", instance_id=f"web{tag}")
+    assert f"web{tag} is held by a program (t) at " in second.call("register", instance_id=f"web{tag}")
     second.call("register", instance_id=f"web{tag}", force=True)
     assert f"web{tag} was registered again elsewhere: by a program at " in first.call("check")
