@@ -66,4 +66,4 @@ def test_tools_of_agents_without_hooks_share_no_name(shared: Service, tag: str, 
     assert f"Registered web{tag}" in first.call("register", instance_id=f"web{tag}")
     assert f"web{tag} is held by a program (t) at " in second.call("register", instance_id=f"web{tag}")
     second.call("register", instance_id=f"web{tag}", force=True)
-    assert f"web{tag} was registered again elsewhere: by a program at " in first.call("check")
+    assert f"web{tag} was registered again elsewhere: by a program (t) at " in first.call("check")
