@@ -13,7 +13,7 @@ import msgpack
 from broker.core.batch import Batch
 from broker.core.facts import Way
 from broker.core.state import Mailbox
-from broker.core.ways import Is
+from broker.core.ways import Is, causes_of
 
 PERSON = "person"
 """Among the senders: a person of this machine."""
@@ -53,10 +53,18 @@ def newest_for(batch: Batch, mailbox: Mailbox, way: Way) -> int:
     return max((mail.id for mail in told if is_by(mail.sender, mail.extra, way.senders)), default=0)
 
 
+def writers_of(batch: Batch, mailbox: Mailbox) -> dict[str, bool]:
+    """The senders of all mail that waits. Where a way is there for a person's mail, True for those who wrote as a person."""
+    found = dict.fromkeys(batch.store.senders(mailbox.id), False)
+    if any(PERSON in way.senders for way in mailbox.waking.ways):
+        for mail in batch.store.fetch(mailbox.id, mailbox.returned, mailbox.cursor, batch.now.due_s):
+            found[mail.sender] = found.get(mail.sender, False) or is_by(mail.sender, mail.extra, (PERSON,))
+    return found
+
+
 def any_named(batch: Batch, mailbox: Mailbox, way: Way) -> bool:
     """Whether any of the causes may be one of the way's senders. A cause without a mailbox may be anybody."""
-    causes = {**mailbox.waking.announced, **mailbox.waking.causes}
-    writers = ((passes, batch.state.by_id.get(sender_id)) for sender_id, passes in causes.items())
+    writers = ((passes, batch.state.by_id.get(sender_id)) for sender_id, passes in causes_of(mailbox.waking).items())
     return any(passes or writer is None or writer.name in way.senders for passes, writer in writers)
 
 

@@ -13,6 +13,7 @@ from broker.core.batch import Batch
 from broker.core.quiet import asks
 from broker.core.state import Mailbox
 from broker.core.turns import runs_until_s
+from broker.core.ways import causes_of
 
 HOUR_S = 3600.0
 _LOOKED_AT = 20
@@ -35,8 +36,7 @@ def is_spent(batch: Batch, mailbox: Mailbox, sender_id: int) -> bool:
 
 def allows(batch: Batch, mailbox: Mailbox) -> bool:
     """True if any of the mail that waits may wake the agent."""
-    waking = mailbox.waking
-    causes = {**waking.announced, **waking.causes}
+    causes = causes_of(mailbox.waking)
     return any(passes or not is_spent(batch, mailbox, sender_id) for sender_id, passes in causes.items())
 
 

@@ -18,7 +18,7 @@ from broker.core import ways
 from broker.core.batch import Batch, Incoming, Outgoing
 from broker.core.chores import ROWS
 from broker.core.facts import Waking, Way
-from broker.core.next_way import newest_for, speaks
+from broker.core.next_way import newest_for, speaks, writers_of
 from broker.core.notices import notify
 from broker.core.sessions import act_as
 from broker.core.state import Landing, Mailbox, Session
@@ -52,7 +52,7 @@ def arrived(batch: Batch, mailbox: Mailbox, land: int, senders: Mapping[str, boo
     causes = dict(waking.causes)
     if not senders and any(way.senders for way in waking.ways):
         causes.setdefault(0, False)  # among all that waits may be mail of any of them
-    for name, passes in (senders or dict.fromkeys(batch.store.senders(mailbox.id), False)).items():
+    for name, passes in (senders or writers_of(batch, mailbox)).items():
         sender = batch.state.mailboxes.get(name)
         sender_id = 0 if sender is None else sender.id
         causes[sender_id] = passes or name == SYSTEM or causes.get(sender_id, False)
@@ -133,6 +133,8 @@ def look_at(batch: Batch, mailbox: Mailbox) -> None:
         return
     if again:
         nothing_came(batch, mailbox)
+    elif not waking.causes:  # a way was taken over
+        arrived(batch, mailbox, Landing.AT_END, {})
     way = speaks(batch, mailbox)
     held = (0, mailbox.id) in batch.state.pauses
     if held or mailbox.loud <= 0 or (way is not None and not allows(batch, mailbox)):
@@ -171,7 +173,7 @@ def give(batch: Batch, mailbox: Mailbox, way: Way) -> None:
     waking = ways.one_after(mailbox.waking, way.name, Happens.GIVEN, batch.now.term_s)
     count = {"unread": mailbox.available, "interrupt": len(mailbox.urgent - mailbox.leased.keys())}
     about = {**count, "from": list(batch.store.senders(mailbox.id)), "land": land_word(waking.land)}
-    announced = {**waking.announced, **waking.causes}
+    announced = ways.causes_of(waking)
     called = waking._replace(
         due_s=inf, urgent=False, land=0, in_turn=False, causes={}, announced=announced, called=way.name, answered=False
     )

@@ -122,13 +122,25 @@ def key_of(way: Way) -> tuple[Route, Any, str]:
 
 
 def without(waking: Waking, meant: Callable[[Way], bool], at_s: float) -> Waking:
-    """Disarm ways. A notice whose giver goes before it has answered is as good as not given."""
+    """Disarm ways. A notice whose giver goes before it has answered is as good as not given.
+
+    Who takes a way over tells of the mail that waits, as who arms it does: its holder before may have been unable to.
+    """
     ways = [way for way in waking.ways if not meant(way)]
     if len(ways) == len(waking.ways):
         return waking
     left = waking._replace(ways=first_of_each(ways, at_s))
-    lost = waking.called and not waking.answered and all(way.state != Is.TRIED for way in left.ways)
-    return left._replace(until_s=0.0) if lost else left
+    if waking.called:
+        lost = not waking.answered and all(way.state != Is.TRIED for way in left.ways)
+        return left._replace(until_s=0.0) if lost else left
+    taken_over = any(was.state == Is.OFF != now.state for was, now in zip(ways, left.ways, strict=True))
+    return left._replace(due_s=0.0) if taken_over else left
+
+
+def causes_of(waking: Waking) -> dict[int, bool]:
+    """Whose mail waits, told already or not, by the sender's mailbox; True where no budget of wakes holds."""
+    both = (waking.announced, waking.causes)
+    return {sender: any(causes.get(sender) for causes in both) for causes in both for sender in causes}
 
 
 def first_of_each(ways: list[Way], at_s: float) -> tuple[Way, ...]:
@@ -145,7 +157,7 @@ def disarm(batch: Batch, mailbox: Mailbox, meant: Callable[[Way], bool]) -> None
     left = without(mailbox.waking, meant, batch.now.term_s)
     if left is not mailbox.waking:
         keep(batch, mailbox, left)
-        if not left.until_s:
+        if not left.until_s or not left.due_s:
             go_on_at(batch, mailbox, batch.now.mono_s)
 
 
@@ -154,7 +166,7 @@ def end_route(state: State, mailbox: Mailbox, route: Route) -> None:
     left = without(mailbox.waking, lambda way: way.route == route, mailbox.last_seen_s)
     if left is not mailbox.waking:
         mailbox.waking = left
-        if not left.until_s:
+        if not left.until_s or not left.due_s:
             state.waking[mailbox.id] = state.chores[CHORE] = state.chore_s = 0.0
 
 

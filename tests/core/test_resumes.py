@@ -196,3 +196,21 @@ def test_senders_are_names_and_addresses(closed: ClosedAgent, senders: list[Any]
 def test_only_the_owner_arms_it(closed: ClosedAgent) -> None:
     reply = closed.core.ask("fred", "resume", by=closed.token, senders=["fred"])
     assert reply["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("stands_by", ["before the notice", "while the mail is out", "after it came back"])
+def test_mail_that_a_closed_host_s_inbox_gave_back_starts_the_agent(closed: ClosedAgent, stands_by: str) -> None:
+    if stands_by == "before the notice":
+        closed.stand_by("person")
+    closed.arm("socket")
+    number = closed.write(person=True)["number"]
+    assert closed.after(0.3) == ["socket"]
+    taken = closed.core.ask("claude", "check", wakes=True)["messages"]
+    closed.core.ask("claude", "presence", state="gone", reach=[])
+    if stands_by == "while the mail is out":
+        closed.stand_by("person")
+    closed.core.ask("claude", "release", ids=[m["id"] for m in taken])
+    closed.answer("socket", "refused")
+    if stands_by == "after it came back":
+        closed.stand_by("person")
+    assert closed.newest() == [number]

@@ -185,6 +185,19 @@ def test_a_process_that_ends_disarms_its_way_and_a_notice_it_did_not_give_is_lef
     assert host.after(LOOK_S) == (["of-a-new-host"] if answered else [])
 
 
+def test_who_takes_a_way_over_tells_of_the_mail_that_its_holder_before_could_not_tell(host: Host) -> None:
+    state = host.core.engine.state
+    state.connections[b"old"] = {state.mailboxes["claude"].id}
+    host.arm("queue", by="old")
+    assert host.arm("queue", by="new") == []
+    host.core.send("fred", "claude")
+    assert host.after(0.3) == ["queue"]
+    assert host.answer("queue", "failed") == "failed"
+    assert host.after(LOOK_S) == []
+    end_connection(state, b"old")
+    assert host.after(0.3) == ["queue"]
+
+
 def test_a_way_has_one_holder_and_another_once_that_one_is_gone(host: Host) -> None:
     assert host.arm("monitor", by="first") == ["monitor"]
     assert host.arm("monitor", by="second") == []
