@@ -194,7 +194,7 @@ def test_up_down_and_status(shell: Shell) -> None:
     found = json.loads(shell.ok("status", "--json"))
     assert (found["running"], found["instances"], found["tcp"]["error"]) == (True, [], None)
     assert "mailbox_limit" in shell.ok("status", "--config")
-    assert shell.ok("doctor").count("ok  ") == 15
+    assert shell.ok("doctor").count("ok  ") == 16
     os.truncate(shell.home / "ipc" / "ipc.db-wal", 200 * 2**20)
     assert "ipc.db-wal has grown to 200 MiB" in shell.ok("doctor")
     assert shell.ok("down") == "Stopped\n"
