@@ -89,9 +89,14 @@ def _sites(settings: Settings) -> Finding:
 
 def _hosts(settings: Settings) -> Finding:
     """What ``ipc install HOST --check`` finds, for each host of this user that has something of ours."""
+    from bridges import hook_settings
     from bridges.install.check import problems
     from bridges.install.one_host import installed
 
+    try:
+        hook_settings.read(str(settings.home))
+    except SettingsError as e:
+        return "FAIL", f"{e}. Until that is mended no session gets mail"
     found = {wanted.host: problems(wanted) for _, wanted in installed(settings, "user")}
     bad = [f"{host}: {told[0]}. Next: ipc install {host}" for host, told in found.items() if told]
     return ("warn", "; ".join(bad)) if bad else ("ok", ", ".join(found) or "none is installed; ipc install connects those here")

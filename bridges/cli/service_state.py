@@ -88,10 +88,11 @@ def resume_line(state: dict[str, Any]) -> str:
     if state["error"]:
         return f"starts nobody: {state['error']}"
     runs = state.get("runs", {})
-    return "; ".join(
+    told = "; ".join(
         f"{name}: {f'runs for mail until {runs[name]}' if name in runs else why or 'closed, and mail starts it'}"
         for name, why in state.get("agents", {}).items()
     )
+    return told or "[hosts.resume] names nobody"
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 
+from bridges.fence import one_line
 from bridges.hosts.hook_answers import HookAnswers
 from bridges.hosts.hook_event import HookEvent, parsed, read_input
 from bridges.hosts.hook_log import failure, note
 from broker.home.paths import Place
-from broker.protocol.errors import IpcError
+from broker.protocol.errors import IpcError, SettingsError
 
 
 def main(arguments: list[str]) -> int:
@@ -24,6 +25,10 @@ def main(arguments: list[str]) -> int:
         silent = host.SILENT
         if HookAnswers(HookEvent(home, host, event, name, *read_input(host)), lambda answer: _write(home, answer)).answer():
             return 0
+    except SettingsError as e:
+        note(home, "warning", "settings_unusable", error=str(e))
+        if host.EVENTS.get(event) == "start":
+            silent = host.context(event, f"agent-ipc brings this session no mail: {one_line(str(e))}. Tell your user.")
     except IpcError as e:
         note(home, "info", "hook_without_service", arguments=arguments, code=e.code, text=e.text)
     except Exception as e:  # the one broad catch of this process: the host must go on

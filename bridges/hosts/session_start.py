@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from bridges import host_sessions, saved_sessions, waking
+from bridges import hook_settings, host_sessions, saved_sessions, waking
 from bridges.fence import BUDGET_CHARS
-from bridges.hosts import hook_settings, naming
+from bridges.hosts import naming
 from bridges.hosts.stand_by import can_wake, stand_by
 from bridges.session_renewal import proof, resumed
 from broker.protocol.errors import IpcError, RemoteError

@@ -270,7 +270,7 @@ def _read_config(path: Path, values: dict[str, Any], origins: dict[str, str]) ->
         elif key in _SECTIONS and isinstance(raw, dict):
             if key == "notify":
                 values[key] = True
-            elif key == "hosts" and isinstance(raw.get("resume"), dict) and raw["resume"].get("names"):
+            elif key == "hosts" and raw.get("resume"):  # also a table with a fault, which its reader tells
                 values["resume"] = True
         elif key not in SETTINGS:
             raise SettingsError(f"{where}: unknown setting {key!r}. Known: {', '.join(SETTINGS)}")

@@ -13,7 +13,7 @@ import pytest
 from bridges.known_hosts.catalogue import hooks_of
 from tests.conftest import Service, wait_for
 from tests.hosts.agent import RECORDED, Agent
-from tests.shell import IPC
+from tests.shell import IPC, Shell
 
 LINUX_F_SETPIPE_SZ = 1031
 PROMPT = {"claude": "UserPromptSubmit", "gemini": "BeforeAgent", "codex": "UserPromptSubmit", "qwen": "UserPromptSubmit"}
@@ -435,3 +435,13 @@ def test_a_command_in_a_removed_folder_says_what_is_wrong_in_words(shared: Servi
     script = f"cd {agent.project} && rmdir {agent.project} && exec {' '.join(IPC)} send x hello"
     done = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, text=True, timeout=30)
     assert done.returncode == 4 and "Traceback" not in done.stderr and "no shell has registered" in done.stderr
+
+
+def test_a_fault_in_the_settings_of_hooks_is_told_to_the_session_and_by_doctor(make_service: Callable[..., Service]) -> None:
+    service = make_service().start()
+    (service.home / "config.toml").write_text("[hosts]\nresum = 3\n")
+    agent = Agent(service)
+    assert "brings this session no mail" in (told := agent.context("SessionStart-startup")) and "'resum'" in told
+    assert agent.hook("Stop") == {}
+    found = Shell(service.home, service.home).run("doctor")
+    assert found.returncode == 1 and "'resum'" in found.stdout and "no session gets mail" in found.stdout
