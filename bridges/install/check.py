@@ -35,7 +35,7 @@ def check(wanted: Installation, options: Options) -> int:
     if modes := facts.tools.get("allowed" if options.allow else "asked"):
         say(f"tools {modes}")
     if options.allow:
-        say(f"      {allowed_tools.sentence()}")
+        say(f"      {allowed_tools.sentence(facts.asks_by_tool)}")
     if options.approvals:
         say(f"prompts {facts.approvals}")
     bad = any(not good for good, _, _ in rows)

@@ -12,6 +12,7 @@ from bridges.install.check import check
 from bridges.install.found_hosts import FoundHost, found_hosts
 from bridges.install.install_record import InstallRecord, installed_in_projects
 from bridges.install.one_host import Change, all_of, installed, place, take_out
+from bridges.install.question import agrees
 from bridges.known_hosts import allowed_tools
 from bridges.known_hosts.catalogue import title
 from bridges.known_hosts.installation import Installation, Options, plan
@@ -59,8 +60,12 @@ def install(settings: Settings, options: argparse.Namespace) -> int:
             say("Nothing to do")
         return failures.status()
     if any(change.chosen.allow for change in changes):
-        say(f"They may call the mail tools {allowed_tools.sentence()}{' (else: --no-allow)' if options.allow is None else ''}")
-    refused = _refusal(f"Set up {_titles([change.wanted for change in changes])}?", options, "ipc install --yes")
+        but = all_of([change.facts.title for change in changes if not change.chosen.allow])
+        who = f"They (but not {but})" if but else "They"
+        whole = [change.facts.title for change in changes if change.chosen.allow and not change.facts.asks_by_tool]
+        told = allowed_tools.sentence() + (f" (left out in {all_of(whole)})" if whole else "")
+        say(f"{who} may call the mail tools {told}{' (else: --no-allow)' if options.allow is None else ''}")
+    refused = _refusal(f"Set up {_titles([change.wanted for change in changes])}?", options, "install")
     if refused is not None:
         return refused
     for change in changes:
@@ -71,7 +76,7 @@ def install(settings: Settings, options: argparse.Namespace) -> int:
             continue
         say(f"{change.facts.title}: installed in {place(change.wanted)}")
         say(f"  tools: {change.facts.tools['allowed' if change.chosen.allow else 'asked']}")
-        say(f"  next: {change.facts.next}")
+        say(f"  next: {change.facts.next_in(options.scope)}")
     if not any(change.chosen.allow for change in changes):
         say(_STILL_ASKS)
     return failures.status()
@@ -123,10 +128,10 @@ def check_all(settings: Settings, options: argparse.Namespace) -> int:
         worst = max(worst, check(wanted, record.options()))
     for host in found_hosts():
         if host.name not in {wanted.host for _, wanted in there}:
-            way = f"not set up. Next: ipc install {host.name}" if host.written else _BY_HAND.format(host.name)
+            way = f"not set up. Next: ipc install {host.name}{_scope(options)}" if host.written else _BY_HAND.format(host.name)
             say(f"{style(host.facts.title, 'bold')} ({host.seen}): {way}")
     if not there:
-        complain(f"no host has anything of ours ({options.scope})", "ipc install")
+        complain(f"no host has anything of ours ({options.scope})", f"ipc install{_scope(options)}")
         return FAILED
     return worst
 
@@ -139,7 +144,7 @@ def uninstall(settings: Settings, options: argparse.Namespace) -> int:
     if not there:
         say(f"No host has anything of ours ({options.scope})")
         return _say_projects(settings, options)
-    refused = _refusal(f"Take it out of {_titles([wanted for _, wanted in there])}?", options, "ipc uninstall --yes")
+    refused = _refusal(f"Take it out of {_titles([wanted for _, wanted in there])}?", options, "uninstall")
     if refused is not None:
         return refused
     failures = Failures()
@@ -155,26 +160,39 @@ def uninstall(settings: Settings, options: argparse.Namespace) -> int:
 
 def _say_projects(settings: Settings, options: argparse.Namespace) -> int:
     """Name what was installed for projects alone: only there can it be taken out."""
+    hosts: dict[str, list[str]] = {}
     for host, folder in installed_in_projects(settings) if options.scope == "user" else ():
-        say(f"{title(host)} has ours in the project {folder} still. Next: ipc uninstall {host} --scope project, there")
+        hosts.setdefault(folder, []).append(host)
+    for folder, there in hosts.items():
+        one = f" {there[0]}" if len(there) == 1 else ""
+        have = f"{all_of([title(host) for host in there])} {'has' if one else 'have'}"
+        say(f"{have} ours in the project {folder} still. Next: ipc uninstall{one} --scope project, there")
     return DONE
 
 
-def _refusal(question: str, options: argparse.Namespace, way: str) -> int | None:
+def _refusal(question: str, options: argparse.Namespace, command: str) -> int | None:
     """None if it may be done: by ``--yes``, or since the user says so. Else the exit status. Asked once, for all hosts."""
     if options.yes:
         return None
-    scope = " --scope project" if options.scope == "project" else ""
     if not sys.stdin.isatty():
-        complain("nothing was changed: there is no terminal to ask you at", f"{way}{scope}")
+        complain("nothing was changed: there is no terminal to ask you at", f"ipc {command} --yes{_chosen_words(options)}")
         return USAGE
-    try:
-        agreed = input(f"{question} [Y/n] ").strip().lower() in ("", "y", "yes")
-    except EOFError:
-        agreed = False
-    if not agreed:
-        say("Nothing was changed")
-    return None if agreed else FAILED
+    if agrees(question):
+        return None
+    say("Nothing was changed")
+    return FAILED
+
+
+def _scope(options: argparse.Namespace) -> str:
+    return " --scope project" if options.scope == "project" else ""
+
+
+def _chosen_words(options: argparse.Namespace) -> str:
+    """The options that were given, to be given again."""
+    words = [f" --{word}" for word in ("claims", "approvals", "rewake") if getattr(options, word, False)]
+    allow = getattr(options, "allow", None)
+    words += [] if allow is None else [" --allow" if allow else " --no-allow"]
+    return "".join(words) + _scope(options)
 
 
 def _titles(wanted: list[Installation]) -> str:

@@ -13,6 +13,7 @@ from bridges.install import every_host, plugin_command
 from bridges.install.check import check
 from bridges.install.install_record import InstallRecord
 from bridges.install.one_host import Change, place, take_out
+from bridges.install.question import agrees
 from bridges.known_hosts import allowed_tools
 from bridges.known_hosts.catalogue import about
 from bridges.known_hosts.host_facts import RUN, HostFacts
@@ -50,7 +51,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             say(f"# {facts.title}, by its documentation: {facts.source}. Our tests never ran it.")
         change.show()
         if facts.evidence != RUN:
-            say(f"# next: {facts.next}")
+            say(f"# next: {facts.next_in(options.scope)}")
         return 0
     if not change:
         say(f"Already installed in {place(change.wanted)}")
@@ -58,10 +59,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     change.make()
     say(f"Installed in {place(change.wanted)}")
     _warn_of_passing_place()
-    say(f"tools    {allowed_tools.sentence() if chosen.allow else facts.tools['asked']}")
+    say(f"tools    {allowed_tools.sentence(facts.asks_by_tool) if chosen.allow else facts.tools['asked']}")
     if chosen.approvals:
         say(f"prompts  {facts.approvals}")
-    say(f"next: {facts.next}")
+    say(f"next: {facts.next_in(options.scope)}")
     return 0
 
 
@@ -97,11 +98,8 @@ def _allow(options: argparse.Namespace, facts: HostFacts, before: bool) -> bool:
             raise IpcError("bad_request", detail=f"{facts.title} takes such rules for the user only: without --scope project")
         return False
     if options.allow is None and not options.print_only and not options.yes and sys.stdin.isatty():
-        say(f"{options.host} may call the mail tools {allowed_tools.sentence()}")
-        try:
-            return str(input("Allow that? [Y/n] ")).strip().lower() in ("", "y", "yes")
-        except EOFError:
-            return False
+        say(f"{options.host} may call the mail tools {allowed_tools.sentence(facts.asks_by_tool)}")
+        return agrees("Allow that?")
     return before if options.allow is None else bool(options.allow)
 
 

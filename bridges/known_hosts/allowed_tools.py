@@ -22,6 +22,6 @@ ALLOWED = (
 ASKED = ("share_file",)
 
 
-def sentence() -> str:
-    """The tools that are allowed and those that are asked for, in a sentence."""
-    return f"without asking: {', '.join(ALLOWED)}; asking you each time: {', '.join(ASKED)}"
+def sentence(asks_by_tool: bool = True) -> str:
+    """The tools that are allowed and those that are not, in a sentence."""
+    return f"without asking: {', '.join(ALLOWED)}; {'asking you each time' if asks_by_tool else 'left out'}: {', '.join(ASKED)}"

@@ -19,6 +19,8 @@ class HostFacts:
     """Its program on PATH."""
     next: str
     """What the user does after the installation."""
+    next_project: str = ""
+    """The same for a project's; empty where it is the same."""
     evidence: str = RUN
     """``run``: our tests run its real program. ``document``: it was never run, so nothing is written for it."""
     package: str = ""
@@ -46,8 +48,14 @@ class HostFacts:
     for what it starts."""
     projects_allow: bool = True
     """Whether the tools can be allowed for a project alone."""
+    asks_by_tool: bool = True
+    """Whether it can ask for one tool of a server while others are allowed; if not, ``--allow`` leaves ``share_file`` out."""
     approvals: str = ""
     """What becomes of its permission prompts with ``--approvals``; empty where no hook can answer them."""
+
+    def next_in(self, scope: str) -> str:
+        """What the user does after the installation for that scope."""
+        return (self.next_project if scope == "project" else "") or self.next
 
     def config_folder(self) -> str:
         """Where its configuration is, or would be; empty where that is not known."""

@@ -106,8 +106,14 @@ def test_an_interrupt_at_the_question_changes_nothing(desk: Desk, command: str) 
         wait_for("its reading", lambda: reads(screen.program))
         screen.press("\x03")
         assert screen.ended() == 130
-        assert "Traceback" not in screen.text()
+        lines = [line.rstrip() for line in screen.text().splitlines()]
+        assert "Nothing was changed" in lines and "Traceback" not in screen.text()
     assert desk.files() == before
+
+
+def test_what_was_given_is_to_be_given_again_where_nobody_can_be_asked(desk: Desk) -> None:
+    said = desk.fails(2, "install", "--claims", "--rewake", "--approvals", "--no-allow", "--scope", "project")
+    assert "next: ipc install --yes --claims --approvals --rewake --no-allow --scope project\n" in said
 
 
 def test_one_host_that_can_not_be_done_does_not_hold_up_the_others(desk: Desk) -> None:
@@ -147,7 +153,10 @@ def test_what_a_host_was_set_up_with_stays_and_options_add_to_it(desk: Desk) -> 
 
 def test_check_covers_all_that_are_set_up_and_names_those_that_are_not(desk: Desk) -> None:
     done = desk.run("install", "--check")
-    assert done.returncode == 1 and "next: ipc install" in done.stderr
+    assert done.returncode == 1 and "next: ipc install\n" in done.stderr
+    done = desk.run("install", "--check", "--scope", "project")
+    assert "not set up. Next: ipc install codex --scope project\n" in done.stdout
+    assert "next: ipc install --scope project\n" in done.stderr
     desk.ok("install", "claude")
     said = desk.ok("install", "--check")
     assert f"{desk.home}/{CLAUDE}/plugin.json" in said and "FAIL" not in said
@@ -158,9 +167,25 @@ def test_uninstalling_all_names_the_projects_that_still_have_ours(desk: Desk) ->
     desk.ok("install", "--yes", "--scope", "project")
     assert (desk.home / ".codex/config.toml").exists()  # the home is the project here
     said = desk.ok("uninstall", "--yes")
-    assert f"Codex CLI has ours in the project {desk.home} still. Next: ipc uninstall codex --scope project, there" in said
+    both = f"Claude Code and Codex CLI have ours in the project {desk.home} still"
+    assert said.endswith(f"{both}. Next: ipc uninstall --scope project, there\n")
+    desk.ok("uninstall", "claude", "--scope", "project")
+    said = desk.ok("uninstall", "--yes")
+    assert said.endswith(
+        f"Codex CLI has ours in the project {desk.home} still. Next: ipc uninstall codex --scope project, there\n"
+    )
     assert "next: ipc uninstall --yes --scope project" in desk.fails(2, "uninstall", "--scope", "project")
-    assert desk.ok("uninstall", "--yes", "--scope", "project").count("Removed from") == 2
+    assert desk.ok("uninstall", "--yes", "--scope", "project").count("Removed from") == 1
+
+
+def test_a_project_s_next_step_and_who_is_not_allowed_there_are_said(home: Path) -> None:
+    desk = Desk(home, ("claude", "gemini", "qwen", "cline"))
+    said = desk.ok("install", "--yes", "--scope", "project", "--allow")
+    assert "They (but not Gemini CLI) may call the mail tools without asking: " in said
+    assert "asking you each time: share_file (left out in Qwen Code)\n" in said
+    for host in ("claude", "qwen", "cline"):
+        assert f"  next: {about(host).next_project}\n" in said and about(host).next not in said
+    assert f"  next: {about('gemini').next}\n" in said
 
 
 def test_print_shows_all_and_a_name_is_for_one_host(desk: Desk) -> None:
