@@ -163,6 +163,41 @@ def load(home: str, session: str) -> Binding | None:
     return None
 
 
+def told_modes(home: str, session: str, process: tuple[int, str]) -> tuple[str, list[str]]:
+    """(the permission mode in which the session began in this process, all that it was ever known to be in), by its own file.
+
+    What took its place in another process tells nothing of it. A session whose file was swept is in a list if it must be.
+    """
+    stored = saved_sessions.read_json(path_of(home, session))
+    modes = stored.get("modes") or saved_sessions.read_json(_wild_path(home)).get(_safe(session)) or []
+    same = stored.get("pid") == process[0] and stored.get("started") in (process[1], process[1].partition("@")[0])
+    return str(stored.get("mode") or "") if same else "", [str(mode) for mode in modes]
+
+
+def _wild_path(home: str) -> str:
+    """A list of swept sessions and the permission modes for which mail must never start them again."""
+    return os.path.join(saved_sessions.folder(home), "never-started.json")
+
+
+def _forget(home: str, path: str) -> bool:
+    """Whether the file of a session may go: a mode that nobody knows to be safe is kept in the list."""
+    stored = saved_sessions.read_json(path)
+    if not stored.get("modes"):
+        return True
+    from bridges.known_hosts import catalogue
+
+    host = str(stored.get("host"))
+    known = (catalogue.about(host).resume if host in catalogue.names() else {}).get("modes", [])
+    wild = [mode for mode in stored["modes"] if mode not in known]
+    listed = saved_sessions.read_json(_wild_path(home))
+    return not wild or saved_sessions.keep_json(_wild_path(home), {**listed, _safe(str(stored.get("session"))): wild})
+
+
+def is_plain(session: str) -> bool:
+    """True for a session id that may be a word of a command: no host makes others, and one may be taken for an option."""
+    return 0 < len(session) <= 128 and _NAME_CHARS.issuperset(session) and session[0] not in "-_"
+
+
 def _binding(stored: dict[str, Any]) -> Binding | None:
     try:
         return Binding(**stored)
@@ -256,7 +291,7 @@ def sweep(home: str, now_s: float) -> None:
             pid = entry.removeprefix(process).removesuffix(".json")
             over = is_alive(int(pid), str(saved_sessions.read_json(path).get("started"))) is False
         else:
-            over = entry.startswith(ours) and os.stat(path).st_mtime < now_s - _KEPT_S
+            over = entry.startswith(ours) and os.stat(path).st_mtime < now_s - _KEPT_S and _forget(home, path)
         if over:
             os.unlink(path)
 

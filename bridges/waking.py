@@ -155,10 +155,13 @@ class QueueWay(WakeWay):
     def give(self, text: str, _count: Mapping[str, Any]) -> str:
         import subprocess
 
+        from bridges.host_sessions import is_plain
         from broker.home.process_table import environment_of
 
         if not self._binding.live():
             return FAILED
+        if not is_plain(self._binding.session):
+            return REFUSED
         command = [program_of(self._binding.pid), "queue", "--thread", self._binding.session, "--message", text]
         try:
             done = subprocess.run(  # noqa: S603 (the host's own program)

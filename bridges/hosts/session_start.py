@@ -67,9 +67,7 @@ def register(door: QuickConnection, event: HookEvent, *, timeout_s: float) -> Bi
 
 def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], table: dict[str, Any]) -> Binding:
     """The session under its name, with the settings that it keeps to its end."""
-    before = host_sessions.load(event.home, event.session)
-    if before is not None and before.session != event.session:
-        before = None
+    mode, modes = host_sessions.told_modes(event.home, event.session, process)
     holds = table.get("stop_holds", host_sessions.STOP_HOLDS)
     wakes = saved_sessions.key() is None and event.host.WAKE != "" and table.get("wake", True)
     binding = host_sessions.Binding(
@@ -84,8 +82,8 @@ def _binding(event: HookEvent, name: str, token: str, process: tuple[int, str], 
         chars=table.get("context_chars", BUDGET_CHARS),
         look_s=table.get("look_s", event.host.LOOK_S if wakes else host_sessions.LOOK_S),
         channel=table.get("channel", False),
-        mode=before.mode if before is not None and before.runs_in(*process) else "",
-        modes=before.modes if before is not None else [],  # what the session may do is known from all of its runs
+        mode=mode,
+        modes=modes,  # what the session may do is known from all of its runs
         path=os.environ.get("PATH", ""),
         wake=wakes and can_wake(event.host, process[0]),
     )

@@ -61,15 +61,25 @@ def closed_session(home: str, name: str) -> Closed:
         raise NotReadyError("it runs")
     if not bound:
         raise NotReadyError("no session of a host is known under this name")
-    binding = max(bound, key=lambda b: os.stat(host_sessions.path_of(home, b.session)).st_mtime)
+    binding = max(bound, key=lambda b: _touched_s(host_sessions.path_of(home, b.session)))
     facts = catalogue.about(binding.host) if binding.host in catalogue.names() else None
     if facts is None or not facts.resume:
         raise NotReadyError(f"{facts.title if facts else binding.host} can't go on with a session without a terminal")
+    if not host_sessions.is_plain(binding.session):
+        raise NotReadyError("the id of its session is none that a host gives: it may be taken for an option of the command")
     if not os.path.isdir(binding.project):
         raise NotReadyError("its folder is gone")
     if shutil.which(facts.program, path=binding.path or None) is None:
         raise NotReadyError(f"{facts.program} is not on the PATH that it had")
     return Closed(binding, facts, mode_of(binding, facts))
+
+
+def _touched_s(path: str) -> float:
+    """When the file was written last; 0 if it was swept meanwhile."""
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def mode_of(binding: Binding, facts: HostFacts) -> str:

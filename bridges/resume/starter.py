@@ -94,8 +94,8 @@ def _become(home: str, order: dict[str, Any], binding: host_sessions.Binding, bo
         os.dup2(out, 2)
         env = environment(str(order["path"]), order["drop"])
         os.execvpe(order["command"][0], order["command"], env)  # noqa: S606 (the host's own program)
-    except OSError as e:
-        body.ended = f"{order['command'][0]}: {e.strerror}"
+    except (OSError, ValueError) as e:  # ValueError: a word holds NUL
+        body.ended = f"{order['command'][0]}: {getattr(e, 'strerror', e)}"
         started_bodies.save(home, body)
     return FAILED
 

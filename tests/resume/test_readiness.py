@@ -2,13 +2,14 @@
 
 import json
 import os
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridges import host_sessions
+from bridges import host_sessions, waking
 from bridges.known_hosts import catalogue
 from bridges.resume.readiness import NotReadyError, check_hours, closed_session
 from bridges.resume.resume_settings import ResumeSettings, read_resume
@@ -103,6 +104,26 @@ def test_each_host_that_can_says_how_and_leaves_limits_out_that_nobody_set(home:
             )
             assert any("mail #7 came" in word for word in command) and not any("{" in word for word in command), command
             os.unlink(host_sessions.path_of(str(home), f"s{number}"))
+
+
+@pytest.mark.parametrize("session", ["--dangerously-skip-permissions", "-p", "_x", "a b", "a\x00b", "a/b", "x" * 129])
+def test_a_session_id_that_is_no_plain_word_never_comes_to_a_command_line(home: Path, program: str, session: str) -> None:
+    bind(home, program, session)
+    with pytest.raises(NotReadyError, match="the id of its session is none that a host gives"):
+        closed_session(str(home), "web")
+    queue = bind(home, program, session, host="codex", ended=False, pid=os.getpid(), started=process_started(os.getpid()))
+    assert waking.QueueWay(queue).give("mail", {}) == waking.REFUSED
+
+
+def test_a_mode_that_is_not_known_to_be_safe_outlives_the_file_of_its_session(home: Path) -> None:
+    bind(home, "", "wild", modes=["default", "bypassPermissions"])
+    bind(home, "", "tame", modes=["default", "plan"])
+    for session in ("wild", "tame"):
+        os.utime(host_sessions.path_of(str(home), session), (1000, 1000))
+    host_sessions.sweep(str(home), time.time())
+    assert not any(os.path.exists(host_sessions.path_of(str(home), session)) for session in ("wild", "tame"))
+    told = [host_sessions.told_modes(str(home), session, (1, "x")) for session in ("wild", "tame")]
+    assert told == [("", ["bypassPermissions"]), ("", [])]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
 from typing import Any
 
 import pytest
 
-from bridges import started_bodies
+from bridges import host_sessions, started_bodies
 from tests.conftest import wait_for
+from tests.hosts.agent import Agent
 from tests.resume.closed_agents import ClosedAgents
 
 
@@ -57,6 +59,26 @@ def test_a_session_that_bypassed_permissions_is_never_started_again(agents: Clos
     wait_for("the reason", lambda: "bypassPermissions" in agents.why(name), explain=agents.service.describe)
     number = agents.write(name, "hello")
     assert agents.receipt(number)["why"].startswith(f"{name}: nothing wakes it") and agents.bodies(name) == []
+
+
+def test_what_a_session_may_do_is_remembered_over_clear_and_a_resume_in_another_process(agents: ClosedAgents) -> None:
+    hosts = [subprocess.Popen(["sleep", "600"]) for _ in range(2)]
+    first = Agent(agents.service, project="cleared", CLAUDE_PID=str(hosts[0].pid))
+    first.start()
+    first.hook("UserPromptSubmit", permission_mode="bypassPermissions")
+    first.hook("SessionEnd", reason="clear")
+    cleared = Agent(agents.service, project="cleared", CLAUDE_PID=str(hosts[0].pid))
+    cleared.start()
+    cleared.hook("SessionEnd")
+    again = Agent(agents.service, project="cleared", session=first.session, CLAUDE_PID=str(hosts[1].pid))
+    again.hook("SessionStart-resume")
+    again.hook("UserPromptSubmit", permission_mode="default")
+    again.hook("SessionEnd")
+    for host in hosts:
+        host.kill()
+        host.wait()
+    assert host_sessions.told_modes(str(agents.service.home), first.session, (0, ""))[1] == ["bypassPermissions", "default"]
+    wait_for("the reason", lambda: "bypassPermissions" in agents.why("cleared"), explain=agents.service.describe)
 
 
 def test_an_agent_whose_owner_named_it_starts_one_and_another_agent_does_not(agents: ClosedAgents) -> None:
