@@ -60,10 +60,15 @@ class InstallRecord:
         """How it was installed."""
         return Options(**self._mine.get("options", {}))
 
-    def begin(self, chosen: Options) -> None:
+    def files(self) -> list[Path]:
+        """The files in folders of ours that were written; none in a note of an earlier version."""
+        return [Path(name) for name in self._mine.get("files", [])]
+
+    def begin(self, chosen: Options, files: list[Path]) -> None:
         self._mine.setdefault("folders", [])
         self._mine.setdefault("edits", {})
         self._mine["options"] = asdict(chosen)
+        self._mine["files"] = [str(path) for path in files]
 
     def folders_of(self, folder: Path) -> None:
         """Make the folder, and note which of its parents were made for it."""

@@ -1,9 +1,9 @@
 """What one host has of ours, what ``ipc install`` would change in it, and the change itself."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from bridges.install import own_folder
 from bridges.install.install_record import InstallRecord, replace
 from bridges.known_hosts.catalogue import about, names
 from bridges.known_hosts.host_facts import RUN
@@ -19,6 +19,7 @@ class Change:
     """What installing with these options would change. Nothing is written before ``make``. Raises IpcError."""
 
     def __init__(self, record: InstallRecord, wanted: Installation, chosen: Options) -> None:
+        own_folder.refuse_others(wanted, record.files())
         self._record, self.wanted, self.chosen = record, wanted, chosen
         self.facts = about(wanted.host)
         self._edits = [
@@ -52,12 +53,14 @@ class Change:
     def make(self) -> None:
         """Write it. What was written before a failure is noted, so that uninstalling takes it back."""
         record = self._record
-        record.begin(self.chosen)
+        before = record.files()
+        record.begin(self.chosen, [path for path, _ in files_of(self.wanted)])
         try:
             for path, text in self._files:
                 record.folders_of(path.parent)
                 write_private(path, text)
-            _remove_strangers(self.wanted)
+            # the host would still load files of an earlier version
+            own_folder.remove(self.wanted, before, but=record.files())
             for edit, text, after in self._edits:
                 record.folders_of(edit.path.parent)
                 record.edited(edit.path, text, after, replace(edit.path, text, after))
@@ -77,14 +80,17 @@ class Change:
 def take_out(record: InstallRecord, wanted: Installation) -> bool:
     """Take out what is ours. False if there was nothing."""
     found = [edit for edit in wanted.edits if (text := read(edit.path)) != edit.take(text)]
-    there = wanted.folder is not None and wanted.folder.exists()
+    there = own_folder.is_ours(wanted, record.files())
+    if there:
+        own_folder.refuse_others(wanted, record.files())
     for edit in wanted.edits:
         record.restore(edit)
     for edit in wanted.retired:
         if (after := edit.put(text := read(edit.path))) != text:
             replace(edit.path, text, after)
     if wanted.folder is not None and there:
-        shutil.rmtree(wanted.folder)
+        own_folder.remove(wanted, record.files())
+        own_folder.tell_of_rest(wanted.folder)
     record.forget()
     return bool(found or there)
 
@@ -101,7 +107,7 @@ def _there(record: InstallRecord) -> Installation | None:
         wanted = plan(record.host, record.scope, record.options())
     except IpcError:  # nothing of ours can be there: the host takes no such installation
         return None
-    if record.known or (wanted.folder is not None and wanted.folder.exists()):
+    if record.known or own_folder.is_ours(wanted, record.files()):
         return wanted
     return wanted if any(_has_ours(edit.path, edit.take) for edit in wanted.edits) else None
 
@@ -127,11 +133,3 @@ def place(wanted: Installation) -> str:
 def all_of(words: list[str]) -> str:
     """``A, B and C``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _remove_strangers(wanted: Installation) -> None:
-    """Remove files of an earlier version from our own folder. The host would still load them."""
-    assert wanted.folder is None or wanted.folder.name == "agent-ipc"
-    for path in [p for p in wanted.folder.rglob("*") if p.is_file()] if wanted.folder else []:
-        if wanted.folder and str(path.relative_to(wanted.folder)) not in wanted.files:
-            path.unlink()
