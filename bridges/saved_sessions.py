@@ -17,7 +17,7 @@ from broker.home import environment
 from broker.home.locks import is_held, lock
 from broker.protocol.names import is_name
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def keep_json(path: str, value: dict[str, Any]) -> bool:
     try:
         write_json(path, value)
     except OSError as e:
-        if e.errno not in _NO_ROOM:
+        if e.errno not in NO_ROOM:
             raise
         return False
     return True

@@ -22,10 +22,11 @@ import time
 
 from bridges import host_sessions, saved_sessions
 from broker.home.locks import is_held, lock
-from broker.home.process_table import is_alive, lineage
+from broker.home.process_table import is_alive, lineage, process_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 FOLDER = "resume"
@@ -141,32 +142,45 @@ def opens(home: str, session: str) -> lock:
     return lock(path_of(home, session, "lock"), wait=True)
 
 
-def end(home: str, body: StartedBody, why: str) -> None:
-    """End a body in order, and kill it if it does not. Its record says why."""
-    now = of_session(home, body.session)
+def end(home: str, body: StartedBody, why: str) -> bool:
+    """End a body in order, and kill it if it does not. Its record says why. False if the disk did not take the record.
+
+    It leads a process group of its own, in which children live on that hold its lock behind a program that has ended.
+    """
+    now, kept = of_session(home, body.session), True
     if now is not None and (now.pid, now.started) == (body.pid, body.started) and not now.ended:
         now.ended = why
-        save(home, now)
-    if body.runs():
-        _signal(os.kill, body.pid, signal.SIGTERM)
+        kept = _saved(home, now)  # before the signal, since whoever sees it end asks why
+    if lives(home, body) and process_started(body.pid) in ("", body.started):  # else the id is a later process's
+        _signal(os.kill if body.runs() else os.killpg, body.pid, signal.SIGTERM)
         end_s = time.monotonic() + _END_S
-        while body.runs() and time.monotonic() < end_s:
+        while lives(home, body) and time.monotonic() < end_s:
             time.sleep(_POLL_S)
-        _signal(os.killpg, body.pid, signal.SIGKILL)  # it leads a process group of its own
+        _signal(os.killpg, body.pid, signal.SIGKILL)
+    return kept
 
 
 def _signal(send: Any, pid: int, number: int) -> None:
     try:
         send(pid, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # nobody is there, or nobody of ours
         return
 
 
-def note_begin(home: str, body: StartedBody) -> None:
-    """The body's first hook runs."""
-    if not body.began:
-        body.began = True
+def note_begin(home: str, body: StartedBody) -> bool:
+    """The body's first hook runs. False if the disk did not take it: then the body is known by its lock as before."""
+    if body.began:
+        return True
+    body.began = True
+    return _saved(home, body)
+
+
+def _saved(home: str, body: StartedBody) -> bool:
+    try:
         save(home, body)
+    except OSError:
+        return False
+    return True
 
 
 class Opening:
@@ -176,9 +190,11 @@ class Opening:
     ended, and ``ended`` is its name, else empty. Nobody starts one until the block is left.
     """
 
-    def __init__(self, home: str, session: str) -> None:
+    def __init__(self, home: str, session: str, note: Callable[..., None]) -> None:
+        """``note(event, name=...)`` is told of what the disk did not take."""
         self._home = home
         self._session = session
+        self._note = note
         self._lock: lock | None = None
 
     def __enter__(self) -> str:
@@ -186,15 +202,25 @@ class Opening:
             return ""
         body = of_session(self._home, self._session)
         if body is not None and is_mine(body):
-            note_begin(self._home, body)
+            if not note_begin(self._home, body):
+                self._note("begin_not_kept", name=body.name)
             return ""
-        self._lock = opens(self._home, self._session)
-        self._lock.__enter__()
+        self._hold()
         body = of_session(self._home, self._session)
         if body is None or not lives(self._home, body):
             return ""
-        end(self._home, body, "the session was opened in a terminal")
+        if not end(self._home, body, "the session was opened in a terminal"):
+            self._note("end_not_kept", name=body.name)
         return body.name
+
+    def _hold(self) -> None:
+        self._lock = opens(self._home, self._session)
+        try:
+            self._lock.__enter__()
+        except OSError as e:  # a full disk: the terminal wins all the same
+            if e.errno not in saved_sessions.NO_ROOM:
+                raise
+            self._lock = None
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:

@@ -22,6 +22,7 @@ import time
 from bridges import host_sessions, host_turns
 from bridges.fence import digest, one_line
 from bridges.hosts.agent_session import AgentSession
+from bridges.hosts.hook_log import note
 from bridges.hosts.reports import report_of
 from bridges.plurals import more_wait
 from broker.client.json_lines import QuickConnection
@@ -58,7 +59,7 @@ def taken_up(event: HookEvent) -> Opening | _Unused:
         return _Unused()
     from bridges.started_bodies import Opening
 
-    return Opening(event.home, event.session)
+    return Opening(event.home, event.session, lambda what, **fields: note(event.home, "warning", what, **fields))
 
 
 class HookAnswers:

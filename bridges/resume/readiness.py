@@ -100,4 +100,9 @@ def check_hours(wanted: ResumeSettings, name: str, starts: list[Start], now: dat
     recent = [start.at_s for start in starts if start.name == name and start.at_s > now.timestamp() - DAY_S]
     if len(recent) >= wanted.per_day:
         again = datetime.fromtimestamp(min(recent) + DAY_S)
-        raise PutOffError(f"it was started {len(recent)} times in 24 hours, as often as it may; again at {again:%H:%M}")
+        raise PutOffError(f"it was started {len(recent)} times in 24 hours, as often as it may; again at {_moment(again, now)}")
+
+
+def _moment(at: datetime, now: datetime) -> str:
+    """The time of day, with the date where it is not today."""
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"

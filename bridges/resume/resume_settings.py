@@ -15,10 +15,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from bridges.config_table import ConfigTable, config_table
-from broker.protocol.addresses import is_address
-from broker.protocol.names import SYSTEM, is_name
+from broker.protocol.addresses import EVERY, is_address
+from broker.protocol.names import WEBHOOK, is_name, is_reserved, is_webhook
 
 TABLE = "hosts.resume"
+PERSON = "person"
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -52,10 +53,10 @@ def read_resume(home: str) -> ResumeSettings:
     found = ResumeSettings(
         names,
         senders,
-        int(table.number("per_day", 5, 1, 1000)),
+        _whole(table, "per_day", 5, 1, 1000),
         quiet,
-        int(table.number("minutes", 10, 1, 240)),
-        int(table.number("turns", 20, 0, 1000)),
+        _whole(table, "minutes", 10, 1, 240),
+        _whole(table, "turns", 20, 0, 1000),
         table.number("dollars", 0, 0, 1000),
     )
     table.end()
@@ -63,12 +64,35 @@ def read_resume(home: str) -> ResumeSettings:
     return found
 
 
+def _whole(table: ConfigTable, key: str, default: int, low: int, high: int) -> int:
+    value = table.number(key, default, low, high)
+    if value != int(value):
+        table.fail(key, f"must be a whole number, not {value:g}")
+    return int(value)
+
+
 def _check(table: ConfigTable, found: ResumeSettings) -> None:
-    if wrong := [name for name in found.names if not is_name(name)]:
+    if wrong := [name for name in found.names if not is_name(name) or is_reserved(name)]:
         table.fail("names", f"holds names of agents, and {wrong[0]!r} is none")
-    wrong = [one for one in found.senders if not (is_name(one) or is_address(one)) or one[:1] == "*" or one.lower() == SYSTEM]
+    if meant := [one for one in found.senders if one != PERSON and one.lower() == PERSON]:
+        table.fail("from", f'means you by "{PERSON}" alone, and {meant[0]!r} would be an agent of that name: write "{PERSON}"')
+    wrong = [one for one in found.senders if not _may_write(one)]
     if wrong or not found.senders:
         what = f"not {wrong[0]!r}" if wrong else "at least one"
         table.fail("from", f"holds person, names of agents, webhook-SOURCE or NAME@SITE, {what}")
-    if found.quiet and not _HOURS.fullmatch(found.quiet):
+    if not found.quiet:
+        return
+    if not _HOURS.fullmatch(found.quiet):
         table.fail("quiet", f'must be two times of the day, such as "22:00-07:00", not {found.quiet!r}')
+    if len(set(found.quiet.split("-"))) == 1:
+        table.fail(
+            "quiet", f"begins and ends at the same time: {found.quiet!r}. Leave it out for none; for no starts take names out"
+        )
+
+
+def _may_write(sender: str) -> bool:
+    """Whether mail can have this sender: a name that somebody can take, an address of one, or a webhook's."""
+    name, at, _ = sender.partition("@")
+    if not (is_name(sender) or is_address(sender)) or name == EVERY:
+        return False
+    return not is_reserved(name) or (is_webhook(name) and name.lower() != WEBHOOK and not at)

@@ -23,7 +23,7 @@ from bridges.resume import starter, starts
 from bridges.resume.readiness import Closed, NotReadyError, PutOffError, check_hours, closed_session
 from bridges.resume.resume_settings import ResumeSettings, read_resume
 from bridges.started_bodies import StartedBody
-from bridges.tasks import end_tasks
+from bridges.tasks import end_tasks, run_together
 from broker.client.aio import AsyncConnection
 from broker.home.files import make_folder, owner_key
 from broker.home.logs import Log
@@ -42,6 +42,10 @@ _BEGIN_S = 20.0
 """Seconds that the starter has to become the body."""
 _POLL_S = 0.1
 _END_S = 5.0
+_END_AGAIN_S = 60.0
+"""Seconds between attempts to end what holds the lock of a body and does not end."""
+FAULTS = (OSError, ValueError, OverflowError)
+"""Of files: the reason why one name is not started, and no reason to leave the others alone."""
 
 
 async def serve(process: DoorProcess) -> None:
@@ -59,12 +63,21 @@ async def serve(process: DoorProcess) -> None:
     resumer = Resumer(home, broker, wanted, process.log, say)
     working = asyncio.ensure_future(resumer.run())
     process.log.info("resume_started", names=wanted.names, senders=wanted.senders)
+    stopping = asyncio.ensure_future(process.stopping.wait())
     try:
-        await process.stopping.wait()
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():  # it never ends by itself; the supervisor starts another, which finds a body that runs
+            process.log.error("resume_failed", detail=repr(working.exception()))
+            working.result()
     finally:
-        await end_tasks([working])
-        await resumer.end_all()
+        await end_tasks([working, stopping])
+        if process.stopping.is_set():
+            await resumer.end_all()
         await broker.close()
+
+
+def _why(e: Exception) -> str:
+    return str(e) if isinstance(e, NotReadyError) else f"{type(e).__name__}: {e}"
 
 
 class Resumer:
@@ -88,25 +101,28 @@ class Resumer:
         self._one = asyncio.Lock()
         self._changed = asyncio.Event()
         self._lost = asyncio.Event()
+        self._told_ahead = False
         broker.on_link = self._linked
 
     async def run(self) -> None:
         """Look whenever something has changed, until cancelled."""
-        watching = asyncio.ensure_future(self._watch_all())
         try:
-            while True:
-                self._changed.clear()
-                with contextlib.suppress(IpcError):  # the broker is away; the next connection brings a change
-                    await self._look()
-                await asyncio.sleep(PACE_S)  # the broker sets no pace, so this does
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), LOOK_S)
+            await run_together(self._watch_all(), self._look_on())
         finally:
-            await end_tasks([watching, *self._watched.values(), *self._tasks])
+            await end_tasks([*self._watched.values(), *self._tasks])
+
+    async def _look_on(self) -> None:
+        while True:
+            self._changed.clear()
+            with contextlib.suppress(IpcError):  # the broker is away; the next connection brings a change
+                await self._look()
+            await asyncio.sleep(PACE_S)  # the broker sets no pace, so this does
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_S)
 
     async def end_all(self) -> None:
         for body in started_bodies.all_of(self._home):
-            if body.runs():
+            if started_bodies.lives(self._home, body):
                 await asyncio.to_thread(started_bodies.end, self._home, body, "the service was stopped")
                 self._log.info("body_ended", name=body.name, why="the service was stopped")
 
@@ -128,8 +144,8 @@ class Resumer:
                     await self._broker.request(host_sessions.gone(closed.binding.token), _ASK_S)
                 await self._arm(name, closed)
                 why = ""
-            except NotReadyError as e:
-                why = str(e)
+            except (NotReadyError, *FAULTS) as e:
+                why = _why(e)
                 if not any(body.name == name and not body.began for body in running):  # its notice is out, its turn to come
                     await self._disarm(name)
             self._why[name] = why
@@ -144,10 +160,18 @@ class Resumer:
         if mine := next((body for body in running if body.name == name), None):
             raise PutOffError(f"it runs, started for mail #{mine.newest}")
         closed = closed_session(self._home, name)
+        self._tell_ahead()
         check_hours(self._wanted, name, starts.read(self._home), datetime.now())
         if running:
             raise PutOffError(f"{running[0].name} runs, started for mail, and bodies run one at a time")
         return closed
+
+    def _tell_ahead(self) -> None:
+        """Log once that starts do not count which a clock wrote down that was far ahead."""
+        ahead = [start for start in starts.read_all(self._home) if starts.is_ahead(start, time.time())]
+        if ahead and not self._told_ahead:
+            self._log.warning("starts_of_the_future", count=len(ahead), detail="the clock was ahead; they do not count")
+        self._told_ahead = bool(ahead)
 
     async def _arm(self, name: str, closed: Closed) -> None:
         token = closed.binding.token
@@ -196,9 +220,9 @@ class Resumer:
                     await self._disarm(name)
                 self._changed.set()
                 return
-            except (NotReadyError, OSError) as e:
+            except (NotReadyError, *FAULTS) as e:
                 result = "failed"
-                self._log.warning("not_started", name=name, mail=newest, why=str(e))
+                self._log.warning("not_started", name=name, mail=newest, why=_why(e))
             else:
                 result = "given"
                 self._keep_watch(body)
@@ -249,12 +273,24 @@ class Resumer:
             self._watched[body.session] = asyncio.ensure_future(self._watch(body))
 
     async def _watch(self, body: StartedBody) -> None:
+        """Watch over a body to its end. After a fault the next look begins anew."""
+        try:
+            await self._watch_to_end(body)
+        except FAULTS as e:
+            self._log.error("watch_failed", name=body.name, detail=_why(e))
+        finally:
+            self._watched.pop(body.session, None)
+            self._changed.set()
+
+    async def _watch_to_end(self, body: StartedBody) -> None:
         """End the body when its time is over, and tell that it ended."""
+        again_s, over = 0.0, ""
         while started_bodies.lives(self._home, body):
             await asyncio.sleep(_POLL_S)
-            if time.time() > body.until_s:
-                minutes = round((body.until_s - body.at_s) / 60)
-                await asyncio.to_thread(started_bodies.end, self._home, body, f"its {minutes} minutes were over")
+            if time.time() > body.until_s and time.monotonic() > again_s:
+                over = f"its {round((body.until_s - body.at_s) / 60)} minutes were over"
+                await asyncio.to_thread(started_bodies.end, self._home, body, over)
+                again_s = time.monotonic() + _END_AGAIN_S
             if (child := self._children.get(body.pid)) is not None:
                 child.poll()
             body = started_bodies.of_session(self._home, body.session) or body
@@ -264,13 +300,15 @@ class Resumer:
             with contextlib.suppress(subprocess.TimeoutExpired):  # threads of a process may end behind its main one
                 status = await asyncio.to_thread(child.wait, _END_S)
         fields = {"status": status, "began": body.began, "after_s": round(time.time() - body.at_s)}
-        why = body.ended or ("its turn was over" if not status else "its program failed" if status > 0 else "it was killed")
+        why = (
+            body.ended
+            or over
+            or ("its turn was over" if not status else "its program failed" if status > 0 else "it was killed")
+        )
         self._log.info("body_ended", name=body.name, mail=str(body.newest), why=why, **fields)
         if not body.began:  # the broker need not wait for its sign: armed anew, the way may be tried again
             with contextlib.suppress(IpcError):
                 await self._disarm(body.name)
-        self._watched.pop(body.session, None)
-        self._changed.set()
 
     # the broker
 

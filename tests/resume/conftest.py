@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Service
 from tests.resume.closed_agents import ClosedAgents
 
-NAMES = ("web", "wild", "later", "quiet-one", "slow", "first", "second", "taken", "unread", "ending", "cleared")
+NAMES = ("web", "wild", "later", "quiet-one", "slow", "first", "second", "taken", "unread", "ending", "cleared", "faulty")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 
 from bridges import host_sessions, waking
 from bridges.known_hosts import catalogue
+from bridges.resume import starts
 from bridges.resume.readiness import NotReadyError, check_hours, closed_session
 from bridges.resume.resume_settings import ResumeSettings, read_resume
 from bridges.resume.starts import Start
@@ -143,12 +144,32 @@ def test_quiet_hours_may_go_over_midnight(hour: int, quiet: str, until: str) -> 
 
 def test_an_agent_is_started_at_most_so_often_in_a_day(home: Path) -> None:
     at_s = NOON.timestamp()
-    starts = [Start("web", at_s - 86_500, 1), Start("web", at_s - 3600, 2), Start("other", at_s - 60, 3)]
-    check_hours(WANTED, "web", starts, NOON)
-    with pytest.raises(NotReadyError, match="it was started 2 times in 24 hours, as often as it may; again at 11:00"):
-        check_hours(WANTED, "web", [*starts, Start("web", at_s - 60, 4)], NOON)
+    found = [Start("web", at_s - 86_500, 1), Start("web", at_s - 3600, 2), Start("other", at_s - 60, 3)]
+    check_hours(WANTED, "web", found, NOON)
+    with pytest.raises(NotReadyError, match="started 2 times in 24 hours, as often as it may; again at 2026-11-29 11:00"):
+        check_hours(WANTED, "web", [*found, Start("web", at_s - 60, 4)], NOON)
     with pytest.raises(NotReadyError, match="quiet hours until 07:00"):
         check_hours(WANTED, "web", [], NOON.replace(hour=22))
+
+
+def test_the_reason_names_the_date_where_it_is_another(home: Path) -> None:
+    found = [Start("web", NOON.timestamp() + 80_000, 1)] * 2
+    with pytest.raises(NotReadyError, match="again at 2026-11-30 10:13"):
+        check_hours(WANTED, "web", found, NOON)
+
+
+def test_starts_of_a_clock_far_ahead_do_not_count_and_a_damaged_file_is_refused(home: Path) -> None:
+    (home / "resume").mkdir()
+    kept, now_s = home / "resume" / "starts.json", time.time()
+    kept.touch(0o600)
+    kept.write_text(json.dumps([["web", now_s + 9 * starts.DAY_S, 1], ["web", now_s - 9, 2], ["web", now_s - 90_000, 3]]))
+    assert [start.newest for start in starts.read(str(home))] == [2]
+    assert [start.newest for start in starts.read_all(str(home)) if starts.is_ahead(start, now_s)] == [1]
+    for damaged in ('[["p", 1.0, 1e400]]', "{", "[1]", "null"):
+        kept.write_text(damaged)
+        with pytest.raises(ValueError, match="is damaged: remove it, and starts are counted anew"):
+            starts.add(str(home), Start("web", now_s, 4))
+        assert kept.read_text() == damaged
 
 
 def test_the_table_is_read_with_its_usual_values(home: Path) -> None:
@@ -169,6 +190,16 @@ def test_the_table_is_read_with_its_usual_values(home: Path) -> None:
         ('names = ["web"]\nfrom = ["*@rome"]', "not '\\*@rome'"),
         ('names = ["web"]\nfrom = []', "at least one"),
         ('names = ["web"]\nfrom = ["system"]', "not 'system'"),
+        ('names = ["web"]\nfrom = ["Person"]', "line 3: .*'Person' would be an agent of that name: write \"person\""),
+        ('names = ["web"]\nfrom = ["all"]', "not 'all'"),
+        ('names = ["web"]\nfrom = ["System@rome"]', "not 'System@rome'"),
+        ('names = ["web"]\nfrom = ["webhook-"]', "not 'webhook-'"),
+        ('names = ["Everyone"]', "'Everyone' is none"),
+        ('names = ["webhook-ci"]', "'webhook-ci' is none"),
+        ('names = ["web"]\nturns = 0.5', "line 3: hosts.resume.turns must be a whole number, not 0.5"),
+        ('names = ["web"]\nper_day = 1.9', "per_day must be a whole number, not 1.9"),
+        ('names = ["web"]\nminutes = 1.5', "minutes must be a whole number, not 1.5"),
+        ('names = ["web"]\nquiet = "22:00-22:00"', "quiet begins and ends at the same time"),
         ('names = ["web"]\nquiet = "10pm"', "must be two times of the day"),
         ('names = ["web"]\nper_day = 0', "must be a number from 1 to 1000, not 0"),
         ('names = ["web"]\nminutes = "ten"', "must be a number"),

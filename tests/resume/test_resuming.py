@@ -1,5 +1,6 @@
 """A closed session is started again by mail: a real service, real hooks, and a program that stands for the host's own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -158,6 +159,26 @@ def test_a_body_is_ended_when_its_time_is_over_and_when_the_service_stops(agents
             "its end", lambda n=number: len(logged(agents, "body_ended", "ending")) == n + 1, explain=agents.service.describe
         )
         assert logged(agents, "body_ended", "ending")[number]["why"] == why and not body.runs()
+
+
+def test_a_fault_is_a_reason_or_ends_the_door_with_a_line_and_never_lets_it_stand_still(agents: ClosedAgents) -> None:
+    home = agents.service.home
+    agents.closed("faulty")
+    ready(agents, "faulty")
+    starts, session = home / "resume" / "starts.json", home / "sessions" / "host-broken.json"
+    starts.touch(0o600)
+    before = starts.read_text() or "[]"
+    starts.write_text('[["p", 1.0, 1e400]]')
+    agents.ask("register", instance_id="a-change")
+    wait_for("the reason", lambda: "starts.json is damaged" in agents.why("faulty"), explain=agents.service.describe)
+    starts.write_text(before)
+    fields = {"host": "claude", "session": "broken", "name": "faulty", "token": "t", "project": "/", "pid": "no number"}
+    session.write_text(json.dumps(fields))
+    agents.ask("register", instance_id="another-change")
+    wait_for("its end", lambda: [row for row in agents.service.log("resume") if row["event"] == "resume_failed"])
+    session.unlink()
+    ready(agents, "faulty")
+    assert [row for row in agents.service.log("supervisor") if row["event"] == "child_ended" and row["child"] == "resume"]
 
 
 def test_the_state_says_of_each_name_why_it_would_not_be_started(agents: ClosedAgents) -> None:
