@@ -294,9 +294,7 @@ def mcp(command: Parser) -> None:
 
 
 def install(command: Parser) -> None:
-    from bridges.known_hosts.catalogue import names
-
-    command.add_argument("host", nargs="?", choices=names(), help="without one: all that this machine has")
+    _one_host(command, "without one: all that this machine has")
     how = command.add_mutually_exclusive_group()
     how.add_argument("--print", dest="print_only", action="store_true", help="show what would be written")
     how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
@@ -314,11 +312,18 @@ def install(command: Parser) -> None:
 
 
 def uninstall(command: Parser) -> None:
-    from bridges.known_hosts.catalogue import names
-
-    command.add_argument("host", nargs="?", choices=names(), help="without one: all that have something of ours")
+    _one_host(command, "without one: all that have something of ours")
     command.add_argument("-y", "--yes", action="store_true", help="ask nothing, for scripts")
     command.add_argument("--scope", choices=("user", "project"), default="user", help="whose configuration (default user)")
+
+
+def _one_host(command: Parser, help_text: str) -> None:
+    from argparse import SUPPRESS
+
+    from bridges.known_hosts.catalogue import names
+
+    command.add_argument("host", nargs="?", type=values.host, choices=names(), help=help_text)
+    command.add_argument("more", nargs="*", type=values.no_more_hosts, help=SUPPRESS)
 
 
 def hook(command: Parser) -> None:

@@ -8,6 +8,31 @@ def message_id(text: str) -> str:
     return text.removeprefix("#")
 
 
+def host(text: str) -> str:
+    """A host's name, in any case, or what else it is called: ``Claude``, ``claude-code``."""
+    from bridges.known_hosts.catalogue import about, names
+
+    word, known = text.lower().replace(" ", "-"), names()
+    if word in known:
+        return word
+    called = {one: name for name in known for one in (about(name).title.lower().replace(" ", "-"), about(name).program)}
+    if word in called:
+        return called[word]
+    from argparse import ArgumentError
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, [*known, *called], n=1)
+    meant = f"; did you mean {called.get(close[0], close[0])}?" if close else "."
+    raise ArgumentError(None, f"no host is called {text}{meant} There are: {', '.join(known)}")
+
+
+def no_more_hosts(text: str) -> str:
+    """Nothing: it stands behind the host."""
+    from argparse import ArgumentError
+
+    raise ArgumentError(None, f"{text} is one too many: one host, or none for all")
+
+
 def seconds(text: str) -> float:
     """A length of time, such as 20m."""
     from bridges.cli import times

@@ -15,7 +15,7 @@ from bridges.install.one_host import Change, all_of, installed, place, take_out
 from bridges.install.question import agrees
 from bridges.known_hosts import allowed_tools
 from bridges.known_hosts.catalogue import title
-from bridges.known_hosts.installation import Installation, Options, plan
+from bridges.known_hosts.installation import Installation, Options, plan, takes
 from bridges.terminal import complain, say, style
 from broker.home.settings import Settings
 from broker.protocol.errors import IpcError
@@ -112,8 +112,8 @@ def _chosen(record: InstallRecord, host: FoundHost, options: argparse.Namespace,
     allow = options.allow if options.allow is not None else before.allow if record.known else asks
     return replace(
         before,
-        claims=before.claims or options.claims,
-        rewake=before.rewake or options.rewake,
+        claims=before.claims or (options.claims and takes(host.name, options.scope, "claims")),
+        rewake=before.rewake or (options.rewake and takes(host.name, options.scope, "rewake")),
         allow=allow and (options.scope == "user" or host.facts.projects_allow),
         approvals=before.approvals or (options.approvals and bool(host.facts.approvals)),
     )

@@ -17,7 +17,7 @@ from bridges.install.question import agrees
 from bridges.known_hosts import allowed_tools
 from bridges.known_hosts.catalogue import about
 from bridges.known_hosts.host_facts import RUN, HostFacts
-from bridges.known_hosts.installation import Options, plan
+from bridges.known_hosts.installation import Options, plan, takes
 from bridges.known_hosts.start_command import ipc_command, lasts
 from bridges.terminal import complain, say
 from broker.home.settings import Settings
@@ -41,9 +41,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     if facts.evidence != RUN and not options.print_only:
         complain(_NEVER_RUN.format(facts.title, "is"), f"ipc install {options.host} --print shows what to write by hand")
         return USAGE
-    allow = _allow(options, facts, record.options().allow)
-    if options.approvals and not facts.approvals:
-        raise IpcError("bad_request", detail=f"{options.host} has no hook that can answer its permission prompts")
+    _refuse_what_it_lacks(options, facts)
+    before = record.options()
+    allow = _allow(options, facts, before.allow)
     chosen = Options(options.name, options.claims, options.rewake, allow, options.approvals)
     change = Change(record, plan(options.host, options.scope, chosen), chosen)
     if options.print_only:
@@ -58,12 +58,32 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         return 0
     change.make()
     say(f"Installed in {place(change.wanted)}")
+    if lost := _lost(before, chosen):
+        say(f"no longer: {', '.join(lost)} (ipc install {options.host} goes by the options of that command alone)")
     _warn_of_passing_place()
     say(f"tools    {allowed_tools.sentence(facts.asks_by_tool) if chosen.allow else facts.tools['asked']}")
     if chosen.approvals:
         say(f"prompts  {facts.approvals}")
     say(f"next: {facts.next_in(options.scope)}")
     return 0
+
+
+_LACKS = {"claims": "no hook that can warn before edits", "rewake": "no background hook that can wake it"}
+
+
+def _refuse_what_it_lacks(options: argparse.Namespace, facts: HostFacts) -> None:
+    if options.approvals and not facts.approvals:
+        raise IpcError("bad_request", detail=f"{options.host} has no hook that can answer its permission prompts")
+    for word, lacks in _LACKS.items():
+        if getattr(options, word) and not takes(options.host, options.scope, word):
+            raise IpcError("bad_request", detail=f"{options.host} has {lacks}: leave out --{word}")
+
+
+def _lost(before: Options, chosen: Options) -> list[str]:
+    """What it was set up with, and is not any more. What is allowed stays."""
+    name = [f"--name {before.name}"] if before.name and not chosen.name else []
+    words = ("claims", "rewake", "approvals")
+    return name + [f"--{word}" for word in words if getattr(before, word) and not getattr(chosen, word)]
 
 
 def _every_host(settings: Settings, options: argparse.Namespace) -> int:

@@ -117,8 +117,8 @@ class Setup:
         """Our server and groups of hooks in a JSON file of the host (``mcpServers``, ``hooks``)."""
         return Edit(
             path.resolve(),
-            lambda text: json_entries.with_entries(text, path, server=server, hooks=hooks),
-            lambda text: json_entries.without_entries(text, path),
+            lambda text: json_entries.with_entries(text, path, server=server, hooks=hooks, again=self._again("install")),
+            lambda text: json_entries.without_entries(text, path, again=self._again("uninstall")),
         )
 
     def own_file(self, path: Path, text: str, *, mark: str) -> Edit:
@@ -133,7 +133,12 @@ class Setup:
 
     def without_server(self, path: Path) -> Edit:
         """Takes out the server that an earlier version wrote there."""
-        return Edit(path.resolve(), lambda text: json_entries.without_server(text, path), lambda text: text)
+        again = self._again("install")
+        return Edit(path.resolve(), lambda text: json_entries.without_server(text, path, again=again), lambda text: text)
+
+    def _again(self, command: str) -> str:
+        """What to type after a file was corrected."""
+        return f"ipc {command} {self.host}{' --scope project' if self.scope == 'project' else ''}"
 
 
 def our_server(name: str | None) -> dict[str, Any]:
@@ -159,3 +164,10 @@ def plan(host: str, scope: str, options: Options) -> Installation:
     )
     made: Installation = setup_of(host).installation(setup)
     return made
+
+
+def takes(host: str, scope: str, option: str) -> bool:
+    """Whether an option (``claims``, ``rewake``) changes what is put into the host. Raises IpcError."""
+    with_it: dict[str, Any] = {option: True}
+    chosen, other = plan(host, scope, Options(**with_it)), plan(host, scope, Options())
+    return chosen.files != other.files or [edit.put("") for edit in chosen.edits] != [edit.put("") for edit in other.edits]

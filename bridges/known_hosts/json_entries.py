@@ -28,11 +28,11 @@ def merge(hooks: Hooks, more: Hooks) -> None:
         hooks.setdefault(event, []).extend(groups)
 
 
-def _parsed(text: str, path: Path) -> dict[str, Any]:
+def _parsed(text: str, path: Path, again: str) -> dict[str, Any]:
     try:
         config = json.loads(text) if text.strip() else {}
     except ValueError as e:
-        hint = "it was left as it is. Take comments and trailing commas out first, or install without --scope project"
+        hint = f"it was left as it is. Correct it (comments and trailing commas are none of JSON), then: {again}"
         raise IpcError("bad_request", detail=f"{path} is not plain JSON ({e}); {hint}") from None
     for key in ("mcpServers", "hooks"):
         if not isinstance(config, dict) or not isinstance(config.get(key, {}), dict):
@@ -46,9 +46,9 @@ def _text(config: dict[str, Any], like: str) -> str:
     return json.dumps(config, indent=indented[1] if indented else 2, ensure_ascii=False) + "\n"
 
 
-def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks: Hooks) -> str:
+def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks: Hooks, again: str) -> str:
     """The configuration with our server and our hooks; the same text if they are there already. Raises IpcError."""
-    config = _parsed(text, path)
+    config = _parsed(text, path, again)
     before = json.loads(json.dumps(config))
     _drop(config)
     if server is not None:
@@ -58,9 +58,9 @@ def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks:
     return text if config == before else _text(config, text)
 
 
-def without_entries(text: str, path: Path) -> str:
+def without_entries(text: str, path: Path, *, again: str) -> str:
     """The configuration without our entries; empty if it held nothing else. Raises IpcError."""
-    config = _parsed(text, path)
+    config = _parsed(text, path, again)
     before = json.dumps(config)
     _drop(config)
     if json.dumps(config) == before:
@@ -68,11 +68,11 @@ def without_entries(text: str, path: Path) -> str:
     return _text(config, text) if config else ""
 
 
-def without_server(text: str, path: Path) -> str:
+def without_server(text: str, path: Path, *, again: str) -> str:
     """The configuration without our server, which an earlier version wrote there. Raises IpcError."""
     if '"ipc"' not in text:
         return text
-    config = _parsed(text, path)
+    config = _parsed(text, path, again)
     if not is_our_server(config.get("mcpServers", {}).get("ipc")):
         return text
     _drop(config, hooks=False)

@@ -143,9 +143,55 @@ def test_prompts_are_asked_for_with_approvals_alone(user: User, host: str) -> No
     assert not file.exists()
 
 
-def test_a_host_without_such_a_hook_refuses_approvals(user: User) -> None:
-    done = user.run("install", "gemini", "--approvals")
-    assert (done.returncode, "no hook that can answer" in done.stderr) == (2, True)
+@pytest.mark.parametrize(
+    ("host", "option", "told"),
+    [
+        ("gemini", "--approvals", "no hook that can answer"),
+        ("gemini", "--claims", "no hook that can warn before edits"),
+        ("gemini", "--rewake", "no background hook"),
+        ("codex", "--rewake", "no background hook"),
+    ],
+)
+def test_a_host_refuses_what_it_lacks(user: User, host: str, option: str, told: str) -> None:
+    before = user.files()
+    done = user.run("install", host, option)
+    assert (done.returncode, f"{host} has {told}" in done.stderr) == (2, True), done.stderr
+    assert user.files() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("clade", "no host is called clade; did you mean claude? There are: amp, "),
+        ("xyzzy", "no host is called xyzzy. There are: amp, "),
+        ("claude gemini", "gemini is one too many: one host, or none for all"),
+    ],
+)
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_a_wrong_host_is_told_which_there_are(user: User, command: str, words: str, told: str) -> None:
+    done = user.run(command, *words.split())
+    assert done.returncode == 2 and told in done.stderr and f"next: ipc {command} --help" in done.stderr
+    assert "invalid choice" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["Claude", "claude-code", "Claude Code", "CLAUDE"])
+def test_a_host_is_known_by_its_other_names(user: User, name: str) -> None:
+    assert "Not installed in" in user.ok("uninstall", name) and ".claude/skills" in user.ok("install", name, "--print")
+
+
+def test_what_a_later_command_leaves_out_is_said(user: User) -> None:
+    user.ok("install", "claude", "--name", "fred", "--claims")
+    assert "no longer: --name fred, --claims (ipc install claude goes by" in user.ok("install", "claude", "--allow")
+    assert "no longer" not in user.ok("install", "claude", "--name", "fred")
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_a_broken_file_is_to_be_corrected_and_the_same_command_given_again(user: User, scope: str) -> None:
+    user.write("project/.github/mcp.json" if scope == "project" else ".copilot/mcp-config.json", "{broken")
+    project = " --scope project" if scope == "project" else ""
+    for command in ("install", "uninstall"):
+        done = user.run(command, "copilot", "--scope", scope)
+        assert done.returncode == 2 and f"then: ipc {command} copilot{project}\n" in done.stderr, done.stderr
 
 
 @pytest.mark.deep
