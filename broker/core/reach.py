@@ -8,7 +8,7 @@ from broker.core.batch import Batch
 from broker.core.next_way import PERSON
 from broker.core.presence import presence_of
 from broker.core.state import Mailbox
-from broker.core.wake_budget import pause_left_s
+from broker.core.wake_budget import any_asks, pause_left_s
 from broker.core.ways import Is, names
 from broker.protocol.spans import span
 
@@ -58,7 +58,7 @@ def _look(batch: Batch, mailbox: Mailbox, writers: Collection[str] = ()) -> tupl
     if presence == "gone" and (by := resumed_by(mailbox)):
         who = ", ".join("the person" if one == PERSON else one for one in by[:_NAMED]) + (" and others" if by[_NAMED:] else "")
         return f"{name}: closed, mail of {who} starts it again; last seen {span(silent_s)} ago", not set(by) & set(writers)
-    how = _UNREACHED if presence == "gone" else _brought(batch, mailbox, presence)
+    how = _UNREACHED if presence == "gone" else _brought(batch, mailbox, presence, writers)
     if how == _UNREACHED:
         return f"{name}: {how}; last seen {span(silent_s)} ago", silent_s >= _QUIET_S or presence == "gone"
     return f"{name}: {how}" if silent_s < _QUIET_S else f"{name}: {how}; last seen {span(silent_s)} ago", False
@@ -69,7 +69,7 @@ def resumed_by(mailbox: Mailbox) -> tuple[str, ...]:
     return next((way.senders for way in mailbox.waking.ways if way.senders and way.state != Is.OFF), ())
 
 
-def _brought(batch: Batch, mailbox: Mailbox, presence: str) -> str:
+def _brought(batch: Batch, mailbox: Mailbox, presence: str, writers: Collection[str]) -> str:
     """How mail is brought to an agent that is there."""
     if not (mailbox.reach or mailbox.watchers):
         return _UNREACHED
@@ -77,6 +77,8 @@ def _brought(batch: Batch, mailbox: Mailbox, presence: str) -> str:
         return "at work, its hooks bring mail"
     if waking := names(mailbox):
         left_s = pause_left_s(batch, mailbox)
+        if left_s and (PERSON in writers or mailbox.urgent - mailbox.leased.keys() or any_asks(batch, mailbox)):
+            left_s = 0  # it can't wait
         soon = f" within {span(left_s if left_s < 60 else left_s + 59)}" if left_s else ""
         return f"woken by {waking[0]}{soon}"
     return _UNREACHED if mailbox.reach else "is told of mail"

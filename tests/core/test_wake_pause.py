@@ -47,6 +47,12 @@ def test_its_sender_is_told_how_long_that_may_be(host: Host, after_s: float, how
     assert host.core.send("fred", "claude", "news")["reach"].partition(";")[0] == f"claude: {how}"
 
 
+@pytest.mark.parametrize(("content", "fields"), [("which one?", {}), ("stop", {"land": "interrupt"})])
+def test_the_sender_of_what_can_not_wait_is_told_of_no_pause(host: Host, content: str, fields: dict[str, Any]) -> None:
+    reply = host.core.send("fred", "claude", content, **fields)
+    assert reply["reach"].partition(";")[0] == "claude: woken by socket"
+
+
 @pytest.mark.parametrize("after_s", [0, PAUSE_S - 1, PAUSE_S, 3600])
 def test_the_pause_is_counted_from_the_end_of_the_turn(host: Host, after_s: float) -> None:
     host.core.pass_time(after_s)
