@@ -77,10 +77,10 @@ class Person:
         return await self.act("ask", to_id=to, message={"content": content}, person=True, wait_s=0, **more)
 
     async def broadcast(self, content: str, **more: Any) -> dict[str, Any]:
-        return await self.act("broadcast", message={"content": content}, **more)
+        return await self.act("broadcast", message={"content": content}, person=True, **more)
 
     async def forward(self, message: str, to: str, **more: Any) -> dict[str, Any]:
-        return await self.act("forward", forward_id=message, to_id=to, **more)
+        return await self.act("forward", forward_id=message, to_id=to, person=True, **more)
 
     async def ack(self, ids: list[str]) -> dict[str, Any]:
         """Mail to the person was read. An ack counts only for mail that was handed out; the rest goes back unseen."""

@@ -67,7 +67,8 @@ def asks(place: Place, options: argparse.Namespace) -> int:
 
 
 def forward(place: Place, options: argparse.Namespace) -> int:
-    answer = session.ask_as(place, options, "forward", forward_id=options.message, to_id=options.to, note=options.note)
+    fields = {"forward_id": options.message, "to_id": options.to, "note": options.note, "person": sys.stdin.isatty()}
+    answer = session.ask_as(place, options, "forward", **fields)
     show_sent(answer, options.json)
     return OK
 

@@ -48,7 +48,8 @@ def send(place: Place, options: argparse.Namespace) -> int:
 def broadcast(place: Place, options: argparse.Namespace) -> int:
     message = message_of(options)
     with session.resume(place, options.as_) as me:
-        reply = me.request("broadcast", message=message, message_id=options.id, land=options.land)
+        person = sys.stdin.isatty()
+        reply = me.request("broadcast", message=message, message_id=options.id, land=options.land, person=person)
     show_sent(reply, options.json)
     return OK
 

@@ -169,7 +169,7 @@ def forward(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]
     check_size(batch, content)
     draft = Draft(sender, resolve(batch, sender, body["to_id"]), content, letter.data, client_id, land=read_land(body))
     draft.extra |= passed_on(batch, letter)
-    return post(batch, session, draft)[1]
+    return post(batch, session, draft, person=wrote_person(batch, session, request))[1]
 
 
 def withdraw(batch: Batch, session: Session, request: Incoming) -> dict[str, Any]:

@@ -101,7 +101,8 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
     count = len(target.mailboxes)
     target = target._replace(outcome=broadcast_to(count))
     land = read_land(body, landing_of_news(content, data))
-    message_id = store_message(batch, Draft(sender, target, content, data, client_id, land=land))
+    person = wrote_person(batch, session, request)
+    message_id = store_message(batch, Draft(sender, target, content, data, client_id, land=land, person=person))
     number = str(message_id)
     reply = {"message": target.outcome, "message_id": client_id or number, "number": number, "count": count}
     if land == Landing.AS_DIGEST:
@@ -110,6 +111,6 @@ def broadcast(batch: Batch, session: Session, request: Incoming) -> dict[str, An
         reply["mailbox_full"] = full
     if left_out:
         reply |= {"message": f"{target.outcome}; {left_out} that have ended were left out", "left_out": left_out}
-    if said := note(batch, sender, target.mailboxes):
+    if not person and (said := note(batch, sender, target.mailboxes)):
         reply["note"] = said
     return reply

@@ -54,7 +54,7 @@ MAIL_ROWS = (
     Action(
         "broadcast",
         Access.SESSION,
-        (_FROM, MESSAGE, MESSAGE_ID, _LAND_OF_NEWS),
+        (_FROM, MESSAGE, MESSAGE_ID, _LAND_OF_NEWS, _PERSON),
         (
             *_SENT,
             "count: how many it went to",
@@ -116,6 +116,7 @@ MAIL_ROWS = (
             Field("note", (str,), "a line of one's own before it", high=2000),
             MESSAGE_ID,
             LAND,
+            _PERSON,
         ),
         (*_SENT, *_SENT_MAYBE),
         "Pass a message on, with its writer's name.",

@@ -53,6 +53,19 @@ def test_mail_of_the_person_starts_a_closed_agent_and_mail_of_agents_does_not(cl
     assert [step.get("way") for step in receipt["steps"]] == [None, "resume"]
 
 
+@pytest.mark.parametrize("who", ["me", "fred"])
+@pytest.mark.parametrize("action", ["forward", "broadcast"])
+def test_what_the_person_passes_on_or_tells_all_starts_it_too(closed: ClosedAgent, who: str, action: str) -> None:
+    closed.stand_by("person")
+    given = closed.core.send("bob", who)["number"]
+    fields = {
+        "forward": {"forward_id": given, "to_id": "claude"},
+        "broadcast": {"message": {"content": "x"}, "land": "interrupt"},
+    }
+    number = closed.core.ask(who, action, person=True, **fields[action])["number"]
+    assert closed.newest() == ([number] if who == "me" else [])
+
+
 def test_a_start_that_brings_no_sign_is_told_to_the_person(closed: ClosedAgent) -> None:
     closed.stand_by("person")
     closed.write(person=True)
