@@ -300,7 +300,7 @@ def install(command: Parser) -> None:
     how.add_argument("--check", action="store_true", help="verify every piece of what is installed")
     how.add_argument("--plugin", metavar="DIR", help="write a plugin folder with the tools, for any program that takes one")
     command.add_argument("-y", "--yes", action="store_true", help="ask nothing, for scripts")
-    command.add_argument("--name", help="register this name by itself in each session")
+    command.add_argument("--name", type=values.name, help="register this name by itself in each session")
     command.add_argument("--claims", action="store_true", help="warn before edits of files that another agent has claimed")
     command.add_argument("--approvals", action="store_true", help="have its permission prompts wait for ipc permit, too")
     command.add_argument("--rewake", action="store_true", help="claude: wake by a background hook too (not for claude -p)")

@@ -33,6 +33,17 @@ def no_more_hosts(text: str) -> str:
     raise ArgumentError(None, f"{text} is one too many: one host, or none for all")
 
 
+def name(text: str) -> str:
+    """A name that can be registered."""
+    from broker.protocol.names import is_name
+
+    if not is_name(text):
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text[:64]!r} can be no name: use 1-32 of A-Z a-z 0-9 _ -")
+    return text
+
+
 def seconds(text: str) -> float:
     """A length of time, such as 20m."""
     from bridges.cli import times

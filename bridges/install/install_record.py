@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from broker.home.data_folder import prepare_home
 from broker.home.files import private_folder, write_private
 from broker.home.paths import working_folder
 from broker.home.settings import Settings
+from broker.protocol.names import is_name
 
 
 def replace(path: Path, before: str, after: str) -> Path | None:
     """Replace the file whole; its mode stays. Returns the backup beside it; None if there was no file."""
     backup = None
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    if before:
+    if path.exists():
         stamp = f"{path.name}.bak-{time.strftime('%Y%m%d-%H%M%S')}"
         names = itertools.chain([stamp], (f"{stamp}-{n}" for n in itertools.count(2)))
         backup = next(copy for name in names if not (copy := path.with_name(name)).exists())
@@ -37,6 +38,7 @@ def replace(path: Path, before: str, after: str) -> Path | None:
     return backup
 
 
+_KINDS: dict[str, type[list[Any]] | type[dict[str, Any]]] = {"folders": list, "files": list, "edits": dict, "options": dict}
 _IN = " in "
 """Between a host and the project it was installed for, in the note's keys."""
 
@@ -49,7 +51,7 @@ class InstallRecord:
         self._settings = settings
         self._path = settings.home / "hosts" / "installed.json"
         self._key = host if scope == "user" else f"{host}{_IN}{working_folder()}"
-        self._mine: dict[str, Any] = _load(self._path).get(self._key, {})
+        self._mine: dict[str, Any] = _sound(_load(self._path).get(self._key))
 
     @property
     def known(self) -> bool:
@@ -90,7 +92,9 @@ class InstallRecord:
         backup = Path(known["backup"]) if known.get("backup") else None
         if known.get("after") == _hash(text) and (backup is None or backup.exists()):
             if backup is not None:
-                shutil.copy2(backup, edit.path)
+                # by a rename, as it was written: the file itself may be read-only
+                write_private(edit.path, backup.read_bytes(), mode=backup.stat().st_mode & 0o777)
+                shutil.copystat(backup, edit.path)
             else:
                 edit.path.unlink(missing_ok=True)
             for copy in known["backups"]:
@@ -131,10 +135,37 @@ def installed_in_projects(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         known = json.loads(path.read_text(encoding="utf-8"))
         return known if isinstance(known, dict) else {}
     return {}
+
+
+def _sound(mine: Any) -> dict[str, Any]:
+    """The note without options that this version does not have; empty for one that no version of ours wrote."""
+    if not isinstance(mine, dict):
+        return {}
+    folders, files, edits, chosen = (mine.get(key, kind()) for key, kind in _KINDS.items())
+    if not (_are_texts(folders) and _are_texts(files) and isinstance(edits, dict) and isinstance(chosen, dict)):
+        return {}
+    if not all(_is_edit(edit) for edit in edits.values()):
+        return {}
+    name = chosen.get("name")
+    flags = {one.name: chosen[one.name] is True for one in fields(Options) if one.name != "name" and one.name in chosen}
+    return {**mine, "options": {"name": name if is_name(name) else None, **flags}} if mine else {}
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_edit(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("after"), str)
+        and isinstance(value.get("backup"), str | None)
+        and _are_texts(value.get("backups"))
+    )
 
 
 def _hash(text: str) -> str:

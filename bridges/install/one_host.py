@@ -28,6 +28,8 @@ class Change:
             if (text := read(edit.path)) != (after := edit.put(text))
         ]
         self._files = [(path, text) for path, text in files_of(wanted) if read(path) != text]
+        for path, text in [*self._files, *((edit.path, after) for edit, _, after in self._edits)]:
+            _refuse_what_is_no_text(path, text)
 
     def __bool__(self) -> bool:
         """False where all is there already."""
@@ -122,6 +124,14 @@ def _has_ours(path: Path, take: Callable[[str], str]) -> bool:
 def files_of(wanted: Installation) -> list[tuple[Path, str]]:
     """The files of the folder that is ours alone."""
     return [(wanted.folder / name, text) for name, text in wanted.files.items()] if wanted.folder else []
+
+
+def _refuse_what_is_no_text(path: Path, text: str) -> None:
+    """Raise IpcError for what can't be written, such as a data folder whose name is no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise IpcError("bad_request", detail=f"{path} can't be written as UTF-8 ({e}); nothing was changed") from None
 
 
 def place(wanted: Installation) -> str:

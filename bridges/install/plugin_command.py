@@ -36,5 +36,5 @@ def _is_ours(folder: Path) -> bool:
         return False
     try:
         return bool(json.loads(read(folder / "plugin.json"))["name"] == PLUGIN)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return not any(folder.iterdir())

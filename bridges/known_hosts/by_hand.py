@@ -13,7 +13,8 @@ def added(path: Path, more: dict[str, Any]) -> Edit:
     def put(text: str) -> str:
         try:
             known = json.loads(text) if text.strip() else {}
-        except ValueError:
+            json.dumps(known, indent=2, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
             known = {}
         return json.dumps(_merged(known, more), indent=2, ensure_ascii=False) + "\n"
 

@@ -6,6 +6,8 @@ what was there before.
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,12 +85,14 @@ class Setup:
     def fill(self, text: str) -> str:
         """The text with the marks replaced: ``@RUN@``, ``@START@``, ``@NAME@``, ``@VERSION@``, ``@HOST@``, ``"@SERVER@"``,
         ``// @PROCESSES@`` (functions of JavaScript that run our program)."""
-        name = f" --name {self.options.name}" if self.options.name else ""
-        for mark, value in (("@VERSION@", VERSION), ("@START@", self.start), ("@RUN@", self.run), ("@NAME@", name)):
-            text = text.replace(mark, json.dumps(value)[1:-1])
+        name = f" --name {shlex.quote(self.options.name)}" if self.options.name else ""
+        words = {"@VERSION@": VERSION, "@START@": self.start, "@RUN@": self.run, "@NAME@": name}
+        values = {mark: json.dumps(value)[1:-1] for mark, value in words.items()}
+        values |= {"@HOST@": self.host, '"@SERVER@"': json.dumps(self.server)}
         if _PROCESSES in text:
-            text = text.replace(_PROCESSES, (Path(HERE) / "files" / "processes.js").read_text(encoding="utf-8").rstrip())
-        return text.replace("@HOST@", self.host).replace('"@SERVER@"', json.dumps(self.server))
+            values[_PROCESSES] = (Path(HERE) / "files" / "processes.js").read_text(encoding="utf-8").rstrip()
+        # in one pass: a value may hold what looks like a mark
+        return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], text)
 
     def file(self, name: str) -> str:
         """A file of the host's folder ``files``, filled."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.protocol.errors import IpcError
 
-_OURS = re.compile(r"(?:\bipc['\"]?|bridges\.cli['\"]?) (?:hook [a-z]+|monitor|wait)\b")
+_OURS = re.compile(r"""(?:^|[/\s'"])(?:ipc|bridges\.cli)['"]? (?:hook [a-z]+ [A-Za-z]+(?: --name \S+)?|monitor|wait)$""")
 Hooks = dict[str, list[dict[str, Any]]]
 
 
@@ -30,14 +30,24 @@ def merge(hooks: Hooks, more: Hooks) -> None:
 
 def _parsed(text: str, path: Path, again: str) -> dict[str, Any]:
     try:
-        config = json.loads(text) if text.strip() else {}
-    except ValueError as e:
+        config = json.loads(text, object_pairs_hook=_once_each) if text.strip() else {}
+        json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False).encode()  # what can't be written is told before
+    except (ValueError, RecursionError) as e:
         hint = f"it was left as it is. Correct it (comments and trailing commas are none of JSON), then: {again}"
         raise IpcError("bad_request", detail=f"{path} is not plain JSON ({e}); {hint}") from None
     for key in ("mcpServers", "hooks"):
         if not isinstance(config, dict) or not isinstance(config.get(key, {}), dict):
             raise IpcError("bad_request", detail=f"{path} has no object where one should be; it was left as it is")
     return config
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object. Raises ValueError for a key that is there twice: one of them would be lost."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
 
 
 def _text(config: dict[str, Any], like: str) -> str:
@@ -52,7 +62,10 @@ def with_entries(text: str, path: Path, *, server: dict[str, Any] | None, hooks:
     before = json.loads(json.dumps(config))
     _drop(config)
     if server is not None:
-        config.setdefault("mcpServers", {})["ipc"] = server
+        servers = config.setdefault("mcpServers", {})
+        if "ipc" in servers:
+            raise IpcError("bad_request", detail=not_ours(path))
+        servers["ipc"] = server
     if hooks:
         merge(config.setdefault("hooks", {}), json.loads(json.dumps(hooks)))
     return text if config == before else _text(config, text)
@@ -77,6 +90,11 @@ def without_server(text: str, path: Path, *, again: str) -> str:
         return text
     _drop(config, hooks=False)
     return _text(config, text) if config else ""
+
+
+def not_ours(path: Path) -> str:
+    """What is told of a server of others that has our name."""
+    return f"{path} has an MCP server ipc that is not ours; it was left as it is. Give it another name there, then try again"
 
 
 def is_our_server(entry: Any) -> bool:

@@ -12,7 +12,7 @@ from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
-from bridges.known_hosts.json_entries import is_our_server
+from bridges.known_hosts.json_entries import is_our_server, not_ours
 from broker.protocol.errors import IpcError
 
 _SECTION, _NAME = "mcp_servers", "ipc"
@@ -27,9 +27,12 @@ _HEADER = re.compile(rf"(?:(?<=\n)\r?\n)?[^\n]*\n# {_EMPTIED}\r?\n")
 def with_server(text: str, path: Path, entry: dict[str, Any]) -> str:
     """The configuration with our server; the same text if it is there already. Raises IpcError."""
     wanted = {key: value for key, value in entry.items() if value}
-    if _server(_parsed(text, path)) == wanted:
+    known = _server(_parsed(text, path))
+    if known == wanted:
         return text
-    kept = _without(text, path, ours_alone=False)
+    if known is not None and not is_our_server(known) and not _BLOCK.search(text):
+        raise IpcError("bad_request", detail=not_ours(path))
+    kept = without_server(text, path)
     ends = "\r\n" if "\r\n" in text else "\n"
     gap = "" if not kept else ends if kept.endswith("\n") else 2 * ends
     after = kept + gap + _table(wanted).replace("\n", ends)
@@ -46,15 +49,11 @@ def with_server(text: str, path: Path, entry: dict[str, Any]) -> str:
 
 def without_server(text: str, path: Path) -> str:
     """The configuration without our server; the same text if it is not there. Raises IpcError."""
-    return _without(text, path, ours_alone=True)
-
-
-def _without(text: str, path: Path, *, ours_alone: bool) -> str:
     if _BLOCK.search(text):
         return _BLOCK.sub("", text, count=1)
     document = _parsed(text, path)
     server = _server(document)
-    if server is None or (ours_alone and not is_our_server(server)):
+    if not is_our_server(server):
         return text
     table = document[_SECTION][_NAME]
     if not isinstance(table, Table) or table.is_super_table():
@@ -75,7 +74,7 @@ def _behind(table: Table) -> list[Any]:
 def _parsed(text: str, path: Path) -> TOMLDocument:
     try:
         return tomlkit.parse(text)
-    except TOMLKitError as e:
+    except (TOMLKitError, RecursionError) as e:
         raise IpcError("bad_request", detail=f"{path} is not valid TOML ({e}); it was left as it is") from None
 
 

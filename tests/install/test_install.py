@@ -235,7 +235,7 @@ def test_a_table_of_an_earlier_version_in_codex_s_configuration_is_replaced(user
         ("gemini", ".gemini/settings.json", '{"hooks": []}'),
         ("codex", ".codex/config.toml", "{broken"),
         ("codex", ".codex/hooks.json", "[]"),
-        ("codex", ".codex/config.toml", 'mcp_servers = { ipc = { command = "x" } }\n'),
+        ("codex", ".codex/config.toml", 'mcp_servers = { ipc = { command = "ipc", args = ["mcp"] } }\n'),
     ],
 )
 def test_a_broken_configuration_is_left_as_it_is(user: User, host: str, file: str, text: str) -> None:

@@ -78,9 +78,9 @@ def test_a_server_of_that_name_that_is_not_ours_is_not_taken_out() -> None:
     [
         ("{broken", "is not valid TOML"),
         ("a = 1\na = 2\n", "is not valid TOML"),
-        ('mcp_servers = { ipc = { command = "x" } }\n', "edit it by hand"),
+        ('mcp_servers = { ipc = { command = "ipc", args = ["mcp"] } }\n', "edit it by hand"),
         ("mcp_servers = 3\n", "edit it by hand"),
-        ('mcp_servers.ipc.command = "x"\n', "edit it by hand"),
+        ('mcp_servers.ipc.command = "x"\n', "not ours"),
         ("[[mcp_servers]]\na = 1\n", "edit it by hand"),
     ],
 )
