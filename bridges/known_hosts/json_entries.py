@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.protocol.errors import IpcError
 
-_OURS = re.compile(r"""(?:^|[/\s'"])(?:ipc|bridges\.cli)['"]? (?:hook [a-z]+ [A-Za-z]+(?: --name \S+)?|monitor|wait)$""")
+_OURS = re.compile(r"""(?:^|[/\s'"])(?:ipc|bridges\.cli)['"]? (?:hook [a-z]+ \S+(?: --name \S+)?|monitor|wait)$""")
 Hooks = dict[str, list[dict[str, Any]]]
 
 
