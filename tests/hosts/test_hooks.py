@@ -134,7 +134,7 @@ def test_a_bad_setting_is_logged_and_breaks_no_host(service: Service, config: st
     (service.home / "config.toml").write_text(config)
     agent = Agent(service)
     assert agent.start() == ""
-    assert "hosts" in agent.log()[-1]["traceback"]
+    assert agent.log()[-1]["event"] == "settings_unusable" and "hosts" in agent.log()[-1]["error"]
 
 
 def test_mail_is_acknowledged_only_after_the_answer_was_written(shared: Service, tag: str) -> None:
