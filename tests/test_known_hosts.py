@@ -54,7 +54,6 @@ RUN_HOSTS = pytest.mark.parametrize("host", [name for name in names() if about(n
 NAMED_ELSEWHERE = {
     "broker/home/environment.py": "the table of the variables by which a shell knows its session",
     "bridges/cli/demo.py": "agents of the demonstration, which have such names",
-    "bridges/hosts/stand_by.py": "codex: the program whose queue is asked",
 }
 """Where the name of a host stands in code outside of its folder, and why."""
 

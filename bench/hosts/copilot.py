@@ -5,14 +5,13 @@ At its first start the program unpacks itself into its cache, 235 MB. So all mac
 
 import json
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench.hosts.machine import BIN, Machine, wait_until
+from bench.hosts.machine import BIN, Machine
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Terminal
 
-_TAKEN_S = 5.0
 _EXTENSION = ".copilot/extensions/agent-ipc/extension.mjs"
 READY = "/ commands"
 """In the line below the prompt once the session takes words."""
@@ -42,13 +41,7 @@ class Copilot(Terminal):
                 self.wait("the extension's question", lambda: "wants elevated permissions" in self.screen())
                 self.press("Enter")
             self.wait("the prompt", lambda: READY in self.screen())
-            while not self._begun():  # it may not listen yet when it shows the prompt
-                self.type("begin")
-                with suppress(TimeoutError):
-                    wait_until("the session's first hook", self._begun, _TAKEN_S)
+            self.begin()
             self.wait("the first request", lambda: model.requests)
             self.idle()
             failed.pop_all()
-
-    def _begun(self) -> bool:
-        return (binding := self.machine.binding(self.project)) is not None and binding.live()

@@ -1,15 +1,14 @@
 """opencode: its settings for the recording model, and an interactive session."""
 
 import json
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.hosts.machine import BIN, Machine, wait_until
+from bench.hosts.machine import BIN, Machine
 from bench.hosts.recording_model import RecordingModel
 from bench.hosts.terminals import Terminal
 
-_TAKEN_S = 5.0
 READY = "Ask anything"
 """In the prompt of a terminal that has no session yet."""
 
@@ -47,13 +46,7 @@ class Opencode(Terminal):
         with ExitStack() as failed:
             failed.callback(self.end)
             self.wait("the prompt", lambda: READY in self.screen())
-            while not self._begun():  # it may not listen yet when it shows the prompt
-                self.type("begin")
-                with suppress(TimeoutError):
-                    wait_until("the session's first hook", self._begun, _TAKEN_S)
+            self.begin()
             self.wait("the first request", lambda: model.requests)
             self.idle()
             failed.pop_all()
-
-    def _begun(self) -> bool:
-        return (binding := self.machine.binding(self.project)) is not None and binding.live()

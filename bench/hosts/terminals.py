@@ -58,6 +58,17 @@ class Terminal:
         assert binding is not None
         self.wait("the turn's end", lambda: not self.machine.works(binding.session))
 
+    def begin(self) -> None:
+        """Write a first prompt, for a host whose session, and with it its hooks, begins with that."""
+
+        def begun() -> bool:
+            return (binding := self.machine.binding(self.project)) is not None and binding.live()
+
+        while not begun():  # it may not listen yet when it shows the prompt
+            self.type("begin")
+            with suppress(TimeoutError):
+                wait_until("the session's first hook", begun, _FIRST_PROMPT_S)
+
     def end(self) -> None:
         subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False)
 
@@ -84,14 +95,8 @@ class Codex(Terminal):
         with ExitStack() as failed:
             failed.callback(self.end)
             self.wait("the prompt", lambda: "Ask Codex" in self.screen())
-            while not self._begun():  # it may not listen yet when it shows the prompt
-                self.type("begin")
-                with suppress(TimeoutError):
-                    wait_until("the session's first hook", self._begun, _FIRST_PROMPT_S)
+            self.begin()
             failed.pop_all()
-
-    def _begun(self) -> bool:
-        return (binding := self.machine.binding(self.project)) is not None and binding.live()
 
 
 class Gemini(Terminal):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def can_wake(host: ModuleType, pid: int) -> bool:
     """True if the host of a hook can be woken by its way (``WAKE``). ``pid`` is the host's process."""
     if host.WAKE == "queue":
-        return os.path.basename(program_of(pid)) == "codex"  # False without /proc
+        return bool(os.path.basename(program_of(pid)) == host.NAME)  # False without /proc
     return host.WAKE == "socket" and bool(os.environ.get(host.SOCKET))
 
 

@@ -9,27 +9,25 @@ A look costs the broker one request, at most each second. What became of the pro
 import asyncio
 import contextlib
 import time
-from typing import Any
 
 from bridges.notify.answer_links import AnswerLinks
 from bridges.notify.courier import Courier
 from bridges.notify.notify_settings import ChannelSettings, read_channels
+from bridges.owner_watch import OwnerWatch
 from bridges.person import known_name
 from bridges.tasks import end_tasks
 from bridges.view.needs import needs_of
 from broker.client.aio import AsyncConnection
 from broker.home.files import owner_key
 from broker.home.settings import Settings
-from broker.protocol.errors import IpcError, RemoteError, SettingsError
+from broker.protocol.errors import IpcError, SettingsError
 from broker.service.door_process import DoorProcess
 
 PACE_S = 1.0
 LOOK_S = 60.0
 """A look without word of a change: a turn is over, a question's time comes."""
-_ASK_S = 15.0
 _DEAD = 100
 """Dead letters that are looked at; of more at once one hears the number."""
-_RETRY_S = 0.5
 _END_S = 2.0
 
 
@@ -69,19 +67,16 @@ class Watch:
     def __init__(
         self, broker: AsyncConnection, key: str, courier: Courier, settings: Settings, *, hears_of_bounces: bool
     ) -> None:
-        self._broker = broker
-        self._key = key
         self._courier = courier
         self._settings = settings
         self._hears_of_bounces = hears_of_bounces
-        self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._lost = asyncio.Event()
-        broker.on_link = self._linked
+        self._owner = OwnerWatch(broker, key)
+        self._changed = self._owner.changed
 
     async def run(self) -> None:
         """Look whenever something has changed, until cancelled."""
-        watching = asyncio.ensure_future(self._watch())
+        watching = asyncio.ensure_future(self._owner.run())
         try:
             while not self._stopping.is_set():
                 self._changed.clear()
@@ -99,42 +94,17 @@ class Watch:
 
     async def _look(self) -> float | None:
         try:
-            overview = await self._own("overview")
-            dead = (await self._own("dead_letters", limit=_DEAD))["dead"] if self._hears_of_bounces and overview["dead"] else ()
+            overview = await self._owner.ask("overview")
+            dead = (
+                (await self._owner.ask("dead_letters", limit=_DEAD))["dead"]
+                if self._hears_of_bounces and overview["dead"]
+                else ()
+            )
         except IpcError:
             return None  # the broker is away; the next connection brings a change
         person = known_name(self._settings)
         asked = {str(q["id"]) for q in overview["questions"] if q["to"] == person}
         return await self._courier.tell_all(needs_of(overview, person, dead), asked)
-
-    async def _own(self, action: str, **fields: Any) -> dict[str, Any]:
-        reply = await self._broker.request({"action": action, "session_token": self._key, **fields}, _ASK_S)
-        if reply.get("status") != "ok":
-            raise RemoteError(reply)
-        return reply
-
-    async def _watch(self) -> None:
-        """Keep the subscription. Each new one counts as a change."""
-        while True:
-            self._lost.clear()
-            number, future = self._broker.begin({"action": "watch_all", "session_token": self._key}, _ASK_S)
-            self._broker.on_push[number] = self._pushed
-            try:
-                reply = await future
-                if reply.get("status") == "ok":
-                    self._changed.set()
-                    await self._lost.wait()
-                else:
-                    await asyncio.sleep(_RETRY_S)
-            finally:
-                self._broker.end_pushes(number)
-
-    def _pushed(self, _push: dict[str, Any]) -> None:
-        self._changed.set()
-
-    def _linked(self, up: bool) -> None:
-        if not up:
-            self._lost.set()
 
 
 async def _first_of(event: asyncio.Event, wait_s: float) -> None:

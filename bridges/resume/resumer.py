@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from bridges import host_sessions, started_bodies
+from bridges.owner_watch import ASK_S, OwnerWatch
 from bridges.resume import starter, starts
 from bridges.resume.readiness import Closed, NotReadyError, PutOffError, check_hours, closed_session
 from bridges.resume.resume_settings import ResumeSettings, read_resume
@@ -36,8 +37,6 @@ LOOK_S = 60.0
 """A look without word of a change: quiet hours begin and end, and a host that was killed says nothing."""
 SIGN_S = 90.0
 """Seconds that a host has to begin a turn."""
-_ASK_S = 15.0
-_RETRY_S = 0.5
 _BEGIN_S = 20.0
 """Seconds that the starter has to become the body."""
 _POLL_S = 0.1
@@ -86,7 +85,6 @@ class Resumer:
     def __init__(self, home: str, broker: AsyncConnection, wanted: ResumeSettings, log: Log, say: Any) -> None:
         self._home = home
         self._broker = broker
-        self._key = owner_key(home)
         self._wanted = wanted
         self._log = log
         self._say = say
@@ -99,15 +97,14 @@ class Resumer:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._one = asyncio.Lock()
-        self._changed = asyncio.Event()
-        self._lost = asyncio.Event()
+        self._owner = OwnerWatch(broker, owner_key(home), self._link_lost)
+        self._changed = self._owner.changed
         self._told_ahead = False
-        broker.on_link = self._linked
 
     async def run(self) -> None:
         """Look whenever something has changed, until cancelled."""
         try:
-            await run_together(self._watch_all(), self._look_on())
+            await run_together(self._owner.run(), self._look_on())
         finally:
             await end_tasks([*self._watched.values(), *self._tasks])
 
@@ -130,10 +127,10 @@ class Resumer:
 
     async def _look(self) -> None:
         """Report hosts that were killed, watch the bodies that run, arm and disarm."""
-        seen = await self._own("overview")  # without it the broker tells of no further change
+        seen = await self._owner.ask("overview")  # without it the broker tells of no further change
         present = {str(row["id"]) for row in seen["agents"] if row.get("presence") != "gone"}
         for report in host_sessions.lost(self._home):
-            await self._broker.request(report, _ASK_S)
+            await self._broker.request(report, ASK_S)
         running = [body for body in started_bodies.all_of(self._home) if started_bodies.lives(self._home, body)]
         for body in running:
             self._keep_watch(body)
@@ -141,7 +138,7 @@ class Resumer:
             try:
                 closed = self._ready(name, running)
                 if name in present:  # the last hook of a host that was killed came late
-                    await self._broker.request(host_sessions.gone(closed.binding.token), _ASK_S)
+                    await self._broker.request(host_sessions.gone(closed.binding.token), ASK_S)
                 await self._arm(name, closed)
                 why = ""
             except (NotReadyError, *FAULTS) as e:
@@ -180,7 +177,7 @@ class Resumer:
         await self._disarm(name)
         after = starter.done_for(started_bodies.of_session(self._home, closed.binding.session))
         fields = {"by": token, "senders": list(self._wanted.senders), "look_s": SIGN_S, "after": str(after)}
-        number, future = self._broker.begin({"action": "resume", "session_token": self._key, **fields}, _ASK_S)
+        number, future = self._owner.begin("resume", **fields)
         self._broker.on_push[number] = partial(self._pushed, name)
         self._armed[name] = token, number
         reply = await future
@@ -194,7 +191,7 @@ class Resumer:
         if token:
             self._broker.end_pushes(number)
             with contextlib.suppress(RemoteError):  # the session was replaced, and the way with it
-                await self._own("resume", by=token, senders=[])
+                await self._owner.ask("resume", by=token, senders=[])
 
     # a start
 
@@ -230,7 +227,7 @@ class Resumer:
                 self._log.info("body_started", name=name, mail=newest, pid=body.pid, **fields)
         with contextlib.suppress(IpcError):
             said = {"action": "way", "session_token": token, "way": "resume", "result": result}
-            await self._broker.request(said, _ASK_S)
+            await self._broker.request(said, ASK_S)
         self._changed.set()
 
     async def _become(self, closed: Closed, newest: str) -> StartedBody:
@@ -310,34 +307,8 @@ class Resumer:
             with contextlib.suppress(IpcError):
                 await self._disarm(body.name)
 
-    # the broker
-
-    async def _own(self, action: str, **fields: Any) -> dict[str, Any]:
-        reply = await self._broker.request({"action": action, "session_token": self._key, **fields}, _ASK_S)
-        if reply.get("status") != "ok":
-            raise RemoteError(reply)
-        return reply
-
-    async def _watch_all(self) -> None:
-        """Keep the subscription to changes. Each new one counts as a change."""
-        while True:
-            self._lost.clear()
-            number, future = self._broker.begin({"action": "watch_all", "session_token": self._key}, _ASK_S)
-            self._broker.on_push[number] = lambda _push: self._changed.set()
-            try:
-                reply = await future
-                if reply.get("status") == "ok":
-                    self._changed.set()
-                    await self._lost.wait()
-                else:
-                    await asyncio.sleep(_RETRY_S)
-            finally:
-                self._broker.end_pushes(number)
-
-    def _linked(self, up: bool) -> None:
-        if not up:
-            for _token, number in self._armed.values():
-                self._broker.end_pushes(number)
-            self._armed.clear()
-            self._lost.set()
-            self._changed.set()
+    def _link_lost(self) -> None:
+        for _token, number in self._armed.values():
+            self._broker.end_pushes(number)
+        self._armed.clear()
+        self._changed.set()
